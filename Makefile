@@ -1,0 +1,39 @@
+# The project's own commands; `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRAS ?= dev,wandb,tensorboard,slurm,video,export
+JOBS ?= 2
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -e ".[$(EXTRAS)]"
+	@touch $@
+
+setup: $(BIN)/.ready  ## Create .venv and install the project with its tools (about a minute)
+
+demo: setup  ## Set everything up and search one architecture for classification and segmentation
+	$(BIN)/python -m src.search 'objectives=[cls,seg]'
+
+test: setup  ## Set everything up and run all tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=15
+
+lint: setup  ## Style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup  ## All benchmarks that need no data (ratios against peers, printed as tables)
+	$(BIN)/python -m bench
+
+clean:  ## Remove what the tools left behind (not outputs/)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist

@@ -1,0 +1,122 @@
+"""What the rest of the project may know about a search space.
+
+Predictors and searches work on any object that satisfies :class:`Space`; what a dimension means is known to the space
+alone. A further space is one new file with a ``SPACE`` instance, named in ``_MODULES`` below.
+
+Shape suffixes: N architectures, D dimensions of the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from ncp.errors import UserError
+
+# name -> module that holds the SPACE instance
+_MODULES = {"multires": "ncp.spaces.multires", "nasbench201": "ncp.spaces.nasbench201"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of N architectures.
+
+    Attributes:
+        params: ``(N,)`` number of trainable parameters.
+        macs: ``(N,)`` multiply-adds of convolutions and linear layers for one input.
+
+    Both are int64 arrays when the codes were integers, and differentiable tensors when the codes were tensors.
+    """
+
+    params: Any
+    macs: Any
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """An immutable, hashable architecture of some space."""
+
+    @property
+    def code(self) -> tuple[int, ...]:
+        """The architecture as D integers."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The architecture as the field writes it; ``Space.parse`` reads it back."""
+        ...
+
+
+A = TypeVar("A", bound=Architecture)
+
+
+class Space(Protocol[A]):
+    """A search space over architectures of type ``A`` whose codes have ``dim`` numbers.
+
+    Attributes:
+        name: the space's name in configs.
+        dim: D, the length of a code.
+        labels: D names of the dimensions, unique.
+        groups: the dimensions in the groups in which a person wants to see them: title -> indices.
+        lower, upper, step: ``(D,)`` float64 arrays: bounds and grid of each dimension.
+        center, scale: ``(D,)`` constants of the space that bring codes to zero mean and unit variance over the space.
+    """
+
+    name: str
+    dim: int
+    labels: tuple[str, ...]
+    groups: dict[str, tuple[int, ...]]
+    lower: np.ndarray
+    upper: np.ndarray
+    step: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+
+    def parse(self, value: Any) -> A:
+        """Read an architecture from any form the space knows. Raises ``UserError`` for anything malformed."""
+        ...
+
+    def encode(self, architectures: Sequence[A]) -> np.ndarray:
+        """``(N, D)`` float64 codes."""
+        ...
+
+    def round(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N, D)`` int64: the valid codes nearest to the continuous ones."""
+        ...
+
+    def decode(self, codes_ND: np.ndarray) -> list[A]:
+        """The architectures nearest to ``(N, D)`` continuous codes."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[A]:
+        """``n`` architectures drawn uniformly and independently."""
+        ...
+
+    def neighbours(self, architecture: A) -> list[A]:
+        """All architectures one step away."""
+        ...
+
+    def default(self) -> A:
+        """The architecture from which a search starts unless told otherwise."""
+        ...
+
+    def cost(self, codes: Any) -> Cost:
+        """Cost of ``(N, D)`` codes, numpy or torch, in the space's own standard setting."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """The names of all spaces."""
+    return tuple(_MODULES)
+
+
+def get(name: str) -> Space[Any]:
+    """The space called ``name``; raises ``UserError`` if there is none."""
+    if name not in _MODULES:
+        raise UserError(f"unknown space '{name}'; known spaces: {', '.join(_MODULES)}")
+    space: Space[Any] = import_module(_MODULES[name]).SPACE
+    return space

@@ -1,0 +1,191 @@
+"""Exact parameters and multiply-adds of a multi-resolution network, from its code alone.
+
+Everything is an expression in the code's columns, so that one and the same function serves integer arrays (exact, a
+million architectures a second), a single code, and torch tensors (differentiable). No network is built.
+
+With A the number of output pixels, a k x k convolution from ``i`` to ``o`` channels has ``k*k*i*o*A`` multiply-adds and,
+with the batch norm that follows it, ``k*k*i*o + 2*o`` parameters.
+
+Sources: the layers as in the paper, section 3.2 and Figure 2; the recorded columns of the release, which count one per
+output number of a convolution with bias and two per number that enters a batch norm in addition.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ncp.errors import UserError
+from ncp.spaces.base import Cost
+from ncp.spaces.multires import STAGE_START, Architecture
+
+HEADS = ("segmentation", "classification")
+PAPER_CLASSES = 19  # the paper's Table 3 measures every network "under the segmentation task"
+RELEASE_CLASSES = 50  # the release's tables: the 50-class classifier, whatever the setting
+
+
+class _Tally(NamedTuple):
+    """Raw counts: multiply-adds, convolution weights, channels with a norm, numbers entering norms, biased outputs."""
+
+    macs: Any
+    weights: Any
+    normed_channels: Any
+    normed_numbers: Any
+    biases: int
+    biased_numbers: int
+
+
+def branch_sizes(size: tuple[int, int], stem_strides: tuple[int, int] = (2, 2)) -> list[tuple[int, int]]:
+    """Heights and widths ``[after stem 1, branch 1, ..., branch 4]``; each stride-2 convolution turns L into ceil(L/2)."""
+    out = []
+    h, w = size
+    for stride in (*stem_strides, 2, 2, 2):
+        h, w = -(-h // stride), -(-w // stride)
+        out.append((h, w))
+    return out
+
+
+def count(
+    codes: Any,
+    size: tuple[int, int] = (128, 128),
+    head: str = "segmentation",
+    classes: int = PAPER_CLASSES,
+    in_channels: int = 3,
+    stem_strides: tuple[int, int] = (2, 2),
+) -> Cost:
+    """Parameters and multiply-adds of networks.
+
+    Args:
+        codes: ``(N, 27)`` codes (numpy or torch, one-dimensional for a single one), or architectures.
+        size: height and width of the input in pixels.
+        head: ``segmentation`` (branches joined at the finest, classifier per pixel) or ``classification`` (joined at the
+            coarsest, averaged, one linear layer).
+        classes: outputs of the classifier; 0 leaves the classifier out.
+        in_channels: channels of the input.
+        stem_strides: strides of the two stem convolutions ((2, 1) for bird's-eye-view detection).
+
+    Returns:
+        ``params`` (with the norms' and the classifier's bias) and ``macs`` (of convolutions and linear layers only), each
+        ``(N,)`` int64 for arrays, tensors for tensors.
+
+    Raises:
+        UserError: for a head or size that does not exist, or codes of another length than 27.
+    """
+    tally = _tally(codes, size, head, classes, in_channels, stem_strides)
+    return Cost(params=tally.weights + 2 * tally.normed_channels + tally.biases, macs=tally.macs)
+
+
+def release_units(codes: Any, size: tuple[int, int] = (128, 128)) -> tuple[Any, Any]:
+    """``(flops_g, params_m)`` as the release's tables hold them: billions and millions, float64, equal to the last digit.
+
+    The release counts the 50-class classifier at 128 x 128 in every setting.
+    """
+    return _thop(_tally(codes, size, "classification", RELEASE_CLASSES, 3, (2, 2)))
+
+
+def kitti_units(codes: Any, size: int = 128) -> tuple[Any, Any]:
+    """``(flops_g, params_m)`` as the 3ddet table holds them: 19 classes per pixel, stem strides 2 and 1, 128 or 112 pixels."""
+    return _thop(_tally(codes, (size, size), "segmentation", PAPER_CLASSES, 3, (2, 1)))
+
+
+def paper_units(codes: Any, size: int = 128) -> tuple[Any, Any]:
+    """``(flops_g, params_m)`` in the convention of the paper's Table 3: ``size`` x ``size`` pixels, 19 classes per pixel."""
+    return _thop(_tally(codes, (size, size), "segmentation", PAPER_CLASSES, 3, (2, 2)))
+
+
+def _thop(tally: _Tally) -> tuple[Any, Any]:
+    """What thop 0.0.31 reports (it calls multiply-adds FLOPs)."""
+    operations = tally.macs + tally.biased_numbers + 2 * tally.normed_numbers
+    return operations / 1e9, (tally.weights + 2 * tally.normed_channels + tally.biases) / 1e6
+
+
+def _columns(codes: Any) -> Any:
+    """Codes with the 27 dimensions first, so that ``columns[i]`` is contiguous: ``(27, N)`` or ``(27,)``."""
+    if isinstance(codes, Architecture):
+        codes = codes.code
+    elif isinstance(codes, (list, tuple)):
+        codes = [c.code if isinstance(c, Architecture) else c for c in codes]
+    if hasattr(codes, "detach"):  # a torch tensor: left as it is, this module does not import torch
+        columns = codes.movedim(-1, 0)
+    else:
+        array = np.asarray(codes)
+        if array.dtype.kind != "f":
+            array = array.astype(np.int64, copy=False)
+        columns = np.ascontiguousarray(np.moveaxis(array, -1, 0)) if array.ndim else array
+    if columns.ndim == 0 or columns.shape[0] != 27:
+        raise UserError(f"cost needs codes of 27 numbers, given was shape {tuple(np.shape(codes))}")
+    return columns
+
+
+def _tally(
+    codes: Any,
+    size: tuple[int, int],
+    head: str,
+    classes: int,
+    in_channels: int,
+    stem_strides: tuple[int, int],
+) -> _Tally:
+    if head not in HEADS:
+        raise UserError(f"unknown head '{head}'; heads: {', '.join(HEADS)}")
+    if min(size) < 1 or classes < 0 or in_channels < 1 or min(stem_strides) < 1:
+        raise UserError(
+            f"size, in_channels and strides must be positive and classes not negative, given were size={tuple(size)}, "
+            f"classes={classes}, in_channels={in_channels}, stem_strides={tuple(stem_strides)}"
+        )
+    x = _columns(codes)
+    stem_area, *area = (h * w for h, w in branch_sizes(size, stem_strides))
+    i1, i2, o1 = x[0], x[1], x[26]
+
+    stem = i1 * i2
+    weights = 9 * (in_channels * i1 + stem)
+    macs = 9 * (in_channels * stem_area * i1 + area[0] * stem)
+    channels = i1 + i2
+    numbers = stem_area * i1 + area[0] * i2
+
+    previous: list[Any] = [i2]
+    for stage, start in enumerate(STAGE_START, start=1):
+        b = x[start]
+        units = [x[start + 1 + r] for r in range(stage)]
+        width = [x[start + 1 + stage + r] for r in range(stage)]
+        for r in range(stage):
+            c, n, a = width[r], units[r], area[r]
+            # the parallel module of all b blocks, and the diagonal 3x3 of the b - 1 fusions inside the stage
+            square = c * c
+            convs = 2 * (b * n) + (b - 1)
+            norms = convs
+            weight = 9 * (convs * square)
+            # the transition into the stage: from the previous stage's branches, or from this stage's own for the new one
+            if r < stage - 1 or stage == 1:
+                weight = weight + 9 * (previous[r] * c)
+                norms = norms + 1
+            if r > 0:  # from the finer branch: 3x3, stride 2
+                finer = width[r - 1]
+                source = previous[r - 1] if r < stage - 1 else finer
+                weight = weight + 9 * (c * ((b - 1) * finer + source))
+                norms = norms + b
+            weights = weights + weight
+            macs = macs + a * weight
+            channels = channels + norms * c
+            numbers = numbers + a * (norms * c)
+            if r < stage - 1:  # from the coarser branch: 1x1 at the coarser size
+                up = (b - 1) * width[r + 1]
+                times = b - 1
+                if r + 1 < stage - 1:
+                    up = up + previous[r + 1]
+                    times = b
+                weight = up * c
+                weights = weights + weight
+                macs = macs + area[r + 1] * weight
+                channels = channels + times * c
+                numbers = numbers + area[r + 1] * (times * c)
+        previous = width
+
+    joined = area[0] if head == "segmentation" else area[-1]
+    join = (previous[0] + previous[1] + previous[2] + previous[3]) * o1
+    weights = weights + join + classes * o1
+    channels = channels + o1
+    numbers = numbers + joined * o1
+    outputs = area[0] if head == "segmentation" else 1
+    macs = macs + joined * join + (classes * outputs) * o1
+    return _Tally(macs, weights, channels, numbers, classes, classes * outputs)
