@@ -159,7 +159,9 @@ def _validate(code: Iterable[Any]) -> tuple[int, ...]:
         hint = ""
         if len(values) == 26:
             hint = "; the 26-number lists of the release lack the last one, o1 (their 'last_channel')"
-        raise UserError(f"a code has {len(DIMENSIONS)} numbers ({NAMES[0]} ... {NAMES[-1]}), given were {len(values)}{hint}")
+        raise UserError(
+            f"a code has {len(DIMENSIONS)} numbers ({NAMES[0]} ... {NAMES[-1]}), given were {len(values)}{hint}"
+        )
     out = []
     for dimension, value in zip(DIMENSIONS, values, strict=True):
         allowed = f"{dimension.lower}..{dimension.upper}"

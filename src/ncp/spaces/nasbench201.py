@@ -29,7 +29,9 @@ _STEM = 9 * 3 * 16
 _REDUCTIONS = ((16, 32, 16), (32, 64, 8))  # channels in, channels out, output size of the two residual blocks between
 _REDUCE_WEIGHTS = [9 * i * o + 9 * o * o + i * o for i, o, _ in _REDUCTIONS]
 _CLASSIFIER = 64 * 100
-_BASE_MACS = _STEM * 32**2 + sum(w * s * s for w, (_, _, s) in zip(_REDUCE_WEIGHTS, _REDUCTIONS, strict=True)) + _CLASSIFIER
+_BASE_MACS = (
+    _STEM * 32**2 + sum(w * s * s for w, (_, _, s) in zip(_REDUCE_WEIGHTS, _REDUCTIONS, strict=True)) + _CLASSIFIER
+)
 _BASE_PARAMS = _STEM + 2 * 16 + sum(_REDUCE_WEIGHTS) + 4 * (32 + 64) + 2 * 64 + _CLASSIFIER + 100
 
 
@@ -65,7 +67,9 @@ class Architecture:
             for key in ("code", "text", "embedding"):
                 if value.get(key) is not None:
                     return cls.parse(value[key])
-            raise UserError(f"a mapping that describes a cell needs code, text or embedding; given were {', '.join(value)}")
+            raise UserError(
+                f"a mapping that describes a cell needs code, text or embedding; given were {', '.join(value)}"
+            )
         if isinstance(value, (Sequence, np.ndarray)):
             return cls(_from_one_hot(value))
         raise UserError(f"a cell is 30 numbers or a |op~0|+... text; given was a {type(value).__name__}")
