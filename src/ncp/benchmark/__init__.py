@@ -1,0 +1,1 @@
+"""Tables of trained architectures: import, store, query, statistics. Needs numpy and pyarrow, each where it is used."""
