@@ -1,0 +1,130 @@
+"""The layers of a multi-resolution network: unit, residual unit, fusion, block.
+
+Where the published network does work that cannot change a bit of the result, it is left out: a resize to the size that
+is already there, and a second ReLU after a sum of terms that each ended in one.
+
+Source: paper section 3.2 and Figure 2 (fusion between neighbouring resolutions only).
+
+Shape suffixes: B batch, C channels, H, W height and width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ncp.spaces.multires import Block as BlockSpec
+
+
+class Unit(nn.Module):
+    """k x k convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``."""
+        return F.relu_(self.norm(self.conv(x_BCHW)))
+
+
+class ResidualUnit(nn.Module):
+    """Two 3x3 convolutions with norms around a shortcut that is always the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1: nn.Module = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2: nn.Module = nn.BatchNorm2d(channels)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Same shape in and out."""
+        y = F.relu_(self.norm1(self.conv1(x_BCHW)))
+        y = self.norm2(self.conv2(y))
+        y += x_BCHW
+        return F.relu_(y)
+
+
+class Fusion(nn.Module):
+    """Exchange between neighbouring branches, and the new coarsest branch where a stage begins.
+
+    Output i sums, in this order, what comes from input i - 1 (3x3, stride 2), i (3x3) and i + 1 (1x1 at the coarse size,
+    then nearest upsampling by 2), where these exist. An output beyond the inputs is made from the fused output before it
+    (3x3, stride 2).
+
+    Args:
+        inputs: channels of the incoming branches, finest first.
+        outputs: channels of the outgoing branches: as many, or one more.
+    """
+
+    def __init__(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        super().__init__()
+        assert len(outputs) - len(inputs) in (0, 1), (inputs, outputs)
+        self.kept = len(inputs)
+        self.same = nn.ModuleList(Unit(c, d, 3) for c, d in zip(inputs, outputs, strict=False))
+        self.down = nn.ModuleList(Unit(c, d, 3, stride=2) for c, d in zip(inputs[:-1], outputs[1:], strict=False))
+        self.up = nn.ModuleList(Unit(c, d, 1) for c, d in zip(inputs[1:], outputs[:-1], strict=False))
+        self.new = Unit(outputs[-2], outputs[-1], 3, stride=2) if len(outputs) > len(inputs) else None
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """Branches, finest first, each half the size of the one before (rounded up)."""
+        fused = []
+        for i in range(self.kept):
+            y = self.same[i](branches[i])
+            if i > 0:
+                y = _sum(self.down[i - 1](branches[i - 1]), y)
+            if i + 1 < self.kept:
+                y = _sum(y, _upsample(self.up[i](branches[i + 1]), y.shape[-2:]))
+            fused.append(y)
+        if self.new is not None:
+            fused.append(self.new(fused[-1]))
+        return fused
+
+
+class Block(nn.Module):
+    """A fusion, then a row of residual units on every branch."""
+
+    def __init__(self, inputs: Sequence[int], spec: BlockSpec) -> None:
+        super().__init__()
+        self.fusion = Fusion(inputs, spec.channels)
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(ResidualUnit(c) for _ in range(n))) for n, c in zip(spec.units, spec.channels, strict=True)
+        )
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """One list of branches to the next."""
+        fused = self.fusion(branches)
+        return [units(y) for units, y in zip(self.branches, fused, strict=True)]
+
+
+def _sum(x: Tensor, y: Tensor) -> Tensor:
+    """``x + y``; in place where no gradient will ask for ``x`` (every term of a fusion is a fresh tensor)."""
+    return x + y if torch.is_grad_enabled() else x.add_(y)
+
+
+def _upsample(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Nearest upsampling by 2, then to ``size`` where a branch of odd size makes the two differ."""
+    y = F.interpolate(x_BCHW, scale_factor=2, mode="nearest")
+    return y if y.shape[-2:] == torch.Size(size) else resize(y, size)
+
+
+def resize(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear to ``(H, W) = size`` with corners not aligned; the input itself where nothing would change."""
+    if x_BCHW.shape[-2] == size[0] and x_BCHW.shape[-1] == size[1]:
+        return x_BCHW
+    return F.interpolate(x_BCHW, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False)
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming normal (fan out, ReLU) for the weights of convolutions and classifiers; norms start at scale 1, shift 0."""
+    for m in module.modules():
+        if isinstance(m, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(m, nn.modules.batchnorm._BatchNorm) and m.affine:
+            nn.init.ones_(m.weight)
+            nn.init.zeros_(m.bias)

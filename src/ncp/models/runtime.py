@@ -1,0 +1,33 @@
+"""How a network is run: numeric precision and compilation."""
+
+from __future__ import annotations
+
+import torch
+
+
+def default_precision(device: str | torch.device | None = None, deterministic: bool = False) -> str:
+    """The precision in which training and inference run unless the user chooses one, in Lightning's words.
+
+    ``bf16-mixed`` on GPUs that compute in bfloat16 and on CPUs that have instructions for it (AVX512-BF16, AMX, or Arm's);
+    ``32-true`` everywhere else and in deterministic mode.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``...; the GPU where there is one, else the CPU.
+        deterministic: whether the run must repeat bit by bit.
+    """
+    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")).type
+    if deterministic:
+        return "32-true"
+    if kind == "cuda" and torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16-mixed"
+    return "bf16-mixed" if kind == "cpu" and cpu_has_bf16() else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX, or Arm's BF16), as torch sees it."""
+    read = getattr(torch.cpu, "get_capabilities", None)
+    if read is not None:
+        found = read()
+        return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "arm_bf16"))
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(probe()) for probe in probes if probe is not None)
