@@ -1,0 +1,1 @@
+"""KITTI average precision, rotated boxes, and what torchmetrics lacks. Needs numpy alone."""
