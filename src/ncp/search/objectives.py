@@ -1,0 +1,295 @@
+"""What a search is for: metrics of settings, predicted in one code coordinate, each with its own cost term.
+
+Shape suffixes: N codes, D dimensions of the code, M metrics of one predictor, K objectives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp import spaces
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.predictors.base import Predictor, load
+from ncp.search.polynomial import differentiable_cost
+
+DIRECTIONS = ("max", "min")
+LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
+_SMALLER_IS_BETTER = (LEARNED_COST, "params")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric of one setting, to be raised or lowered.
+
+    Attributes:
+        setting: the setting's name, such as ``cls-50-1000``.
+        metric: the metric's name in the tables, such as ``top1``.
+        direction: ``max`` or ``min``.
+        weight: factor of its gradient (of the metric's and of its cost term's), positive.
+    """
+
+    setting: str
+    metric: str
+    direction: str = "max"
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """``setting.metric``."""
+        return f"{self.setting}.{self.metric}"
+
+    @property
+    def sign(self) -> float:
+        """1 where larger is better, -1 where smaller is."""
+        return 1.0 if self.direction == "max" else -1.0
+
+    @classmethod
+    def parse(cls, value: Any, predictors: Mapping[str, Predictor] | None = None) -> Objective:
+        """Read ``cls``, ``seg.mAcc`` or ``{metric: seg.mAcc, weight: 0.5, direction: max}``.
+
+        A setting alone stands for its main metric. ``predictors`` may add settings of one's own.
+
+        Raises:
+            UserError: for a setting, metric, direction or weight that does not exist, listing those that do.
+        """
+        if isinstance(value, Objective):
+            return value
+        if isinstance(value, str):
+            value = {"metric": value}
+        if not isinstance(value, Mapping):
+            raise UserError(
+                f"an objective is a setting, a setting's metric or {{metric: seg.mAcc, weight: 0.5}}; given was {value!r}"
+            )
+        unknown = set(value) - {"metric", "weight", "direction"}
+        if unknown or "metric" not in value:
+            raise UserError(
+                f"an objective has the keys metric, weight and direction; given were {', '.join(map(str, value))}"
+            )
+        setting, metric = split_metric(str(value["metric"]), predictors)
+        direction = str(value.get("direction") or ("min" if metric in _SMALLER_IS_BETTER else "max"))
+        if direction not in DIRECTIONS:
+            raise UserError(f"the direction of {setting}.{metric} is max or min, given was '{direction}'")
+        try:
+            weight = float(value.get("weight", 1.0))
+        except (TypeError, ValueError):
+            weight = float("nan")
+        if not 0 < weight < float("inf"):
+            raise UserError(f"the weight of {setting}.{metric} is a positive number, given was {value.get('weight')!r}")
+        return cls(setting, metric, direction, weight)
+
+
+def split_metric(text: str, predictors: Mapping[str, Predictor] | None = None) -> tuple[str, str]:
+    """``(setting, metric)`` of ``seg``, ``seg.mAcc``, ``cls.top5``, ...; raises ``UserError`` for unknown ones."""
+    name, _, metric = text.partition(".")
+    if predictors and name in predictors and name not in settings.SETTINGS:
+        own = predictors[name].metrics
+        main, known = own[0], tuple(own)
+    else:
+        if name not in settings.SETTINGS and name not in settings.SHORT:
+            raise UserError(
+                f"unknown objective '{text}'; an objective is a setting ({', '.join(settings.PAPER)}; in short "
+                f"{', '.join(settings.SHORT)}; beside them nas-bench-201) or a setting's metric such as seg.mAcc"
+            )
+        setting = settings.get(name)
+        name, main, known = setting.name, setting.main, (*setting.metrics, *_SMALLER_IS_BETTER)
+    if metric and metric not in known:
+        raise UserError(f"unknown metric '{metric}' of {name}; its metrics are {', '.join(known)}")
+    return name, metric or main
+
+
+def parse_objectives(values: Any, predictors: Mapping[str, Predictor] | None = None) -> tuple[Objective, ...]:
+    """One objective or a list of them; raises ``UserError`` for none, an unknown one or one given twice."""
+    if isinstance(values, (str, Mapping, Objective)):
+        values = [values]
+    objectives = tuple(Objective.parse(v, predictors) for v in values or ())
+    if not objectives:
+        raise UserError("a search needs an objective, for instance objectives=[cls,seg]")
+    names = [o.name for o in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"the objective {name} is given twice; give it once, with a weight if it is to count more")
+    return objectives
+
+
+@lru_cache(maxsize=8)
+def cost_scale(space_name: str) -> float:
+    """Multiply-adds that count as one unit of cost: their standard deviation over a fixed uniform sample of the space.
+
+    A constant of the space, so that every objective of a search, whatever its predictor was fitted on, has the same one.
+    """
+    space = spaces.get(space_name)
+    sample = space.encode(space.sample(4096, np.random.default_rng(0)))
+    return float(np.std(np.asarray(space.cost(sample).macs, dtype=np.float64)))
+
+
+class Forward(NamedTuple):
+    """Standardised predictions of N codes with the graph behind them.
+
+    ``z_NK``: metrics, in standard deviations of their tables, signed so that larger is better; ``u_NK``: the model's own
+    standard deviation in the same units (None unless asked for); ``cost_NK``: cost in its units, smaller is better;
+    ``floor_NF``: floored metrics minus their floors, in standard deviations, and ``floor_u_NF`` their doubt.
+    """
+
+    z_NK: Tensor
+    cost_NK: Tensor
+    u_NK: Tensor | None = None
+    floor_NF: Tensor | None = None
+    floor_u_NF: Tensor | None = None
+
+
+class Objectives:
+    """K objectives over one space with the predictors that answer for them.
+
+    Args:
+        objectives: what is wanted.
+        predictors: setting -> predictor, for every setting named in ``objectives`` and ``floors``.
+        cost: ``exact`` (multiply-adds of the space's own count, one definition for all) or ``learned`` (each predictor's
+            own ``flops`` output, as in the paper).
+        combine: how objectives are added: ``sum`` (eq. 7) or ``mean``.
+        floors: ``(setting, metric, value)`` of predicted metrics that have a lower limit.
+
+    Raises:
+        UserError: if the objectives are of different spaces, or ``learned`` cost is asked of predictors without it.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        predictors: Mapping[str, Predictor],
+        cost: str = "exact",
+        combine: str = "sum",
+        floors: Sequence[tuple[str, str, float]] = (),
+    ) -> None:
+        self.items = tuple(objectives)
+        # norms folded into the layers where a predictor can: the same function in fewer operations
+        self.predictors: dict[str, Predictor] = {
+            k: p.fold() if hasattr(p, "fold") else p for k, p in predictors.items()
+        }
+        names = {p.space.name for p in self.predictors.values()}
+        if len(names) != 1:
+            raise UserError(f"the objectives of one search share one space; given were {', '.join(sorted(names))}")
+        self.space = next(iter(self.predictors.values())).space
+        if cost not in ("exact", "learned"):
+            raise UserError(f"cost is exact or learned, given was '{cost}'")
+        if combine not in ("sum", "mean"):
+            raise UserError(f"combine is sum or mean, given was '{combine}'")
+        self.cost = cost
+        self._columns = [self._column(o.setting, o.metric) for o in self.items]
+        self._floors = [(self._column(setting, metric), value) for setting, metric, value in floors]
+        self.floor_scale = [scale for (_, _, _, scale), _ in self._floors]
+        self._mean_K, self._std_K = _tensors(self._columns)
+        self._sign_K = torch.tensor([o.sign for o in self.items], dtype=torch.float64)
+        self._floor_F = torch.tensor([value for _, value in self._floors], dtype=torch.float64)
+        self._floor_std_F = torch.tensor(self.floor_scale, dtype=torch.float64)
+        if cost == "learned":
+            self._check_learned_cost()
+            columns = [self._column(o.setting, LEARNED_COST) for o in self.items]
+            self._cost_where = [(setting, i) for setting, i, _, _ in columns]
+            self._cost_mean_K, self._cost_std_K = _tensors(columns)
+        self.cost_scale = cost_scale(self.space.name)
+        self._macs = differentiable_cost(self.space.name)[0]
+        weights = np.array([o.weight for o in self.items])
+        self.weights_K = torch.as_tensor(weights / (weights.sum() if combine == "mean" else 1.0))
+
+    def _column(self, setting: str, metric: str) -> tuple[str, int, float, float]:
+        """Setting, column of the metric, and its mean and standard deviation."""
+        predictor = self.predictors[setting]
+        if metric not in predictor.metrics:
+            raise UserError(
+                f"the predictor of {setting} does not predict '{metric}'; it predicts {', '.join(predictor.metrics)}"
+            )
+        i = predictor.metrics.index(metric)
+        return setting, i, float(predictor.output_mean[i]), float(predictor.output_std[i])
+
+    def _check_learned_cost(self) -> None:
+        used = {o.setting: self.predictors[o.setting] for o in self.items}
+        lacking = [name for name, p in used.items() if LEARNED_COST not in p.metrics]
+        if lacking:
+            raise UserError(
+                f"cost=learned needs a predicted '{LEARNED_COST}', which {lacking[0]} lacks; use cost=exact"
+            )
+        tasks = {name: settings.SETTINGS[name].task == "det3d" for name in used if name in settings.SETTINGS}
+        if len(set(tasks.values())) > 1:
+            raise UserError(
+                f"cost=learned cannot mix {', '.join(used)}: 3ddet's recorded flops were counted otherwise; use cost=exact"
+            )
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings that have a predictor here."""
+        return tuple(self.predictors)
+
+    def posterior(self, codes_ND: Tensor, std: bool = True) -> dict[str, tuple[Tensor, Tensor]]:
+        """Setting -> mean and own standard deviation ``(N, M)`` of all metrics, in the metrics' units."""
+        out: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, predictor in self.predictors.items():
+            x_ND = codes_ND.to(predictor.output_mean.dtype)
+            mean_NM, std_NM = predictor.posterior(x_ND) if std else (predictor(x_ND), None)
+            out[name] = mean_NM, mean_NM if std_NM is None else std_NM
+        return out
+
+    def forward(self, codes_ND: Tensor, std: bool = False) -> Forward:
+        """Standardised metrics, costs and floors of ``(N, D)`` raw codes, differentiable."""
+        answers = self.posterior(codes_ND, std)
+
+        def stack(columns: list[tuple[str, int]], part: int) -> Tensor:
+            return torch.stack([answers[setting][part][:, i] for setting, i in columns], 1).double()
+
+        where = [(setting, i) for setting, i, _, _ in self._columns]
+        z_NK = (stack(where, 0) - self._mean_K) * (self._sign_K / self._std_K)
+        u_NK = stack(where, 1) / self._std_K if std else None
+        if self.cost == "learned":
+            cost_NK = (stack(self._cost_where, 0) - self._cost_mean_K) / self._cost_std_K
+        else:
+            cost_NK = (self._macs(codes_ND) / self.cost_scale)[:, None].expand_as(z_NK)
+        if not self._floors:
+            return Forward(z_NK, cost_NK, u_NK)
+        where = [(setting, i) for (setting, i, _, _), _ in self._floors]
+        floor_NF = (stack(where, 0) - self._floor_F) / self._floor_std_F
+        return Forward(z_NK, cost_NK, u_NK, floor_NF, stack(where, 1) / self._floor_std_F if std else None)
+
+    def standardise(self, values: Mapping[str, float], cost: float | None) -> tuple[Tensor, Tensor]:
+        """``(K,)`` metrics in standardised, signed units from ``setting.metric -> value``, and ``(K,)`` costs.
+
+        ``cost`` is in multiply-adds (exact) or billions (learned); None gives infinity: no target.
+        """
+        raw_K = torch.tensor([values[o.name] for o in self.items], dtype=torch.float64)
+        z_K = (raw_K - self._mean_K) * (self._sign_K / self._std_K)
+        if cost is None:
+            return z_K, torch.full_like(z_K, float("inf"))
+        if self.cost == "learned":
+            return z_K, (cost - self._cost_mean_K) / self._cost_std_K
+        return z_K, torch.full_like(z_K, cost / self.cost_scale)
+
+
+def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of columns, ``(K,)`` float64 each."""
+    both = torch.tensor([c[2:] for c in columns], dtype=torch.float64)
+    return both[:, 0], both[:, 1]
+
+
+def load_predictors(
+    names: Iterable[str], given: str | Mapping[str, Predictor], fallback: str = "default"
+) -> dict[str, Predictor]:
+    """Setting -> predictor: from a mapping, or the bundled ones of a family (``default`` or ``paper``)."""
+    out: dict[str, Predictor] = {}
+    for name in names:
+        if name in out:
+            continue
+        if isinstance(given, Mapping):
+            short = [alias for alias, full in settings.SHORT.items() if full == name]
+            found = [given[key] for key in (name, *short) if key in given]
+            if not found:
+                raise UserError(f"no predictor given for '{name}'; given were {', '.join(given) or 'none'}")
+            out[name] = load(found[0]) if isinstance(found[0], str) else found[0]
+        else:
+            out[name] = load(name, family=given or fallback)
+    return out

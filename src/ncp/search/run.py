@@ -1,0 +1,186 @@
+"""The one function of this part: from objectives to an architecture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ncp import spaces
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.predictors.base import Predictor
+from ncp.search.limits import Budget, Region, parse_costs, parse_floors
+from ncp.search.objectives import LEARNED_COST, Objective, Objectives, load_predictors, parse_objectives
+from ncp.search.strategies import make, preferred_family
+from ncp.search.trajectory import Trajectory, predict
+
+
+@dataclass
+class Result:
+    """What a search found.
+
+    Attributes:
+        architecture: the best architecture by the strategy's own criterion.
+        predicted: setting -> metric -> prediction in the metric's unit, of all settings asked for.
+        std: the same for the standard deviation of a training's result around the prediction.
+        macs, params: exact cost in the space's standard setting.
+        start: the architecture from which the best walk started; ``start_predicted``, ``start_std``, ``start_macs``,
+            ``start_params`` describe it likewise.
+        last: the architecture of the best walk's last step.
+        trajectory: every step.
+        reason: why the search stopped.
+        seconds: wall time of the search, without loading predictors.
+        strategy, objectives: what was run.
+    """
+
+    architecture: Any
+    predicted: dict[str, dict[str, float]]
+    std: dict[str, dict[str, float]]
+    macs: int
+    params: int
+    start: Any
+    start_predicted: dict[str, dict[str, float]]
+    start_std: dict[str, dict[str, float]]
+    start_macs: int
+    start_params: int
+    last: Any
+    trajectory: Trajectory = field(repr=False)
+    reason: str = ""
+    seconds: float = 0.0
+    strategy: str = ""
+    objectives: tuple[Objective, ...] = ()
+
+
+def search(
+    objectives: Any,
+    strategy: str = "paper",
+    start: Any = None,
+    starts: int | None = None,
+    iterations: int = 70,
+    budget: Mapping[str, Any] | None = None,
+    floor: Mapping[str, Any] | None = None,
+    lam: float = 0.5,
+    fixed: Sequence[str] = (),
+    bounds: Mapping[str, Any] | None = None,
+    combine: str = "sum",
+    cost: str = "auto",
+    kappa: float = 1.0,
+    queries: int | None = None,
+    seed: int = 0,
+    predictor: str | Mapping[str, Predictor] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Result:
+    """Search one architecture for one or several objectives.
+
+    Args:
+        objectives: settings or their metrics: ``["cls", "seg"]``, ``["seg.mAcc"]``,
+            ``[{"metric": "seg.mAcc", "weight": 0.5, "direction": "max"}]``.
+        strategy: its name, see ``ncp.search.strategies.STRATEGIES``.
+        start: an architecture in any form the space reads, a ``Result``, or None for the space's default.
+        starts: how many starts move at once (None: the strategy's own number); those after the first are drawn with ``seed``.
+        iterations: updates of a propagation.
+        budget: ``{"macs": 1.0e9, "params": 5e6}``: upper limits of exact cost that the architecture keeps.
+        floor: ``{"seg": {"mIoU": 77}}`` or ``{"seg.mIoU": 77}``: lower limits of predicted metrics that it keeps.
+        lam: lambda, the weight of cost in the trade-off (used where no limit is given, see ``ncp.search.criterion``).
+        fixed: dimensions that keep the start's value.
+        bounds: dimension -> ``[lower, upper]``, narrower than the space's.
+        combine: how the gradients of objectives are put together: ``sum`` (eq. 7) or ``mean``.
+        cost: ``exact``, ``learned`` (the predictors' own ``flops``) or ``auto``: what the strategy prefers and can have.
+        kappa: how many of its standard deviations a prediction is distrusted by (strategies that weigh doubt).
+        queries: how many codes a baseline may ask about.
+        seed: of all random numbers.
+        predictor: a family of bundled predictors (``default``, ``paper``), a mapping setting -> predictor, or None for the
+            family that belongs to the strategy.
+        options: further options of the strategy, such as ``{"loss": "l1", "targets": "fixed"}``.
+
+    Raises:
+        UserError: for anything that does not exist or cannot be met, naming what is allowed or reachable.
+    """
+    own = predictor if isinstance(predictor, Mapping) else None
+    floors = parse_floors(floor, own)
+    items = parse_objectives(objectives or [f.name for f in floors], own)
+    predictors = load_predictors(
+        [o.setting for o in items] + [f.setting for f in floors],
+        predictor if predictor is not None else preferred_family(strategy),
+    )
+    began = time.perf_counter()
+    runner = make(strategy, lam=lam, iterations=iterations, kappa=kappa, starts=starts, options=options or {})
+    goals = Objectives(
+        items,
+        predictors,
+        cost=_cost(cost, strategy, items, predictors),
+        combine=combine,
+        floors=[(f.setting, f.metric, f.value) for f in floors],
+    )
+    space = goals.space
+    origin = _start(space, start)
+    region = Region(space, origin, fixed, bounds)
+    limits = Budget(region, floors=floors, queries=queries, **parse_costs(budget))
+    limits.check_reachable()
+    rng = np.random.default_rng(seed)
+    first = region.round(origin[None]).astype(np.float64)
+    more = region.sample(max((starts or runner.starts) - 1, 0), rng)
+    trajectory = runner.run(goals, np.concatenate([first, more]), limits, rng)
+    seconds = time.perf_counter() - began
+    return _result(goals, trajectory, strategy, seconds)
+
+
+def _start(space: spaces.Space[Any], start: Any) -> np.ndarray:
+    if start is None:
+        return space.encode([space.default()])[0]
+    if isinstance(start, Result):
+        start = start.architecture
+    return space.encode([space.parse(start)])[0]
+
+
+def _cost(cost: str, strategy: str, items: Sequence[Objective], predictors: Mapping[str, Predictor]) -> str:
+    """``auto`` is the learned cost for the paper's own strategies where all predictors have one and the same."""
+    if cost != "auto":
+        return cost
+    used = {o.setting for o in items}
+    tasks = {settings.SETTINGS[n].task == "det3d" for n in used if n in settings.SETTINGS}
+    able = all(LEARNED_COST in predictors[name].metrics for name in used) and len(tasks) < 2
+    return "learned" if preferred_family(strategy) == "paper" and able else "exact"
+
+
+def _result(goals: Objectives, trajectory: Trajectory, strategy: str, seconds: float) -> Result:
+    space = goals.space
+    walk = trajectory.walk
+    codes = np.stack([trajectory.best_code, walk.rounded[0], trajectory.last_code]).astype(np.int64)
+    best, first, last = space.decode(codes)
+    mean, own = predict(goals, codes[:2])
+    cost = space.cost(codes[:2])
+
+    def table(values: Mapping[str, np.ndarray], row: int) -> dict[str, dict[str, float]]:
+        return {
+            setting: {metric: float(values[f"{setting}.{metric}"][row]) for metric in p.metrics}
+            for setting, p in goals.predictors.items()
+        }
+
+    std = {}
+    for setting, p in goals.predictors.items():
+        for i, metric in enumerate(p.metrics):
+            name = f"{setting}.{metric}"
+            std[name] = np.sqrt(own[name] ** 2 + float(p.noise_std[i]) ** 2)
+    return Result(
+        architecture=best,
+        predicted=table(mean, 0),
+        std=table(std, 0),
+        macs=int(cost.macs[0]),
+        params=int(cost.params[0]),
+        start=first,
+        start_predicted=table(mean, 1),
+        start_std=table(std, 1),
+        start_macs=int(cost.macs[1]),
+        start_params=int(cost.params[1]),
+        last=last,
+        trajectory=trajectory,
+        reason=trajectory.reason,
+        seconds=seconds,
+        strategy=strategy,
+        objectives=goals.items,
+    )

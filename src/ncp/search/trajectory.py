@@ -1,0 +1,151 @@
+"""What a search did: the walks of its codes, and tables of them.
+
+Shape suffixes: T steps of one walk, D dimensions of the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from ncp.search.objectives import Objectives
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One start's codes, in order.
+
+    Attributes:
+        codes: ``(T, D)`` float64 raw codes; the first is the start, the last comes after the last update.
+        rounded: ``(T, D)`` int64, the valid codes nearest to them.
+        loss: ``(T,)`` float64: what the strategy minimises, at ``codes``.
+        reason: why it stopped.
+        phase: ``(T,)`` names of the part of the strategy that made each code.
+    """
+
+    codes: np.ndarray
+    rounded: np.ndarray
+    loss: np.ndarray
+    reason: str
+    phase: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass
+class Trajectory:
+    """The walks of all starts, and which step was best by the strategy's own criterion.
+
+    Predictions and exact costs are computed when they are asked for; a search need not wait for them.
+
+    Attributes:
+        objectives: what was searched for; answers the predictions.
+        walks: one per start.
+        best: ``(walk, step)`` of the best architecture.
+        queries: number of codes about which predictors were asked.
+    """
+
+    objectives: Objectives = field(repr=False)
+    walks: list[Walk]
+    best: tuple[int, int]
+    queries: int = 0
+
+    @property
+    def walk(self) -> Walk:
+        """The walk that holds the best step."""
+        return self.walks[self.best[0]]
+
+    @property
+    def best_code(self) -> np.ndarray:
+        """``(D,)`` int64 code of the best architecture."""
+        return self.walk.rounded[self.best[1]]
+
+    @property
+    def last_code(self) -> np.ndarray:
+        """``(D,)`` int64 code of the last architecture of the best walk."""
+        return self.walk.rounded[-1]
+
+    @property
+    def reason(self) -> str:
+        """Why the best walk stopped."""
+        return self.walk.reason
+
+    def __len__(self) -> int:
+        return len(self.walk)
+
+    @cached_property
+    def predicted(self) -> dict[str, np.ndarray]:
+        """``setting.metric`` -> ``(T,)`` predictions at the continuous codes of the best walk, in the metric's unit."""
+        return predict(self.objectives, self.walk.codes)[0]
+
+    @cached_property
+    def predicted_rounded(self) -> dict[str, np.ndarray]:
+        """The same at the rounded codes."""
+        return predict(self.objectives, self.walk.rounded)[0]
+
+    def to_table(self, starts: str = "best") -> dict[str, np.ndarray]:
+        """Columns of equal length, one row a step: ready for Parquet or CSV.
+
+        Columns: ``start``, ``step``, ``phase``, ``loss``, ``code.<dimension>`` and ``rounded.<dimension>``;
+        ``macs`` and ``params`` (exact, of the rounded architecture) and ``continuous.macs``; for each metric
+        ``continuous.<setting>.<metric>`` and ``continuous.std.<setting>.<metric>`` at the continuous code and
+        ``rounded.<setting>.<metric>``, ``rounded.std.<setting>.<metric>`` at the rounded one (std: the model's own part).
+
+        Args:
+            starts: ``best`` (the walk of the best architecture) or ``all``.
+        """
+        chosen = [self.best[0]] if starts == "best" else list(range(len(self.walks)))
+        walks = [self.walks[i] for i in chosen]
+        space = self.objectives.space
+        codes = np.concatenate([w.codes for w in walks])
+        rounded = np.concatenate([w.rounded for w in walks])
+        table: dict[str, np.ndarray] = {
+            "start": np.repeat(chosen, [len(w) for w in walks]),
+            "step": np.concatenate([np.arange(len(w)) for w in walks]),
+            "phase": np.array([p for w in walks for p in (w.phase or ("propagation",) * len(w))]),
+            "loss": np.concatenate([w.loss for w in walks]),
+        }
+        cost = space.cost(rounded)
+        table |= {"macs": np.asarray(cost.macs), "params": np.asarray(cost.params)}
+        table["continuous.macs"] = np.asarray(space.cost(codes).macs, dtype=np.float64)
+        for prefix, points in (("continuous", codes), ("rounded", rounded)):
+            mean, std = predict(self.objectives, points)
+            for name in mean:
+                table[f"{prefix}.{name}"] = mean[name]
+                table[f"{prefix}.std.{name}"] = std[name]
+        for i, label in enumerate(space.labels):
+            table[f"code.{label}"] = codes[:, i]
+            table[f"rounded.{label}"] = rounded[:, i]
+        return table
+
+
+def predict(
+    objectives: Objectives, codes: Any, chunk: int = 4096
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """``setting.metric`` -> ``(N,)`` float64 means, and the model's own standard deviations, of ``(N, D)`` raw codes."""
+    x_ND = torch.as_tensor(np.asarray(codes, dtype=np.float64))
+    means: dict[str, list[np.ndarray]] = {}
+    stds: dict[str, list[np.ndarray]] = {}
+    with torch.no_grad():
+        for part_ND in x_ND.split(chunk):
+            for setting, (mean_NM, std_NM) in objectives.posterior(part_ND).items():
+                for i, metric in enumerate(objectives.predictors[setting].metrics):
+                    name = f"{setting}.{metric}"
+                    means.setdefault(name, []).append(mean_NM[:, i].double().numpy())
+                    stds.setdefault(name, []).append(std_NM[:, i].double().numpy())
+    return {k: np.concatenate(v) for k, v in means.items()}, {k: np.concatenate(v) for k, v in stds.items()}
+
+
+def walks_of(
+    codes_TSD: np.ndarray, loss_TS: np.ndarray, steps_S: np.ndarray, reasons: list[str], rounded_TSD: np.ndarray
+) -> list[Walk]:
+    """One walk per start, cut after ``steps`` updates."""
+    return [
+        Walk(codes_TSD[: n + 1, s], rounded_TSD[: n + 1, s], loss_TS[: n + 1, s], reasons[s])
+        for s, n in enumerate(steps_S.tolist())
+    ]
