@@ -72,7 +72,7 @@ def _cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "large coordinates": (a + offset, b + offset),
         "whole numbers": (axis_a, axis_b),
         "long and thin": (a, long),
-        "far apart": (a, b + [50, 0, 0, 0, 0]),
+        "far apart": (a, b + np.array([50, 0, 0, 0, 0])),
     }
 
 
