@@ -1,0 +1,76 @@
+"""ADE20K's scene parsing challenge (150 classes): ``images/{training,validation}/*.jpg``, ``annotations/.../*.png``.
+
+The files' number 0 is "other" and becomes 255; 1..150 become 0..149 (Zhou et al. 2017).
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ncp.data.base import IGNORE, find_root
+from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
+from ncp.errors import UserError
+
+COUNT = 150
+
+
+def label_map() -> LabelMap:
+    """0 is not counted, 1..150 are the classes."""
+    known = {0: IGNORE} | {number: number - 1 for number in range(1, COUNT + 1)}
+    return LabelMap(known, f"ADE20K's scene parsing annotations hold 0 to {COUNT}")
+
+
+def find_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+    """Image and annotation files of a split, sorted."""
+    images = sorted((root / "images" / split).glob("*.jpg"))
+    if not images:
+        raise UserError(f"the split '{split}' is empty: no '{root}/images/{split}/*.jpg'")
+    pairs = [(image, root / "annotations" / split / f"{image.stem}.png") for image in images]
+    missing_labels(pairs)
+    return pairs
+
+
+class ADE20K(SegmentationData):
+    """Scene parsing of 150 classes.
+
+    Args:
+        root: folder with ``images`` and ``annotations`` (``ADEChallengeData2016``).
+        crop: of training.
+        scale: range of the random resize; factor 1 fits the image into ``crop[0] x 4 * crop[0]`` pixels, its aspect kept.
+
+    Evaluation resizes each image so that its shorter side has ``crop[0]`` pixels and compares at the label's own size, so
+    images differ and the batch is 1.
+    """
+
+    classes = tuple(f"class {i + 1}" for i in range(COUNT))
+    palette = tuple(
+        (round(255 * r), round(255 * g), round(255 * b))
+        for i in range(COUNT)
+        for r, g, b in [colorsys.hsv_to_rgb((i * 0.618) % 1, 0.55 + 0.15 * (i % 4), 0.95 - 0.15 * (i % 5))]
+    )
+
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        crop: Sequence[int] = (512, 512),
+        scale: Sequence[float] = (0.5, 2.0),
+        eval_batch: int = 1,
+        workers: int | str = "auto",
+        seed: int = 0,
+    ) -> None:
+        if eval_batch != 1:
+            raise UserError(f"ADE20K's images differ in size: data.eval_batch must be 1, given was {eval_batch}")
+        super().__init__(crop=crop, scale=scale, eval_batch=eval_batch, workers=workers, seed=seed)
+        self.root = root
+
+    def prepare(self) -> None:
+        """List both splits."""
+        root = find_root(self.root, ("images", "annotations"), "ADE20K")
+        train = Pairs(find_pairs(root, "training"), label_map())
+        val = Pairs(find_pairs(root, "validation"), label_map())
+        short = self.size[0]
+        self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, base=(short, 4 * short))
+        self.val_set = SegmentationSet(val, self.seed, eval_short=short)

@@ -1,0 +1,187 @@
+"""Augmentations on uint8 tensors; every random number comes from the generator that is passed in.
+
+Crops are cut out of the source before they are resized, which gives the same picture as resizing everything and cropping
+then, at a fraction of the work. Normalisation is left to the device (``tasks.base``): a byte a pixel travels.
+
+Shape suffixes: C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_image, read_file
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from ncp.data.base import IGNORE
+from ncp.errors import UserError
+
+Size = tuple[int, int]
+Rng = np.random.Generator
+HUE_STEPS = 180  # the 8-bit hue circle of the common implementation
+
+
+def read_image(path: Path) -> Tensor:
+    """``(3, H, W)`` uint8. torchvision's decoders are the fastest of those tried (1.8x PIL on JPEG, 1.4x on PNG)."""
+    return _decode(path, ImageReadMode.RGB)
+
+
+def read_label(path: Path) -> Tensor:
+    """``(H, W)`` uint8, the numbers as they stand in the file."""
+    label_CHW = _decode(path, ImageReadMode.UNCHANGED)
+    if label_CHW.shape[0] != 1 or label_CHW.dtype != torch.uint8:
+        raise UserError(f"the label '{path}' must be an 8-bit image of one channel, found {tuple(label_CHW.shape)}")
+    return label_CHW[0]
+
+
+def _decode(path: Path, mode: ImageReadMode) -> Tensor:
+    try:
+        return decode_image(read_file(str(path)), mode=mode)
+    except RuntimeError as error:
+        if not Path(path).is_file():
+            raise UserError(f"the file '{path}' is missing") from None
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not an image"
+        raise UserError(f"the image '{path}' is corrupt or no image ({reason}); replace or remove it") from None
+
+
+def resize_image(image_CHW: Tensor, size: Size) -> Tensor:
+    """Bilinear with antialiasing."""
+    if tuple(image_CHW.shape[-2:]) == tuple(size):
+        return image_CHW
+    return F.resize(image_CHW, list(size), InterpolationMode.BILINEAR, antialias=True)
+
+
+def resize_label(label_HW: Tensor, size: Size) -> Tensor:
+    """Nearest neighbour (of the pixels' centres)."""
+    if tuple(label_HW.shape[-2:]) == tuple(size):
+        return label_HW
+    return F.resize(label_HW[None], list(size), InterpolationMode.NEAREST_EXACT)[0]
+
+
+def random_resized_crop(
+    image_CHW: Tensor,
+    rng: Rng,
+    size: Size,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Tensor:
+    """A window of random area (share of the image) and aspect, resized to ``size``; the largest centred one if none fits."""
+    height, width = image_CHW.shape[-2:]
+    for _ in range(10):
+        area = height * width * rng.uniform(*scale)
+        aspect = np.exp(rng.uniform(*np.log(ratio)))
+        w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+            break
+    else:
+        aspect = min(max(width / height, ratio[0]), ratio[1])
+        w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
+        top, left = (height - h) // 2, (width - w) // 2
+    return resize_image(image_CHW[:, top : top + h, left : left + w], size)
+
+
+def centre_crop(image_CHW: Tensor, size: Size, share: float = 0.875) -> Tensor:
+    """The centred window that covers ``share`` of the shorter side (224 of 256), with the aspect of ``size``, resized to it."""
+    height, width = image_CHW.shape[-2:]
+    zoom = min(height / size[0], width / size[1]) * share
+    h, w = max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
+    top, left = (height - h) // 2, (width - w) // 2
+    return resize_image(image_CHW[:, top : top + h, left : left + w], size)
+
+
+def random_flip(rng: Rng, *planes: Tensor, p: float = 0.5) -> tuple[Tensor, ...]:
+    """All ``(..., W)`` planes mirrored left to right, or none."""
+    if rng.random() < p:
+        return tuple(plane.flip(-1) for plane in planes)
+    return planes
+
+
+def random_scale_crop(
+    image_CHW: Tensor,
+    label_HW: Tensor,
+    rng: Rng,
+    size: Size,
+    scale: tuple[float, float] = (0.5, 2.0),
+    base: Size | None = None,
+    max_share: float = 0.75,
+) -> tuple[Tensor, Tensor]:
+    """Resize by a random factor, then cut a random window of ``size``.
+
+    Args:
+        scale: range of the factor.
+        base: what factor 1 means: the image is fitted into this size with its aspect kept (None: the image's own size).
+        max_share: windows in which one class covers more are drawn again, up to ten times (the common practice of the
+            paper's references).
+
+    Where the resized image is smaller than the window, the rest is grey and labelled 255.
+    """
+    height, width = image_CHW.shape[-2:]
+    zoom = rng.uniform(*scale)
+    if base is not None:
+        zoom *= min(max(base) / max(height, width), min(base) / min(height, width))
+    h, w = min(height, max(1, round(size[0] / zoom))), min(width, max(1, round(size[1] / zoom)))
+    inner = (min(size[0], max(1, round(height * zoom))), min(size[1], max(1, round(width * zoom))))
+    for _ in range(10):
+        top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
+        window_HW = label_HW[top : top + h, left : left + w]
+        if max_share >= 1 or _largest_share(window_HW) < max_share:
+            break
+    image = resize_image(image_CHW[:, top : top + h, left : left + w], inner)
+    label = resize_label(window_HW, inner)
+    if inner != tuple(size):
+        padding = [0, 0, size[1] - inner[1], size[0] - inner[0]]
+        image, label = F.pad(image, padding, fill=[124.0]), F.pad(label[None], padding, fill=[float(IGNORE)])[0]
+    return image, label
+
+
+def _largest_share(label_HW: Tensor) -> float:
+    """The share of the most frequent class among the labelled pixels; 1 where a class is alone or nothing is labelled."""
+    sparse = label_HW[::4, ::4] if label_HW.numel() > 4096 else label_HW
+    counts = torch.bincount(sparse.reshape(-1).long(), minlength=256)[:IGNORE]
+    total = int(counts.sum())
+    return float(counts.max()) / total if total and int((counts > 0).sum()) > 1 else 1.0
+
+
+def photometric_distortion(
+    image_CHW: Tensor,
+    rng: Rng,
+    brightness: float = 32 / 255,
+    contrast: tuple[float, float] = (0.5, 1.5),
+    saturation: tuple[float, float] = (0.5, 1.5),
+    hue: float = 18 / HUE_STEPS,
+) -> Tensor:
+    """Brightness, contrast, saturation and hue, each with probability one half, contrast before or after the colours.
+
+    The ranges are the usual ones of this augmentation (Liu et al., SSD, 2016), which the paper names without numbers.
+    ``hue`` is a share of the circle, ``brightness`` of the range.
+    """
+    x = image_CHW.float()
+    if rng.random() < 0.5:
+        x = x + 255 * rng.uniform(-brightness, brightness)
+    contrast_first = rng.random() < 0.5
+    factor = rng.uniform(*contrast) if rng.random() < 0.5 else 1.0
+    if contrast_first and factor != 1.0:
+        x = x * factor
+    x = x.clamp(0, 255)
+    if rng.random() < 0.5:  # saturation: away from or toward the pixel's brightest channel, as scaling S in HSV does
+        value = x.amax(0, keepdim=True)
+        x = value - (value - x) * rng.uniform(*saturation)
+    if rng.random() < 0.5:
+        x = F.adjust_hue((x / 255).clamp(0, 1), rng.uniform(-hue, hue)) * 255
+    if not contrast_first and factor != 1.0:
+        x = x * factor
+    return x.clamp(0, 255).round().to(torch.uint8)
+
+
+def normalise(image_BCHW: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> Tensor:
+    """uint8 (or 0..255) images to zero mean and unit variance per channel, on whatever device they are."""
+    shape = (1, -1, 1, 1)
+    scale = torch.tensor([1 / (255 * s) for s in std], device=image_BCHW.device, dtype=dtype).view(shape)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=image_BCHW.device, dtype=dtype)
+    return image_BCHW.to(dtype) * scale + shift.view(shape)
