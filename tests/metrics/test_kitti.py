@@ -113,7 +113,7 @@ def _roles(name: str, level: int, labels: Objects, results: Objects) -> tuple[li
 def _plain_curves(name: str, metric: str, level: int, frames: list) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
     roles = [_roles(name, level, *frame) for frame in frames]
     scores = sorted(
-        (s for f, r in zip(frames, roles, strict=True) for s in _frame(name, metric, *f, r, None)), reverse=True
+        (s for f, r in zip(frames, roles, strict=True) for s in _frame(name, metric, f[0], f[1], r, None)), reverse=True
     )
     total = sum(r[0].count(0) for r in roles)
     thresholds, recall = [], 0.0
@@ -124,7 +124,9 @@ def _plain_curves(name: str, metric: str, level: int, frames: list) -> tuple[np.
         recall += 1 / 40
     precision, similarity = np.zeros(41), np.zeros(41)
     for k, threshold in enumerate(thresholds):
-        counted = np.sum([_frame(name, metric, *f, r, threshold) for f, r in zip(frames, roles, strict=True)], axis=0)
+        counted = np.sum(
+            [_frame(name, metric, f[0], f[1], r, threshold) for f, r in zip(frames, roles, strict=True)], axis=0
+        )
         if counted[0] + counted[1]:
             precision[k] = counted[0] / (counted[0] + counted[1])
             similarity[k] = counted[2] / (counted[0] + counted[1])
@@ -247,7 +249,7 @@ def test_frames_are_those_with_results_or_those_asked_for(folders: tuple[Path, P
     assert ap["car/3d/easy"]["AP11"] == pytest.approx(100 / 11)  # two of two found: only the recalls 0 and 1/40 are set
     assert ap["car/3d/easy"]["AP40"] == pytest.approx(100 / 40)
     assert len(kitti.read_folders(labels, results, ["000001"])[0]) == 1
-    with pytest.raises(UserError, match="1 of 2 frames have no result file .* first is 000002; .* empty file"):
+    with pytest.raises(UserError, match=r"1 of 2 frames have no result file .* first is 000002; .* empty file"):
         kitti.evaluate(labels, results, ["000001", "000002"])
     (results / "stats_car.txt").write_text("1.0\n")
     assert len(kitti.read_folders(labels, results)[0]) == 2

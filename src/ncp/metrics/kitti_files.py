@@ -17,23 +17,10 @@ import numpy as np
 from ncp.errors import UserError
 
 TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
-_COLUMNS = [
-    "truncated",
-    "occluded",
-    "alpha",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "height",
-    "width",
-    "length",
-    "x",
-    "y",
-    "z",
-    "rotation_y",
-    "score",
-]
+_COLUMNS = (
+    *("truncated", "occluded", "alpha", "x1", "y1", "x2", "y2"),
+    *("height", "width", "length", "x", "y", "z", "rotation_y", "score"),
+)
 LABEL_COLUMNS = 14
 _KNOWN = {name.lower() for name in TYPES}
 
