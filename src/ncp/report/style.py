@@ -1,0 +1,81 @@
+"""How all pictures look: one palette, one type size, the same colour for the same thing everywhere.
+
+``matplotlib.figure.Figure`` only: pyplot would add half a second and a global state to every command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart by people with any common colour vision
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+INK, GREY, FAINT = "#222222", "#777777", "#E6E6E6"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
+COST = VERMILION
+DPI = 100
+
+
+def figure(width: float, height: float, title: str, subtitle: str = "") -> Figure:
+    """An empty figure of ``width`` x ``height`` inches with a title at the top left."""
+    fig = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(fig)
+    fig.text(0.012, 1 - 0.12 / height, title, size=13, weight="bold", color=INK, va="top")
+    if subtitle:
+        fig.text(0.012, 1 - 0.38 / height, subtitle, size=9.5, color=GREY, va="top")
+    return fig
+
+
+def dark(colour: str) -> tuple[float, float, float]:
+    """The colour for type: dark enough to be read on white."""
+    red, green, blue = to_rgb(colour)
+    return (0.75 * red, 0.75 * green, 0.75 * blue)
+
+
+def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
+    """Title with the unit of the y axis, and a quiet grid."""
+    ax.set_title(f"{title} ({unit})" if unit else title, loc="left", size=9.5, color=INK, pad=4)
+    ax.set_xlabel(x_label, size=8.5, color=GREY, labelpad=2)
+    ax.tick_params(labelsize=8, colors=GREY, length=2, pad=2)
+    ax.grid(axis="y", color=FAINT, linewidth=0.8)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(FAINT)
+
+
+def label_ends(ax: Axes, ends: Iterable[tuple[float, str, str]], x: float, gap: float = 0.085) -> None:
+    """Write each line's name beside its end in its own colour, moved apart where two would overlap.
+
+    Args:
+        ends: ``(y, name, colour)`` of each line.
+        x: where the lines end.
+        gap: least distance of two names as a part of the axis' height.
+    """
+    low, high = ax.get_ylim()
+    wanted = sorted(ends, key=lambda end: end[0])
+    heights = [(y - low) / (high - low) for y, _, _ in wanted]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gap)
+    overshoot = max(0.0, heights[-1] - 1.0) if heights else 0.0
+    for i in reversed(range(len(heights))):
+        limit = heights[i + 1] - gap if i + 1 < len(heights) else heights[i] - overshoot
+        heights[i] = min(heights[i], limit)
+    for height, (_, name, colour) in zip(heights, wanted, strict=True):
+        ax.annotate(
+            name, (x, low + height * (high - low)), xytext=(4, 0), textcoords="offset points",
+            size=8, color=dark(colour), va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def save(fig: Figure, path: Path) -> Path:
+    """Write a PNG and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(path, dpi=DPI)
+    return path
