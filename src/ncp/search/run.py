@@ -11,7 +11,6 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark import settings
-from ncp.errors import UserError
 from ncp.predictors.base import Predictor
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, load_predictors, parse_objectives
@@ -57,7 +56,7 @@ class Result:
 
 def search(
     objectives: Any,
-    strategy: str = "paper",
+    strategy: str = "robust",
     start: Any = None,
     starts: int | None = None,
     iterations: int = 70,

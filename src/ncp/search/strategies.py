@@ -11,6 +11,7 @@ from ncp.errors import UserError
 from ncp.search import propagation
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
+from ncp.search.robust import Robust
 from ncp.search.trajectory import Trajectory
 
 
@@ -31,8 +32,12 @@ def _paper(lam: float, iterations: int, kappa: float, options: Mapping[str, Any]
     return propagation.from_options(lam, iterations, options)
 
 
+def _robust(lam: float, iterations: int, kappa: float, options: Mapping[str, Any]) -> Strategy:
+    return Robust(lam=lam, kappa=kappa, iterations=iterations, **options)
+
+
 # name -> (maker, family of bundled predictors that belongs to it)
-STRATEGIES: dict[str, tuple[Any, str]] = {"paper": (_paper, "paper")}
+STRATEGIES: dict[str, tuple[Any, str]] = {"robust": (_robust, "default"), "paper": (_paper, "paper")}
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,156 @@
+"""The default strategy: many starts, exact cost, limits that hold, distrust of the predictor, and a discrete polish.
+
+What it changes against the paper's propagation, and why: cost is the exact differentiable count instead of a learned one,
+whose gradient has the wrong sign for some dimensions; what is raised is the prediction minus ``kappa`` standard deviations
+of the predictor's own doubt, since plain ascent finds the places where a predictor is wrong; limits are one-sided, and hold
+for the rounded architecture; and the neighbours of the rounded codes are tried at the end.
+
+Shape suffixes: S starts, D dimensions, T steps, J limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp.search.criterion import Criterion
+from ncp.search.limits import Budget, Region
+from ncp.search.objectives import Objectives
+from ncp.search.polish import Polish, Polished
+from ncp.search.trajectory import Trajectory, Walk
+
+
+@dataclass(frozen=True)
+class Robust:
+    """``strategy=robust``.
+
+    Attributes:
+        lam: lambda, the weight of cost where no limit is given.
+        kappa: standard deviations taken off every prediction.
+        iterations: continuous updates.
+        starts: how many codes move at once.
+        learning_rate: first step size in units of the space's scale; it falls to a twentieth along a half cosine.
+        penalty: first weight of broken limits; it grows for starts that keep breaking them.
+        keep: how many different rounded ends are polished.
+        polish: whether they are polished at all (limits are then kept by single repairing steps alone).
+    """
+
+    lam: float = 0.5
+    kappa: float = 1.0
+    iterations: int = 70
+    starts: int = 32
+    learning_rate: float = 0.3
+    penalty: float = 4.0
+    keep: int = 6
+    polish: bool = True
+
+    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Search from ``(S, D)`` starts; the result keeps the limits, or a ``UserError`` says what is reachable."""
+        criterion = Criterion(objectives, budget, self.lam, self.kappa)
+        codes_TSD, loss_TS = self.ascend(criterion, start)
+        ends, owner = self.ends(criterion, codes_TSD[-1])
+        polished = self.finish(criterion, ends)
+        best = max(range(len(polished)), key=lambda i: polished[i].score)
+        if polished[best].excess > 0:
+            raise criterion.unreachable(polished[best].path[-1], "no architecture was found that keeps")
+        walks = self._walks(budget.region, codes_TSD, loss_TS)
+        s = owner[best]
+        walks[s] = extend(walks[s], polished[best])
+        return Trajectory(objectives, walks, (s, len(walks[s]) - 1), queries=criterion.queries)
+
+    def ascend(
+        self, criterion: Criterion, start: np.ndarray, lam_S: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Codes ``(T, S, D)`` and losses ``(T, S)`` (minus the value, without penalties) of all starts."""
+        region = criterion.budget.region
+        scale_D = torch.as_tensor(criterion.objectives.space.scale * ~region.fixed)
+        lower, upper = torch.as_tensor(region.lower), torch.as_tensor(region.upper)
+        lam = None if lam_S is None else torch.as_tensor(lam_S)
+        x_SD = torch.as_tensor(shrink(region, criterion.budget, start))
+        momentum, square = torch.zeros_like(x_SD), torch.zeros_like(x_SD)
+        penalty_S = torch.full((len(x_SD),), self.penalty, dtype=torch.float64)
+        codes, losses = [], []
+        for t in range(self.iterations + 1):
+            x_SD.requires_grad_()
+            value_S, excess_SJ = criterion.terms(x_SD, lam)
+            broken_SJ = excess_SJ.clamp(min=0)
+            codes.append(x_SD.detach())
+            losses.append(-value_S.detach())
+            if t == self.iterations:
+                break
+            (gradient_SD,) = torch.autograd.grad((-value_S + penalty_S * broken_SJ.sum(1)).sum(), x_SD)
+            with torch.no_grad():
+                penalty_S = torch.where(broken_SJ.sum(1) > 1e-2, penalty_S * 1.1, penalty_S)
+                step_SD, momentum, square = _adam(gradient_SD * scale_D, momentum, square, t)
+                x_SD = torch.clamp(x_SD.detach() - self._rate(t) * scale_D * step_SD, lower, upper)
+        return torch.stack(codes).numpy(), torch.stack(losses).numpy()
+
+    def _rate(self, t: int) -> float:
+        wave = (1 + np.cos(np.pi * t / self.iterations)) / 2
+        return float(self.learning_rate * (0.05 + 0.95 * wave))
+
+    def ends(
+        self, criterion: Criterion, codes_SD: np.ndarray, lam_S: np.ndarray | None = None
+    ) -> tuple[np.ndarray, list[int]]:
+        """The ``keep`` best different rounded codes, and from which start each came."""
+        rounded = criterion.budget.region.round(codes_SD)
+        _, first = np.unique(rounded, axis=0, return_index=True)
+        scores = criterion.scores(rounded[first], None if lam_S is None else lam_S[first])
+        # a rounded end may miss a limit by a hair; it is repaired, so excess counts here like lost value, not as exclusion
+        order = first[np.argsort(-(scores.value - 4 * self.penalty * scores.excess), kind="stable")][: self.keep]
+        return rounded[order], order.tolist()
+
+    def finish(self, criterion: Criterion, codes_CD: np.ndarray, lam_C: np.ndarray | None = None) -> list[Polished]:
+        """Repair and polish ``(C, D)`` rounded codes."""
+        if self.polish:
+            return Polish(criterion).run(codes_CD, lam_C)
+        repair = Polish(criterion, pairs=0, repair_only=True)
+        return repair.run(codes_CD, lam_C)
+
+    def _walks(self, region: Region, codes_TSD: np.ndarray, loss_TS: np.ndarray) -> list[Walk]:
+        rounded = region.round(codes_TSD.reshape(-1, codes_TSD.shape[-1])).reshape(codes_TSD.shape)
+        reason = f"{self.iterations} iterations done"
+        phase = ("propagation",) * len(codes_TSD)
+        return [Walk(codes_TSD[:, s], rounded[:, s], loss_TS[:, s], reason, phase) for s in range(codes_TSD.shape[1])]
+
+
+def extend(walk: Walk, polished: Polished) -> Walk:
+    """A continuous walk followed by the rounding of its end and the discrete steps after it."""
+    return Walk(
+        np.concatenate([walk.codes, polished.path]),
+        np.concatenate([walk.rounded, polished.path.astype(np.int64)]),
+        np.concatenate([walk.loss, -polished.values]),
+        f"{walk.reason}, then no better neighbour",
+        walk.phase + ("polish",) * len(polished.path),
+    )
+
+
+def shrink(region: Region, budget: Budget, codes_SD: np.ndarray) -> np.ndarray:
+    """``(S, D)`` starts drawn toward the cheapest corner until they keep the cost limits (continuous codes)."""
+    codes = region.clamp(np.asarray(codes_SD, dtype=np.float64))
+    if not budget.limits:
+        return codes
+    low, high = np.zeros(len(codes)), np.ones(len(codes))
+    over = _over(region, budget, codes)
+    for _ in range(12):
+        middle = (low + high) / 2
+        fits = ~_over(region, budget, region.lower + middle[:, None] * (codes - region.lower))
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    share = np.where(over, low, 1.0)
+    return region.lower + share[:, None] * (codes - region.lower)
+
+
+def _over(region: Region, budget: Budget, codes: np.ndarray) -> np.ndarray:
+    cost = region.space.cost(codes)
+    return np.any([np.asarray(getattr(cost, name)) > limit for name, limit in budget.limits], axis=0)
+
+
+def _adam(gradient: Tensor, momentum: Tensor, square: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A step of unit size in each dimension, from the running mean and square of gradients (Kingma and Ba, 2015)."""
+    momentum = 0.8 * momentum + 0.2 * gradient
+    square = 0.95 * square + 0.05 * gradient**2
+    mean, spread = momentum / (1 - 0.8 ** (t + 1)), square / (1 - 0.95 ** (t + 1))
+    return mean / (spread.sqrt() + 1e-8), momentum, square
