@@ -142,15 +142,20 @@ def _table(content: Any, setting: Setting, provenance: Provenance) -> Table:
     from ncp import spaces
 
     space = spaces.get(setting.space)
-    codes = np.stack([content[label].to_numpy() for label in space.labels], axis=1)
+    codes = np.stack([_numbers(content[label]) for label in space.labels], axis=1)
     if not np.array_equal(space.round(codes), codes):
         raise UserError(f"the table of {setting.name} holds codes outside of the space; import it again")
     others = [n for n in content.column_names if n not in space.labels and n != "flags"]
-    table = Table(setting, codes, {n: content[n].to_numpy() for n in others}, _flags(content["flags"]), provenance)
+    table = Table(setting, codes, {n: _numbers(content[n]) for n in others}, _flags(content["flags"]), provenance)
     main = table.column(setting.main)
     if not ((main >= 0) & (main <= 100)).all():
         raise UserError(f"the table of {setting.name} holds impossible values of {setting.main}; import it again")
     return table
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """A column without nulls. Arrow's own ``to_numpy`` would import pandas, half a second, where that is installed."""
+    return np.from_dlpack(column.combine_chunks() if hasattr(column, "combine_chunks") else column)
 
 
 def _flags(column: Any) -> dict[str, np.ndarray]:
@@ -158,7 +163,7 @@ def _flags(column: Any) -> dict[str, np.ndarray]:
         return {}
     chunk = column.combine_chunks()
     texts = [text.split() for text in chunk.dictionary.to_pylist()]
-    index = chunk.indices.to_numpy()
+    index = _numbers(chunk.indices)
     present = [name for name in FLAGS if any(name in text for text in texts)]
     return {name: np.array([name in text for text in texts])[index] for name in present}
 
