@@ -1,7 +1,8 @@
 """Exact parameters and multiply-adds of a multi-resolution network, from its code alone.
 
-Everything is an expression in the code's columns, so that one and the same function serves integer arrays (exact, a
-million architectures a second), a single code, and torch tensors (differentiable). No network is built.
+The rule is one expression in the code's columns. On integer arrays it is exact, at millions of architectures a second; for
+torch tensors it is taken apart into its 90 or so monomials first, so that it and its gradient take a handful of operations.
+No network is built.
 
 With A the number of output pixels, a k x k convolution from ``i`` to ``o`` channels has ``k*k*i*o*A`` multiply-adds and,
 with the batch norm that follows it, ``k*k*i*o + 2*o`` parameters.
@@ -12,16 +13,19 @@ output number of a convolution with bias and two per number that enters a batch 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ncp.errors import UserError
 from ncp.spaces.base import Cost
-from ncp.spaces.multires import STAGE_START, Architecture
+from ncp.spaces.multires import DIMENSIONS, STAGE_START, Architecture
+from ncp.spaces.polynomial import Evaluator, Polynomial
 
 HEADS = ("segmentation", "classification")
 PAPER_CLASSES = 19  # the paper's Table 3 measures every network "under the segmentation task"
+VIDEO_CLASSES = 51  # of HMDB51
 RELEASE_CLASSES = 50  # the release's tables: the 50-class classifier, whatever the setting
 
 
@@ -76,6 +80,48 @@ def count(
     return Cost(params=tally.weights + 2 * tally.normed_channels + tally.biases, macs=tally.macs)
 
 
+def bev(codes: Any, size: tuple[int, int] = (496, 432), in_channels: int = 64) -> Cost:
+    """Cost of the network that reads a bird's-eye view (3D detection): no classifier, the map of ``o1`` channels comes out.
+
+    Args:
+        codes: as in :func:`count`.
+        size: cells of the view; KITTI's at 0.16 m unless given. The stem's strides are 2 and 1.
+        in_channels: channels that the pillars write into a cell.
+    """
+    return count(codes, size, "segmentation", classes=0, in_channels=in_channels, stem_strides=(2, 1))
+
+
+def video(
+    codes: Any,
+    size: tuple[int, int] = (112, 112),
+    frames: int = 8,
+    classes: int = VIDEO_CLASSES,
+    in_channels: int = 3,
+) -> Cost:
+    """Cost of one clip in the video network: the 2D network on every frame, joined by a 3x3x3 convolution over the frames.
+
+    That convolution is padded, so it writes as many frames as it reads; the average is over time and space.
+
+    Args:
+        codes: as in :func:`count`.
+        size: height and width of a frame in pixels.
+        frames: of a clip.
+        classes: outputs of the classifier; 0 leaves it out.
+        in_channels: channels of a frame.
+
+    Raises:
+        UserError: as :func:`count`, and for fewer frames than one.
+    """
+    if frames < 1:
+        raise UserError(f"frames must be at least 1, given was {frames}")
+    frame = _tally(codes, size, "classification", 0, in_channels, (2, 2))
+    x = _columns(codes)
+    deepened = 26 * _join(x)  # 27 taps where the 2D join has one
+    height, width = branch_sizes(size)[-1]
+    params = frame.weights + 2 * frame.normed_channels + deepened + classes * (x[26] + 1)
+    return Cost(params=params, macs=frames * (frame.macs + height * width * deepened) + classes * x[26])
+
+
 def release_units(codes: Any, size: tuple[int, int] = (128, 128)) -> tuple[Any, Any]:
     """``(flops_g, params_m)`` as the release's tables hold them: billions and millions, float64, equal to the last digit.
 
@@ -118,6 +164,12 @@ def _columns(codes: Any) -> Any:
     return columns
 
 
+def _join(columns: Any) -> Any:
+    """Weights of the 1x1 convolution that joins the last stage's branches: (c4_1 + c4_2 + c4_3 + c4_4) * o1."""
+    c = STAGE_START[-1] + 1 + len(STAGE_START)
+    return (columns[c] + columns[c + 1] + columns[c + 2] + columns[c + 3]) * columns[-1]
+
+
 def _tally(
     codes: Any,
     size: tuple[int, int],
@@ -133,7 +185,26 @@ def _tally(
             f"size, in_channels and strides must be positive and classes not negative, given were size={tuple(size)}, "
             f"classes={classes}, in_channels={in_channels}, stem_strides={tuple(stem_strides)}"
         )
-    x = _columns(codes)
+    setting: Any = (tuple(size), head, classes, in_channels, tuple(stem_strides))
+    if not hasattr(codes, "detach"):
+        return _rule(_columns(codes), *setting)
+    _columns(codes)  # for its check of the shape
+    macs, weights, channels, numbers = _evaluator(*setting)(codes).unbind(-1)
+    outputs = branch_sizes(size, stem_strides)[1] if head == "segmentation" else (1, 1)
+    return _Tally(macs, weights, channels, numbers, classes, classes * outputs[0] * outputs[1])
+
+
+@lru_cache(maxsize=32)
+def _evaluator(*setting: Any) -> Evaluator:
+    """The rule taken apart into monomials, for tensors."""
+    tally = _rule(Polynomial.variables(len(DIMENSIONS)), *setting)
+    return Evaluator([tally.macs, tally.weights, tally.normed_channels, tally.normed_numbers], len(DIMENSIONS))
+
+
+def _rule(
+    x: Any, size: tuple[int, int], head: str, classes: int, in_channels: int, stem_strides: tuple[int, int]
+) -> _Tally:
+    """The counting rule, once, over the 27 columns ``x`` of anything that adds and multiplies."""
     stem_area, *area = (h * w for h, w in branch_sizes(size, stem_strides))
     i1, i2, o1 = x[0], x[1], x[26]
 
@@ -182,7 +253,7 @@ def _tally(
         previous = width
 
     joined = area[0] if head == "segmentation" else area[-1]
-    join = (previous[0] + previous[1] + previous[2] + previous[3]) * o1
+    join = _join(x)
     weights = weights + join + classes * o1
     channels = channels + o1
     numbers = numbers + joined * o1
