@@ -6,6 +6,7 @@ Shape suffixes: N architectures, D dimensions of the code, M metrics.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -65,6 +66,7 @@ class Predictor(nn.Module):
     training's result around its expectation.
     """
 
+    knows_noise = True  # False: ``noise_std`` must be set from errors on rows that the predictor did not see
     output_mean: Tensor
     output_std: Tensor
     noise_std: Tensor
@@ -124,13 +126,32 @@ class Predictor(nn.Module):
             y_NM = function(x_ND).double().numpy()
         return {name: y_NM[:, i] for i, name in enumerate(self.metrics)}
 
-    def save(self, path: str | Path) -> None:
-        """Write weights and card into one safetensors file."""
-        from safetensors.torch import save_file
+    def save(self, path: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write weights and card into one safetensors file, complete or not at all; returns its path.
+
+        ``dtype``, such as ``torch.float16``, is that of matrices in the file; vectors (standardisation, norms, biases) keep
+        their own.
+
+        Raises:
+            UserError: where the file cannot be written.
+        """
+        from safetensors.torch import save
 
         tensors = {k: v.detach().contiguous().clone() for k, v in self.state_dict().items()}
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, str(path), metadata={"format": FORMAT, "card": json.dumps(asdict(self.card))})
+        if dtype is not None:
+            tensors = {k: v.to(dtype) if v.ndim > 1 and v.is_floating_point() else v for k, v in tensors.items()}
+        content = save(tensors, metadata={"format": FORMAT, "card": json.dumps(asdict(self.card))})
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError as error:
+            raise UserError(f"cannot write '{path}' ({error.strerror}); give another folder") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
 
 
 def as_codes(codes: Any, space: spaces.Space[Any]) -> np.ndarray:

@@ -1,0 +1,124 @@
+"""What a predictor is fitted on: rows of one setting as arrays, and the rule by which a table's rows are chosen.
+
+Shape suffixes: N rows, D dimensions of the code, M metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncp import spaces
+from ncp.errors import UserError
+
+if TYPE_CHECKING:
+    from ncp.benchmark.table import Table
+
+COSTS = ("flops", "params")
+RULES = ("good", "all")
+LICENCES = {"trainval.pkl": "BSD-2-Clause, for academic use; commercial use: ask its authors"}
+RELEASE = "github.com/dingmyu/NCP data/"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Architectures and what was measured of them.
+
+    Attributes:
+        codes: ``(N, D)`` float64 raw codes.
+        targets: ``(N, M)`` float64 in the tables' units (percent points; ``flops`` and ``params`` as recorded).
+        metrics: M names, the main metric first and costs last.
+        setting: the setting's name.
+        space: name of the search space.
+        good: ``(N,)`` bool, rows of which nothing is known to be wrong; all unless given.
+        source: where the rows came from.
+        licence: the terms of that source.
+        left_out: reason -> number of rows of the source that are not here.
+    """
+
+    codes: np.ndarray
+    targets: np.ndarray
+    metrics: tuple[str, ...]
+    setting: str
+    space: str = "multires"
+    good: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    source: str = ""
+    licence: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        codes, targets = np.asarray(self.codes, dtype=np.float64), np.asarray(self.targets, dtype=np.float64)
+        good = np.asarray(self.good, dtype=bool)
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "metrics", tuple(self.metrics))
+        object.__setattr__(self, "good", good if good.size else np.ones(len(codes), dtype=bool))
+        dim = spaces.get(self.space).dim
+        if codes.ndim != 2 or codes.shape[1] != dim:
+            raise UserError(f"rows of space '{self.space}' have codes of shape (N, {dim}), given was {codes.shape}")
+        if targets.shape != (len(codes), len(self.metrics)) or self.good.shape != (len(codes),):
+            raise UserError(
+                f"{len(codes)} codes need targets of shape ({len(codes)}, {len(self.metrics)}) for "
+                f"{', '.join(self.metrics)}, given was {targets.shape}"
+            )
+        if not (np.isfinite(codes).all() and np.isfinite(targets).all()):
+            raise UserError(f"the rows of {self.setting} hold numbers that are not finite; leave those rows out")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def subset(self, index: Any) -> Rows:
+        """Some rows, by row numbers or a mask ``(N,)``."""
+        return replace(self, codes=self.codes[index], targets=self.targets[index], good=self.good[index])
+
+    def only_good(self) -> Rows:
+        """The rows of which nothing is known to be wrong."""
+        return self.subset(self.good)
+
+    def rule(self) -> str:
+        """In words, by which rule rows count as good; empty where all do."""
+        if self.good.all():
+            return ""
+        rest = f"{int(self.good.sum())} of {len(self)} rows"
+        if self.setting == "3ddet":
+            return f"{rest}: the one run whose flops were recorded at 112 pixels, without trainings below 60 AP"
+        return f"{rest}: without failed trainings and suspect batches"
+
+
+def from_table(table: Table, costs: bool = True) -> Rows:
+    """The rows of a benchmark table, those flagged included but marked in ``good``.
+
+    A row that lacks one of the metrics is left out and counted. A repeated architecture stays: it is one more measurement.
+
+    Args:
+        table: a table of one setting.
+        costs: whether the recorded ``flops`` and ``params`` are outputs too (the paper's predictor learns them).
+
+    The rule for 3ddet: its table is seven concatenated runs that differ by points, so the good rows are those of the one
+    large run (told by the input size at which its flops were recorded, the rows on which the paper computed its figures)
+    without failed trainings (below 60 AP).
+    """
+    names = [*table.metrics, *(name for name in COSTS if costs and name in table.columns)]
+    # a cost that is recorded nowhere is no output; one that some rows lack leaves those rows out
+    names = [n for n in names if n not in COSTS or np.isfinite(table.columns[n]).any()]
+    targets = np.stack([table.columns[name] for name in names], axis=1)
+    complete = np.isfinite(targets).all(axis=1)
+    if not complete.any():
+        raise UserError(f"the table of {table.name} has no row with all of {', '.join(names)}")
+    left_out = {f"lacks one of {', '.join(names)}": int((~complete).sum())} if not complete.all() else {}
+    if table.provenance.refused:
+        left_out["unusable"] = len(table.provenance.refused)
+    released = table.provenance.source.endswith("trainval.pkl")
+    return Rows(
+        codes=table.codes[complete],
+        targets=targets[complete],
+        metrics=tuple(names),
+        setting=table.name,
+        space=table.setting.space,
+        good=(table.rows("clean") & table.rows("paper"))[complete],
+        source=f"{RELEASE} ({table.provenance.source})" if released else table.provenance.source,
+        licence=LICENCES["trainval.pkl"] if released else "",
+        left_out=left_out,
+    )
