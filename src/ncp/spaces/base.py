@@ -104,6 +104,10 @@ class Space(Protocol[A]):
         """The architecture from which a search starts unless told otherwise."""
         ...
 
+    def features(self, codes: Any) -> Any:
+        """``(N, F)`` numbers on which metrics are smooth, from ``(N, D)`` codes, numpy or torch (then differentiable)."""
+        ...
+
     def cost(self, codes: Any) -> Cost:
         """Cost of ``(N, D)`` codes, numpy or torch, in the space's own standard setting."""
         ...

@@ -194,6 +194,12 @@ def _tally(
     return _Tally(macs, weights, channels, numbers, classes, classes * outputs[0] * outputs[1])
 
 
+def count_polynomials() -> tuple[Polynomial, Polynomial]:
+    """MACs and parameters at :func:`count`'s defaults, as polynomials in the 27 dimensions."""
+    tally = _rule(Polynomial.variables(len(DIMENSIONS)), (128, 128), "segmentation", PAPER_CLASSES, 3, (2, 2))
+    return tally.macs, tally.weights + 2 * tally.normed_channels + tally.biases
+
+
 @lru_cache(maxsize=32)
 def _evaluator(*setting: Any) -> Evaluator:
     """The rule taken apart into monomials, for tensors."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from ncp.errors import UserError
 from ncp.spaces.base import Cost
+from ncp.spaces.polynomial import Evaluator, Polynomial
 
 STAGES = 4
 DEPTH_RANGE = (1, 4, 1)  # blocks (b) and residual units (n): lower, upper, step
@@ -317,6 +319,34 @@ class MultiResolutionSpace:
         from ncp.spaces.cost import count
 
         return count(codes)
+
+    def features(self, codes: Any) -> Any:
+        """``(N, 33)``: logarithms of the code, of each branch's depth in convolutions, of MACs and of parameters.
+
+        On these the metrics are smooth: accuracy follows ratios of width and depth rather than differences, and a branch's
+        depth is a sum over stages. For arrays and tensors (then differentiable).
+        """
+        extra = _feature_rule()(codes)
+        if hasattr(codes, "detach"):
+            import torch  # a tensor came in, so it is loaded already
+
+            return torch.log2(torch.cat([codes, extra], dim=-1))
+        return np.log2(np.concatenate([np.asarray(codes, dtype=np.float64), extra], axis=-1))
+
+
+@lru_cache(maxsize=1)
+def _feature_rule() -> Evaluator:
+    """Depth of each branch (its 3x3 convolutions over all stages), MACs and parameters at the standard setting."""
+    from ncp.spaces.cost import count_polynomials
+
+    x = Polynomial.variables(len(DIMENSIONS))
+    depths = []
+    for branch in range(1, STAGES + 1):
+        depth: Any = 0
+        for stage in range(branch, STAGES + 1):
+            depth = depth + x[INDEX[f"b{stage}"]] * (2 * x[INDEX[f"n{stage}_{branch}"]] + 1)
+        depths.append(depth)
+    return Evaluator([*depths, *count_polynomials()], len(DIMENSIONS))
 
 
 def _groups() -> dict[str, tuple[int, ...]]:

@@ -175,6 +175,10 @@ class NasBench201Space:
         """All 15,625 cells."""
         return [Architecture(ops) for ops in product(range(N_OPS), repeat=N_EDGES)]
 
+    def features(self, codes: Any) -> Any:
+        """``(N, 30)``: the code itself."""
+        return codes
+
     def cost(self, codes: Any) -> Cost:
         """Of the whole network of 15 cells for 32 x 32 pixels and 100 classes, as in the released table."""
         x = codes if hasattr(codes, "detach") else np.asarray(codes)

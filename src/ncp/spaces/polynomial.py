@@ -75,13 +75,19 @@ class Evaluator:
         self._tensors: dict[Any, tuple[Any, Any]] = {}
 
     def __call__(self, codes: Any) -> Any:
-        """``(..., n)`` floating tensor -> ``(..., P)``, differentiable, in the tensor's own precision."""
-        codes = codes if codes.is_floating_point() else codes.double()
-        picks, coefficients = self._constants(codes)
-        factors = codes @ picks[:-1].flatten(1) + picks[-1].flatten()
-        product, *others = factors.unflatten(-1, picks.shape[1:]).unbind(-2)
-        for factor in others:
-            product = product * factor
+        """``(..., n)`` tensor or array -> ``(..., P)``; differentiable, in a tensor's own precision (integers: double)."""
+        if not hasattr(codes, "detach"):
+            codes, picks, coefficients = np.asarray(codes, dtype=np.float64), self.picks, self.coefficients
+        else:
+            codes = codes if codes.is_floating_point() else codes.double()
+            picks, coefficients = self._constants(codes)
+        shape = picks.shape[1:]
+        factors = (codes @ picks[:-1].reshape(-1, shape[0] * shape[1]) + picks[-1].reshape(-1)).reshape(
+            *codes.shape[:-1], *shape
+        )
+        product = factors[..., 0, :]
+        for k in range(1, self.degree):
+            product = product * factors[..., k, :]
         return product @ coefficients
 
     def _constants(self, codes: Any) -> tuple[Any, Any]:
