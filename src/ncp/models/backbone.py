@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -67,7 +68,7 @@ class MultiResolutionBackbone(nn.Module):
         branches = [self.stem(x_BCHW)]
         for block in self.blocks:
             if self.grad_checkpointing and self.training:
-                branches = checkpoint(block, branches, use_reentrant=False, context_fn=lambda b=block: _once(b))
+                branches = checkpoint(block, branches, use_reentrant=False, context_fn=partial(_once, block))
             else:
                 branches = block(branches)
         return branches
@@ -111,13 +112,28 @@ def _frozen_statistics(block: nn.Module) -> Iterator[None]:
             m.num_batches_tracked = batches
 
 
+class Signature(NamedTuple):
+    """What a network was built from: enough to build it again, and to say how two networks differ."""
+
+    architecture: str
+    task: str
+    classes: int
+    in_channels: int
+    stem_strides: tuple[int, int]
+
+
 class MultiResolutionNet(nn.Module):
     """A backbone under a head.
+
+    Attributes:
+        signature: what :func:`ncp.models.build` made it from; ``None`` for anything else.
 
     Args:
         backbone: maps ``(B, C, H, W)`` to a list of maps, finest first.
         head: reads that list.
     """
+
+    signature: Signature | None = None
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ncp.errors import UserError
-from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet, VideoNet
+from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet, Signature, VideoNet
 from ncp.models.blocks import initialise
 from ncp.models.heads import ClassificationHead, SegmentationHead, VideoHead
 from ncp.spaces.found import FOUND
@@ -75,13 +75,14 @@ def build(
     """
     spec = task_of(task)
     arch = architecture_of(architecture)
+    classes = spec.classes if classes is None else classes
     backbone = MultiResolutionBackbone(
         arch,
         in_channels=spec.in_channels if in_channels is None else in_channels,
-        stem_strides=spec.stem_strides if stem_strides is None else (stem_strides[0], stem_strides[1]),
+        stem_strides=spec.stem_strides if stem_strides is None else stem_strides,
     )
-    head = spec.head(backbone.channels, arch["o1"], spec.classes if classes is None else classes)
-    net = spec.net(backbone, head)
+    net = spec.net(backbone, spec.head(backbone.channels, arch["o1"], classes))
+    net.signature = Signature(arch.text, task, classes, backbone.in_channels, backbone.stem_strides)
     initialise(net)
     net.set_grad_checkpointing(grad_checkpointing)
     return to_channels_last(net) if channels_last else net

@@ -50,9 +50,13 @@ class ClassificationHead(nn.Module):
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """Logits ``(B, classes)``."""
-        x_BCHW = self.join(join(branches, branches[-1].shape[-2:]))
-        out: Tensor = self.classifier(x_BCHW.mean((2, 3)))
+        out: Tensor = self.classifier(self.features(branches).mean((2, 3)))
         return out
+
+    def features(self, branches: Sequence[Tensor]) -> Tensor:
+        """The joined map ``(B, width, H, W)`` before the average."""
+        x_BCHW: Tensor = self.join(join(branches, branches[-1].shape[-2:]))
+        return x_BCHW
 
 
 class SegmentationHead(nn.Module):
@@ -95,4 +99,38 @@ class VideoHead(nn.Module):
         x_BCTHW = x.unflatten(0, (-1, frames)).transpose(1, 2)
         y_BCTHW = F.relu_(self.norm(self.conv(x_BCTHW)))
         out: Tensor = self.classifier(y_BCTHW.mean((2, 3, 4)))
+        return out
+
+
+class PSPHead(nn.Module):
+    """Pyramid pooling (Zhao et al. 2017) on the last map: averages over 1, 2, 3 and 6 cells a side, joined by a 3x3 unit.
+
+    The baselines' head of the paper's Tables 2 and 8. Their parameter counts there include an auxiliary head that only
+    training uses; it is not part of this one.
+
+    Args:
+        channels: of the map.
+        width: of the averages and of the join: a quarter of ``channels`` in the published networks.
+        classes: number of logits a pixel.
+    """
+
+    BINS = (1, 2, 3, 6)
+
+    def __init__(self, channels: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(Unit(channels, width, 1) for _ in self.BINS)
+        self.join = Unit(channels + len(self.BINS) * width, width, 3)
+        self.drop = nn.Dropout2d(0.1)
+        self.classifier = nn.Conv2d(width, check_classes(classes), 1)
+
+    def forward(self, branches: Sequence[Tensor]) -> Tensor:
+        """Logits ``(B, classes, H, W)`` at the size of the last map."""
+        x_BCHW = branches[-1]
+        if self.training and x_BCHW.shape[0] == 1:
+            raise UserError("the pyramid pooling head cannot train on one image (its batch norms would see one number)")
+        size = x_BCHW.shape[-2:]
+        pooled = [
+            resize(unit(F.adaptive_avg_pool2d(x_BCHW, n)), size) for n, unit in zip(self.BINS, self.pools, strict=True)
+        ]
+        out: Tensor = self.classifier(self.drop(self.join(torch.cat([x_BCHW, *pooled], dim=1))))
         return out
