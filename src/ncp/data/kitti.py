@@ -1,0 +1,329 @@
+"""KITTI's object detection set in its official layout, for LiDAR detection.
+
+    <root>/training/{velodyne,label_2,calib,image_2}/000000.{bin,txt,txt,png}
+    <root>/ImageSets/{train,val}.txt                       one frame a line (Chen et al. 2015: 3,712 and 3,769)
+
+Only points that the left colour camera sees are used, since only objects there are labelled. Of the images no more than the
+size is read; without images the usual 375 x 1242 is taken, and said.
+
+Source: paper, appendix A.1; Lang et al. 2019, section 4.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ncp.data.base import DataModule, Key, Sample, find_root, sample_rng
+from ncp.data.kitti_augment import Augmentation, Database, Scene
+from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size, read_points
+from ncp.errors import UserError
+from ncp.metrics.kitti_files import Objects, read
+
+log = logging.getLogger(__name__)
+RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
+PILLAR = 0.16
+SPLIT_COUNTS = (3712, 3769)
+EVERY_FRAME = "all"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One labelled frame: its files' place, name, calibration, labels and image size (height, width)."""
+
+    folder: Path
+    name: str
+    calibration: Calibration
+    objects: Objects
+    image: tuple[int, int]
+
+    def points(self) -> tuple[np.ndarray, int]:
+        """Points ``(P, 4)`` that the camera sees, and how many were left out for not being finite."""
+        points, bad = read_points(self.folder / "velodyne" / f"{self.name}.bin")
+        return points[self.calibration.in_image(points, self.image)], bad
+
+    def scene(self, classes: Sequence[str] = CLASSES) -> tuple[Scene, int]:
+        """Points with the boxes of the known classes, and how many points were left out."""
+        points, bad = self.points()
+        labels = class_ids(self.objects.types, classes)
+        known = labels >= 0
+        return Scene(points, self.calibration.boxes_to_lidar(self.objects[known]), labels[known]), bad
+
+
+def read_split(root: Path, split: str) -> list[str]:
+    """The frames of a split: the lines of ``<root>/<split>``, or every frame with points for ``all``.
+
+    Raises:
+        UserError: for a file that is missing or empty, holds anything else than frames, or names one twice.
+    """
+    if split == EVERY_FRAME:
+        return sorted(p.stem for p in (root / "training" / "velodyne").glob("*.bin"))
+    path = root / split
+    try:
+        lines = path.read_text().split()
+    except OSError:
+        raise UserError(
+            f"'{path}' cannot be read: a split is a file of frames, one a line (such as 000000), below data.root; "
+            f"'{EVERY_FRAME}' takes every frame"
+        ) from None
+    bad = [line for line in lines if not line.isdigit()]
+    if bad or not lines:
+        raise UserError(f"'{path}' holds {f'{bad[0]!r}, which is no frame number' if bad else 'no frames'}")
+    twice = [name for name, count in Counter(lines).items() if count > 1]
+    if twice:
+        raise UserError(f"'{path}' lists {len(twice)} frames more than once, the first is {twice[0]}")
+    return lines
+
+
+def read_frames(root: Path, names: Sequence[str]) -> list[Frame]:
+    """Calibration, labels and image sizes of frames; point files are only measured.
+
+    Unknown types and missing images are reported once, with a count.
+
+    Raises:
+        UserError: naming the file, for whatever is missing, cut off or malformed.
+    """
+    folder = root / "training"
+    for part, ending in (("velodyne", "bin"), ("label_2", "txt"), ("calib", "txt")):
+        missing = [n for n in names if not (folder / part / f"{n}.{ending}").is_file()]
+        if missing:
+            raise UserError(
+                f"{len(missing)} of {len(names)} frames have no file in '{folder / part}', the first is {missing[0]}.{ending}"
+            )
+    frames, blind, empty = [], 0, 0
+    for name in names:
+        size = (folder / "velodyne" / f"{name}.bin").stat().st_size
+        if size % 16:
+            raise UserError(
+                f"{folder / 'velodyne' / name}.bin: {size} bytes are no whole number of points (16 bytes each); is the file "
+                "cut off?"
+            )
+        empty += size == 0
+        image = image_size(folder / "image_2" / f"{name}.png")
+        blind += image is None
+        calibration = Calibration.read(folder / "calib" / f"{name}.txt")
+        objects = read(folder / "label_2" / f"{name}.txt", scores=False)
+        frames.append(Frame(folder, name, calibration, objects, image or DEFAULT_IMAGE))
+    if blind:
+        log.warning(
+            "%d of %d frames have no image; their size is taken to be %dx%d", blind, len(frames), *DEFAULT_IMAGE
+        )
+    if empty:
+        log.warning("%d of %d frames have no points", empty, len(frames))
+    unknown = Counter(name for frame in frames for name in frame.objects.unknown())
+    if unknown:
+        log.warning("objects of types that KITTI does not have are left out: %s", dict(unknown))
+    return frames
+
+
+class KittiSet(Dataset[Sample]):
+    """Frames as samples ``{"points": (P, 4), "boxes": (K, 7), "labels": (K,), "index": int, "dropped": int}``.
+
+    Boxes and points are float32 in the LiDAR frame, inside ``limits``; ``dropped`` counts points that were not finite. In
+    training (``key.epoch >= 0``) the scene is augmented.
+
+    Args:
+        frames: what to read.
+        limits: the six sides of the space that is kept, see ``RANGE``.
+        augmentation: for training; None leaves the scenes as they are.
+        database: objects to sample from.
+        classes: names in the order of the labels.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        limits: Sequence[float] = RANGE,
+        augmentation: Augmentation | None = None,
+        database: Database | None = None,
+        classes: Sequence[str] = CLASSES,
+        seed: int = 0,
+    ) -> None:
+        self.frames, self.classes, self.seed = list(frames), tuple(classes), seed
+        self.limits = np.asarray(limits, dtype=np.float64)
+        self.augmentation, self.database = augmentation, database
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, key: Key) -> Sample:
+        scene, dropped = self.frames[key.item].scene(self.classes)
+        if key.epoch >= 0 and self.augmentation is not None:
+            scene = self.augmentation(scene, sample_rng(self.seed, key), self.database)
+        low, high = self.limits[:3], self.limits[3:]
+        points = scene.points[((scene.points[:, :3] >= low) & (scene.points[:, :3] < high)).all(1)]
+        kept = ((scene.boxes[:, :2] >= low[:2]) & (scene.boxes[:, :2] < high[:2])).all(1)
+        return {
+            "points": torch.from_numpy(np.ascontiguousarray(points)),
+            "boxes": torch.from_numpy(scene.boxes[kept].astype(np.float32)),
+            "labels": torch.from_numpy(scene.labels[kept]),
+            "index": key.item,
+            "dropped": dropped,
+        }
+
+    def truth(self, index: int) -> Objects:
+        """The labels of a frame as its file has them."""
+        return self.frames[index].objects
+
+    def results(self, index: int, boxes_K7: np.ndarray, labels_K: np.ndarray, scores_K: np.ndarray) -> Objects:
+        """Detections in a frame (LiDAR frame) as a KITTI result."""
+        frame = self.frames[index]
+        return frame.calibration.results(boxes_K7, labels_K, scores_K, frame.image)
+
+
+def collate(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Samples as one batch.
+
+    Returns:
+        ``points`` ``(sum of P, 4)`` with ``counts`` ``(B,)`` points of each scene one after the other; ``boxes``
+        ``(B, K, 7)`` and ``labels`` ``(B, K)`` filled up with -1; ``index`` and ``dropped`` ``(B,)``.
+    """
+    most = max(len(s["labels"]) for s in samples)
+    boxes = torch.zeros(len(samples), most, 7)
+    labels = torch.full((len(samples), most), -1, dtype=torch.int64)
+    for row, s in enumerate(samples):
+        boxes[row, : len(s["labels"])] = s["boxes"]
+        labels[row, : len(s["labels"])] = s["labels"]
+    return {
+        "points": torch.cat([s["points"] for s in samples]),
+        "counts": torch.tensor([len(s["points"]) for s in samples]),
+        "boxes": boxes,
+        "labels": labels,
+        "index": torch.tensor([s["index"] for s in samples]),
+        "dropped": torch.tensor([s["dropped"] for s in samples]),
+    }
+
+
+class Kitti(DataModule):
+    """KITTI's frames with their split.
+
+    Args:
+        root: folder that holds ``training`` and ``ImageSets``.
+        train_split, val_split: files of frames below ``root``, or ``all``.
+        counts: how many frames the two splits must have, or None for any.
+        limits: the six sides of the detector's space in metres (see ``RANGE``).
+        pillar: side of a pillar in metres; must divide the space.
+        augmentation: of the training scenes; a mapping of :class:`Augmentation`'s attributes, or None for no change.
+        cache: where the object database goes (default: the user's cache folder).
+    """
+
+    task = "det3d"
+    classes = CLASSES
+    in_channels = 64
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        train_split: str = "ImageSets/train.txt",
+        val_split: str = "ImageSets/val.txt",
+        counts: Sequence[int] | None = SPLIT_COUNTS,
+        limits: Sequence[float] = RANGE,
+        pillar: float = PILLAR,
+        augmentation: Any = None,
+        cache: str | os.PathLike[str] | None = None,
+        eval_batch: int = 1,
+        workers: int | str = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(eval_batch=eval_batch, workers=workers, seed=seed)
+        self.root, self.splits, self.counts = root, (train_split, val_split), counts
+        self.limits, self.pillar = tuple(float(v) for v in limits), float(pillar)
+        self.size = self.eval_size = grid_size(self.limits, self.pillar)
+        self.augmentation = as_augmentation(augmentation)
+        self.cache = cache
+        self.collate = collate
+
+    def prepare(self) -> None:
+        """Read splits, labels and calibrations; build the object database when it is needed and not there."""
+        root = find_root(self.root, ["training"], "KITTI")
+        names = [read_split(root, split) for split in self.splits]
+        if self.counts is not None and [len(n) for n in names] != list(self.counts):
+            raise UserError(
+                f"the splits hold {len(names[0])} and {len(names[1])} frames where {self.counts[0]} and {self.counts[1]} are "
+                "expected; set data.counts=null to use them all the same"
+            )
+        frames = {name: frame for part in names for name, frame in zip(part, read_frames(root, part), strict=True)}
+        self.build([frames[n] for n in names[0]], [frames[n] for n in names[1]])
+
+    def build(self, train: Sequence[Frame], val: Sequence[Frame]) -> None:
+        """The two sets of frames that were read."""
+        self.train_set: KittiSet = KittiSet(
+            train, self.limits, self.augmentation, self._database(train), self.classes, self.seed
+        )
+        self.val_set: KittiSet = KittiSet(val, self.limits, None, None, self.classes, self.seed)
+
+    def _database(self, frames: Sequence[Frame]) -> Database | None:
+        if self.augmentation is None or not any(self.augmentation.sampled):
+            return None
+        identity = [f"{f.folder.resolve()}/{f.name} {hash_of(f.objects)}" for f in frames]
+        return Database.cached(cache_folder(self.cache), identity, _scenes(frames), self.augmentation.least_points)
+
+    def describe(self, folder: Path) -> None:
+        """Write the frames of both splits beside the run."""
+        for name, data in (("train", self.train_set), ("val", self.val_set)):
+            (folder / f"{name}_frames.txt").write_text("".join(f"{frame.name}\n" for frame in data.frames))
+
+
+def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
+    for frame in frames:
+        yield frame.scene()[0]
+
+
+def hash_of(objects: Objects) -> str:
+    """A short fingerprint of labels."""
+    import hashlib
+
+    return hashlib.sha256(objects.values.tobytes() + "".join(objects.types.tolist()).encode()).hexdigest()[:12]
+
+
+def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
+    """Where derived files go: ``cache``, else ``$XDG_CACHE_HOME/ncp`` (``~/.cache/ncp``)."""
+    if cache:
+        return Path(cache).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncp"
+
+
+def as_augmentation(value: Any) -> Augmentation | None:
+    """An augmentation from one, from a mapping of its attributes, or None.
+
+    Raises:
+        UserError: for attributes that it does not have.
+    """
+    if value is None or isinstance(value, Augmentation):
+        return value
+    try:
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else float(v) for k, v in dict(value).items()}
+        return Augmentation(**given)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        known = ", ".join(Augmentation.__dataclass_fields__)
+        raise UserError(f"data.augmentation takes {known}; given was {value}") from None
+
+
+def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
+    """Pillars along y and x (the bird's-eye view's height and width).
+
+    Raises:
+        UserError: for an empty space, or one that is not a whole number of pillars.
+    """
+    if len(limits) != 6 or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
+        raise UserError(
+            f"data.limits are x, y, z from and x, y, z to, in metres; given were {list(limits)} and pillar {pillar}"
+        )
+    sides = [(limits[4] - limits[1]) / pillar, (limits[3] - limits[0]) / pillar]
+    if any(abs(side - round(side)) > 1e-6 for side in sides):
+        raise UserError(f"data.limits must span a whole number of pillars of {pillar} m, given were {list(limits)}")
+    return round(sides[0]), round(sides[1])

@@ -1,0 +1,236 @@
+"""One KITTI frame: points, calibration, labels, and boxes between the camera's and the LiDAR's frame.
+
+Frames of reference. LiDAR: x forward, y left, z up. Rectified camera: x right, y down, z forward. A box in the LiDAR frame
+is ``7`` numbers (x, y, z of its centre, length, width, height, yaw counter-clockwise from x); in the camera frame it is as
+in a label: centre of the bottom, height, width, length and rotation_y.
+
+Shape names: P points (x, y, z, reflectance), K boxes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ncp.errors import UserError
+from ncp.metrics.kitti_files import Objects, results
+
+CLASSES = ("Car", "Pedestrian", "Cyclist")
+DEFAULT_IMAGE = (375, 1242)  # height and width of most KITTI images
+NEAREST = 0.1  # metres: what is nearer to the image plane is not projected
+_NEEDED = {"P2": 12, "R0_rect": 9, "Tr_velo_to_cam": 12}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a frame's sensors stand to each other.
+
+    Attributes:
+        projection: ``(3, 4)``, rectified camera to pixels of the left colour image (P2).
+        rectification: ``(3, 3)``, reference camera to rectified camera (R0_rect).
+        lidar_to_camera: ``(3, 4)``, LiDAR to reference camera (Tr_velo_to_cam).
+    """
+
+    projection: np.ndarray
+    rectification: np.ndarray
+    lidar_to_camera: np.ndarray
+
+    @classmethod
+    def read(cls, path: str | Path) -> Calibration:
+        """Read a calibration file.
+
+        Raises:
+            UserError: for a file that cannot be read, a line that is missing or has the wrong count of numbers, or rotations
+                that are none.
+        """
+        lines: dict[str, list[str]] = {}
+        try:
+            for line in Path(path).read_text(encoding="utf-8").splitlines():
+                name, _, rest = line.partition(":")
+                if name.strip():
+                    lines[name.strip()] = rest.split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the calibration '{path}': {type(error).__name__}") from None
+        missing = [name for name in _NEEDED if name not in lines]
+        if missing:
+            raise UserError(f"{path}: lines missing: {', '.join(missing)}; a calibration needs {', '.join(_NEEDED)}")
+        found = {name: _matrix(path, name, lines[name], count) for name, count in _NEEDED.items()}
+        calibration = cls(found["P2"], found["R0_rect"], found["Tr_velo_to_cam"])
+        for name, rotation in (("R0_rect", found["R0_rect"]), ("Tr_velo_to_cam", found["Tr_velo_to_cam"][:, :3])):
+            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+                raise UserError(f"{path}: {name} is not a rotation")
+        return calibration
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """``(3, 3)``: LiDAR to rectified camera."""
+        return self.rectification @ self.lidar_to_camera[:, :3]
+
+    @property
+    def translation(self) -> np.ndarray:
+        """``(3,)``: the LiDAR's origin in the rectified camera frame."""
+        return self.rectification @ self.lidar_to_camera[:, 3]
+
+    def to_camera(self, points_P3: np.ndarray) -> np.ndarray:
+        """Points ``(P, 3)`` from the LiDAR to the rectified camera frame."""
+        return points_P3 @ self.rotation.T + self.translation
+
+    def to_lidar(self, points_P3: np.ndarray) -> np.ndarray:
+        """Points ``(P, 3)`` from the rectified camera to the LiDAR frame."""
+        return np.linalg.solve(self.rotation, (points_P3 - self.translation).T).T
+
+    def to_image(self, points_P3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points of the camera frame to pixels ``(P, 2)`` and depths ``(P,)``; only positive depths mean anything."""
+        homogeneous = points_P3 @ self.projection[:, :3].T + self.projection[:, 3]
+        depth = homogeneous[:, 2]
+        return homogeneous[:, :2] / np.where(depth == 0, 1.0, depth)[:, None], depth
+
+    @property
+    def heading(self) -> float:
+        """Yaw in the LiDAR frame of what has rotation_y 0 (the camera's x axis); about -pi/2."""
+        forward = self.rotation[0]  # the camera's x axis as the LiDAR sees it: first row of the rotation
+        return float(np.arctan2(forward[1], forward[0]))
+
+    def boxes_to_lidar(self, objects: Objects) -> np.ndarray:
+        """Labelled boxes as ``(K, 7)`` float64 in the LiDAR frame."""
+        centre = objects.location - np.array([0, 0.5, 0]) * objects.size[:, :1]
+        height, width, length = objects.size.T
+        yaw = wrap(self.heading - objects.rotation_y)
+        return np.column_stack([self.to_lidar(centre), length, width, height, yaw])
+
+    def boxes_to_camera(self, boxes_K7: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes of the LiDAR frame as a label holds them: size (h, w, l), location, rotation_y."""
+        boxes = np.asarray(boxes_K7, dtype=np.float64)
+        size = boxes[:, [5, 4, 3]]
+        location = self.to_camera(boxes[:, :3]) + np.array([0, 0.5, 0]) * size[:, :1]
+        return size, location, wrap(self.heading - boxes[:, 6])
+
+    def image_boxes(self, boxes_K7: np.ndarray, image: tuple[int, int] = DEFAULT_IMAGE) -> np.ndarray:
+        """``(K, 4)``: rectangles around the boxes' corners in the image (x1, y1, x2, y2), cut at its borders."""
+        corners = corners_3d(np.asarray(boxes_K7, dtype=np.float64))
+        camera = self.to_camera(corners.reshape(-1, 3))
+        camera[:, 2] = np.maximum(camera[:, 2], NEAREST)
+        pixels = self.to_image(camera)[0].reshape(-1, 8, 2)
+        limit = np.array([image[1] - 1, image[0] - 1])
+        low, high = np.clip(pixels.min(1), 0, limit), np.clip(pixels.max(1), 0, limit)
+        return np.concatenate([low, high], axis=1)
+
+    def in_image(self, points_P: np.ndarray, image: tuple[int, int]) -> np.ndarray:
+        """``(P,)``: which points (LiDAR frame) the camera sees; KITTI's objects are labelled only there."""
+        pixels, depth = self.to_image(self.to_camera(points_P[:, :3].astype(np.float64)))
+        inside = (pixels >= 0).all(1) & (pixels[:, 0] < image[1]) & (pixels[:, 1] < image[0])
+        return inside & (depth > 0)
+
+    def results(
+        self, boxes_K7: np.ndarray, labels_K: np.ndarray, scores_K: np.ndarray, image: tuple[int, int] = DEFAULT_IMAGE
+    ) -> Objects:
+        """Detections in the LiDAR frame as a KITTI result; those outside the image are left out."""
+        size, location, rotation_y = self.boxes_to_camera(boxes_K7)
+        rectangles = self.image_boxes(boxes_K7, image)
+        alpha = wrap(rotation_y - np.arctan2(location[:, 0], location[:, 2]))
+        seen = (
+            (rectangles[:, 2] > rectangles[:, 0]) & (rectangles[:, 3] > rectangles[:, 1]) & (location[:, 2] > NEAREST)
+        )
+        names = [CLASSES[int(i)] for i in np.asarray(labels_K)]
+        return results(names, alpha, rectangles, size, location, rotation_y, np.asarray(scores_K))[seen]
+
+
+def _matrix(path: str | Path, name: str, words: list[str], count: int) -> np.ndarray:
+    try:
+        values = np.array([float(w) for w in words])
+    except ValueError:
+        raise UserError(f"{path}: {name} holds something that is not a number") from None
+    if len(values) != count or not np.isfinite(values).all():
+        raise UserError(f"{path}: {name} needs {count} finite numbers, given were {len(values)}")
+    return values.reshape(3, -1)
+
+
+def wrap(angle: np.ndarray) -> np.ndarray:
+    """Angles to -pi..pi."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def corners_3d(boxes_K7: np.ndarray) -> np.ndarray:
+    """``(K, 8, 3)`` corners of boxes in the LiDAR frame: the four of the bottom counter-clockwise, then those of the top."""
+    ahead = np.array([1, -1, -1, 1, 1, -1, -1, 1]) / 2
+    left = np.array([1, 1, -1, -1, 1, 1, -1, -1]) / 2
+    up = np.array([-1, -1, -1, -1, 1, 1, 1, 1]) / 2
+    u, v = boxes_K7[:, 3:4] * ahead, boxes_K7[:, 4:5] * left
+    cos, sin = np.cos(boxes_K7[:, 6:7]), np.sin(boxes_K7[:, 6:7])
+    offset = np.stack([u * cos - v * sin, u * sin + v * cos, boxes_K7[:, 5:6] * up], -1)
+    return boxes_K7[:, None, :3] + offset
+
+
+def points_in_boxes(points_P: np.ndarray, boxes_K7: np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """``(K, P)`` bool: which points lie in which boxes (grown by ``margin`` metres on every side)."""
+    inside = np.zeros((len(boxes_K7), len(points_P)), dtype=bool)
+    xyz = np.asarray(points_P[:, :3], dtype=np.float64)
+    for row, (x, y, z, length, width, height, yaw) in enumerate(np.asarray(boxes_K7, dtype=np.float64).tolist()):
+        reach = np.hypot(length, width) / 2 + 2 * margin
+        near = np.flatnonzero((np.abs(xyz[:, 0] - x) <= reach) & (np.abs(xyz[:, 1] - y) <= reach))
+        dx, dy, dz = (xyz[near] - [x, y, z]).T
+        u, v = dx * np.cos(yaw) + dy * np.sin(yaw), dy * np.cos(yaw) - dx * np.sin(yaw)
+        fits = (np.abs(u) <= length / 2 + margin) & (np.abs(v) <= width / 2 + margin)
+        inside[row, near] = fits & (np.abs(dz) <= height / 2 + margin)
+    return inside
+
+
+def read_points(path: str | Path) -> tuple[np.ndarray, int]:
+    """Points ``(P, 4)`` float32 of a velodyne file, and how many were left out because a number in them is not finite.
+
+    An empty file is an empty scene.
+
+    Raises:
+        UserError: for a file that cannot be read or does not hold four 4-byte numbers a point.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the points '{path}': {error.strerror or type(error).__name__}") from None
+    if len(raw) % 16:
+        raise UserError(f"{path}: {len(raw)} bytes are no whole number of points (16 bytes each); is the file cut off?")
+    points = np.frombuffer(raw, dtype="<f4").reshape(-1, 4)
+    finite = np.isfinite(points).all(1)
+    bad = len(points) - int(finite.sum())
+    return (points[finite] if bad else points.copy()), bad
+
+
+def image_size(path: str | Path) -> tuple[int, int] | None:
+    """Height and width of a PNG from its first 24 bytes; None when there is no such file.
+
+    Raises:
+        UserError: when it is not a PNG.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(24)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot read the image '{path}': {error.strerror}") from None
+    if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise UserError(f"{path} is not a PNG image")
+    width, height = struct.unpack(">II", head[16:24])
+    return int(height), int(width)
+
+
+def difficulty(objects: Objects) -> np.ndarray:
+    """``(K,)``: 0 easy, 1 moderate, 2 hard, 3 beyond (limits as in the evaluation)."""
+    from ncp.metrics.kitti import MAX_OCCLUSION, MAX_TRUNCATION, MIN_HEIGHT
+
+    height = objects.image_boxes[:, 3] - objects.image_boxes[:, 1]
+    level = np.full(len(objects), 3)
+    for step in (2, 1, 0):
+        fits = (objects.occlusion <= MAX_OCCLUSION[step]) & (objects.truncation <= MAX_TRUNCATION[step])
+        level[fits & (height >= MIN_HEIGHT[step])] = step
+    return level
+
+
+def class_ids(types: Sequence[str] | np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
+    """``(K,)`` int64: position in ``classes``, -1 for any other type (Van, DontCare, ...)."""
+    position = {name.lower(): i for i, name in enumerate(classes)}
+    return np.array([position.get(str(name).lower(), -1) for name in types], dtype=np.int64)
