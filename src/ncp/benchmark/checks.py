@@ -169,16 +169,23 @@ def _two_populations(rest: np.ndarray, iterations: int = 30) -> tuple[np.ndarray
 
 def _smooth(likelihood: np.ndarray, chain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Forward and backward pass: state probabilities ``(N, 2)`` and the transition matrix they imply."""
-    n = len(likelihood)
-    forward, backward = np.empty((n, 2)), np.ones((n, 2))
-    now = np.array([chain[1, 0], chain[0, 1]]) / (chain[1, 0] + chain[0, 1]) * likelihood[0]
-    forward[0] = now / now.sum()
-    for t in range(1, n):
-        now = (forward[t - 1] @ chain) * likelihood[t]
-        forward[t] = now / now.sum()
-    for t in range(n - 2, -1, -1):
-        now = chain @ (likelihood[t + 1] * backward[t + 1])
-        backward[t] = now / now.sum()
+    (stay, leave), (enter, remain) = chain.tolist()  # plain floats: arrays of two numbers would take ten times as long
+    rows = likelihood.tolist()
+    one, two = enter / (enter + leave), leave / (enter + leave)
+    ahead = []
+    for p, q in rows:
+        one, two = one * p, two * q
+        one, two = one / (one + two), two / (one + two)
+        ahead.append((one, two))
+        one, two = one * stay + two * enter, one * leave + two * remain
+    one = two = 0.5
+    behind = [(one, two)]
+    for p, q in rows[:0:-1]:
+        one, two = one * p, two * q
+        one, two = stay * one + leave * two, enter * one + remain * two
+        one, two = one / (one + two), two / (one + two)
+        behind.append((one, two))
+    forward, backward = np.array(ahead), np.array(behind[::-1])
     state = forward * backward
     state /= state.sum(1, keepdims=True)
     pairs = forward[:-1, :, None] * chain * (likelihood[1:] * backward[1:])[:, None, :]
