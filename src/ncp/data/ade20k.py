@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ncp.data.base import IGNORE, find_root
 from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
@@ -32,6 +33,15 @@ def find_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     return pairs
 
 
+def class_names(path: Path) -> tuple[str, ...]:
+    """The 150 names of the release's table (last column, up to the first comma); empty where it is absent or different."""
+    if not path.is_file():
+        return ()
+    rows = [line.split("\t") for line in path.read_text(errors="replace").splitlines()]
+    names = tuple(row[-1].split(",")[0].strip() for row in rows if row[0].strip().isdigit())
+    return names if len(names) == COUNT else ()
+
+
 class ADE20K(SegmentationData):
     """Scene parsing of 150 classes.
 
@@ -39,6 +49,7 @@ class ADE20K(SegmentationData):
         root: folder with ``images`` and ``annotations`` (``ADEChallengeData2016``).
         crop: of training.
         scale: range of the random resize; factor 1 fits the image into ``crop[0] x 4 * crop[0]`` pixels, its aspect kept.
+        common: see :class:`ncp.data.base.DataModule`.
 
     Evaluation resizes each image so that its shorter side has ``crop[0]`` pixels and compares at the label's own size, so
     images differ and the batch is 1.
@@ -57,20 +68,19 @@ class ADE20K(SegmentationData):
         *,
         crop: Sequence[int] = (512, 512),
         scale: Sequence[float] = (0.5, 2.0),
-        eval_batch: int = 1,
-        workers: int | str = "auto",
-        seed: int = 0,
+        **common: Any,
     ) -> None:
-        if eval_batch != 1:
-            raise UserError(f"ADE20K's images differ in size: data.eval_batch must be 1, given was {eval_batch}")
-        super().__init__(crop=crop, scale=scale, eval_batch=eval_batch, workers=workers, seed=seed)
+        super().__init__(crop=crop, scale=scale, **common)
+        if self.eval_batch != 1:
+            raise UserError(f"ADE20K's images differ in size: data.eval_batch must be 1, given was {self.eval_batch}")
         self.root = root
 
     def prepare(self) -> None:
-        """List both splits."""
+        """List both splits, and read the classes' names where the release's list of them is there."""
         root = find_root(self.root, ("images", "annotations"), "ADE20K")
         train = Pairs(find_pairs(root, "training"), label_map())
         val = Pairs(find_pairs(root, "validation"), label_map())
+        self.classes = class_names(root / "objectInfo150.txt") or self.classes
         short = self.size[0]
         self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, base=(short, 4 * short))
         self.val_set = SegmentationSet(val, self.seed, eval_short=short)

@@ -146,6 +146,19 @@ class Loader(DataLoader[Sample]):
         """Nothing: see above."""
 
 
+class Fixed(Dataset[Sample]):
+    """The first ``count`` samples of a set, as they are in an evaluation."""
+
+    def __init__(self, data: Dataset[Sample], count: int) -> None:
+        self.data, self.count = data, min(count, len(data))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: Key) -> Sample:
+        return self.data[Key(-1, key.item)]
+
+
 class DataModule(pl.LightningDataModule):
     """Base of all data sets.
 
@@ -160,6 +173,14 @@ class DataModule(pl.LightningDataModule):
         eval_size: height and width of an evaluation input, or None where images differ.
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
+        notice: what a built-in set says of itself when it is used.
+
+    Args:
+        eval_batch: samples of an evaluation batch on each device.
+        workers: loader processes per device, or ``auto``.
+        overfit: train and evaluate on the first so many training samples, without augmentation (0: off).
+        tiny: the smallest sizes with which everything still runs (for ``debug=tiny``).
+        seed: of the stream and the augmentation.
     """
 
     task: ClassVar[str]
@@ -173,14 +194,20 @@ class DataModule(pl.LightningDataModule):
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     collate: Any = None  # None: torch's default
+    notice: str = ""
 
-    def __init__(self, *, eval_batch: int = 1, workers: int | str = "auto", seed: int = 0) -> None:
+    def __init__(
+        self, *, eval_batch: int = 1, workers: int | str = "auto", overfit: int = 0, tiny: bool = False, seed: int = 0
+    ) -> None:
         super().__init__()
         if eval_batch < 1:
             raise UserError(f"data.eval_batch must be at least 1, given was {eval_batch}")
         if workers != "auto" and (not isinstance(workers, int) or workers < 0):
             raise UserError(f"data.workers must be 'auto' or a number from 0 up, given was {workers!r}")
+        if overfit < 0:
+            raise UserError(f"data.overfit must be a number of samples, given was {overfit}")
         self.eval_batch, self.workers, self.seed = eval_batch, workers, seed
+        self.overfit, self.tiny = overfit, tiny
         self.policy = BatchPolicy.fit(1)
         self.batches = 0
         self._prepared = False
@@ -194,6 +221,8 @@ class DataModule(pl.LightningDataModule):
         if not self._prepared:
             self.prepare()
             self._prepared = True
+            if self.overfit:
+                self.train_set = self.val_set = Fixed(self.train_set, self.overfit)
             for split, data in (("training", self.train_set), ("validation", self.val_set)):
                 if len(data) == 0:  # type: ignore[arg-type]
                     raise UserError(f"the {split} split of {type(self).__name__} is empty")

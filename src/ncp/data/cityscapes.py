@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ncp.data.base import IGNORE, find_root
 from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels, small_copies
@@ -64,6 +65,7 @@ class Cityscapes(SegmentationData):
         resized: ``[256, 512]`` for the paper's Seg-4x: everything is resized once (and kept in ``cache``), training and
             evaluation see that size; None for the full one.
         cache: where the resized copies go (default: the user's cache folder).
+        common: see :class:`ncp.data.base.DataModule`.
     """
 
     classes = tuple(name for name, _, _ in CLASSES)
@@ -77,12 +79,12 @@ class Cityscapes(SegmentationData):
         scale: Sequence[float] = (0.5, 2.0),
         resized: Sequence[int] | None = None,
         cache: str | None = None,
-        eval_batch: int = 1,
-        workers: int | str = "auto",
-        seed: int = 0,
+        **common: Any,
     ) -> None:
-        super().__init__(crop=crop, scale=scale, eval_batch=eval_batch, workers=workers, seed=seed)
+        super().__init__(crop=crop, scale=scale, **common)
         self.root, self.cache = root, cache
+        if resized is not None and self.tiny:
+            resized = (32, 64)
         self.resized = (resized[0], resized[1]) if resized is not None else None
         self.eval_size = self.resized or FULL
 

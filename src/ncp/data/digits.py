@@ -7,6 +7,7 @@ validation. (Source: UCI ML hand-written digits, test part; Alpaydin and Kaynak 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,16 +56,21 @@ class Digits(DataModule):
 
     Args:
         size: side of the network's input (at least 32).
+        common: see :class:`ncp.data.base.DataModule`.
     """
 
     task = "cls"
     builtin = True
+    notice = (
+        "data: the built-in handwritten digits (scikit-learn's, real, 10 classes); for ImageNet: "
+        "experiment=cls-50-1000 data.root=<folder with train and val>"
+    )
     classes = tuple(str(i) for i in range(10))
     mean = (0.3, 0.3, 0.3)
     std = (0.35, 0.35, 0.35)
 
-    def __init__(self, *, size: int = 32, eval_batch: int = 90, workers: int | str = "auto", seed: int = 0) -> None:
-        super().__init__(eval_batch=eval_batch, workers=workers, seed=seed)
+    def __init__(self, *, size: int = 32, eval_batch: int = 90, **common: Any) -> None:
+        super().__init__(eval_batch=eval_batch, **common)
         if size < 32:
             raise UserError(f"data.size must be at least 32, given was {size}")
         self.size = self.eval_size = (size, size)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -115,6 +115,7 @@ class ImageNet(DataModule):
         subset_seed: of the choice of classes and images, apart from the run's seed.
         synsets: a text file with one synset a line, instead of drawing them.
         size: side of the network's input in pixels.
+        common: see :class:`ncp.data.base.DataModule`.
     """
 
     task = "cls"
@@ -129,10 +130,11 @@ class ImageNet(DataModule):
         synsets: str | None = None,
         size: int = 224,
         eval_batch: int = 100,
-        workers: int | str = "auto",
-        seed: int = 0,
+        **common: Any,
     ) -> None:
-        super().__init__(eval_batch=eval_batch, workers=workers, seed=seed)
+        super().__init__(eval_batch=eval_batch, **common)
+        if self.tiny:
+            classes_kept, images_kept, size = 2, 2, 32
         self.root, self.synsets_file = root, synsets
         self.classes_kept, self.images_kept, self.subset_seed = classes_kept, images_kept, subset_seed
         self.size = self.eval_size = (size, size)

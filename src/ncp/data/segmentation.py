@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,6 +173,7 @@ class SegmentationData(DataModule):
     Args:
         crop: height and width of a training window.
         scale: range of the random resize.
+        common: see :class:`ncp.data.base.DataModule`.
     """
 
     task = "seg"
@@ -182,11 +184,10 @@ class SegmentationData(DataModule):
         *,
         crop: Sequence[int],
         scale: Sequence[float] = (0.5, 2.0),
-        eval_batch: int = 1,
-        workers: int | str = "auto",
-        seed: int = 0,
+        **common: Any,
     ) -> None:
-        super().__init__(eval_batch=eval_batch, workers=workers, seed=seed)
+        super().__init__(**common)
+        crop = (32, 32) if self.tiny else crop
         if len(crop) != 2 or min(crop) < 32 or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise UserError(
                 "data.crop is a height and a width of at least 32 pixels and data.scale a range of positive factors, "

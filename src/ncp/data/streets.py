@@ -11,7 +11,7 @@ Ten of Cityscapes' nineteen classes. Shape suffixes: H height, W width, 3 colour
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -252,9 +252,14 @@ class Streets(SegmentationData):
         eval_size: height and width of a scene.
         crop, scale: of training (see the base).
         scene_seed: of the scenes, apart from the run's seed.
+        common: see :class:`ncp.data.base.DataModule`.
     """
 
     builtin = True
+    notice = (
+        "data: the built-in street scenes (procedural, 10 classes, 64x128); for Cityscapes: "
+        "experiment=seg data.root=<folder with leftImg8bit and gtFine>"
+    )
     classes = NAMES
     palette = tuple(colour for name in NAMES for known, _, colour in CITYSCAPES if known == name)
 
@@ -268,10 +273,11 @@ class Streets(SegmentationData):
         scale: Sequence[float] = (1.0, 1.5),
         scene_seed: int = 2022,
         eval_batch: int = 16,
-        workers: int | str = "auto",
-        seed: int = 0,
+        **common: Any,
     ) -> None:
-        super().__init__(crop=crop, scale=scale, eval_batch=eval_batch, workers=workers, seed=seed)
+        super().__init__(crop=crop, scale=scale, eval_batch=eval_batch, **common)
+        if self.tiny:
+            scenes, val_scenes, eval_size = 4, 2, (32, 64)
         self.scenes, self.val_scenes, self.scene_seed = scenes, val_scenes, scene_seed
         self.eval_size = (eval_size[0], eval_size[1])
 

@@ -1,0 +1,52 @@
+"""Top-k accuracy, counted over a whole set and over all devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class TopK(Metric):
+    """``{"top1": ..., "top5": ...}`` in percent.
+
+    Args:
+        ks: the numbers k. The key of the largest is ``top5`` even where there are fewer than five classes, so that the keys
+            are those of the benchmark's tables.
+
+    >>> scores = TopK()
+    >>> scores.update(torch.tensor([[0.1, 0.9, 0.0, 0, 0, 0], [0.5, 0.2, 0.1, 0.1, 0.1, 0]]), torch.tensor([1, 4]))
+    >>> {key: float(value) for key, value in scores.compute().items()}
+    {'top1': 50.0, 'top5': 100.0}
+    """
+
+    full_state_update = False
+    hits: Tensor
+    total: Tensor
+
+    def __init__(self, ks: Sequence[int] = (1, 5), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ks = tuple(ks)
+        self.add_state("hits", torch.zeros(len(self.ks), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, logits_BK: Tensor, label_B: Tensor) -> None:
+        """Count a batch. A class counts as ranked above the right one when its logit is larger, or equal and before it."""
+        right_B1 = logits_BK.gather(1, label_B.long()[:, None])
+        before = torch.arange(logits_BK.shape[1], device=logits_BK.device)[None] < label_B[:, None]
+        above = (logits_BK > right_B1) | ((logits_BK == right_B1) & before) | logits_BK.isnan()
+        rank_B = above.sum(1)
+        self.hits += torch.stack([(rank_B < k).sum() for k in self.ks])
+        self.total += len(label_B)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Percent of the set."""
+        return self.local()
+
+    def local(self) -> dict[str, Tensor]:
+        """Percent of what this device saw."""
+        names = ("top1", "top5") if len(self.ks) == 2 else tuple(f"top{k}" for k in self.ks)
+        return {name: 100 * hit / self.total for name, hit in zip(names, self.hits, strict=True)}

@@ -1,0 +1,241 @@
+"""What the tasks share: optimisation, precise control of rates and random states, evaluation, records.
+
+Shape suffixes: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from ncp.data.base import DataModule
+from ncp.data.transforms import normalise
+from ncp.errors import UserError
+from ncp.spaces.multires import Architecture
+from ncp.tasks.recipe import Plan, Recipe
+
+NORMS = nn.modules.batchnorm._BatchNorm
+CHECKPOINT_KEY = "ncp"  # our part of a checkpoint
+
+
+class Task(pl.LightningModule):
+    """Base of the tasks: a network, a recipe, and how a batch becomes a loss and a score.
+
+    A subclass names itself and its main metric, builds ``self.scores`` (a torchmetrics ``Metric`` whose ``compute`` gives
+    ``{name: value}`` in percent points), and implements ``loss`` and ``score``.
+
+    Args:
+        network: from :func:`ncp.models.build` or a baseline.
+        recipe: how to train.
+        plan: the recipe on this data set.
+        data: classes' names and the images' mean and deviation are read from it.
+        seed: of everything random in the network (the data has its own).
+        compile: None, or the mode of ``torch.compile`` (``default``, ``reduce-overhead`` for CUDA graphs, ...).
+        about: what is written into every checkpoint (architecture, configuration), plain values only.
+
+    Attributes:
+        latest: the newest evaluation, ``{metric: value}``, and ``latest_step`` its step.
+    """
+
+    name: ClassVar[str]
+    main_metric: ClassVar[str]
+    scores: Metric
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        plan: Plan,
+        data: DataModule,
+        seed: int = 0,
+        compile: str | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe, self.plan, self.seed = recipe, plan, seed
+        self.classes: Sequence[str] = data.classes
+        self.mean, self.std = data.mean, data.std
+        self.about = dict(about or {})
+        self.latest: dict[str, float] = {}
+        self.latest_step = -1
+        self.last_good: str | None = None  # the newest checkpoint's path
+        self._rate = recipe.rate()
+        self._first_bad: Tensor | None = None
+        # kept in a list so that the compiled twin is no second submodule
+        self._compiled = [torch.compile(network, mode=compile)] if compile else [network]
+
+    # ---- what a task defines
+
+    @classmethod
+    def make_network(cls, architecture: Any, data: DataModule, **options: Any) -> nn.Module:
+        """The network of an architecture for this task's data (``options`` go to :func:`ncp.models.build`)."""
+        from ncp.models import build
+
+        return build(architecture, cls.name, classes=len(data.classes), in_channels=data.in_channels, **options)
+
+    @abstractmethod
+    def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, a mean over the samples, and, when ``report``, the figures to log beside it."""
+
+    @abstractmethod
+    def score(self, batch: dict[str, Any]) -> None:
+        """Update ``self.scores`` with an evaluation batch."""
+
+    def prepare_batch(self, batch: dict[str, Any]) -> Tensor:
+        """The network's input: the batch's ``image`` normalised on the device, channels last."""
+        dtype = next(self.network.parameters()).dtype
+        x_BCHW = normalise(batch["image"], self.mean, self.std, dtype)
+        return x_BCHW.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, batch: dict[str, Any]) -> Any:
+        """The network's output for a batch."""
+        return self._compiled[0](self.prepare_batch(batch))
+
+    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+        """Multiply-adds for one evaluation input, counted by torch on the network itself (without data or arithmetic)."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        height, width = data.eval_size or data.size
+        network = copy.deepcopy(self.network).to("meta").eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.empty(1, data.in_channels, height, width, device="meta"))
+        return int(counter.get_total_flops() // 2)
+
+    # ---- training
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return int(self.trainer.global_step)
+
+    @property
+    def quick(self) -> bool:
+        """Whether this is Lightning's ``fast_dev_run``: one batch of everything, nothing written."""
+        return bool(getattr(self.trainer, "fast_dev_run", False))
+
+    def train(self, mode: bool = True) -> Task:
+        """As ever, except that frozen norms stay as they are."""
+        super().train(mode)
+        if self.recipe.freeze_norms:
+            for module in self.network.modules():
+                if isinstance(module, NORMS):
+                    module.eval()
+        return self
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The recipe's optimiser; its rate is set before every step."""
+        return self.recipe.make_optimizer(self.network.parameters())
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of optimiser step ``step`` (from 0)."""
+        return self._rate(min(1.0, step / self.plan.steps))
+
+    def on_train_start(self) -> None:
+        """Set the modes again: Lightning restores those it found."""
+        self.train()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Rates and random states as functions of the step: a resumed run needs no more than the step."""
+        # an own state per batch and device; numpy and Python's are not used in a step
+        torch.manual_seed(int(np.random.SeedSequence((self.seed, batch_idx, self.global_rank)).generate_state(1)[0]))
+        if batch_idx % self.plan.policy.accumulate == 0:
+            done = self.step / self.plan.steps
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self.rate_at(self.step)
+                if self.recipe.momentum_schedule == "poly":
+                    power = float(self.recipe.schedule.get("power", 0.9))
+                    group["momentum"] = float(self.recipe.optimizer["momentum"]) * (1 - done) ** power
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One pass; records loss, rate and the task's figures every ``log_every`` steps."""
+        accumulate = self.plan.policy.accumulate
+        due = (batch_idx + 1) % (accumulate * self.plan.log_every) == 0 or self.quick
+        loss, figures = self.loss(batch, bool(due))
+        self._watch(loss, batch_idx, bool(due))
+        if due:
+            values = {f"train/{key}": float(value) for key, value in {"loss": loss.detach(), **figures}.items()}
+            self.record({**values, "train/lr": self.rate_at(self.step)}, self.step + 1)
+        return loss
+
+    def _watch(self, loss: Tensor, batch_idx: int, due: bool) -> None:
+        """Stop at a loss that is not finite. On GPUs the first bad step is noted there and read when figures are due."""
+        now = torch.where(torch.isfinite(loss.detach()), torch.inf, float(batch_idx))
+        self._first_bad = now if self._first_bad is None else torch.minimum(self._first_bad, now)
+        if loss.device.type == "cpu" or due:
+            self.check_finite()
+
+    def check_finite(self) -> None:
+        """Raise a ``UserError`` if a loss was not finite since the run began (on every device alike)."""
+        if self._first_bad is None:
+            return
+        if self.trainer.world_size > 1:  # all stop together
+            torch.distributed.all_reduce(self._first_bad, torch.distributed.ReduceOp.MIN)
+        first = float(self._first_bad)
+        if not np.isfinite(first):
+            return
+        self._stop("the loss", int(first) // self.plan.policy.accumulate)
+
+    def check_weights(self) -> None:
+        """Raise a ``UserError`` if a weight is not finite (before a checkpoint is written)."""
+        norms = torch._foreach_norm([p.detach() for p in self.network.parameters()])
+        if not bool(torch.isfinite(torch.stack(norms)).all()):
+            self._stop("a weight", self.step - 1)
+
+    def _stop(self, what: str, step: int) -> NoReturn:
+        raise UserError(
+            f"{what} became NaN or infinite at step {step + 1} of {self.plan.steps}, learning rate "
+            f"{self.rate_at(step):.3g}; last good checkpoint: {self.last_good or 'none was written yet'}; lower "
+            "recipe.optimizer.lr or set recipe.clip"
+        )
+
+    # ---- evaluation
+
+    def on_validation_start(self) -> None:
+        """Devices without synchronised norms collected their own running statistics: evaluate with the mean."""
+        self.average_buffers()
+
+    def average_buffers(self) -> None:
+        """Give all devices the mean of their running statistics."""
+        if self.trainer.world_size > 1:
+            for buffer in self.network.buffers():
+                if buffer.is_floating_point():
+                    torch.distributed.all_reduce(buffer)
+                    buffer /= self.trainer.world_size
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Count one batch."""
+        self.score(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """The scores over the whole set, on all devices alike."""
+        values = {key: float(value) for key, value in self.scores.compute().items()}
+        self.scores.reset()
+        if not self.trainer.sanity_checking:
+            self.latest, self.latest_step = values, self.step
+            self.record({f"val/{key}": value for key, value in values.items() if np.isfinite(value)}, self.step)
+
+    def record(self, values: Mapping[str, float], step: int) -> None:
+        """Send figures to all loggers (and thereby to the progress bar and the history)."""
+        if self.trainer.is_global_zero:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(dict(values), step)
+
+    # ---- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is needed to build the network again, and the newest scores."""
+        checkpoint[CHECKPOINT_KEY] = {**self.about, "step": self.step, "latest": self.latest, "at": self.latest_step}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back the newest scores."""
+        ours = checkpoint.get(CHECKPOINT_KEY, {})
+        self.latest, self.latest_step = dict(ours.get("latest", {})), int(ours.get("at", -1))

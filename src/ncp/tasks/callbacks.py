@@ -1,0 +1,252 @@
+"""What happens beside the steps: checkpoints, the history of all figures, throughput, the progress bar."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers.logger import Logger
+
+from ncp.errors import UserError
+from ncp.tasks.base import Task
+
+log = logging.getLogger(__name__)
+KEEP = ("paper", "last", "none")
+LAST = "last.ckpt"
+
+
+class Checkpoints(Callback):
+    """Full checkpoints (weights, optimiser, position), each written beside its place and then renamed.
+
+    ``last.ckpt`` every ``save_every`` steps and at the end; with ``keep=paper`` also ``step-<n>.ckpt`` at the recipe's steps.
+    Where an evaluation falls on the same step it comes first, so that a resumed run need not repeat it.
+
+    Args:
+        folder: of the checkpoints.
+        keep: ``paper``, ``last`` (the newest only) or ``none`` (nothing is written, a killed run starts anew).
+    """
+
+    def __init__(self, folder: Path, keep: str = "paper") -> None:
+        if keep not in KEEP:
+            raise UserError(f"keep must be one of {', '.join(KEEP)}, given was '{keep}'")
+        self.folder, self.keep = folder, keep
+        self._saved = -1
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """After every step, unless an evaluation follows."""
+        plan = pl_module.plan
+        complete = (batch_idx + 1) % plan.policy.accumulate == 0
+        if complete and not (trainer.enable_validation and trainer.global_step % plan.eval_every == 0):
+            self._save_if_due(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """After an evaluation within the training."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save_if_due(trainer, pl_module)
+
+    def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
+        step, plan = trainer.global_step, task.plan
+        kept = step in plan.keep and self.keep == "paper"
+        due = kept or step % plan.save_every == 0 or step == plan.steps
+        if self.keep == "none" or task.quick or not due or step == self._saved:
+            return
+        task.check_finite()
+        task.check_weights()
+        task.average_buffers()
+        self._saved = step
+        scratch, last = self.folder / f".{LAST}.tmp", self.folder / LAST
+        trainer.save_checkpoint(scratch)
+        if trainer.is_global_zero:
+            if kept:
+                _link(scratch, self.folder / f"step-{step:06d}.ckpt")
+            os.replace(scratch, last)
+        task.last_good = str(last)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that will not be changed any more; a copy where the file system has no such names."""
+    scratch = target.with_name(f".{target.name}.tmp")
+    scratch.unlink(missing_ok=True)
+    try:
+        os.link(source, scratch)
+    except OSError:
+        import shutil
+
+        shutil.copyfile(source, scratch)
+    os.replace(scratch, target)
+
+
+class History(Logger):
+    """All figures as rows ``step,metric,value`` of ``metrics.csv``; the curves are drawn from it.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.newest: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """As Lightning wants it."""
+        return "history"
+
+    @property
+    def version(self) -> str:
+        """As Lightning wants it."""
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run folder holds the configuration."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append rows; they are on disk when this returns."""
+        self.newest.update(metrics)
+        with open(self.path, "a", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(("step", "metric", "value"))
+            writer.writerows((step, key, repr(float(value))) for key, value in metrics.items())
+
+    def truncate(self, step: int) -> None:
+        """Drop what lies behind ``step`` (a resumed run writes it again) and a row that was cut off."""
+        if self.path.is_file():
+            rows = [row for row in read_history(self.path) if row[0] <= step]
+            self.path.unlink()
+            for at, key, value in rows:
+                self.log_metrics({key: value}, at)
+
+
+def read_history(path: Path) -> list[tuple[int, str, float]]:
+    """The complete rows of a ``metrics.csv``."""
+    out = []
+    with open(path, newline="") as file:
+        for row in csv.reader(file):
+            if len(row) == 3 and row[0].isdigit():
+                out.append((int(row[0]), row[1], float(row[2])))
+    return out
+
+
+class Throughput(Callback):
+    """Training images per second, without the first steps, evaluations and checkpoints; the share of waiting for data."""
+
+    def __init__(self, skip: int = 2) -> None:
+        self.skip = skip
+        self.images, self.seconds, self.waiting = 0, 0.0, 0.0
+        self._seen = 0
+        self._end: float | None = None
+        self._start = 0.0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """The batch is here."""
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """A step is done."""
+        now = time.perf_counter()
+        self._seen += 1
+        if self._end is not None and self._seen > self.skip:
+            self.seconds += now - self._end
+            self.waiting += self._start - self._end
+            self.images += pl_module.plan.policy.per_device * trainer.world_size
+        self._end = now
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """What comes is not training."""
+        self._end = None
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Neither is writing."""
+        self._end = None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """None where the training was too short to tell."""
+        return self.images / self.seconds if self.seconds > 0 else None
+
+    @property
+    def wait_share(self) -> float | None:
+        """Share of the time in which the step waited for data."""
+        return self.waiting / self.seconds if self.seconds > 0 else None
+
+
+class Progress(Callback):
+    """A rich progress bar in a terminal, a line at every record elsewhere.
+
+    Args:
+        history: whose newest figures are shown.
+        throughput: whose rate is shown.
+    """
+
+    def __init__(self, history: History, throughput: Throughput) -> None:
+        self.history, self.throughput = history, throughput
+        self._bar: Any = None
+        self._task: Any = None
+        self._shown = -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Open the bar where somebody looks at it."""
+        if trainer.is_global_zero and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("Training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[figures]}"),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=pl_module.plan.steps, completed=trainer.global_step, figures="")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Show the step and the newest figures."""
+        step, plan = trainer.global_step, pl_module.plan
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, figures=self._figures(pl_module))
+        elif trainer.is_global_zero and step != self._shown and (step % plan.log_every == 0 or step == plan.steps):
+            self._shown = step
+            log.info("step %d of %d: %s", step, plan.steps, self._figures(pl_module))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Say how the evaluation went."""
+        if trainer.state.fn == "fit" and trainer.is_global_zero and self._bar is None and not trainer.sanity_checking:
+            figures = ", ".join(f"{key} {value:.2f}" for key, value in list(pl_module.latest.items())[:6])
+            log.info("evaluation at step %d: %s", trainer.global_step, figures)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Close the bar."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _figures(self, task: Task) -> str:
+        newest: Mapping[str, float] = self.history.newest
+        parts = []
+        if "train/loss" in newest:
+            parts.append(f"loss {newest['train/loss']:.3f}, rate {newest.get('train/lr', 0):.4f}")
+        if task.main_metric in task.latest:
+            parts.append(f"{task.main_metric} {task.latest[task.main_metric]:.2f}")
+        if self.throughput.images_per_second:
+            parts.append(f"{self.throughput.images_per_second:.3g} images/s")
+        return ", ".join(parts)

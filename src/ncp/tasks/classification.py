@@ -1,0 +1,55 @@
+"""Image classification: cross entropy, top-1 and top-5 (paper, appendix A.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ncp.data.base import DataModule
+from ncp.metrics.classification import TopK
+from ncp.spaces import cost
+from ncp.spaces.multires import Architecture
+from ncp.tasks.base import Task
+
+
+class Classification(Task):
+    """Batches hold ``image`` ``(B, C, H, W)`` and ``label`` ``(B,)``."""
+
+    name = "cls"
+    main_metric = "top1"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ks = (1, min(5, len(self.classes)))
+        self.scores = TopK(self.ks)
+
+    def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross entropy; with the batch's top-1 and top-5."""
+        logits_BK = self(batch)
+        loss = F.cross_entropy(logits_BK, batch["label"], label_smoothing=self.recipe.label_smoothing)
+        if not report:
+            return loss, {}
+        scores = TopK(self.ks).to(logits_BK.device)
+        scores.update(logits_BK.detach(), batch["label"])
+        return loss, scores.local()
+
+    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+        """Of an architecture of the space: counted from its code."""
+        if isinstance(architecture, str):
+            return super().macs(architecture, data)
+        size = data.eval_size or data.size
+        return int(cost.count(architecture, size, "classification", len(data.classes), data.in_channels).macs)
+
+    @torch.no_grad()
+    def score(self, batch: dict[str, Any]) -> None:
+        """Count hits."""
+        self.scores.update(self(batch), batch["label"])
+
+    @torch.no_grad()
+    def predict(self, batch: dict[str, Any]) -> Tensor:
+        """``(B,)`` the likeliest classes."""
+        classes_B: Tensor = self(batch).argmax(1)
+        return classes_B

@@ -1,0 +1,142 @@
+"""A recipe: everything about a training but the network and the data. Files in ``conf/recipe``; values in appendix A.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+
+from ncp.data.base import BatchPolicy
+from ncp.errors import UserError
+from ncp.tasks.schedules import Rate, schedule
+
+OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+UNITS = ("epochs", "steps")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe on a data set of known size: optimiser steps at which things happen.
+
+    Attributes:
+        steps: of the whole training.
+        policy: how the total batch is spread.
+        log_every, eval_every, save_every: periods.
+        keep: steps whose checkpoints are kept.
+        epoch: steps in an epoch (a fraction, since batches run on across epochs).
+    """
+
+    steps: int
+    policy: BatchPolicy
+    log_every: int
+    eval_every: int
+    save_every: int
+    keep: tuple[int, ...]
+    epoch: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        optimizer: ``{name: sgd | adam | adamw, lr: ..., ...}``; the rest goes to torch's class. Weight decay is on every
+            parameter, the norms' too.
+        schedule: of the learning rate; see :func:`ncp.tasks.schedules.schedule`.
+        momentum_schedule: ``poly`` lets the momentum follow the polynomial down to 0, as the paper says it does; None keeps it.
+        batch: in total, over all devices and accumulated passes.
+        per_device: at most so many samples at a time on one device; None for no limit.
+        unit: what ``length``, ``eval_every`` and ``keep`` count: epochs or steps.
+        length: of the training.
+        log_every, save_every: in steps.
+        eval_every: in units.
+        keep: checkpoints kept with ``keep=paper``, in units.
+        sync_norms: batch norms use the statistics of all GPUs.
+        freeze_norms: batch norms use (and keep) their running statistics.
+        clip: largest norm of the gradient; None for no limit.
+        label_smoothing: of the classification loss.
+    """
+
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    batch: int
+    unit: str
+    length: int
+    eval_every: float
+    log_every: int = 20
+    save_every: int = 200
+    keep: Sequence[float] = ()
+    per_device: int | None = None
+    momentum_schedule: str | None = None
+    sync_norms: bool = False
+    freeze_norms: bool = False
+    clip: float | None = None
+    label_smoothing: float = 0.0
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise UserError(f"recipe.unit must be one of {', '.join(UNITS)}, given was '{self.unit}'")
+        for name in ("batch", "length", "eval_every", "log_every", "save_every"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"recipe.{name} must be positive, given was {getattr(self, name)}")
+        if str(self.optimizer.get("name")) not in OPTIMIZERS:
+            raise UserError(
+                f"unknown optimizer '{self.optimizer.get('name')}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)"
+            )
+        if not float(self.optimizer.get("lr", 0)) > 0:
+            raise UserError(f"recipe.optimizer.lr must be positive, given was {self.optimizer.get('lr')}")
+        if self.momentum_schedule not in (None, "poly"):
+            raise UserError(f"recipe.momentum_schedule must be null or poly, given was '{self.momentum_schedule}'")
+        if self.momentum_schedule and self.optimizer["name"] != "sgd":
+            raise UserError(f"recipe.momentum_schedule needs the optimizer sgd, not {self.optimizer['name']}")
+        self.rate()
+
+    @classmethod
+    def from_config(cls, settings: Mapping[str, Any]) -> Recipe:
+        """From ``conf/recipe``; a key that no recipe has is refused."""
+        names = [f.name for f in fields(cls)]
+        unknown = [key for key in settings if key not in names]
+        if unknown:
+            raise UserError(f"a recipe has no '{unknown[0]}'; its keys: {', '.join(names)}")
+        try:
+            return cls(**settings)
+        except TypeError as error:
+            raise UserError(f"the recipe is incomplete: {str(error).split('()')[-1].strip()}") from None
+
+    def plan(self, samples: int, devices: int = 1) -> Plan:
+        """Turn units into steps for a training set of ``samples``."""
+        policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
+        epoch = samples / policy.total
+        unit = epoch if self.unit == "epochs" else 1.0
+
+        def steps(units: float) -> int:
+            return max(1, round(units * unit))
+
+        total = steps(self.length)
+        return Plan(
+            steps=total,
+            policy=policy,
+            log_every=self.log_every,
+            eval_every=steps(self.eval_every),
+            save_every=self.save_every,
+            keep=tuple(sorted({steps(at) for at in self.keep if steps(at) <= total})),
+            epoch=epoch,
+        )
+
+    def rate(self) -> Rate:
+        """The learning rate as a function of the share that is done."""
+        return schedule(float(self.optimizer["lr"]), self.schedule)
+
+    def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """torch's optimiser over ``parameters``; raises ``UserError`` for an argument that it does not have."""
+        arguments = {key: value for key, value in self.optimizer.items() if key != "name"}
+        if "betas" in arguments:
+            arguments["betas"] = tuple(arguments["betas"])
+        try:
+            optimizer: torch.optim.Optimizer = OPTIMIZERS[str(self.optimizer["name"])](parameters, **arguments)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"recipe.optimizer: {str(error).splitlines()[0]}") from None
+        return optimizer

@@ -1,0 +1,69 @@
+"""Semantic segmentation: per-pixel cross entropy, mIoU, mAcc, aAcc (paper, appendix A.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ncp.data.base import IGNORE, DataModule
+from ncp.metrics.segmentation import SegmentationScores
+from ncp.spaces import cost
+from ncp.spaces.multires import Architecture
+from ncp.tasks.base import Task
+
+
+class Segmentation(Task):
+    """Batches hold ``image`` ``(B, C, H, W)`` and ``label`` ``(B, H', W')`` uint8 with 255 where nothing is counted.
+
+    The logits (at a quarter of the input) are resized to the label's size, in the loss and in the evaluation.
+    """
+
+    name = "seg"
+    main_metric = "mIoU"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scores = SegmentationScores(len(self.classes), IGNORE)
+
+    def full_logits(self, batch: dict[str, Any]) -> Tensor:
+        """``(B, classes, H', W')`` at the label's size."""
+        logits = self(batch)
+        return F.interpolate(logits.float(), batch["label"].shape[-2:], mode="bilinear", align_corners=False)
+
+    def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross entropy summed over the labelled pixels, divided by the number of all pixels.
+
+        So a pixel weighs the same wherever it is, and a batch that is spread over devices has the gradient of the whole.
+        """
+        logits_BKHW = self.full_logits(batch)
+        label_BHW = batch["label"].long()
+        # flattened with the classes last: a view of channels-last logits, and deterministic on GPUs
+        flat = logits_BKHW.permute(0, 2, 3, 1).reshape(-1, logits_BKHW.shape[1])
+        total = F.cross_entropy(flat, label_BHW.reshape(-1), ignore_index=IGNORE, reduction="sum")
+        loss = total / label_BHW.numel()
+        if not report:
+            return loss, {}
+        scores = SegmentationScores(len(self.classes), IGNORE).to(loss.device)
+        scores.update(logits_BKHW.detach().argmax(1), label_BHW)
+        return loss, {key: value for key, value in scores.local().items() if key in ("mAcc", "aAcc")}
+
+    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+        """Of an architecture of the space: counted from its code."""
+        if isinstance(architecture, str):
+            return super().macs(architecture, data)
+        size = data.eval_size or data.size
+        return int(cost.count(architecture, size, "segmentation", len(data.classes), data.in_channels).macs)
+
+    @torch.no_grad()
+    def score(self, batch: dict[str, Any]) -> None:
+        """Count pixels."""
+        self.scores.update(self.full_logits(batch).argmax(1), batch["label"])
+
+    @torch.no_grad()
+    def predict(self, batch: dict[str, Any]) -> Tensor:
+        """``(B, H', W')`` the likeliest classes."""
+        classes_BHW: Tensor = self.full_logits(batch).argmax(1)
+        return classes_BHW
