@@ -16,7 +16,6 @@ from torch import Tensor
 from ncp.errors import UserError
 from ncp.search.limits import COSTS, Budget
 from ncp.search.objectives import Forward, Objectives
-from ncp.search.polynomial import differentiable_cost
 
 BROKEN = -1e9  # score of an architecture that breaks a limit, before its excess makes it worse still
 
@@ -64,7 +63,6 @@ class Criterion:
         self.weights_K = objectives.weights_K * raised
         self.cheapest = not bool(raised.any())
         self.priced = not self.cheapest and not budget.limits  # whether lambda counts
-        self._macs, self._params = differentiable_cost(objectives.space.name)
 
     def terms(self, codes_ND: Tensor, lam: float | Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value ``(N,)`` and how far each limit is exceeded ``(N, J)`` (negative: kept), differentiable.
@@ -73,14 +71,11 @@ class Criterion:
         """
         self.queries += len(codes_ND)
         forward = self.objectives.forward(codes_ND, std=self.kappa > 0)
-        macs_N = self._macs(codes_ND)
-        excess = []
-        for name, limit in self.budget.limits:
-            cost_N = macs_N if name == "macs" else self._params(codes_ND)
-            excess.append((cost_N / limit).log())
+        cost = self.objectives.space.cost(codes_ND) if self.cheapest or self.budget.limits else None
+        excess = [(getattr(cost, name) / limit).log() for name, limit in self.budget.limits]
         excess += [-column for column in self._floors(forward).unbind(1)] if self.budget.floors else []
-        value_N = -macs_N.log() if self.cheapest else self._value(forward, self.lam if lam is None else lam)
-        return value_N, torch.stack(excess, 1) if excess else macs_N.new_zeros(len(macs_N), 0)
+        value_N = -cost.macs.log() if cost and self.cheapest else self._value(forward, self.lam if lam is None else lam)
+        return value_N, torch.stack(excess, 1) if excess else value_N.new_zeros(len(value_N), 0)
 
     def _value(self, forward: Forward, lam: float | Tensor) -> Tensor:
         gain_NK = forward.z_NK if forward.u_NK is None else forward.z_NK - self.kappa * forward.u_NK

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,10 +19,10 @@ from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.predictors.base import Predictor, load
-from ncp.search.polynomial import differentiable_cost
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
+_FOLDED: WeakKeyDictionary[Predictor, Predictor] = WeakKeyDictionary()
 _SMALLER_IS_BETTER = (LEARNED_COST, "params")
 
 
@@ -170,9 +171,7 @@ class Objectives:
     ) -> None:
         self.items = tuple(objectives)
         # norms folded into the layers where a predictor can: the same function in fewer operations
-        self.predictors: dict[str, Predictor] = {
-            k: p.fold() if hasattr(p, "fold") else p for k, p in predictors.items()
-        }
+        self.predictors: dict[str, Predictor] = {k: folded(p) for k, p in predictors.items()}
         names = {p.space.name for p in self.predictors.values()}
         if len(names) != 1:
             raise UserError(f"the objectives of one search share one space; given were {', '.join(sorted(names))}")
@@ -182,20 +181,22 @@ class Objectives:
         if combine not in ("sum", "mean"):
             raise UserError(f"combine is sum or mean, given was '{combine}'")
         self.cost = cost
-        self._columns = [self._column(o.setting, o.metric) for o in self.items]
+        columns = [self._column(o.setting, o.metric) for o in self.items]
+        # setting and column of each objective's metric; of its cost term likewise (empty if cost is exact)
+        self.columns = [(setting, i) for setting, i, _, _ in columns]
+        self.cost_columns: list[tuple[str, int]] = []
         self._floors = [(self._column(setting, metric), value) for setting, metric, value in floors]
         self.floor_scale = [scale for (_, _, _, scale), _ in self._floors]
-        self._mean_K, self._std_K = _tensors(self._columns)
+        self._mean_K, self._std_K = _tensors(columns)
         self._sign_K = torch.tensor([o.sign for o in self.items], dtype=torch.float64)
         self._floor_F = torch.tensor([value for _, value in self._floors], dtype=torch.float64)
         self._floor_std_F = torch.tensor(self.floor_scale, dtype=torch.float64)
         if cost == "learned":
             self._check_learned_cost()
             columns = [self._column(o.setting, LEARNED_COST) for o in self.items]
-            self._cost_where = [(setting, i) for setting, i, _, _ in columns]
+            self.cost_columns = [(setting, i) for setting, i, _, _ in columns]
             self._cost_mean_K, self._cost_std_K = _tensors(columns)
         self.cost_scale = cost_scale(self.space.name)
-        self._macs = differentiable_cost(self.space.name)[0]
         weights = np.array([o.weight for o in self.items])
         self.weights_K = torch.as_tensor(weights / (weights.sum() if combine == "mean" else 1.0))
 
@@ -243,13 +244,13 @@ class Objectives:
         def stack(columns: list[tuple[str, int]], part: int) -> Tensor:
             return torch.stack([answers[setting][part][:, i] for setting, i in columns], 1).double()
 
-        where = [(setting, i) for setting, i, _, _ in self._columns]
+        where = self.columns
         z_NK = (stack(where, 0) - self._mean_K) * (self._sign_K / self._std_K)
         u_NK = stack(where, 1) / self._std_K if std else None
         if self.cost == "learned":
-            cost_NK = (stack(self._cost_where, 0) - self._cost_mean_K) / self._cost_std_K
+            cost_NK = (stack(self.cost_columns, 0) - self._cost_mean_K) / self._cost_std_K
         else:
-            cost_NK = (self._macs(codes_ND) / self.cost_scale)[:, None].expand_as(z_NK)
+            cost_NK = (self.space.cost(codes_ND).macs / self.cost_scale)[:, None].expand_as(z_NK)
         if not self._floors:
             return Forward(z_NK, cost_NK, u_NK)
         where = [(setting, i) for (setting, i, _, _), _ in self._floors]
@@ -268,6 +269,16 @@ class Objectives:
         if self.cost == "learned":
             return z_K, (cost - self._cost_mean_K) / self._cost_std_K
         return z_K, torch.full_like(z_K, cost / self.cost_scale)
+
+
+def folded(predictor: Predictor) -> Predictor:
+    """The predictor with its norms folded into its layers if it can do so, remembered for the next search."""
+    if not hasattr(predictor, "fold"):
+        return predictor
+    if predictor not in _FOLDED:
+        fold: Any = predictor.fold
+        _FOLDED[predictor] = fold()
+    return _FOLDED[predictor]
 
 
 def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, Tensor]:

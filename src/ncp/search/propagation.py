@@ -7,8 +7,8 @@ Shape suffixes: S starts, D dimensions, K objectives, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.search.criterion import Criterion
+from ncp.search.gradients import gradient_function
 from ncp.search.limits import Budget
 from ncp.search.objectives import LEARNED_COST, Forward, Objectives, split_metric
 from ncp.search.trajectory import Trajectory, Walk, walks_of
@@ -85,7 +86,10 @@ class Loss:
         return objectives.standardise(wanted, costs.get(unit))
 
     def value(self, forward: Forward, goals: tuple[Tensor, Tensor] | None, weights_K: Tensor) -> Tensor:
-        """``(S,)`` loss. With relative targets, which make it constant, the trade-off that it descends instead."""
+        """``(..., S)`` loss of ``(..., S, K)`` predictions.
+
+        Relative targets make it constant; what it descends then, the trade-off with the opposite sign, stands for it.
+        """
         if goals is None:
             return -(forward.z_NK - self.lam * forward.cost_NK) @ weights_K
         far_z, far_cost = goals[0] - forward.z_NK, forward.cost_NK - goals[1]
@@ -130,7 +134,7 @@ class Propagation:
         round_every: also replace the code by its nearest valid one after every so many updates (appendix C.3; 0: never).
     """
 
-    loss: Loss = Loss()
+    loss: Loss = field(default_factory=Loss)
     learning_rate: float = 3.0
     iterations: int = 70
     coordinate: str = "auto"
@@ -144,26 +148,8 @@ class Propagation:
         rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
         reasons = ["all targets reached" if m else f"{self.iterations} iterations done" for m in met]
         walks = walks_of(codes, losses, steps, reasons, rounded_TSD)
-        best = self._best(objectives, budget, walks)
+        best = best_step(self.loss, objectives, budget, walks)
         return Trajectory(objectives, walks, best, queries=int(steps.sum()) + len(steps))
-
-    def _best(self, objectives: Objectives, budget: Budget, walks: list[Walk]) -> tuple[int, int]:
-        """The rounded step of least loss among those that keep the budget, of the starts that came furthest."""
-        order = sorted(range(len(walks)), key=lambda s: float(walks[s].loss.min()))[:_SHORTLIST]
-        criterion = Criterion(objectives, budget, kappa=0.0)
-        found = []
-        for s in order:
-            with torch.no_grad():
-                goals = self.loss.goals(objectives, objectives.forward(torch.as_tensor(walks[s].codes[:1])))
-                forward = objectives.forward(torch.as_tensor(walks[s].rounded, dtype=torch.float64))
-                loss_T = self.loss.value(forward, goals, objectives.weights_K).numpy()
-            found += [
-                (x, v, s, t) for t, (x, v) in enumerate(zip(criterion.excess(walks[s].rounded), loss_T, strict=True))
-            ]
-        excess, _, s, t = min(found)
-        if excess > 0:
-            raise criterion.unreachable(walks[s].rounded[t], "no step of this propagation keeps")
-        return s, t
 
     def _propagate(
         self, objectives: Objectives, start: np.ndarray, budget: Budget
@@ -174,35 +160,38 @@ class Propagation:
         lower, upper = torch.as_tensor(region.lower), torch.as_tensor(region.upper)
         x_SD = torch.as_tensor(start, dtype=torch.float64)
         weights_K = objectives.weights_K
-        codes, losses = [], []
+        gradient = gradient_function(objectives)
+        codes, forwards = [], []
         goals: tuple[Tensor, Tensor] | None = None
+        slopes: tuple[Tensor, Tensor] | None = None
         steps_S = np.full(len(start), self.iterations)
         moving_S = torch.ones(len(start), dtype=torch.bool)
         for t in range(self.iterations + 1):
-            x_SD.requires_grad_()
-            forward = objectives.forward(x_SD)
-            goals = self.loss.goals(objectives, forward) if t == 0 else goals
-            with torch.no_grad():
-                losses.append(self.loss.value(forward, goals, weights_K))
-            codes.append(x_SD.detach())
+            forward, pull = gradient(x_SD)
+            codes.append(x_SD)
+            forwards.append(forward)
+            if t == 0:
+                goals = self.loss.goals(objectives, forward)
             if goals is not None:
                 now = moving_S & self.loss.reached(forward, goals)
                 steps_S[now.numpy()] = t
                 moving_S &= ~now
-            if t == self.iterations or not moving_S.any():
+            if t == self.iterations or (goals is not None and not moving_S.any()):
                 break
-            slopes = self.loss.slopes(forward, goals, weights_K)
-            (gradient_SD,) = torch.autograd.grad([forward.z_NK, forward.cost_NK], x_SD, slopes)
-            x_SD = torch.clamp(x_SD.detach() - rate_D * gradient_SD, lower, upper)
+            if slopes is None or goals is not None:  # with targets that move along they never change
+                slopes = self.loss.slopes(forward, goals, weights_K)
+            x_SD = torch.clamp(torch.addcmul(x_SD, pull(*slopes), rate_D, value=-1), lower, upper)
             if self.round_every and (t + 1) % self.round_every == 0:
                 x_SD = torch.as_tensor(region.round(x_SD.numpy()), dtype=torch.float64)
-            if not moving_S.all():
+            if goals is not None:
                 x_SD = torch.where(moving_S[:, None], x_SD, codes[-1])
-        stack = torch.stack
-        return stack(codes).numpy(), stack(losses).numpy(), np.minimum(steps_S, len(codes) - 1), ~moving_S.numpy()
+        every = Forward(torch.stack([f.z_NK for f in forwards]), torch.stack([f.cost_NK for f in forwards]))
+        losses_TS = self.loss.value(every, goals, weights_K).numpy()
+        return torch.stack(codes).numpy(), losses_TS, np.minimum(steps_S, len(codes) - 1), ~moving_S.numpy()
 
     def _scale(self, objectives: Objectives) -> np.ndarray:
-        own = [p.input_std for p in objectives.predictors.values() if isinstance(getattr(p, "input_std", None), Tensor)]
+        spreads = [getattr(p, "input_std", None) for p in objectives.predictors.values()]
+        own = [spread for spread in spreads if isinstance(spread, Tensor)]
         single = len(objectives.predictors) == 1 and len(own) == 1
         if self.coordinate not in ("auto", "space", "predictor"):
             raise UserError(f"coordinate is auto, space or predictor, given was '{self.coordinate}'")
@@ -212,11 +201,32 @@ class Propagation:
         return own[0].double().numpy() if use_own else objectives.space.scale
 
 
-def from_options(lam: float, iterations: int, options: Mapping[str, Any]) -> Propagation:
-    """A propagation from flat options: ``loss``, ``targets`` (a kind, or a mapping of absolute values), ``step``, ..."""
-    options = dict(options)
+def best_step(loss: Loss, objectives: Objectives, budget: Budget, walks: Sequence[Walk]) -> tuple[int, int]:
+    """``(walk, step)`` of least loss at the rounded code among the steps that keep the budget.
+
+    Of many starts only the ones whose continuous codes came furthest are looked through.
+
+    Raises:
+        UserError: if no step keeps the budget, naming the one that comes nearest.
+    """
+    order = sorted(range(len(walks)), key=lambda s: float(walks[s].loss.min()))[:_SHORTLIST]
+    criterion = Criterion(objectives, budget, kappa=0.0)
+    found = []
+    for s in order:
+        with torch.no_grad():
+            goals = loss.goals(objectives, objectives.forward(torch.as_tensor(walks[s].codes[:1])))
+            forward = objectives.forward(torch.as_tensor(walks[s].rounded, dtype=torch.float64))
+            loss_T = loss.value(forward, goals, objectives.weights_K).numpy()
+        found += [(x, v, s, t) for t, (x, v) in enumerate(zip(criterion.excess(walks[s].rounded), loss_T, strict=True))]
+    excess, _, s, t = min(found)
+    if excess > 0:
+        raise criterion.unreachable(walks[s].rounded[t], "no step of this walk keeps")
+    return s, t
+
+
+def loss_options(lam: float, options: dict[str, Any]) -> Loss:
+    """A loss from flat options, which it takes out: ``loss``, ``targets`` (a kind, or absolute values), ``step``."""
     targets = options.pop("targets", "relative")
     values = dict(targets) if isinstance(targets, Mapping) else None
     kind = "absolute" if values is not None else str(targets)
-    loss = Loss(options.pop("loss", "smooth_l1"), kind, float(options.pop("step", 1.0)), values, lam)
-    return Propagation(loss=loss, iterations=iterations, **options)
+    return Loss(str(options.pop("loss", "smooth_l1")), kind, float(options.pop("step", 1.0)), values, lam)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark import settings
+from ncp.errors import UserError
 from ncp.predictors.base import Predictor
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, load_predictors, parse_objectives
@@ -107,7 +108,9 @@ def search(
         predictor if predictor is not None else preferred_family(strategy),
     )
     began = time.perf_counter()
-    runner = make(strategy, lam=lam, iterations=iterations, kappa=kappa, starts=starts, options=options or {})
+    if starts is not None and starts < 1:
+        raise UserError(f"starts must be at least 1, given was {starts}")
+    runner = make(strategy, lam, iterations, kappa, options)
     goals = Objectives(
         items,
         predictors,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from ncp.errors import UserError
-from ncp.search import propagation
+from ncp.search.baselines import BASELINES, Baseline
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
+from ncp.search.propagation import Propagation, loss_options
 from ncp.search.robust import Robust
 from ncp.search.trajectory import Trajectory
+from ncp.search.winner_takes_all import WinnerTakesAll
 
 
 class Strategy(Protocol):
@@ -28,16 +31,34 @@ class Strategy(Protocol):
         ...
 
 
-def _paper(lam: float, iterations: int, kappa: float, options: Mapping[str, Any]) -> Strategy:
-    return propagation.from_options(lam, iterations, options)
+def _paper(lam: float, iterations: int, kappa: float, **options: Any) -> Strategy:
+    loss = loss_options(lam, options)
+    return Propagation(loss=loss, iterations=iterations, **options)
 
 
-def _robust(lam: float, iterations: int, kappa: float, options: Mapping[str, Any]) -> Strategy:
-    return Robust(lam=lam, kappa=kappa, iterations=iterations, **options)
+def _winner_takes_all(lam: float, iterations: int, kappa: float, **options: Any) -> Strategy:
+    loss = loss_options(lam, options)
+    return WinnerTakesAll(loss=loss, iterations=iterations, **options)
 
 
+def _robust(lam: float, iterations: int, kappa: float, **options: Any) -> Strategy:
+    return Robust(lam=lam, iterations=iterations, kappa=kappa, **options)
+
+
+def _baseline(
+    kind: type[Baseline], queries: int, lam: float, iterations: int, kappa: float, **options: Any
+) -> Strategy:
+    return kind(lam=lam, kappa=kappa, **{"queries": queries, **options})
+
+
+Maker = Callable[..., Strategy]
 # name -> (maker, family of bundled predictors that belongs to it)
-STRATEGIES: dict[str, tuple[Any, str]] = {"robust": (_robust, "default"), "paper": (_paper, "paper")}
+STRATEGIES: dict[str, tuple[Maker, str]] = {
+    "robust": (_robust, "default"),
+    "paper": (_paper, "paper"),
+    "winner_takes_all": (_winner_takes_all, "paper"),
+    **{name: (partial(_baseline, kind, queries), "default") for name, kind, queries in BASELINES},
+}
 
 
 def names() -> tuple[str, ...]:
@@ -45,7 +66,7 @@ def names() -> tuple[str, ...]:
     return tuple(STRATEGIES)
 
 
-def _entry(name: str) -> tuple[Any, str]:
+def _entry(name: str) -> tuple[Maker, str]:
     if name not in STRATEGIES:
         raise UserError(f"unknown strategy '{name}'; strategies: {', '.join(STRATEGIES)}")
     return STRATEGIES[name]
@@ -56,16 +77,13 @@ def preferred_family(name: str) -> str:
     return _entry(name)[1]
 
 
-def make(
-    name: str, lam: float, iterations: int, kappa: float, starts: int | None, options: Mapping[str, Any]
-) -> Strategy:
+def make(name: str, lam: float, iterations: int, kappa: float, options: Mapping[str, Any] | None = None) -> Strategy:
     """The strategy called ``name``; raises ``UserError`` for an unknown name or option."""
-    if int(iterations) != iterations or iterations < 1:
+    if isinstance(iterations, bool) or int(iterations) != iterations or iterations < 1:
         raise UserError(f"iterations must be a positive whole number, given was {iterations}")
-    if starts is not None and starts < 1:
-        raise UserError(f"starts must be at least 1, given was {starts}")
+    maker = _entry(name)[0]
     try:
-        strategy: Strategy = _entry(name)[0](lam=lam, iterations=iterations, kappa=kappa, options=options)
+        return maker(lam=lam, iterations=int(iterations), kappa=kappa, **dict(options or {}))
     except TypeError as error:
-        raise UserError(f"unknown option of strategy {name}: {str(error).split('argument ')[-1]}") from None
-    return strategy
+        wrong = str(error).rsplit("argument", 1)[-1].strip()
+        raise UserError(f"strategy {name} has no option {wrong}") from None
