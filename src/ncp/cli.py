@@ -26,6 +26,7 @@ import logging
 import os
 import secrets
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import cli_text, runs
+from ncp import cli_config, cli_text, runs
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ _HANDED_DOWN = "NCP_RUN_FOLDER"
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 
 Function = Callable[[DictConfig], Any]
+_began = time.perf_counter()
 _folder: Path | None = None
 _worst = OK  # exit code so far; jobs that run in this process raise it
 _sweep: Path | None = None
@@ -60,6 +62,17 @@ def run_folder() -> Path:
     """The folder of the command that is running (the earlier one where ``ckpt_path=auto`` found one to continue)."""
     assert _folder is not None, "run_folder() is for commands that run under ncp.cli.main"
     return _folder
+
+
+def seconds() -> float:
+    """Seconds since the command began (in a multirun: since the job began)."""
+    return time.perf_counter() - _began
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as dictionaries and lists, every reference resolved. Raises for values that were not given."""
+    content: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return content
 
 
 def main(config_name: str) -> Callable[[Function], Callable[..., Any]]:
@@ -90,12 +103,13 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
     """Run the command line; the exit code."""
     global _worst, _sweep
     _worst, _sweep = OK, None
-    job = functools.update_wrapper(functools.partial(_run_job, function, name), function)
+    job = functools.update_wrapper(functools.partial(_run_job, function, conf, name), function)
     try:
         arguments = _parse_arguments()
         if arguments.help:
             print(cli_text.command_help(conf, name, function))
             return OK
+        sys.argv[1:] = cli_config.adapt(sys.argv[1:], conf / f"{name}.yaml")
         with _full_errors(), _bad_jobs_skipped(conf, name):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
     except KeyboardInterrupt:
@@ -104,7 +118,7 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
         )
         return INTERRUPTED
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
-        message = cli_text.mistake(error, composing=True, known=lambda: _known_keys(conf, name))
+        message = cli_text.mistake(error, composing=True, known=lambda: cli_config.known_keys(conf, name))
         if message is None:
             raise
         _say_error(message)
@@ -112,15 +126,17 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
     return max(_worst, _worst_of_sweep(), key=(OK, USERS_MISTAKE, OUR_MISTAKE).index)
 
 
-def _run_job(function: Function, command: str, config: DictConfig) -> Any:
+def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -> Any:
     """Run the function in its folder; None after a failure, so that the other jobs of a multirun go on."""
-    global _folder, _worst
+    global _folder, _worst, _began
     settings: Any = HydraConfig.get()
     _folder = Path(settings.runtime.output_dir)
     overrides = _texts(settings.overrides.task)
     sweeping = OmegaConf.select(settings, "job.num", throw_on_missing=False) is not None
+    _began = time.perf_counter() if sweeping else _began
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
+        cli_config.check_types(resolved, conf, command, settings.runtime.choices)
         digest = runs.config_hash(resolved, _folder)
         _folder = _continue(config, command, digest, _folder)
         if not _is_first_rank():
@@ -291,18 +307,3 @@ def _worst_of_sweep() -> int:
     if any(s.get("mistake") == "ours" for s in failed):
         return OUR_MISTAKE
     return USERS_MISTAKE if failed else OK
-
-
-def _known_keys(conf: Path, name: str) -> list[str]:
-    """All keys of the command's default configuration, dotted."""
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        config = hydra.compose(name)
-
-    def walk(node: Any, prefix: str) -> Iterator[str]:
-        for key in node:
-            yield f"{prefix}{key}"
-            child = OmegaConf.select(config, f"{prefix}{key}", throw_on_missing=False)
-            if isinstance(child, DictConfig):
-                yield from walk(child, f"{prefix}{key}.")
-
-    return list(walk(config, ""))

@@ -104,8 +104,16 @@ def _wrong_target(error: InstantiationException) -> str | None:
 
 
 def _meant(given: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """A hint at the known name that was probably meant: a sibling with a similar last part, else a similar whole."""
+    parent, _, last = given.rpartition(".")
+    siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
+    close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
+    best = siblings[close[0]] if close else None
+    if best is None:
+        best = next(
+            iter(difflib.get_close_matches(given, [k for k in known if k not in siblings.values()], 1, 0.75)), None
+        )
+    return f"; did you mean '{best}'?" if best else ""
 
 
 def command_help(conf: Path, name: str, function: Callable[..., Any]) -> str:

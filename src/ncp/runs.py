@@ -89,6 +89,22 @@ def read_result(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def found_architecture(value: Any) -> Any:
+    """Replace a run folder or its ``result.json`` by the architecture found there; anything else stays as it is.
+
+    Raises ``UserError`` for a file without an architecture.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    path = Path(value)
+    if not (path.suffix == ".json" or path.is_dir()):
+        return value
+    architecture = read_result(path).get("architecture")
+    if not isinstance(architecture, Mapping):
+        raise UserError(f"'{path}' holds no architecture; give the run of a search, or an architecture.yaml")
+    return dict(architecture)
+
+
 def state(folder: Path) -> dict[str, Any]:
     """What ``run.json`` says, ``{}`` where there is none or it cannot be read."""
     try:

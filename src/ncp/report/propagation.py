@@ -28,8 +28,8 @@ def figure(
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations.
 
     Args:
-        table: columns ``step``, ``macs``, ``params``, ``continuous.<metric>``, ``continuous.std.<metric>`` and
-            ``code.<dimension>``, ``rounded.<dimension>``, one row a step.
+        table: columns ``step``, ``macs``, ``params``, ``continuous.<metric>``, ``continuous.std.<metric>``,
+            ``rounded.<metric>``, ``code.<dimension>`` and ``rounded.<dimension>``, one row a step.
         space: whose groups and labels the panels show.
         metrics: the objectives' names, ``setting.metric``.
         chosen: the row of the architecture that the search returned.
@@ -40,7 +40,7 @@ def figure(
     height = rows * _ROW_HEIGHT + _HEAD + _FOOT
     fig = style.figure(_WIDTH, height, title, subtitle)
     grid = fig.add_gridspec(
-        rows, COLUMNS, left=0.05, right=0.955, wspace=0.42, hspace=0.42, top=1 - _HEAD / height, bottom=_FOOT / height
+        rows, COLUMNS, left=0.05, right=0.95, wspace=0.42, hspace=0.42, top=1 - _HEAD / height, bottom=_FOOT / height
     )
     x = np.asarray(table["step"], dtype=float)
     top = [fig.add_subplot(grid[0, :2])] if len(metrics) != 2 else [fig.add_subplot(grid[0, i]) for i in (0, 1)]
@@ -109,9 +109,10 @@ def _metric_panels(axes: Sequence[Axes], table: Table, x: np.ndarray, metrics: S
             style.dress(ax, f"Predicted {name.replace('.', ' ')}", "%")
             ax.fill_between(x, y - std, y + std, color=colour, alpha=0.16, linewidth=0)
             ax.plot(x, y, color=colour, linewidth=1.8)
-            ax.plot(x[chosen], y[chosen], "o", color=colour, markersize=5)
+            found = _found(table, name, chosen)
+            ax.plot(x[chosen], found, "o", color=colour, markersize=5)
             ax.margins(x=0.01, y=0.1)
-            style.label_ends(ax, [(y[chosen], f"{y[chosen]:.1f}", colour)], x[-1])
+            style.label_ends(ax, [(found, f"{found:.1f}", colour)], x[-1])
         return
     (ax,) = axes
     style.dress(ax, "Predicted metrics, change from the start", "% points")
@@ -119,8 +120,9 @@ def _metric_panels(axes: Sequence[Axes], table: Table, x: np.ndarray, metrics: S
     for name, colour in zip(metrics, style.CYCLE * 4, strict=False):
         y, _ = _metric(table, name)
         ax.plot(x, y - y[0], color=colour, linewidth=1.8)
-        ax.plot(x[chosen], y[chosen] - y[0], "o", color=colour, markersize=5)
-        ends.append((y[chosen] - y[0], f"{name} {y[chosen]:.1f}", colour))
+        found = _found(table, name, chosen)
+        ax.plot(x[chosen], found - y[0], "o", color=colour, markersize=5)
+        ends.append((found - y[0], f"{name} {found:.1f}", colour))
     ax.margins(x=0.01, y=0.1)
     style.label_ends(ax, ends, x[-1])
 
@@ -128,6 +130,11 @@ def _metric_panels(axes: Sequence[Axes], table: Table, x: np.ndarray, metrics: S
 def _metric(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
     y = np.asarray(table[f"continuous.{name}"], dtype=float)
     return y, np.asarray(table.get(f"continuous.std.{name}", np.zeros_like(y)), dtype=float)
+
+
+def _found(table: Table, name: str, chosen: int) -> float:
+    """The prediction for the architecture that was returned, which is a rounded code."""
+    return float(table[f"rounded.{name}"][chosen])
 
 
 def _cost_panel(ax: Axes, x: np.ndarray, y: np.ndarray, chosen: int, name: str, unit: str) -> None:

@@ -1,0 +1,253 @@
+"""What a search leaves behind and what it shows: files, picture, table, drawing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ncp
+from ncp import runs
+from ncp.benchmark import settings
+from ncp.report.drawing import draw
+
+if TYPE_CHECKING:
+    from ncp.search.run import Result
+
+LEARNED_COSTS = ("flops", "params")  # predicted beside the metrics, but exact cost is known
+
+
+def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Callable[[], float]) -> dict[str, Path]:
+    """Write ``architecture.yaml``, ``trajectory.csv``, ``result.json`` and ``search.png``; name -> path.
+
+    The numbers are on disk before the picture is drawn.
+
+    Args:
+        result: of :func:`ncp.search.search`.
+        folder: the run folder.
+        options: the command's configuration as plain values.
+        seconds: tells how long the command has been running.
+    """
+    from ncp.report import propagation, style
+
+    table = result.trajectory.to_table()
+    files = {"architecture": folder / "architecture.yaml", "trajectory": folder / "trajectory.csv"}
+    files["architecture"].write_text(architecture_yaml(result))
+    files["trajectory"].write_text(as_csv(table))
+    content = summary(result, options)
+    files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
+    picture = propagation.figure(
+        table,
+        result.trajectory.objectives.space,
+        [o.name for o in result.objectives],
+        result.trajectory.best[1],
+        title(result),
+        subtitle(result, options),
+    )
+    files["picture"] = style.save(picture, folder / "search.png")
+    runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
+    return files
+
+
+def load_predictors(given: Any) -> Any:
+    """What ``search`` takes: the name of a bundled family as it is, ``{setting: file}`` with the files read."""
+    if not isinstance(given, Mapping):
+        return given
+    from ncp.predictors import load
+
+    return {settings.SHORT.get(str(name), str(name)): load(path) for name, path in given.items()}
+
+
+def title(result: Result) -> str:
+    """What was searched for, in words."""
+    names = [o.setting if o.metric == _main_metric(o.setting) else o.name for o in result.objectives]
+    names = list(dict.fromkeys(names))
+    return f"One architecture for {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
+
+
+def subtitle(result: Result, options: Mapping[str, Any]) -> str:
+    """How it was searched, in words."""
+    limits = [
+        f"{name} at most {value:.4g}" for name, value in (options.get("budget") or {}).items() if value is not None
+    ]
+    limits += [f"{name} at least {value}" for name, value in _flat(options.get("floor") or {})]
+    how = "; ".join(limits) or f"λ = {options.get('lam', 0.5):g}"
+    walks = len(result.trajectory.walks)
+    return f"strategy {result.strategy}, {walks} start{'s' if walks > 1 else ''}; {how}; {result.reason}"
+
+
+def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``result.json`` without the seconds; its keys are described in docs/result.md."""
+    space = result.trajectory.objectives.space
+    return {
+        "command": "search",
+        "version": ncp.__version__,
+        "space": space.name,
+        "objectives": [{"name": o.name, **asdict(o)} for o in result.objectives],
+        "strategy": result.strategy,
+        "limits": {"budget": dict(options.get("budget") or {}), "floor": dict(options.get("floor") or {})},
+        "lam": options.get("lam"),
+        "seed": options.get("seed"),
+        "architecture": _described(result.architecture),
+        "predicted": result.predicted,
+        "std": result.std,
+        "cost": costs(space.name, result.architecture, result.macs, result.params),
+        "start": {
+            **_described(result.start),
+            "predicted": result.start_predicted,
+            "std": result.start_std,
+            "cost": costs(space.name, result.start, result.start_macs, result.start_params),
+        },
+        "last": _described(result.last),
+        "steps": len(result.trajectory) - 1,
+        "chosen_step": result.trajectory.best[1],
+        "starts": len(result.trajectory.walks),
+        "queries": result.trajectory.queries,
+        "reason": result.reason,
+    }
+
+
+def costs(space: str, architecture: Any, macs: int, params: int) -> dict[str, Any]:
+    """``macs`` and ``params``, exact; ``flops_g`` and ``params_m`` in the paper's convention (Table 3), where it has one."""
+    out: dict[str, Any] = {"macs": macs, "params": params, "flops_g": None, "params_m": None}
+    if space == "multires":
+        from ncp.spaces.cost import paper_units
+
+        flops_g, params_m = paper_units(architecture)
+        out |= {"flops_g": float(flops_g), "params_m": float(params_m)}
+    return out
+
+
+def architecture_yaml(result: Result) -> str:
+    """An architecture file, as ``arch=file arch.path=...`` and ``start=...`` read it."""
+    objectives = ", ".join(o.name for o in result.objectives)
+    return (
+        f"# found by ncp {ncp.__version__} for {objectives}; train it with\n"
+        "#   python -m src.train task=... arch=file arch.path=THIS_FILE\n"
+        f"space: {result.trajectory.objectives.space.name}\n"
+        f"text: {result.architecture.text}\n"
+        f"code: [{', '.join(map(str, result.architecture.code))}]\n"
+    )
+
+
+def as_csv(table: Mapping[str, Any]) -> str:
+    """A table of equally long columns as CSV with a header."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    return buffer.getvalue()
+
+
+def read_csv(path: Path) -> dict[str, Any]:
+    """What :func:`as_csv` wrote, as numpy columns (numbers where all values are numbers)."""
+    import numpy as np
+
+    from ncp.errors import UserError
+
+    try:
+        rows = list(csv.reader(path.read_text().splitlines()))
+    except OSError as error:
+        raise UserError(f"cannot read the trajectory '{path}' ({error.strerror})") from None
+    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        raise UserError(f"'{path}' is not the trajectory of a search: a header and equally long rows were expected")
+    out: dict[str, Any] = {}
+    for name, *values in zip(*rows, strict=True):
+        try:
+            out[name] = np.array(values, dtype=float)
+        except ValueError:
+            out[name] = np.array(values)
+    return out
+
+
+def show(result: Result, files: Mapping[str, Path]) -> None:
+    """Print the table, the drawing, where the files are and the command that trains the architecture."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    console.print(comparison(result))
+    console.print()
+    console.print(draw(result.architecture), markup=False)
+    console.print(f"[dim]code[/]     {result.architecture.text}")
+    console.print()
+    for name in ("picture", "result", "trajectory", "architecture"):
+        console.print(f"[dim]{name:<13}[/]{relative(files[name])}", markup=True)
+    for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
+        if task is not None:
+            path = relative(files["architecture"])
+            console.print(f"[dim]{'train it':<13}[/]python -m src.train task={task} arch=file arch.path={path}")
+
+
+def comparison(result: Result) -> Any:
+    """A rich table: predicted metrics with their uncertainty, and cost, of the start and of what was found."""
+    from rich.table import Table
+
+    wanted = {o.name for o in result.objectives}
+    table = Table(title=title(result), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("start", "found", "change"):
+        table.add_column(name, justify="right", header_style="dim")
+    for setting, metrics in result.predicted.items():
+        for metric, value in metrics.items():
+            if metric in LEARNED_COSTS and f"{setting}.{metric}" not in wanted:
+                continue
+            before = result.start_predicted[setting][metric]
+            table.add_row(
+                f"{setting} {metric}, predicted",
+                _with_std(before, result.start_std[setting][metric]),
+                _with_std(value, result.std[setting][metric]),
+                f"{value - before:+.2f}",
+                style="bold" if f"{setting}.{metric}" in wanted else None,
+            )
+    for name, unit, before, value in (
+        ("multiply-adds", 1e9, result.start_macs, result.macs),
+        ("parameters", 1e6, result.start_params, result.params),
+    ):
+        letter = "G" if unit == 1e9 else "M"
+        table.add_row(
+            name,
+            f"{before / unit:.3f} {letter}",
+            f"{value / unit:.3f} {letter}",
+            f"{100 * (value / before - 1):+.0f} %",
+        )
+    walks = len(result.trajectory.walks)
+    table.add_row("search", "", f"{result.seconds:.2f} s", f"{walks} start{'s' if walks > 1 else ''}", style="dim")
+    table.caption = f"strategy {result.strategy}: {result.reason}; ± is one standard deviation of a training's result"
+    table.caption_justify = "left"
+    return table
+
+
+def relative(path: Path) -> str:
+    """The path as one would type it here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)
+
+
+def _with_std(value: float, std: float) -> str:
+    return f"{value:.2f} ± {std:.2f} %" if std > 0 else f"{value:.2f} %"
+
+
+def _described(architecture: Any) -> dict[str, Any]:
+    return {"code": list(architecture.code), "text": architecture.text}
+
+
+def _main_metric(setting: str) -> str | None:
+    return settings.SETTINGS[setting].main if setting in settings.SETTINGS else None
+
+
+def _task(setting: str) -> str | None:
+    known = settings.SETTINGS.get(setting)
+    return known.task if known is not None and known.space == "multires" else None
+
+
+def _flat(floor: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for key, value in floor.items():
+        out += _flat(value, f"{prefix}{key} ") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return out
