@@ -1,0 +1,281 @@
+"""How rows are divided to fit a predictor and to measure its errors, the same way for every family.
+
+* ``honest`` (the default): 70 % fitted, 10 % validation (they choose the epoch where a family has epochs), 20 % test, which
+  give the errors and are used for nothing else.
+* ``paper``: 80 % fitted, 20 % validation, which choose the best epoch and give the errors too, as the release does
+  (appendix E.1: 2,000 and 500 rows). The errors are too small by what the choice gains.
+* ``all-rows``: fitted on all rows; the errors are those of a cross-validation. For the weights that are bundled.
+
+Shape suffixes: N rows, K rows held out, M metrics.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from ncp.errors import UserError
+from ncp.predictors import evaluation
+from ncp.predictors.base import FAMILIES, Predictor
+from ncp.predictors.rows import Rows
+
+PROTOCOLS = ("honest", "paper", "all-rows")
+TEST, VALIDATION, FOLDS = 0.2, 0.1, 5
+# called with the part done (0..1) and a line about what is going on
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that a predictor was not fitted on, and its answers.
+
+    Attributes:
+        metrics: M names.
+        measured, predicted, std: ``(K, M)`` in the metrics' units; ``std`` is that of a training's result.
+        good: ``(K,)`` bool, rows of which nothing is known to be wrong.
+    """
+
+    metrics: tuple[str, ...]
+    measured: np.ndarray
+    predicted: np.ndarray
+    std: np.ndarray
+    good: np.ndarray
+
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Per metric: see :func:`ncp.predictors.evaluation.errors`."""
+        return evaluation.errors(self.metrics, self.measured, self.predicted, self.std)
+
+    def subset(self, mask: np.ndarray) -> HeldOut:
+        """Some of the rows."""
+        return HeldOut(self.metrics, self.measured[mask], self.predicted[mask], self.std[mask], self.good[mask])
+
+
+@dataclass
+class Outcome:
+    """A fitted predictor and what was measured.
+
+    Attributes:
+        predictor: fitted, with its card filled in.
+        held: the rows it did not see and its answers.
+        counts: number of rows by use: ``fitted``, ``validation``, ``test``.
+        seconds: wall time of all fits.
+        all_rows: where some rows are known to be wrong, the errors of the same protocol without that knowledge: fitted on all
+            rows, measured on all of those held out (``all``) and on the good ones among them (``good``).
+    """
+
+    predictor: Predictor
+    held: HeldOut
+    counts: dict[str, int]
+    seconds: float = 0.0
+    all_rows: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+
+def split(n: int, protocol: str, seed: int = 0) -> dict[str, np.ndarray]:
+    """Sorted row numbers by use: ``fitted`` and, as the protocol has them, ``validation`` and ``test``.
+
+    Raises:
+        UserError: for an unknown protocol, or too few rows for it.
+    """
+    if protocol not in PROTOCOLS:
+        raise UserError(f"unknown protocol '{protocol}'; protocols: {', '.join(PROTOCOLS)}")
+    if n < 20:
+        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give 20 or more")
+    order = np.random.default_rng(seed).permutation(n)
+    test = round(TEST * n) if protocol == "honest" else 0
+    held = {"honest": VALIDATION, "paper": TEST, "all-rows": 0.0}[protocol]
+    validation = round(held * n)
+    parts = {"test": order[:test], "validation": order[test : test + validation], "fitted": order[test + validation :]}
+    return {name: np.sort(rows) for name, rows in parts.items() if len(rows)}
+
+
+def fit(
+    rows: Rows,
+    family: str = "default",
+    *,
+    validation: Rows | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Predictor:
+    """Fit a predictor of a family to ``rows``: one signature for all families.
+
+    Args:
+        rows: what it is fitted on.
+        family: ``default`` or ``paper``.
+        validation: rows that choose the epoch; a family without epochs is fitted on them as well.
+        seed: of all random numbers.
+        progress: told the part done.
+        options: the family's own (of :func:`ncp.predictors.training.fit`, or :class:`ncp.predictors.gp_fit.Options`).
+
+    Raises:
+        UserError: for an unknown family or option, listing those that exist.
+    """
+    if family not in FAMILIES:
+        raise UserError(f"unknown predictor family '{family}'; families: {', '.join(FAMILIES)}")
+    if family == "paper":
+        from ncp.predictors import training
+
+        known = set(signature(training.fit).parameters) - {"rows", "validation", "seed", "progress"}
+        _check_options(family, options, known)
+        return training.fit(rows, validation=validation, seed=seed, progress=progress, **options)
+    from ncp.predictors import gp_fit
+
+    known = {f.name for f in fields(gp_fit.Options)} - {"seed"}
+    _check_options(family, options, known)
+    if validation is not None:
+        rows = joined(rows, validation)
+    settings = gp_fit.Options(**options, seed=seed)
+    total = settings.steps * len(rows.metrics)
+    return gp_fit.fit(rows, settings, _counter(progress, total))
+
+
+def joined(first: Rows, second: Rows) -> Rows:
+    """The rows of both, which are parts of one table."""
+    return Rows(
+        np.concatenate([first.codes, second.codes]),
+        np.concatenate([first.targets, second.targets]),
+        first.metrics,
+        first.setting,
+        first.space,
+        np.concatenate([first.good, second.good]),
+        first.source,
+        first.licence,
+        first.left_out,
+    )
+
+
+def run(
+    rows: Rows,
+    family: str = "default",
+    protocol: str = "honest",
+    *,
+    seed: int = 0,
+    folds: int = FOLDS,
+    progress: Progress | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Fit by a protocol, measure the errors and fill in the card.
+
+    Rows that are known to be wrong are left out, and where there are any the protocol is run on all rows as well, so that
+    both results can be reported (``Outcome.all_rows``); the predictor returned is that of the good rows.
+
+    Raises:
+        UserError: for an unknown family, protocol or option, or too few rows.
+    """
+    start = time.perf_counter()
+    all_good = bool(rows.good.all())
+    tell = _parts(progress, 1 if all_good else 2)
+    used = rows if all_good else rows.only_good()
+    outcome = _run(used, family, protocol, seed, folds, next(tell), dict(options or {}))
+    if not all_good:
+        other = _run(rows, family, protocol, seed, folds, next(tell), dict(options or {})).held
+        outcome.all_rows = {"all": other.errors(), "good": other.subset(other.good).errors()}
+    card = outcome.predictor.card
+    card.rows, card.errors = outcome.counts["fitted"], outcome.held.errors()
+    card.source, card.licence = rows.source, rows.licence
+    card.protocol = _describe(protocol, outcome, seed, folds)
+    if rule := rows.rule():
+        main = rows.metrics[0]
+        card.protocol += (
+            f"; {rule} (fitted on all rows instead, the MAE of {main} is {outcome.all_rows['all'][main]['mae']:.2f} on "
+            f"all rows and {outcome.all_rows['good'][main]['mae']:.2f} on those)"
+        )
+    outcome.seconds = time.perf_counter() - start
+    return outcome
+
+
+def _run(
+    rows: Rows, family: str, protocol: str, seed: int, folds: int, progress: Progress | None, options: dict[str, Any]
+) -> Outcome:
+    parts = split(len(rows), protocol, seed)
+    counts = {name: len(index) for name, index in parts.items()}
+    if protocol == "all-rows":
+        return _run_all_rows(rows, family, seed, folds, progress, options, counts)
+    train, validation = rows.subset(parts["fitted"]), rows.subset(parts["validation"])
+    predictor = fit(train, family, validation=validation, seed=seed, progress=progress, **options)
+    return Outcome(predictor, _answers(predictor, rows.subset(parts.get("test", parts["validation"]))), counts)
+
+
+def _run_all_rows(
+    rows: Rows,
+    family: str,
+    seed: int,
+    folds: int,
+    progress: Progress | None,
+    options: dict[str, Any],
+    counts: dict[str, int],
+) -> Outcome:
+    """Cross-validation for the errors, then one fit on everything."""
+    tell = _parts(progress, folds + 1)
+    fold_of_N = np.zeros(len(rows), dtype=np.int64)
+    predicted_NM, std_NM = np.zeros_like(rows.targets), np.zeros_like(rows.targets)
+    knows_noise = True
+    for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed)):
+        predictor = fit(rows.subset(fitted), family, seed=seed, progress=next(tell), **options)
+        answers = _answers(predictor, rows.subset(held))
+        fold_of_N[held], predicted_NM[held], std_NM[held] = k, answers.predicted, answers.std
+        knows_noise = predictor.knows_noise
+    predictor = fit(rows, family, seed=seed, progress=next(tell), **options)
+    if not knows_noise:  # what a fold's errors should be is known from the other folds
+        squares_NM = np.square(predicted_NM - rows.targets)
+        for k in range(folds):
+            std_NM[fold_of_N == k] = np.sqrt(squares_NM[fold_of_N != k].mean(axis=0))
+        predictor.noise_std.copy_(predictor.noise_std.new_tensor(np.sqrt(squares_NM.mean(axis=0))))
+    return Outcome(predictor, HeldOut(rows.metrics, rows.targets, predicted_NM, std_NM, rows.good), counts)
+
+
+def _answers(predictor: Predictor, rows: Rows) -> HeldOut:
+    predicted, std = predictor.predict(rows.codes), predictor.predict_std(rows.codes)
+    stack = [np.stack([answer[name] for name in rows.metrics], axis=1) for answer in (predicted, std)]
+    return HeldOut(rows.metrics, rows.targets, stack[0], stack[1], rows.good)
+
+
+def _describe(protocol: str, outcome: Outcome, seed: int, folds: int) -> str:
+    counts, k = outcome.counts, len(outcome.held.measured)
+    if protocol == "all-rows":
+        return f"all rows fitted; errors from {folds}-fold cross-validation (seed {seed})"
+    if protocol == "paper":
+        return (
+            f"{counts['fitted']} rows fitted, best epoch chosen and errors measured on the same {k} others (seed {seed})"
+        )
+    return f"{counts['fitted']} rows fitted, {counts['validation']} for validation, errors on {k} others (seed {seed})"
+
+
+def _check_options(family: str, options: Mapping[str, Any], known: set[str]) -> None:
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UserError(f"the {family} predictor has no option '{unknown[0]}'; its options: {', '.join(sorted(known))}")
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[], None] | None:
+    """A function to call after each of ``total`` steps."""
+    if progress is None:
+        return None
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if done % max(1, total // 200) == 0 or done == total:
+            progress(done / total, f"step {done}/{total}")
+
+    return tick
+
+
+def _parts(progress: Progress | None, number: int) -> Any:
+    """One progress function after another, for ``number`` equal parts of the whole."""
+    for i in range(number):
+        if progress is None:
+            yield None
+            continue
+
+        def tell(part: float, text: str, i: int = i) -> None:
+            assert progress is not None
+            progress((i + part) / number, text if number == 1 else f"{i + 1}/{number}, {text}")
+
+        yield tell
