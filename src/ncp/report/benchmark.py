@@ -140,7 +140,9 @@ def as_rich(rows: Rows, title: str = "") -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
 
-    table = RichTable(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = RichTable(
+        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for i, name in enumerate(rows[0]):
         numeric = all(_is_number(row[i]) for row in rows[1:])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -1,0 +1,253 @@
+"""The multi-resolution space: reading and writing architectures, refusals, blocks, sampling, neighbours."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ncp.errors import UserError
+from ncp.spaces.multires import DIMENSIONS, NAMES, SPACE, Architecture, Block
+
+# one architecture in all the forms in which it is written
+CODE = (40, 48, 1, 4, 8, 3, 1, 2, 104, 56, 1, 3, 1, 1, 56, 32, 88, 2, 1, 1, 3, 4, 8, 64, 128, 128, 16)
+TEXT = "40_48-1_1_4_8-3_2_1_2_104_56-1_3_3_1_1_56_32_88-2_4_1_1_3_4_8_64_128_128-16"
+BLOCKS = [
+    [1, [4], [8]],
+    *[[2, [1, 2], [104, 56]]] * 3,
+    [3, [3, 1, 1], [56, 32, 88]],
+    *[[4, [1, 1, 3, 4], [8, 64, 128, 128]]] * 2,
+]
+ROW = {
+    "mIoU": 76.0,
+    "input_channel": [40, 48],
+    "inverted_residual_setting": BLOCKS,
+    "last_channel": 16,
+    "embedding": list(CODE),
+}
+FORMS = {
+    "numbers": list(CODE),
+    "tuple": CODE,
+    "array": np.array(CODE),
+    "floats": np.array(CODE, dtype=np.float32),
+    "31 numbers": [40, 48, 1, 1, 4, 8, 3, 2, *CODE[6:10], 1, 3, *CODE[11:17], 2, 4, *CODE[18:]],
+    "text": TEXT,
+    "27 in text": "_".join(map(str, CODE)),
+    "commas": str(list(CODE)),
+    "row": ROW,
+    "row of the release's README": {
+        "input_channel": [40, 48],
+        "network_setting": BLOCKS,
+        "last_channel": 16,
+    },
+    "26 numbers and last_channel": {"embedding": list(CODE[:-1]), "last_channel": 16},
+    "mapping with text": {"text": TEXT},
+    "mapping with code and text": {"code": list(CODE), "text": TEXT},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read(form):
+    architecture = Architecture.parse(FORMS[form])
+    assert architecture.code == CODE
+    assert all(type(value) is int for value in architecture.code)
+    assert architecture.text == str(architecture) == TEXT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"code": list(CODE)},
+        {"text": TEXT},
+        {"architecture": {"code": list(CODE), "text": TEXT}},
+        list(CODE),
+    ],
+)
+def test_yaml_files(tmp_path, content):
+    path = tmp_path / "architecture.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert Architecture.parse(path).code == Architecture.parse(str(path)).code == CODE
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not valid YAML"), ("code: [1, 2]", "27 numbers"), ("3", "an architecture is")],
+)
+def test_bad_yaml_names_the_file(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        Architecture.parse(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file():
+    with pytest.raises(UserError, match="cannot read"):
+        Architecture.parse(Path("no/such/file.yaml"))
+
+
+def test_what_is_written_is_read_back():
+    for architecture in SPACE.sample(300, np.random.default_rng(0)):
+        assert Architecture.parse(architecture.text) == architecture
+        assert hash(Architecture.parse(list(architecture.code))) == hash(architecture)
+
+
+def test_names_are_those_of_the_paper():
+    assert NAMES == (
+        "i1", "i2", "b1", "n1_1", "c1_1", "b2", "n2_1", "n2_2", "c2_1", "c2_2", "b3", "n3_1", "n3_2", "n3_3", "c3_1",
+        "c3_2", "c3_3", "b4", "n4_1", "n4_2", "n4_3", "n4_4", "c4_1", "c4_2", "c4_3", "c4_4", "o1",
+    )  # fmt: skip
+    architecture = Architecture(CODE)
+    assert [architecture[name] for name in NAMES] == list(CODE)
+    with pytest.raises(UserError, match="unknown dimension 'c5'"):
+        architecture["c5"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_dimension_refuses_what_is_outside(name):
+    at = NAMES.index(name)
+    depth = name[0] in "bn"
+    for value in [0, 5, -1, 2.5] if depth else [0, 4, 136, 12, -8, 64.5]:
+        code = list(CODE)
+        code[at] = value
+        with pytest.raises(UserError) as error:
+            Architecture.parse(code)
+        message = str(error.value)
+        assert message.startswith(f"{name} must be")
+        assert ("1..4" if depth else "8..128 in steps of 8") in message
+        assert str(value) in message
+
+
+@pytest.mark.parametrize("bad", [None, "x", float("nan"), float("inf"), True, [8]])
+def test_values_that_are_no_numbers(bad):
+    with pytest.raises(UserError, match=r"i2 must be an integer in 8\.\.128"):
+        Architecture((40, bad, *CODE[2:]))
+
+
+def changed(form, at, value):
+    out = list(FORMS[form])
+    out[at] = value
+    return out
+
+
+REFUSED = {
+    "26 numbers": (list(CODE[:-1]), "given were 26; .*last_channel"),
+    "26 numbers in a row": ({"embedding": list(CODE[:-1])}, "given were 26; .*last_channel"),
+    "28 numbers": ([*CODE, 8], "given were 28"),
+    "none": ([], "given were 0"),
+    "letters": ("40_48-a_1", "'a' in the architecture"),
+    "empty text": ("", "given were 0"),
+    "wrong branch count": (changed("31 numbers", 7, 3), "branch count of stage 2 and must be 2, given was 3"),
+    "another type": (3.5, "given was a float"),
+    "an empty mapping": ({}, "no keys"),
+    "a mapping without": ({"mIoU": 3}, "given were mIoU"),
+    "code and text": ({"code": [48, *CODE[1:]], "text": TEXT}, "'code' and 'text' .* i1 is 48 .* 40"),
+    "embedding and blocks": (
+        {**ROW, "embedding": [*CODE[:2], 2, *CODE[3:]]},
+        "'embedding' and 'blocks' .* b1 is 2 .* 1",
+    ),
+    "last_channel and embedding": ({**ROW, "last_channel": 24}, "o1 is 16 .* 24"),
+    "no blocks of a stage": (
+        {**FORMS["row of the release's README"], "network_setting": BLOCKS[1:]},
+        "none with 1 branch",
+    ),
+    "blocks that differ": (
+        {
+            **FORMS["row of the release's README"],
+            "network_setting": [*BLOCKS[:-1], [4, [1, 1, 3, 1], [8, 64, 128, 128]]],
+        },
+        "blocks of stage 4 differ",
+    ),
+    "blocks out of order": (
+        {**FORMS["row of the release's README"], "network_setting": BLOCKS[::-1]},
+        "ordered",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_say_what_is_wrong(case):
+    given, message = REFUSED[case]
+    with pytest.raises(UserError, match=message) as error:
+        Architecture.parse(given)
+    assert "\n" not in str(error.value)
+
+
+def test_expansion_into_blocks():
+    blocks = Architecture(CODE).blocks
+    assert blocks == tuple(Block(tuple(units), tuple(channels)) for _, units, channels in BLOCKS)
+    assert [len(b.units) for b in blocks] == [1, 2, 2, 2, 3, 4, 4]
+
+
+def test_rounding_by_the_papers_rule():
+    """ "The number of channels is a multiple of 8": to the nearest, halves up, within the bounds."""
+    rounded = SPACE.round(np.array([[11.9, 12.0, 2.49, 2.5, -50, *CODE[5:25], 500, 127.9]]))[0]
+    assert rounded.tolist() == [8, 16, 2, 3, 8, *CODE[5:25], 128, 128]
+    rng = np.random.default_rng(1)
+    wild = rng.uniform(-100, 300, size=(500, 27))
+    for continuous, code in zip(wild, SPACE.round(wild).tolist(), strict=True):
+        Architecture(tuple(code))
+        inside = np.clip(continuous, SPACE.lower, SPACE.upper)
+        assert (np.abs(inside - code) <= SPACE.step / 2).all()
+    grid = SPACE.sample_codes(200, rng)
+    assert np.array_equal(SPACE.round(grid), grid)
+    assert [a.code for a in SPACE.decode(grid + 0.4)] == [tuple(code) for code in grid.tolist()]
+
+
+@pytest.mark.parametrize("codes", [np.zeros(27), np.zeros((2, 26)), np.full((1, 27), np.nan)])
+def test_decode_refuses(codes):
+    with pytest.raises(UserError, match=r"\(N, 27\)"):
+        SPACE.decode(codes)
+
+
+def test_sampling_is_seeded_and_uniform():
+    n = 8000
+    codes = SPACE.sample_codes(n, np.random.default_rng(5))
+    assert np.array_equal(codes, SPACE.sample_codes(n, np.random.default_rng(5)))
+    assert not np.array_equal(codes, SPACE.sample_codes(n, np.random.default_rng(6)))
+    assert [a.code for a in SPACE.sample(9, np.random.default_rng(5))] == [
+        tuple(c) for c in SPACE.sample_codes(9, np.random.default_rng(5)).tolist()
+    ]
+    for i, dimension in enumerate(DIMENSIONS):
+        allowed = range(1, 5) if dimension.kind in "bn" else range(8, 129, 8)
+        values, counts = np.unique(codes[:, i], return_counts=True)
+        assert values.tolist() == list(allowed)
+        expected = n / len(allowed)
+        chi2 = ((counts - expected) ** 2 / expected).sum()
+        assert chi2 < 2.5 * len(allowed) + 12, (
+            dimension.name
+        )  # far beyond the 99.9% point of 3 or 15 degrees of freedom
+    dependence = np.corrcoef(codes.T) - np.eye(27)
+    assert np.abs(dependence).max() < 0.06
+    assert np.abs((codes - SPACE.center) / SPACE.scale).mean() < 1
+    assert ((codes - SPACE.center) / SPACE.scale).std(0) == pytest.approx(np.ones(27), abs=0.03)
+
+
+def test_neighbours():
+    inside = Architecture.parse(
+        [64, 64, 2, 2, 64, 2, 2, 2, 64, 64, 2, 2, 2, 2, 64, 64, 64, 2, 2, 2, 2, 2, 64, 64, 64, 64, 64]
+    )
+    assert inside == SPACE.default()
+    corner = Architecture(tuple(int(v) for v in SPACE.lower))
+    assert (len(SPACE.neighbours(inside)), len(SPACE.neighbours(corner))) == (54, 27)
+    for architecture in [corner, *SPACE.sample(20, np.random.default_rng(2))]:
+        around = SPACE.neighbours(architecture)
+        assert len(set(around)) == len(around)
+        for other in around:
+            different = [
+                (x - y, d.step) for x, y, d in zip(other.code, architecture.code, DIMENSIONS, strict=True) if x != y
+            ]
+            assert len(different) == 1
+            assert abs(different[0][0]) == different[0][1]
+            assert architecture in SPACE.neighbours(other)
+
+
+def test_groups_hold_every_dimension_once():
+    assert sorted(i for group in SPACE.groups.values() for i in group) == list(range(27))
+    assert len(SPACE.groups) == 8
+
+
+def test_architectures_do_not_change():
+    with pytest.raises(AttributeError):
+        SPACE.default().code = CODE
