@@ -13,40 +13,43 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from ncp.search.objectives import Forward, Objectives
+from ncp.search.loss import Outputs
+from ncp.search.objectives import Objectives
 
 # (S, K) derivatives by z and by cost -> (S, D) derivative by the code
-Pullback = Callable[[Tensor, Tensor], Tensor]
+Pullback = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _LAYERS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
-def gradient_function(objectives: Objectives) -> Callable[[Tensor], tuple[Forward, Pullback]]:
-    """A function from ``(S, D)`` float64 codes to their :class:`Forward` (detached) and the way back to the code."""
-    if all(_explains_itself(objectives.predictors[o.setting]) for o in objectives.items):
+def gradient_function(objectives: Objectives) -> Callable[[np.ndarray], tuple[Outputs, Pullback]]:
+    """A function from ``(S, D)`` float64 codes to their outputs and the way back from those to the code."""
+    if all(_shows_layers(objectives.predictors[o.setting]) for o in objectives.items):
         return _ByHand(objectives)
     return lambda codes_SD: _by_autograd(objectives, codes_SD)
 
 
-def _explains_itself(predictor: Any) -> bool:
+def _shows_layers(predictor: Any) -> bool:
     return hasattr(predictor, "layers") and predictor.layout.activation == "silu"
 
 
-def _by_autograd(objectives: Objectives, codes_SD: Tensor) -> tuple[Forward, Pullback]:
-    x_SD = codes_SD.detach().requires_grad_()
+def _by_autograd(objectives: Objectives, codes_SD: np.ndarray) -> tuple[Outputs, Pullback]:
+    x_SD = torch.from_numpy(codes_SD).requires_grad_()
     forward = objectives.forward(x_SD)
 
-    def pull(dz_SK: Tensor, dcost_SK: Tensor) -> Tensor:
-        (gradient_SD,) = torch.autograd.grad([forward.z_NK, forward.cost_NK], x_SD, [dz_SK, dcost_SK])
-        return gradient_SD
+    def pull(dz_SK: np.ndarray, dcost_SK: np.ndarray) -> np.ndarray:
+        slopes = [torch.from_numpy(dz_SK), torch.from_numpy(dcost_SK)]
+        (gradient_SD,) = torch.autograd.grad([forward.z_NK, forward.cost_NK], x_SD, slopes)
+        gradient: np.ndarray = gradient_SD.numpy()
+        return gradient
 
-    return Forward(forward.z_NK.detach(), forward.cost_NK.detach()), pull
+    return Outputs(forward.z_NK.detach().numpy(), forward.cost_NK.detach().numpy()), pull
 
 
 class _Network:
-    """One predictor from raw codes to some standardised columns, with its own backward pass.
+    """One predictor from raw codes to some standardised columns, with its own backward pass, in single precision.
 
     Args:
         predictor: has ``layers()``, ``input_mean`` and ``input_std``.
@@ -56,37 +59,45 @@ class _Network:
 
     def __init__(self, predictor: Any, columns: Sequence[int], sign: Sequence[float]) -> None:
         if predictor not in _LAYERS:
-            _LAYERS[predictor] = predictor.layers()
+            _LAYERS[predictor] = [(w.float().numpy(), b.float().numpy()) for w, b in predictor.layers()]
         (w1, b1), (w2, b2), (w3, b3) = _LAYERS[predictor]
-        pick = torch.tensor(list(columns))
-        self.w1 = w1 / predictor.input_std
-        self.b1 = b1 - self.w1 @ predictor.input_mean
-        factor_C1 = torch.tensor(list(sign), dtype=w3.dtype)[:, None]
-        w3, self.b3 = w3[pick] * factor_C1, b3[pick] * factor_C1[:, 0]
+        self.w1 = w1 / predictor.input_std.numpy()
+        self.b1 = b1 - self.w1 @ predictor.input_mean.numpy()
+        factor_C = np.array(sign, dtype=np.float32)
+        w3, self.b3 = w3[list(columns)] * factor_C[:, None], b3[list(columns)] * factor_C
         used = (w3 != 0).any(0)  # hidden units of heads that nobody asks for are left out
-        self.w2, self.b2, self.w3 = w2[used].contiguous(), b2[used].contiguous(), w3[:, used].contiguous()
-        self.w1t, self.w2t, self.w3t = (w.T.contiguous() for w in (self.w1, self.w2, self.w3))
+        self.w2, self.b2, self.w3 = w2[used], b2[used], np.ascontiguousarray(w3[:, used])
+        self.w1t, self.w2t, self.w3t = (np.ascontiguousarray(w.T) for w in (self.w1, self.w2, self.w3))
 
-    def forward(self, x_SD: Tensor) -> Tensor:
+    def forward(self, x_SD: np.ndarray) -> np.ndarray:
         """``(S, C)``; keeps what :meth:`backward` needs."""
-        h_SH = torch.addmm(self.b1, x_SD, self.w1t)
-        self.gate1 = torch.sigmoid(h_SH)
-        self.act1 = h_SH * self.gate1
-        s_SF = torch.addmm(self.b2, self.act1, self.w2t)
-        self.gate2 = torch.sigmoid(s_SF)
-        self.act2 = s_SF * self.gate2
-        return torch.addmm(self.b3, self.act2, self.w3t)
+        self.act1, self.gate1 = _silu(x_SD @ self.w1t + self.b1)
+        self.act2, self.gate2 = _silu(self.act1 @ self.w2t + self.b2)
+        y_SC: np.ndarray = self.act2 @ self.w3t + self.b3
+        return y_SC
 
-    def backward(self, dy_SC: Tensor) -> Tensor:
-        """``(S, D)`` from ``(S, C)``."""
-        ds_SF = (dy_SC @ self.w3) * _slope(self.act2, self.gate2)
+    def backward(self, ds_SF: np.ndarray) -> np.ndarray:
+        """``(S, D)`` from ``dy @ w3``, which does not change while ``dy`` does not."""
+        ds_SF = ds_SF * _slope(self.act2, self.gate2)
         dh_SH = (ds_SF @ self.w2) * _slope(self.act1, self.gate1)
-        return dh_SH @ self.w1
+        gradient: np.ndarray = dh_SH @ self.w1
+        return gradient
 
 
-def _slope(act: Tensor, gate: Tensor) -> Tensor:
-    """Derivative of ``act = h * gate`` with ``gate = sigmoid(h)``: ``gate + act * (1 - gate)``."""
-    return torch.addcmul(gate + act, act, gate, value=-1.0)
+def _silu(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``h * gate`` and ``gate = sigmoid(h)``."""
+    gate = np.exp(-h)
+    gate += 1
+    np.reciprocal(gate, out=gate)
+    return h * gate, gate
+
+
+def _slope(act: np.ndarray, gate: np.ndarray) -> np.ndarray:
+    """Derivative of ``act = h * gate`` by h: ``gate + act * (1 - gate)``."""
+    slope: np.ndarray = 1 - gate
+    slope *= act
+    slope += gate
+    return slope
 
 
 class _ByHand:
@@ -101,35 +112,37 @@ class _ByHand:
             _Network(objectives.predictors[name], [i for _, i, _ in group], [sign for _, _, sign in group])
             for name, group in zip(names, groups, strict=True)
         ]
-        self.sizes = [len(group) for group in groups]
-        # the networks' outputs side by side are ordered by setting; the objectives want metrics, then costs
-        beside = [c for group in groups for c in group]
-        self.order = torch.tensor([beside.index(c) for c in columns])
-        self.inverse = torch.argsort(self.order)
-        self.sorted = self.order.tolist() == list(range(len(columns)))
-        self.count = len(objectives.items)
+        # where each network's outputs stand among the objectives' metrics, which come first, and their costs
+        self.places = [[columns.index(c) for c in group] for group in groups]
+        self.width, self.count = len(columns), len(objectives.items)
         self.scale = objectives.cost_scale
         self.exact = objectives.space if objectives.cost == "exact" else None
+        self._slopes: tuple[np.ndarray, np.ndarray] | None = None
+        self._heads: list[np.ndarray] = []
 
-    def __call__(self, codes_SD: Tensor) -> tuple[Forward, Pullback]:
-        x_SD = codes_SD.float()
-        parts = [network.forward(x_SD) for network in self.networks]
-        y_SC = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        y_SC = (y_SC if self.sorted else y_SC[:, self.order]).double()
-        z_SK = y_SC[:, : self.count]
+    def __call__(self, codes_SD: np.ndarray) -> tuple[Outputs, Pullback]:
+        x_SD = codes_SD.astype(np.float32)
+        y_SC = np.empty((len(x_SD), self.width))
+        for network, places in zip(self.networks, self.places, strict=True):
+            y_SC[:, places] = network.forward(x_SD)
         if self.exact is None:
-            return Forward(z_SK, y_SC[:, self.count :]), lambda dz, dcost: self._pull(torch.cat([dz, dcost], 1))
-        code_SD = codes_SD.detach().requires_grad_()
+            return Outputs(y_SC[:, : self.count], y_SC[:, self.count :]), self._pull
+        code_SD = torch.from_numpy(codes_SD).requires_grad_()
         macs_S = self.exact.cost(code_SD).macs
         (slope_SD,) = torch.autograd.grad(macs_S.sum(), code_SD)
-        cost_SK = (macs_S.detach() / self.scale)[:, None].expand(-1, self.count)
-        return Forward(z_SK, cost_SK), lambda dz, dcost: torch.addcmul(
-            self._pull(dz), slope_SD, dcost.sum(1, keepdim=True) / self.scale
+        cost_S1 = macs_S.detach().numpy()[:, None] / self.scale
+        outputs = Outputs(y_SC, np.repeat(cost_S1, self.count, 1))
+        return (
+            outputs,
+            lambda dz, dcost: self._pull(dz, dcost) + slope_SD.numpy() * (dcost.sum(1, keepdims=True) / self.scale),
         )
 
-    def _pull(self, dy_SC: Tensor) -> Tensor:
-        dy_SC = (dy_SC if self.sorted else dy_SC[:, self.inverse]).float()
-        parts = zip(self.networks, dy_SC.split(self.sizes, 1), strict=True)
-        gradient_SD = sum(network.backward(dy) for network, dy in parts)
-        assert isinstance(gradient_SD, Tensor)
-        return gradient_SD.double()
+    def _pull(self, dz_SK: np.ndarray, dcost_SK: np.ndarray) -> np.ndarray:
+        if self._slopes is None or self._slopes[0] is not dz_SK or self._slopes[1] is not dcost_SK:
+            self._slopes = (dz_SK, dcost_SK)
+            dy_SC = np.concatenate([dz_SK, dcost_SK], 1).astype(np.float32)
+            self._heads = [dy_SC[:, p] @ n.w3 for n, p in zip(self.networks, self.places, strict=True)]
+        gradient_SD = self.networks[0].backward(self._heads[0])
+        for network, head in zip(self.networks[1:], self._heads[1:], strict=True):
+            gradient_SD = gradient_SD + network.backward(head)
+        return gradient_SD.astype(np.float64)

@@ -257,18 +257,18 @@ class Objectives:
         floor_NF = (stack(where, 0) - self._floor_F) / self._floor_std_F
         return Forward(z_NK, cost_NK, u_NK, floor_NF, stack(where, 1) / self._floor_std_F if std else None)
 
-    def standardise(self, values: Mapping[str, float], cost: float | None) -> tuple[Tensor, Tensor]:
+    def standardise(self, values: Mapping[str, float], cost: float | None) -> tuple[np.ndarray, np.ndarray]:
         """``(K,)`` metrics in standardised, signed units from ``setting.metric -> value``, and ``(K,)`` costs.
 
         ``cost`` is in multiply-adds (exact) or billions (learned); None gives infinity: no target.
         """
-        raw_K = torch.tensor([values[o.name] for o in self.items], dtype=torch.float64)
-        z_K = (raw_K - self._mean_K) * (self._sign_K / self._std_K)
+        raw_K = np.array([values[o.name] for o in self.items])
+        z_K = (raw_K - self._mean_K.numpy()) * (self._sign_K / self._std_K).numpy()
         if cost is None:
-            return z_K, torch.full_like(z_K, float("inf"))
+            return z_K, np.full_like(z_K, np.inf)
         if self.cost == "learned":
-            return z_K, (cost - self._cost_mean_K) / self._cost_std_K
-        return z_K, torch.full_like(z_K, cost / self.cost_scale)
+            return z_K, (cost - self._cost_mean_K.numpy()) / self._cost_std_K.numpy()
+        return z_K, np.full_like(z_K, cost / self.cost_scale)
 
 
 def folded(predictor: Predictor) -> Predictor:

@@ -11,8 +11,9 @@ import numpy as np
 from ncp.errors import UserError
 from ncp.search.baselines import BASELINES, Baseline
 from ncp.search.limits import Budget
+from ncp.search.loss import Loss
 from ncp.search.objectives import Objectives
-from ncp.search.propagation import Propagation, loss_options
+from ncp.search.propagation import Propagation
 from ncp.search.robust import Robust
 from ncp.search.trajectory import Trajectory
 from ncp.search.winner_takes_all import WinnerTakesAll
@@ -32,12 +33,12 @@ class Strategy(Protocol):
 
 
 def _paper(lam: float, iterations: int, kappa: float, **options: Any) -> Strategy:
-    loss = loss_options(lam, options)
+    loss = Loss.pop(lam, options)
     return Propagation(loss=loss, iterations=iterations, **options)
 
 
 def _winner_takes_all(lam: float, iterations: int, kappa: float, **options: Any) -> Strategy:
-    loss = loss_options(lam, options)
+    loss = Loss.pop(lam, options)
     return WinnerTakesAll(loss=loss, iterations=iterations, **options)
 
 

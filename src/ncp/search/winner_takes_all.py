@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from ncp.errors import UserError
 from ncp.search.gradients import gradient_function
 from ncp.search.limits import Budget, Region
+from ncp.search.loss import Loss
 from ncp.search.objectives import Objectives
-from ncp.search.propagation import Loss, best_step
+from ncp.search.propagation import best_step
 from ncp.search.trajectory import Trajectory, Walk
 
 
@@ -78,6 +78,7 @@ class WinnerTakesAll:
         step_D = space.step
         visited: dict[tuple[float, ...], None] = {}
         gradient = gradient_function(objectives)
+        weights_K = objectives.weights_K.numpy()
         losses, goals = [], None
         reason = f"{self.iterations} iterations done"
         for t in range(self.iterations + 1):
@@ -85,19 +86,19 @@ class WinnerTakesAll:
                 reason = "back at an architecture seen before"
                 break
             visited[tuple(code_D)] = None
-            forward, pull = gradient(torch.as_tensor(code_D[None]))
-            goals = self.loss.goals(objectives, forward) if t == 0 else goals
-            losses.append(float(self.loss.value(forward, goals, objectives.weights_K)))
-            if bool(self.loss.reached(forward, goals)):
+            at, pull = gradient(code_D[None])
+            goals = self.loss.goals(objectives, at) if t == 0 else goals
+            losses.append(float(self.loss.value(at, goals, weights_K)[0]))
+            if self.loss.reached(at, goals)[0]:
                 reason = "all targets reached"
                 break
             if t == self.iterations:
                 break
-            slopes = self.loss.slopes(forward, goals, objectives.weights_K)
+            slopes = self.loss.slopes(at, goals, weights_K)
             up_DD = code_D + np.diag(step_D)
             cost = np.asarray(space.cost(np.concatenate([code_D[None], up_DD])).macs, dtype=np.float64)
             move = winner(
-                step_D * pull(*slopes)[0].numpy(),
+                step_D * pull(*slopes)[0],
                 cost[1:] - cost[0],
                 (code_D - step_D >= region.lower) & ~region.fixed,
                 (code_D + step_D <= region.upper) & ~region.fixed,
