@@ -139,7 +139,7 @@ def _segmentation(name: str, classes: int, in_channels: int, head: str) -> nn.Mo
     if name.startswith("hrnet"):
         raise UserError(f"head=psp needs a network that can be dilated; {name} cannot, use head=join")
     # the published segmentation networks replace ResNet's 7x7 stem by three 3x3 convolutions
-    stem = {"stem_type": "deep", "stem_width": 32} if _plain_resnet(name) else {}
+    stem: dict[str, Any] = {"stem_type": "deep", "stem_width": 32} if _plain_resnet(name) else {}
     backbone = TimmBackbone(name, in_channels, output_stride=8, **stem)
     channels = backbone.channels[-1]
     pyramid = PSPHead(channels, channels // 4, classes)

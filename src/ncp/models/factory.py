@@ -11,7 +11,7 @@ from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet, Signature, VideoNet
 from ncp.models.blocks import initialise
 from ncp.models.heads import ClassificationHead, SegmentationHead, VideoHead
-from ncp.spaces.found import FOUND
+from ncp.spaces import found
 from ncp.spaces.multires import Architecture
 
 
@@ -43,8 +43,8 @@ def task_of(name: str) -> Task:
 
 def architecture_of(value: Any) -> Architecture:
     """An architecture from a name (:mod:`ncp.spaces.found`) or anything that ``Architecture.parse`` reads."""
-    if isinstance(value, str) and value in FOUND:
-        return Architecture.parse(FOUND[value])
+    if isinstance(value, str) and value[:1].isalpha() and not value.endswith((".yaml", ".yml")):
+        return found.get(value)
     return Architecture.parse(value)
 
 

@@ -1,0 +1,219 @@
+"""Anchors of a bird's-eye-view detector: where they stand, whom they match, how boxes are written, what is lost, decoding.
+
+Source: Lang et al. 2019 (PointPillars), sections 2.2, 2.3 and 4.1; heights, positions and the offset of the direction classes
+are those of the open implementations (the publication has car height 1.5 and z centres of its own).
+
+Boxes are (x, y, z of the centre, length, width, height, yaw) in the LiDAR frame. Shape names: A anchors of a scene, K objects,
+B scenes, N classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ncp.metrics.boxes import BEV_OF_7, iou_aligned, nearest_bev, suppress
+
+BACKGROUND, IGNORED = -1, -2
+ROTATIONS = (0.0, math.pi / 2)
+DIRECTION_OFFSET = math.pi / 4  # the direction classes part here, away from the headings along the axes
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
+WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
+
+
+class AnchorClass(NamedTuple):
+    """Anchors of one class: size and bottom in metres, overlaps from which an anchor is an object's and below which nobody's."""
+
+    name: str
+    length: float
+    width: float
+    height: float
+    bottom: float
+    positive: float
+    negative: float
+
+
+KITTI_ANCHORS = (
+    AnchorClass("Car", 3.9, 1.6, 1.56, -1.78, 0.6, 0.45),
+    AnchorClass("Pedestrian", 0.8, 0.6, 1.73, -0.6, 0.5, 0.35),
+    AnchorClass("Cyclist", 1.76, 0.6, 1.73, -0.6, 0.5, 0.35),
+)
+
+
+def make_anchors(
+    classes: tuple[AnchorClass, ...], limits: tuple[float, ...], size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Anchors at the centres of a map's cells.
+
+    Args:
+        classes: one kind of anchor each, in every rotation.
+        limits: x, y, z from and to of the space that the map covers, metres.
+        size: cells along y and x.
+
+    Returns:
+        ``(A, 7)`` float32 and the class of each ``(A,)`` int64; rows, then columns, classes and rotations.
+    """
+    y = limits[1] + (np.arange(size[0]) + 0.5) * (limits[4] - limits[1]) / size[0]
+    x = limits[0] + (np.arange(size[1]) + 0.5) * (limits[3] - limits[0]) / size[1]
+    kinds = [(c.bottom + c.height / 2, c.length, c.width, c.height, turn) for c in classes for turn in ROTATIONS]
+    anchors = np.zeros((size[0], size[1], len(kinds), 7))
+    anchors[..., 0], anchors[..., 1] = x[None, :, None], y[:, None, None]
+    anchors[..., 2:] = np.array(kinds)
+    which = np.tile(np.repeat(np.arange(len(classes)), len(ROTATIONS)), size[0] * size[1])
+    return torch.from_numpy(anchors.reshape(-1, 7)).float(), torch.from_numpy(which)
+
+
+def match(
+    anchors_A7: Tensor, class_A: Tensor, boxes_K7: Tensor, labels_K: Tensor, classes: tuple[AnchorClass, ...]
+) -> Tensor:
+    """Which object each anchor of a scene is to find: ``(A,)`` int64, ``BACKGROUND`` for none, ``IGNORED`` for undecided.
+
+    Overlap is that of the footprints turned to the nearer axis. An anchor takes the object of its class with the greatest
+    overlap from ``positive`` on; below ``negative`` it is background. The anchors that overlap an object most are always
+    its own. Labels below 0 are no objects.
+    """
+    columns = list(BEV_OF_7)
+    out = torch.full_like(class_A, BACKGROUND)
+    for number, kind in enumerate(classes):
+        objects = torch.nonzero(labels_K == number)[:, 0]
+        if len(objects) == 0:
+            continue
+        mine = torch.nonzero(class_A == number)[:, 0]
+        overlap = iou_aligned(nearest_bev(anchors_A7[mine][:, columns]), nearest_bev(boxes_K7[objects][:, columns]))
+        best, which = overlap.max(1)
+        found = torch.where(best >= kind.negative, IGNORED, BACKGROUND)
+        found = torch.where(best >= kind.positive, objects[which], found)
+        most = overlap.max(0).values
+        forced = (overlap == most) & (most > 0)
+        some = forced.any(1)
+        found = torch.where(some, objects[forced.int().argmax(1)], found)
+        out[mine] = found
+    return out
+
+
+def encode(boxes_7: Tensor, anchors_7: Tensor) -> Tensor:
+    """Boxes as seen from anchors, both ``(..., 7)``: offsets in units of the anchor's diagonal and height, log sizes, turn."""
+    diagonal = torch.hypot(anchors_7[..., 3], anchors_7[..., 4])[..., None]
+    plane = (boxes_7[..., :2] - anchors_7[..., :2]) / diagonal
+    rise = (boxes_7[..., 2:3] - anchors_7[..., 2:3]) / anchors_7[..., 5:6]
+    sizes = torch.log(boxes_7[..., 3:6] / anchors_7[..., 3:6])
+    return torch.cat([plane, rise, sizes, boxes_7[..., 6:] - anchors_7[..., 6:]], -1)
+
+
+def decode(codes_7: Tensor, anchors_7: Tensor, direction: Tensor) -> Tensor:
+    """Boxes ``(..., 7)`` from what the network writes; ``direction`` ``(...)`` is the class that tells front from back.
+
+    The turn is known up to half a turn only (its loss is that of a sine), the direction class adds which half.
+    """
+    diagonal = torch.hypot(anchors_7[..., 3], anchors_7[..., 4])[..., None]
+    plane = codes_7[..., :2] * diagonal + anchors_7[..., :2]
+    rise = codes_7[..., 2:3] * anchors_7[..., 5:6] + anchors_7[..., 2:3]
+    sizes = torch.exp(codes_7[..., 3:6].clamp(max=4.0)) * anchors_7[..., 3:6]
+    turn = codes_7[..., 6] + anchors_7[..., 6]
+    yaw = (turn - DIRECTION_OFFSET).remainder(math.pi) + DIRECTION_OFFSET + math.pi * direction
+    yaw = (yaw + math.pi).remainder(2 * math.pi) - math.pi
+    return torch.cat([plane, rise, sizes, yaw[..., None]], -1)
+
+
+def direction_class(yaw: Tensor) -> Tensor:
+    """0 or 1: which half of the circle a heading is in, counted from ``DIRECTION_OFFSET``."""
+    return ((yaw - DIRECTION_OFFSET).remainder(2 * math.pi) >= math.pi).long()
+
+
+class Prediction(NamedTuple):
+    """What the head writes for every anchor: ``(B, A, N)`` logits, ``(B, A, 7)`` codes, ``(B, A, 2)`` direction logits."""
+
+    classes: Tensor
+    boxes: Tensor
+    directions: Tensor
+
+
+def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2)."""
+    wrong = torch.where(targets, -logits, logits)  # the logit of being wrong
+    alpha = torch.where(targets, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
+    return alpha * torch.sigmoid(wrong) ** FOCAL_GAMMA * F.softplus(wrong)
+
+
+def losses(
+    found: Prediction,
+    anchors_A7: Tensor,
+    class_A: Tensor,
+    boxes_BK7: Tensor,
+    labels_BK: Tensor,
+    classes: tuple[AnchorClass, ...],
+) -> dict[str, Tensor]:
+    """The three losses ``box``, ``class``, ``direction`` with their weights, each summed over a batch's anchors and divided
+    by its number of matched ones.
+
+    The turn enters as the sine of its error, so that a box and the same box turned round cost the same.
+    """
+    with torch.no_grad():
+        owner_BA = torch.stack(
+            [match(anchors_A7, class_A, b, n, classes) for b, n in zip(boxes_BK7, labels_BK, strict=True)]
+        )
+    positive_BA = owner_BA >= 0
+    number = positive_BA.sum().clamp(min=1)
+    wanted = F.one_hot(class_A, found.classes.shape[-1]).bool() & positive_BA[..., None]
+    classed = focal_loss(found.classes.float(), wanted) * (owner_BA != IGNORED)[..., None]
+
+    scene, anchor = torch.nonzero(positive_BA, as_tuple=True)
+    target = boxes_BK7[scene, owner_BA[scene, anchor]].float()
+    code = encode(target, anchors_A7[anchor])
+    written = found.boxes[scene, anchor].float()
+    error = torch.cat([written[:, :6] - code[:, :6], torch.sin(written[:, 6:] - code[:, 6:])], 1)
+    boxed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=SMOOTH_BETA, reduction="sum")
+    turned = F.cross_entropy(found.directions[scene, anchor].float(), direction_class(target[:, 6]), reduction="sum")
+    raw = {"box": boxed, "class": classed.sum(), "direction": turned}
+    return {name: WEIGHTS[name] * value / number for name, value in raw.items()}
+
+
+class Detections(NamedTuple):
+    """Boxes found in one scene, best first: ``(K, 7)``, ``(K,)`` class numbers, ``(K,)`` scores 0..1."""
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
+def detect(
+    found: Prediction,
+    anchors_A7: Tensor,
+    score: float = 0.1,
+    overlap: float = 0.5,
+    rotated: bool = False,
+    before: int = 500,
+    most: int = 100,
+) -> list[Detections]:
+    """Boxes of every scene, suppressed class by class.
+
+    Args:
+        found: the head's output.
+        anchors_A7: the anchors.
+        score: lowest score of a detection.
+        overlap: of the boxes (footprints) above which the one with the lower score goes.
+        rotated: measure overlap of the boxes themselves instead of the axis-aligned rectangles around them.
+        before: highest scores of a class that go into the suppression.
+        most: detections of a scene.
+    """
+    out = []
+    for logits, codes, directions in zip(*found, strict=True):
+        scores_AN = torch.sigmoid(logits.float())
+        parts = []
+        for number in range(scores_AN.shape[1]):
+            top, anchor = torch.topk(scores_AN[:, number], min(before, len(scores_AN)))
+            anchor = anchor[top >= score]
+            top = top[top >= score]
+            boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
+            kept = torch.from_numpy(suppress(boxes[:, list(BEV_OF_7)], top, overlap, rotated)).to(top.device)
+            parts.append(Detections(boxes[kept], torch.full_like(kept, number), top[kept]))
+        boxes, labels, scores = (torch.cat(values) for values in zip(*parts, strict=True))
+        best = torch.argsort(scores, descending=True, stable=True)[:most]
+        out.append(Detections(boxes[best], labels[best], scores[best]))
+    return out

@@ -1,0 +1,203 @@
+"""From LiDAR points to a bird's-eye-view map: pillars, decorated points, pillar feature net, scatter.
+
+Source: Lang et al. 2019 (PointPillars), section 2.1; sizes from the paper's appendix A.1. Points of a pillar are never padded:
+they lie one after the other, pillar by pillar, and the net, its batch norm and its maximum see real points only (the padded
+zeros of other implementations take part in both). Everything is sorting and segment reduction, so CPU and GPU give the same
+pillars, and where more points or pillars are there than allowed, the random choice depends on torch's CPU seed alone.
+
+Shape names: N points in all scenes of a batch, M points that are kept, P pillars, B scenes, C channels, H and W pillars along
+y and x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ncp.errors import UserError
+
+CHANNELS = 64
+MAX_POINTS = 100
+MAX_PILLARS = (12_000, 40_000)  # in training, in evaluation
+NORM_EPS, NORM_MOMENTUM = 1e-3, 0.01  # of the pillar feature net, as in the open implementations
+
+
+class Grid(NamedTuple):
+    """Where pillars stand.
+
+    Attributes:
+        limits: metres: x, y, z from; x, y, z to.
+        pillar: side of a pillar in metres.
+        size: pillars along y and x (H, W).
+    """
+
+    limits: tuple[float, ...]
+    pillar: float
+    size: tuple[int, int]
+
+    @property
+    def cells(self) -> int:
+        """Pillars in all."""
+        return self.size[0] * self.size[1]
+
+
+class Pillars(NamedTuple):
+    """The points of a batch, pillar by pillar.
+
+    Attributes:
+        points: ``(M, 4)``: x, y, z, reflectance.
+        lengths: ``(P,)`` int64, points in each pillar (at least 1).
+        cells: ``(P,)`` int64, ascending: scene * grid.cells + row * W + column.
+    """
+
+    points: Tensor
+    lengths: Tensor
+    cells: Tensor
+
+
+def pillarise(
+    points_N4: Tensor,
+    counts_B: Tensor,
+    grid: Grid,
+    max_pillars: int,
+    max_points: int = MAX_POINTS,
+    shuffle: bool = False,
+) -> Pillars:
+    """Group points into pillars.
+
+    Args:
+        points_N4: the scenes' points one after the other (x, y, z, reflectance, ...); those outside the grid are left out.
+        counts_B: points of each scene.
+        grid: where pillars stand.
+        max_pillars: of a scene; those whose first point comes earliest are kept.
+        max_points: of a pillar; the first ones are kept.
+        shuffle: put the points in random order first (torch's CPU generator), so that what is kept is a random choice.
+
+    Raises:
+        UserError: when the counts are not those of the points, or a limit is below 1.
+    """
+    if max_pillars < 1 or max_points < 1:
+        raise UserError(f"max_pillars and max_points must be at least 1, given were {max_pillars} and {max_points}")
+    if int(counts_B.sum()) != len(points_N4):
+        raise UserError(f"{len(points_N4)} points do not make scenes of {counts_B.tolist()} points")
+    device = points_N4.device
+    scene_N = torch.repeat_interleave(torch.arange(len(counts_B), device=device), counts_B.to(device))
+    if shuffle:
+        order = torch.randperm(len(points_N4)).to(device)
+        points_N4, scene_N = points_N4[order], scene_N[order]
+    cell_N, inside_N = _cells(points_N4, grid)
+    points, cell = points_N4[inside_N], (scene_N * grid.cells + cell_N)[inside_N]
+
+    cell, order = torch.sort(cell, stable=True)
+    cells_P, lengths_P = torch.unique_consecutive(cell, return_counts=True)
+    start_P = torch.cumsum(lengths_P, 0) - lengths_P
+    kept_P = _earliest(cells_P // grid.cells, order[start_P], max_pillars, len(counts_B))
+    place_M = torch.arange(len(order), device=device) - torch.repeat_interleave(start_P, lengths_P)
+    kept_M = torch.repeat_interleave(kept_P, lengths_P) & (place_M < max_points)
+    return Pillars(points[order[kept_M]], lengths_P[kept_P].clamp(max=max_points), cells_P[kept_P])
+
+
+def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Each point's cell, and whether it is inside; products only, since CPU and GPU divide by a number differently."""
+    low, high = points_N4.new_tensor(grid.limits[:3]), points_N4.new_tensor(grid.limits[3:])
+    xyz = points_N4[:, :3]
+    inside = ((xyz >= low) & (xyz < high)).all(1)  # false for NaN
+    scaled = (xyz[:, :2] - low[:2]) * (1.0 / grid.pillar)
+    column_row = torch.where(inside[:, None], scaled, 0).floor().long()
+    column = column_row[:, 0].clamp(0, grid.size[1] - 1)  # a point just below the upper side may round up
+    row = column_row[:, 1].clamp(0, grid.size[0] - 1)
+    return row * grid.size[1] + column, inside
+
+
+def _earliest(scene_P: Tensor, first_P: Tensor, most: int, scenes: int) -> Tensor:
+    """``(P,)`` bool: the ``most`` pillars of each scene with the smallest number of their first point."""
+    counts = torch.bincount(scene_P, minlength=scenes)
+    if len(scene_P) == 0 or int(counts.max()) <= most:
+        return torch.ones_like(scene_P, dtype=torch.bool)
+    order = torch.argsort(scene_P * (int(first_P.max()) + 1) + first_P)
+    begin = torch.cumsum(counts, 0) - counts
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return rank - begin[scene_P] < most
+
+
+def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
+    """Points with what their pillar tells of them: ``(M, 9)`` as published, ``(M, 10)`` with the z offset.
+
+    x, y, z, reflectance; offsets in x, y, z from the mean of the pillar's points; offsets in x, y (and z, from the middle of
+    the space) from the pillar's centre.
+    """
+    points, lengths, cells = pillars
+    mean_P3 = torch.segment_reduce(points[:, :3], "mean", lengths=lengths, axis=0)
+    within = cells % grid.cells
+    low = points.new_tensor(grid.limits[:2])
+    place = torch.stack([within % grid.size[1], within // grid.size[1]], 1).to(points.dtype)
+    centre = low + (place + 0.5) * grid.pillar
+    if z_offset:
+        middle = (grid.limits[2] + grid.limits[5]) / 2
+        centre = torch.cat([centre, torch.full_like(centre[:, :1], middle)], 1)
+    about = torch.repeat_interleave(torch.cat([mean_P3, centre], 1), lengths, dim=0)
+    return torch.cat([points[:, :4], points[:, :3] - about[:, :3], points[:, : centre.shape[1]] - about[:, 3:]], 1)
+
+
+class PillarEncoder(nn.Module):
+    """Points to a bird's-eye-view map.
+
+    Args:
+        grid: where pillars stand.
+        channels: of the map.
+        max_pillars: of a scene, in training and in evaluation.
+        max_points: of a pillar.
+        z_offset: ten channels a point instead of the published nine.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        channels: int = CHANNELS,
+        max_pillars: Sequence[int] = MAX_PILLARS,
+        max_points: int = MAX_POINTS,
+        z_offset: bool = False,
+    ) -> None:
+        super().__init__()
+        if len(max_pillars) != 2 or min(max_pillars) < 1 or max_points < 1:
+            raise UserError(
+                f"max_pillars are two numbers from 1 up (training, evaluation) and max_points one, given were "
+                f"{list(max_pillars)} and {max_points}"
+            )
+        self.grid, self.channels = grid, channels
+        self.max_pillars, self.max_points, self.z_offset = tuple(max_pillars), max_points, z_offset
+        self.linear = nn.Linear(10 if z_offset else 9, channels, bias=False)
+        self.norm: nn.Module = nn.BatchNorm1d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
+
+    @torch.compiler.disable
+    def forward(self, points_N4: Tensor, counts_B: Tensor) -> Tensor:
+        """``(N, 4)`` points of B scenes to ``(B, C, H, W)``, channels last in memory; empty cells are 0.
+
+        In training what exceeds the limits is chosen at random. Always computed in float32.
+        """
+        most = self.max_pillars[0 if self.training else 1]
+        with torch.autocast(points_N4.device.type, enabled=False):
+            points_N4 = points_N4.float()
+            pillars = pillarise(points_N4, counts_B, self.grid, most, self.max_points, shuffle=self.training)
+            features_PC = self.features(pillars)
+            canvas = features_PC.new_zeros(len(counts_B) * self.grid.cells, self.channels)
+            canvas = canvas.index_copy(0, pillars.cells, features_PC)
+        height, width = self.grid.size
+        return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
+
+    def features(self, pillars: Pillars) -> Tensor:
+        """``(P, C)``: linear layer, norm and ReLU on every point, the largest value over each pillar's points."""
+        if len(pillars.lengths) == 0:  # an empty scene; the sum keeps the weights in the graph for distributed training
+            return self.linear.weight.new_zeros(0, self.channels) + 0 * self.linear.weight.sum()
+        x_MC = self.linear(decorate(pillars, self.grid, self.z_offset))
+        if len(x_MC) == 1 and self.norm.training:  # one number a channel has no variance
+            norm = self.norm
+            x_MC = F.batch_norm(x_MC, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)  # type: ignore[arg-type]
+        else:
+            x_MC = self.norm(x_MC)
+        return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0)

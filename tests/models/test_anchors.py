@@ -1,0 +1,189 @@
+"""Anchors, matching, box codes, losses and decoding against hand-worked cases and plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ncp.models import anchors as an
+
+LIMITS = (0.0, -10.24, -3.0, 20.48, 10.24, 1.0)
+CLASSES = an.KITTI_ANCHORS
+
+
+def _made(size: tuple[int, int] = (64, 64)) -> tuple[torch.Tensor, torch.Tensor]:
+    return an.make_anchors(CLASSES, LIMITS, size)
+
+
+def test_anchors_stand_in_the_cells() -> None:
+    anchors, which = an.make_anchors(CLASSES, (0.0, -39.68, -3.0, 69.12, 39.68, 1.0), (248, 216))
+    assert anchors.shape == (248 * 216 * 6, 7)
+    car = torch.tensor([0.16, -39.52, -1.0, 3.9, 1.6, 1.56, 0.0])  # bottom at -1.78
+    torch.testing.assert_close(anchors[0], car)
+    torch.testing.assert_close(anchors[1, 6], torch.tensor(math.pi / 2))
+    torch.testing.assert_close(anchors[2], torch.tensor([0.16, -39.52, 0.265, 0.8, 0.6, 1.73, 0.0]))
+    torch.testing.assert_close(anchors[4, 3:6], torch.tensor([1.76, 0.6, 1.73]))
+    torch.testing.assert_close(anchors[6, :2], torch.tensor([0.48, -39.52]))  # the next column
+    torch.testing.assert_close(anchors[216 * 6, :2], torch.tensor([0.16, -39.20]))  # the next row
+    assert which[:7].tolist() == [0, 0, 1, 1, 2, 2, 0]
+
+
+def _random_boxes(n: int) -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    boxes = rng.uniform([2, -8, -1.5, 0.5, 0.5, 1.2, -3.1], [18, 8, 0.5, 5, 2, 2, 3.1], (n, 7))
+    return torch.from_numpy(boxes).float()
+
+
+def test_codes_decode_to_the_boxes() -> None:
+    anchors, _ = _made()
+    boxes = _random_boxes(500)
+    mine = anchors[torch.randint(0, len(anchors), (500,), generator=torch.Generator().manual_seed(0))]
+    codes = an.encode(boxes, mine)
+    decoded = an.decode(codes, mine, an.direction_class(boxes[:, 6]))
+    torch.testing.assert_close(decoded, boxes, rtol=1e-4, atol=1e-4)
+    by_hand = an.encode(torch.tensor([1.0, 2, 3, 8, 4, 3, 0.5]), torch.tensor([0.0, 0, 0, 4, 3, 2, 0.1]))
+    expected = torch.tensor([0.2, 0.4, 1.5, math.log(2), math.log(4 / 3), math.log(1.5), 0.4])
+    torch.testing.assert_close(by_hand, expected)
+    turned = an.decode(codes + torch.tensor([0.0] * 6 + [math.pi]), mine, an.direction_class(boxes[:, 6]))
+    torch.testing.assert_close(turned, boxes, rtol=1e-4, atol=1e-3)  # half a turn is the direction class's business
+
+
+def test_matching_against_a_plain_loop() -> None:
+    anchors, which = _made((16, 16))
+    boxes = torch.tensor(
+        [
+            [5.0, 1, -1, 3.8, 1.7, 1.5, 0.2],
+            [12, -4, -1, 4.2, 1.6, 1.5, 1.5],
+            [6.1, 5, 0, 0.8, 0.6, 1.7, 0],
+            [0, 0, 0, 1, 1, 1, 0],
+            [15, 6.3, 0, 1.7, 0.6, 1.7, -1.6],
+        ]
+    )
+    labels = torch.tensor([0, 0, 1, -1, 2])
+    found = an.match(anchors, which, boxes, labels, CLASSES)
+    overlaps = {}
+    for a in range(len(anchors)):
+        for k in range(5):
+            if labels[k] != which[a]:
+                continue
+            sides = []
+            for x, length in ((0, 3), (1, 4)):
+                spans = []
+                for box in (anchors[a], boxes[k]):
+                    along = length if abs(math.cos(box[6])) >= abs(math.sin(box[6])) else 7 - length
+                    spans.append((float(box[x] - box[along] / 2), float(box[x] + box[along] / 2)))
+                sides.append(max(0.0, min(s[1] for s in spans) - max(s[0] for s in spans)))
+            common = sides[0] * sides[1]
+            area = float(anchors[a, 3] * anchors[a, 4] + boxes[k, 3] * boxes[k, 4])
+            overlaps[a, k] = common / (area - common)
+    best_of = {k: max(overlaps.get((a, k), 0) for a in range(len(anchors))) for k in range(5)}
+    for a in range(len(anchors)):
+        mine = {k: overlaps.get((a, k), 0.0) for k in range(5) if labels[k] == which[a]}
+        kind = CLASSES[int(which[a])]
+        k = max(mine, key=lambda k: mine[k]) if mine else -1
+        expected = -1
+        if mine and mine[k] >= kind.negative:
+            expected = k if mine[k] >= kind.positive else -2
+        for k, overlap in mine.items():
+            if overlap > 0 and overlap > best_of[k] - 1e-6:
+                expected = k
+        assert int(found[a]) == expected, a
+    assert {0, 1, 2, 4, -1, -2} == set(found.tolist())
+
+
+def test_every_object_has_an_anchor() -> None:
+    anchors, which = _made()
+    boxes = _random_boxes(12)
+    labels = torch.arange(12) % 3
+    found = an.match(anchors, which, boxes, labels, CLASSES)
+    near = an.iou_aligned(an.nearest_bev(anchors[:, [0, 1, 3, 4, 6]]), an.nearest_bev(boxes[:, [0, 1, 3, 4, 6]]))
+    met = [(near[which == labels[k], k] > 0).any() for k in range(12)]
+    lost = [k for k in range(12) if met[k] and k not in found]
+    assert not lost
+
+
+def _prediction(anchors: torch.Tensor, fill: float = -6.0) -> an.Prediction:
+    n = len(anchors)
+    return an.Prediction(torch.full((1, n, 3), fill), torch.zeros(1, n, 7), torch.zeros(1, n, 2))
+
+
+def test_losses_by_hand() -> None:
+    anchors, which = _made((16, 16))
+    box = anchors[which == 0][40].clone()
+    box[6] = 0.3
+    boxes, labels = box[None, None], torch.tensor([[0]])
+    owner = an.match(anchors, which, boxes[0], labels[0], CLASSES)
+    positive = owner >= 0
+    count = int(positive.sum())
+    assert count >= 1
+    found = _prediction(anchors)
+    got = an.losses(found, anchors, which, boxes, labels, CLASSES)
+    p = 1 / (1 + math.exp(6))
+    negatives = int((owner == -1).sum()) * 3 + count * 2
+    focal = 0.25 * (1 - p) ** 2 * -math.log(p) * count + 0.75 * p**2 * -math.log(1 - p) * negatives
+    assert float(got["class"]) == pytest.approx(focal / count, rel=1e-4)
+    assert float(got["direction"]) == pytest.approx(0.2 * math.log(2), rel=1e-5)
+    code = an.encode(box.expand(count, 7), anchors[positive])
+    error = torch.cat([code[:, :6], torch.sin(code[:, 6:])], 1).abs()
+    smooth = torch.where(error < 1 / 9, 4.5 * error**2, error - 1 / 18)
+    assert float(got["box"]) == pytest.approx(2 * float(smooth.sum()) / count, rel=1e-4)
+    # a box turned by half a turn costs the same, and the direction class alone knows
+    turned = boxes.clone()
+    turned[..., 6] += math.pi
+    again = an.losses(found, anchors, which, turned, labels, CLASSES)
+    assert float(again["box"]) == pytest.approx(float(got["box"]), rel=1e-3)
+
+
+def test_perfect_output_costs_nothing_and_is_found() -> None:
+    anchors, which = _made()
+    boxes = torch.tensor(
+        [[[6.0, 2, -1, 4, 1.7, 1.5, 2.9], [12, -4, 0.2, 0.8, 0.6, 1.7, -1.2], [16, 5, 0.2, 1.8, 0.6, 1.7, 0.4]]]
+    )
+    labels = torch.tensor([[0, 1, 2]])
+    owner = an.match(anchors, which, boxes[0], labels[0], CLASSES)
+    found = _prediction(anchors, -20.0)
+    for a in torch.nonzero(owner >= 0)[:, 0].tolist():
+        box = boxes[0, owner[a]]
+        found.classes[0, a, which[a]] = 20.0
+        found.boxes[0, a] = an.encode(box, anchors[a])
+        found.directions[0, a, an.direction_class(box[6])] = 20.0
+    assert sum(float(v) for v in an.losses(found, anchors, which, boxes, labels, CLASSES).values()) < 1e-5
+    for rotated in (False, True):
+        (detections,) = an.detect(found, anchors, rotated=rotated)
+        assert sorted(detections.labels.tolist()) == [0, 1, 2]
+        order = torch.argsort(detections.labels)
+        torch.testing.assert_close(detections.boxes[order], boxes[0], rtol=1e-4, atol=1e-4)
+
+
+def test_detections_are_limited_and_sorted() -> None:
+    anchors, which = _made((16, 16))
+    generator = torch.Generator().manual_seed(0)
+    found = an.Prediction(
+        torch.randn(2, len(anchors), 3, generator=generator),
+        torch.zeros(2, len(anchors), 7),
+        torch.zeros(2, len(anchors), 2),
+    )
+    first, second = an.detect(found, anchors, score=0.3, most=20)
+    assert len(first.boxes) == len(second.boxes) == 20
+    assert (first.scores.diff() <= 0).all()
+    assert not torch.equal(first.boxes, second.boxes)
+    (nothing, _) = an.detect(found, anchors, score=0.9999)
+    assert nothing.boxes.shape == (0, 7)
+    many = an.detect(found, anchors, score=0.0, most=10**6)[0]
+    assert set(many.labels.tolist()) == {0, 1, 2}
+
+
+def test_scenes_without_objects_have_a_class_loss_only() -> None:
+    anchors, which = _made((16, 16))
+    found = an.Prediction(*(v.requires_grad_() for v in _prediction(anchors)))
+    for boxes, labels in (
+        (torch.zeros(1, 0, 7), torch.zeros(1, 0, dtype=torch.int64)),
+        (torch.zeros(1, 2, 7), torch.full((1, 2), -1)),
+    ):
+        got = an.losses(found, anchors, which, boxes, labels, CLASSES)
+        assert float(got["class"]) > 0
+        assert float(got["box"]) == float(got["direction"]) == 0
+        sum(got.values()).backward()  # type: ignore[union-attr]
+        assert found.boxes.grad is not None
+        assert torch.isfinite(found.boxes.grad).all()

@@ -1,0 +1,65 @@
+"""The whole detector: shapes, order of the head's output, baselines, the published backbone."""
+
+import pytest
+import torch
+
+from ncp.errors import UserError
+from ncp.models import build
+from ncp.models.detector import AnchorHead, Detector, PointPillarsNet
+from ncp.models.pillars import Grid
+
+GRID = Grid((0.0, -5.12, -3.0, 10.24, 5.12, 1.0), 0.16, (64, 64))
+NARROW = [8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, *[1] * 3, *[8] * 3, 1, *[1] * 4, *[8] * 4, 8]
+
+
+def _points() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(600, 4, generator=generator) * torch.tensor([10.0, 10, 3, 1]) - torch.tensor([0.0, 5, 2.5, 0])
+    return points, torch.tensor([400, 200])
+
+
+def test_head_writes_in_the_anchors_order() -> None:
+    head = AnchorHead(4, 6, 3)
+    with torch.no_grad():
+        head.classes.weight.zero_()
+        head.classes.bias.copy_(torch.arange(18.0))  # type: ignore[union-attr]
+    x = torch.randn(2, 4, 5, 7)
+    found = head(x)
+    assert [v.shape for v in found] == [(2, 5 * 7 * 6, 3), (2, 210, 7), (2, 210, 2)]
+    torch.testing.assert_close(found.classes[1, 12:18], torch.arange(18.0).view(6, 3))
+    at = (3 * 7 + 2) * 6 + 4  # row 3, column 2, fifth kind
+    expected = torch.einsum("oc,c->o", head.boxes.weight[:, :, 0, 0], x[0, :, 3, 2])[28:35]
+    torch.testing.assert_close(found.boxes[0, at], expected)
+
+
+def test_detector_of_a_searched_network() -> None:
+    torch.manual_seed(0)
+    detector = Detector(build(NARROW, task="det3d"), GRID)
+    assert detector.anchors.shape == (32 * 32 * 6, 7)
+    found = detector(*_points())
+    assert found.classes.shape == (2, 32 * 32 * 6, 3)
+    assert torch.sigmoid(found.classes).mean().item() == pytest.approx(0.01, rel=0.2)
+    losses = detector.losses(found, torch.tensor([[[5.0, 0, -1, 4, 1.6, 1.5, 0]]] * 2), torch.tensor([[0], [-1]]))
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    missing = [name for name, p in detector.named_parameters() if p.grad is None]
+    assert not missing
+    assert len(detector.eval().detect(detector(*_points()), score=0.0, most=7)[1].boxes) == 7
+    assert not any(key.startswith("anchor") for key in detector.state_dict())
+
+
+def test_published_backbone_has_its_published_size() -> None:
+    """4.8 M parameters in all, as the open implementations count PointPillars for three classes on KITTI."""
+    net = PointPillarsNet().eval()
+    with torch.no_grad():
+        assert net(torch.zeros(1, 64, 62, 54)).shape == (1, 384, 31, 27)
+    convolutions = sum(m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Conv2d))
+    by_hand = 9 * (64 * 64 * 4 + 64 * 128 + 128 * 128 * 5 + 128 * 256 + 256 * 256 * 5)
+    assert convolutions == by_hand
+    detector = Detector(net, GRID)
+    count = sum(p.numel() for p in detector.parameters())
+    assert 4.80e6 < count < 4.85e6
+
+
+def test_a_network_of_another_task_is_refused() -> None:
+    with pytest.raises(UserError, match="build it with task=det3d"):
+        Detector(build(NARROW, task="cls", in_channels=64), GRID)
