@@ -157,7 +157,7 @@ def test_perfect_output_costs_nothing_and_is_found() -> None:
 
 
 def test_detections_are_limited_and_sorted() -> None:
-    anchors, which = _made((16, 16))
+    anchors, _ = _made((16, 16))
     generator = torch.Generator().manual_seed(0)
     found = an.Prediction(
         torch.randn(2, len(anchors), 3, generator=generator),
@@ -182,8 +182,8 @@ def test_scenes_without_objects_have_a_class_loss_only() -> None:
         (torch.zeros(1, 2, 7), torch.full((1, 2), -1)),
     ):
         got = an.losses(found, anchors, which, boxes, labels, CLASSES)
-        assert float(got["class"]) > 0
-        assert float(got["box"]) == float(got["direction"]) == 0
+        assert got["class"].item() > 0
+        assert got["box"].item() == got["direction"].item() == 0
         sum(got.values()).backward()  # type: ignore[union-attr]
         assert found.boxes.grad is not None
         assert torch.isfinite(found.boxes.grad).all()

@@ -89,7 +89,7 @@ def test_encoder_equals_padded_pillars() -> None:
     assert found.shape == (2, 16, 10, 10)
     assert found.is_contiguous(memory_format=torch.channels_last)
     pillars = pillarise(points, counts, GRID, 40_000)
-    rows = torch.split(decorate(pillars, GRID), pillars.lengths.tolist())
+    rows = list(torch.split(decorate(pillars, GRID), pillars.lengths.tolist()))
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=torch.nan)
     x = torch.nan_to_num(
         F.relu(encoder.norm((padded @ encoder.linear.weight.T).flatten(0, 1)).unflatten(0, padded.shape[:2]))
