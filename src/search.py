@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
         options=options["propagation"],
     )
     files = report.write(result, cli.run_folder(), options, cli.seconds)
-    report.show(result, files)
+    report.show(result, files, brief=cli.sweeping())
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ def seconds() -> float:
     return time.perf_counter() - _began
 
 
+def sweeping() -> bool:
+    """Whether this is one job of a multirun."""
+    return OmegaConf.select(HydraConfig.get(), "job.num", throw_on_missing=False) is not None  # type: ignore[arg-type]
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as dictionaries and lists, every reference resolved. Raises for values that were not given."""
     content: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -132,8 +137,7 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
     settings: Any = HydraConfig.get()
     _folder = Path(settings.runtime.output_dir)
     overrides = _texts(settings.overrides.task)
-    sweeping = OmegaConf.select(settings, "job.num", throw_on_missing=False) is not None
-    _began = time.perf_counter() if sweeping else _began
+    _began = time.perf_counter() if sweeping() else _began
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
         cli_config.check_types(resolved, conf, command, settings.runtime.choices)
@@ -151,7 +155,7 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
         raise
     except Exception as error:
         message = cli_text.mistake(error)
-        where = f"job {settings.job.num} ({' '.join(overrides) or 'no overrides'}): " if sweeping else ""
+        where = f"job {settings.job.num} ({' '.join(overrides) or 'no overrides'}): " if sweeping() else ""
         _log_to_file("".join(traceback.format_exception(error)))
         if message is None:
             traceback.print_exception(error)

@@ -33,7 +33,7 @@ def figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str = "") 
             searches without a metric are left out of its panel.
     """
     names = list(dict.fromkeys(name for point in points for name in point["metrics"]))
-    width, height = max(6.0, 4.6 * len(names)), 4.6
+    width, height = max(8.0, 5.6 * len(names)), 4.8
     fig = style.figure(width, height, title, subtitle)
     grid = fig.add_gridspec(
         1, len(names), left=0.7 / width, right=1 - 0.5 / width, wspace=0.3, top=1 - 0.85 / height, bottom=0.6 / height
@@ -47,10 +47,12 @@ def figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str = "") 
         best = front(x.tolist(), y.tolist())
         ax.plot(x[best], y[best], color=style.BLUE, linewidth=1.4, zorder=1)
         ax.scatter(x, y, s=34, color=[style.BLUE if i in best else style.GREY for i in range(len(have))], zorder=2)
+        middle = (x.min() + x.max()) / 2
         for i, point in enumerate(have):
+            left = x[i] > middle  # labels point inwards, where there is room
             ax.annotate(
-                point["label"], (x[i], y[i]), xytext=(6, -9), textcoords="offset points", size=8,
-                color=style.INK if i in best else style.GREY,
+                point["label"], (x[i], y[i]), xytext=(-6 if left else 6, 7 if left else -9), textcoords="offset points",
+                size=8, color=style.INK if i in best else style.GREY, ha="right" if left else "left",
             )  # fmt: skip
         ax.margins(0.14)
     return fig

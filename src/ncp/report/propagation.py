@@ -10,167 +10,185 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ncp import spaces
 from ncp.report import style
+from ncp.report.panel import Panel, nice_ticks
 
 Table = Mapping[str, np.ndarray]
 COLUMNS = 4
-_WIDTH, _ROW_HEIGHT, _HEAD, _FOOT = 12.0, 2.0, 0.85, 0.7  # inches
-
-
-def figure(
-    table: Table, space: spaces.Space[Any], metrics: Sequence[str], chosen: int, title: str, subtitle: str = ""
-) -> Figure:
-    """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations.
-
-    Args:
-        table: columns ``step``, ``macs``, ``params``, ``continuous.<metric>``, ``continuous.std.<metric>``,
-            ``rounded.<metric>``, ``code.<dimension>`` and ``rounded.<dimension>``, one row a step.
-        space: whose groups and labels the panels show.
-        metrics: the objectives' names, ``setting.metric``.
-        chosen: the row of the architecture that the search returned.
-        title: what was searched for.
-        subtitle: a second line in small type.
-    """
-    rows = 1 + -(-len(space.groups) // COLUMNS)
-    height = rows * _ROW_HEIGHT + _HEAD + _FOOT
-    fig = style.figure(_WIDTH, height, title, subtitle)
-    grid = fig.add_gridspec(
-        rows, COLUMNS, left=0.05, right=0.95, wspace=0.42, hspace=0.42, top=1 - _HEAD / height, bottom=_FOOT / height
-    )
-    x = np.asarray(table["step"], dtype=float)
-    top = [fig.add_subplot(grid[0, :2])] if len(metrics) != 2 else [fig.add_subplot(grid[0, i]) for i in (0, 1)]
-    _metric_panels(top, table, x, metrics, chosen)
-    for column, (key, name, unit, scale) in enumerate(
-        (("macs", "Multiply-adds", "billions", 1e9), ("params", "Parameters", "millions", 1e6)), start=2
-    ):
-        ax = fig.add_subplot(grid[0, column])
-        _cost_panel(ax, x, np.asarray(table[key], dtype=float) / scale, chosen, name, unit)
-        top.append(ax)
-    bottom = [fig.add_subplot(grid[1 + i // COLUMNS, i % COLUMNS]) for i in range(len(space.groups))]
-    for ax, (name, indices) in zip(bottom, space.groups.items(), strict=True):
-        _code_panel(ax, table, x, space, name, indices, chosen)
-    later = _later_phase(table)
-    for ax in (*top, *bottom):
-        if later is not None:
-            ax.axvspan(later[0] - 0.5, x[-1] + 0.5, color=style.FAINT, alpha=0.6, linewidth=0, zorder=0)
-    for ax in bottom[-COLUMNS:]:
-        ax.set_xlabel("iteration", size=8.5, color=style.GREY, labelpad=2)
-    legend = (
-        "lines: the continuous code    dots: the architecture returned    band: ± 1 standard deviation of the predictor"
-    )
-    legend += f"    grey: {later[1]}" if later else ""
-    fig.text(0.988, 0.014, legend, size=8.5, color=style.GREY, ha="right")
-    return fig
+WIDTH = 12.0  # inches, as all lengths here
+_HEAD, _FOOT = 0.6, 0.72
+_LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.88  # room for numbers left of a panel, for names right of it, for both between two
+_PANEL, _ABOVE, _BELOW = 1.45, 0.32, 0.24
 
 
 class Search(NamedTuple):
-    """One search for :func:`transfer`: its name, its table (see :func:`figure`), its metrics and the row it returned."""
+    """One search: its name, the table of its trajectory, the names of its objectives and the row that it returned.
+
+    The table has one row a step and the columns ``step``, ``macs``, ``params``, ``continuous.<metric>``,
+    ``continuous.std.<metric>``, ``rounded.<metric>``, ``code.<dimension>`` and ``rounded.<dimension>``.
+    """
 
     name: str
     table: Table
     metrics: Sequence[str]
     chosen: int
 
+    @property
+    def steps(self) -> np.ndarray:
+        """``(T,)`` the steps' numbers."""
+        return np.asarray(self.table["step"], dtype=float)
 
-def transfer(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
-    """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
-    groups = space.groups
-    columns = len(searches)
-    width, height = max(6.5, 3.3 * columns), 1.5 * (len(groups) + 2) + _HEAD + _FOOT
-    fig = style.figure(width, height, title, subtitle)
-    grid = fig.add_gridspec(
-        len(groups) + 2, columns, left=0.4 / width, right=1 - 0.75 / width, wspace=0.38, hspace=0.45,
-        top=1 - 1.15 / height, bottom=_FOOT / height,
-    )  # fmt: skip
-    for column, (name, table, metrics, chosen) in enumerate(searches):
-        x = np.asarray(table["step"], dtype=float)
-        ax = fig.add_subplot(grid[0, column])
-        _metric_panels([ax], table, x, metrics, chosen)
-        ax.text(0, 1.25, name, transform=ax.transAxes, size=11, weight="bold", color=style.INK)
-        macs = np.asarray(table["macs"], dtype=float) / 1e9
-        _cost_panel(fig.add_subplot(grid[1, column]), x, macs, chosen, "Multiply-adds", "billions")
-        for row, (group, indices) in enumerate(groups.items(), start=2):
-            ax = fig.add_subplot(grid[row, column])
-            _code_panel(ax, table, x, space, group, indices, chosen)
-        ax.set_xlabel("iteration", size=8.5, color=style.GREY, labelpad=2)
+    def metric(self, name: str) -> tuple[np.ndarray, np.ndarray, float]:
+        """Prediction and its deviation ``(T,)`` at the continuous codes, and the prediction for what was returned."""
+        y = np.asarray(self.table[f"continuous.{name}"], dtype=float)
+        std = np.asarray(self.table.get(f"continuous.std.{name}", np.zeros_like(y)), dtype=float)
+        return y, std, float(self.table[f"rounded.{name}"][self.chosen])
+
+    @property
+    def later_phase(self) -> tuple[float, str] | None:
+        """The step at which something else takes over from propagation, such as a polish, and its name."""
+        phase = np.asarray(self.table.get("phase", []), dtype=str)
+        later = np.flatnonzero(phase != phase[0]) if len(phase) else np.array([], dtype=int)
+        return (float(self.steps[later[0]]), str(phase[later[0]])) if len(later) else None
+
+
+class _Grid:
+    """Where panels lie: rows and columns from the top left."""
+
+    def __init__(self, fig: Figure, columns: int, search: Search, rows: int, head: float = _HEAD) -> None:
+        self.fig, self.columns, self.search, self.rows = fig, columns, search, rows
+        width, self.height = (float(v) for v in fig.get_size_inches())
+        self.panel = (width - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
+        self.head = head
+        x = search.steps
+        self.x = (float(x[0]), float(max(x[-1], x[0] + 1)))
+
+    def add(
+        self, row: int, column: int, y: tuple[float, float], title: str, ticks: Sequence[float], span: int = 1,
+        last: bool = False,
+    ) -> Panel:  # fmt: skip
+        """A panel; in the last row with the iterations below."""
+        left = _LEFT + column * (self.panel + _GAP)
+        bottom = self.height - self.head - (row + 1) * (_ABOVE + _PANEL) - row * _BELOW
+        box = (left, bottom, self.panel * span + _GAP * (span - 1), _PANEL)
+        x_ticks = nice_ticks(*self.x) if last else []
+        panel = Panel(self.fig, box, self.x, y, title, ticks, x_ticks, "iteration" if last else "")
+        if (later := self.search.later_phase) is not None:
+            panel.span(later[0] - 0.5, self.x[1])
+        return panel
+
+
+def _height(rows: int, head: float = _HEAD) -> float:
+    return head + rows * (_ABOVE + _PANEL) + (rows - 1) * _BELOW + _FOOT
+
+
+def figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+    """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
+    rows = 1 + -(-len(space.groups) // COLUMNS)
+    fig = style.figure(WIDTH, _height(rows), title, subtitle)
+    grid = _Grid(fig, COLUMNS, search, rows)
+    if len(search.metrics) == 2:
+        for i, (name, colour) in enumerate(zip(search.metrics, style.CYCLE, strict=False)):
+            _metric(grid, 0, i, name, colour)
+    elif len(search.metrics) == 1:
+        _metric(grid, 0, 0, search.metrics[0], style.CYCLE[0], span=2)
+    else:
+        _changes(grid, 0, 0, span=2)
+    _cost(grid, 0, 2, "macs", "Multiply-adds (billions)", 1e9)
+    _cost(grid, 0, 3, "params", "Parameters (millions)", 1e6)
+    for i, (name, indices) in enumerate(space.groups.items()):
+        _dimensions(grid, 1 + i // COLUMNS, i % COLUMNS, space, name, indices, last=i + COLUMNS >= len(space.groups))
+    fig.text(0.988, 0.16 / _height(rows), _legend(search), size=8.5, color=style.GREY, ha="right")
     return fig
 
 
-def _metric_panels(axes: Sequence[Axes], table: Table, x: np.ndarray, metrics: Sequence[str], chosen: int) -> None:
-    """A panel for each of one or two metrics; more share one, as changes from the start."""
-    if len(axes) == len(metrics):
-        for ax, name, colour in zip(axes, metrics, style.CYCLE, strict=False):
-            y, std = _metric(table, name)
-            style.dress(ax, f"Predicted {name.replace('.', ' ')}", "%")
-            ax.fill_between(x, y - std, y + std, color=colour, alpha=0.16, linewidth=0)
-            ax.plot(x, y, color=colour, linewidth=1.8)
-            found = _found(table, name, chosen)
-            ax.plot(x[chosen], found, "o", color=colour, markersize=5)
-            ax.margins(x=0.01, y=0.1)
-            style.label_ends(ax, [(found, f"{found:.1f}", colour)], x[-1])
-        return
-    (ax,) = axes
-    style.dress(ax, "Predicted metrics, change from the start", "% points")
+def transfer(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+    """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
+    rows, head = len(space.groups) + 2, _HEAD + 0.32
+    panels = max(2, len(searches))
+    width = _LEFT + _RIGHT + panels * 2.1 + (panels - 1) * _GAP
+    fig = style.figure(width, _height(rows, head), title, subtitle)
+    for column, search in enumerate(searches):
+        grid = _Grid(fig, panels, search, rows, head)
+        left = (_LEFT + column * (grid.panel + _GAP)) / width
+        fig.text(left, 1 - (head - 0.06) / grid.height, search.name, size=11, weight="bold", color=style.INK)
+        if len(search.metrics) == 1:
+            _metric(grid, 0, column, search.metrics[0], style.CYCLE[0])
+        else:
+            _changes(grid, 0, column)
+        _cost(grid, 1, column, "macs", "Multiply-adds (billions)", 1e9)
+        for row, (name, indices) in enumerate(space.groups.items(), start=2):
+            _dimensions(grid, row, column, space, name, indices, last=row == rows - 1)
+    return fig
+
+
+def _metric(grid: _Grid, row: int, column: int, name: str, colour: str, span: int = 1) -> None:
+    """One predicted metric with a band of one standard deviation."""
+    search = grid.search
+    y, std, found = search.metric(name)
+    low, high = min((y - std).min(), found), max((y + std).max(), found)
+    pad = max(0.06 * (high - low), 0.05)
+    limits = (float(low - pad), float(high + pad))
+    panel = grid.add(row, column, limits, f"Predicted {name.replace('.', ' ')} (%)", nice_ticks(*limits), span)
+    panel.band(search.steps, y - std, y + std, colour)
+    panel.line(search.steps, y, colour)
+    panel.dot(search.steps[search.chosen], found, colour)
+    panel.ends([(found, f"{found:.1f}", colour)])
+
+
+def _changes(grid: _Grid, row: int, column: int, span: int = 1) -> None:
+    """Several predicted metrics in one panel, as changes from the start."""
+    search = grid.search
+    found = {name: search.metric(name) for name in search.metrics}
+    every = np.concatenate([np.append(y - y[0], best - y[0]) for y, _, best in found.values()])
+    pad = max(0.06 * (every.max() - every.min()), 0.05)
+    limits = (float(every.min() - pad), float(every.max() + pad))
+    panel = grid.add(row, column, limits, "Predicted metrics, change (% points)", nice_ticks(*limits), span)
     ends = []
-    for name, colour in zip(metrics, style.CYCLE * 4, strict=False):
-        y, _ = _metric(table, name)
-        ax.plot(x, y - y[0], color=colour, linewidth=1.8)
-        found = _found(table, name, chosen)
-        ax.plot(x[chosen], found - y[0], "o", color=colour, markersize=5)
-        ends.append((found - y[0], f"{name} {found:.1f}", colour))
-    ax.margins(x=0.01, y=0.1)
-    style.label_ends(ax, ends, x[-1])
+    for (name, (y, _, best)), colour in zip(found.items(), style.CYCLE * 4, strict=False):
+        panel.line(search.steps, y - y[0], colour)
+        panel.dot(search.steps[search.chosen], best - y[0], colour)
+        ends.append((best - y[0], f"{name.partition('.')[0]} {best:.1f}", colour))
+    panel.ends(ends)
 
 
-def _metric(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    y = np.asarray(table[f"continuous.{name}"], dtype=float)
-    return y, np.asarray(table.get(f"continuous.std.{name}", np.zeros_like(y)), dtype=float)
+def _cost(grid: _Grid, row: int, column: int, key: str, title: str, unit: float) -> None:
+    """Exact cost of the rounded architecture at every step."""
+    search = grid.search
+    y = np.asarray(search.table[key], dtype=float) / unit
+    limits = (0.0, float(y.max() * 1.1))
+    panel = grid.add(row, column, limits, title, nice_ticks(*limits))
+    panel.line(search.steps, y, style.COST, steps=True)
+    panel.dot(search.steps[search.chosen], y[search.chosen], style.COST)
+    panel.ends([(y[search.chosen], f"{y[search.chosen]:.2f}", style.COST)])
 
 
-def _found(table: Table, name: str, chosen: int) -> float:
-    """The prediction for the architecture that was returned, which is a rounded code."""
-    return float(table[f"rounded.{name}"][chosen])
-
-
-def _cost_panel(ax: Axes, x: np.ndarray, y: np.ndarray, chosen: int, name: str, unit: str) -> None:
-    style.dress(ax, name, unit)
-    ax.plot(x, y, color=style.COST, linewidth=1.8, drawstyle="steps-post")
-    ax.plot(x[chosen], y[chosen], "o", color=style.COST, markersize=5)
-    ax.margins(x=0.01)
-    ax.set_ylim(0, max(y.max() * 1.12, 1e-9))
-    style.label_ends(ax, [(y[chosen], f"{y[chosen]:.2f}", style.COST)], x[-1])
-
-
-def _code_panel(
-    ax: Axes, table: Table, x: np.ndarray, space: spaces.Space[Any], name: str, indices: Sequence[int], chosen: int
+def _dimensions(
+    grid: _Grid, row: int, column: int, space: spaces.Space[Any], name: str, indices: Sequence[int], last: bool
 ) -> None:
-    """The dimensions of one group: continuous values as lines, the rounded one that was returned as a dot and a number."""
-    style.dress(ax, name)
+    """The dimensions of one group: continuous values as lines, what was returned as a dot and a number."""
+    search, which = grid.search, list(indices)
+    low, high = float(min(space.lower[which])), float(max(space.upper[which]))
+    pad = 0.07 * (high - low)
+    ticks = [low + i for i in range(int(high - low) + 1)] if high - low <= 4 else [low, (low + high) // 16 * 8, high]
+    panel = grid.add(row, column, (low - pad, high + pad), name, ticks, last=last)
     ends = []
-    for i, colour in zip(indices, style.CYCLE * 4, strict=False):
+    for i, colour in zip(which, style.CYCLE * 4, strict=False):
         label = space.labels[i]
-        rounded = float(table[f"rounded.{label}"][chosen])
-        ax.plot(x, np.asarray(table[f"code.{label}"], dtype=float), color=colour, linewidth=1.5)
-        ax.plot(x[chosen], rounded, "o", color=colour, markersize=4)
+        rounded = float(search.table[f"rounded.{label}"][search.chosen])
+        panel.line(search.steps, np.asarray(search.table[f"code.{label}"], dtype=float), colour, 1.4)
+        panel.dot(search.steps[search.chosen], rounded, colour, 4)
         ends.append((rounded, f"{label} {rounded:g}", colour))
-    low, high = min(space.lower[list(indices)]), max(space.upper[list(indices)])
-    pad = 0.06 * (high - low)
-    ax.set_ylim(low - pad, high + pad)
-    ax.margins(x=0.01)
-    if high - low <= 4:
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    else:
-        ax.set_yticks([low, (low + high) / 2 // 8 * 8, high])
-    style.label_ends(ax, ends, x[-1], gap=0.115)
+    panel.ends(ends)
 
 
-def _later_phase(table: Table) -> tuple[float, str] | None:
-    """The step at which something else than propagation takes over, such as the polish among neighbours, and its name."""
-    phase = np.asarray(table.get("phase", []), dtype=str)
-    later = np.flatnonzero(phase != phase[0]) if len(phase) else np.array([], dtype=int)
-    return (float(table["step"][later[0]]), str(phase[later[0]])) if len(later) else None
+def _legend(search: Search) -> str:
+    parts = ["lines: the continuous code", "dots: the architecture returned"]
+    if any(search.metric(name)[1].any() for name in search.metrics):
+        parts.append("band: ± 1 standard deviation of the predictor")
+    if search.later_phase is not None:
+        parts.append(f"grey: {search.later_phase[1]}")
+    return "    ".join(parts)

@@ -13,6 +13,7 @@ import ncp
 from ncp import runs
 from ncp.benchmark import settings
 from ncp.report.drawing import draw
+from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
     from ncp.search.run import Result
@@ -39,14 +40,9 @@ def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Cal
     files["trajectory"].write_text(as_csv(table))
     content = summary(result, options)
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
-    picture = propagation.figure(
-        table,
-        result.trajectory.objectives.space,
-        [o.name for o in result.objectives],
-        result.trajectory.best[1],
-        title(result),
-        subtitle(result, options),
-    )
+    trajectory = result.trajectory
+    search = propagation.Search("", table, [o.name for o in result.objectives], trajectory.best[1])
+    picture = propagation.figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
     files["picture"] = style.save(picture, folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     return files
@@ -163,23 +159,31 @@ def read_csv(path: Path) -> dict[str, Any]:
     return out
 
 
-def show(result: Result, files: Mapping[str, Path]) -> None:
-    """Print the table, the drawing, where the files are and the command that trains the architecture."""
-    from rich.console import Console
+def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:
+    """Print the table, the drawing, where the files are and the command that trains the architecture.
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    console.print(comparison(result))
-    console.print()
-    console.print(draw(result.architecture), markup=False)
-    console.print(f"[dim]code[/]     {result.architecture.text}")
-    console.print()
+    ``brief`` prints one line instead, for one search among many.
+    """
+    out = console()
+    if brief:
+        found = ", ".join(
+            f"{o.name} {_with_std(result.predicted[o.setting][o.metric], result.std[o.setting][o.metric])}"
+            for o in result.objectives
+        )
+        out.print(f"  {found}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s", markup=False)
+        return
+    out.print()
+    out.print(comparison(result))
+    out.print()
+    out.print(draw(result.architecture), markup=False)
+    out.print(f"[dim]code[/]   {result.architecture.text}")
+    out.print()
     for name in ("picture", "result", "trajectory", "architecture"):
-        console.print(f"[dim]{name:<13}[/]{relative(files[name])}", markup=True)
+        out.print(f"[dim]{name:<13}[/]{relative(files[name])}")
     for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
         if task is not None:
             path = relative(files["architecture"])
-            console.print(f"[dim]{'train it':<13}[/]python -m src.train task={task} arch=file arch.path={path}")
+            out.print(f"[dim]{'train it':<13}[/]python -m src.train task={task} arch=file arch.path={path}")
 
 
 def comparison(result: Result) -> Any:
@@ -219,14 +223,6 @@ def comparison(result: Result) -> Any:
     table.caption = f"strategy {result.strategy}: {result.reason}; ± is one standard deviation of a training's result"
     table.caption_justify = "left"
     return table
-
-
-def relative(path: Path) -> str:
-    """The path as one would type it here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
-    except ValueError:
-        return str(path)
 
 
 def _with_std(value: float, std: float) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -48,30 +47,6 @@ def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(FAINT)
-
-
-def label_ends(ax: Axes, ends: Iterable[tuple[float, str, str]], x: float, gap: float = 0.085) -> None:
-    """Write each line's name beside its end in its own colour, moved apart where two would overlap.
-
-    Args:
-        ends: ``(y, name, colour)`` of each line.
-        x: where the lines end.
-        gap: least distance of two names as a part of the axis' height.
-    """
-    low, high = ax.get_ylim()
-    wanted = sorted(ends, key=lambda end: end[0])
-    heights = [(y - low) / (high - low) for y, _, _ in wanted]
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    overshoot = max(0.0, heights[-1] - 1.0) if heights else 0.0
-    for i in reversed(range(len(heights))):
-        limit = heights[i + 1] - gap if i + 1 < len(heights) else heights[i] - overshoot
-        heights[i] = min(heights[i], limit)
-    for height, (_, name, colour) in zip(heights, wanted, strict=True):
-        ax.annotate(
-            name, (x, low + height * (high - low)), xytext=(4, 0), textcoords="offset points",
-            size=8, color=dark(colour), va="center", annotation_clip=False,
-        )  # fmt: skip
 
 
 def save(fig: Figure, path: Path) -> Path:

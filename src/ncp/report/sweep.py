@@ -83,11 +83,10 @@ def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _show(points: Sequence[dict[str, Any]], metrics: Sequence[str], files: Sequence[Path]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from ncp.report.pareto import front
-    from ncp.report.search import relative
+    from ncp.report.text import console, relative
 
     best: set[int] = set()
     for name in metrics:
@@ -95,7 +94,7 @@ def _show(points: Sequence[dict[str, Any]], metrics: Sequence[str], files: Seque
         found = front([points[i]["macs"] for i in have], [points[i]["metrics"][name] for i in have])
         best |= {have[i] for i in found}
     table = Table(title=f"{len(points)} searches", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("search", header_style="dim")
+    table.add_column("search", header_style="dim", no_wrap=True)
     for name in (*(f"{m}, %" for m in metrics), "multiply-adds, G", "params, M", "search, s"):
         table.add_column(name, justify="right", header_style="dim")
     for i, p in enumerate(points):
@@ -103,8 +102,8 @@ def _show(points: Sequence[dict[str, Any]], metrics: Sequence[str], files: Seque
         row = [p["label"], *values, f"{p['macs'] / 1e9:.3f}", f"{p['params'] / 1e6:.3f}", f"{p['seconds']:.2f}"]
         table.add_row(*row, style="bold" if i in best else None)
     table.caption, table.caption_justify = "bold: on the Pareto front of a metric", "left"
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    console.print(table)
+    out = console()
+    out.print()
+    out.print(table)
     for file in files:
-        console.print(relative(file), style="dim")
+        out.print(relative(file), style="dim")
