@@ -48,6 +48,8 @@ class Run:
     history: History
     throughput: Throughput
     seconds: float = 0.0
+    seconds_evaluation: float = 0.0  # of an evaluation outside of the training
+    checkpoint: Path | None = None  # of a restored run
 
 
 def make_data(config: DictConfig) -> DataModule:
@@ -186,6 +188,9 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
         torch.backends.cudnn.benchmark = True
     _quiet()
     options = {key: value for key, value in settings.items() if key not in OURS}
+    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, str(config.keep))]
+    if config.callbacks.progress:
+        callbacks.append(Progress(history, throughput))
     try:
         return pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
@@ -203,7 +208,7 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
             val_check_interval=plan.eval_every * plan.policy.accumulate,
             num_sanity_val_steps=0,
             logger=[history, *make_loggers(config, folder)],
-            callbacks=[throughput, Checkpoints(folder / CHECKPOINTS, str(config.keep)), Progress(history, throughput)],
+            callbacks=callbacks,
             default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -268,6 +273,35 @@ def fit(run: Run) -> None:
     run.seconds = time.perf_counter() - started
 
 
+def restore(config: DictConfig, folder: Path) -> Run:
+    """Make all parts again from a checkpoint (``config.ckpt_path``), with the weights in it.
+
+    What ``config.data`` gives (root, ...) takes the place of the training's own; the trainer is the new configuration's.
+
+    Raises:
+        UserError: when the file is no checkpoint, or the data has other classes than the training's.
+    """
+    path = Path(config.ckpt_path)
+    content = read_checkpoint(path)
+    about = content[CHECKPOINT_KEY]
+    changes = {"data": {key: value for key, value in _plain(config.data).items() if value is not None}}
+    merged: Any = OmegaConf.merge(about["config"], changes)
+    merged.trainer, merged.logger = config.trainer, config.logger
+    merged.keep, merged.pretrained, merged.ckpt_path = "none", None, str(path)
+    data = make_data(merged)
+    if list(data.classes) != about["classes"]:
+        raise UserError(f"'{path}' was trained on other classes than this data has; give the training's data.root")
+    # the written-out text, since "random" or a file may mean another architecture today
+    text = about["architecture"]
+    architecture = text if merged.arch.kind == "timm" else Architecture.parse(text)
+    task = make_task(merged, data, architecture)
+    network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
+    task.network.load_state_dict(network)
+    history, throughput = History(folder / HISTORY), Throughput()
+    trainer = make_trainer(merged, folder, task, history, throughput)
+    return Run(merged, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
+
+
 def find_checkpoint(run: Run) -> Path | None:
     """The checkpoint that ``ckpt_path`` means: of this folder (auto), a path, or none; checked against the network."""
     wanted = run.config.get("ckpt_path")
@@ -306,8 +340,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
-    if run.task.latest_step != run.task.plan.steps or run.task.quick:
+    if run.task.latest_step != run.task.plan.steps:
+        started = time.perf_counter()
         run.trainer.validate(run.task, run.data, verbose=False)
+        run.seconds_evaluation = time.perf_counter() - started
     return dict(run.task.latest)
 
 
@@ -325,14 +361,16 @@ def costs(task: Task, data: DataModule, architecture: Architecture | str) -> dic
 
 def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     """The content of ``result.json`` (docs/result.md)."""
-    last = run.folder / CHECKPOINTS / LAST
+    last = run.checkpoint or run.folder / CHECKPOINTS / LAST
     text = str(run.architecture)
+    images = len(run.data.val_set)  # type: ignore[arg-type]
     code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
     return {
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
         "images_per_second": run.throughput.images_per_second,
+        "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,
         "peak_memory_mb": peak_memory_mb(),
         "architecture": {"text": text, "code": code},
@@ -360,7 +398,7 @@ def _does_not_fit(error: RuntimeError, plan: Plan) -> UserError | None:
         size = plan.policy.per_device
         return UserError(
             f"a batch of {size} per device does not fit into memory; set recipe.per_device={max(1, size // 2)} (the total "
-            f"batch of {plan.policy.total} is kept by accumulation) or +model.grad_checkpointing=true"
+            f"batch of {plan.policy.total} is kept by accumulation) or model.grad_checkpointing=true"
         )
     return None
 

@@ -1,0 +1,180 @@
+"""What a training shows: a table, its curves, and a picture of what the network makes of some samples.
+
+A task's picture is one function in ``PICTURES``; a task without one has only its curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncp.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ncp.tasks.run import Run
+
+
+def show(result: Mapping[str, Any], folder: Path, files: list[Path]) -> None:
+    """Print the table of a finished training or evaluation."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{result['task']}: {result['architecture']['text']}", title_justify="left", show_header=False)
+    for name, value in rows(result):
+        table.add_row(name, value)
+    console = Console()
+    console.print(table)
+    for path in [folder / "result.json", *files]:
+        console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The table's rows: metrics, speed, memory, cost."""
+    cost, seconds = result["cost"], result["seconds"]
+    out = [(name, "-" if value is None else f"{value:.2f}") for name, value in result["metrics"].items()]
+    if result["images_per_second"]:
+        wait = result["data_wait_share"] or 0.0
+        out.append(("training", f"{result['images_per_second']:.3g} images/s, {wait:.0%} of the time waiting for data"))
+    if result.get("eval_images_per_second"):
+        out.append(("evaluation", f"{result['eval_images_per_second']:.3g} images/s"))
+    out.append(("peak memory", f"{result['peak_memory_mb']:,.0f} MiB"))
+    height, width = cost["size"]
+    macs = [f"{cost['macs_at_size'] / 1e9:.3g} G at {height}x{width}"]
+    if "macs" in cost:
+        macs.append(f"{cost['macs'] / 1e9:.3g} G at 128x128 (per pixel, 19 classes)")
+    out += [("multiply-adds", "; ".join(macs)), ("parameters", f"{cost['params'] / 1e6:.2f} M")]
+    if seconds.get("training"):
+        out.append(("time", f"{seconds['training']:.0f} s for {result['steps']:,} steps"))
+    return out
+
+
+def draw(run: Run) -> list[Path]:
+    """Write ``curves.png`` and ``<task>.png`` into the run folder; those that can be drawn."""
+    from ncp.tasks.callbacks import read_history
+
+    files = []
+    history = read_history(run.history.path) if run.history.path.is_file() else []
+    if any(step > 0 for step, _, _ in history):
+        figure = curves(history, f"{run.task.name}: training", str(run.architecture))
+        files.append(style.save(figure, run.folder / "curves.png"))
+    if run.task.name in PICTURES and run.config.get("callbacks", {}).get("picture_samples", 4):
+        figure = PICTURES[run.task.name](run)
+        files.append(style.save(figure, run.folder / f"{run.task.name}.png"))
+    return files
+
+
+def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = "") -> Figure:
+    """Loss, learning rate and every metric over the steps; a metric's training and validation values share a panel.
+
+    Args:
+        history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
+    """
+    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for step, name, value in history:
+        split, _, metric = name.partition("/")
+        series.setdefault(metric, {}).setdefault(split, []).append((step, value))
+    order = sorted(series, key=lambda metric: ({"loss": 0, "lr": 2}.get(metric, 1), metric))[:12]
+    columns = min(3, len(order))
+    lines = -(-len(order) // columns)
+    fig = style.figure(3.6 * columns + 0.6, 2.3 * lines + 0.7, title, subtitle)
+    axes = fig.subplots(lines, columns, squeeze=False)
+    fig.subplots_adjust(left=0.06, right=0.97, top=1 - 0.85 / (2.3 * lines + 0.7), bottom=0.11, wspace=0.22, hspace=0.5)
+    for ax in axes.flat[len(order) :]:
+        ax.set_visible(False)
+    for ax, metric in zip(axes.flat, order, strict=False):
+        unit = {"loss": "", "lr": ""}.get(metric, "%")
+        style.dress(ax, {"lr": "learning rate"}.get(metric, metric), unit, "step")
+        for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
+            points = series[metric].get(split, [])
+            if points:
+                alone = len(points) == 1
+                ax.plot(
+                    *zip(*points, strict=True), color=colour, marker="o" if alone else mark, markersize=4, label=split
+                )
+        if len(series[metric]) > 1:
+            ax.legend(frameon=False, fontsize=8, labelcolor=style.INK)
+    return fig
+
+
+def _samples(run: Run) -> tuple[dict[str, Any], Any]:
+    """Some evaluation samples spread over the set as one batch on the CPU, and what the network predicts for them."""
+    import torch
+    from torch.utils.data import default_collate
+
+    from ncp.data.base import Key
+
+    data: Any = run.data.val_set
+    wanted = min(len(data), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    items = [data[Key(-1, int(i))] for i in np.linspace(0, len(data) - 1, wanted)]
+    task: Any = run.task.cpu().float().eval()
+    with torch.no_grad():
+        predictions = [task.predict(default_collate([item]))[0] for item in items]  # images may differ in size
+    return {key: [item[key] for item in items] for key in items[0]}, predictions
+
+
+def segmentation_picture(run: Run) -> Figure:
+    """Image, label and prediction of some validation samples side by side, with the classes' colours."""
+    data: Any = run.data
+    samples, predictions = _samples(run)
+    palette = np.full((256, 3), 255, dtype=np.uint8)
+    palette[: len(data.palette)] = data.palette
+    count = len(predictions)
+    height, width = predictions[0].shape
+    tall = 3.4 * height / width
+    present = np.unique(np.concatenate([np.unique(label) for label in samples["label"]]))
+    shown = [int(k) for k in present if k < len(data.classes)][:24]
+    key_lines = -(-len(shown) // 8)
+    total = tall * count + 1.0 + 0.25 * key_lines
+    metric = f"mIoU {run.task.latest.get('mIoU', float('nan')):.1f}% on the whole validation set"
+    fig = style.figure(10.6, total, f"Segmentation: {metric}", str(run.architecture))
+    axes = fig.subplots(count, 3, squeeze=False)
+    fig.subplots_adjust(
+        left=0.012,
+        right=0.988,
+        top=1 - 0.85 / total,
+        bottom=(0.15 + 0.25 * key_lines) / total,
+        wspace=0.03,
+        hspace=0.05,
+    )
+    for row, (image, label, predicted) in enumerate(zip(samples["image"], samples["label"], predictions, strict=True)):
+        pictures = (image.permute(1, 2, 0).numpy(), palette[label.numpy()], palette[predicted.numpy()])
+        for ax, picture, name in zip(axes[row], pictures, ("image", "label", "prediction"), strict=True):
+            ax.imshow(picture, interpolation="nearest", aspect="auto")
+            ax.set_axis_off()
+            if row == 0:
+                ax.set_title(name, loc="left", size=9.5, color=style.INK, pad=4)
+    patches = _patches(palette, shown, data.classes)
+    fig.legend(handles=patches, loc="lower center", ncols=8, frameon=False, fontsize=8, labelcolor=style.INK)
+    return fig
+
+
+def _patches(palette: np.ndarray, shown: list[int], classes: Any) -> list[Any]:
+    from matplotlib.patches import Patch
+
+    return [Patch(facecolor=palette[k] / 255, label=classes[k]) for k in shown]
+
+
+def classification_picture(run: Run) -> Figure:
+    """Some validation images with the class that the network sees, and the right one where it is mistaken."""
+    samples, predictions = _samples(run)
+    classes = run.data.classes
+    count = len(predictions)
+    metric = f"top-1 {run.task.latest.get('top1', float('nan')):.1f}% on the whole validation set"
+    fig = style.figure(max(2.1 * count, 6.4), 3.1, f"Classification: {metric}", str(run.architecture))
+    axes = fig.subplots(1, count, squeeze=False)[0]
+    fig.subplots_adjust(left=0.02, right=0.98, top=0.7, bottom=0.03, wspace=0.1)
+    for ax, image, label, predicted in zip(axes, samples["image"], samples["label"], predictions, strict=True):
+        right = int(predicted) == int(label)
+        ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+        ax.set_axis_off()
+        text = classes[int(predicted)] if right else f"{classes[int(predicted)]}, not {classes[int(label)]}"
+        ax.set_title(text, size=9.5, color=style.dark(style.GREEN if right else style.VERMILION))
+    return fig
+
+
+PICTURES: dict[str, Callable[[Any], Any]] = {"seg": segmentation_picture, "cls": classification_picture}
