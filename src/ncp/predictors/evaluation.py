@@ -99,7 +99,9 @@ def k_fold(n: int, folds: int = 5, seed: int = 0) -> Iterator[tuple[np.ndarray, 
         UserError: for fewer than two folds or fewer rows than folds.
     """
     if not 2 <= folds <= n:
-        raise UserError(f"cross-validation needs 2 folds or more and a row for each; given were {folds} folds, {n} rows")
+        raise UserError(
+            f"cross-validation needs 2 folds or more and a row for each; given were {folds} folds, {n} rows"
+        )
     order = np.random.default_rng(seed).permutation(n)
     for part in np.array_split(order, folds):
         held = np.sort(part)

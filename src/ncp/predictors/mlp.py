@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -32,7 +33,7 @@ class Layout:
     """What is needed to rebuild the network; ``Card.config`` holds it as a dictionary.
 
     Attributes:
-        groups: the heads: for each the indices of its metrics. Together they are ``0 .. M-1`` in order.
+        groups: the heads: for each the indices of its metrics. Together they hold each of ``0 .. M-1`` once.
         shared: H, width of the shared layer.
         separate: S, width of each head's own layer.
         dropout: share of the shared layer's outputs dropped while training.
@@ -59,8 +60,8 @@ class Layout:
         if not all(0 <= p < 1 for p in (self.dropout, *self.head_dropout)):
             raise UserError(f"dropout must be in 0..1 (below 1), given was {self.dropout}, heads {self.head_dropout}")
         order = [i for group in self.groups for i in group]
-        if not order or order != list(range(len(order))) or len(self.head_dropout) != len(self.groups):
-            raise UserError(f"the heads must hold the metrics 0, 1, ... in order, given were {self.groups}")
+        if not order or sorted(order) != list(range(len(order))) or len(self.head_dropout) != len(self.groups):
+            raise UserError(f"the heads must hold each of the metrics 0, 1, ... once, given were {self.groups}")
 
     def to_dict(self) -> dict[str, Any]:
         """As ``Card.config`` holds it."""
@@ -89,10 +90,8 @@ def layout(
         raise UserError(f"unknown heads '{heads}'; heads: {', '.join(HEADS)}")
     costs = [i for i, name in enumerate(metrics) if name in COSTS]
     others = [i for i in range(len(metrics)) if i not in costs]
-    if heads == "metric":
-        groups = [[i] for i in range(len(metrics))]
-    else:
-        groups = [g for g in (others[:1], others[1:], costs) if g]
+    by_group = [g for g in (others[:1], others[1:], costs) if g]
+    groups = by_group if heads == "group" else [[i] for i in range(len(metrics))]
     free = [0.0 if heads == "group" and set(g) <= set(costs) else dropout for g in groups]
     norm = heads == "group" if norm is None else norm
     return Layout(tuple(map(tuple, groups)), tuple(free), shared, separate, dropout, norm, activation)
@@ -156,7 +155,9 @@ class Network(nn.Module):
         takes as long as all the rest of a training step.
         """
         width = len(self.drop_scale)
-        bits = torch.empty((n * width + 3) // 4, dtype=torch.int64, device=self.drop_scale.device).random_(-(2**63), None)
+        bits = torch.empty((n * width + 3) // 4, dtype=torch.int64, device=self.drop_scale.device).random_(
+            -(2**63), None
+        )
         return (bits.view(torch.int16)[: n * width].view(n, width) <= self.drop_above) * self.drop_scale
 
 
@@ -222,8 +223,39 @@ class MLP(Predictor):
         state["net.shared.bias"] = scale_h * (b1 + w1 @ shift_in) + shift_h
         state["net.separate.weight"] = scale_s[:, None] * w2
         state["net.separate.bias"] = scale_s * b2 + shift_s
-        folded.load_state_dict(state)
-        return folded.to(self.input_mean.dtype).eval().requires_grad_(False)
+        folded.to(self.input_mean.dtype).load_state_dict(state)
+        return folded.eval().requires_grad_(False)
+
+    def select(self, metrics: Sequence[str]) -> MLP:
+        """The same predictor for some of its metrics: only their heads are kept, and it is that much faster.
+
+        Raises:
+            UserError: for a metric that it does not predict.
+        """
+        missing = [name for name in metrics if name not in self.metrics]
+        if missing or not metrics:
+            raise UserError(
+                f"this predictor does not predict {missing or 'nothing'}; it predicts {', '.join(self.metrics)}"
+            )
+        wanted = [self.metrics.index(name) for name in metrics]
+        kept = [tuple(wanted.index(i) for i in members if i in wanted) for members in self.layout.groups]
+        heads = [g for g, members in enumerate(kept) if members]
+        form = replace(
+            self.layout,
+            groups=tuple(kept[g] for g in heads),
+            head_dropout=tuple(self.layout.head_dropout[g] for g in heads),
+        )
+        other = MLP(replace(self.card, metrics=tuple(metrics), config=form.to_dict()))
+        width = self.layout.separate
+        units = torch.cat([torch.arange(g * width, (g + 1) * width) for g in heads])
+        state = dict(self.state_dict())
+        for name, value in state.items():
+            if name.startswith(("net.separate.", "net.norm_separate.")) and value.ndim:
+                state[name] = value[units]
+            elif name.startswith(("net.out_", "output_", "noise_")):
+                state[name] = value[wanted]
+        other.to(self.input_mean.dtype).load_state_dict(state)
+        return other.eval().requires_grad_(False)
 
     def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Weight and bias of the three linear layers of the folded network, from standardised codes to standardised metrics.

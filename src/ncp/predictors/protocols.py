@@ -134,6 +134,11 @@ def fit(
     return gp_fit.fit(rows, settings, _counter(progress, total))
 
 
+def learns_costs(family: str) -> bool:
+    """Whether a family has the recorded costs as outputs too (the paper's does; the default search counts them exactly)."""
+    return family == "paper"
+
+
 def joined(first: Rows, second: Rows) -> Rows:
     """The rows of both, which are parts of one table."""
     return Rows(
@@ -240,9 +245,7 @@ def _describe(protocol: str, outcome: Outcome, seed: int, folds: int) -> str:
     if protocol == "all-rows":
         return f"all rows fitted; errors from {folds}-fold cross-validation (seed {seed})"
     if protocol == "paper":
-        return (
-            f"{counts['fitted']} rows fitted, best epoch chosen and errors measured on the same {k} others (seed {seed})"
-        )
+        return f"{counts['fitted']} rows fitted, best epoch chosen and errors measured on the same {k} others (seed {seed})"
     return f"{counts['fitted']} rows fitted, {counts['validation']} for validation, errors on {k} others (seed {seed})"
 
 

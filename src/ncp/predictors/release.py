@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ def from_state(
         raise UserError(f"these weights hold numbers that are not finite ({bad[0]})")
     if sum(sizes) != len(metrics):
         raise UserError(f"these weights have {sum(sizes)} outputs, but {len(metrics)} metrics: {', '.join(metrics)}")
-    ends = np.cumsum([0, *sizes])
-    members = tuple(tuple(range(a, b)) for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+    members = tuple(tuple(range(a, b)) for a, b in pairwise(np.cumsum([0, *sizes]).tolist()))
     layout = Layout(members, (0.5,) * len(groups), shared, separate, 0.5, norm=True, activation=activation)
     card = Card("mlp", setting, tuple(metrics), space, protocol="weights of the public release")
     card.config = layout.to_dict()

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 COSTS = ("flops", "params")
 RULES = ("good", "all")
-LICENCES = {"trainval.pkl": "BSD-2-Clause, for academic use; commercial use: ask its authors"}
-RELEASE = "github.com/dingmyu/NCP data/"
+RELEASE, RELEASE_ROWS = "github.com/dingmyu/NCP data/", 2507  # of each of its multi-resolution settings
+RELEASE_LICENCE = "BSD-2-Clause, for academic use; commercial use: ask its authors"
+_RELEASE_FILE = "trainval.pkl"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,6 @@ def from_table(table: Table, costs: bool = True) -> Rows:
     left_out = {f"lacks one of {', '.join(names)}": int((~complete).sum())} if not complete.all() else {}
     if table.provenance.refused:
         left_out["unusable"] = len(table.provenance.refused)
-    released = table.provenance.source.endswith("trainval.pkl")
     return Rows(
         codes=table.codes[complete],
         targets=targets[complete],
@@ -118,7 +118,23 @@ def from_table(table: Table, costs: bool = True) -> Rows:
         setting=table.name,
         space=table.setting.space,
         good=(table.rows("clean") & table.rows("paper"))[complete],
-        source=f"{RELEASE} ({table.provenance.source})" if released else table.provenance.source,
-        licence=LICENCES["trainval.pkl"] if released else "",
+        source=_source(table),
+        licence=RELEASE_LICENCE if _released(table) else "",
         left_out=left_out,
     )
+
+
+def _released(table: Table) -> bool:
+    return table.provenance.source.endswith(_RELEASE_FILE)
+
+
+def _source(table: Table) -> str:
+    if not _released(table):
+        return table.provenance.source
+    text = f"{RELEASE} {table.provenance.source}"
+    read = table.provenance.rows_read
+    if table.setting.space == "multires" and read < RELEASE_ROWS:
+        text += f", {read:,} of its {RELEASE_ROWS:,} rows (about {read / RELEASE_ROWS:.0%})"
+    if table.name == "3ddet":
+        text += "; the table itself is missing from public copies and was rebuilt from a public predictor run on it"
+    return text

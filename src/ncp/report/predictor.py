@@ -1,0 +1,230 @@
+"""What a fit leaves behind and what it shows: the predictor's file, its errors, and predicted against measured as a picture.
+
+Shape suffixes: K rows held out, M metrics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import ncp
+from ncp import runs
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.report.text import console, relative
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ncp.benchmark.table import Table
+    from ncp.predictors.protocols import HeldOut, Outcome, Progress
+
+SHOWN = ("mae", "rmse", "spearman", "kendall", "calibration")
+_TITLES = {"mae": "MAE", "rmse": "RMSE", "spearman": "Spearman", "kendall": "Kendall τ", "calibration": "|error| / std"}
+_COST_UNITS = {
+    "flops": {"multires": "billions", "nasbench201": "millions"},
+    "params": {"multires": "millions", "nasbench201": "millions"},
+}
+_BUNDLED_DTYPE = "float16"
+
+
+def tables(setting: str, source: str | Path | None) -> list[Table]:
+    """The tables to fit on.
+
+    Args:
+        setting: a setting's name, or ``all`` for the paper's nine.
+        source: the release's folder, a folder of tables or one table's file; None for the store of imported tables.
+
+    Raises:
+        UserError: for an unknown setting, or a table that is missing or cannot be read.
+    """
+    from ncp import benchmark
+    from ncp.benchmark import importing
+
+    names = list(settings.PAPER) if setting == "all" else [settings.get(setting).name]
+    if source is None:
+        return [benchmark.load(name) for name in names]
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise UserError(f"source '{source}' does not exist; give a table's file or a folder of tables")
+    if path.is_file():
+        if len(names) > 1:
+            raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
+        return [importing.import_file(path, names[0])]
+    found = importing.sources(path)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
+    return [importing.import_file(found[name], name) for name in names]
+
+
+def write(outcomes: Mapping[str, Outcome], folder: Path, options: Mapping[str, Any], seconds: float) -> dict[str, Path]:
+    """Write ``result.json`` and, per setting, ``predictor.safetensors``, ``card.json`` and ``scatter.png``; name -> path.
+
+    One setting's files lie in the run folder itself, those of several in a folder each.
+    """
+    from ncp.report import style
+
+    files: dict[str, Path] = {}
+    for name, outcome in outcomes.items():
+        own = folder if len(outcomes) == 1 else folder / name
+        prefix = "" if len(outcomes) == 1 else f"{name} "
+        files[f"{prefix}predictor"] = outcome.predictor.save(own / "predictor.safetensors")
+        files[f"{prefix}card"] = runs.write_json(own / "card.json", asdict(outcome.predictor.card))
+        files[f"{prefix}picture"] = style.save(figure(outcome), own / "scatter.png")
+    files["result"] = runs.write_result(folder, summary(outcomes, options, seconds))
+    return files
+
+
+def bundle(outcome: Outcome, out: str | Path) -> Path:
+    """Write the weights to ``<out>/<setting>.safetensors`` with matrices in half precision."""
+    import torch
+
+    path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
+    return outcome.predictor.save(path, getattr(torch, _BUNDLED_DTYPE))
+
+
+def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """The content of ``result.json``: ``errors.<setting>.<metric>.<mae, rmse, spearman, kendall, calibration>`` and how."""
+    return {
+        "command": "fit",
+        "version": ncp.__version__,
+        "predictor": dict(options.get("predictor") or {}),
+        "protocol": options.get("protocol"),
+        "seed": options.get("seed"),
+        "errors": {name: o.predictor.card.errors for name, o in outcomes.items()},
+        "errors_with_wrong_rows": {name: o.all_rows for name, o in outcomes.items() if o.all_rows},
+        "rows": {name: o.counts for name, o in outcomes.items()},
+        "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
+        "seconds": {"fit": {name: o.seconds for name, o in outcomes.items()}, "total": seconds},
+    }
+
+
+def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
+    """Print the table of errors, how they were measured, and where the files are."""
+    out = console()
+    out.print()
+    out.print(errors_table(outcomes))
+    for name, outcome in outcomes.items():
+        out.print(f"[dim]{name}[/]  {outcome.predictor.card.protocol}")
+    out.print()
+    for name, written in files.items():
+        out.print(f"[dim]{name:<15}[/]{relative(written)}")
+    if len(outcomes) == 1:
+        (setting,) = outcomes
+        command = (
+            f"python -m src.search 'objectives=[{setting}]' 'predictors={{{setting}:{relative(files['predictor'])}}}'"
+        )
+        out.print("search with it", command, style="dim", markup=False)
+
+
+def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
+    """A rich table: errors of every metric on rows that the predictor was not fitted on."""
+    from rich.table import Table
+
+    table = Table(title="Errors on rows not fitted", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("setting", "metric", "unit"):
+        table.add_column(name, header_style="dim")
+    for key in SHOWN:
+        table.add_column(_TITLES[key], justify="right", header_style="dim")
+    for setting, outcome in outcomes.items():
+        space = outcome.predictor.card.space
+        for i, metric in enumerate(outcome.held.metrics):
+            row = outcome.predictor.card.errors[metric]
+            shown = [f"{row[key]:.3f}" if key in row else "-" for key in SHOWN]
+            table.add_row(
+                setting if i == 0 else "", metric, unit(metric, space), *shown, style="bold" if i == 0 else None
+            )
+        for rows, errors in outcome.all_rows.items():
+            row = errors[outcome.held.metrics[0]]
+            which = "fitted on wrong rows too" if rows == "good" else "fitted and measured on wrong rows too"
+            shown = [f"{row[key]:.3f}" if key in row else "-" for key in SHOWN]
+            table.add_row("", f"{outcome.held.metrics[0]}, {which}", "", *shown, style="dim")
+    return table
+
+
+def unit(metric: str, space: str = "multires") -> str:
+    """The unit of a table's column, for labels: ``%`` for metrics, billions or millions for recorded costs."""
+    return _COST_UNITS.get(metric, {}).get(space, "%")
+
+
+def figure(outcome: Outcome) -> Figure:
+    """Predicted against measured, a panel a metric, over the rows that the predictor was not fitted on."""
+    from ncp.report import style
+
+    card, held = outcome.predictor.card, outcome.held
+    columns = 2 if len(held.metrics) == 4 else min(len(held.metrics), 3)
+    lines = math.ceil(len(held.metrics) / columns)
+    width, height = 0.5 + 3.1 * columns, 0.85 + 3.1 * lines
+    family = "the paper's predictor" if card.kind == "mlp" else "the default predictor"
+    narrow = columns == 1
+    fig = style.figure(
+        width,
+        height,
+        f"{card.setting}: predicted and measured",
+        f"{len(held.measured):,} rows not fitted" + ("" if narrow else f"; {family}, fitted on {card.rows:,} rows"),
+    )
+    grid = fig.add_gridspec(
+        lines,
+        columns,
+        left=0.62 / width,
+        right=1 - 0.15 / width,
+        top=1 - 0.95 / height,
+        bottom=0.5 / height,
+        wspace=0.32,
+        hspace=0.36,
+    )
+    for i, metric in enumerate(held.metrics):
+        _panel(fig.add_subplot(grid[i // columns, i % columns]), held, i, unit(metric, card.space), card.errors[metric])
+    return fig
+
+
+def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, float]) -> None:
+    from ncp.report import style
+
+    measured_K, predicted_K = held.measured[:, i], held.predicted[:, i]
+    both = np.concatenate([measured_K, predicted_K])
+    pad = 0.03 * max(float(np.ptp(both)), 1e-6)
+    ends = (float(both.min()) - pad, float(both.max()) + pad)
+    colour = style.COST if unit != "%" else style.BLUE
+    style.dress(ax, held.metrics[i], unit, f"measured ({unit})")
+    ax.set_ylabel(f"predicted ({unit})", size=8.5, color=style.GREY, labelpad=2)
+    ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=1)
+    ax.scatter(measured_K, predicted_K, s=7, color=colour, alpha=0.45, linewidths=0, zorder=2)
+    ax.set_xlim(*ends)
+    ax.set_ylim(*ends)
+    ax.set_aspect("equal")
+    figures = [f"MAE {errors['mae']:.2f} {unit}".replace(" %", " points")]
+    figures += [f"τ {errors['kendall']:.2f}"] if "kendall" in errors else []
+    ax.text(0.04, 0.96, "\n".join(figures), transform=ax.transAxes, va="top", size=8.5, color=style.INK)
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """A progress bar on stderr, drawn at most ten times a second; yields what a fit tells its progress to."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    with bar:
+        task = bar.add_task(title, total=1.0, state="")
+
+        def tell(part: float, text: str) -> None:
+            bar.update(task, completed=part, state=text)
+
+        yield tell
+
+
+def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The family and its options from the configuration group ``predictor``."""
+    options = {key: value for key, value in predictor.items() if key != "family"}
+    return str(predictor["family"]), options
