@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from models.plain import Plain
+from torch import nn
 
 from ncp.errors import UserError
 from ncp.models import build
@@ -59,7 +58,10 @@ def test_gradients_equal_the_plain_networks():
     torch.manual_seed(0)
     net = lively(build(architecture, "seg")).double()
     x = torch.randn(2, 3, 33, 40, dtype=torch.float64)
-    weights = {k: v.detach().clone().requires_grad_(v.is_floating_point() and "running" not in k) for k, v in net.state_dict().items()}
+    weights = {
+        k: v.detach().clone().requires_grad_(v.is_floating_point() and "running" not in k)
+        for k, v in net.state_dict().items()
+    }
     Plain(architecture.text, weights, True).segmentation(x).square().mean().backward()
     net(x).square().mean().backward()
     for name, p in net.named_parameters():
@@ -67,7 +69,9 @@ def test_gradients_equal_the_plain_networks():
         torch.testing.assert_close(p.grad, weights[name].grad, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("task", "shape"), [("cls", (7,)), ("seg", (7, 8, 9)), ("det3d", (7, 16, 18)), ("video", (7,))])
+@pytest.mark.parametrize(
+    ("task", "shape"), [("cls", (7,)), ("seg", (7, 8, 9)), ("det3d", (7, 16, 18)), ("video", (7,))]
+)
 def test_output_shapes(task, shape):
     net = build(NARROW, task, classes=7).eval()
     assert net(torch.randn(2, *INPUTS[task], 32, 36)).shape == (2, *shape)
@@ -104,7 +108,9 @@ def test_fusion_sees_its_neighbours_only():
     xs = [torch.randn(1, 8, 32 // 2**r, 32 // 2**r, requires_grad=True) for r in range(4)]
     for i, y in enumerate(fusion(xs)):
         grads = torch.autograd.grad(y.sum(), xs, allow_unused=True)
-        assert [j for j, g in enumerate(grads) if g is not None and g.abs().sum() > 0] == [j for j in range(4) if abs(i - j) <= 1]
+        assert [j for j, g in enumerate(grads) if g is not None and g.abs().sum() > 0] == [
+            j for j in range(4) if abs(i - j) <= 1
+        ]
 
 
 def test_inputs_are_left_as_they_are():
@@ -218,13 +224,19 @@ def test_refusals_when_building(kwargs, message):
 def test_refusals_of_inputs():
     with pytest.raises(UserError, match=re.escape("reads (batch, 3, height, width), given was (1, 4, 64, 64)")):
         build(NARROW)(torch.randn(1, 4, 64, 64))
-    with pytest.raises(UserError, match=re.escape("reads (batch, frames, channels, height, width), given was (1, 3, 64, 64)")):
+    with pytest.raises(
+        UserError, match=re.escape("reads (batch, frames, channels, height, width), given was (1, 3, 64, 64)")
+    ):
         build(NARROW, "video")(torch.randn(1, 3, 64, 64))
 
 
 def test_importing_the_package_imports_no_framework():
     import subprocess
 
-    code = "import sys, ncp.models, ncp.spaces.found; print(sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    code = (
+        "import sys, ncp.models, ncp.spaces.found; print(sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    )
     assert done.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ import copy
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[s
         save_file(tensors, part, metadata)
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise UserError(f"cannot write the weights to '{path}': {error}") from None
     return path
 

@@ -1,0 +1,98 @@
+"""The networks behind timm's interface: one set of checks over every registered name."""
+
+import re
+
+import pytest
+import timm
+import torch
+
+from ncp.errors import UserError
+from ncp.models import registry
+from ncp.spaces import cost, found
+from ncp.spaces.multires import SPACE
+
+NARROW = "8_16-2_1_1_8-2_2_1_2_16_8-1_3_1_1_2_8_16_24-2_4_1_1_1_2_8_16_8_24-16"
+MODELS = [*((name, {}) for name in registry.NAMES), ("ncp_multires", {"code": NARROW})]
+
+
+def architecture(name: str, kwargs: dict):
+    return SPACE.parse(kwargs["code"]) if kwargs else found.get("default" if name == "ncp_multires" else name)
+
+
+def test_timm_lists_them():
+    assert set(timm.list_models("ncp_*")) == set(registry.NAMES)
+    assert not timm.list_pretrained("ncp_*")
+
+
+@pytest.mark.parametrize(("name", "kwargs"), MODELS)
+def test_classifier(name, kwargs):
+    net = timm.create_model(name, num_classes=11, **kwargs).eval()
+    wanted = cost.count(architecture(name, kwargs), head="classification", classes=11)
+    assert sum(p.numel() for p in net.parameters()) == int(wanted.params)
+    x = torch.randn(2, 3, 64, 64)
+    logits = net(x)
+    assert logits.shape == (2, 11)
+    assert torch.equal(net.forward_head(net.forward_features(x)), logits)
+    assert torch.equal(net.get_classifier()(net.forward_head(net.forward_features(x), pre_logits=True)), logits)
+    net.reset_classifier(4)
+    assert (net.num_classes, net(x).shape) == (4, (2, 4))
+    net.reset_classifier(0)
+    assert net(x).shape == (2, net.num_features)
+
+
+@pytest.mark.parametrize(("name", "kwargs"), MODELS)
+def test_features_only(name, kwargs):
+    net = timm.create_model(name, features_only=True, **kwargs).eval()
+    maps = net(torch.randn(2, 3, 64, 96))
+    assert net.feature_info.reduction() == [4, 8, 16, 32]
+    assert net.feature_info.channels() == list(architecture(name, kwargs).code[22:26])
+    for m, c, r in zip(maps, net.feature_info.channels(), net.feature_info.reduction(), strict=True):
+        assert m.shape == (2, c, 64 // r, 96 // r)
+    assert not any("head" in n for n, _ in net.named_parameters())  # nothing that gets no gradient
+
+
+def test_features_only_of_some_maps_and_one_channel():
+    net = timm.create_model("ncp_multires", code=NARROW, features_only=True, out_indices=(1, -1), in_chans=1).eval()
+    assert [tuple(m.shape) for m in net(torch.randn(1, 1, 64, 64))] == [(1, 16, 8, 8), (1, 24, 2, 2)]
+
+
+@pytest.mark.parametrize(("name", "kwargs"), MODELS)
+def test_default_configs(name, kwargs):
+    net = timm.create_model(name, **kwargs)
+    cfg = net.pretrained_cfg
+    assert (cfg["input_size"], cfg["num_classes"], net.num_classes) == ((3, 224, 224), 1000, 1000)
+    assert timm.data.resolve_data_config({}, model=net)["mean"] == timm.data.IMAGENET_DEFAULT_MEAN
+    assert net.get_submodule(cfg["first_conv"]).in_channels == 3
+    assert net.get_submodule(cfg["classifier"]).out_features == 1000
+    assert net.eval().forward_features(torch.randn(1, 3, 224, 224)).shape[2:] == cfg["pool_size"]
+
+
+def test_intermediates_come_with_the_joined_map():
+    net = timm.create_model("ncp_multires", code=NARROW).eval()
+    x = torch.randn(1, 3, 64, 64)
+    final, maps = net.forward_intermediates(x, indices=2)
+    assert torch.equal(final, net.forward_features(x))
+    assert [m.shape[1] for m in maps] == [8, 24]
+
+
+def test_training_through_timm():
+    torch.manual_seed(0)
+    net = timm.create_model("ncp_multires", code=NARROW, num_classes=3, drop_rate=0.5)
+    net.set_grad_checkpointing()
+    net(torch.randn(2, 3, 64, 64)).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"pretrained": True}, "no weights are published for ncp_multires"),
+        ({"code": "ncp_nothing"}, "unknown architecture 'ncp_nothing'"),
+        ({"code": [64] * 26}, "a code has 27 numbers"),
+        ({"global_pool": "max"}, "global_pool must be 'avg' or ''"),
+        ({"global_pool": ""}, "a classifier needs global_pool='avg'"),
+    ],
+)
+def test_refusals(kwargs, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        timm.create_model("ncp_multires", **kwargs)
