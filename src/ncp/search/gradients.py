@@ -26,7 +26,7 @@ _LAYERS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 def gradient_function(objectives: Objectives) -> Callable[[np.ndarray], tuple[Outputs, Pullback]]:
     """A function from ``(S, D)`` float64 codes to their outputs and the way back from those to the code."""
-    if all(_shows_layers(objectives.predictors[o.setting]) for o in objectives.items):
+    if all(_shows_layers(objectives.asked[o.setting]) for o in objectives.items):
         return _ByHand(objectives)
     return lambda codes_SD: _by_autograd(objectives, codes_SD)
 
@@ -107,13 +107,12 @@ class _ByHand:
         columns = [(setting, i, o.sign) for (setting, i), o in zip(objectives.columns, objectives.items, strict=True)]
         columns += [(setting, i, 1.0) for setting, i in objectives.cost_columns]
         names = list(dict.fromkeys(setting for setting, _, _ in columns))
-        groups = [[c for c in columns if c[0] == name] for name in names]
-        self.networks = [
-            _Network(objectives.predictors[name], [i for _, i, _ in group], [sign for _, _, sign in group])
-            for name, group in zip(names, groups, strict=True)
-        ]
         # where each network's outputs stand among the objectives' metrics, which come first, and their costs
-        self.places = [[columns.index(c) for c in group] for group in groups]
+        self.places = [[place for place, c in enumerate(columns) if c[0] == name] for name in names]
+        self.networks = [
+            _Network(objectives.asked[name], [columns[p][1] for p in places], [columns[p][2] for p in places])
+            for name, places in zip(names, self.places, strict=True)
+        ]
         self.width, self.count = len(columns), len(objectives.items)
         self.scale = objectives.cost_scale
         self.exact = objectives.space if objectives.cost == "exact" else None

@@ -22,7 +22,7 @@ from ncp.predictors.base import Predictor, load
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
-_FOLDED: WeakKeyDictionary[Predictor, Predictor] = WeakKeyDictionary()
+_NARROWED: WeakKeyDictionary[Predictor, dict[tuple[str, ...], Predictor]] = WeakKeyDictionary()
 _SMALLER_IS_BETTER = (LEARNED_COST, "params")
 
 
@@ -170,8 +170,7 @@ class Objectives:
         floors: Sequence[tuple[str, str, float]] = (),
     ) -> None:
         self.items = tuple(objectives)
-        # norms folded into the layers where a predictor can: the same function in fewer operations
-        self.predictors: dict[str, Predictor] = {k: folded(p) for k, p in predictors.items()}
+        self.predictors = dict(predictors)
         names = {p.space.name for p in self.predictors.values()}
         if len(names) != 1:
             raise UserError(f"the objectives of one search share one space; given were {', '.join(sorted(names))}")
@@ -181,6 +180,9 @@ class Objectives:
         if combine not in ("sum", "mean"):
             raise UserError(f"combine is sum or mean, given was '{combine}'")
         self.cost = cost
+        if cost == "learned":
+            self._check_learned_cost()
+        self.asked = self._asked([(f[0], f[1]) for f in floors])
         columns = [self._column(o.setting, o.metric) for o in self.items]
         # setting and column of each objective's metric; of its cost term likewise (empty if cost is exact)
         self.columns = [(setting, i) for setting, i, _, _ in columns]
@@ -192,7 +194,6 @@ class Objectives:
         self._floor_F = torch.tensor([value for _, value in self._floors], dtype=torch.float64)
         self._floor_std_F = torch.tensor(self.floor_scale, dtype=torch.float64)
         if cost == "learned":
-            self._check_learned_cost()
             columns = [self._column(o.setting, LEARNED_COST) for o in self.items]
             self.cost_columns = [(setting, i) for setting, i, _, _ in columns]
             self._cost_mean_K, self._cost_std_K = _tensors(columns)
@@ -202,13 +203,23 @@ class Objectives:
 
     def _column(self, setting: str, metric: str) -> tuple[str, int, float, float]:
         """Setting, column of the metric, and its mean and standard deviation."""
-        predictor = self.predictors[setting]
-        if metric not in predictor.metrics:
-            raise UserError(
-                f"the predictor of {setting} does not predict '{metric}'; it predicts {', '.join(predictor.metrics)}"
-            )
+        predictor = self.asked[setting]
         i = predictor.metrics.index(metric)
         return setting, i, float(predictor.output_mean[i]), float(predictor.output_std[i])
+
+    def _asked(self, floors: Sequence[tuple[str, str]]) -> dict[str, Predictor]:
+        """The predictors, for speed without the metrics that a search does not need and with norms folded."""
+        wanted: dict[str, list[str]] = {name: [] for name in self.predictors}
+        costs = [(o.setting, LEARNED_COST) for o in self.items] if self.cost == "learned" else []
+        for setting, metric in [(o.setting, o.metric) for o in self.items] + costs + list(floors):
+            known = self.predictors[setting].metrics
+            if metric not in known:
+                raise UserError(
+                    f"the predictor of {setting} does not predict '{metric}'; it predicts {', '.join(known)}"
+                )
+            if metric not in wanted[setting]:
+                wanted[setting].append(metric)
+        return {name: narrowed(self.predictors[name], tuple(metrics)) for name, metrics in wanted.items()}
 
     def _check_learned_cost(self) -> None:
         used = {o.setting: self.predictors[o.setting] for o in self.items}
@@ -228,18 +239,12 @@ class Objectives:
         """Names of the settings that have a predictor here."""
         return tuple(self.predictors)
 
-    def posterior(self, codes_ND: Tensor, std: bool = True) -> dict[str, tuple[Tensor, Tensor]]:
-        """Setting -> mean and own standard deviation ``(N, M)`` of all metrics, in the metrics' units."""
-        out: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, predictor in self.predictors.items():
-            x_ND = codes_ND.to(predictor.output_mean.dtype)
-            mean_NM, std_NM = predictor.posterior(x_ND) if std else (predictor(x_ND), None)
-            out[name] = mean_NM, mean_NM if std_NM is None else std_NM
-        return out
-
     def forward(self, codes_ND: Tensor, std: bool = False) -> Forward:
         """Standardised metrics, costs and floors of ``(N, D)`` raw codes, differentiable."""
-        answers = self.posterior(codes_ND, std)
+        answers: dict[str, tuple[Tensor, ...]] = {}
+        for name, predictor in self.asked.items():
+            x_ND = codes_ND.to(predictor.output_mean.dtype)
+            answers[name] = predictor.posterior(x_ND) if std else (predictor(x_ND),)
 
         def stack(columns: list[tuple[str, int]], part: int) -> Tensor:
             return torch.stack([answers[setting][part][:, i] for setting, i in columns], 1).double()
@@ -271,14 +276,17 @@ class Objectives:
         return z_K, np.full_like(z_K, cost / self.cost_scale)
 
 
-def folded(predictor: Predictor) -> Predictor:
-    """The predictor with its norms folded into its layers if it can do so, remembered for the next search."""
-    if not hasattr(predictor, "fold"):
+def narrowed(predictor: Predictor, metrics: tuple[str, ...]) -> Predictor:
+    """The predictor as a search wants it, remembered for the next one: some metrics only, norms folded into layers."""
+    shorten = hasattr(predictor, "select") and metrics and set(metrics) < set(predictor.metrics)
+    if not shorten and not hasattr(predictor, "fold"):
         return predictor
-    if predictor not in _FOLDED:
-        fold: Any = predictor.fold
-        _FOLDED[predictor] = fold()
-    return _FOLDED[predictor]
+    known = _NARROWED.setdefault(predictor, {})
+    if metrics not in known:
+        result: Any = predictor
+        result = result.select(metrics) if shorten else result
+        known[metrics] = result.fold() if hasattr(result, "fold") else result
+    return known[metrics]
 
 
 def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, Tensor]:

@@ -154,7 +154,7 @@ def _result(goals: Objectives, trajectory: Trajectory, strategy: str, seconds: f
     walk = trajectory.walk
     codes = np.stack([trajectory.best_code, walk.rounded[0], trajectory.last_code]).astype(np.int64)
     best, first, last = space.decode(codes)
-    mean, own = predict(goals, codes[:2])
+    mean, std = predict(goals, codes[:2], noise=True)
     cost = space.cost(codes[:2])
 
     def table(values: Mapping[str, np.ndarray], row: int) -> dict[str, dict[str, float]]:
@@ -163,11 +163,6 @@ def _result(goals: Objectives, trajectory: Trajectory, strategy: str, seconds: f
             for setting, p in goals.predictors.items()
         }
 
-    std = {}
-    for setting, p in goals.predictors.items():
-        for i, metric in enumerate(p.metrics):
-            name = f"{setting}.{metric}"
-            std[name] = np.sqrt(own[name] ** 2 + float(p.noise_std[i]) ** 2)
     return Result(
         architecture=best,
         predicted=table(mean, 0),

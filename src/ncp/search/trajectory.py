@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from ncp.search.objectives import Objectives
+
+
+_Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -124,21 +126,18 @@ class Trajectory:
         return table
 
 
-def predict(
-    objectives: Objectives, codes: Any, chunk: int = 4096
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """``setting.metric`` -> ``(N,)`` float64 means, and the model's own standard deviations, of ``(N, D)`` raw codes."""
-    x_ND = torch.as_tensor(np.asarray(codes, dtype=np.float64))
-    means: dict[str, list[np.ndarray]] = {}
-    stds: dict[str, list[np.ndarray]] = {}
-    with torch.no_grad():
-        for part_ND in x_ND.split(chunk):
-            for setting, (mean_NM, std_NM) in objectives.posterior(part_ND).items():
-                for i, metric in enumerate(objectives.predictors[setting].metrics):
-                    name = f"{setting}.{metric}"
-                    means.setdefault(name, []).append(mean_NM[:, i].double().numpy())
-                    stds.setdefault(name, []).append(std_NM[:, i].double().numpy())
-    return {k: np.concatenate(v) for k, v in means.items()}, {k: np.concatenate(v) for k, v in stds.items()}
+def predict(objectives: Objectives, codes: Any, noise: bool = False) -> tuple[_Columns, _Columns]:
+    """``setting.metric`` -> ``(N,)`` float64 predictions of all metrics at ``(N, D)`` raw codes, and standard deviations.
+
+    The latter are the model's own, or with ``noise`` those of a training's result.
+    """
+    x = np.asarray(codes, dtype=np.float64)
+    mean: dict[str, np.ndarray] = {}
+    std: dict[str, np.ndarray] = {}
+    for setting, predictor in objectives.predictors.items():
+        mean |= {f"{setting}.{k}": v for k, v in predictor.predict(x).items()}
+        std |= {f"{setting}.{k}": v for k, v in predictor.predict_std(x, noise=noise).items()}
+    return mean, std
 
 
 def walks_of(
