@@ -11,7 +11,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,14 @@ def write(table: Table, path: str | Path) -> Path:
     content = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
     path = Path(path).expanduser()
     with _new_file(path) as temporary:
-        parquet.write_table(content, temporary, compression="zstd", use_dictionary=["flags"], write_statistics=False)
+        parquet.write_table(
+            content,
+            temporary,
+            compression="zstd",
+            use_dictionary=["flags"],
+            write_statistics=False,
+            write_page_checksum=True,
+        )
     return path
 
 
@@ -95,7 +102,8 @@ def _new_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}; choose another folder") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> Table | None:
@@ -108,7 +116,7 @@ def read(path: str | Path) -> Table | None:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = _metadata(file.schema_arrow.metadata, path)
             if metadata is None:
                 return None
