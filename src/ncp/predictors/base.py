@@ -5,6 +5,7 @@ Shape suffixes: N architectures, D dimensions of the code, M metrics.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -101,6 +102,10 @@ class Predictor(nn.Module):
         """The mean alone, ``(N, M)`` in the metrics' units."""
         return self.posterior(codes_ND)[0]
 
+    def noise(self, mean_NM: Tensor) -> Tensor:
+        """Spread of a training's result around its expectation ``mean_NM``, ``(N, M)`` in the metrics' units."""
+        return self.noise_std.to(mean_NM).expand_as(mean_NM)
+
     def predict(self, codes: Any) -> dict[str, np.ndarray]:
         """Predicted metrics: name -> ``(N,)`` float64 in the metric's unit.
 
@@ -115,8 +120,8 @@ class Predictor(nn.Module):
         """
 
         def std(x: Tensor) -> Tensor:
-            own = self.posterior(x)[1]
-            return (own**2 + self.noise_std.to(own) ** 2).sqrt() if noise else own
+            mean, own = self.posterior(x)
+            return (own**2 + self.noise(mean) ** 2).sqrt() if noise else own
 
         return self._answer(codes, std)
 
@@ -150,7 +155,8 @@ class Predictor(nn.Module):
         except OSError as error:
             raise UserError(f"cannot write '{path}' ({error.strerror}); give another folder") from None
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return path
 
 

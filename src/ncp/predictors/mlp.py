@@ -64,8 +64,9 @@ class Layout:
             raise UserError(f"the heads must hold each of the metrics 0, 1, ... once, given were {self.groups}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``Card.config`` holds it."""
-        return asdict(self)
+        """As ``Card.config`` holds it, with lists as a file gives them back."""
+        lists = {"groups": [list(g) for g in self.groups], "head_dropout": list(self.head_dropout)}
+        return {**asdict(self), **lists}
 
 
 def layout(

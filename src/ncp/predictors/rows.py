@@ -102,8 +102,8 @@ def from_table(table: Table, costs: bool = True) -> Rows:
     without failed trainings (below 60 AP).
     """
     names = [*table.metrics, *(name for name in COSTS if costs and name in table.columns)]
-    # a cost that is recorded nowhere is no output; one that some rows lack leaves those rows out
-    names = [n for n in names if n not in COSTS or np.isfinite(table.columns[n]).any()]
+    # what the table does not hold at all is no output; what some rows lack leaves those rows out
+    names = [n for n in names if np.isfinite(table.columns[n]).any()]
     targets = np.stack([table.columns[name] for name in names], axis=1)
     complete = np.isfinite(targets).all(axis=1)
     if not complete.any():

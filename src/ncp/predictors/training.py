@@ -50,11 +50,13 @@ class Batches:
         return len(self.bounds)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # a generator draws its order with the first batch: Lightning makes an iterator that it never reads from
         z_ND, t_NM = self.z_ND, self.t_NM
         if self.shuffle:
             order = torch.randperm(len(z_ND))
             z_ND, t_NM = z_ND[order], t_NM[order]
-        return ((z_ND[a:b], t_NM[a:b]) for a, b in self.bounds)
+        for a, b in self.bounds:
+            yield z_ND[a:b], t_NM[a:b]
 
 
 class PredictorModule(pl.LightningModule):

@@ -1,0 +1,114 @@
+"""Files of predictors: what is written comes back, and nothing else is accepted."""
+
+import json
+from pathlib import Path
+
+import fit_rows
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ncp.errors import UserError
+from ncp.predictors import load, training
+from ncp.predictors.mlp import MLP
+
+
+@pytest.fixture(scope="module")
+def fitted() -> MLP:
+    mlp = training.fit(fit_rows.make(100), epochs=3, shared=32, separate=16, heads="group")
+    mlp.card.errors = {"mIoU": {"mae": 0.5}}
+    mlp.card.protocol = "a test"
+    return mlp
+
+
+def test_weights_and_card_come_back(fitted: MLP, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "new" / "seg.safetensors")
+    again = load(path)
+    codes = fit_rows.make(9, seed=4).codes
+    assert again.card == fitted.card
+    assert isinstance(again, MLP)
+    assert not again.training
+    for name, expected in fitted.predict(codes).items():
+        np.testing.assert_array_equal(again.predict(codes)[name], expected)
+        np.testing.assert_array_equal(again.predict_std(codes)[name], fitted.predict_std(codes)[name])
+    assert [p.name for p in path.parent.iterdir()] == ["seg.safetensors"]
+
+
+def test_half_precision_halves_the_file_and_keeps_the_predictions(fitted: MLP, tmp_path: Path) -> None:
+    whole, half = fitted.save(tmp_path / "a.safetensors"), fitted.save(tmp_path / "b.safetensors", torch.float16)
+    stored = load_file(half)
+    assert stored["net.separate.weight"].dtype == torch.float16
+    assert stored["output_mean"].dtype == torch.float32
+    assert half.stat().st_size < 0.7 * whole.stat().st_size
+    codes = fit_rows.make(50, seed=4).codes
+    difference = load(half).predict(codes)["mIoU"] - fitted.predict(codes)["mIoU"]
+    assert np.abs(difference).max() < 0.01 * float(fitted.output_std[0])
+    assert load(half).output_mean.dtype == torch.float32
+
+
+def rewritten(fitted: MLP, path: Path, change: str = "", **card: object) -> Path:
+    """The predictor's file with one thing changed."""
+    from dataclasses import asdict
+
+    state = {k: v.clone() for k, v in fitted.state_dict().items()}
+    metadata = {"format": "ncp-predictor-1", "card": json.dumps({**asdict(fitted.card), **card})}
+    if change == "nan":
+        state["net.shared.weight"][3, 2] = float("nan")
+    elif change == "missing":
+        del state["net.out_bias"]
+    elif change == "format":
+        metadata["format"] = "something else"
+    elif change == "card":
+        metadata["card"] = "{"
+    save_file(state, str(path), metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "card", "message"),
+    [
+        ("nan", {}, r"holds non-finite weights \(net.shared.weight\)"),
+        ("missing", {}, "do not fit its card"),
+        ("format", {}, "not a predictor"),
+        ("card", {}, "not a predictor"),
+        ("", {"kind": "forest"}, "not a predictor"),
+        ("", {"surprise": 1}, "not a predictor"),
+        ("", {"config": {}}, "describes no network"),
+        ("", {"space": "nowhere"}, "unknown space 'nowhere'"),
+    ],
+)
+def test_files_that_are_no_good_predictor_are_refused(
+    fitted: MLP, tmp_path: Path, change: str, card: dict[str, object], message: str
+) -> None:
+    assert load(rewritten(fitted, tmp_path / "good.safetensors")).metrics == fitted.metrics
+    with pytest.raises(UserError, match=message):
+        load(rewritten(fitted, tmp_path / "bad.safetensors", change, **card))
+
+
+def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"\x80\x04 this is no safetensors file")
+    save_file({"w": torch.zeros(2)}, str(tmp_path / "b.safetensors"))
+    for name, message in {"a": "not a readable safetensors", "b": "not a predictor", "c": "no predictor file"}.items():
+        with pytest.raises(UserError, match=message):
+            load(tmp_path / f"{name}.safetensors")
+    with pytest.raises(UserError, match="unknown predictor family 'best'"):
+        load("seg", family="best")
+    with pytest.raises(UserError, match="unknown setting 'segmentation'"):
+        load("segmentation")
+
+
+def test_codes_are_checked(fitted: MLP) -> None:
+    one = fitted.space.default()
+    np.testing.assert_array_equal(fitted.predict(one)["mIoU"], fitted.predict([one.code])["mIoU"])
+    assert fitted.predict([one, one])["mIoU"].shape == (2,)
+    with pytest.raises(UserError, match=r"shape \(N, 27\)"):
+        fitted.predict(np.zeros((2, 26)))
+    with pytest.raises(UserError, match="finite"):
+        fitted.predict(np.full((1, 27), np.nan))
+
+
+def test_an_unwritable_folder_is_named(fitted: MLP, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        fitted.save(tmp_path / "file" / "x.safetensors")

@@ -1,0 +1,136 @@
+"""Which rows each protocol uses for what, told by corrupting them."""
+
+from dataclasses import replace
+from typing import Any
+
+import fit_rows
+import numpy as np
+import pytest
+import torch
+
+from ncp.errors import UserError
+from ncp.predictors import evaluation, protocols
+from ncp.predictors.base import Predictor
+from ncp.predictors.rows import Rows
+
+SMALL = {"epochs": 5, "shared": 32, "separate": 16}
+
+
+def run(rows: Rows, protocol: str, **options: Any) -> protocols.Outcome:
+    return protocols.run(rows, "paper", protocol, options={**SMALL, **options}, folds=3)
+
+
+def same(a: Predictor, b: Predictor) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def corrupted(rows: Rows, index: np.ndarray) -> Rows:
+    targets = rows.targets.copy()
+    targets[index] = np.random.default_rng(1).normal(50, 20, targets[index].shape)
+    return replace(rows, targets=targets)
+
+
+def test_the_shares_of_each_protocol() -> None:
+    for protocol, expected in {
+        "honest": {"fitted": 700, "validation": 100, "test": 200},
+        "paper": {"fitted": 800, "validation": 200},
+        "all-rows": {"fitted": 1000},
+    }.items():
+        parts = protocols.split(1000, protocol, seed=1)
+        assert {name: len(rows) for name, rows in parts.items()} == expected
+        assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(1000))
+    first, other = protocols.split(1000, "honest", seed=1), protocols.split(1000, "honest", seed=2)
+    assert not np.array_equal(first["test"], other["test"])
+
+
+def test_honest_never_lets_test_rows_choose_anything() -> None:
+    rows = fit_rows.make(200)
+    parts = protocols.split(200, "honest")
+    clean = run(rows, "honest")
+    spoiled = run(corrupted(rows, parts["test"]), "honest")
+    assert same(clean.predictor, spoiled.predictor)
+    assert spoiled.held.errors()["mIoU"]["mae"] > 3 * clean.held.errors()["mIoU"]["mae"]
+    # the test of the test: spoiled rows of the other two kinds do change what is fitted
+    for use in ("validation", "fitted"):
+        assert not same(clean.predictor, run(corrupted(rows, parts[use]), "honest").predictor), use
+    np.testing.assert_array_equal(clean.held.measured, rows.targets[parts["test"]])
+
+
+def test_paper_measures_on_the_rows_that_chose_the_epoch() -> None:
+    rows = fit_rows.make(100)
+    outcome = run(rows, "paper")
+    np.testing.assert_array_equal(outcome.held.measured, rows.targets[protocols.split(100, "paper")["validation"]])
+    assert "same 20 others" in outcome.predictor.card.protocol
+
+
+def test_all_rows_are_fitted_and_each_is_predicted_by_a_fit_without_it() -> None:
+    rows = fit_rows.make(90, noise=0.3)
+    outcome = run(rows, "all-rows")
+    assert outcome.counts == {"fitted": 90}
+    assert len(outcome.held.measured) == 90
+    for fitted, held in evaluation.k_fold(90, 3, 0):
+        mlp = protocols.fit(rows.subset(fitted), "paper", **SMALL)
+        np.testing.assert_allclose(mlp.predict(rows.codes[held])["mIoU"], outcome.held.predicted[held, 0], rtol=1e-6)
+    assert same(protocols.fit(rows, "paper", **SMALL).select(["mIoU"]).net, outcome.predictor.select(["mIoU"]).net)
+    card = outcome.predictor.card
+    assert card.rows == 90
+    assert card.source == "made up"
+    np.testing.assert_allclose(
+        outcome.predictor.noise_std.numpy(), [card.errors[m]["rmse"] for m in rows.metrics], rtol=1e-5
+    )
+    assert 0.5 < card.errors["mIoU"]["calibration"] < 1.1
+
+
+def test_wrong_rows_are_left_out_and_both_results_reported() -> None:
+    rows = fit_rows.make(240, metrics=("moderate",), setting="3ddet")
+    good = np.arange(240) % 4 > 0
+    rows = replace(rows, targets=rows.targets - 30 * ~good[:, None], good=good)
+    outcome = run(rows, "honest", epochs=20)
+    assert outcome.predictor.card.rows == round(0.7 * 180)
+    assert same(outcome.predictor, run(rows.only_good(), "honest", epochs=20).predictor)
+    ours = outcome.predictor.card.errors["moderate"]["mae"]
+    assert outcome.all_rows["all"]["moderate"]["mae"] > ours
+    assert outcome.all_rows["good"]["moderate"]["mae"] > ours
+    assert "180 of 240 rows" in outcome.predictor.card.protocol
+    assert f"{outcome.all_rows['all']['moderate']['mae']:.2f} on all rows" in outcome.predictor.card.protocol
+
+
+def test_progress_rises_to_the_end() -> None:
+    told: list[float] = []
+    protocols.run(
+        fit_rows.make(60), "paper", "all-rows", folds=2, options=SMALL, progress=lambda part, text: told.append(part)
+    )
+    assert told == sorted(told)
+    assert len(told) == 15
+    assert told[-1] == pytest.approx(1)
+
+
+def test_the_default_family_has_the_same_signature() -> None:
+    rows = fit_rows.make(80, metrics=("mIoU",))
+    told: list[float] = []
+    outcome = protocols.run(
+        rows,
+        "default",
+        "honest",
+        options={"steps": 3, "points": 8, "directions": 4},
+        progress=lambda p, t: told.append(p),
+    )
+    assert outcome.predictor.card.kind == "gp"
+    assert outcome.counts["test"] == 16
+    assert told[-1] == pytest.approx(1)
+    assert np.isfinite(outcome.held.predicted).all()
+    assert (outcome.held.std > 0).all()
+
+
+def test_mistakes_are_named() -> None:
+    rows = fit_rows.make(40)
+    with pytest.raises(UserError, match="unknown protocol 'best'; protocols: honest, paper, all-rows"):
+        protocols.run(rows, "paper", "best")
+    with pytest.raises(UserError, match="unknown predictor family 'forest'; families: default, paper"):
+        protocols.run(rows, "forest")
+    with pytest.raises(UserError, match="has no option 'width'; its options: activation"):
+        protocols.run(rows, "paper", options={"width": 3})
+    with pytest.raises(UserError, match="the default predictor has no option 'epochs'"):
+        protocols.run(rows, "default", options={"epochs": 3})
+    with pytest.raises(UserError, match="10 rows are too few"):
+        protocols.run(rows.subset(slice(10)), "paper")
