@@ -23,9 +23,7 @@ def check_fidelity(run, setting):
     np.testing.assert_array_equal(walk.rounded[:70], run["rounded"])
     main = f"{setting}.{run['metrics'][0]}"
     np.testing.assert_allclose(result.trajectory.predicted[main][:70], run["predicted"][:, 0], atol=1e-3)
-    np.testing.assert_allclose(
-        result.trajectory.predicted_rounded[main][:70], run["main_metric_of_rounded"], atol=1e-3
-    )
+    np.testing.assert_allclose(result.trajectory.predicted_rounded[main][:70], run["main_metric_of_rounded"], atol=1e-3)
 
 
 def test_fidelity_to_the_recorded_run():

@@ -1,0 +1,68 @@
+"""The baselines: budgets of queries, scores that never fall, and known answers."""
+
+import numpy as np
+import pytest
+
+from ncp import spaces
+from ncp.errors import UserError
+from ncp.search import search
+from ncp.search.strategies import names
+from toy_predictors import Toy, capacity
+
+SPACE = spaces.get("multires")
+RISING = Toy("seg", capacity(np.linspace(0.5, 2, 27) * SPACE.lower))
+BASELINES = [n for n in names() if n not in ("robust", "paper", "winner_takes_all")]
+
+
+class Counting(Toy):
+    """Counts the codes it is asked about."""
+
+    asked = 0
+
+    def posterior(self, codes_ND):
+        self.asked += len(codes_ND)
+        return super().posterior(codes_ND)
+
+
+def test_all_five_are_there():
+    assert set(BASELINES) == {"random", "neural_predictor", "greedy", "local", "evolution"}
+
+
+@pytest.mark.parametrize("strategy", BASELINES)
+def test_queries_are_kept(strategy):
+    toy = Counting("seg", RISING.function)
+    found = search(["seg"], strategy=strategy, predictor={"seg": toy}, queries=500, budget={"macs": 1e9})
+    assert found.trajectory.queries <= 500
+    assert toy.asked <= 500 + 2 * len(found.trajectory) + 4  # the result is described with a few more
+    assert found.macs <= 1e9
+    score = -found.trajectory.walk.loss
+    assert (np.diff(score) > 0).all()
+    assert len(score) > 1
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "local", "evolution"])
+def test_they_climb_a_hill(strategy):
+    """No limit, no lambda, every dimension helps: the top corner is the answer."""
+    found = search(["seg"], strategy=strategy, predictor={"seg": RISING}, lam=0, queries=12_000)
+    best = float(RISING.predict(SPACE.upper[None])["mIoU"][0])
+    assert found.predicted["seg"]["mIoU"] > best - 0.1
+
+
+def test_more_queries_are_no_worse():
+    values = [
+        search(["seg"], strategy="random", predictor={"seg": RISING}, lam=0, queries=n).predicted["seg"]["mIoU"]
+        for n in (10, 100, 1000)
+    ]
+    assert values == sorted(values)
+
+
+def test_nothing_found_within_the_queries():
+    with pytest.raises(UserError, match="within 1 queries nothing was met that keeps"):
+        search(["seg"], strategy="greedy", predictor={"seg": RISING}, budget={"macs": 2e8}, queries=1)
+    with pytest.raises(UserError, match="at least 1"):
+        search(["seg"], strategy="random", predictor={"seg": RISING}, queries=0)
+
+
+def test_paper_strategy_with_a_limit_that_no_step_keeps():
+    with pytest.raises(UserError, match="no step of this walk keeps budget.macs"):
+        search(["seg"], strategy="paper", predictor={"seg": RISING}, budget={"macs": 2e7}, iterations=2)

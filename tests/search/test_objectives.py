@@ -1,0 +1,161 @@
+"""What is asked for: objectives, limits, the region of a search, and the refusals."""
+
+import numpy as np
+import pytest
+import torch
+
+from ncp import spaces
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.search import search
+from ncp.search.limits import Budget, Region, parse_costs, parse_floors
+from ncp.search.objectives import Objective, Objectives, cost_scale, parse_objectives
+from toy_predictors import Toy
+
+SPACE = spaces.get("multires")
+FLAT = Toy("seg", lambda x: 70 + 0 * x[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("cls", Objective("cls-50-1000", "top1")),
+        ("cls-50-1000.top5", Objective("cls-50-1000", "top5")),
+        ("det3d", Objective("3ddet", "moderate")),
+        ("seg.flops", Objective("seg", "flops", "min")),
+        ({"metric": "seg.mAcc", "weight": 0.5}, Objective("seg", "mAcc", "max", 0.5)),
+        ({"metric": "video-p", "direction": "min"}, Objective("video-p", "top1", "min", 1.0)),
+        ("nas-bench-201", Objective("nas-bench-201", "Acc")),
+    ],
+)
+def test_objectives_are_read(given, expected):
+    assert parse_objectives([given]) == (expected,)
+    assert parse_objectives(given) == (expected,)
+
+
+def test_unknown_objective_lists_the_nine_and_the_four():
+    with pytest.raises(UserError) as error:
+        parse_objectives(["cls", "depth"])
+    assert "'depth'" in str(error.value)
+    for name in (*settings.PAPER, *settings.SHORT):
+        assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "needs an objective"),
+        (["seg.iou"], "mIoU, mAcc, aAcc"),
+        (["seg", "seg.mIoU"], "given twice"),
+        ([{"metric": "seg", "weight": -1}], "positive number"),
+        ([{"metric": "seg", "weight": "much"}], "positive number"),
+        ([{"metric": "seg", "direction": "up"}], "max or min"),
+        ([{"setting": "seg"}], "keys metric, weight and direction"),
+        ([7], "an objective is"),
+    ],
+)
+def test_malformed_objectives(given, words):
+    with pytest.raises(UserError, match=words):
+        parse_objectives(given)
+
+
+def test_a_setting_of_ones_own():
+    toy = Toy("depth", lambda x: x[:, :1], ("rmse",))
+    assert parse_objectives(["depth"], {"depth": toy}) == (Objective("depth", "rmse"),)
+
+
+def test_objectives_share_a_space():
+    cell = Toy("nas-bench-201", lambda x: x[:, 0], ("Acc",), space="nasbench201")
+    with pytest.raises(UserError, match="share one space"):
+        search(["seg", "nas-bench-201"], predictor={"seg": FLAT, "nas-bench-201": cell})
+
+
+def test_standardised_outputs_and_cost():
+    toy = Toy("seg", lambda x: torch.stack([x[:, 2], -x[:, 2]], 1), ("mIoU", "flops"), mean=2.0, scale=4.0)
+    goals = Objectives(parse_objectives(["seg.mIoU", {"metric": "seg.flops"}]), {"seg": toy})
+    code = torch.as_tensor(SPACE.encode([SPACE.default()]))
+    forward = goals.forward(code)
+    assert forward.z_NK.tolist() == [[0.0, 1.0]]  # (2 - 2) / 4, and -(-2 - 2) / 4 since flops are to be lowered
+    macs = 1969946624  # the default's, counted layer by layer
+    np.testing.assert_allclose(forward.cost_NK.numpy(), [[macs / cost_scale("multires")] * 2])
+
+
+def test_region_keeps_what_is_fixed():
+    start = np.array(SPACE.default().code, dtype=float)
+    region = Region(SPACE, start, fixed=["i1", "b2"], bounds={"c4_4": [8, 32], "n1_1": [3, 4]})
+    codes = region.round(np.random.default_rng(0).uniform(-50, 200, size=(200, 27)))
+    names = list(SPACE.labels)
+    assert set(codes[:, names.index("i1")]) == {64}
+    assert set(codes[:, names.index("b2")]) == {2}
+    assert set(codes[:, names.index("c4_4")]) <= {8, 16, 24, 32}
+    assert set(codes[:, names.index("n1_1")]) <= {3, 4}
+    assert region.contains(codes).all()
+    assert region.contains(region.sample(50, np.random.default_rng(1))).all()
+    assert not region.contains(start[None])[0]  # c4_4 = 64 lies outside
+    near = region.neighbours(codes[0])
+    assert len(near) > 20
+    assert region.contains(near).all()
+
+
+def test_region_of_a_one_hot_space():
+    space = spaces.get("nasbench201")
+    start = space.encode([space.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|none~2|")])[0]
+    fixed = [label for label in space.labels if label.startswith("0>1")]
+    region = Region(space, start, fixed=fixed, bounds={"0>2 none": [0, 0]})
+    codes = region.round(np.random.default_rng(0).normal(size=(300, 30)))
+    assert (codes[:, :5] == start[:5]).all()
+    assert (codes[:, 6] == 0).all()
+    assert all(tuple(c) == space.decode(c[None])[0].code for c in codes)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"fixed": ["c5"]}, "unknown dimension 'c5'"),
+        ({"bounds": {"c4_4": [8, 200]}}, r"within 8..128 in steps of 8, given was \[8, 200\]"),
+        ({"bounds": {"c4_4": [12, 64]}}, "in steps of 8"),
+        ({"bounds": {"b1": [3, 2]}}, "within 1..4"),
+        ({"bounds": {"b1": 3}}, r"\[lower, upper\]"),
+        ({"budget": {"latency": 3}}, "unknown budget 'latency'"),
+        ({"budget": {"macs": -1}}, "must be positive"),
+        ({"budget": {"macs": "a lot"}}, "finite number"),
+        ({"floor": {"seg": {"top1": 3}}}, "mIoU, mAcc, aAcc"),
+        ({"floor": {"seg.mIoU": float("nan")}}, "finite number"),
+        ({"strategy": "annealing"}, "robust, paper, winner_takes_all"),
+        ({"lam": -0.1}, "lambda must not be negative"),
+        ({"kappa": -1}, "kappa must not be negative"),
+        ({"starts": 0}, "at least 1"),
+        ({"iterations": 0}, "positive whole number"),
+        ({"combine": "product"}, "sum or mean"),
+        ({"cost": "latency"}, "exact or learned"),
+        ({"start": "64_64"}, "27 numbers"),
+    ],
+)
+def test_refusals(given, words):
+    with pytest.raises(UserError, match=words) as error:
+        search(["seg"], predictor={"seg": FLAT}, **given)
+    assert "\n" not in str(error.value)
+
+
+def test_limits_are_read():
+    assert parse_costs({"macs": "1e9", "params": None}) == {"macs": 1e9}
+    forms = [{"seg": {"mIoU": 77, "mAcc": None}}, {"seg.mIoU": 77}, {"seg": 77}]
+    assert len({parse_floors(form) for form in forms}) == 1
+    assert parse_floors(forms[0])[0].name == "seg.mIoU"
+
+
+def test_smallest_possible_cost_is_stated():
+    macs = int(SPACE.cost(SPACE.lower[None].astype(int)).macs[0])
+    with pytest.raises(UserError, match=f"smallest architecture of the space has {macs:,} multiply-adds"):
+        search(["seg"], predictor={"seg": FLAT}, budget={"macs": 1e6})
+    with pytest.raises(UserError, match="within the bounds and fixed dimensions has [0-9,]+ parameters"):
+        search(["seg"], predictor={"seg": FLAT}, budget={"params": 3e4}, fixed=["c4_4"])
+
+
+def test_excess_is_exact():
+    region = Region(SPACE)
+    codes = np.array([SPACE.default().code])
+    macs = int(SPACE.cost(codes).macs[0])
+    assert Budget(region, macs=macs).excess(codes)[0] == 0
+    assert Budget(region, macs=macs - 1).excess(codes)[0] > 0
