@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ncp.data.base import BatchPolicy, Key
-from ncp.data.kitti import Kitti, as_augmentation, collate, grid_size, read_split
+from ncp.data.kitti import Kitti, as_augmentation, collate, frames_of, grid_size, read_split
 from ncp.data.kitti_augment import Augmentation, Database, Scene, collides, move_objects
 from ncp.data.kitti_frames import points_in_boxes
 from ncp.errors import UserError
@@ -62,16 +62,16 @@ def _data(folder: Path, **changes: Any) -> Kitti:
 def test_official_layout(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = _data(root)
     assert (data.size, data.in_channels, data.classes) == ((496, 432), 64, ("Car", "Pedestrian", "Cyclist"))
-    assert (len(data.train_set), len(data.val_set)) == (4, 2)
+    assert (len(frames_of(data.train_set)), len(frames_of(data.val_set))) == (4, 2)
     sample = data.val_set[Key(-1, 1)]
     assert sample["points"].shape == (40, 4)  # those behind the camera are gone
     torch.testing.assert_close(sample["boxes"][0, :6], torch.tensor([30.0, -4.0, -0.25, 4.0, 1.6, 1.5]))
     assert sample["boxes"][0, 6] == pytest.approx(-np.pi / 2 - 0.3, abs=1e-6)
     assert sample["labels"].tolist() == [0]  # neither the van nor what nobody cares for
     assert "4 of 4 frames have no image" in caplog.text
-    assert data.val_set.truth(1).types.tolist() == ["Car", "Van", "DontCare"]
-    truth = data.val_set.truth(1)
-    again = data.val_set.results(1, sample["boxes"].numpy(), np.array([0]), np.array([0.5]))
+    assert frames_of(data.val_set).truth(1).types.tolist() == ["Car", "Van", "DontCare"]
+    truth = frames_of(data.val_set).truth(1)
+    again = frames_of(data.val_set).results(1, sample["boxes"].numpy(), np.array([0]), np.array([0.5]))
     np.testing.assert_allclose(again.location, truth.location[:1], atol=1e-4)
     data.describe(root)
     assert (root / "val_frames.txt").read_text() == "000004\n000005\n"
@@ -118,7 +118,7 @@ def test_training_scenes_change_and_evaluation_scenes_do_not(root: Path) -> None
 
 def test_database_is_built_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    first = _data(root, augmentation={}).train_set.database
+    first = frames_of(_data(root, augmentation={}).train_set).database
     assert first is not None
     assert (len(first), len(first.of(2))) == (4, 40)
     assert caplog.text.count("cutting the labelled objects") == 1
@@ -126,11 +126,11 @@ def test_database_is_built_once(root: Path, caplog: pytest.LogCaptureFixture) ->
     assert caplog.text.count("cutting the labelled objects") == 1
     path = root / "training" / "label_2" / "000000.txt"
     path.write_text(path.read_text().replace("Car", "Cyclist"))
-    changed = _data(root, augmentation={}).train_set.database
+    changed = frames_of(_data(root, augmentation={}).train_set).database
     assert caplog.text.count("cutting the labelled objects") == 2
     assert changed is not None
     assert sorted(changed.labels.tolist()) == [0, 0, 0, 2]
-    assert _data(root, augmentation=NO_CHANGE).train_set.database is None
+    assert frames_of(_data(root, augmentation=NO_CHANGE).train_set).database is None
 
 
 def _scene(rng: np.random.Generator) -> Scene:

@@ -109,15 +109,16 @@ class Calibration:
         location = self.to_camera(boxes[:, :3]) + np.array([0, 0.5, 0]) * size[:, :1]
         return size, location, wrap(self.heading - boxes[:, 6])
 
-    def image_boxes(self, boxes_K7: np.ndarray, image: tuple[int, int] = DEFAULT_IMAGE) -> np.ndarray:
-        """``(K, 4)``: rectangles around the boxes' corners in the image (x1, y1, x2, y2), cut at its borders."""
+    def image_boxes(self, boxes_K7: np.ndarray, image: tuple[int, int] | None = DEFAULT_IMAGE) -> np.ndarray:
+        """``(K, 4)``: rectangles around the boxes' corners in the image (x1, y1, x2, y2), cut at its borders if it has any."""
         corners = corners_3d(np.asarray(boxes_K7, dtype=np.float64))
         camera = self.to_camera(corners.reshape(-1, 3))
         camera[:, 2] = np.maximum(camera[:, 2], NEAREST)
         pixels = self.to_image(camera)[0].reshape(-1, 8, 2)
-        limit = np.array([image[1] - 1, image[0] - 1])
-        low, high = np.clip(pixels.min(1), 0, limit), np.clip(pixels.max(1), 0, limit)
-        return np.concatenate([low, high], axis=1)
+        rectangles = np.concatenate([pixels.min(1), pixels.max(1)], axis=1)
+        if image is None:
+            return rectangles
+        return np.clip(rectangles, 0, [image[1] - 1, image[0] - 1] * 2)
 
     def in_image(self, points_P: np.ndarray, image: tuple[int, int]) -> np.ndarray:
         """``(P,)``: which points (LiDAR frame) the camera sees; KITTI's objects are labelled only there."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,10 +95,15 @@ def evaluate(
     return evaluate_objects(labels, results)
 
 
-def evaluate_objects(labels: Sequence[Objects], results: Sequence[Objects]) -> dict[str, dict[str, float]]:
-    """As :func:`evaluate`, for frames in memory: ``labels[i]`` and ``results[i]`` are of the same frame."""
+def evaluate_objects(
+    labels: Sequence[Objects], results: Sequence[Objects], min_overlap: Mapping[str, float] = MIN_OVERLAP
+) -> dict[str, dict[str, float]]:
+    """As :func:`evaluate`, for frames in memory: ``labels[i]`` and ``results[i]`` are of the same frame.
+
+    ``min_overlap`` says by class what counts as found; other values than KITTI's make another metric.
+    """
     out = {}
-    for name, curve in curves(labels, results).items():
+    for name, curve in curves(labels, results, min_overlap).items():
         out[name] = {"AP11": float(curve[::4].mean() * 100), "AP40": float(curve[1:].mean() * 100)}
     return out
 
@@ -133,12 +138,14 @@ def read_folders(
     return labels, results
 
 
-def curves(labels: Sequence[Objects], results: Sequence[Objects]) -> dict[str, np.ndarray]:
+def curves(
+    labels: Sequence[Objects], results: Sequence[Objects], min_overlap: Mapping[str, float] = MIN_OVERLAP
+) -> dict[str, np.ndarray]:
     """Precision (orientation similarity for ``aos``) at the 41 recalls: ``{"car/3d/moderate": (41,), ...}`` in 0..1."""
     if len(labels) != len(results):
         raise UserError(f"labels of {len(labels)} frames and results of {len(results)}: every frame needs both")
     objects, detections = _flatten(labels, 14), _flatten(results, 15)
-    pairs = _pairs(objects, detections)
+    pairs = _pairs(objects, detections, min(min_overlap.values()))
     oriented = not (detections.values[:, 2] == _UNKNOWN_ANGLE).any()
     in_dontcare = _dontcare_overlap(objects, detections)
     out: dict[str, np.ndarray] = {}
@@ -146,7 +153,9 @@ def curves(labels: Sequence[Objects], results: Sequence[Objects]) -> dict[str, n
         given = _given(name, detections)
         for metric in ("2d", "bev", "3d"):
             for level, difficulty in enumerate(DIFFICULTIES):
-                precision, similarity = _curve(name, metric, level, objects, detections, pairs, in_dontcare)
+                precision, similarity = _curve(
+                    name, metric, level, min_overlap[name], objects, detections, pairs, in_dontcare
+                )
                 void = np.full(RECALLS, np.nan)
                 out[f"{name}/{metric}/{difficulty}"] = precision if given[metric] else void
                 if metric == "2d":
@@ -212,8 +221,8 @@ def _ground_intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return common
 
 
-def _pairs(objects: _Flat, detections: _Flat) -> _Pairs:
-    """Every detection with every object of its frame that some class could count."""
+def _pairs(objects: _Flat, detections: _Flat, least: float) -> _Pairs:
+    """Every detection with every object of its frame that some class could count, where they overlap by more than ``least``."""
     relevant = np.flatnonzero(np.isin(objects.types, (*CLASSES, *NEIGHBOUR.values())))
     i, j = _same_frame(objects.frame[relevant], detections.frame)
     i = relevant[i]
@@ -229,7 +238,6 @@ def _pairs(objects: _Flat, detections: _Flat) -> _Pairs:
         "bev": _divide(common, area_d + area_g - common),
         "3d": _divide(volume, area_d * d[:, 7] + area_g * g[:, 7] - volume),
     }
-    least = min(MIN_OVERLAP.values())
     touching = np.logical_or.reduce([values > least for values in overlap.values()])
     return _Pairs(i[touching], j[touching], {name: values[touching] for name, values in overlap.items()})
 
@@ -293,6 +301,7 @@ def _curve(
     name: str,
     metric: str,
     level: int,
+    least: float,
     objects: _Flat,
     detections: _Flat,
     pairs: _Pairs,
@@ -302,11 +311,7 @@ def _curve(
     object_role, detection_role = _object_roles(name, level, objects), _detection_roles(name, level, detections)
     count = len(detection_role)
     overlap = pairs.overlap[metric]
-    chosen = (
-        (overlap > MIN_OVERLAP[name])
-        & (object_role[pairs.object] != ABSENT)
-        & (detection_role[pairs.detection] != ABSENT)
-    )
+    chosen = (overlap > least) & (object_role[pairs.object] != ABSENT) & (detection_role[pairs.detection] != ABSENT)
     turns = _candidates(pairs, chosen, overlap, objects.frame, count)
     role = np.append(detection_role, ABSENT)
     score = np.append(detections.values[:, 14], -np.inf)
@@ -315,7 +320,7 @@ def _curve(
 
     alpha_g, alpha_d = objects.values[:, 2], np.append(detections.values[:, 2], 0.0)
     taken, correct, similarity = _count_correct(turns, object_role, role, score, thresholds, alpha_g, alpha_d)
-    rest = (role[:-1] == OBJECT) & ~(in_dontcare[metric] > MIN_OVERLAP[name])
+    rest = (role[:-1] == OBJECT) & ~(in_dontcare[metric] > least)
     wrong = ((score[:-1][rest] >= thresholds[:, None]) & ~taken[:, :-1][:, rest]).sum(1)
     precision, orientation = np.zeros(RECALLS), np.zeros(RECALLS)
     precision[: len(thresholds)] = _divide(correct, correct + wrong)

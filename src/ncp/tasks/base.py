@@ -82,6 +82,13 @@ class Task(pl.LightningModule):
 
         return build(architecture, cls.name, classes=len(data.classes), in_channels=data.in_channels, **options)
 
+    @classmethod
+    def make_baseline(cls, name: str, data: DataModule, **options: Any) -> nn.Module:
+        """A hand-designed network under this task's head (``options`` go to :func:`ncp.models.build_timm`)."""
+        from ncp.models import build_timm
+
+        return build_timm(name, task=cls.name, classes=len(data.classes), **options)
+
     @abstractmethod
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a mean over the samples, and, when ``report``, the figures to log beside it."""

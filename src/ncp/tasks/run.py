@@ -73,7 +73,7 @@ def make_data(config: DictConfig) -> DataModule:
 
 
 def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
-    """What ``arch=...`` means: an architecture of the space, or the name of a timm network."""
+    """What ``arch=...`` means: an architecture of the space, or the name of a baseline."""
     kind = str(settings.get("kind"))
     if kind == "random":
         import numpy as np
@@ -81,12 +81,12 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
         return SPACE.sample(1, np.random.default_rng(int(settings["seed"])))[0]
     if kind == "named":
         return found.get(str(settings["name"]))
-    if kind == "timm":
+    if kind in ("timm", "pointpillars"):
         return str(settings["name"])
     if kind in ("code", "file"):
         value = settings["code" if kind == "code" else "path"]
         return Architecture.parse(Path(value) if kind == "file" else value)
-    raise UserError(f"unknown kind of architecture '{kind}'; kinds: random, named, code, file, timm")
+    raise UserError(f"unknown kind of architecture '{kind}'; kinds: random, named, code, file, timm, pointpillars")
 
 
 def make_network(config: DictConfig, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
@@ -94,10 +94,8 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
     torch.manual_seed(int(config.seed))
     kind: Any = get_class(config.task._target_)
     if isinstance(architecture, str):
-        from ncp.models import build_timm
-
         extra = {key: value for key, value in _plain(config.arch).items() if key not in ("kind", "name")}
-        network: torch.nn.Module = build_timm(architecture, task=kind.name, classes=len(data.classes), **extra)
+        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
     else:
         network = kind.make_network(architecture, data, **_plain(config.get("model") or {}))
     if config.get("pretrained"):
@@ -207,6 +205,7 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
             check_val_every_n_epoch=None,
             val_check_interval=plan.eval_every * plan.policy.accumulate,
             num_sanity_val_steps=0,
+            log_every_n_steps=1,  # figures go to the loggers when the recipe says so
             logger=[history, *make_loggers(config, folder)],
             callbacks=callbacks,
             default_root_dir=folder,
@@ -413,5 +412,5 @@ def _quiet() -> None:
     """Lightning's greetings and the warnings that are about what is meant so."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*Checkpoint directory.*", ".*in eval mode.*", ".*lr_scheduler.*"):
+    for text in (".*LeafSpec.*", ".*does not have many workers.*", ".*Checkpoint directory.*", ".*in eval mode.*", ".*lr_scheduler.*"):
         warnings.filterwarnings("ignore", message=text)

@@ -1,0 +1,91 @@
+"""KITTI's average precision as a torchmetrics metric: detections are collected as numbers, counted when all are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ncp.metrics.kitti import MIN_OVERLAP, evaluate_objects
+from ncp.metrics.kitti_files import Objects
+
+# the names of the paper's tables: average precision at 11 recalls, moderate
+SHORT = {
+    "moderate": "car/3d/moderate",
+    "car-BEV": "car/bev/moderate",
+    "ped-3D": "pedestrian/3d/moderate",
+    "ped-BEV": "pedestrian/bev/moderate",
+    "cyc-3D": "cyclist/3d/moderate",
+    "cyc-BEV": "cyclist/bev/moderate",
+    "car-AOS": "car/aos/moderate",
+}
+
+
+class Frames(Protocol):
+    """What a data set tells of its frames (see :class:`ncp.data.kitti.KittiSet`)."""
+
+    def truth(self, index: int) -> Objects:
+        """Labels of a frame."""
+
+    def results(self, index: int, boxes_K7: np.ndarray, labels_K: np.ndarray, scores_K: np.ndarray) -> Objects:
+        """Detections in a frame as a KITTI result."""
+
+
+class KittiScores(Metric):
+    """Average precision over the frames seen since ``reset``, on all devices together.
+
+    Attributes:
+        full: after ``compute``, all 36 figures as :func:`ncp.metrics.kitti.evaluate` gives them.
+        results: after ``compute``, the KITTI results by frame index.
+
+    Args:
+        frames: labels and calibration.
+        min_overlap: what counts as found, by class.
+    """
+
+    full_state_update = False
+    indices: list[Tensor]
+    rows: list[Tensor]
+
+    def __init__(self, frames: Frames, min_overlap: Mapping[str, float] = MIN_OVERLAP) -> None:
+        super().__init__()
+        self.frames, self.min_overlap = frames, dict(min_overlap)
+        self.full: dict[str, dict[str, float]] = {}
+        self.results: dict[int, Objects] = {}
+        self.add_state("indices", default=[], dist_reduce_fx="cat")
+        self.add_state("rows", default=[], dist_reduce_fx="cat")
+
+    def update(self, index: int, boxes_K7: Tensor, labels_K: Tensor, scores_K: Tensor) -> None:
+        """Add the detections of one frame, none included."""
+        self.indices.append(torch.tensor([index], device=self.device))
+        number = torch.full((len(scores_K), 1), float(index), device=boxes_K7.device)
+        row = torch.cat([number, boxes_K7, labels_K[:, None].to(boxes_K7), scores_K[:, None].to(boxes_K7)], 1)
+        self.rows.append(row.double().to(self.device))
+
+    def compute(self) -> dict[str, float]:
+        """The paper's seven figures in percent; ``full`` holds the others."""
+        seen = sorted(set(_joined(self.indices).long().tolist()))
+        table = _joined(self.rows).reshape(-1, 10).cpu().numpy()
+        self.results = {i: self._result(i, table[table[:, 0] == i]) for i in seen}
+        labels = [self.frames.truth(i) for i in seen]
+        self.full = evaluate_objects(labels, list(self.results.values()), self.min_overlap)
+        return short(self.full)
+
+    def _result(self, index: int, rows: np.ndarray) -> Objects:
+        return self.frames.results(index, rows[:, 1:8], rows[:, 8].astype(np.int64), rows[:, 9])
+
+
+def short(full: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The figures of the paper's tables out of all."""
+    return {name: full[key]["AP11"] for name, key in SHORT.items()}
+
+
+def _joined(state: Any) -> Tensor:
+    """A list state before or after it was gathered."""
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat(state) if state else torch.zeros(0)
