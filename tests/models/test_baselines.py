@@ -123,6 +123,7 @@ def test_hrnet_takes_sizes_that_do_not_divide():
     x = torch.randn(1, 3, 64, 64)
     branches = net.backbone.net(x)[1:]
     assert all(torch.equal(a, b) for a, b in zip(net.backbone(x), branches, strict=True))
+    assert build_timm("hrnet_w18_small", "cls").eval()(torch.randn(1, 3, 50, 28)).shape == (1, 50)
     assert build_timm("hrnet_w18_small", "det3d").eval()(torch.randn(1, 64, 50, 34)).shape == (1, 128, 25, 17)
 
 

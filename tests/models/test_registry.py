@@ -1,13 +1,16 @@
 """The networks behind timm's interface: one set of checks over every registered name."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import timm
 import torch
 
 from ncp.errors import UserError
-from ncp.models import registry
+from ncp.models import build, registry
+from ncp.models.export import save
 from ncp.spaces import cost, found
 from ncp.spaces.multires import SPACE
 
@@ -96,3 +99,20 @@ def test_training_through_timm():
 def test_refusals(kwargs, message):
     with pytest.raises(UserError, match=re.escape(message)):
         timm.create_model("ncp_multires", **kwargs)
+
+
+@pytest.mark.parametrize("line", ["import timm, ncp.models", "import ncp.models.registry, timm"])
+def test_how_timm_comes_to_know_them(line):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{line}; print(timm.is_model('ncp_seg'))"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
+
+
+def test_timm_loads_our_weight_files(tmp_path):
+    torch.manual_seed(0)
+    net = build(NARROW, "cls", classes=7).eval()
+    path = save(net, tmp_path / "net.safetensors")
+    again = timm.create_model("ncp_multires", code=NARROW, num_classes=7, checkpoint_path=str(path)).eval()
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(net(x), again(x))

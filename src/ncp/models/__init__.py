@@ -4,9 +4,10 @@
 >>> logits = net(images)        # (B, 19, H/4, W/4)                          # doctest: +SKIP
 
 Importing this package imports neither torch nor timm. ``import ncp.models.registry`` makes ``timm.create_model`` know the
-networks (``ncp_multires``, ``ncp_seg``, ...).
+networks (``ncp_multires``, ``ncp_seg``, ...); where timm is imported before this package, that has happened by itself.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,3 +30,7 @@ def __getattr__(name: str) -> Any:  # torch is imported only when a network is a
 
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'ncp.models' has no attribute '{name}'")
+
+
+if "timm" in sys.modules:
+    import ncp.models.registry  # noqa: F401  the networks appear in timm

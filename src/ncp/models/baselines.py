@@ -58,9 +58,7 @@ class TimmBackbone(nn.Module):
                 f"this network reads (batch, {self.in_channels}, height, width), given was {tuple(x_BCHW.shape)}"
             )
         height, width = x_BCHW.shape[-2:]
-        if self.pad_to > 1:  # timm's HRNet adds branches without resizing, so its sides must divide
-            x_BCHW = F.pad(x_BCHW, (0, -width % self.pad_to, 0, -height % self.pad_to))
-        maps: list[Tensor] = self.net(x_BCHW)[self.first :]
+        maps: list[Tensor] = self.net(_pad(x_BCHW, self.pad_to))[self.first :]
         return [m[..., : -(-height // r), : -(-width // r)] for m, r in zip(maps, self.reductions, strict=True)]
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -70,6 +68,12 @@ class TimmBackbone(nn.Module):
         except (AttributeError, AssertionError):
             if enable:
                 raise UserError("timm has no gradient checkpointing for this network; set it to false") from None
+
+
+def _pad(x_BCHW: Tensor, multiple: int) -> Tensor:
+    """Zeros below and on the right: timm's HRNet adds branches without resizing, so its sides must divide."""
+    height, width = x_BCHW.shape[-2:]
+    return F.pad(x_BCHW, (0, -width % multiple, 0, -height % multiple)) if multiple > 1 else x_BCHW
 
 
 class _Coarsest(nn.Module):
@@ -119,6 +123,8 @@ def build_timm(
         raise UserError(f"head={head} is for task=seg only; leave it at auto for task={task}")
     if task == "cls":
         net = _create(name, num_classes=check_classes(classes), in_chans=in_channels)
+        if name.startswith("hrnet"):
+            net.register_forward_pre_hook(lambda module, inputs: (_pad(inputs[0], 32), *inputs[1:]))
     elif task == "seg":
         net = _segmentation(name, classes, in_channels, head)
     elif task == "det3d":
