@@ -141,7 +141,12 @@ def as_rich(rows: Rows, title: str = "") -> RichTable:
     from rich.table import Table as RichTable
 
     table = RichTable(
-        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
     )
     for i, name in enumerate(rows[0]):
         numeric = all(_is_number(row[i]) for row in rows[1:])

@@ -43,7 +43,7 @@ def run(options: Mapping[str, Any]) -> Answer:
     if action not in ACTIONS:
         given = "none was given" if action is None else f"given was '{action}'"
         raise UserError(f"action must be one of {', '.join(ACTIONS)}; {given}")
-    return ACTIONS[action](options)
+    return ACTIONS[action]({**options, "setting": None if options["setting"] == "all" else options["setting"]})
 
 
 def import_tables(options: Mapping[str, Any]) -> Answer:
@@ -97,19 +97,21 @@ def stats(options: Mapping[str, Any]) -> Answer:
 
 
 def query(options: Mapping[str, Any]) -> Answer:
-    """``action=query arch=...``: what is known about one architecture, predicted where it was never trained."""
-    if options["arch"] is None:
-        raise UserError("which architecture? give arch= its 27 numbers, its 31-number text or an architecture.yaml")
-    if isinstance(options["arch"], int):  # 64_64_2_... is a number to Hydra
+    """``action=query architecture=...``: what is known about one architecture, predicted where it was never trained."""
+    if options["architecture"] is None:
         raise UserError(
-            f"arch={options['arch']} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
+            "which architecture? give architecture= its 27 numbers, its 31-number text or an architecture.yaml"
         )
-    tables, options = _tables(options), {**options, "arch": runs.found_architecture(options["arch"])}
+    if isinstance(options["architecture"], int):  # 64_64_2_... is a number to Hydra
+        raise UserError(
+            f"architecture={options['architecture']} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
+        )
+    tables, options = _tables(options), {**options, "architecture": runs.found_architecture(options["architecture"])}
     if options["setting"]:
         chosen = tables[options["setting"]]
         tables = type(tables)({chosen.name: chosen}, tables.source)
     predictors = _predictors(tables, options) if options["epoch"] is None else {}
-    answers = tables.query(options["arch"], predictors, options["epoch"])
+    answers = tables.query(options["architecture"], predictors, options["epoch"])
     first = next(iter(answers.values()))
     return Answer(
         {"records": report.as_data(answers)},
@@ -170,7 +172,7 @@ def show(answer: Answer, files: list[Path]) -> None:
 
     console = Console(soft_wrap=False)
     for title, rows in answer.tables.items():
-        console.print(report.as_rich(rows, title))
+        console.print(report.as_rich(rows, title), end="\n\n")
     for line in [*answer.lines, *(f"  {path}" for path in files)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -185,7 +187,7 @@ def _predictors(tables: Benchmark, options: Mapping[str, Any]) -> dict[str, Any]
     missing = []
     for name, table in tables.items():
         try:
-            missing += [] if options["arch"] in table else [name]
+            missing += [] if options["architecture"] in table else [name]
         except UserError:  # of another space
             continue
     if not missing or not options["predict"]:

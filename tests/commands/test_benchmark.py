@@ -1,0 +1,170 @@
+"""python -m src.benchmark: import, statistics, queries, and one line for every mistake."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from release_format import release_rows, write_release
+
+from ncp.errors import UserError
+from ncp.report import benchmark_actions as actions
+from ncp.spaces.multires import SPACE, Architecture
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ("cls-50-1000", "seg", "3ddet", "video")
+OPTIONS = dict.fromkeys(
+    ("source", "store", "setting", "rows", "architecture", "epoch", "metric", "max_macs", "max_params", "losses", "to")
+) | {"predict": False, "k": 3}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Four small tables, imported by the command itself."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    write_release(folder / "data", SETTINGS)
+    done = command(folder, "action=import", f"source={folder / 'data'}", f"store={folder / 'store'}")
+    assert done.returncode == 0, done.stderr
+    assert "3ddet" in done.stdout
+    return folder / "store"
+
+
+def command(folder, *arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    line = [sys.executable, "-m", "src.benchmark", f"paths.outputs={folder / 'outputs'}", *arguments]
+    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def result(folder):
+    (path,) = folder.glob("outputs/benchmark/*/*/result.json")
+    return json.loads(path.read_text()), path.parent
+
+
+def run(action, store, **options):
+    return actions.run({**OPTIONS, "action": action, "store": str(store), **options})
+
+
+def test_statistics_leave_tables_and_pictures(store, tmp_path):
+    done = command(tmp_path, "action=stats", f"store={store}", "rows=all")
+    assert done.returncode == 0, done.stderr
+    assert "Table 6" in done.stdout
+    content, folder = result(tmp_path)
+    assert list(content["table6"]) == list(SETTINGS)
+    assert content["figure4"]["labels"] == ["Cls-A", "Seg", "3dDet", "Video"]
+    assert content["figure4"]["rows"] == 60
+    for name in ("figure4.png", "figure5b.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    with (folder / "table6.csv").open() as file:
+        rows = {row["Setting"]: row for row in csv.DictReader(file)}
+    values = [row["mIoU"] for row in release_rows("seg")]
+    assert float(rows["seg"]["Mean"]) == pytest.approx(sum(values) / 60, abs=0.006)
+
+
+def test_query_by_text(store, tmp_path):
+    row = release_rows("seg")[7]
+    text = Architecture(tuple(row["embedding"])).text
+    done = command(tmp_path, "action=query", f"architecture={text}", f"store={store}")
+    assert done.returncode == 0, done.stderr
+    content, _ = result(tmp_path)
+    records = {r["setting"]: r for r in content["records"]}
+    assert set(records) == set(SETTINGS)
+    assert records["seg"]["metrics"] == {name: row[name] for name in ("mIoU", "mAcc", "aAcc")}
+    assert records["seg"]["architecture"]["text"] == text
+    assert not records["seg"]["predicted"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "action must be one of import, stats, query, best, export; none was given"),
+        (("action=plot",), "given was 'plot'"),
+        (("action=import", "source=/no/such/folder"), "holds no table"),
+        (("action=query", "architecture=[1,2,3]"), "27 numbers"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(store, tmp_path, arguments, message):
+    done = command(tmp_path, f"store={store}", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("action", "options", "message"),
+    [
+        ("import", {}, "what to import"),
+        ("query", {}, "which architecture"),
+        ("query", {"architecture": 64642}, "was read as one number"),
+        ("query", {"architecture": SPACE.default().text}, "is in none of the tables"),
+        ("query", {"architecture": list(release_rows("seg")[0]["embedding"]), "epoch": 10}, "after epoch 10"),
+        ("best", {}, "best in which setting"),
+        ("best", {"setting": "cls-10c"}, "action=import"),
+        ("best", {"setting": "seg", "max_macs": 5}, "raise max_macs"),
+        ("export", {"setting": "seg"}, "to=seg.csv"),
+        ("export", {"setting": "seg", "to": "seg.xls"}, "must end in .csv or .parquet"),
+        ("stats", {"rows": "some"}, "unknown rule 'some'"),
+    ],
+)
+def test_other_mistakes(store, action, options, message):
+    with pytest.raises(UserError) as error:
+        run(action, store, **options)
+    assert message in str(error.value)
+
+
+def test_best_and_export(store, tmp_path):
+    answer = run("best", store, setting="seg", max_macs=3e9)
+    metrics = [r["metrics"]["mIoU"] for r in answer.result["records"]]
+    assert len(metrics) == 3
+    assert metrics == sorted(metrics, reverse=True)
+    assert all(r["cost"]["macs"] <= 3e9 for r in answer.result["records"])
+    run("export", store, setting="seg", to=str(tmp_path / "seg.csv"))
+    with (tmp_path / "seg.csv").open() as file:
+        assert [float(row["mIoU"]) for row in csv.DictReader(file)] == [row["mIoU"] for row in release_rows("seg")]
+
+
+def test_what_was_never_trained_is_predicted(store, monkeypatch):
+    class Fake:
+        metrics = ("mIoU",)
+
+        def predict(self, codes):
+            return {"mIoU": codes.sum(1)}
+
+        def predict_std(self, codes):
+            return {"mIoU": codes.sum(1) * 0 + 1}
+
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        if name != "seg":
+            raise UserError("none is bundled")
+        return Fake()
+
+    monkeypatch.setattr("ncp.predictors.load", load, raising=False)
+    answer = run("query", store, architecture=SPACE.default().text, predict=True)
+    assert asked == list(SETTINGS)
+    (found,) = answer.result["records"]
+    assert found["predicted"] is True
+    assert found["metrics"] == {"mIoU": float(sum(SPACE.default().code))}
+    asked.clear()
+    run("query", store, architecture=list(release_rows("seg")[0]["embedding"]), predict=True)
+    assert not asked  # trained everywhere: no predictor is loaded
+
+
+def test_refused_rows_are_written_down(tmp_path):
+    write_release(tmp_path / "data", ["seg"], n=5)
+    import pickle
+
+    path = tmp_path / "data" / "seg" / "trainval.pkl"
+    path.write_bytes(pickle.dumps([*release_rows("seg", 5), {"mIoU": -1}], protocol=3))
+    answer = run("import", tmp_path / "store", source=str(tmp_path / "data"))
+    assert answer.result["imported"]["seg"]["refused"] == 1
+    actions.write(answer, tmp_path)
+    with (tmp_path / "refused.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["Setting"], row["Row"]) == ("seg", "5")
+    assert "needs one of" in row["Reason"]
