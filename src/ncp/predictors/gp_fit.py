@@ -1,0 +1,168 @@
+"""Fitting the sparse Gaussian processes of :mod:`ncp.predictors.gp`: the collapsed bound of Titsias (2009), by gradient.
+
+Shape suffixes: N rows, F features, U inducing points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncp.predictors.base import Card
+from ncp.predictors.gp import JITTER, SparseGP, matern52
+from ncp.predictors.rows import Rows
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a process is fitted.
+
+    Attributes:
+        points: U, inducing points per metric (at most half of the rows).
+        directions: R, directions in which the explained variance is kept (at most U).
+        steps: gradient steps.
+        rate: Adam's learning rate, falling to 0 along a cosine.
+        seed: of the first inducing points.
+    """
+
+    points: int = 256
+    directions: int = 128
+    steps: int = 300
+    rate: float = 0.05
+    seed: int = 0
+
+
+class _Process(torch.nn.Module):
+    """The free parameters of one metric's process and warp."""
+
+    def __init__(self, z_NF: Tensor, y_N: Tensor, options: Options) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(options.seed)
+        n, f = z_NF.shape
+        u = min(options.points, n // 2)
+        picked = torch.randperm(n, generator=generator)[:u]
+        start = z_NF[picked] + 0.3 * torch.randn(u, f, generator=generator, dtype=z_NF.dtype)
+        self.points = torch.nn.Parameter(start)
+        self.log_length = torch.nn.Parameter(torch.full((f,), 0.5 * math.log(f), dtype=z_NF.dtype))
+        self.log_top = torch.nn.Parameter(torch.zeros((), dtype=z_NF.dtype))  # (top - largest) / std
+        self.log_noise = torch.nn.Parameter(
+            torch.full((), -1.0, dtype=z_NF.dtype)
+        )  # relative to the warped targets' std
+        self.log_signal = torch.nn.Parameter(torch.zeros((), dtype=z_NF.dtype))
+        self.best, self.std = y_N.max(), y_N.std()
+
+    def warp(self, y_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Warped targets, standardised; their mean and standard deviation; the log Jacobian of the whole."""
+        top = self.best + self.std * self.log_top.clamp(-4.0, 3.5).exp()
+        u_N = -torch.log((top - y_N) / self.std)
+        level, width = u_N.mean(), u_N.std()
+        jacobian = -torch.log(top - y_N).sum() - len(y_N) * torch.log(width)
+        return (u_N - level) / width, level, width, jacobian
+
+    def solve(self, z_NF: Tensor, t_N: Tensor) -> dict[str, Tensor]:
+        """The matrices of the collapsed bound for standardised warped targets ``t_N``."""
+        inverse = torch.exp(-self.log_length)
+        noise, signal = self.log_noise.exp(), self.log_signal.exp()
+        points = self.points * inverse
+        eye = torch.eye(len(points), dtype=t_N.dtype)
+        lower = torch.linalg.cholesky(matern52(points, points) + JITTER * eye)
+        k_UN = matern52(points, z_NF * inverse)
+        a_UN = torch.linalg.solve_triangular(lower, k_UN, upper=False) * (signal / noise)
+        lower_b = torch.linalg.cholesky(eye + a_UN @ a_UN.mT)
+        c_U = torch.linalg.solve_triangular(lower_b, (a_UN @ t_N)[:, None] / noise, upper=False)[:, 0]
+        return {"a": a_UN, "lower_b": lower_b, "c": c_U, "noise": noise, "signal": signal}
+
+    def loss(self, z_NF: Tensor, y_N: Tensor) -> Tensor:
+        """Negative bound on the log likelihood of the metric itself, per row."""
+        t_N, _, _, jacobian = self.warp(y_N)
+        s = self.solve(z_NF, t_N)
+        n, noise2 = len(y_N), s["noise"].square()
+        bound = (
+            -s["lower_b"].diagonal().log().sum()
+            - n * (s["noise"].log() + 0.5 * math.log(2 * math.pi))
+            - 0.5 * t_N.square().sum() / noise2
+            + 0.5 * s["c"].square().sum()
+            - 0.5 * (n * s["signal"].square() / noise2 - s["a"].square().sum())
+        )
+        prior = 0.5 * (self.log_length - 0.5 * math.log(len(self.log_length))).square().sum() / 4
+        return (prior - bound - jacobian) / n
+
+
+def fit_process(
+    z_NF: Tensor, y_N: Tensor, options: Options, tick: Callable[[], None] | None = None
+) -> dict[str, Tensor]:
+    """Fit one metric; the buffers of :class:`SparseGP` for it.
+
+    Args:
+        z_NF: standardised features, float64.
+        y_N: the metric in its unit, float64.
+        options: see :class:`Options`.
+        tick: called after every step, for a progress bar.
+    """
+    process = _Process(z_NF, y_N, options)
+    optimiser = torch.optim.Adam(process.parameters(), lr=options.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
+    for _ in range(options.steps):
+        optimiser.zero_grad()
+        process.loss(z_NF, y_N).backward()
+        optimiser.step()
+        schedule.step()
+        if tick is not None:
+            tick()
+    with torch.no_grad():
+        return _summary(process, z_NF, y_N, options)
+
+
+def _summary(process: _Process, z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
+    t_N, level, width, _ = process.warp(y_N)
+    s = process.solve(z_NF, t_N)
+    # posterior of the whitened inducing values: mean LB^-T c, covariance B^-1; explained variance is I - B^-1
+    mean_U = torch.linalg.solve_triangular(s["lower_b"].mT, s["c"][:, None], upper=True)[:, 0]
+    values, vectors = torch.linalg.eigh(torch.eye(len(mean_U), dtype=t_N.dtype) - torch.cholesky_inverse(s["lower_b"]))
+    keep = min(options.directions, len(mean_U))
+    directions_RU = (vectors * values.clamp_min(0).sqrt()).mT.flip(0)[:keep]
+    inverse = torch.exp(-process.log_length)
+    top = process.best + process.std * process.log_top.clamp(-4.0, 3.5).exp()
+    return {
+        "points": process.points * inverse,
+        "inverse_scale": inverse,
+        "level": level,
+        "signal": width * s["signal"],
+        "readout": torch.cat([mean_U[None], directions_RU]),
+        "noise_u": width * s["noise"],
+        "warp.top": top,
+        "warp.scale": process.std,
+    }
+
+
+def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | None = None, **card: Any) -> SparseGP:
+    """Fit one process per metric of ``rows``; what else stands on the card comes by keyword.
+
+    Runs in double precision and returns single precision, deterministic for a seed.
+    """
+    codes_ND = torch.as_tensor(rows.codes, dtype=torch.float64)
+    probe = SparseGP(Card("gp", rows.setting, (), rows.space, config={"features": 0, "points": 0, "directions": 0}))
+    features_NF = probe.space.features(codes_ND)
+    offset, spread = features_NF.mean(0), features_NF.std(0).clamp_min(1e-6)
+    y_NM = torch.as_tensor(rows.targets, dtype=torch.float64)
+    fitted = [fit_process((features_NF - offset) / spread, y, options, tick) for y in y_NM.unbind(1)]
+    config = {
+        "features": features_NF.shape[1],
+        "points": fitted[0]["points"].shape[0],
+        "directions": fitted[0]["readout"].shape[0] - 1,
+    }
+    predictor = SparseGP(
+        Card("gp", rows.setting, rows.metrics, rows.space, rows=len(rows), source=rows.source, licence=rows.licence,
+             config=config, **card)
+    ).double()  # fmt: skip
+    state = {key: torch.stack([f[key] for f in fitted]) for key in fitted[0]}
+    mean_NM, _ = y_NM.mean(0), None
+    state |= {"offset": offset, "spread": spread, "output_mean": mean_NM, "output_std": y_NM.std(0)}
+    predictor.load_state_dict(state | {"noise_std": torch.zeros_like(y_NM[0])})
+    predictor.noise_std.copy_(predictor.noise(mean_NM))
+    return predictor.float().eval().requires_grad_(False)
