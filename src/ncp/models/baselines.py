@@ -7,7 +7,10 @@
 * ``video``: run on every frame; a 3x3x3 convolution over the stacked frames, then the averages and the classifier.
 
 With 50 classes ResNet50, ResNet101, HRNet-W32 and HRNet-W48 have the parameters of the paper's Table 5 to the last digit; its
-multiply-adds are up to 0.8% higher, since its counter adds two per number that enters a batch norm.
+multiply-adds are up to 0.8% higher, since its counter adds two per number that enters a batch norm. ResNet-PSP and HRNet-W18
+and W32 are those of Tables 2 and 8 (whose ResNets also count an auxiliary head, 0.3 M to 2.4 M, that only training uses).
+Not reproduced: "HRNet-W18s" of Table 8 (5.48 M; timm's two small ones have 1.54 M and 3.94 M) and HRNet in Table 9 (20.05 M,
+here 10.03 M: the paper does not say which convolution became three-dimensional).
 """
 
 from __future__ import annotations
