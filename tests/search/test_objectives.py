@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from toy_predictors import Toy
 
 from ncp import spaces
 from ncp.benchmark import settings
@@ -10,7 +11,6 @@ from ncp.errors import UserError
 from ncp.search import search
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import Objective, Objectives, cost_scale, parse_objectives
-from toy_predictors import Toy
 
 SPACE = spaces.get("multires")
 FLAT = Toy("seg", lambda x: 70 + 0 * x[:, 0])
@@ -149,7 +149,7 @@ def test_smallest_possible_cost_is_stated():
     macs = int(SPACE.cost(SPACE.lower[None].astype(int)).macs[0])
     with pytest.raises(UserError, match=f"smallest architecture of the space has {macs:,} multiply-adds"):
         search(["seg"], predictor={"seg": FLAT}, budget={"macs": 1e6})
-    with pytest.raises(UserError, match="within the bounds and fixed dimensions has [0-9,]+ parameters"):
+    with pytest.raises(UserError, match=r"within the bounds and fixed dimensions has [0-9,]+ parameters"):
         search(["seg"], predictor={"seg": FLAT}, budget={"params": 3e4}, fixed=["c4_4"])
 
 

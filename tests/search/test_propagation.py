@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from recorded_runs import SEG_RUN, load_run, predictor
+from toy_predictors import Toy
 
 from ncp import spaces
 from ncp.errors import UserError
 from ncp.search import search
 from ncp.search.gradients import gradient_function
 from ncp.search.objectives import Objectives, parse_objectives
-from recorded_runs import SEG_RUN, load_run, predictor
-from toy_predictors import Toy
 
 SPACE = spaces.get("multires")
 
@@ -131,7 +131,10 @@ def test_absolute_targets_of_cost():
 
 def test_gradients_of_objectives_are_added():
     weights = np.random.default_rng(0).normal(size=(2, 27))
-    parts = [Toy(name, lambda x, w=w: 70 + x @ torch.as_tensor(w)) for name, w in zip(["seg", "seg-4x"], weights)]
+    parts = [
+        Toy(name, lambda x, w=w: 70 + x @ torch.as_tensor(w))
+        for name, w in zip(["seg", "seg-4x"], weights, strict=True)
+    ]
     predictors = {p.setting: p for p in parts}
 
     def gradient(objectives, combine="sum"):

@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from recorded_runs import load_run, predictor
+from toy_predictors import Toy, capacity
 
 from ncp import spaces
 from ncp.errors import UserError
@@ -13,8 +15,6 @@ from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget, Region
 from ncp.search.objectives import Objectives, parse_objectives
 from ncp.search.polish import Polish, moves
-from recorded_runs import load_run, predictor
-from toy_predictors import Toy, capacity
 
 SPACE = spaces.get("multires")
 NAMES = list(SPACE.labels)

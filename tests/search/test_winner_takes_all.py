@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from recorded_runs import load_run, predictor
+from toy_predictors import Toy
 
 from ncp import spaces
 from ncp.errors import UserError
 from ncp.search import search
 from ncp.search.winner_takes_all import winner
-from recorded_runs import load_run, predictor
-from toy_predictors import Toy
 
 SPACE = spaces.get("multires")
 FREE = np.ones(3, dtype=bool)

@@ -7,12 +7,20 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ncp.search.front import Front, pareto
     from ncp.search.objectives import Objective
     from ncp.search.run import Result, search
     from ncp.search.trajectory import Trajectory
 
-__all__ = ["Objective", "Result", "Trajectory", "search"]
-_WHERE = {"Objective": "objectives", "Result": "run", "search": "run", "Trajectory": "trajectory"}
+__all__ = ["Front", "Objective", "Result", "Trajectory", "pareto", "search"]
+_WHERE = {
+    "Front": "front",
+    "pareto": "front",
+    "Objective": "objectives",
+    "Result": "run",
+    "search": "run",
+    "Trajectory": "trajectory",
+}
 
 
 def __getattr__(name: str) -> Any:  # torch is imported only when something is searched

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from ncp import spaces
 from ncp.benchmark import settings
@@ -100,35 +102,81 @@ def search(
     Raises:
         UserError: for anything that does not exist or cannot be met, naming what is allowed or reachable.
     """
-    own = predictor if isinstance(predictor, Mapping) else None
-    floors = parse_floors(floor, own)
-    items = parse_objectives(objectives or [f.name for f in floors], own)
-    predictors = load_predictors(
-        [o.setting for o in items] + [f.setting for f in floors],
-        predictor if predictor is not None else preferred_family(strategy),
+    problem = prepare(
+        objectives, strategy, start, starts, budget, floor, fixed, bounds, combine, cost, queries, seed, predictor
     )
     began = time.perf_counter()
+    runner = make(strategy, lam, iterations, kappa, options)
+    with one_thread():
+        codes = problem.starts(starts if starts is not None else runner.starts)
+        trajectory = runner.run(problem.objectives, codes, problem.budget, problem.rng)
+        seconds = time.perf_counter() - began
+        return _result(problem.objectives, trajectory, strategy, seconds)
+
+
+@dataclass
+class Problem:
+    """What every search needs: objectives with predictors, the first start, the limits, a generator of random numbers."""
+
+    objectives: Objectives
+    origin: np.ndarray
+    budget: Budget
+    rng: np.random.Generator
+
+    def starts(self, n: int) -> np.ndarray:
+        """``(n, D)`` codes of the region: the given start, then random ones."""
+        region = self.budget.region
+        first = region.round(self.origin[None]).astype(np.float64)
+        return np.concatenate([first, region.sample(n - 1, self.rng)])
+
+
+def prepare(
+    objectives: Any,
+    strategy: str,
+    start: Any = None,
+    starts: int | None = None,
+    budget: Mapping[str, Any] | None = None,
+    floor: Mapping[str, Any] | None = None,
+    fixed: Sequence[str] = (),
+    bounds: Mapping[str, Any] | None = None,
+    combine: str = "sum",
+    cost: str = "auto",
+    queries: int | None = None,
+    seed: int = 0,
+    predictor: str | Mapping[str, Predictor] | None = None,
+) -> Problem:
+    """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
     if starts is not None and starts < 1:
         raise UserError(f"starts must be at least 1, given was {starts}")
-    runner = make(strategy, lam, iterations, kappa, options)
+    own = predictor if isinstance(predictor, Mapping) else None
+    family = preferred_family(strategy)
+    floors = parse_floors(floor, own)
+    items = parse_objectives(objectives or [f.name for f in floors], own)
+    costs = parse_costs(budget)
+    needed = [o.setting for o in items] + [f.setting for f in floors]
+    predictors = load_predictors(needed, family if predictor is None else predictor)
     goals = Objectives(
         items,
         predictors,
-        cost=_cost(cost, strategy, items, predictors),
+        cost=_cost(cost, family, items, predictors),
         combine=combine,
         floors=[(f.setting, f.metric, f.value) for f in floors],
     )
-    space = goals.space
-    origin = _start(space, start)
-    region = Region(space, origin, fixed, bounds)
-    limits = Budget(region, floors=floors, queries=queries, **parse_costs(budget))
+    origin = _start(goals.space, start)
+    limits = Budget(Region(goals.space, origin, fixed, bounds), floors=floors, queries=queries, **costs)
     limits.check_reachable()
-    rng = np.random.default_rng(seed)
-    first = region.round(origin[None]).astype(np.float64)
-    more = region.sample(max((starts or runner.starts) - 1, 0), rng)
-    trajectory = runner.run(goals, np.concatenate([first, more]), limits, rng)
-    seconds = time.perf_counter() - began
-    return _result(goals, trajectory, strategy, seconds)
+    return Problem(goals, origin, limits, np.random.default_rng(seed))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A search is many small operations: handing them to more threads costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _start(space: spaces.Space[Any], start: Any) -> np.ndarray:
@@ -139,14 +187,14 @@ def _start(space: spaces.Space[Any], start: Any) -> np.ndarray:
     return space.encode([space.parse(start)])[0]
 
 
-def _cost(cost: str, strategy: str, items: Sequence[Objective], predictors: Mapping[str, Predictor]) -> str:
+def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mapping[str, Predictor]) -> str:
     """``auto`` is the learned cost for the paper's own strategies where all predictors have one and the same."""
     if cost != "auto":
         return cost
     used = {o.setting for o in items}
     tasks = {settings.SETTINGS[n].task == "det3d" for n in used if n in settings.SETTINGS}
     able = all(LEARNED_COST in predictors[name].metrics for name in used) and len(tasks) < 2
-    return "learned" if preferred_family(strategy) == "paper" and able else "exact"
+    return "learned" if family == "paper" and able else "exact"
 
 
 def _result(goals: Objectives, trajectory: Trajectory, strategy: str, seconds: float) -> Result:

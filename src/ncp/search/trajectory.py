@@ -13,7 +13,6 @@ import numpy as np
 
 from ncp.search.objectives import Objectives
 
-
 _Columns = dict[str, np.ndarray]
 
 
