@@ -47,6 +47,7 @@ OK, OUR_MISTAKE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 # ranks other than the first leave the run's records alone; the first hands its folder down to those it starts
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 _HANDED_DOWN = "NCP_RUN_FOLDER"
+_OUTPUTS = "NCP_OUTPUTS"
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
@@ -114,8 +115,9 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
         if arguments.help:
             print(cli_text.command_help(conf, name, function))
             return OK
-        sys.argv[1:] = cli_config.adapt(sys.argv[1:], conf / f"{name}.yaml")
-        with _full_errors(), _bad_jobs_skipped(conf, name):
+        options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
+        sys.argv[1:] = options + cli_config.adapt(arguments.overrides, conf / f"{name}.yaml")
+        with _environment(**_settings(sys.argv[1:])), _bad_jobs_skipped(conf, name):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
     except KeyboardInterrupt:
         print(
@@ -237,7 +239,7 @@ def _parse_arguments() -> argparse.Namespace:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # `objectives=[seg] -m lam=1,2` too
     for override in arguments.overrides:
         if override.startswith("-"):
             raise UserError(f"unknown option '{override}'; see --help")
@@ -245,16 +247,28 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _full_errors() -> Iterator[None]:
-    """Let Hydra raise its errors instead of printing them over several lines and exiting with 1."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+def _environment(**values: str) -> Iterator[None]:
+    """Set environment variables, for processes that are started from here too, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _settings(arguments: Sequence[str]) -> dict[str, str]:
+    """What Hydra must find in the environment: to raise its errors instead of printing them over several lines, and the
+    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs)."""
+    out = {"HYDRA_FULL_ERROR": "1"}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key == "paths.outputs" and equals:
+            out[_OUTPUTS] = value.strip("'\"")
+    return out
 
 
 @contextlib.contextmanager

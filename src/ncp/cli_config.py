@@ -11,6 +11,8 @@ from ncp.errors import UserError
 
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
 _JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
+# Lightning's own arguments are numbers or words (devices=1, devices=auto); it checks them itself
+_NUMBERS_OR_WORDS = ("trainer.", "logger.", "callbacks.")
 
 
 def adapt(arguments: Sequence[str], file: Path) -> list[str]:
@@ -62,7 +64,11 @@ def check_types(config: Mapping[str, Any], conf: Path, name: str, choices: Mappi
     for file, prefix in files:
         for key, default in _defaults(file, prefix):
             given = _at(config, key)
-            if isinstance(given, str) and isinstance(default, (bool, int, float)):
+            if (
+                isinstance(given, str)
+                and isinstance(default, (bool, int, float))
+                and not key.startswith(_NUMBERS_OR_WORDS)
+            ):
                 kind = "true or false" if isinstance(default, bool) else "a number"
                 raise UserError(f"{key} must be {kind}, given was '{given}' (the default is {default})")
 

@@ -62,10 +62,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _one_line(text: str) -> str:
+    noise = ("See https://", "full_key:", "object_type=", "reference_type=")
     lines = [line.strip() for line in text.splitlines()]
-    return "; ".join(
-        line for line in lines if line and not line.startswith(("See https://", "full_key:", "object_type="))
-    )
+    joined = ""
+    for line in lines:
+        if line and not line.startswith(noise):
+            joined += ("" if not joined else " " if joined[-1] in ";:,." else "; ") + line
+    return joined
 
 
 def _missing_value(error: MissingMandatoryValue) -> str:

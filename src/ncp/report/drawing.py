@@ -23,13 +23,13 @@ def draw(architecture: Any) -> str:
     most = max(max(channels) for _, _, channels in stages)
     ceiling = max(most, 128)
     heads = [f"stage {s}: {b} block{'s' if b > 1 else ''}" for s, (b, _, _) in enumerate(stages, start=1)]
-    lines = [" " * 7 + "".join(f"{text:<{_COLUMN}}" for text in heads)]
+    lines = [" " * 6 + "".join(f"{text:<{_COLUMN}}" for text in heads)]
     for branch in range(len(stages)):
         cells = [
             _cell(units[branch], channels[branch], ceiling) if branch <= stage else ""
             for stage, (_, units, channels) in enumerate(stages)
         ]
-        lines.append(f"1/{4 * 2**branch:<5}" + "".join(f"{cell:<{_COLUMN}}" for cell in cells))
+        lines.append(f"1/{4 * 2**branch:<4}" + "".join(f"{cell:<{_COLUMN}}" for cell in cells))
     lines.append(f"stem {architecture['i1']}, {architecture['i2']}; join {architecture['o1']} channels")
     return "\n".join(line.rstrip() for line in lines)
 

@@ -58,8 +58,10 @@ class Search(NamedTuple):
 class _Grid:
     """Where panels lie: rows and columns from the top left."""
 
-    def __init__(self, fig: Figure, columns: int, search: Search, rows: int, head: float = _HEAD) -> None:
-        self.fig, self.columns, self.search, self.rows = fig, columns, search, rows
+    def __init__(
+        self, fig: Figure, columns: int, search: Search, head: float = _HEAD, panel_height: float = _PANEL
+    ) -> None:
+        self.fig, self.search, self.panel_height = fig, search, panel_height
         width, self.height = (float(v) for v in fig.get_size_inches())
         self.panel = (width - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
         self.head = head
@@ -68,12 +70,12 @@ class _Grid:
 
     def add(
         self, row: int, column: int, y: tuple[float, float], title: str, ticks: Sequence[float], span: int = 1,
-        last: bool = False,
+        last: bool = False, names: float = 0,
     ) -> Panel:  # fmt: skip
-        """A panel; in the last row with the iterations below."""
+        """A panel; in the last row with the iterations below. ``names`` inches at its right are left free for long names."""
         left = _LEFT + column * (self.panel + _GAP)
-        bottom = self.height - self.head - (row + 1) * (_ABOVE + _PANEL) - row * _BELOW
-        box = (left, bottom, self.panel * span + _GAP * (span - 1), _PANEL)
+        bottom = self.height - self.head - (row + 1) * (_ABOVE + self.panel_height) - row * _BELOW
+        box = (left, bottom, self.panel * span + _GAP * (span - 1) - names, self.panel_height)
         x_ticks = nice_ticks(*self.x) if last else []
         panel = Panel(self.fig, box, self.x, y, title, ticks, x_ticks, "iteration" if last else "")
         if (later := self.search.later_phase) is not None:
@@ -81,15 +83,15 @@ class _Grid:
         return panel
 
 
-def _height(rows: int, head: float = _HEAD) -> float:
-    return head + rows * (_ABOVE + _PANEL) + (rows - 1) * _BELOW + _FOOT
+def _height(rows: int, head: float = _HEAD, panel_height: float = _PANEL) -> float:
+    return head + rows * (_ABOVE + panel_height) + (rows - 1) * _BELOW + _FOOT
 
 
 def figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
     fig = style.figure(WIDTH, _height(rows), title, subtitle)
-    grid = _Grid(fig, COLUMNS, search, rows)
+    grid = _Grid(fig, COLUMNS, search)
     if len(search.metrics) == 2:
         for i, (name, colour) in enumerate(zip(search.metrics, style.CYCLE, strict=False)):
             _metric(grid, 0, i, name, colour)
@@ -107,12 +109,12 @@ def figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str =
 
 def transfer(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
-    rows, head = len(space.groups) + 2, _HEAD + 0.32
+    rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))
     width = _LEFT + _RIGHT + panels * 2.1 + (panels - 1) * _GAP
-    fig = style.figure(width, _height(rows, head), title, subtitle)
+    fig = style.figure(width, _height(rows, head, panel_height), title, subtitle)
     for column, search in enumerate(searches):
-        grid = _Grid(fig, panels, search, rows, head)
+        grid = _Grid(fig, panels, search, head, panel_height)
         left = (_LEFT + column * (grid.panel + _GAP)) / width
         fig.text(left, 1 - (head - 0.06) / grid.height, search.name, size=11, weight="bold", color=style.INK)
         if len(search.metrics) == 1:
@@ -146,7 +148,7 @@ def _changes(grid: _Grid, row: int, column: int, span: int = 1) -> None:
     every = np.concatenate([np.append(y - y[0], best - y[0]) for y, _, best in found.values()])
     pad = max(0.06 * (every.max() - every.min()), 0.05)
     limits = (float(every.min() - pad), float(every.max() + pad))
-    panel = grid.add(row, column, limits, "Predicted metrics, change (% points)", nice_ticks(*limits), span)
+    panel = grid.add(row, column, limits, "Predicted metrics, change (% points)", nice_ticks(*limits), span, names=0.55)
     ends = []
     for (name, (y, _, best)), colour in zip(found.items(), style.CYCLE * 4, strict=False):
         panel.line(search.steps, y - y[0], colour)

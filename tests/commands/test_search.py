@@ -1,0 +1,194 @@
+"""The commands search and report, run as a user runs them, with the recorded predictor of the release for seg."""
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from recorded_runs import load_run, predictor
+
+from ncp import spaces
+from ncp.spaces.cost import paper_units
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACE = spaces.get("multires")
+
+
+@pytest.fixture(scope="module")
+def seg_file(tmp_path_factory):
+    """A predictor file with a known spread of trainings: half a point."""
+    recorded = predictor(load_run(), "seg")
+    recorded.noise_std += 0.5
+    path = tmp_path_factory.mktemp("predictors") / "seg.safetensors"
+    recorded.save(path)
+    return path
+
+
+@pytest.fixture
+def command(tmp_path, seg_file, monkeypatch, capfd):
+    """Run a command from the project's root with outputs elsewhere, in this process: (stdout, stderr)."""
+    monkeypatch.chdir(ROOT)
+
+    def call(name, *arguments, code=0):
+        spec = importlib.util.spec_from_file_location(name, ROOT / "src" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        given = [f"predictors={{seg:{seg_file}}}"] if name == "search" else []
+        monkeypatch.setattr(sys, "argv", [name, f"paths.outputs={tmp_path}", *given, *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        out, err = capfd.readouterr()
+        assert ended.value.code == code, err
+        return out, err
+
+    return call
+
+
+def run_folders(tmp_path, name="search"):
+    return sorted(f.parent for f in (tmp_path / name).rglob("run.json"))
+
+
+def test_a_search_shows_and_leaves_what_it_found(command, tmp_path):
+    out, err = command("search", "objectives=[seg]", "strategy=paper", "cost=exact", "lam=0.3")
+    (folder,) = run_folders(tmp_path)
+    names = {f.name for f in folder.iterdir()}
+    assert names >= {"result.json", "architecture.yaml", "trajectory.csv", "search.png", "config.yaml", "search.log"}
+    result = json.loads((folder / "result.json").read_text())
+    architecture = SPACE.parse(result["architecture"]["text"])
+
+    assert list(architecture.code) == result["architecture"]["code"]
+    assert SPACE.parse(folder / "architecture.yaml") == architecture
+    cost = SPACE.cost([architecture.code])
+    assert (result["cost"]["macs"], result["cost"]["params"]) == (int(cost.macs[0]), int(cost.params[0]))
+    assert result["cost"]["flops_g"] == pytest.approx(paper_units(architecture)[0])
+    predicted = predictor(load_run(), "seg").predict(architecture)["mIoU"][0]
+    assert result["predicted"]["seg"]["mIoU"] == pytest.approx(predicted, abs=1e-4)
+    assert result["std"]["seg"]["mIoU"] == pytest.approx(0.5, abs=1e-4)
+    assert result["start"]["code"] == list(SPACE.default().code)
+    assert result["reason"] == "70 iterations done"
+    assert 0 < result["seconds"]["search"] < result["seconds"]["total"]
+
+    rows = list(csv.DictReader((folder / "trajectory.csv").open()))
+    assert len(rows) == result["steps"] + 1 == 71
+    chosen = rows[result["chosen_step"]]
+    assert [int(chosen[f"rounded.{label}"]) for label in SPACE.labels] == result["architecture"]["code"]
+    assert int(chosen["macs"]) == result["cost"]["macs"]
+
+    assert err == ""
+    for part in ("seg mIoU, predicted", f"{predicted:.2f} ± 0.50 %", "multiply-adds", "parameters", architecture.text):
+        assert part in out
+    assert f"python -m src.train task=seg arch=file arch.path={folder}/architecture.yaml" in out
+
+
+def test_limits_start_fixed_and_bounds_reach_the_search(command, tmp_path):
+    command("search", "objectives=[seg]", "strategy=paper", "cost=exact")
+    (first,) = run_folders(tmp_path)
+    start = json.loads((first / "result.json").read_text())["architecture"]["code"]
+    options = ["budget.macs=0.6e9", "bounds.c4_4=[8,64]", "fixed=[i1,o1]", f"start={first}", "objectives=[seg.mAcc]"]
+    command("search", *options, "starts=4")
+    (second,) = (f for f in run_folders(tmp_path) if f != first)
+    result = json.loads((second / "result.json").read_text())
+    code = dict(zip(SPACE.labels, result["architecture"]["code"], strict=True))
+    assert result["cost"]["macs"] <= 0.6e9
+    assert code["c4_4"] <= 64
+    assert (code["i1"], code["o1"]) == (start[0], start[26])
+    assert [o["name"] for o in result["objectives"]] == ["seg.mAcc"]
+    config = yaml.safe_load((second / "config.yaml").read_text())
+    assert config["budget"]["macs"] == 0.6e9
+
+
+def test_a_floor_is_given_without_a_plus(command, tmp_path):
+    command("search", "objectives=[seg]", "floor.seg.mIoU=76", "starts=4")
+    result = json.loads((run_folders(tmp_path)[0] / "result.json").read_text())
+    assert result["predicted"]["seg"]["mIoU"] >= 76
+    assert result["limits"]["floor"] == {"seg": {"mIoU": 76}}
+    assert result["cost"]["macs"] < SPACE.cost([SPACE.default().code]).macs[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["objectives=[sag]"], "seg-4x"),  # the names are listed
+        (["budget.macs=1000"], "10,914,816"),  # the smallest possible cost is stated
+        (["start=8_8-1"], "27 numbers"),
+        (["start=nowhere/architecture.yaml"], "nowhere/architecture.yaml"),
+        (["start=nowhere/result.json"], "nowhere/result.json"),
+        (["fixed=[x9]"], "c4_4"),
+        (["bounds.c4_4=[8,63]"], "steps of 8"),
+        (["strategy=paper", "propagation.loss=l2"], "smooth_l1"),
+        (["strategy=robust", "propagation.loss=l1"], "propagation.loss"),
+        (["predictors={seg:nowhere.safetensors}"], "nowhere.safetensors"),
+        (["iterations=many"], "must be a number"),
+        (["objectives=[]"], "objectives=[cls,seg]"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(command, arguments, part):
+    given = [] if any(a.startswith("objectives") for a in arguments) else ["objectives=[seg]"]
+    out, err = command("search", *given, *arguments, code=2)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert part in err
+
+
+def test_a_sweep_ends_with_one_table_and_a_pareto_plot(command, tmp_path):
+    out, err = command(
+        "search", "-m", "objectives=[seg]", "strategy=paper", "cost=exact", "lam=0.1,2", "budget.macs=null,1", code=2
+    )
+    (sweep,) = (f.parent for f in (tmp_path / "search").rglob("sweep.csv"))
+    rows = list(csv.DictReader((sweep / "sweep.csv").open()))
+    assert [row["overrides"] for row in rows] == ["lam=0.1", "lam=2"]
+    assert float(rows[0]["seg.mIoU"]) > float(rows[1]["seg.mIoU"])
+    assert int(rows[0]["macs"]) > int(rows[1]["macs"])
+    assert (sweep / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+    assert "2 searches" in out
+    assert err.count("error: job") == 2  # the two with an impossible budget
+    assert "error: job 1 (" in err
+    assert "lam=0.1 budget.macs=1" in err
+
+
+def test_report_compares_searches_and_given_architectures(command, tmp_path):
+    command("search", "objectives=[seg]", "strategy=paper", "cost=exact")
+    (found,) = run_folders(tmp_path)
+    text = SPACE.default().text
+    out, _ = command("report", f"runs=[{found},{found}/architecture.yaml,{text}]", "names=[ours,same,default]")
+    (folder,) = run_folders(tmp_path, "report")
+    assert {f.name for f in folder.iterdir()} >= {"architectures.png", "trajectories.png", "result.json"}
+    ours, same, default = json.loads((folder / "result.json").read_text())["architectures"]
+    assert (
+        ours["architecture"] == same["architecture"] == json.loads((found / "result.json").read_text())["architecture"]
+    )
+    assert default["architecture"]["text"] == text
+    assert "seg.mIoU" in ours["predicted"]
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["ours", "same", "default"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "nothing to compare"),
+        (["runs=[nowhere]"], "neither a run folder"),
+        (["runs=[nowhere/result.json]"], "no result at"),
+        (["runs=[8_8]"], "27 numbers"),
+        (["runs=[]"], "nothing to compare"),
+    ],
+)
+def test_report_refuses_what_it_cannot_compare(command, arguments, part):
+    _, err = command("report", *arguments, code=2)
+    assert err.count("\n") == 1
+    assert part in err
+
+
+def test_torch_is_not_imported_for_help_or_configuration():
+    for arguments in (["--help"], ["--cfg", "job"]):
+        code = f"import sys, runpy; sys.argv = ['search', *{arguments!r}]\n"
+        code += "try: runpy.run_module('src.search', run_name='__main__')\nexcept SystemExit: pass\n"
+        code += "sys.exit(int('torch' in sys.modules or 'matplotlib' in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "objectives" in done.stdout

@@ -1,0 +1,276 @@
+"""The wrapper of all commands, on a small command of its own: messages, exit codes, run folders, continued runs, help."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncp import cli, runs
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = '''
+from omegaconf import DictConfig
+from ncp import cli
+from ncp.errors import UserError
+
+@cli.main("hello")
+def main(config: DictConfig) -> None:
+    """Say hello."""
+    folder = cli.run_folder()
+    with open(folder / "kept.txt", "a") as file:
+        file.write(config.do + "\\\\n")
+    if config.do == "mistake":
+        raise UserError("the name is unknown;\\nnames: a, b")
+    if config.do == "bug":
+        raise RuntimeError("our bug")
+    if config.do == "interrupt":
+        raise KeyboardInterrupt
+    if config.do == "missing":
+        print(config.need)
+    if config.do == "full":
+        with open("/dev/full", "w") as file:
+            file.write("x")
+    print("hello", config.name, config.colour.shade, dict(config.limits))
+
+if __name__ == "__main__":
+    main()
+'''
+CONFIG = """# Say hello:
+#   python -m src.hello name=you
+defaults:
+  - run
+  - colour: red
+  - _self_
+
+# Whom to greet
+name: you
+ckpt_path: null
+do: fine
+times: 1
+loud: false
+need: ???
+# Any number of limits
+limits: {}
+
+hydra:
+  verbose: false
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one command, as the working directory."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "conf" / "colour").mkdir(parents=True)
+    (tmp_path / "src" / "hello.py").write_text(CODE.replace("\\\\n", "\\n"))
+    shutil.copy(ROOT / "conf" / "run.yaml", tmp_path / "conf")
+    (tmp_path / "conf" / "hello.yaml").write_text(CONFIG)
+    (tmp_path / "conf" / "colour" / "red.yaml").write_text("# like blood\nshade: 1\n")
+    (tmp_path / "conf" / "colour" / "blue.yaml").write_text("# like the sky\nshade: 2\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project, monkeypatch, capfd):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+    spec = importlib.util.spec_from_file_location("hello", project / "src" / "hello.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hello.py", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        out, err = capfd.readouterr()
+        return ended.value.code, out, err
+
+    return call
+
+
+def folders(project: Path) -> list[Path]:
+    return sorted(f.parent for f in (project / "outputs" / "hello").glob("*/*/run.json"))
+
+
+def test_a_run_leaves_its_resolved_config_its_log_and_its_state(project, run):
+    code, out, err = run("name=me", "colour=blue")
+    assert (code, out, err) == (0, "hello me 2 {}\n", "")
+    (folder,) = folders(project)
+    assert folder.parent.parent == project / "outputs" / "hello"
+    assert "shade: 2" in (folder / "config.yaml").read_text()
+    assert "python -m src.hello name=me colour=blue" in (folder / "hello.log").read_text()
+    state = json.loads((folder / "run.json").read_text())
+    assert state["state"] == "finished"
+    assert state["overrides"] == ["name=me", "colour=blue"]
+
+
+def test_two_runs_within_a_second_have_two_folders(project, run):
+    run()
+    run()
+    assert len(folders(project)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["do=mistake"], "error: the name is unknown; names: a, b"),
+        (["do=missing"], "error: 'need' has no value; give one as need=..."),
+        (["nam=x"], "error: unknown key 'nam'; did you mean 'name'?; --help lists the keys"),
+        (["hydra.rum.dir=x"], "error: unknown key 'hydra.rum.dir'; --help lists the keys"),
+        (["colour=green"], "error: no option 'green' for 'colour'; options: blue, red"),
+        (["colour=blu"], "error: no option 'blu' for 'colour'; options: blue, red; did you mean 'blue'?"),
+        (["~nam"], "error: unknown key 'nam'; did you mean 'name'?; --help lists the keys"),
+        (["a==b"], "error: cannot read 'a==b' (extraneous input '='); overrides are key=value, quoted where the shell needs it"),
+        (["--foo"], "error: unrecognized arguments: --foo; see --help"),
+        (["times=x"], "error: times must be a number, given was 'x' (the default is 1)"),
+        (["loud=maybe"], "error: loud must be true or false, given was 'maybe' (the default is False)"),
+        (["name=${nope}"], "error: Interpolation key 'nope' not found"),
+        (["--config-name", "other"], None),
+        (["--run", "--multirun"], None),
+        (["do=full"], None),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_line_and_exit_code_2(run, arguments, line):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert line is None or err == line + "\n"
+
+
+def test_an_unwritable_folder_is_named(project, run):
+    (project / "file").write_text("in the way")
+    code, _, err = run("paths.outputs=file/outputs")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "file/outputs/hello" in err
+
+
+def test_what_was_computed_before_a_mistake_stays(project, run):
+    run("do=mistake")
+    (folder,) = folders(project)
+    assert (folder / "kept.txt").read_text() == "mistake\n"
+    state = json.loads((folder / "run.json").read_text())
+    assert state["state"] == "failed"
+    assert state["error"] == "the name is unknown; names: a, b"
+    assert "Traceback" in (folder / "hello.log").read_text()  # for us; the terminal had one line
+
+
+def test_our_own_mistake_keeps_its_traceback_and_exits_with_1(run):
+    code, _, err = run("do=bug")
+    assert code == 1
+    assert "Traceback" in err
+    assert "RuntimeError: our bug" in err
+
+
+def test_an_interrupt_exits_with_130_and_names_the_folder(project, run):
+    code, _, err = run("do=interrupt")
+    assert code == 130
+    (folder,) = folders(project)
+    assert folder.name in err
+    assert runs.state(folder)["state"] == "interrupted"
+
+
+def test_in_a_multirun_the_failing_job_is_named_and_the_rest_go_on(project, run):
+    code, out, err = run("do=fine,mistake,fine", "--multirun", "name=a")
+    assert code == 2
+    assert out.count("hello a") == 2
+    assert "error: job 1 (do=mistake name=a): the name is unknown; names: a, b" in err
+    assert "Traceback" not in err
+    assert "1 of 3 jobs failed" in err
+
+
+def test_a_multirun_lies_where_the_outputs_shall_be(project, run, monkeypatch):
+    monkeypatch.delenv("NCP_OUTPUTS", raising=False)
+    run("--multirun", "name=a,b", "paths.outputs=elsewhere")
+    (sweep,) = {f.parent.parent for f in (project / "elsewhere").rglob("run.json")}
+    assert (sweep / "multirun.yaml").is_file()
+    assert not (project / "outputs").exists()
+
+
+def test_a_job_that_cannot_be_composed_is_named_and_the_rest_go_on(run):
+    code, out, err = run("--multirun", "colour=blue,green,red")
+    assert code == 2
+    assert [line for line in out.splitlines() if line.startswith("hello")] == ["hello you 2 {}", "hello you 1 {}"]
+    assert "error: job (colour=green): no option 'green' for 'colour'; options: blue, red" in err
+
+
+def test_our_mistake_in_a_multirun_outweighs_the_users(run):
+    code, out, err = run("--multirun", "do=bug,mistake,fine")
+    assert code == 1
+    assert "job 0 (do=bug)" in err
+    assert out == "hello you 1 {}\n"
+
+
+def test_open_keys_take_new_names_without_a_plus(run):
+    assert run("limits.seg=77", "limits.other=1")[1] == "hello you 1 {'seg': 77, 'other': 1}\n"
+
+
+def test_a_code_of_joined_numbers_stays_a_text(run):
+    code = "_".join(["64"] * 27)
+    assert run(f"name={code}")[1] == f"hello {code} 1 {{}}\n"
+
+
+def test_auto_goes_on_in_the_newest_unfinished_run_of_the_same_configuration(project, run):
+    run("do=interrupt")
+    (old,) = folders(project)
+    run("do=interrupt", "name=other")
+    code, _, err = run("do=interrupt", "ckpt_path=auto")
+    assert code == 130
+    assert "going on in" in err
+    assert old.name in err
+    assert (old / "kept.txt").read_text() == "interrupt\ninterrupt\n"
+    assert "ckpt_path=auto" in (old / "hello.log").read_text()
+    newest = max(folders(project), key=lambda f: f.stat().st_ctime_ns if f != old else 0)
+    assert runs.state(newest)["state"] == "continued"
+
+
+def test_auto_starts_anew_and_says_so_where_there_is_none(project, run):
+    run()
+    code, out, err = run("ckpt_path=auto")
+    assert code == 0
+    assert "starting anew" in err
+    assert out == "hello you 1 {}\n"
+    assert len(folders(project)) == 2
+
+
+def test_help_shows_examples_keys_options_and_defaults(run):
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for part in (
+        "Say hello.",
+        "python -m src.hello name=you",
+        "# Whom to greet",
+        "name: you",
+        "colour=blue",
+        "like the sky",
+    ):
+        assert part in out
+    assert "verbose" not in out  # Hydra's own section is no help
+    assert "defaults:" not in out
+
+
+def test_called_with_a_configuration_the_function_runs_as_it_stands():
+    @cli.main("hello")
+    def double(config):
+        return 2 * config["x"]
+
+    assert double({"x": 4}) == 8
+
+
+def test_a_fresh_process_does_the_same_without_torch_or_lightning(project):
+    check = (
+        "import sys; sys.argv=['hello', 'do=mistake']; import src.hello as h\ntry: h.main()\nexcept SystemExit as e: "
+    )
+    check += (
+        "print(e.code, *sorted({'torch', 'pytorch_lightning', 'lightning', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], cwd=project, capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"
+    assert done.stderr == "error: the name is unknown; names: a, b\n"
