@@ -1,8 +1,10 @@
 """Fit a predictor to a table: ``python -m src.fit setting=seg source=NCP/data``; ``--help`` explains the options."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from ncp import cli
+from ncp import cli, runs
 
 
 @cli.main("fit")
@@ -15,14 +17,18 @@ def main(config: DictConfig) -> None:
     options = cli.plain(config)
     family, own = report.family_of(options["predictor"])
     how = {"protocol": options["protocol"], "seed": options["seed"], "folds": options["folds"], "options": own}
-    outcomes = {}
-    for table in report.tables(options["setting"], options["source"]):
+    outcomes: dict[str, protocols.Outcome] = {}
+    files: dict[str, Path] = {}
+    tables = report.tables(options["setting"], options["source"])
+    for table in tables:
         rows = from_table(table, costs=protocols.learns_costs(family))
         with report.progress(f"{table.name}, {len(rows):,} rows") as progress:
-            outcomes[table.name] = protocols.run(rows, family, progress=progress, **how)
-        if options["out"] is not None:
-            report.bundle(outcomes[table.name], options["out"])
-    files = report.write(outcomes, cli.run_folder(), options, cli.seconds())
+            outcome = outcomes[table.name] = protocols.run(rows, family, progress=progress, **how)
+        folder = cli.run_folder() if len(tables) == 1 else cli.run_folder() / table.name
+        written = report.write(outcome, folder, options["out"])
+        files |= written if len(tables) == 1 else {table.name: written["predictor"]}
+    result = report.summary(outcomes, options, cli.seconds())
+    files["result"] = runs.write_result(cli.run_folder(), result)
     report.show(outcomes, files)
 
 

@@ -33,7 +33,6 @@ _COST_UNITS = {
     "flops": {"multires": "billions", "nasbench201": "millions"},
     "params": {"multires": "millions", "nasbench201": "millions"},
 }
-_BUNDLED_DTYPE = "float16"
 
 
 def tables(setting: str, source: str | Path | None) -> list[Table]:
@@ -66,30 +65,23 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
     return [importing.import_file(found[name], name) for name in names]
 
 
-def write(outcomes: Mapping[str, Outcome], folder: Path, options: Mapping[str, Any], seconds: float) -> dict[str, Path]:
-    """Write ``result.json`` and, per setting, ``predictor.safetensors``, ``card.json`` and ``scatter.png``; name -> path.
+def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
+    """Write ``predictor.safetensors``, ``card.json`` and ``scatter.png`` into ``folder``; name -> path.
 
-    One setting's files lie in the run folder itself, those of several in a folder each.
+    With ``out`` the weights also go to ``<out>/<setting>.safetensors`` with matrices in half precision, as they are bundled.
     """
     from ncp.report import style
 
-    files: dict[str, Path] = {}
-    for name, outcome in outcomes.items():
-        own = folder if len(outcomes) == 1 else folder / name
-        prefix = "" if len(outcomes) == 1 else f"{name} "
-        files[f"{prefix}predictor"] = outcome.predictor.save(own / "predictor.safetensors")
-        files[f"{prefix}card"] = runs.write_json(own / "card.json", asdict(outcome.predictor.card))
-        files[f"{prefix}picture"] = style.save(figure(outcome), own / "scatter.png")
-    files["result"] = runs.write_result(folder, summary(outcomes, options, seconds))
-    return files
+    files = {
+        "predictor": outcome.predictor.save(folder / "predictor.safetensors"),
+        "card": runs.write_json(folder / "card.json", asdict(outcome.predictor.card)),
+    }
+    if out is not None:
+        import torch
 
-
-def bundle(outcome: Outcome, out: str | Path) -> Path:
-    """Write the weights to ``<out>/<setting>.safetensors`` with matrices in half precision."""
-    import torch
-
-    path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
-    return outcome.predictor.save(path, getattr(torch, _BUNDLED_DTYPE))
+        path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
+        files["bundled"] = outcome.predictor.save(path, torch.float16)
+    return files | {"picture": style.save(figure(outcome), folder / "scatter.png")}
 
 
 def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -123,7 +115,7 @@ def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
         command = (
             f"python -m src.search 'objectives=[{setting}]' 'predictors={{{setting}:{relative(files['predictor'])}}}'"
         )
-        out.print("search with it", command, style="dim", markup=False)
+        out.print(f"{'search with it':<15}{command}", style="dim", markup=False)
 
 
 def errors_table(outcomes: Mapping[str, Outcome]) -> Any:

@@ -1,0 +1,115 @@
+"""The command that fits a predictor, from its configuration to its run folder."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+
+import fit_rows
+import hydra
+import numpy as np
+import pytest
+
+from ncp.benchmark import settings, store
+from ncp.benchmark.table import Table
+from ncp.predictors import load, training
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    rows = fit_rows.make(120, metrics=("mIoU", "mAcc", "aAcc", "flops"))
+    columns = dict(zip(rows.metrics, rows.targets.T, strict=True))
+    store.write(Table(settings.get("seg"), rows.codes, columns), tmp_path / "tables" / "seg.parquet")
+    return tmp_path / "tables"
+
+
+Command = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run the command as from the project's root, in this process, with outputs elsewhere: (stdout, stderr)."""
+    monkeypatch.chdir(ROOT)
+
+    def call(*arguments: str, code: int = 0) -> tuple[str, str]:
+        spec = importlib.util.spec_from_file_location("fit", ROOT / "src" / "fit.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "argv", ["fit", f"paths.outputs={tmp_path / 'out'}", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        out, err = capfd.readouterr()
+        assert ended.value.code == code, err
+        return out, err
+
+    return call
+
+
+def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Path, tmp_path: Path) -> None:
+    given = ["setting=seg", f"source={source}", "predictor=paper", "predictor.epochs=3", "protocol=paper"]
+    out, _ = fit(*given, f"out={tmp_path / 'weights'}")
+    (folder,) = (tmp_path / "out" / "fit").glob("*/*")
+    result = json.loads((folder / "result.json").read_text())
+    predictor = load(folder / "predictor.safetensors")
+    assert predictor.metrics == ("mIoU", "mAcc", "aAcc", "flops")
+    assert result["protocol"] == "paper"
+    assert result["rows"]["seg"] == {"fitted": 96, "validation": 24}
+    assert result["errors"]["seg"] == predictor.card.errors
+    assert set(result["errors"]["seg"]["mIoU"]) == {"mae", "rmse", "spearman", "kendall", "calibration"}
+    assert (folder / "scatter.png").stat().st_size > 5000
+    codes = fit_rows.make(4).codes
+    bundled = load(tmp_path / "weights" / "seg.safetensors")
+    np.testing.assert_allclose(bundled.predict(codes)["mIoU"], predictor.predict(codes)["mIoU"], rtol=1e-3)
+    assert f"{predictor.card.errors['mIoU']['mae']:.3f}" in out
+    assert "src.search 'objectives=[seg]'" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["protocol=best"], "unknown protocol 'best'; protocols: honest, paper, all-rows"),
+        (
+            ["predictor=paper", "+predictor.width=3"],
+            "the paper predictor has no option 'width'; its options: activation",
+        ),
+        (["setting=video"], "holds no table of video; it holds seg"),
+        (["setting=sky"], "no option 'sky' for 'setting'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, arguments: list[str], message: str) -> None:
+    given = [] if any("setting=" in a for a in arguments) else ["setting=seg"]
+    _, err = fit(*given, f"source={source}", *arguments, code=2)
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+
+
+def test_every_setting_has_a_file_and_says_its_name() -> None:
+    files = {file.stem for file in (ROOT / "conf" / "setting").glob("*.yaml")}
+    assert files == {*settings.SETTINGS, *settings.SHORT, "all"}
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for name in sorted(files):
+            config = hydra.compose("fit", [f"setting={name}"])
+            assert config.setting == (name if name == "all" else settings.get(name).name)
+            assert config.protocol == "honest"
+
+
+def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        paper = hydra.compose("fit", ["setting=seg", "predictor=paper"]).predictor
+    # appendix E.1
+    expected = {"heads": "metric", "shared": 256, "separate": 128, "dropout": 0.5, "lr": 0.01, "weight_decay": 1e-7}
+    assert expected.items() <= dict(paper).items()
+    assert (paper.batch_size, paper.epochs) == (128, 200)
+    parameters = signature(training.fit).parameters
+    for name, value in paper.items():
+        if name != "family":
+            assert parameters[str(name)].default == value, name
