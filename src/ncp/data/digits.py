@@ -45,7 +45,7 @@ class DigitImages(Dataset[Sample]):
             angle, zoom = rng.uniform(-0.2, 0.2), rng.uniform(0.85, 1.15)
             shift_x, shift_y = rng.uniform(-0.15, 0.15, 2)
         cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
-        matrix = torch.tensor([[[cos, -sin, shift_x], [sin, cos, shift_y]]])
+        matrix = torch.tensor([[[cos, -sin, shift_x], [sin, cos, shift_y]]], dtype=torch.float32)
         grid = nnF.affine_grid(matrix, [1, 1, self.size, self.size], align_corners=False)
         image = nnF.grid_sample(self.images[key.item][None], grid, align_corners=False)[0]
         return {"image": (image * 255).round().to(torch.uint8).expand(3, -1, -1), "label": self.labels[key.item]}

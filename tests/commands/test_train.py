@@ -1,0 +1,195 @@
+"""The commands: every experiment composed and run for a step, killed runs, and what a mistake looks like."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from composed import CONF, SMALL_SEG, compose
+from layouts import make_ade20k, make_cityscapes, make_imagenet
+from omegaconf import OmegaConf
+
+from ncp.errors import UserError
+from ncp.tasks import run as tasks
+
+ROOT = CONF.parent
+EXPERIMENTS = ("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "ade20k")
+LAYOUTS = {"ImageNet": make_imagenet, "Cityscapes": make_cityscapes, "ADE20K": make_ade20k}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    return {name: make(folder / name) for name, make in LAYOUTS.items()}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs_a_step(name, roots, tmp_path):
+    full = compose(f"experiment={name}", "data.root=/somewhere")
+    OmegaConf.to_container(full, resolve=True, throw_on_missing=True)
+    root = roots[full.data._target_.rsplit(".", 1)[1]]
+    options = [f"data.cache={tmp_path / 'cache'}"] if "cache" in full.data else []
+    config = compose(f"experiment={name}", "debug=tiny", f"data.root={root}", "callbacks.progress=false", *options)
+    run = tasks.assemble(config, tmp_path)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    result = tasks.summarise(run, metrics)
+    assert run.trainer.global_step == 1
+    assert run.task.plan.policy.total == 2
+    assert all(0 <= value <= 100 for value in metrics.values())
+    assert result["main_metric"] in metrics
+    assert json.dumps(result)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("**/*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_every_file_opens_with_the_command_that_uses_it(path):
+    head = [line for line in path.read_text().splitlines()[:16] if line.startswith("#")]
+    assert any("python -m src." in line for line in head), path
+
+
+@pytest.mark.parametrize("group", ["arch", "trainer", "logger", "callbacks", "recipe", "data", "debug"])
+def test_every_choice_composes(group):
+    extra = {"code": ["arch.code=1"], "file": ["arch.path=x"], "timm": ["arch.name=resnet18"]}
+    for path in sorted((CONF / group).glob("**/*.yaml")):
+        name = str(path.relative_to(CONF / group).with_suffix(""))
+        config = compose(f"{group}={name}", *(extra.get(name, []) if group == "arch" else []))
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def test_the_experiments_state_time_and_source():
+    for name in EXPERIMENTS:
+        head = (CONF / "experiment" / f"{name}.yaml").read_text()
+        for word in ("Expected time:", "Expected result:", "Source:"):
+            assert word in head, name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("task=cls", "data=cityscapes"), "this data set is for task=seg, given was task=cls"),
+        (("task=seg", "data=cityscapes", "data.root=/nowhere"), "data.root='/nowhere' is not a folder"),
+        (("task=cls", "data.size=8"), "data.size must be at least 32"),
+        (("task=cls", "+data.colour=3"), "conf/data: got an unexpected keyword argument 'colour' for Digits"),
+        (("task=cls", "arch=code", "arch.code=1_2_3"), "a code has 27 numbers"),
+        (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "cannot read the architecture file '/nowhere.yaml'"),
+        (("task=cls", "arch=timm", "arch.name=resnet5"), "timm has no network called 'resnet5'"),
+        (("task=cls", "keep=all"), "keep must be one of paper, last, none"),
+        (("task=cls", "trainer.devices=0"), "trainer.devices must be auto, a positive number or a list"),
+        (("task=cls", "trainer.precision=7"), "trainer: "),
+        (("task=cls", "+trainer.speed=9"), "trainer: .*speed"),
+        (("task=cls", "logger.kind=mlflow"), "unknown logger 'mlflow'; loggers: csv, tensorboard, wandb"),
+        (("task=cls", "recipe.batch=24", "trainer.devices=5"), "a total batch of 24 cannot be shared by 5 devices"),
+    ],
+)
+def test_mistakes_are_named(overrides, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        tasks.assemble(compose(*overrides), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(UserError, match="trainer.accelerator=gpu, but torch sees no GPU here; use trainer=cpu"):
+        tasks.assemble(compose("task=cls", "trainer=gpu"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_loggers_get_the_architecture_and_the_figures(name, tmp_path, monkeypatch):
+    pytest.importorskip(name)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = tasks.assemble(compose(*SMALL_SEG, "recipe.length=2", f"logger={name}"), tmp_path)
+    tasks.fit(run)
+    if name == "wandb":
+        run.trainer.loggers[1].experiment.finish()
+        files = list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
+    else:
+        files = list(tmp_path.glob("tensorboard/events*"))
+    content = b"".join(path.read_bytes() for path in files)
+    assert str(run.architecture).encode() in content
+    assert b"train/loss" in content
+
+
+@pytest.mark.parametrize("task", ["cls", "seg"])
+def test_pictures_are_drawn(task, tmp_path):
+    from ncp.report import training as report
+
+    options = SMALL_SEG if task == "seg" else ("task=cls", "arch=narrow", "recipe.length=2", "callbacks.progress=false")
+    run = tasks.assemble(compose(*options), tmp_path)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    files = report.draw(run)
+    assert {path.name for path in files} == {"curves.png", f"{task}.png"}
+    assert all(path.stat().st_size > 10_000 for path in files)
+    rows = dict(report.rows(tasks.summarise(run, metrics)))
+    assert rows.keys() >= {run.task.main_metric, "peak memory", "multiply-adds", "parameters"}
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    command = [sys.executable, "-m", "src.train", *arguments, f"paths.outputs={cwd}"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def result_of(outputs: Path) -> dict:
+    (path,) = outputs.glob("train/*/*/result.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_with_the_same_command(tmp_path):
+    options = (
+        *SMALL_SEG, "recipe.length=40", "recipe.eval_every=10", "recipe.save_every=3", "trainer.deterministic=true",
+        "ckpt_path=auto", "callbacks.pictures=false",
+    )  # fmt: skip
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    run = tasks.assemble(compose(*options, "ckpt_path=null"), whole)
+    tasks.fit(run)
+    torch.use_deterministic_algorithms(False)
+
+    outputs = tmp_path / "outputs"
+    process = start(*options, cwd=outputs)
+    deadline = time.monotonic() + 240
+    while not list(outputs.glob("train/*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (checkpoint,) = outputs.glob("train/*/*/checkpoints/last.ckpt")
+    assert tasks.read_checkpoint(checkpoint)["ncp"]["step"] < 40
+    assert not list(outputs.glob("train/*/*/result.json"))
+
+    second = start(*options, cwd=outputs)
+    _, errors = second.communicate(timeout=300)
+    assert second.returncode == 0, errors
+    result = result_of(outputs)
+    assert result["metrics"] == tasks.evaluate(run)
+    theirs = tasks.read_checkpoint(Path(result["checkpoint"]))["state_dict"]
+    for key, value in run.task.network.state_dict().items():
+        assert torch.equal(theirs[f"network.{key}"], value), key
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
+    process = start("task=segmentation", cwd=tmp_path)
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert "segmentation" in errors
+    assert "Traceback" not in output + errors

@@ -1,0 +1,113 @@
+"""The stream of samples, loaders and the batch policy."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from ncp.data.base import BatchPolicy, Key, Loader, ShardSampler, StreamSampler, find_root, sample_rng, worker_count
+from ncp.errors import UserError
+
+
+def keys(sampler):
+    return [key for batch in sampler for key in batch]
+
+
+def test_every_epoch_of_the_stream_holds_every_sample_once():
+    sampler = StreamSampler(10, 6, BatchPolicy.fit(5), rank=0, seed=3)
+    stream = keys(sampler)
+    assert len(sampler) == 6
+    for epoch in range(3):
+        items = [key.item for key in stream if key.epoch == epoch]
+        assert sorted(items) == list(range(10))
+    orders = [[k.item for k in stream[10 * e : 10 * e + 10]] for e in range(3)]
+    assert orders[0] != orders[1] != orders[2]
+    other = keys(StreamSampler(10, 6, BatchPolicy.fit(5), rank=0, seed=4))
+    assert other != stream
+
+
+def test_batches_run_on_across_epochs_when_sizes_do_not_divide():
+    stream = keys(StreamSampler(7, 4, BatchPolicy.fit(5), rank=0, seed=0))
+    assert [key.epoch for key in stream] == [0] * 7 + [1] * 7 + [2] * 6
+    counts = Counter(key.item for key in stream)
+    assert set(counts.values()) <= {2, 3}
+
+
+@pytest.mark.parametrize(("devices", "per_device"), [(1, None), (2, None), (1, 3), (2, 2), (3, 4), (4, 1)])
+def test_devices_and_accumulation_share_the_same_batches(devices, per_device):
+    whole = [sorted(batch) for batch in StreamSampler(20, 5, BatchPolicy.fit(12), rank=0, seed=1)]
+    policy = BatchPolicy.fit(12, devices, per_device)
+    assert policy.devices * policy.per_device * policy.accumulate == 12
+    assert per_device is None or policy.per_device <= per_device
+    parts = [list(StreamSampler(20, 5 * policy.accumulate, policy, rank, seed=1)) for rank in range(devices)]
+    for step in range(5):
+        mine = slice(step * policy.accumulate, (step + 1) * policy.accumulate)
+        got = [key for part in parts for batch in part[mine] for key in batch]
+        assert sorted(got) == whole[step]
+
+
+def test_the_stream_goes_on_where_it_was():
+    policy = BatchPolicy.fit(4)
+    whole = list(StreamSampler(6, 9, policy, 0, seed=2))
+    rest = StreamSampler(6, 9, policy, 0, seed=2, start=5)
+    assert list(rest) == whole[5:]
+    assert len(rest) == 9  # Lightning counts from the beginning
+
+
+def test_a_batch_that_devices_do_not_divide_is_refused():
+    with pytest.raises(UserError, match="total batch of 64 cannot be shared by 3 devices; .*recipe.batch=63"):
+        BatchPolicy.fit(64, 3)
+    with pytest.raises(UserError, match="must be positive"):
+        BatchPolicy.fit(0)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_evaluation_sees_every_sample_once(devices):
+    shards = [ShardSampler(10, 4, rank, devices) for rank in range(devices)]
+    seen = [key for shard in shards for key in keys(shard)]
+    assert sorted(key.item for key in seen) == list(range(10))
+    assert {key.epoch for key in seen} == {-1}
+    assert all(len(shard) == len(list(shard)) for shard in shards)
+
+
+def test_random_numbers_depend_on_seed_epoch_and_sample_alone():
+    first = sample_rng(1, Key(0, 5)).random(3)
+    assert np.array_equal(first, sample_rng(1, Key(0, 5)).random(3))
+    others = [(2, Key(0, 5)), (1, Key(1, 5)), (1, Key(0, 6)), (1, Key(5, 0))]
+    assert all(not np.array_equal(first, sample_rng(seed, key).random(3)) for seed, key in others)
+
+
+class Broken(Dataset):
+    def __getitem__(self, key):
+        if key.item == 3:
+            raise UserError("the image 'x.png' is corrupt")
+        return {"image": torch.tensor(key.item)}
+
+    def __len__(self):
+        return 6
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_workers_error_arrives_as_one_line(workers):
+    loader = Loader(Broken(), batch_sampler=ShardSampler(6, 2), num_workers=workers)
+    with pytest.raises(UserError) as error:
+        list(loader)
+    assert str(error.value) == "the image 'x.png' is corrupt"
+
+
+def test_workers_are_at_least_one_and_leave_a_core():
+    assert worker_count(10**6) == 1
+    assert 1 <= worker_count() <= 16
+
+
+def test_a_wrong_root_says_what_was_looked_for_and_found(tmp_path):
+    with pytest.raises(UserError, match="needs data.root=<its folder>, which holds a, b"):
+        find_root(None, ("a", "b"), "Set")
+    with pytest.raises(UserError, match="nowhere' is not a folder"):
+        find_root(tmp_path / "nowhere", ("a",), "Set")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "c").mkdir()
+    with pytest.raises(UserError, match="is not Set: looked for b and found a, c"):
+        find_root(tmp_path, ("a", "b"), "Set")

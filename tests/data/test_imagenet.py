@@ -1,0 +1,112 @@
+"""ImageNet's layout, the subsets' rule, and what is wrong with a folder."""
+
+import pytest
+import torch
+from layouts import make_imagenet
+
+from ncp.data.base import Key
+from ncp.data.imagenet import ImageNet, choose_subset
+from ncp.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_imagenet(tmp_path / "imagenet", classes=6, train=5, val=2)
+
+
+def make(root, **options):
+    data = ImageNet(str(root), size=32, workers=0, **options)
+    data.setup()
+    return data
+
+
+def test_the_whole_set(root):
+    data = make(root)
+    assert len(data.classes) == 6
+    assert len(data.train_set) == 30
+    assert len(data.val_set) == 12
+    batch = next(iter(data.val_dataloader()))
+    assert batch["image"].shape == (1, 3, 32, 32) or batch["image"].shape == (12, 3, 32, 32)
+    assert batch["image"].dtype == torch.uint8
+    assert [data.val_set[Key(-1, i)]["label"] for i in range(12)] == [i // 2 for i in range(12)]
+
+
+def test_smaller_subsets_lie_in_larger_ones(root):
+    train = root / "train"
+    large, small = choose_subset(train, 5, 4, seed=3), choose_subset(train, 2, 2, seed=3)
+    assert len(large.synsets) == 5
+    assert set(small.synsets) < set(large.synsets)
+    for name, files in small.files.items():
+        assert len(files) == 2
+        assert set(files) < set(large.files[name])
+    choices = {tuple(choose_subset(train, 2, 2, seed=s).synsets) for s in range(12)}
+    assert len(choices) > 3
+    assert choose_subset(train, 2, 2, seed=3) == small
+
+
+def test_the_choice_is_written_beside_the_run_and_can_be_given_back(root, tmp_path):
+    data = make(root, classes_kept=3, images_kept=2)
+    data.describe(tmp_path)
+    listed = (tmp_path / "synsets.txt").read_text().split()
+    assert listed == list(data.classes)
+    assert len((tmp_path / "train_images.txt").read_text().split()) == 6
+    again = make(root, synsets=str(tmp_path / "synsets.txt"), images_kept=2, subset_seed=9)
+    assert list(again.classes) == listed
+    # validation uses the chosen classes alone, all of their images
+    assert len(data.val_set) == 6
+    assert all(any(name in path for name in listed) for path in data.val_set.paths)
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_sample(root):
+    data, same, other = make(root, seed=1), make(root, seed=1), make(root, seed=2)
+    pick = Key(4, 7)
+    assert torch.equal(data.train_set[pick]["image"], same.train_set[pick]["image"])
+    assert not torch.equal(data.train_set[pick]["image"], other.train_set[pick]["image"])
+    assert not torch.equal(data.train_set[pick]["image"], data.train_set[Key(5, 7)]["image"])
+    assert torch.equal(data.val_set[Key(-1, 1)]["image"], other.val_set[Key(-1, 1)]["image"])
+
+
+def test_what_is_wrong_is_said(root, tmp_path):
+    with pytest.raises(UserError, match=r"classes_kept=50 asks for more classes than the 6"):
+        make(root, classes_kept=50)
+    with pytest.raises(UserError, match=r"holds 5 images, fewer than the 1000 per class"):
+        make(root, classes_kept=2, images_kept=1000)
+    (tmp_path / "list.txt").write_text("n00000001\n")
+    with pytest.raises(UserError, match="1 of the 1 listed synsets are not in .*first: n00000001"):
+        make(root, synsets=str(tmp_path / "list.txt"))
+    with pytest.raises(UserError, match="cannot read data.synsets="):
+        make(root, synsets=str(tmp_path / "absent.txt"))
+    with pytest.raises(UserError, match="is not ImageNet: looked for val and found train"):
+        (root / "val").rename(root.parent / "elsewhere")
+        make(root)
+
+
+def test_an_empty_class_a_flat_val_and_a_corrupt_image(root):
+    victim = sorted((root / "train").iterdir())[0]
+    image = sorted(victim.iterdir())[0]
+    image.write_bytes(image.read_bytes()[:200])
+    data = make(root)
+    with pytest.raises(UserError, match=f"{image.name}' is corrupt"):
+        data.train_set[Key(0, 0)]
+    for path in victim.iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="holds no images"):
+        make(root)
+    victim.rmdir()
+    gone = sorted((root / "val").iterdir())[1]
+    for path in gone.iterdir():
+        path.unlink()
+    gone.rmdir()
+    with pytest.raises(UserError, match=f"lacks 1 of the 5 chosen classes, first: {gone.name}"):
+        make(root)
+
+
+def test_real_images_in_the_same_layout(shared):
+    data = ImageNet(str(shared / "imagenet_sample"), size=64, classes_kept=10, images_kept=60, workers=0)
+    data.setup()
+    assert len(data.classes) == 10
+    assert len(data.train_set) == 600
+    assert len(data.val_set) == 500
+    item = data.train_set[Key(0, 17)]
+    assert item["image"].shape == (3, 64, 64)
+    assert item["image"].float().std() > 10

@@ -1,0 +1,163 @@
+"""Cityscapes and ADE20K in their layouts; what is wrong with a folder; the resized copies."""
+
+import numpy as np
+import pytest
+import torch
+from layouts import make_ade20k, make_cityscapes
+from PIL import Image
+
+from ncp.data.ade20k import ADE20K
+from ncp.data.base import Key
+from ncp.data.cityscapes import CLASSES, Cityscapes, label_map
+from ncp.errors import UserError
+
+# from the publication's table of classes: the names that are evaluated and their ids
+EVALUATED = {
+    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
+    "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26, "truck": 27,
+    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
+}  # fmt: skip
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    return make_cityscapes(tmp_path / "cityscapes")
+
+
+@pytest.fixture
+def ade20k(tmp_path):
+    return make_ade20k(tmp_path / "ade")
+
+
+def make(kind, root, **options):
+    data = kind(str(root), workers=0, **options)
+    data.setup()
+    return data
+
+
+def test_cityscapes_ids_become_the_nineteen_classes():
+    assert {name: number for name, number, _ in CLASSES} == EVALUATED
+    ids = torch.arange(34, dtype=torch.uint8)[None]
+    mapped = label_map()(ids, "x")[0].tolist()
+    assert [i for i, label in enumerate(mapped) if label != 255] == list(EVALUATED.values())
+    assert [label for label in mapped if label != 255] == list(range(19))
+
+
+def test_cityscapes_pairs_images_with_their_labels(cityscapes):
+    data = make(Cityscapes, cityscapes, crop=(32, 64))
+    assert len(data.train_set) == 4
+    assert len(data.val_set) == 2
+    item = data.val_set[Key(-1, 1)]
+    stem = "frankfurt_000001_000019"
+    ids = np.asarray(Image.open(cityscapes / f"gtFine/val/frankfurt/{stem}_gtFine_labelIds.png"))
+    image = np.asarray(Image.open(cityscapes / f"leftImg8bit/val/frankfurt/{stem}_leftImg8bit.png"))
+    assert np.array_equal(item["image"].permute(1, 2, 0).numpy(), image)
+    expected = np.full_like(ids, 255)
+    for label, number in enumerate(EVALUATED.values()):
+        expected[ids == number] = label
+    assert np.array_equal(item["label"].numpy(), expected)
+    crop = data.train_set[Key(0, 0)]
+    assert crop["image"].shape == (3, 32, 64)
+    assert crop["label"].shape == (32, 64)
+    assert torch.equal(crop["image"], data.train_set[Key(0, 0)]["image"])
+    assert not torch.equal(crop["image"], data.train_set[Key(1, 0)]["image"])
+
+
+def test_resized_copies_are_made_once(cityscapes, tmp_path):
+    options = {"crop": (32, 32), "resized": (32, 64), "cache": str(tmp_path / "cache")}
+    data = make(Cityscapes, cityscapes, **options)
+    first = data.val_set[Key(-1, 0)]
+    assert first["image"].shape == (3, 32, 64)
+    assert data.eval_size == (32, 64)
+    image = Image.open(sorted((cityscapes / "leftImg8bit/val/frankfurt").iterdir())[0])
+    other = np.asarray(image.resize((64, 32), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(first["image"].permute(1, 2, 0).numpy() - other).max() <= 1
+    folders = sorted((tmp_path / "cache").iterdir())
+    assert len(folders) == 2
+    dates = [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
+    again = make(Cityscapes, cityscapes, **options)
+    assert torch.equal(again.val_set[Key(-1, 0)]["label"], first["label"])
+    assert dates == [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
+    make(Cityscapes, cityscapes, **{**options, "resized": (48, 96)})
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_an_unwritable_cache_is_a_clear_error(cityscapes, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the resized copies to .*set data.cache"):
+        make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "file"))
+
+
+def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
+    with pytest.raises(UserError, match="needs data.root"):
+        make(Cityscapes, "")
+    label = sorted((cityscapes / "gtFine/val/frankfurt").iterdir())[0]
+    good = label.read_bytes()
+    Image.fromarray(np.full((64, 128), 77, dtype=np.uint8)).save(label)
+    with pytest.raises(UserError, match=r"holds the number 77 in 8192 pixels; gtFine labelIds hold 0 to 33"):
+        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+    Image.fromarray(np.zeros((32, 64), dtype=np.uint8)).save(label)
+    with pytest.raises(UserError, match=r"has \(64, 128\) pixels but its label"):
+        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+    label.unlink()
+    with pytest.raises(UserError, match="1 of 2 images have no label; for .*frankfurt_000000_000000_leftImg8bit.png"):
+        make(Cityscapes, cityscapes)
+    label.write_bytes(good)
+    image = sorted((cityscapes / "leftImg8bit/val/frankfurt").iterdir())[0]
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(UserError, match="leftImg8bit.png' is corrupt"):
+        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+    for path in (cityscapes / "leftImg8bit/val/frankfurt").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="the split 'val' is empty: no "):
+        make(Cityscapes, cityscapes)
+    with pytest.raises(UserError, match="at least 32 pixels"):
+        make(Cityscapes, cityscapes, crop=(16, 64))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="is not Cityscapes: looked for leftImg8bit, gtFine and found nothing"):
+        make(Cityscapes, tmp_path / "other")
+
+
+def test_ade20k(ade20k):
+    data = make(ADE20K, ade20k, crop=(32, 32))
+    assert len(data.classes) == 150
+    assert data.classes[3] == "thing 4"
+    assert len(data.train_set) == len(data.val_set) == 3
+    item = data.val_set[
+        Key(-1, 1)
+    ]  # the image is resized to a shorter side of 32, the label is as it stands in the file
+    assert item["image"].shape == (3, 32, 41)
+    raw = np.asarray(Image.open(sorted((ade20k / "annotations/validation").iterdir())[1])).astype(int)
+    assert np.array_equal(item["label"].numpy(), np.where(raw == 0, 255, raw - 1))
+    assert data.train_set[Key(0, 2)]["image"].shape == (3, 32, 32)
+
+
+def test_what_is_wrong_with_ade20k_is_said(ade20k):
+    with pytest.raises(UserError, match=r"data.eval_batch must be 1, given was 4"):
+        make(ADE20K, ade20k, eval_batch=4)
+    label = sorted((ade20k / "annotations/training").iterdir())[0]
+    Image.fromarray(np.full((48, 72), 200, dtype=np.uint8)).save(label)
+    with pytest.raises(UserError, match="holds the number 200 .*annotations hold 0 to 150"):
+        make(ADE20K, ade20k).train_set[Key(0, 0)]
+    label.unlink()
+    with pytest.raises(UserError, match="1 of 3 images have no label"):
+        make(ADE20K, ade20k)
+
+
+def test_one_real_frame_in_the_official_layout(shared, tmp_path):
+    sample = shared / "cityscapes_sample"
+    stem = "frankfurt_000000_000294"
+    source = Image.open(sample / f"leftImg8bit/val/frankfurt/{stem}_leftImg8bit.png")
+    label = sample / f"gtFine_256x128/val/frankfurt/{stem}_gtFine_labelIds.png"
+    for split in ("train", "val"):
+        for folder in ("leftImg8bit", "gtFine"):
+            (tmp_path / folder / split / "frankfurt").mkdir(parents=True)
+        source.resize((256, 128)).save(tmp_path / f"leftImg8bit/{split}/frankfurt/{stem}_leftImg8bit.png")
+        target = tmp_path / f"gtFine/{split}/frankfurt/{stem}_gtFine_labelIds.png"
+        target.write_bytes(label.read_bytes())
+    item = make(Cityscapes, tmp_path).val_set[Key(-1, 0)]
+    counts = torch.bincount(item["label"].reshape(-1).long(), minlength=256)
+    assert item["label"].shape == (128, 256)
+    assert int(counts[0]) > 0.2 * item["label"].numel()  # a street in front of the car
+    assert int((counts[:19] > 0).sum()) >= 8
+    assert int(counts[19:255].sum()) == 0

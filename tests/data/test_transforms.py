@@ -1,0 +1,149 @@
+"""Augmentations against arithmetic done by hand, PIL, and properties that they must have."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ncp.data import transforms as T
+from ncp.errors import UserError
+
+
+def random_image(height, width, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8))
+
+
+def test_decoding_agrees_with_pil(tmp_path):
+    image = random_image(20, 30)
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    picture.save(tmp_path / "a.png")
+    assert torch.equal(T.read_image(tmp_path / "a.png"), image)
+    smooth = picture.resize((60, 40), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "b.jpg", quality=95)
+    other = np.asarray(Image.open(tmp_path / "b.jpg").convert("RGB")).astype(int)
+    assert np.abs(T.read_image(tmp_path / "b.jpg").permute(1, 2, 0).numpy().astype(int) - other).max() <= 3
+    smooth.convert("L").save(tmp_path / "grey.jpg")
+    assert T.read_image(tmp_path / "grey.jpg").shape == (3, 40, 60)
+
+
+def test_files_that_are_missing_or_corrupt_are_named(tmp_path):
+    with pytest.raises(UserError, match="the file '.*gone.png' is missing"):
+        T.read_image(tmp_path / "gone.png")
+    (tmp_path / "bad.jpg").write_bytes(b"this is no picture")
+    with pytest.raises(UserError, match="bad.jpg' is corrupt or no image"):
+        T.read_image(tmp_path / "bad.jpg")
+    Image.fromarray(random_image(64, 64).permute(1, 2, 0).numpy()).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])
+    with pytest.raises(UserError, match="cut.png' is corrupt"):
+        T.read_image(tmp_path / "cut.png")
+    Image.fromarray(random_image(8, 8).permute(1, 2, 0).numpy()).save(tmp_path / "colour.png")
+    with pytest.raises(UserError, match="must be an 8-bit image of one channel"):
+        T.read_label(tmp_path / "colour.png")
+
+
+def test_resized_crop_windows_have_the_stated_area_and_aspect():
+    # a picture of its own coordinates tells which window was cut
+    y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
+    image = torch.stack([y, x, torch.zeros_like(y)]).to(torch.uint8)
+    areas, aspects = [], []
+    for i in range(300):
+        crop = T.random_resized_crop(image, np.random.default_rng(i), (16, 16), scale=(0.2, 0.6)).float()
+        height = (crop[0].max() - crop[0].min()) * 16 / 15
+        width = (crop[1].max() - crop[1].min()) * 16 / 15
+        areas.append(float(height * width) / (200 * 240))
+        aspects.append(float(width / height))
+    assert 0.15 < min(areas) < 0.25
+    assert 0.5 < max(areas) < 0.68
+    assert 0.65 < min(aspects) < 0.9
+    assert 1.15 < max(aspects) < 1.5
+
+
+def test_centre_crop_of_a_square_is_224_of_256():
+    image = torch.zeros(3, 256, 256, dtype=torch.uint8)
+    image[:, 16:240, 16:240] = 200
+    crop = T.centre_crop(image, (224, 224))
+    assert crop.shape == (3, 224, 224)
+    assert int(crop.min()) == 200
+
+
+def test_image_and_label_are_cut_alike():
+    # label = a function of the image's value, so after the same crop and flip it still is one
+    value = torch.arange(12).repeat_interleave(10)
+    plane = value[:, None].expand(120, 160) * 20 + (torch.arange(160) >= 80) * 5
+    image = plane.to(torch.uint8).expand(3, -1, -1)
+    label = (plane // 20).to(torch.uint8)
+    for i in range(20):
+        rng = np.random.default_rng(i)
+        crop, mask = T.random_flip(rng, *T.random_scale_crop(image, label, rng, (40, 48)))
+        assert crop.shape == (3, 40, 48)
+        assert mask.shape == (40, 48)
+        inside = mask != 255
+        error = (crop[0].float() - mask.float() * 20 - 2.5).abs()[inside]
+        assert float(error.median()) <= 3
+        assert set(mask.unique().tolist()) <= {*range(12), 255}
+
+
+def test_what_lies_outside_a_small_image_is_not_counted():
+    image, label = random_image(40, 40), torch.ones(40, 40, dtype=torch.uint8)
+    crop, mask = T.random_scale_crop(image, label, np.random.default_rng(0), (64, 64), scale=(0.5, 0.5), max_share=1.0)
+    assert crop.shape == (3, 64, 64)
+    assert int((mask == 1).sum()) == 20 * 20
+    assert int((mask == 255).sum()) == 64 * 64 - 400
+    assert set(crop[:, mask == 255].unique().tolist()) == {124}
+
+
+def test_windows_of_one_class_are_drawn_again():
+    label = torch.zeros(100, 400, dtype=torch.uint8)
+    label[:, 380:] = 1  # only windows at the right end hold both
+    image = random_image(100, 400)
+    shares = []
+    for most in (0.75, 1.0):
+        hits = 0
+        for i in range(60):
+            _, mask = T.random_scale_crop(image, label, np.random.default_rng(i), (40, 40), (1.0, 1.0), max_share=most)
+            hits += int(mask.max() == 1)
+        shares.append(hits / 60)
+    assert shares[0] > 2 * shares[1]
+
+
+def test_photometric_distortion_does_what_hsv_arithmetic_says(monkeypatch):
+    image = random_image(6, 7, seed=3)
+
+    class Fixed:
+        """Every coin falls on its side; every range gives its upper end."""
+
+        def __init__(self, coins):
+            self.coins = iter(coins)
+
+        def random(self):
+            return next(self.coins)
+
+        def uniform(self, low, high):
+            return high
+
+    off, on = 0.9, 0.1
+    bright = T.photometric_distortion(image, Fixed([on, off, off, off, off]))
+    assert torch.equal(bright, (image.int() + 32).clamp(0, 255).to(torch.uint8))
+    contrast = T.photometric_distortion(image, Fixed([off, on, on, off, off]))
+    assert torch.equal(contrast, (image.float() * 1.5).clamp(0, 255).round().to(torch.uint8))
+    saturated = T.photometric_distortion(image, Fixed([off, off, off, on, off]))
+    hued = T.photometric_distortion(image, Fixed([off, off, off, off, on]))
+    for row in range(6):
+        for column in range(7):
+            h, s, v = colorsys.rgb_to_hsv(*(image[:, row, column].double() / 255).tolist())
+            turned = np.array(colorsys.hsv_to_rgb((h + 0.1) % 1, s, v)) * 255
+            assert np.abs(hued[:, row, column].numpy() - turned).max() <= 1.5
+            if s * 1.5 <= 1:
+                stronger = np.array(colorsys.hsv_to_rgb(h, s * 1.5, v)) * 255
+                assert np.abs(saturated[:, row, column].numpy() - stronger).max() <= 1
+
+
+def test_normalised_images_have_zero_mean_and_unit_deviation():
+    x = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    mean = [float(x[:, c].double().mean() / 255) for c in range(3)]
+    std = [float((x[:, c].double() / 255).std(correction=0)) for c in range(3)]
+    y = T.normalise(x, mean, std, torch.float64)
+    assert torch.allclose(y.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(y.std((0, 2, 3), correction=0), torch.ones(3, dtype=torch.float64), atol=1e-9)

@@ -1,0 +1,59 @@
+"""Two processes on the CPU (gloo) against one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ddp_worker
+import pytest
+import torch
+
+from ncp.tasks import run as tasks
+from ncp.tasks.callbacks import read_history
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ddp")
+    for name in ("exact", "live"):
+        (folder / name).mkdir()
+    script = Path(__file__).with_name("ddp_worker.py")
+    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=500,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def load(folder, name, rank):
+    return torch.load(folder / f"{name}-{rank}.pt", weights_only=True)
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_very_steps_of_one(results, tmp_path):
+    run = tasks.assemble(ddp_worker.compose(*ddp_worker.EXACT), tmp_path)
+    gradients = ddp_worker.first_gradients(run)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    assert len(gradients) > 100
+    for rank in (0, 1):
+        theirs = load(results, "exact", rank)
+        for ours, other in ((gradients, theirs["gradients"]), (run.task.network.state_dict(), theirs["weights"])):
+            assert ours.keys() == other.keys()
+            for key, value in ours.items():
+                assert torch.allclose(value.double(), other[key].double(), rtol=0, atol=1e-9), key
+        assert theirs["metrics"] == pytest.approx(metrics, abs=1e-9)  # counted over all devices, three scenes on two
+
+
+@pytest.mark.slow
+def test_live_norms_end_with_equal_weights_everywhere(results):
+    first, second = load(results, "live", 0), load(results, "live", 1)
+    assert first["weights"].keys() == second["weights"].keys()
+    for key, value in first["weights"].items():
+        assert torch.equal(value, second["weights"][key]), key
+    assert first["metrics"] == second["metrics"]
+    rows = read_history(results / "live" / "metrics.csv")  # written by the first process alone
+    assert [step for step, name, _ in rows if name == "val/mIoU"] == [4, 8]
