@@ -28,7 +28,7 @@ def outcome() -> protocols.Outcome:
 
 def test_the_picture_shows_every_row_of_every_metric(outcome: protocols.Outcome) -> None:
     figure = report.figure(outcome)
-    assert [ax.get_title("left") for ax in figure.axes] == ["mIoU (%)", "mAcc (%)", "flops (billions)"]
+    assert [ax.get_title("left") for ax in figure.axes] == ["mIoU (%)", "mAcc (%)", "recorded flops (billions)"]
     for i, ax in enumerate(figure.axes):
         points = ax.collections[0].get_offsets()
         np.testing.assert_allclose(points, np.stack([outcome.held.measured[:, i], outcome.held.predicted[:, i]], 1))

@@ -187,7 +187,8 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
     pad = 0.03 * max(float(np.ptp(both)), 1e-6)
     ends = (float(both.min()) - pad, float(both.max()) + pad)
     colour = style.COST if unit != "%" else style.BLUE
-    style.dress(ax, held.metrics[i], unit, f"measured ({unit})")
+    metric = held.metrics[i]
+    style.dress(ax, f"recorded {metric}" if metric in _COST_UNITS else metric, unit, f"measured ({unit})")
     ax.set_ylabel(f"predicted ({unit})", size=8.5, color=style.GREY, labelpad=2)
     ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=1)
     ax.scatter(measured_K, predicted_K, s=7, color=colour, alpha=0.45, linewidths=0, zorder=2)
