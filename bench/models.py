@@ -196,9 +196,8 @@ def report(console: Console, runs: list[Run], mode: str, batch: int, device: tor
     """Print one table of ``mode``; True when a bar that applies is missed."""
     mine = [r for r in runs if r.mode == mode]
     peer = next(r for r in mine if r.code == "hrnet_w18_small")
-    table = Table(
-        title=f"{mode}, batch {batch}: images/s, in brackets the ratio to plain, then per multiply-add to hrnet_w18_small"
-    )
+    console.print(f"\n{mode}, batch {batch}: images/s; ratio to plain; ratio to hrnet_w18_small per multiply-add")
+    table = Table()
     variants = sorted({r.variant for r in mine}, key=lambda v: ("plain ours fp32 ours bf16").index(v))
     for heading in ("code", "G multiply-adds", *variants):
         table.add_column(heading, justify="left" if heading == "code" else "right")
