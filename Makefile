@@ -8,7 +8,7 @@ EXTRAS ?= dev,wandb,tensorboard,slurm,video,export
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench picture clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -19,6 +19,7 @@ $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	env -u PYTHONDONTWRITEBYTECODE VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -e ".[$(EXTRAS)]"
+	$(BIN)/python -m compileall -q src
 	@touch $@
 
 setup: $(BIN)/.ready  ## Create .venv and install the project with its tools (about a minute)
@@ -34,6 +35,9 @@ lint: setup  ## Style and types
 
 bench: setup  ## All benchmarks that need no data (ratios against peers, printed as tables)
 	$(BIN)/python -m bench
+
+picture: setup  ## Draw the README's picture anew
+	folder=$$(mktemp -d) && $(BIN)/python -m src.search 'objectives=[cls,seg]' hydra.run.dir=$$folder && cp $$folder/search.png docs/search.png
 
 clean:  ## Remove what the tools left behind (not outputs/)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist

@@ -1,0 +1,70 @@
+"""How long the commands take as whole processes, against importing torch: python -m bench startup
+
+Every process is started anew; they alternate, and the least CPU time of each counts, which on an idle machine is the wall time
+of a program with one thread. Bytecode should be compiled (`make setup` does so).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench._timing import show
+
+ROOT = Path(__file__).resolve().parents[1]
+BAR = 2.0  # the whole search against `import torch`
+MAIN = "src.search objectives=[cls,seg]"
+
+
+def process(arguments: list[str], outputs: str) -> tuple[float, float]:
+    """Wall and CPU seconds of one process; raises if it fails."""
+    environment = {**os.environ, "NCP_OUTPUTS": outputs, "OMP_NUM_THREADS": "1"}
+    start = time.perf_counter()
+    child = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - start
+    assert child.stderr is not None
+    if status:
+        raise RuntimeError(f"{' '.join(arguments)} failed: {child.stderr.read().decode()[-500:]}")
+    child.stderr.close()
+    child.returncode = 0
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and return 1 when the bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=5, help="processes of each kind (default 5)")
+    options = parser.parse_args(arguments)
+    commands = {
+        "import torch": ["-c", "import torch"],
+        MAIN: ["-m", *MAIN.split()],
+        "src.search objectives=[seg] strategy=paper": ["-m", "src.search", "objectives=[seg]", "strategy=paper"],
+        "src.search --help": ["-m", "src.search", "--help"],
+        "src.search --cfg job": ["-m", "src.search", "--cfg", "job"],
+    }
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory() as outputs:
+        for _ in range(options.repeat):
+            for name, command in commands.items():
+                seconds[name].append(process(command, outputs))
+    wall = {name: min(w for w, _ in times) for name, times in seconds.items()}
+    cpu = {name: min(c for _, c in times) for name, times in seconds.items()}
+    ratio = {name: cpu[name] / cpu["import torch"] for name in commands}
+    rows = [
+        [name, f"{wall[name]:.2f} s", f"{cpu[name]:.2f} s", f"{ratio[name]:.2f}x", f"{BAR:g}x" if name == MAIN else ""]
+        for name in commands
+    ]
+    show(f"Whole processes, least of {options.repeat}", ["", "wall", "CPU", "of import torch (CPU)", "bar"], rows)
+    return int(ratio[MAIN] > BAR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
