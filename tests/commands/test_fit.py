@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
-from ncp.predictors import load, training
+from ncp.predictors import gp_fit, load, training
+from ncp.report.predictor import family_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,6 +107,7 @@ def test_every_setting_has_a_file_and_says_its_name() -> None:
 def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         paper = hydra.compose("fit", ["setting=seg", "predictor=paper"]).predictor
+        default = hydra.compose("fit", ["setting=seg"]).predictor
     # appendix E.1
     expected = {"heads": "metric", "shared": 256, "separate": 128, "dropout": 0.5, "lr": 0.01, "weight_decay": 1e-7}
     assert expected.items() <= dict(paper).items()
@@ -113,3 +116,5 @@ def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
     for name, value in paper.items():
         if name != "family":
             assert parameters[str(name)].default == value, name
+    assert set(default) == {"family", *(field.name for field in fields(gp_fit.Options))} - {"seed"}
+    assert family_of(dict(default)) == ("default", {})

@@ -218,6 +218,6 @@ def progress(title: str) -> Iterator[Progress]:
 
 
 def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The family and its options from the configuration group ``predictor``."""
-    options = {key: value for key, value in predictor.items() if key != "family"}
+    """The family and its options from the configuration group ``predictor``; null stands for the code's own default."""
+    options = {key: value for key, value in predictor.items() if key != "family" and value is not None}
     return str(predictor["family"]), options
