@@ -1,0 +1,119 @@
+"""An exact Gaussian process on all rows of a table: an independent judge of searches, and a predictor for small subsets.
+
+It shares nothing with the bundled predictors but the rows: no inducing points, its own kernel, features and fit.
+
+Shape suffixes: N codes, R rows, D dimensions, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp import spaces
+from ncp.predictors.base import Card, Predictor
+
+Features = Callable[[Tensor], Tensor]
+
+
+def log2_channels(codes_ND: Tensor) -> Tensor:
+    """The code with its wide-ranging dimensions (channels) in logarithms."""
+    space = spaces.get("multires")
+    wide = torch.as_tensor(space.step > 1)
+    return torch.where(wide, codes_ND.clamp(min=1).log2(), codes_ND)
+
+
+def _kernel(a_NF: Tensor, b_RF: Tensor) -> Tensor:
+    """Matern 5/2 of points divided by their length scales."""
+    squares = a_NF.square().sum(1)[:, None] + b_RF.square().sum(1) - 2 * a_NF @ b_RF.T
+    r = (5 * squares.clamp(min=1e-10)).sqrt()
+    return (1 + r + r * r / 3) * torch.exp(-r)
+
+
+class ExactGP(Predictor):
+    """One metric of one setting from ``(R, D)`` codes and ``(R,)`` values; length scales by marginal likelihood.
+
+    Args:
+        setting, metric: their names.
+        codes, values: the rows.
+        features: what the kernel sees, differentiable.
+        top: if given, the process models ``-log(top - value)``, which opens up the crowd near the best values.
+        fit_rows: the length scales are fitted on at most so many of the rows, drawn with ``seed``; the process is
+            conditioned on all.
+    """
+
+    def __init__(
+        self,
+        setting: str,
+        metric: str,
+        codes: np.ndarray,
+        values: np.ndarray,
+        features: Features,
+        space: str = "multires",
+        top: float | None = None,
+        fit_rows: int = 700,
+        steps: int = 40,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(Card("exact", setting, (metric,), space, rows=len(codes)))
+        self.double()
+        self.features, self.top = features, top
+        y_R = torch.as_tensor(values, dtype=torch.float64)
+        self.output_mean += y_R.mean()
+        self.output_std *= y_R.std()
+        u_R = y_R if top is None else -torch.log(top - y_R)
+        self.level, self.width = u_R.mean(), u_R.std()
+        t_R = (u_R - self.level) / self.width
+        f_RF = features(torch.as_tensor(codes, dtype=torch.float64))
+        self.offset, self.spread = f_RF.mean(0), f_RF.std(0).clamp(min=1e-6)
+        f_RF = (f_RF - self.offset) / self.spread
+        picked = torch.randperm(len(t_R), generator=torch.Generator().manual_seed(seed))[:fit_rows]
+        self.length, self.signal, self.noise_var = _fit(f_RF[picked], t_R[picked], steps)
+        self.points = f_RF / self.length
+        k_RR = self.signal * _kernel(self.points, self.points) + self.noise_var * torch.eye(len(t_R)).double()
+        lower = torch.linalg.cholesky(k_RR)
+        self.alpha = torch.cholesky_solve(t_R[:, None], lower)
+        self.inverse = torch.cholesky_inverse(lower)
+        self.noise_std += float(self.noise_var**0.5 * self.output_std) if top is None else 0.0
+
+    def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and the process' own standard deviation, ``(N, 1)``."""
+        z_NF = (self.features(codes_ND.double()) - self.offset) / (self.spread * self.length)
+        k_NR = self.signal * _kernel(z_NF, self.points)
+        u_N1 = k_NR @ self.alpha * self.width + self.level
+        left_N = (self.signal - (k_NR @ self.inverse * k_NR).sum(1)).clamp(min=1e-9)
+        std_N1 = left_N.sqrt()[:, None] * self.width
+        if self.top is None:
+            return u_N1, std_N1
+        gap_N1 = torch.exp(-u_N1)
+        return self.top - gap_N1, std_N1 * gap_N1
+
+
+def _fit(f_RF: Tensor, t_R: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Length scales, signal and noise variance that maximise the marginal likelihood (with a weak prior on the scales)."""
+    n, width = f_RF.shape
+    p = (
+        torch.cat([torch.full((width,), 0.5 * float(np.log(width))), torch.tensor([0.0, -2.0])])
+        .double()
+        .requires_grad_()
+    )
+    start_F = p.detach()[:width].clone()
+    optimiser = torch.optim.LBFGS([p], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        z_RF = f_RF / p[:width].exp()
+        k_RR = p[width].exp() * _kernel(z_RF, z_RF) + (p[width + 1].exp() + 1e-6) * torch.eye(n).double()
+        lower = torch.linalg.cholesky(k_RR)
+        solved = torch.cholesky_solve(t_R[:, None], lower)[:, 0]
+        prior = ((p[:width] - start_F) ** 2).sum() / 8
+        value = 0.5 * t_R @ solved + lower.diagonal().log().sum() + prior
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    p = p.detach()
+    return p[:width].exp(), p[width].exp(), p[width + 1].exp()
