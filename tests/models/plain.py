@@ -13,7 +13,9 @@ from torch import Tensor
 class Plain:
     """``plain(x)`` computes what ``net(x)`` should, from ``net.state_dict()`` (which it updates in training, as a net does)."""
 
-    def __init__(self, text: str, weights: Mapping[str, Tensor], training: bool, stem_strides: tuple[int, int] = (2, 2)) -> None:
+    def __init__(
+        self, text: str, weights: Mapping[str, Tensor], training: bool, stem_strides: tuple[int, int] = (2, 2)
+    ) -> None:
         self.groups = [[int(n) for n in group.split("_")] for group in text.split("-")]
         self.w = weights
         self.training = training
