@@ -1,0 +1,243 @@
+"""Who trains what: each unit is claimed by one worker at a time, resumed by another when that one dies, recorded once.
+
+A unit's folder holds write-once files, numbered by generation: ``<g>.lease`` (who works; its time is the heartbeat),
+``<g>.failed.<a>.json`` (attempt a failed; two workers that overlapped may both say so of the same attempt), ``<g>.released.json`` (handed back, for example before a time limit) and
+``record.json``. A claim is the exclusive creation of the next generation's lease: of several workers that find a unit free,
+or its owner dead, exactly one gets it; a worker that was thought dead finds the newer lease and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncp.build.store import Store
+
+RECORD = "record.json"
+LOST_AT_SAME_STEP = 3  # so many deaths in a row without progress count as a failed attempt
+_FILE = re.compile(r"^(?P<generation>\d+)\.(?P<kind>lease|released|failed)(\.(?P<attempt>\d+))?(\.json)?$")
+
+Verdict = Callable[[Mapping[str, Any]], bool | None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a unit's folder says.
+
+    Attributes:
+        recorded: there is a result.
+        generation: the newest lease's, -1 for none.
+        closed: the newest generation failed or was handed back.
+        failures: the file of each attempt that failed, in their order.
+        failed: the newest generation that failed, -1 for none.
+        lost: generations that ended without a word, ascending (the newest one not counted while it is open).
+    """
+
+    recorded: bool
+    generation: int
+    closed: bool
+    failures: tuple[str, ...]
+    failed: int
+    lost: tuple[int, ...]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> State:
+        """From the names in the folder."""
+        leases, ended, failures = set(), set(), dict[int, tuple[int, str]]()
+        for name in names:
+            if match := _FILE.match(name):
+                generation = int(match["generation"])
+                (leases if match["kind"] == "lease" else ended).add(generation)
+                if match["kind"] == "failed":
+                    attempt = int(match["attempt"] or 0)
+                    failures[attempt] = min(failures.get(attempt, (generation, name)), (generation, name))
+        newest = max(leases, default=-1)
+        return cls(
+            recorded=RECORD in names,
+            generation=newest,
+            closed=newest in ended,
+            failures=tuple(name for _, (_, name) in sorted(failures.items())),
+            failed=max((generation for generation, _ in failures.values()), default=-1),
+            lost=tuple(sorted(generation for generation in leases - ended if generation < newest)),
+        )
+
+    @property
+    def open(self) -> range:
+        """Generations after the last failure, whose checkpoints may be taken up."""
+        return range(self.failed + 1, self.generation + 1)
+
+
+@dataclass
+class Claim:
+    """A unit that this worker may train now.
+
+    Attributes:
+        unit: its index in the plan.
+        name: its name.
+        generation: of the lease.
+        failures: what earlier attempts failed of, oldest first.
+        resume: earlier generations whose checkpoint may be taken up, newest first (none after a failure).
+        lost: how many workers died on it.
+    """
+
+    unit: int
+    name: str
+    generation: int
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    resume: tuple[int, ...] = ()
+    lost: int = 0
+
+    def file(self, kind: str) -> str:
+        """A file of this generation."""
+        return f"{folder(self.name)}/{self.generation}.{kind}"
+
+
+def folder(name: str) -> str:
+    """A unit's folder."""
+    return f"units/{name}"
+
+
+class Worker:
+    """Claims units and publishes what became of them.
+
+    Args:
+        store: the build's.
+        names: of all units (``plan.units``).
+        mine: units of this worker's shard, in the order in which to do them.
+        me: see :func:`ncp.build.scheduler.liveness.identity`.
+        alive: whether the owner of a lease lives; None when it cannot be known.
+        patience: seconds without a heartbeat after which an owner counts as dead.
+        attempts: failed attempts after which a unit is given up.
+        steal: take units of other shards when the own one is done.
+        step_of: the step that a generation's checkpoint reached (to tell deaths without progress); 0 where unknown.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        names: Sequence[str],
+        mine: Sequence[int],
+        me: Mapping[str, Any],
+        alive: Verdict = lambda other: None,
+        patience: float = 300.0,
+        attempts: int = 2,
+        steal: bool = True,
+        step_of: Callable[[str, int], int] = lambda name, generation: 0,
+    ) -> None:
+        self.store, self.names, self.me, self.alive = store, names, dict(me), alive
+        self.patience, self.attempts, self.step_of = patience, attempts, step_of
+        own = set(mine)
+        # others' units from the back: their owners come from the front
+        first = mine[0] if mine else 0
+        others = [i for i in range(len(names)) if i not in own] if steal else []
+        self.mine, self.others = list(mine), others[first:] + others[:first]
+        self.waiting = False
+        self._over: set[int] = set()
+
+    def next(self) -> Claim | None:
+        """The next unit to train; None when there is none now. Then ``waiting`` says whether one of the shard's own is still
+        in the hands of another worker, which may die.
+        """
+        self.waiting = False
+        for unit in self._left(self.mine):
+            if claim := self._try(unit):
+                return claim
+            self.waiting = self.waiting or unit not in self._over
+        for unit in self._left(self.others):
+            if claim := self._try(unit):
+                self.waiting = False
+                return claim
+        return None
+
+    def _left(self, units: Sequence[int]) -> Iterator[int]:
+        return (unit for unit in units if unit not in self._over)
+
+    def _try(self, unit: int) -> Claim | None:
+        name = self.names[unit]
+        state = State.of(self.store.names(folder(name)))
+        if state.recorded or len(state.failures) >= self.attempts:
+            self._over.add(unit)
+            return None
+        if state.generation >= 0 and not state.closed and not self._dead(name, state.generation):
+            return None
+        claim = self._claim(unit, state)
+        if claim is None or not self._hopeless(claim, state):
+            return claim
+        self.fail(claim, {"kind": "lost", "reason": f"its process died {LOST_AT_SAME_STEP} times at the same step"})
+        return self._try(unit)
+
+    def _claim(self, unit: int, state: State) -> Claim | None:
+        name, generation = self.names[unit], state.generation + 1
+        usable = state.open
+        step = max((self.step_of(name, g) for g in usable), default=0)
+        claim = Claim(unit, name, generation, resume=tuple(reversed(usable)), lost=len(state.lost))
+        if not self.store.create(claim.file("lease"), _json({**self.me, "step": step})):
+            return None
+        after = State.of(self.store.names(folder(name)))
+        if after.recorded or len(after.failures) >= self.attempts:  # published between the look and the claim
+            self._over.add(unit)
+            self.release(claim)
+            return None
+        claim.failures = [self._read(f"{folder(name)}/{file}") for file in after.failures]
+        return claim
+
+    def _dead(self, name: str, generation: int) -> bool:
+        """Whether the owner of a lease has gone."""
+        lease = f"{folder(name)}/{generation}.lease"
+        verdict = self.alive(self._read(lease))
+        if verdict is not None:
+            return not verdict
+        age = self.store.age(lease)
+        return age is not None and age > self.patience
+
+    def _hopeless(self, claim: Claim, state: State) -> bool:
+        """Whether the last owners all died, and none of them got further than the one before."""
+        lost = [g for g in state.open if g in state.lost or (g == state.generation and not state.closed)]
+        steps = [self._read(f"{folder(claim.name)}/{g}.lease").get("step", 0) for g in (*lost, claim.generation)]
+        return len(lost) >= LOST_AT_SAME_STEP and len(set(steps[-LOST_AT_SAME_STEP - 1 :])) == 1
+
+    def beat(self, claim: Claim) -> bool:
+        """Show that this worker lives; False when another one has taken the unit over: then stop."""
+        if not self.owns(claim):
+            return False
+        self.store.touch(claim.file("lease"))
+        return True
+
+    def owns(self, claim: Claim) -> bool:
+        """Whether no newer lease exists."""
+        return State.of(self.store.names(folder(claim.name))).generation == claim.generation
+
+    def record(self, claim: Claim, content: Mapping[str, Any]) -> bool:
+        """Publish the result; False when the unit was taken over, or has one already."""
+        self._over.add(claim.unit)
+        if not self.owns(claim):
+            return False
+        return self.store.create(f"{folder(claim.name)}/{RECORD}", _json(content))
+
+    def fail(self, claim: Claim, content: Mapping[str, Any]) -> None:
+        """Publish that this attempt failed; ``content`` holds ``kind`` and ``reason``."""
+        self.store.create(claim.file(f"failed.{len(claim.failures)}.json"), _json(content))
+
+    def release(self, claim: Claim) -> None:
+        """Hand the unit back, to be resumed by whoever comes next."""
+        self.store.create(claim.file("released.json"), _json({"worker": self.me}))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return read_json(self.store, name) or {}
+
+
+def read_json(store: Store, name: str) -> dict[str, Any] | None:
+    """A file's content; None where there is none or it is no JSON object."""
+    raw = store.read(name)
+    try:
+        content = json.loads(raw) if raw is not None else None
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, allow_nan=False) + "\n").encode()

@@ -1,0 +1,152 @@
+"""The plan: pure, published once, verified; shards disjoint, complete, balanced."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncp.build import plan as plans
+from ncp.build.store import Folder
+from ncp.errors import UserError
+from ncp.spaces import cost
+from ncp.spaces.multires import SPACE, Architecture
+
+BASE = {
+    "setting": "seg",
+    "count": 12,
+    "seed": 3,
+    "task": {"_target_": "x"},
+    "data": {"crop": [64, 128], "root": "/here", "workers": 3},
+    "recipe": {"length": 10},
+    "trainer": {"accelerator": "cpu", "devices": 1, "precision": "auto"},
+    "build": {"architectures": "sample", "bounds": {}},
+}
+
+
+def config(**changes):
+    return {**json.loads(json.dumps(BASE)), **changes}
+
+
+def test_the_plan_is_a_pure_function_of_the_configuration():
+    first, second = plans.make(config()), plans.make(config())
+    assert first.content == second.content
+    assert len(first.hash) == 8
+    assert len(set(first.architectures)) == 12
+
+
+def test_what_decides_about_results_changes_the_plan_and_what_does_not_leaves_it():
+    same = [
+        {"data": {"crop": [64, 128], "root": "/elsewhere", "workers": 0}},
+        {"trainer": {"accelerator": "gpu", "devices": 8, "precision": "auto"}},
+        {"shard": 7, "keep": "last", "paths": {"outputs": "/x"}},
+    ]
+    others = [{"seed": 4}, {"count": 13}, {"setting": "seg-4x"}, {"recipe": {"length": 11}}, {"trainer": {"precision": "32"}}]
+    first = plans.make(config())
+    assert {plans.make(config(**change)).hash for change in same} == {first.hash}
+    assert len({first.hash, *(plans.make(config(**change)).hash for change in others)}) == 1 + len(others)
+
+
+def test_costs_are_the_exact_ones_at_the_trainings_size():
+    plan = plans.make(config())
+    for text, macs in zip(plan.architectures, plan.macs, strict=True):
+        assert macs == int(cost.count(Architecture.parse(text).code, size=(64, 128)).macs)
+
+
+def test_a_larger_count_begins_with_the_same_architectures():
+    assert plans.make(config(count=30)).architectures[:12] == plans.make(config()).architectures
+
+
+def test_bounds_narrow_the_sample():
+    plan = plans.make(config(count=40, build={"architectures": "sample", "bounds": {"c*": [8, 16], "b2": [1, 1]}}))
+    codes = np.array([Architecture.parse(text).code for text in plan.architectures])
+    channels = [i for i, label in enumerate(SPACE.labels) if label.startswith("c")]
+    assert set(codes[:, channels].ravel()) == {8, 16}
+    assert set(codes[:, SPACE.labels.index("b2")]) == {1}
+    assert set(codes[:, SPACE.labels.index("b3")]) == {1, 2, 3, 4}
+
+
+def test_a_list_of_architectures(tmp_path):
+    texts = [a.text for a in SPACE.sample(5, np.random.default_rng(0))]
+    file = tmp_path / "list.txt"
+    file.write_text("# five\n" + "\n".join([*texts, texts[0]]) + "\n")
+    plan = plans.make(config(count=None, build={"architectures": str(file), "bounds": {}}))
+    assert list(plan.architectures) == texts
+    assert len(plans.make(config(count=2, build={"architectures": str(file)}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"count": None}, "count=2500"),
+        ({"count": 0}, "within 1"),
+        ({"setting": "segment"}, "unknown setting"),
+        ({"build": {"architectures": "nowhere.txt"}}, "there is no file"),
+        ({"build": {"architectures": "sample", "bounds": {"q9": [1, 2]}}}, "no dimension"),
+        ({"build": {"architectures": "sample", "bounds": {"c*": [8, 13]}}}, "steps of 8"),
+        ({"build": {"architectures": "sample", "bounds": {"c*": 8}}}, "[lower, upper]"),
+        ({"build": {"architectures": "sample", "bounds": {"*1*": [1, 1], "*": [8, 8]}}}, "must be within"),
+    ],
+)
+def test_mistakes_are_one_clear_line(change, words):
+    with pytest.raises(UserError) as error:
+        plans.make(config(**change))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_more_than_there_are_is_refused():
+    bounds = {label: [SPACE.lower[i], SPACE.lower[i]] for i, label in enumerate(SPACE.labels)} | {"b1": [1, 3]}
+    assert len(plans.make(config(count=3, build={"architectures": "sample", "bounds": bounds}))) == 3
+    with pytest.raises(UserError, match="only 3 architectures"):
+        plans.make(config(count=4, build={"architectures": "sample", "bounds": bounds}))
+
+
+@settings(max_examples=60, deadline=None)
+@given(macs=st.lists(st.integers(1, 10**12), min_size=1, max_size=200), number=st.integers(1, 40))
+def test_shards_are_disjoint_complete_and_balanced(macs, number):
+    texts = tuple(str(i) for i in range(len(macs)))
+    shards = plans.Plan("seg", texts, tuple(macs), {}, 0).shards(number)
+    assert len(shards) == number
+    assert sorted(i for shard in shards for i in shard) == list(range(len(macs)))
+    loads = [sum(macs[i] for i in shard) for shard in shards]
+    # no more than 4/3 of the best possible division, of which these are lower bounds
+    ordered = sorted(macs, reverse=True)
+    best = max(sum(macs) / number, ordered[0], ordered[number - 1] + ordered[number] if len(macs) > number else 0)
+    assert max(loads) <= 4 / 3 * max(best, max(loads) - min(loads)) or max(loads) - min(loads) <= ordered[0]
+    assert max(loads) - min(loads) <= ordered[0]
+
+
+def test_real_architectures_are_balanced_by_cost_and_not_by_count():
+    plan = plans.make(config(count=500))
+    shards = plan.shards(16)
+    loads = np.array([sum(plan.macs[i] for i in shard) for shard in shards], dtype=float)
+    blind = np.array([sum(plan.macs[i] for i in range(k, 500, 16)) for k in range(16)], dtype=float)
+    assert loads.max() / loads.mean() < 1.005
+    assert blind.max() / blind.mean() > 1.05
+
+
+def test_it_is_published_once_and_verified(tmp_path):
+    store, plan = Folder(tmp_path / "build"), plans.make(config())
+    plans.publish(plan, store)
+    before = (tmp_path / "build" / plans.FILE).stat().st_mtime_ns
+    plans.publish(plans.make(config()), store)
+    assert (tmp_path / "build" / plans.FILE).stat().st_mtime_ns == before
+    assert plans.read(store) == plan
+    for change, words in (
+        ({"recipe": {"length": 20}}, "recipe.length 10 there, 20 here"),
+        ({"count": 13}, "12 architectures there, 13 here"),
+        ({"seed": 9}, "seed 3 there, 9 here"),
+    ):
+        with pytest.raises(UserError, match=words):
+            plans.publish(plans.make(config(**change)), store)
+    assert plans.read(store) == plan
+
+
+def test_no_plan_or_a_damaged_one(tmp_path):
+    with pytest.raises(UserError, match="no build in this folder"):
+        plans.read(Folder(tmp_path))
+    (tmp_path / plans.FILE).write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        plans.read(Folder(tmp_path))
