@@ -61,13 +61,13 @@ class ExactGP(Predictor):
         super().__init__(Card("exact", setting, (metric,), space, rows=len(codes)))
         self.double()
         self.features, self.top = features, top
-        y_R = torch.as_tensor(values, dtype=torch.float64)
+        y_R = torch.tensor(values, dtype=torch.float64)
         self.output_mean += y_R.mean()
         self.output_std *= y_R.std()
         u_R = y_R if top is None else -torch.log(top - y_R)
         self.level, self.width = u_R.mean(), u_R.std()
         t_R = (u_R - self.level) / self.width
-        f_RF = features(torch.as_tensor(codes, dtype=torch.float64))
+        f_RF = features(torch.tensor(codes, dtype=torch.float64))
         self.offset, self.spread = f_RF.mean(0), f_RF.std(0).clamp(min=1e-6)
         f_RF = (f_RF - self.offset) / self.spread
         picked = torch.randperm(len(t_R), generator=torch.Generator().manual_seed(seed))[:fit_rows]
