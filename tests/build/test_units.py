@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncp.build.plan import Plan
-from ncp.build.units import LOST_AT_SAME_STEP, RECORD, State, Worker
+from ncp.build.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
 
@@ -86,7 +86,7 @@ def test_a_unit_that_was_handed_back_is_free():
 
 def test_a_unit_that_kills_its_workers_is_given_up():
     store = Memory()
-    for attempt in range(LOST_AT_SAME_STEP):
+    for attempt in range(LOST_WITHOUT_PROGRESS):
         claim = worker(store, attempt, [0], alive=lambda other: False, attempts=1).next()
         assert claim.generation == attempt
     assert worker(store, "last", [0], alive=lambda other: False, attempts=1, steal=False).next() is None
@@ -97,8 +97,8 @@ def test_a_unit_that_kills_its_workers_is_given_up():
 
 def test_deaths_with_progress_are_no_failure():
     store = Memory()
-    for attempt in range(5 * LOST_AT_SAME_STEP):
-        options = {"alive": lambda other: False, "attempts": 1, "step_of": lambda name, generation: 10 * generation}
+    for attempt in range(5 * LOST_WITHOUT_PROGRESS):
+        options = {"alive": lambda other: False, "attempts": 1, "progress": lambda name, generation: 10 * generation}
         assert worker(store, attempt, [0], **options).next() is not None
 
 
@@ -295,7 +295,7 @@ def test_nothing_is_lost_or_doubled_whatever_goes_wrong(durations, shards, bad, 
         # a unit that always fails is given up; one that never does is not, unless deaths piled up without progress
         if (unit, 0) in world.bad and (unit, 1) in world.bad:
             assert failed
-        elif sum(kind == "kill" for _, kind in faults) < LOST_AT_SAME_STEP:
+        elif sum(kind == "kill" for _, kind in faults) < LOST_WITHOUT_PROGRESS:
             assert state.recorded
     assert len(world.told) == len(set(world.told))  # at most one worker is told that its result counts
     assert set(world.told) <= set(recorded)

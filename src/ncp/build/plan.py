@@ -10,7 +10,6 @@ import heapq
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -156,13 +155,13 @@ def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarra
     if count is not None and not 1 <= int(count) <= MAX_COUNT:
         raise UserError(f"count must be within 1..{MAX_COUNT:,}, given was {count}")
     source, space = str(build["architectures"]), spaces.get(setting.space)
-    bounds = build.get("bounds") or {}
+    bounds = config.get("bounds") or {}
     if source == "sample":
         if count is None:
             raise UserError("how many architectures? give count=2500, as the paper has")
         return sample(space, int(count), seed, bounds)
     if bounds:
-        raise UserError(f"build.bounds is for build.architectures=sample, given was '{source}'")
+        raise UserError(f"bounds is for build.architectures=sample, given was '{source}'")
     if source == "release":
         from ncp import benchmark
 
@@ -174,7 +173,7 @@ def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarra
 
 
 def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str, Any]) -> np.ndarray:
-    """``(count, D)`` different codes, drawn uniformly within ``bounds`` (label or pattern such as ``c*`` -> [lower, upper]).
+    """``(count, D)`` different codes, drawn uniformly within ``bounds`` (label, or how labels begin, such as ``c`` -> [lower, upper]).
 
     A larger count with the same seed begins with the same codes.
     """
@@ -183,7 +182,7 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
     steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
     most = float(np.prod(steps.astype(np.float64)))
     if count > most:
-        raise UserError(f"within build.bounds there are only {most:.0f} architectures, given was count={count}")
+        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
     found: dict[tuple[int, ...], None] = {}
     for _ in range(100 * (count // CHUNK + 1)):
         if bounds:
@@ -196,24 +195,25 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
                 found.setdefault(tuple(code.tolist()))
         if len(found) == count:
             return np.array(list(found), dtype=np.int64)
-    raise UserError(f"could not draw {count} different architectures within build.bounds; widen them")
+    raise UserError(f"could not draw {count} different architectures within bounds; widen them")
 
 
 def _limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     lower, upper = space.lower.copy(), space.upper.copy()
     for pattern, limits in bounds.items():
-        where = [i for i, label in enumerate(space.labels) if fnmatch(label, str(pattern))]
+        exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]
+        where = exact or [i for i, label in enumerate(space.labels) if label.startswith(str(pattern))]
         if not where:
-            raise UserError(f"build.bounds: no dimension is called '{pattern}'; dimensions: {', '.join(space.labels)}")
+            raise UserError(f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}")
         try:
             low, high = (float(value) for value in limits)
         except (TypeError, ValueError):
-            raise UserError(f"build.bounds.{pattern} is [lower, upper], given was {limits!r}") from None
+            raise UserError(f"bounds.{pattern} is [lower, upper], given was {limits!r}") from None
         for i in where:
             on_grid = all((value - space.lower[i]) % space.step[i] == 0 for value in (low, high))
             if not (space.lower[i] <= low <= high <= space.upper[i] and on_grid):
                 raise UserError(
-                    f"build.bounds.{pattern} must be within {space.lower[i]:g}..{space.upper[i]:g} in steps of "
+                    f"bounds.{pattern} must be within {space.lower[i]:g}..{space.upper[i]:g} in steps of "
                     f"{space.step[i]:g}, given was [{low:g}, {high:g}]"
                 )
             lower[i], upper[i] = low, high

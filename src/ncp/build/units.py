@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from ncp.build.store import Store
 
 RECORD = "record.json"
-LOST_AT_SAME_STEP = 3  # so many deaths in a row without progress count as a failed attempt
+LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
 _FILE = re.compile(r"^(?P<generation>\d+)\.(?P<kind>lease|released|failed)(\.(?P<attempt>\d+))?(\.json)?$")
 
 Verdict = Callable[[Mapping[str, Any]], bool | None]
@@ -112,7 +113,8 @@ class Worker:
         patience: seconds without a heartbeat after which an owner counts as dead.
         attempts: failed attempts after which a unit is given up.
         steal: take units of other shards when the own one is done.
-        step_of: the step that a generation's checkpoint reached (to tell deaths without progress); 0 where unknown.
+        progress: how far a generation's checkpoint is, a number that grows (to tell deaths without progress); 0 where unknown.
+        clock: seconds, for the lease's own note of when it was taken.
     """
 
     def __init__(
@@ -125,10 +127,12 @@ class Worker:
         patience: float = 300.0,
         attempts: int = 2,
         steal: bool = True,
-        step_of: Callable[[str, int], int] = lambda name, generation: 0,
+        progress: Callable[[str, int], int] = lambda name, generation: 0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.store, self.names, self.me, self.alive = store, names, dict(me), alive
-        self.patience, self.attempts, self.step_of = patience, attempts, step_of
+        self.clock = clock
+        self.patience, self.attempts, self.progress = patience, attempts, progress
         own = set(mine)
         # others' units from the back: their owners come from the front
         first = mine[0] if mine else 0
@@ -166,15 +170,15 @@ class Worker:
         claim = self._claim(unit, state)
         if claim is None or not self._hopeless(claim, state):
             return claim
-        self.fail(claim, {"kind": "lost", "reason": f"its process died {LOST_AT_SAME_STEP} times at the same step"})
+        self.fail(claim, {"kind": "lost", "reason": f"its process died {LOST_WITHOUT_PROGRESS} times without progress"})
         return self._try(unit)
 
     def _claim(self, unit: int, state: State) -> Claim | None:
         name, generation = self.names[unit], state.generation + 1
         usable = state.open
-        step = max((self.step_of(name, g) for g in usable), default=0)
+        progress = max((self.progress(name, g) for g in usable), default=0)
         claim = Claim(unit, name, generation, resume=tuple(reversed(usable)), lost=len(state.lost))
-        if not self.store.create(claim.file("lease"), _json({**self.me, "step": step})):
+        if not self.store.create(claim.file("lease"), _json({**self.me, "claimed": self.clock(), "progress": progress})):
             return None
         after = State.of(self.store.names(folder(name)))
         if after.recorded or len(after.failures) >= self.attempts:  # published between the look and the claim
@@ -196,8 +200,8 @@ class Worker:
     def _hopeless(self, claim: Claim, state: State) -> bool:
         """Whether the last owners all died, and none of them got further than the one before."""
         lost = [g for g in state.open if g in state.lost or (g == state.generation and not state.closed)]
-        steps = [self._read(f"{folder(claim.name)}/{g}.lease").get("step", 0) for g in (*lost, claim.generation)]
-        return len(lost) >= LOST_AT_SAME_STEP and len(set(steps[-LOST_AT_SAME_STEP - 1 :])) == 1
+        marks = [self._read(f"{folder(claim.name)}/{g}.lease").get("progress", 0) for g in (*lost, claim.generation)]
+        return len(lost) >= LOST_WITHOUT_PROGRESS and len(set(marks[-LOST_WITHOUT_PROGRESS - 1 :])) == 1
 
     def beat(self, claim: Claim) -> bool:
         """Show that this worker lives; False when another one has taken the unit over: then stop."""

@@ -1,0 +1,110 @@
+"""From records to one table in the benchmark's own format: the same records give the same file, byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncp.benchmark import importing, settings
+from ncp.benchmark import store as tables
+from ncp.benchmark.settings import Setting
+from ncp.benchmark.table import Refusal, Table
+from ncp.build import checks
+from ncp.build.checks import Anomaly
+from ncp.build.plan import Plan
+from ncp.build.records import DONE, STOPPED, Record
+from ncp.build.status import Unit
+from ncp.build.store import Folder
+from ncp.errors import UserError
+
+# last part of a data set's module -> what the table says that it was trained on
+BUILT_IN = {"digits": "built-in handwritten digits", "streets": "built-in street scenes", "lidar": "built-in LiDAR scenes"}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A table and what is doubtful in it."""
+
+    table: Table
+    anomalies: list[Anomaly]
+
+
+def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
+    """The table of all trainings that were done.
+
+    Failed, stopped and open units are no rows: they stand in the provenance's ``refused``, each with its reason, so that
+    nobody takes them for low scores and nobody misses them.
+
+    Args:
+        units: see :func:`ncp.build.status.read_units`.
+
+    Raises:
+        UserError: where no training is done yet.
+    """
+    records = [Record.from_json(unit.record) for unit in units if unit.record and unit.record["state"] == DONE]
+    if not records:
+        raise UserError("no training is done yet; there is nothing to merge")
+    setting = _setting(plan)
+    digest = hashlib.sha256(json.dumps([r.as_json() for r in records], sort_keys=True).encode()).hexdigest()
+    rows = [{**record.row(), **_costs(setting, record.code)} for record in records]
+    table = importing.from_rows(rows, setting, source=f"build {plan.setting}-{plan.hash}", sha256=digest)
+    assert len(table) == len(records), "every record of a finished training is a row"
+    refused = [Refusal(int(unit.name), reason) for unit in units if (reason := why_not(unit, plan))]
+    found = checks.anomalies(
+        table.space, table.codes, table.column(table.main), [checks.properties(record.as_json()) for record in records]
+    )
+    flags, rules = dict(table.flags), dict(table.provenance.rules)
+    if found:
+        flags["suspect"] = np.logical_or.reduce([a.rows for a in found] + [table.flagged("suspect")])
+        rules["suspect"] = "; ".join([*([rules["suspect"]] if "suspect" in rules else []), *(a.rule for a in found)])
+    provenance = replace(
+        table.provenance,
+        date=max(record.finished for record in records),
+        rows_read=len(plan),
+        refused=tuple(refused),
+        rules=rules,
+    )
+    return Merged(Table(setting, table.codes, table.columns, flags, provenance), found)
+
+
+def write(plan: Plan, store: Folder, merged: Merged) -> Path:
+    """``<build>/<setting>.parquet``, replaced as a whole."""
+    return tables.write(merged.table, store.path(f"{plan.setting}.parquet"))
+
+
+def why_not(unit: Unit, plan: Plan) -> str | None:
+    """Why a unit is no row of the table; None where it is one."""
+    text = plan.architectures[int(unit.name)]
+    if unit.state == DONE:
+        return None
+    if unit.state == STOPPED and unit.record:
+        return f"{text}: stopped early: {unit.record.get('reason', '')}"[:300]
+    if unit.state == "failed":
+        last = unit.failures[-1]
+        return f"{text}: failed {len(unit.failures)} times, last: {last.get('kind')}: {last.get('reason')}"[:300]
+    return f"{text}: not trained yet ({unit.state})"
+
+
+def _setting(plan: Plan) -> Setting:
+    """The setting, saying what it was trained on where that is not the release's data."""
+    setting = settings.get(plan.setting)
+    target = str((plan.training.get("data") or {}).get("_target_", ""))
+    words = BUILT_IN.get(target.split(".")[-2] if "." in target else "")
+    return replace(setting, dataset=words) if words else setting
+
+
+def _costs(setting: Setting, code: Sequence[int]) -> dict[str, Any]:
+    """Exact cost in the units of the released table, for predictors that learn it."""
+    if setting.space != "multires":
+        return {}
+    from ncp.spaces import cost
+
+    units = cost.kitti_units if setting.task == "det3d" else cost.release_units
+    flops, params = units(np.array([code]))
+    return {"flops": float(flops[0]), "params": float(params[0])}

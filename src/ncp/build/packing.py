@@ -1,0 +1,145 @@
+"""Several trainings on one device: small networks leave a big one idle.
+
+``build.per_device=auto`` trains one unit alone, the dearest of the shard, and takes its peak memory as that of any: so many
+trainings run at a time as fit into nine tenths of the memory that is free, at most one a core and at most ``MOST``. Each is a
+process of its own, so a crash takes down no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ncp.build.plan import Plan
+from ncp.build.store import Folder
+from ncp.build.units import RECORD, folder, read_json
+from ncp.build.work import work
+from ncp.errors import UserError
+
+log = logging.getLogger(__name__)
+MOST = 8
+SHARE = 0.9  # of the free memory
+CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
+RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
+
+
+def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> bool:
+    """Train this shard, one unit at a time or several; True for the process that goes on to report.
+
+    Raises:
+        UserError: as :func:`ncp.build.work.work`, or when a process fails for another reason than its user.
+    """
+    per_device = config["build"]["per_device"]
+    if per_device == "auto":
+        work(config, plan, store, most=1)
+        per_device = how_many(plan, store)
+        log.info("build.per_device=auto: %d at a time", per_device)
+    if per_device == 1:
+        work(config, plan, store)
+    else:
+        side_by_side(config, plan, store, per_device)
+    return True
+
+
+def how_many(plan: Plan, store: Folder) -> int:
+    """Trainings that fit on this machine's device at a time, by the peaks that are recorded; 1 before there are any."""
+    import torch
+
+    records = [read_json(store, f"{folder(name)}/{RECORD}") for name in plan.units]
+    gpu = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if gpu else "cpu"
+    peaks = [float(r["peak_memory_mb"]) for r in records if r and r.get("device", {}).get("name") == device]
+    if not peaks:
+        return 1
+    free = torch.cuda.mem_get_info()[0] / 2**20 if gpu else free_memory_mb()
+    return fitting(free, max(peaks) + (CONTEXT_MB if gpu else 0.0), cores())
+
+
+def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
+    """How many of ``peak_mb`` fit into ``free_mb``, at least 1, at most one a core.
+
+    >>> fitting(80_000, 6_000, 16), fitting(80_000, 50_000, 16), fitting(80_000, 100, 2)
+    (8, 1, 2)
+    """
+    return max(1, min(int(SHARE * free_mb // max(peak_mb, 1.0)), cores, MOST))
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory_mb() -> float:
+    """MiB that programs can still get, within the limits of this group of processes (containers, SLURM)."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
+    free = next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("MemAvailable")), 4096.0)
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
+
+
+def side_by_side(config: Mapping[str, Any], plan: Plan, store: Folder, number: int) -> None:
+    """``number`` processes over the same shard; each takes whatever is next."""
+    context = multiprocessing.get_context("spawn")
+    threads = str(max(1, cores() // number))
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = threads
+    mine = len(plan.shards(int(config["shards"]))[int(config["shard"])])
+    errors = context.SimpleQueue()
+
+    def start(slot: int) -> Any:
+        first = slot % max(1, mine)
+        process = context.Process(target=_slot, args=(dict(config), plan, store.root, first, errors), name=f"slot-{slot}")
+        process.start()
+        return process
+
+    processes = {slot: start(slot) for slot in range(number)}
+    try:
+        _wait(processes, start)
+    finally:
+        for process in processes.values():
+            if process.is_alive():
+                process.terminate()
+            process.join()
+        if before is None:
+            os.environ.pop("OMP_NUM_THREADS")
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+    if not errors.empty():
+        raise UserError(errors.get())
+
+
+def _wait(processes: dict[int, Any], start: Any) -> None:
+    """Until all have ended; one that crashed begins anew, a few times."""
+    restarts = 0
+    while running := {slot: process for slot, process in processes.items() if process.is_alive() or process.exitcode}:
+        for slot, process in running.items():
+            process.join(timeout=0.2)
+            if process.exitcode in (None, 0):
+                continue
+            if process.exitcode == 2:  # a user's mistake: it was told through the queue
+                return
+            if restarts >= RESTARTS * len(processes):
+                raise UserError(f"the processes of this worker crash again and again (exit code {process.exitcode})")
+            restarts += 1
+            log.warning("a training's process ended with exit code %s; it begins anew", process.exitcode)
+            processes[slot] = start(slot)
+
+
+def _slot(config: Mapping[str, Any], plan: Plan, root: Path, first: int, errors: Any) -> None:
+    """One process of several."""
+    import sys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        work(config, plan, Folder(root), first)
+    except UserError as error:
+        errors.put(str(error))
+        sys.exit(2)

@@ -1,0 +1,308 @@
+"""One unit: from a claimed architecture to its record. The training itself is :mod:`ncp.tasks.run`'s."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from ncp import spaces
+from ncp.benchmark import settings
+from ncp.build import records
+from ncp.build.plan import Plan
+from ncp.build.records import DONE, STOPPED, Evaluation, Record
+from ncp.build.store import Folder
+from ncp.build.units import Claim, Worker, folder
+from ncp.data.base import DataModule
+from ncp.errors import UserError
+from ncp.tasks import run as tasks
+from ncp.tasks.callbacks import LAST, History, Throughput, read_history
+
+NEXT_SEED = 1_000_003  # added to the seed after a NaN
+# finished trainings' main metric at a step, for early stopping
+Peers = Callable[[int], Sequence[float]]
+
+
+class Superseded(Exception):
+    """Another worker has this unit now."""
+
+
+class Heart(threading.Thread):
+    """Shows every ``beat`` seconds that this worker lives, until :meth:`stop`; ``lost`` says that another one took over."""
+
+    def __init__(self, worker: Worker, claim: Claim, beat: float) -> None:
+        super().__init__(daemon=True, name=f"heart-{claim.name}")
+        self.worker, self.claim, self.beat = worker, claim, beat
+        self.lost = False
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """A file system that does not answer is asked again at the next beat."""
+        while not self._over.wait(self.beat):
+            with contextlib.suppress(OSError, UserError):
+                if not self.worker.beat(self.claim):
+                    self.lost = True
+                    return
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._over.set()
+        self.join()
+
+
+class Watch(pl.Callback):
+    """Stops a training that another worker took over, and, where that is asked for, one without hope."""
+
+    def __init__(self, heart: Heart, stop: Mapping[str, Any] | None, peers: Peers) -> None:
+        self.heart, self.rule, self.peers = heart, stop, peers
+        self.reason = ""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
+        """Between two steps."""
+        if self.heart.lost:
+            raise Superseded
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Compare with those that finished, at the same step."""
+        step, steps = trainer.global_step, pl_module.plan.steps
+        if self.rule is None or trainer.state.fn != "fit" or step >= steps or step < float(self.rule["at"]) * steps:
+            return
+        values = sorted(self.peers(step))
+        mine = pl_module.latest.get(pl_module.main_metric)
+        if mine is None or len(values) < int(self.rule["least"]):
+            return
+        limit = values[int(float(self.rule["share"]) * len(values))]
+        if mine < limit:
+            self.reason = (
+                f"{pl_module.main_metric} {mine:.2f} at step {step} of {steps} is among the lowest "
+                f"{float(self.rule['share']):.0%} of {len(values)} finished trainings (under {limit:.2f})"
+            )
+            trainer.should_stop = True
+
+
+@dataclass
+class Bench:
+    """What a worker keeps between trainings.
+
+    Attributes:
+        config: the build's, resolved.
+        plan, store, worker: of the build.
+        peers: see ``Watch``.
+    """
+
+    config: DictConfig
+    plan: Plan
+    store: Folder
+    worker: Worker
+    peers: Peers = lambda step: ()
+    _data: dict[int, DataModule] = field(default_factory=dict)
+
+    def data(self, seed: int) -> DataModule:
+        """The data set, made once: its user's mistakes come before the first training, not as 2,500 failed ones."""
+        if seed not in self._data:
+            self._data.clear()
+            self._data[seed] = tasks.make_data(OmegaConf.merge(self.config, {"seed": seed}))  # type: ignore[arg-type]
+        return self._data[seed]
+
+
+def train(bench: Bench, claim: Claim) -> bool:
+    """Train a claimed unit and publish what became of it.
+
+    Returns:
+        Whether there is a record (False: the attempt failed, or another worker has taken the unit over).
+    """
+    config = unit_config(bench.config, bench.plan, claim)
+    place = bench.store.path(f"{folder(claim.name)}/{claim.generation}")
+    heart = Heart(bench.worker, claim, float(bench.config.build.beat))
+    started, earlier = time.perf_counter(), earlier_seconds(bench, claim)
+    heart.start()
+    try:
+        take_up(bench.store, claim, place)
+        record = run(bench, claim, config, place, heart, earlier)
+        if not bench.worker.record(claim, record.as_json()):
+            return False
+    except Superseded:
+        return False
+    except (KeyboardInterrupt, SystemExit):
+        bench.worker.release(claim)
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        seconds = time.perf_counter() - started + earlier
+        bench.worker.fail(claim, records.failure(error, int(config.seed), bench.worker.me, seconds))
+        shutil.rmtree(place / tasks.CHECKPOINTS, ignore_errors=True)
+        return False
+    finally:
+        heart.stop()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    tidy(bench, claim)
+    return True
+
+
+def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Heart, earlier: float) -> Record:
+    """The training and its record."""
+    reset_peak_memory()
+    data = bench.data(int(config.seed))
+    text = bench.plan.architectures[claim.unit]
+    architecture = tasks.choose_architecture({"kind": "code", "code": text})
+    task = tasks.make_task(config, data, architecture)
+    history, throughput = History(place / tasks.HISTORY), Throughput()
+    trainer = tasks.make_trainer(config, place, task, history, throughput)
+    watch = Watch(heart, config.build.stop, bench.peers)
+    trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+    unit = tasks.Run(config, place, data, architecture, task, trainer, history, throughput)
+    tasks.fit(unit)
+    if heart.lost:
+        raise Superseded
+    metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
+    setting = settings.get(bench.plan.setting)
+    missing = [name for name in setting.metrics if name not in metrics]
+    if missing:
+        raise UserError(f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}")
+    last = place / tasks.CHECKPOINTS / LAST
+    kept = bench.config.keep != "none" and last.is_file()
+    return Record(
+        unit=claim.name,
+        setting=bench.plan.setting,
+        architecture=text,
+        code=list(spaces.get(setting.space).parse(text).code),
+        state=STOPPED if watch.reason else DONE,
+        reason=watch.reason,
+        seed=int(config.seed),
+        metrics=metrics,
+        evaluations=records.evaluations(read_history(history.path), task.plan.epoch) or [_only(task, metrics)],
+        cost=tasks.costs(task, data, architecture),
+        steps=trainer.global_step,
+        seconds=unit.seconds + unit.seconds_evaluation + earlier,
+        images_per_second=throughput.images_per_second,
+        peak_memory_mb=peak_memory_mb(),
+        generation=claim.generation,
+        lost=claim.lost,
+        failures=claim.failures,
+        worker=dict(bench.worker.me),
+        device=device(trainer),
+        versions=records.versions(),
+        finished=records.now(),
+        checkpoint=str(last.relative_to(bench.store.root)) if kept else None,
+    )
+
+
+def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
+    return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
+
+
+def unit_config(config: DictConfig, plan: Plan, claim: Claim) -> DictConfig:
+    """The configuration of one training, after what earlier attempts failed of (``records.RULES``)."""
+    kinds = [failure.get("kind") for failure in claim.failures]
+    changes: dict[str, Any] = {
+        "arch": {"kind": "code", "code": plan.architectures[claim.unit]},
+        "seed": plan.seed + NEXT_SEED * kinds.count("nan"),
+        "ckpt_path": "auto",
+        "keep": "last" if config.keep == "none" else config.keep,
+        "callbacks": {"progress": False},
+        "pretrained": _pretrained(config.pretrained, plan.architectures[claim.unit]),
+    }
+    if halvings := kinds.count("memory"):
+        most = int(config.recipe.per_device or config.recipe.batch)
+        changes["recipe"] = {"per_device": max(1, most >> halvings)}
+    return OmegaConf.merge(config, changes)  # type: ignore[return-value]
+
+
+def _pretrained(where: str | None, text: str) -> str | None:
+    """A checkpoint; of a build's folder that of the same architecture."""
+    if where is None or not Path(where).is_dir():
+        return where
+    from ncp.build import plan as plans
+    from ncp.build.units import RECORD, read_json
+
+    store = Folder(where)
+    other = plans.read(store)
+    if text in other.architectures:
+        content = read_json(store, f"{folder(other.units[other.architectures.index(text)])}/{RECORD}")
+        if content and content.get("checkpoint"):
+            return str(store.path(content["checkpoint"]))
+    raise UserError(f"pretrained='{where}' holds no checkpoint of {text}; build there with keep=last")
+
+
+def take_up(store: Folder, claim: Claim, place: Path) -> None:
+    """Give this attempt the newest checkpoint of those that were interrupted, and the figures up to then."""
+    place.mkdir(parents=True, exist_ok=True)
+    for generation in claim.resume:
+        old = store.path(f"{folder(claim.name)}/{generation}")
+        checkpoint, new = old / tasks.CHECKPOINTS / LAST, place / tasks.CHECKPOINTS / LAST
+        if checkpoint.is_file() and not new.exists():
+            new.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
+            try:
+                os.link(checkpoint, new)  # a complete file that nobody changes: checkpoints are replaced, not written over
+            except OSError:
+                shutil.copy2(checkpoint, new)
+            return
+
+
+def progress(store: Folder, name: str, generation: int) -> int:
+    """When a generation's checkpoint was written, 0 for none: grows with every checkpoint."""
+    path = store.path(f"{folder(name)}/{generation}") / tasks.CHECKPOINTS / LAST
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def earlier_seconds(bench: Bench, claim: Claim) -> float:
+    """What the interrupted attempts that this one goes on from took, by their leases."""
+    from ncp.build.units import read_json
+
+    total = 0.0
+    for generation in claim.resume:
+        lease = f"{folder(claim.name)}/{generation}.lease"
+        content, age = read_json(bench.store, lease), bench.store.age(lease)
+        if content and age is not None:
+            total += max(0.0, time.time() - age - float(content.get("claimed", time.time())))
+    return total
+
+
+def tidy(bench: Bench, claim: Claim) -> None:
+    """Remove what interrupted attempts left, and the checkpoints that are not kept."""
+    for generation in range(claim.generation):
+        shutil.rmtree(bench.store.path(f"{folder(claim.name)}/{generation}"), ignore_errors=True)
+    if bench.config.keep == "none":
+        shutil.rmtree(bench.store.path(f"{folder(claim.name)}/{claim.generation}"), ignore_errors=True)
+
+
+def device(trainer: pl.Trainer) -> dict[str, Any]:
+    """What computed."""
+    gpu = torch.cuda.is_available() and trainer.strategy.root_device.type == "cuda"
+    name = torch.cuda.get_device_name() if gpu else "cpu"
+    return {"name": name, "count": trainer.world_size, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def reset_peak_memory() -> None:
+    """Let the peak begin anew, so that it is this training's and not that of the one before."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """MiB since :func:`reset_peak_memory`: of the GPU where one is used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_reserved() / 2**20
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**10
+    return tasks.peak_memory_mb()

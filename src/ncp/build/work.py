@@ -1,0 +1,177 @@
+"""A worker: trains what its shard holds, one unit after the other or several at a time on one device."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ncp.build import plan as plans
+from ncp.build.plan import Plan
+from ncp.build.scheduler import liveness
+from ncp.build.store import Folder
+from ncp.build.units import RECORD, Worker, folder, read_json
+from ncp.errors import UserError
+
+log = logging.getLogger(__name__)
+STOP_KEYS = {"at": 0.5, "share": 0.25, "least": 20}
+
+
+def build_folder(config: Mapping[str, Any], plan: Plan | None) -> Path:
+    """``build.dir``, or the default one that carries the plan's hash."""
+    given = config["build"].get("dir")
+    if given:
+        return Path(str(given)).expanduser()
+    assert plan is not None
+    return Path(str(config["paths"]["outputs"])) / "build" / f"{plan.setting}-{plan.hash}"
+
+
+def open_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
+    """The plan of a configuration, published, and its folder.
+
+    Raises:
+        UserError: where the folder holds another plan, or a key of ``build`` cannot be used.
+    """
+    check(config)
+    plan = plans.make(config)
+    store = Folder(build_folder(config, plan))
+    plans.publish(plan, store)
+    return plan, store
+
+
+def find_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
+    """A build that is there: in ``build.dir`` whatever the rest of the configuration says, or the configuration's own."""
+    if config["build"].get("dir"):
+        store = Folder(build_folder(config, None))
+        return plans.read(store), store
+    plan = plans.make(config)
+    path = build_folder(config, plan)
+    if not (path / plans.FILE).is_file():
+        raise UserError(f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir")
+    return plan, Folder(path)
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse numbers that cannot be meant."""
+    build, shard, shards = config["build"], int(config["shard"]), int(config["shards"])
+    if not 0 <= shard < shards:
+        raise UserError(f"shard must be within 0..{shards - 1}, given was {shard}; the number of shards is shards={shards}")
+    if not 0 < float(build["beat"]) < float(build["patience"]) / 3:
+        raise UserError(
+            f"build.patience must be more than three times build.beat, given were {build['patience']} and {build['beat']}"
+        )
+    for key in ("attempts", "give_up"):
+        if int(build[key]) < 1:
+            raise UserError(f"build.{key} must be at least 1, given was {build[key]}")
+    per_device = build["per_device"]
+    if per_device != "auto" and not (isinstance(per_device, int) and per_device >= 1):
+        raise UserError(f"build.per_device must be auto or a number from 1 up, given was {per_device!r}")
+    if (stop := build["stop"]) is not None:
+        unknown = [key for key in stop if key not in STOP_KEYS]
+        if unknown:
+            raise UserError(f"build.stop has no '{unknown[0]}'; its keys: {', '.join(STOP_KEYS)}")
+
+
+def complete(config: Mapping[str, Any]) -> DictConfig:
+    """The configuration that trainings are made from."""
+    stop = config["build"]["stop"]
+    build = {**config["build"], "stop": None if stop is None else {**STOP_KEYS, **stop}}
+    return OmegaConf.create({**config, "build": build})
+
+
+def make_worker(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0) -> Worker:
+    """The worker of this shard; ``first`` turns its list, so that several on one device begin apart."""
+    from ncp.build.train import progress
+
+    me, build = liveness.identity(), config["build"]
+    mine = plan.shards(int(config["shards"]))[int(config["shard"])]
+    return Worker(
+        store,
+        plan.units,
+        mine[first:] + mine[:first],
+        me,
+        alive=lambda other: liveness.alive(other, me),
+        patience=float(build["patience"]),
+        attempts=int(build["attempts"]),
+        steal=bool(build["steal"]),
+        progress=lambda name, generation: progress(store, name, generation),
+    )
+
+
+def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, most: int | None = None) -> Counter[str]:
+    """Train until nothing is left for this worker.
+
+    Args:
+        config: resolved (``conf/build.yaml``).
+        plan, store: of the build.
+        first: see :func:`make_worker`.
+        most: so many trainings at most.
+
+    Returns:
+        How many were ``recorded`` and how many attempts ``failed``.
+
+    Raises:
+        UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
+    """
+    from ncp.build.train import Bench, train
+
+    worker = make_worker(config, plan, store, first)
+    bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
+    bench.data(plan.seed)
+    tally: Counter[str] = Counter()
+    bad: list[str] = []
+    while most is None or tally["recorded"] < most:
+        claim = worker.next()
+        if claim is None and worker.waiting:
+            time.sleep(min(float(config["build"]["beat"]), 5.0))
+            continue
+        if claim is None:
+            break
+        if train(bench, claim):
+            tally["recorded"] += 1
+            bad.clear()
+            _tell(plan, store, claim.name)
+        elif failure := read_json(store, claim.file(f"failed.{len(claim.failures)}.json")):
+            tally["failed"] += 1
+            bad.append(claim.name)
+            log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
+            if len(bad) >= int(config["build"]["give_up"]):
+                raise UserError(
+                    f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything "
+                    "is recorded, the same command goes on"
+                )
+    return tally
+
+
+def _tell(plan: Plan, store: Folder, name: str) -> None:
+    record = read_json(store, f"{folder(name)}/{RECORD}") or {}
+    metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.get("metrics", {}).items())[:3])
+    log.info("unit %s of %d: %s in %.0f s", name, len(plan), metrics, record.get("seconds", 0.0))
+
+
+class Peers:
+    """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
+
+    def __init__(self, plan: Plan, store: Folder, refresh: float = 60.0) -> None:
+        from ncp.benchmark import settings
+
+        self.plan, self.store, self.refresh = plan, store, refresh
+        self.main = settings.get(plan.setting).main
+        self._read: dict[str, dict[int, float]] = {}
+        self._at = -float("inf")
+
+    def __call__(self, step: int) -> list[float]:
+        """Values of those that were evaluated at ``step`` and were trained to their end."""
+        if time.monotonic() - self._at > self.refresh:
+            self._at = time.monotonic()
+            for name in self.plan.units:
+                if name not in self._read and (content := read_json(self.store, f"{folder(name)}/{RECORD}")):
+                    done = content["state"] == "done"
+                    rows = content["evaluations"] if done else []
+                    self._read[name] = {e["step"]: e["metrics"][self.main] for e in rows if self.main in e["metrics"]}
+        return [values[step] for values in self._read.values() if step in values]
