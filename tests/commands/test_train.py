@@ -83,7 +83,11 @@ def test_the_experiments_state_time_and_source():
         (("task=seg", "data=cityscapes", "data.root=/nowhere"), "data.root='/nowhere' is not a folder"),
         (("task=cls", "data.size=8"), "data.size must be at least 32"),
         (("task=cls", "+data.colour=3"), "conf/data: got an unexpected keyword argument 'colour' for Digits"),
-        (("task=cls", "arch=code", "arch.code=1_2_3"), "a code has 27 numbers"),
+        (
+            ("task=cls", "arch=code", "arch.code=1_2_3"),
+            "is read as a single number; write the 31-number text or a list",
+        ),
+        (("task=cls", "arch=code", "arch.code=[1,2,3]"), "a code has 27 numbers"),
         (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "cannot read the architecture file '/nowhere.yaml'"),
         (("task=cls", "arch=timm", "arch.name=resnet5"), "timm has no network called 'resnet5'"),
         (("task=cls", "keep=all"), "keep must be one of paper, last, none"),
@@ -101,7 +105,7 @@ def test_mistakes_are_named(overrides, message, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(UserError, match="trainer.accelerator=gpu, but torch sees no GPU here; use trainer=cpu"):
+    with pytest.raises(UserError, match=r"trainer.accelerator=gpu, but torch sees no GPU here; use trainer=cpu"):
         tasks.assemble(compose("task=cls", "trainer=gpu"), tmp_path)
 
 

@@ -57,9 +57,9 @@ def test_the_stream_goes_on_where_it_was():
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused():
-    with pytest.raises(UserError, match="total batch of 64 cannot be shared by 3 devices; .*recipe.batch=63"):
+    with pytest.raises(UserError, match=r"total batch of 64 cannot be shared by 3 devices; .*recipe.batch=63"):
         BatchPolicy.fit(64, 3)
-    with pytest.raises(UserError, match="must be positive"):
+    with pytest.raises(UserError, match=r"must be positive"):
         BatchPolicy.fit(0)
 
 
@@ -103,11 +103,11 @@ def test_workers_are_at_least_one_and_leave_a_core():
 
 
 def test_a_wrong_root_says_what_was_looked_for_and_found(tmp_path):
-    with pytest.raises(UserError, match="needs data.root=<its folder>, which holds a, b"):
+    with pytest.raises(UserError, match=r"needs data.root=<its folder>, which holds a, b"):
         find_root(None, ("a", "b"), "Set")
-    with pytest.raises(UserError, match="nowhere' is not a folder"):
+    with pytest.raises(UserError, match=r"nowhere' is not a folder"):
         find_root(tmp_path / "nowhere", ("a",), "Set")
     (tmp_path / "a").mkdir()
     (tmp_path / "c").mkdir()
-    with pytest.raises(UserError, match="is not Set: looked for b and found a, c"):
+    with pytest.raises(UserError, match=r"is not Set: looked for b and found a, c"):
         find_root(tmp_path, ("a", "b"), "Set")

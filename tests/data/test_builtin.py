@@ -44,7 +44,7 @@ def test_digits_keep_their_pixels_in_evaluation_and_move_in_training():
     first = data.train_set[Key(0, 2)]["image"]
     assert torch.equal(first, data.train_set[Key(0, 2)]["image"])
     assert not torch.equal(first, data.train_set[Key(1, 2)]["image"])
-    with pytest.raises(UserError, match="at least 32"):
+    with pytest.raises(UserError, match=r"at least 32"):
         Digits(size=8)
 
 
@@ -102,5 +102,5 @@ def test_training_and_validation_scenes_differ():
     assert data.val_set[Key(-1, 1)]["label"].shape == (64, 128)
     assert len(data.palette) == len(NAMES) == len(set(data.palette))
     data = Streets(scenes=0, val_scenes=3)
-    with pytest.raises(UserError, match="the training split of Streets is empty"):
+    with pytest.raises(UserError, match=r"the training split of Streets is empty"):
         data.setup()

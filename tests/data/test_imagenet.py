@@ -72,12 +72,12 @@ def test_what_is_wrong_is_said(root, tmp_path):
     with pytest.raises(UserError, match=r"holds 5 images, fewer than the 1000 per class"):
         make(root, classes_kept=2, images_kept=1000)
     (tmp_path / "list.txt").write_text("n00000001\n")
-    with pytest.raises(UserError, match="1 of the 1 listed synsets are not in .*first: n00000001"):
+    with pytest.raises(UserError, match=r"1 of the 1 listed synsets are not in .*first: n00000001"):
         make(root, synsets=str(tmp_path / "list.txt"))
-    with pytest.raises(UserError, match="cannot read data.synsets="):
+    with pytest.raises(UserError, match=r"cannot read data.synsets="):
         make(root, synsets=str(tmp_path / "absent.txt"))
-    with pytest.raises(UserError, match="is not ImageNet: looked for val and found train"):
-        (root / "val").rename(root.parent / "elsewhere")
+    (root / "val").rename(root.parent / "elsewhere")
+    with pytest.raises(UserError, match=r"is not ImageNet: looked for val and found train"):
         make(root)
 
 
@@ -86,18 +86,18 @@ def test_an_empty_class_a_flat_val_and_a_corrupt_image(root):
     image = sorted(victim.iterdir())[0]
     image.write_bytes(image.read_bytes()[:200])
     data = make(root)
-    with pytest.raises(UserError, match=f"{image.name}' is corrupt"):
+    with pytest.raises(UserError, match=rf"{image.name}' is corrupt"):
         data.train_set[Key(0, 0)]
     for path in victim.iterdir():
         path.unlink()
-    with pytest.raises(UserError, match="holds no images"):
+    with pytest.raises(UserError, match=r"holds no images"):
         make(root)
     victim.rmdir()
     gone = sorted((root / "val").iterdir())[1]
     for path in gone.iterdir():
         path.unlink()
     gone.rmdir()
-    with pytest.raises(UserError, match=f"lacks 1 of the 5 chosen classes, first: {gone.name}"):
+    with pytest.raises(UserError, match=rf"lacks 1 of the 5 chosen classes, first: {gone.name}"):
         make(root)
 
 

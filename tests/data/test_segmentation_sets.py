@@ -84,12 +84,12 @@ def test_resized_copies_are_made_once(cityscapes, tmp_path):
 
 def test_an_unwritable_cache_is_a_clear_error(cityscapes, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the resized copies to .*set data.cache"):
+    with pytest.raises(UserError, match=r"cannot write the resized copies to .*set data.cache"):
         make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "file"))
 
 
 def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
-    with pytest.raises(UserError, match="needs data.root"):
+    with pytest.raises(UserError, match=r"needs data.root"):
         make(Cityscapes, "")
     label = sorted((cityscapes / "gtFine/val/frankfurt").iterdir())[0]
     good = label.read_bytes()
@@ -100,21 +100,21 @@ def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
     with pytest.raises(UserError, match=r"has \(64, 128\) pixels but its label"):
         make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
     label.unlink()
-    with pytest.raises(UserError, match="1 of 2 images have no label; for .*frankfurt_000000_000000_leftImg8bit.png"):
+    with pytest.raises(UserError, match=r"1 of 2 images have no label; for .*frankfurt_000000_000000_leftImg8bit.png"):
         make(Cityscapes, cityscapes)
     label.write_bytes(good)
     image = sorted((cityscapes / "leftImg8bit/val/frankfurt").iterdir())[0]
     image.write_bytes(image.read_bytes()[:500])
-    with pytest.raises(UserError, match="leftImg8bit.png' is corrupt"):
+    with pytest.raises(UserError, match=r"leftImg8bit.png' is corrupt"):
         make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
     for path in (cityscapes / "leftImg8bit/val/frankfurt").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match="the split 'val' is empty: no "):
+    with pytest.raises(UserError, match=r"the split 'val' is empty: no "):
         make(Cityscapes, cityscapes)
-    with pytest.raises(UserError, match="at least 32 pixels"):
+    with pytest.raises(UserError, match=r"at least 32 pixels"):
         make(Cityscapes, cityscapes, crop=(16, 64))
     (tmp_path / "other").mkdir()
-    with pytest.raises(UserError, match="is not Cityscapes: looked for leftImg8bit, gtFine and found nothing"):
+    with pytest.raises(UserError, match=r"is not Cityscapes: looked for leftImg8bit, gtFine and found nothing"):
         make(Cityscapes, tmp_path / "other")
 
 
@@ -137,10 +137,10 @@ def test_what_is_wrong_with_ade20k_is_said(ade20k):
         make(ADE20K, ade20k, eval_batch=4)
     label = sorted((ade20k / "annotations/training").iterdir())[0]
     Image.fromarray(np.full((48, 72), 200, dtype=np.uint8)).save(label)
-    with pytest.raises(UserError, match="holds the number 200 .*annotations hold 0 to 150"):
+    with pytest.raises(UserError, match=r"holds the number 200 .*annotations hold 0 to 150"):
         make(ADE20K, ade20k).train_set[Key(0, 0)]
     label.unlink()
-    with pytest.raises(UserError, match="1 of 3 images have no label"):
+    with pytest.raises(UserError, match=r"1 of 3 images have no label"):
         make(ADE20K, ade20k)
 
 

@@ -29,17 +29,17 @@ def test_decoding_agrees_with_pil(tmp_path):
 
 
 def test_files_that_are_missing_or_corrupt_are_named(tmp_path):
-    with pytest.raises(UserError, match="the file '.*gone.png' is missing"):
+    with pytest.raises(UserError, match=r"the file '.*gone.png' is missing"):
         T.read_image(tmp_path / "gone.png")
     (tmp_path / "bad.jpg").write_bytes(b"this is no picture")
-    with pytest.raises(UserError, match="bad.jpg' is corrupt or no image"):
+    with pytest.raises(UserError, match=r"bad.jpg' is corrupt or no image"):
         T.read_image(tmp_path / "bad.jpg")
     Image.fromarray(random_image(64, 64).permute(1, 2, 0).numpy()).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])
-    with pytest.raises(UserError, match="cut.png' is corrupt"):
+    with pytest.raises(UserError, match=r"cut.png' is corrupt"):
         T.read_image(tmp_path / "cut.png")
     Image.fromarray(random_image(8, 8).permute(1, 2, 0).numpy()).save(tmp_path / "colour.png")
-    with pytest.raises(UserError, match="must be an 8-bit image of one channel"):
+    with pytest.raises(UserError, match=r"must be an 8-bit image of one channel"):
         T.read_label(tmp_path / "colour.png")
 
 

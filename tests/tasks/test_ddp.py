@@ -18,7 +18,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
     for name in ("exact", "live"):
         (folder / name).mkdir()
-    script = Path(__file__).with_name("ddp_worker.py")
+    script = Path(ddp_worker.__file__)
     environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
     done = subprocess.run(
         [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=500,

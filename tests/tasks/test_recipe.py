@@ -68,7 +68,7 @@ def test_the_data_brings_its_recipe_and_the_user_has_the_last_word():
 
 def test_momentum_can_follow_the_poly_schedule_only_with_sgd():
     assert recipe("experiment=seg", "recipe.momentum_schedule=poly").momentum_schedule == "poly"
-    with pytest.raises(UserError, match="momentum_schedule needs the optimizer sgd, not adam"):
+    with pytest.raises(UserError, match=r"momentum_schedule needs the optimizer sgd, not adam"):
         recipe("experiment=seg", "recipe.momentum_schedule=poly", "recipe.optimizer.name=adam")
 
 
@@ -90,5 +90,5 @@ def test_mistakes_are_named(override, message):
 
 def test_arguments_that_the_optimiser_does_not_have_are_refused():
     made = recipe("experiment=seg", "+recipe.optimizer.speed=3")
-    with pytest.raises(UserError, match="recipe.optimizer: .*speed"):
+    with pytest.raises(UserError, match=r"recipe.optimizer: .*speed"):
         made.make_optimizer([torch.zeros(1, requires_grad=True)])
