@@ -231,6 +231,19 @@ def test_auto_goes_on_in_the_newest_unfinished_run_of_the_same_configuration(pro
     assert runs.state(newest)["state"] == "continued"
 
 
+def test_a_folder_in_which_another_run_works_is_left_as_it_is(project, run):
+    folder = project / "mine"
+    folder.mkdir()
+    runs.begin(folder, "hello", "abc", [])
+    before = runs.state(folder)
+    with runs.locked(folder):
+        code, _, err = run(f"hydra.run.dir={folder}")
+    assert code == 2
+    assert "another run works in" in err
+    assert runs.state(folder) == before
+    assert not (folder / "kept.txt").exists()
+
+
 def test_auto_starts_anew_and_says_so_where_there_is_none(project, run):
     run()
     code, out, err = run("ckpt_path=auto")
@@ -274,3 +287,13 @@ def test_a_fresh_process_does_the_same_without_torch_or_lightning(project):
     done = subprocess.run([sys.executable, "-c", check], cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout == "2\n"
     assert done.stderr == "error: the name is unknown; names: a, b\n"
+
+
+def test_help_shows_the_keys_of_a_default_option_that_stand_at_the_top(project, run):
+    (project / "conf" / "colour" / "red.yaml").write_text("# @package _global_\n# like blood:\n# How dark\nshade: 1\n")
+    out = run("--help")[1]
+    assert "colour=red" in out
+    assert "like blood\n" in out
+    assert "Keys of colour=red, the default:\n" in out
+    assert "shade: 1" in out
+    assert "@package" not in out

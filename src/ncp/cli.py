@@ -140,6 +140,7 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
     _folder = Path(settings.runtime.output_dir)
     overrides = _texts(settings.overrides.task)
     _began = time.perf_counter() if sweeping() else _began
+    mine = False
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
         cli_config.check_types(resolved, conf, command, settings.runtime.choices)
@@ -149,6 +150,7 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
             return function(config)
         with runs.locked(_folder):
             runs.begin(_folder, command, digest, overrides)
+            mine = True
             (_folder / runs.CONFIG_FILE).write_text(OmegaConf.to_yaml(OmegaConf.create(resolved)))
             _log_to_file(f"ncp {ncp.__version__}: python -m src.{command} {' '.join(overrides)}", logging.INFO)
             answer = function(config)
@@ -165,7 +167,8 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
             print(f"the error above is of {where[:-2]}", file=sys.stderr)
         elif message is not None:
             _say_error(where + message)
-        _mark(_folder, "failed", error=message or repr(error), mistake="ours" if message is None else "user")
+        if mine or not runs.state(_folder):  # not the record of another run that works there
+            _mark(_folder, "failed", error=message or repr(error), mistake="ours" if message is None else "user")
         _worst = OUR_MISTAKE if message is None or _worst == OUR_MISTAKE else USERS_MISTAKE
         return None
     _mark(_folder, "finished")
