@@ -135,6 +135,24 @@ def test_losses_by_hand() -> None:
     assert float(again["box"]) == pytest.approx(float(got["box"]), rel=1e-3)
 
 
+def test_loss_of_a_batch_is_the_mean_of_its_scenes() -> None:
+    """So that accumulated and distributed batches have the gradient of the whole."""
+    anchors, which = _made((16, 16))
+    generator = torch.Generator().manual_seed(1)
+    n = len(anchors)
+    found = an.Prediction(*(torch.randn(2, n, k, generator=generator) for k in (3, 7, 2)))
+    boxes, labels = _random_boxes(6).view(2, 3, 7), torch.tensor([[0, 1, 2], [0, -1, -1]])
+    whole = an.losses(found, anchors, which, boxes, labels, CLASSES)
+    parts = [
+        an.losses(
+            an.Prediction(*(v[i : i + 1] for v in found)), anchors, which, boxes[i : i + 1], labels[i : i + 1], CLASSES
+        )
+        for i in range(2)
+    ]
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
+
+
 def test_perfect_output_costs_nothing_and_is_found() -> None:
     anchors, which = _made()
     boxes = torch.tensor(

@@ -149,8 +149,8 @@ def losses(
     labels_BK: Tensor,
     classes: tuple[AnchorClass, ...],
 ) -> dict[str, Tensor]:
-    """The three losses ``box``, ``class``, ``direction`` with their weights, each summed over a batch's anchors and divided
-    by its number of matched ones.
+    """The three losses ``box``, ``class``, ``direction`` with their weights: of each scene the sum over its anchors divided by
+    the number of its matched ones, then the mean over the scenes (as in the authors' code).
 
     The turn enters as the sine of its error, so that a box and the same box turned round cost the same.
     """
@@ -159,19 +159,29 @@ def losses(
             [match(anchors_A7, class_A, b, n, classes) for b, n in zip(boxes_BK7, labels_BK, strict=True)]
         )
     positive_BA = owner_BA >= 0
-    number = positive_BA.sum().clamp(min=1)
+    number_B = positive_BA.sum(1).clamp(min=1)
     wanted = F.one_hot(class_A, found.classes.shape[-1]).bool() & positive_BA[..., None]
-    classed = focal_loss(found.classes.float(), wanted) * (owner_BA != IGNORED)[..., None]
+    classed = focal_loss(at_least_float(found.classes), wanted) * (owner_BA != IGNORED)[..., None]
 
     scene, anchor = torch.nonzero(positive_BA, as_tuple=True)
-    target = boxes_BK7[scene, owner_BA[scene, anchor]].float()
-    code = encode(target, anchors_A7[anchor])
-    written = found.boxes[scene, anchor].float()
+    share = 1.0 / (number_B[scene] * len(number_B))
+    target = boxes_BK7[scene, owner_BA[scene, anchor]].to(classed.dtype)
+    code = encode(target, anchors_A7[anchor].to(classed.dtype))
+    written = found.boxes[scene, anchor].to(classed.dtype)
     error = torch.cat([written[:, :6] - code[:, :6], torch.sin(written[:, 6:] - code[:, 6:])], 1)
-    boxed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=SMOOTH_BETA, reduction="sum")
-    turned = F.cross_entropy(found.directions[scene, anchor].float(), direction_class(target[:, 6]), reduction="sum")
-    raw = {"box": boxed, "class": classed.sum(), "direction": turned}
-    return {name: WEIGHTS[name] * value / number for name, value in raw.items()}
+    boxed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=SMOOTH_BETA, reduction="none").sum(1)
+    directions = found.directions[scene, anchor].to(classed.dtype)
+    turned = F.cross_entropy(directions, direction_class(target[:, 6]), reduction="none")
+    return {
+        "box": WEIGHTS["box"] * (boxed * share).sum(),
+        "class": WEIGHTS["class"] * (classed.sum((1, 2)) / number_B).mean(),
+        "direction": WEIGHTS["direction"] * (turned * share).sum(),
+    }
+
+
+def at_least_float(x: Tensor) -> Tensor:
+    """Half precision to single; others as they are."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class Detections(NamedTuple):
@@ -185,7 +195,7 @@ class Detections(NamedTuple):
 def detect(
     found: Prediction,
     anchors_A7: Tensor,
-    score: float = 0.1,
+    score: float = 0.05,
     overlap: float = 0.5,
     rotated: bool = False,
     before: int = 500,

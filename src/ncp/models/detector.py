@@ -26,7 +26,7 @@ from ncp.models.anchors import (
 )
 from ncp.models.blocks import initialise
 from ncp.models.factory import to_channels_last
-from ncp.models.pillars import CHANNELS, Grid, PillarEncoder
+from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder
 
 PRIOR = 0.01  # score of an untrained head
 
@@ -159,4 +159,4 @@ class PointPillarsNet(nn.Module):
 
 
 def _norm(width: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(width, eps=1e-3, momentum=0.01), nn.ReLU(inplace=True)]
+    return [nn.BatchNorm2d(width, eps=NORM_EPS, momentum=NORM_MOMENTUM), nn.ReLU(inplace=True)]

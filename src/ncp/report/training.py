@@ -177,4 +177,15 @@ def classification_picture(run: Run) -> Figure:
     return fig
 
 
-PICTURES: dict[str, Callable[[Any], Any]] = {"seg": segmentation_picture, "cls": classification_picture}
+def detection_picture(run: Run) -> Figure:
+    """Bird's-eye views of some validation scenes."""
+    from ncp.report.bev import detection_picture as picture
+
+    return picture(run)
+
+
+PICTURES: dict[str, Callable[[Any], Any]] = {
+    "seg": segmentation_picture,
+    "cls": classification_picture,
+    "det3d": detection_picture,
+}

@@ -105,7 +105,7 @@ class Detection(Task):
         return out
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """The three losses' sum, each divided by the batch's matched anchors (Lang et al. 2019, section 2.3)."""
+        """The three losses' sum, a mean over the scenes (Lang et al. 2019, section 2.3)."""
         parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"])
         loss = parts["box"] + parts["class"] + parts["direction"]
         self._dropped = self._dropped.to(loss.device) + batch["dropped"].sum()
@@ -145,8 +145,9 @@ class Detection(Task):
 
     # ---- evaluation of the kept epochs
 
-    def on_fit_start(self) -> None:
-        """Take up the evaluations of a run that is continued."""
+    def on_train_start(self) -> None:
+        """Take up the evaluations of a run that is continued (its step is known by now)."""
+        super().on_train_start()
         path = Path(self.trainer.default_root_dir) / EVALUATIONS
         if path.is_file():
             known = json.loads(path.read_text())["evaluations"]

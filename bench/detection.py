@@ -1,0 +1,148 @@
+"""Times of 3D detection: pillars, one training step, one inference, the AP tool.
+
+    python -m bench.detection
+    python -m bench.detection --labels label_2 --results results     # the AP tool on real files as well
+
+Every time is the best of some repetitions, on one thread unless OMP_NUM_THREADS says otherwise. PointPillars' published speed
+is 62 Hz on a GPU of 2019 (GTX 1080 Ti, TensorRT); it is compared with where there is a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PUBLISHED_HZ = 62.0
+NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
+
+
+def best(work: Callable[[], Any], repeats: int) -> float:
+    """Seconds of the fastest of some calls, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def crowded_frames(count: int, seed: int = 0) -> tuple[list[Any], list[Any]]:
+    """Labels and detections of frames with 12 cars each, most of them found (the AP tool's load, without files)."""
+    from ncp.metrics.kitti_files import Objects
+
+    rng = np.random.default_rng(seed)
+    labels, results = [], []
+    for _ in range(count):
+        values = np.zeros((12, 14))
+        values[:, 3:5] = rng.uniform(0, 900, (12, 2))
+        values[:, 5:7] = values[:, 3:5] + rng.uniform(30, 120, (12, 2))
+        values[:, 7:10] = (1.5, 1.6, 3.9)
+        values[:, 10:13] = rng.uniform([-30, 1, 5], [30, 2, 60], (12, 3))
+        values[:, 13] = rng.uniform(-3, 3, 12)
+        found = np.hstack([values + rng.normal(0, 0.03, values.shape), rng.uniform(size=(12, 1))])
+        labels.append(Objects(np.array(["Car"] * 12), values))
+        results.append(Objects(np.array(["Car"] * 12), found))
+    return labels, results
+
+
+def network_rows(repeats: int) -> list[tuple[str, float, str]]:
+    """Pillars, a training step and an inference on KITTI's grid and on the built-in set's, on the device at hand."""
+    import torch
+
+    from ncp.data.kitti import PILLAR, RANGE, grid_size
+    from ncp.data.lidar import LIMITS
+    from ncp.models import build
+    from ncp.models.detector import Detector, PointPillarsNet
+    from ncp.models.pillars import Grid, pillarise
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device.type == "cuda"
+    wait = torch.cuda.synchronize if gpu else lambda: None
+    rng = np.random.default_rng(0)
+    rows = []
+    networks: dict[str, Callable[[], torch.nn.Module]] = {"narrow": lambda: build(NARROW, task="det3d")}
+    if gpu:
+        networks |= {"default": lambda: build(_default(), task="det3d"), "pointpillars": PointPillarsNet}
+    for name, limits in (("KITTI", RANGE), ("built-in", LIMITS)):
+        grid = Grid(limits, PILLAR, grid_size(limits, PILLAR))
+        distance, across = rng.gamma(2.0, 9.0, 20_000), rng.uniform(-0.7, 0.7, 20_000)
+        spread = [
+            distance * np.cos(across),
+            distance * np.sin(across),
+            rng.normal(-1, 0.6, 20_000),
+            rng.uniform(size=20_000),
+        ]
+        points = torch.from_numpy(np.stack(spread, 1)).float().to(device)
+        counts = torch.tensor([len(points)], device=device)
+        boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device)
+        labels = torch.zeros(1, 1, dtype=torch.int64, device=device)
+
+        def pillars(grid: Grid = grid, points: torch.Tensor = points, counts: torch.Tensor = counts) -> None:
+            pillarise(points, counts, grid, 12_000)
+            wait()
+
+        shape = f"{grid.size[0]}x{grid.size[1]}, 20,000 points, {device.type}"
+        rows.append((f"pillars, {name}", best(pillars, 3 * repeats), shape))
+        for title, make in networks.items():
+            detector = Detector(make(), grid).to(device)
+
+            def step(d: Detector = detector, points: torch.Tensor = points, counts: torch.Tensor = counts) -> None:
+                d.train()
+                d.zero_grad()
+                parts = d.losses(d(points, counts), boxes, labels)
+                (parts["box"] + parts["class"] + parts["direction"]).backward()
+                wait()
+
+            def look(d: Detector = detector, points: torch.Tensor = points, counts: torch.Tensor = counts) -> None:
+                d.eval()
+                with torch.inference_mode():
+                    d.detect(d(points, counts))
+                wait()
+
+            rows.append((f"training step, {name}, {title}", best(step, repeats), shape))
+            seconds = best(look, repeats)
+            rate = f"{1 / seconds:.1f} Hz" + (
+                f", {1 / seconds / PUBLISHED_HZ:.2f} x the published 62 Hz" if gpu else ""
+            )
+            rows.append((f"inference, {name}, {title}", seconds, rate))
+    return rows
+
+
+def _default() -> Any:
+    from ncp.spaces.multires import SPACE
+
+    return SPACE.default()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", type=Path, help="folder of KITTI label files")
+    parser.add_argument("--results", type=Path, help="folder of KITTI result files")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from ncp.metrics import kitti
+
+    labels, results = crowded_frames(1000)
+    rows = [
+        ("AP tool, 1,000 made frames", best(lambda: kitti.evaluate_objects(labels, results), 1), "36 figures, one core")
+    ]
+    if options.labels and options.results:
+        seconds = best(lambda: kitti.evaluate(options.labels, options.results), options.repeats)
+        rows.append(("AP tool, the given files", seconds, "reading included"))
+    rows += network_rows(options.repeats)
+    width = max(len(name) for name, _, _ in rows)
+    for name, seconds, note in rows:
+        print(f"{name:<{width}}  {seconds * 1000:>9.1f} ms  {note}")
+
+
+if __name__ == "__main__":
+    main()

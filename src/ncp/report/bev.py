@@ -1,0 +1,136 @@
+"""Bird's-eye pictures of LiDAR scenes: points, true boxes, found boxes; the sensor at the bottom, forward is up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncp.metrics.boxes import BEV_OF_7, corners_bev
+from ncp.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ncp.tasks.run import Run
+
+TRUE, FOUND = style.GREEN, style.VERMILION
+SHOWN = 0.3  # lowest score that is drawn
+
+
+def scene(
+    ax: Axes,
+    points_P4: np.ndarray,
+    true_K7: np.ndarray,
+    found_M7: np.ndarray,
+    scores_M: np.ndarray | None = None,
+    names: Sequence[str] = (),
+    limits: Sequence[float] = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0),
+) -> None:
+    """Draw one scene.
+
+    Args:
+        ax: where.
+        points_P4: x, y, z, ... in metres (LiDAR frame); higher ones are darker.
+        true_K7, found_M7: boxes (x, y, z, length, width, height, yaw); a line from the centre shows where the front is.
+        scores_M: of the found boxes, written beside them.
+        names: of the found boxes' classes.
+        limits: x, y, z from and to.
+    """
+    order = np.argsort(points_P4[:, 2]) if len(points_P4) else slice(0)
+    height = np.clip((points_P4[order, 2] - limits[2]) / (limits[5] - limits[2]), 0, 1)
+    size = 1.2 * min(1.0, 25 / (limits[4] - limits[1])) ** 1.2
+    ax.scatter(
+        -points_P4[order, 1], points_P4[order, 0], c=0.82 - 0.75 * height, s=size, cmap="gray", vmin=0, vmax=1, lw=0
+    )
+    _boxes(ax, true_K7, TRUE, 2.4)
+    _boxes(ax, found_M7, FOUND, 1.1)
+    for k in range(len(found_M7)):
+        text = f"{names[k][:3] if len(names) else ''} {scores_M[k]:.2f}" if scores_M is not None else ""
+        place = (-found_M7[k, 1] + 0.01 * (limits[4] - limits[1]), found_M7[k, 0])
+        ax.annotate(text.strip(), place, size=6.5, color=style.dark(FOUND), clip_on=True)
+    ax.set_xlim(-limits[4], -limits[1])
+    ax.set_ylim(limits[0], limits[3])
+    ax.set_aspect("equal")
+    ax.tick_params(labelsize=7, colors=style.GREY, length=2, pad=2)
+    for side in ax.spines.values():
+        side.set_color(style.FAINT)
+
+
+def _boxes(ax: Axes, boxes_K7: np.ndarray, colour: str, width: float) -> None:
+    """Outlines with a line from the centre through the front; x is drawn upwards, y to the left."""
+    from matplotlib.collections import LineCollection
+
+    if len(boxes_K7) == 0:
+        return
+    boxes = np.asarray(boxes_K7, dtype=np.float64)
+    x, y = corners_bev(boxes[:, list(BEV_OF_7)])
+    outline = np.stack([-y, x], -1)[:, [0, 1, 2, 3, 0]]
+    reach = boxes[:, 3] * 0.65
+    front = np.stack([-(boxes[:, 1] + reach * np.sin(boxes[:, 6])), boxes[:, 0] + reach * np.cos(boxes[:, 6])], -1)
+    ticks = np.stack([np.stack([-boxes[:, 1], boxes[:, 0]], -1), front], 1)
+    ax.add_collection(LineCollection([*outline, *ticks], colors=colour, linewidths=width))
+
+
+def draw(
+    scenes: Sequence[dict[str, Any]], limits: Sequence[float], title: str, subtitle: str = "", columns: int = 4
+) -> Figure:
+    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`."""
+    from matplotlib.lines import Line2D
+
+    columns = max(1, min(columns, len(scenes)))
+    lines = -(-len(scenes) // columns)
+    side = 2.9
+    tall = side * (limits[3] - limits[0]) / (limits[4] - limits[1])
+    width, height = columns * (side + 0.35) + 0.3, lines * (tall + 0.5) + 1.15
+    fig = style.figure(max(width, 6.0), height, title, subtitle)
+    axes = fig.subplots(lines, columns, squeeze=False)
+    fig.subplots_adjust(left=0.05, right=0.985, top=1 - 0.85 / height, bottom=0.62 / height, wspace=0.12, hspace=0.22)
+    for ax in axes.flat[len(scenes) :]:
+        ax.set_visible(False)
+    for ax, one in zip(axes.flat, scenes, strict=False):
+        scene(ax, one["points"], one["true"], one["found"], one.get("scores"), one.get("names", ()), limits)
+        ax.set_title(one.get("title", ""), loc="left", size=8.5, color=style.INK, pad=3)
+    axes[0, 0].set_ylabel("forward (m)", size=8, color=style.GREY)
+    marks = [
+        Line2D([], [], color=TRUE, linewidth=2.4, label="labelled"),
+        Line2D([], [], color=FOUND, linewidth=1.1, label=f"found, score from {SHOWN}"),
+        Line2D(
+            [], [], color=style.GREY, marker=".", linestyle="", markersize=3, label="LiDAR points, high ones darker"
+        ),
+    ]
+    fig.legend(handles=marks, loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=style.INK)
+    return fig
+
+
+def detection_picture(run: Run) -> Figure:
+    """Some validation scenes of a finished training, with what is labelled and what was found."""
+    import torch
+
+    from ncp.data.base import Key
+    from ncp.data.kitti import collate, frames_of
+
+    data: Any = run.data
+    frames = frames_of(data.val_set)
+    wanted = min(len(frames), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    task: Any = run.task.cpu().float().eval()
+    scenes = []
+    for i in np.linspace(0, len(frames) - 1, wanted).astype(int).tolist():
+        item = frames[Key(-1, i)]
+        with torch.no_grad():
+            found = task.predict(collate([item]))[0]
+        shown = found.scores >= SHOWN
+        scenes.append(
+            {
+                "points": item["points"].numpy(),
+                "true": item["boxes"].numpy(),
+                "found": found.boxes[shown].numpy(),
+                "scores": found.scores[shown].numpy(),
+                "names": [data.classes[k] for k in found.labels[shown].tolist()],
+                "title": f"frame {frames.frames[i].name}",
+            }
+        )
+    metric = f"car 3D AP, moderate: {run.task.latest.get('moderate', float('nan')):.1f}% on the whole validation set"
+    return draw(scenes, data.limits, f"3D detection: {metric}", str(run.architecture))

@@ -1,0 +1,49 @@
+"""The bird's-eye picture shows what it says: forward up, left to the left, true and found boxes in their colours."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+
+from ncp.report.bev import FOUND, TRUE, draw
+
+LIMITS = (0.0, -10.0, -3.0, 20.0, 10.0, 1.0)
+
+
+def _scene(true: int = 1, found: int = 2) -> dict:  # type: ignore[type-arg]
+    box = np.array([10.0, 4.0, -1.0, 4.0, 2.0, 1.5, 0.0])
+    return {
+        "points": np.array([[5.0, 2.0, 0.0, 0.5]]),
+        "true": np.tile(box, (true, 1)),
+        "found": np.tile(box + np.array([0.5, 0, 0, 0, 0, 0, np.pi / 2]), (found, 1)),
+        "scores": np.linspace(0.9, 0.5, found),
+        "names": ["Car"] * found,
+        "title": "frame 000000",
+    }
+
+
+def test_boxes_are_where_they_belong() -> None:
+    figure = draw([_scene()], LIMITS, "title")
+    ax = figure.axes[0]
+    lines: Any = [c for c in ax.collections if isinstance(c, LineCollection)]
+    true, found = lines
+    assert tuple(true.get_color()[0]) == to_rgba(TRUE)
+    assert tuple(found.get_color()[0]) == to_rgba(FOUND)
+    outline, front = true.get_segments()
+    np.testing.assert_allclose(outline.min(0), [-5, 8])  # 4 m to the left is drawn at -4, 10 m ahead at 10
+    np.testing.assert_allclose(outline.max(0), [-3, 12])
+    np.testing.assert_allclose(front, np.array([[-4, 10], [-4, 12.6]]))  # heading forward is up
+    assert len(found.get_segments()) == 4
+    np.testing.assert_allclose(found.get_segments()[2][1], [-6.6, 10.5])  # a quarter turn to the left
+    assert [t.get_text() for t in ax.texts] == ["Car 0.90", "Car 0.50"]
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-10, 10), (0, 20))
+    np.testing.assert_allclose(np.asarray(ax.collections[0].get_offsets()), [[-2, 5]])
+
+
+def test_empty_scenes_and_many() -> None:
+    empty = _scene(0, 0)
+    empty["points"] = np.zeros((0, 4))
+    figure = draw([empty] * 5, LIMITS, "title", "subtitle", columns=3)
+    assert sum(ax.get_visible() for ax in figure.axes) == 5
+    figure.canvas.draw()

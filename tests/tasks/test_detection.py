@@ -1,0 +1,176 @@
+"""Detection as a whole: the command's configuration, kept evaluations, picks, result files, baselines, resuming."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from composed import compose
+
+from ncp.data.kitti import frames_of
+from ncp.errors import UserError
+from ncp.metrics import kitti
+from ncp.models import build
+from ncp.models.detector import PointPillarsNet
+from ncp.spaces import cost
+from ncp.tasks import run as tasks
+from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection
+from ncp.tasks.recipe import Recipe
+
+SMALL = (
+    "task=det3d", "arch=narrow", "data.scenes=3", "data.val_scenes=2", "data.limits=[0,-5.12,-3,10.24,5.12,1]",
+    "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2", "recipe.log_every=2",
+    "callbacks.progress=false", "task.nms.score=0.005", "trainer.deterministic=false",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr(torch.backends.mkldnn, "deterministic", True, raising=False)
+    torch.set_num_threads(1)
+
+
+def _run(folder: Path, *overrides: str) -> tasks.Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    return tasks.assemble(compose(*SMALL, *overrides), folder)
+
+
+def _train(folder: Path, *overrides: str) -> tuple[tasks.Run, dict[str, float]]:
+    run = _run(folder, *overrides)
+    tasks.fit(run)
+    return run, tasks.evaluate(run)
+
+
+def test_kept_steps_are_evaluated_in_full_and_picked_from(tmp_path: Path) -> None:
+    run, metrics = _train(tmp_path, "recipe.keep=[2,3,4]", "task.pick=mean", "task.write_results=true")
+    content = json.loads((tmp_path / EVALUATIONS).read_text())
+    assert list(content["evaluations"]) == ["2", "3", "4"]
+    assert all(len(full) == 36 for full in content["evaluations"].values())
+    assert content["epochs"]["3"] == 1.0  # three scenes, one a step
+    by_hand = np.mean([full["car/bev/moderate"]["AP11"] for full in content["evaluations"].values()])
+    assert metrics["car-BEV"] == pytest.approx(by_hand)
+    assert metrics == content["picks"]["mean"]
+    assert content["picks"]["best"]["moderate"] == max(
+        full["car/3d/moderate"]["AP11"] for full in content["evaluations"].values()
+    )
+    # the written result files, evaluated from the disk
+    frames = frames_of(run.data.val_set).frames
+    labels, results = kitti.read_folders(frames[0].folder / "label_2", tmp_path / RESULTS, [f.name for f in frames])
+    assert sum(map(len, results)) > 0
+    again = kitti.evaluate_objects(labels, results, content["min_overlap"])
+    for key, ap in content["evaluations"]["4"].items():
+        assert again[key]["AP40"] == pytest.approx(ap["AP40"], abs=0.5), key
+    history = (tmp_path / tasks.HISTORY).read_text()
+    assert "train/box_loss" in history
+    assert "val/moderate" in history
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_a_broken_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    whole, metrics = _train(tmp_path / "a", "recipe.keep=[1,3]")
+    broken = _run(tmp_path / "b", "recipe.keep=[1,3]")
+    step = broken.task.training_step
+
+    def killed(batch: object, batch_idx: int) -> object:
+        if batch_idx == 3:
+            raise _Killed
+        return step(batch, batch_idx)  # type: ignore[arg-type]
+
+    broken.task.training_step = killed  # type: ignore[assignment, method-assign]
+    with pytest.raises(_Killed):
+        tasks.fit(broken)
+    again, same = _train(tmp_path / "b", "recipe.keep=[1,3]", "ckpt_path=auto")
+    assert same == metrics
+    for key, value in whole.task.network.state_dict().items():
+        torch.testing.assert_close(again.task.network.state_dict()[key], value, rtol=0, atol=1e-6)
+    one, other = (json.loads((tmp_path / name / EVALUATIONS).read_text()) for name in "ab")
+    assert one["evaluations"].keys() == other["evaluations"].keys() == {"1", "3", "4"}
+
+
+@pytest.mark.parametrize("arch", ["arch=pointpillars", "arch=timm arch.name=resnet18"])
+def test_baselines_train_under_the_same_head(tmp_path: Path, arch: str) -> None:
+    run, metrics = _train(tmp_path, *arch.split(), "recipe.length=1", "recipe.eval_every=1")
+    assert set(metrics) >= {"moderate", "car-BEV", "ped-3D", "cyc-3D", "car-AOS"}
+    result = tasks.summarise(run, metrics)
+    assert result["cost"]["macs_at_size"] > 1e8
+
+
+def test_cost_is_counted_exactly(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    assert isinstance(run.task, Detection)
+    detector = run.task.detector[0]
+    view = torch.zeros(1, 64, 64, 64)
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        detector.head(detector.eval().network(view))
+    assert run.task.macs(run.architecture, run.data) == counter.get_total_flops() // 2
+    body = sum(p.numel() for p in detector.network.parameters())
+    assert body == cost.bev(run.architecture, (64, 64)).params
+
+
+def test_the_papers_recipe() -> None:
+    config = compose("experiment=3ddet")
+    recipe = Recipe.from_config(tasks._plain(config.recipe))
+    plan = recipe.plan(3712)
+    assert (plan.steps, plan.epoch, plan.policy.total) == (80 * 232, 232, 16)
+    assert plan.keep == tuple(232 * e for e in (76, 77, 78, 79, 80))
+    rate = recipe.rate()
+    assert rate(0.0) == pytest.approx(2e-4)
+    assert max(rate(t / 100) for t in range(101)) == pytest.approx(2e-3)
+    assert rate(1.0) == pytest.approx(2e-4)
+    optimizer = recipe.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert (optimizer.defaults["betas"][0], optimizer.defaults["weight_decay"]) == (0.9, 0.01)
+
+
+def test_nan_points_and_empty_scenes_are_counted_not_fatal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = _run(tmp_path)
+    frames = frames_of(run.data.train_set).frames
+    kept = [(f.folder / "velodyne" / f"{f.name}.bin", b"") for f in frames[:2]]
+    kept = [(path, path.read_bytes()) for path, _ in kept]
+    try:
+        kept[0][0].write_bytes(b"")
+        points = np.frombuffer(kept[1][1], "<f4").copy()
+        points[:40:4] = np.nan
+        kept[1][0].write_bytes(points.tobytes())
+        tasks.fit(run)
+    finally:
+        for path, content in kept:
+            path.write_bytes(content)
+    assert "points left out of training scenes for not being finite" in caplog.text
+    assert run.task.latest_step == 4
+
+
+def test_what_users_give(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"task.pick must be one of last, best, mean"):
+        _run(tmp_path, "task.pick=first")
+    with pytest.raises(UserError, match=r"needs data.root"):
+        tasks.assemble(compose("task=det3d", "data=kitti"), tmp_path)
+    net = build("8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8", task="det3d")
+    with pytest.raises(UserError, match="needs KITTI or the built-in LiDAR scenes"):
+        Detection(net, None, None, object())  # type: ignore[arg-type]
+    assert isinstance(Detection.make_baseline("pointpillars", None), PointPillarsNet)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_few_steps_on_kittis_grid(shared: Path, tmp_path: Path) -> None:
+    """The paper's setting itself, on three real frames with a narrow network: finite losses, official files."""
+    overrides = (
+        "experiment=3ddet", "arch=narrow", f"data.root={shared / 'kitti_sample'}", "data.counts=null", "data.train_split=all",
+        "data.val_split=all", f"data.cache={tmp_path}", "data.workers=0", "recipe.batch=1", "recipe.unit=steps",
+        "recipe.length=2", "recipe.keep=[]", "recipe.eval_every=2", "callbacks.progress=false", "task.write_results=true",
+        "task.nms.score=0.0",
+    )  # fmt: skip
+    run = tasks.assemble(compose(*overrides), tmp_path)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    assert np.isfinite(list(metrics.values())).all()
+    assert run.task.macs(run.architecture, run.data) > cost.bev(run.architecture).macs
+    ap = kitti.evaluate(shared / "kitti_sample" / "training" / "label_2", tmp_path / RESULTS)
+    assert len(ap) == 36
