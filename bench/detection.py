@@ -67,6 +67,8 @@ def network_rows(repeats: int) -> list[tuple[str, float, str]]:
     wait = torch.cuda.synchronize if gpu else lambda: None
     rng = np.random.default_rng(0)
     rows = []
+    boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device)
+    labels = torch.zeros(1, 1, dtype=torch.int64, device=device)
     networks: dict[str, Callable[[], torch.nn.Module]] = {"narrow": lambda: build(NARROW, task="det3d")}
     if gpu:
         networks |= {"default": lambda: build(_default(), task="det3d"), "pointpillars": PointPillarsNet}
@@ -81,8 +83,6 @@ def network_rows(repeats: int) -> list[tuple[str, float, str]]:
         ]
         points = torch.from_numpy(np.stack(spread, 1)).float().to(device)
         counts = torch.tensor([len(points)], device=device)
-        boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device)
-        labels = torch.zeros(1, 1, dtype=torch.int64, device=device)
 
         def pillars(grid: Grid = grid, points: torch.Tensor = points, counts: torch.Tensor = counts) -> None:
             pillarise(points, counts, grid, 12_000)
