@@ -1,5 +1,7 @@
 """Train an architecture: ``python -m src.train task=seg arch=random``; ``--help`` explains the options."""
 
+import sys
+
 from omegaconf import DictConfig
 
 from ncp import cli, runs
@@ -24,4 +26,6 @@ def main(config: DictConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    # `+debug=tiny` means `debug=tiny`, as people write it for either kind of group
+    sys.argv[1:] = [a.removeprefix("+") if a.startswith(("+debug=", "+experiment=")) else a for a in sys.argv[1:]]
     main()

@@ -190,6 +190,17 @@ def test_a_killed_command_goes_on_with_the_same_command(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_debug_group_may_be_written_with_a_plus(tmp_path):
+    process = start("task=seg", "+debug=tiny", "callbacks.pictures=false", cwd=tmp_path)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    result = result_of(tmp_path)
+    assert result["steps"] == 1
+    assert result["data"] == {"name": "Streets", "builtin": True, "classes": 10}
+    assert "for Cityscapes: experiment=seg data.root=" in output + errors  # it says that this is the built-in set
+
+
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     process = start("task=segmentation", cwd=tmp_path)
     output, errors = process.communicate(timeout=200)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,22 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
     else:
         network = kind.make_network(architecture, data, **plain(config.get("model") or {}))
     if config.get("pretrained"):
-        load_pretrained(network, Path(config.pretrained))
+        load_pretrained(network, Path(config.pretrained), partial(kind.adapt_pretrained, settings=plain(config.task)))
     return network
 
 
-def load_pretrained(network: torch.nn.Module, path: Path) -> None:
+def load_pretrained(network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]]) -> None:
     """Take the weights of a training's checkpoint that fit by name and shape; the rest keeps its initialisation.
+
+    Args:
+        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
 
     Raises:
         UserError: when less than the whole backbone fits.
     """
     weights = read_checkpoint(path)["state_dict"]
     weights = {key.removeprefix("network."): value for key, value in weights.items()}
+    weights = dict(adapt(weights, network))
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     lacking = [key for key in own if key.startswith("backbone.") and key not in fitting]
@@ -245,5 +250,5 @@ def _quiet() -> None:
     """Lightning's greetings and the warnings that are about what is meant so."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in ("LeafSpec", "does not have many workers", "Checkpoint directory", "in eval mode", "lr_scheduler"):
+    for text in ("LeafSpec", "does not have many workers", "Checkpoint directory", "in eval mode", "lr_scheduler", "srun"):
         warnings.filterwarnings("ignore", message=f".*{text}.*")
