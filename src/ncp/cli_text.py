@@ -169,11 +169,22 @@ def _sections(lines: list[str], without: tuple[str, ...]) -> list[str]:
 
 
 def _groups_help(conf: Path, lines: list[str]) -> str:
-    """The config groups in the command's defaults, each with its options and the first comment of each."""
-    groups = re.findall(r"^\s+- (?:override )?/?([a-z_]+)(?:@[\w.]+)?: ", "\n".join(lines), flags=re.MULTILINE)
-    out = []
-    for group in dict.fromkeys(groups):
+    """The config groups in the command's defaults: their options, each with its first comment, and the keys that the
+    default option adds at the top level."""
+    chosen = dict(
+        re.findall(r"^\s+- (?:override )?/?([a-z_]+)(?:@[\w.]+)?: *(\S+)", "\n".join(lines), flags=re.MULTILINE)
+    )
+    out, keys = [], []
+    for group, default in chosen.items():
         for file in sorted((conf / group).glob("*.yaml")):
-            first = next((line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#")), "")
-            out.append(f"  {group}={file.stem:<20} {first}")
-    return "Groups and their options (conf/GROUP/OPTION.yaml):\n" + "\n".join(out) if out else ""
+            text = file.read_text().splitlines()
+            comments = [line[1:].strip() for line in _leading_comments(text) if not line.startswith("# @package")]
+            out.append(
+                f"  {group}={file.stem:<{28 - len(group)}} {comments[0].rstrip(':') if comments else ''}".rstrip()
+            )
+            if file.stem == default and "# @package _global_" in text:
+                body = _sections(text[len(_leading_comments(text)) :], without=("defaults", "hydra", group))
+                keys.append(f"Keys of {group}={default}, the default:\n" + "\n".join(f"  {line}" for line in body))
+    if not out:
+        return ""
+    return "\n\n".join(["Groups and their options (conf/GROUP/OPTION.yaml):\n" + "\n".join(out), *keys])

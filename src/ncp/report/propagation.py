@@ -20,7 +20,7 @@ Table = Mapping[str, np.ndarray]
 COLUMNS = 4
 WIDTH = 12.0  # inches, as all lengths here
 _HEAD, _FOOT = 0.6, 0.72
-_LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.88  # room for numbers left of a panel, for names right of it, for both between two
+_LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.98  # room for numbers left of a panel, for names right of it, for both between two
 _PANEL, _ABOVE, _BELOW = 1.45, 0.32, 0.24
 
 
