@@ -157,12 +157,14 @@ def figure(outcome: Outcome) -> Figure:
     lines = math.ceil(len(held.metrics) / columns)
     width, height = 0.5 + 3.1 * columns, 0.85 + 3.1 * lines
     family = "the paper's predictor" if card.kind == "mlp" else "the default predictor"
-    narrow = columns == 1
+    crossed = set(outcome.counts) == {"fitted"}
+    rows = f"{len(held.measured):,} rows" + (", each predicted by a fit without it" if crossed else " not fitted")
+    how = family if crossed else f"{family}, fitted on {card.rows:,} rows"
     fig = style.figure(
         width,
         height,
         f"{card.setting}: predicted and measured",
-        f"{len(held.measured):,} rows not fitted" + ("" if narrow else f"; {family}, fitted on {card.rows:,} rows"),
+        rows if columns == 1 else f"{rows}; {how}",
     )
     grid = fig.add_gridspec(
         lines,
@@ -197,7 +199,8 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
     ax.set_aspect("equal")
     figures = [f"MAE {errors['mae']:.2f} {unit}".replace(" %", " points")]
     figures += [f"τ {errors['kendall']:.2f}"] if "kendall" in errors else []
-    ax.text(0.04, 0.96, "\n".join(figures), transform=ax.transAxes, va="top", size=8.5, color=style.INK)
+    box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 2}
+    ax.text(0.04, 0.96, "\n".join(figures), transform=ax.transAxes, va="top", size=8.5, color=style.INK, bbox=box)
 
 
 @contextlib.contextmanager
