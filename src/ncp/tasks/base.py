@@ -89,6 +89,13 @@ class Task(pl.LightningModule):
 
         return build_timm(name, task=cls.name, classes=len(data.classes), **options)
 
+    @classmethod
+    def adapt_pretrained(
+        cls, weights: Mapping[str, Tensor], network: nn.Module, settings: Mapping[str, Any]
+    ) -> Mapping[str, Tensor]:
+        """Another training's weights under this network's names (``settings`` are the task's). Default: as they are."""
+        return weights
+
     @abstractmethod
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a mean over the samples, and, when ``report``, the figures to log beside it."""

@@ -250,5 +250,12 @@ def _quiet() -> None:
     """Lightning's greetings and the warnings that are about what is meant so."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in ("LeafSpec", "does not have many workers", "Checkpoint directory", "in eval mode", "lr_scheduler", "srun"):
+    for text in (
+        "LeafSpec",
+        "does not have many workers",
+        "Checkpoint directory",
+        "in eval mode",
+        "lr_scheduler",
+        "srun",
+    ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")

@@ -1,0 +1,125 @@
+"""The built-in video set: short clips whose class is a motion, drawn from a seed, no files.
+
+A soft spot lies on a picture without borders: what leaves on one side comes back on the other. It moves left, right, up or
+down, or it grows or shrinks, and then begins again small or large. Where it is, how large it is, and its colours are drawn
+alike for all classes, and its place and size are uniform at every moment: so a single frame says nothing about the class, and
+frames whose order is lost say at most along which axis something moves (one class of two).
+
+Shape suffixes: T frames, H, W height and width, 3 colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp.data.clips import VideoData
+from ncp.errors import UserError
+
+# class: the quantity that changes (x, y, size) and its sign; y points down
+MOTIONS = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1), "grows": (2, 1), "shrinks": (2, -1)}
+NAMES = tuple(MOTIONS)
+SPEED = (0.21, 0.29)  # cycles a frame; a quarter tells the two directions apart best
+SMALLEST, RATIO = 0.1, 2.5  # the spot's radius (one standard deviation) as a share of the side, and the largest's to it
+NOISE = 0.02
+
+
+def draw_video(rng: np.random.Generator, motion: str, length: int, side: int) -> np.ndarray:
+    """One video: ``(T, 3, side, side)`` uint8."""
+    phases = rng.random(3)  # x, y, size
+    quantity, sign = MOTIONS[motion]
+    phases_T3 = np.repeat(phases[None], length, axis=0)
+    phases_T3[:, quantity] += sign * rng.uniform(*SPEED) * np.arange(length)
+    phases_T3 %= 1.0
+    colours = np.stack([rng.uniform(0.0, 0.2, 3), rng.uniform(0.6, 1.0, 3)])  # of the ground and of the spot
+
+    at = (np.arange(side) + 0.5) / side
+    across_TW, down_TH = (_around(at[None] - phases_T3[:, i : i + 1]) for i in (0, 1))
+    radius_T = SMALLEST * RATIO ** phases_T3[:, 2]
+    squares_THW = down_TH[:, :, None] ** 2 + across_TW[:, None, :] ** 2
+    spot_T1HW = np.exp(-squares_THW / (2 * radius_T[:, None, None] ** 2))[:, None]
+    ground_31, spot_31 = colours[:, :, None, None]
+    x_T3HW = ground_31 + spot_T1HW * (spot_31 - ground_31)
+    x_T3HW = x_T3HW + rng.normal(0, NOISE, x_T3HW.shape)
+    return (np.clip(x_T3HW, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _around(distance: np.ndarray) -> np.ndarray:
+    """The shortest way on a circle of circumference 1."""
+    return (distance + 0.5) % 1.0 - 0.5
+
+
+class MotionVideos:
+    """Videos ``0 .. count-1`` of a seed as a :class:`ncp.data.clips.Source`; the classes take turns."""
+
+    def __init__(self, count: int, seed: int, length: int, side: int) -> None:
+        self.labels = [i % len(NAMES) for i in range(count)]
+        drawn = [
+            draw_video(np.random.default_rng((seed, i)), NAMES[k], length, side) for i, k in enumerate(self.labels)
+        ]
+        self.videos_NTCHW = np.stack(drawn) if drawn else np.empty((0, length, 3, side, side), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def name(self, item: int) -> str:
+        """Its number and class."""
+        return f"motion {item} ({NAMES[self.labels[item]]})"
+
+    def length(self, item: int) -> int:
+        """The same for all."""
+        return int(self.videos_NTCHW.shape[1])
+
+    def read(self, item: int, numbers: Sequence[int]) -> Tensor:
+        """Frames by number."""
+        return torch.from_numpy(self.videos_NTCHW[item, list(numbers)])
+
+
+class Motions(VideoData):
+    """The videos as a data set.
+
+    Args:
+        videos, val_videos: how many for training and for validation.
+        length: frames of a video.
+        video_seed: of the videos, apart from the run's seed.
+        common: see :class:`ncp.data.clips.VideoData`.
+    """
+
+    builtin = True
+    notice = (
+        "data: the built-in motions (procedural, 6 classes, clips of 16x16); for HMDB51: "
+        "experiment=video data.root=<folder with videos and splits>"
+    )
+    classes = NAMES
+    mean = (0.3, 0.3, 0.3)
+    std = (0.25, 0.25, 0.25)
+
+    def __init__(
+        self,
+        *,
+        videos: int = 960,
+        val_videos: int = 192,
+        length: int = 8,
+        video_seed: int = 2022,
+        size: int = 16,
+        frames: int = 4,
+        stride: int = 1,
+        eval_batch: int = 32,
+        **common: Any,
+    ) -> None:
+        super().__init__(size=size, frames=frames, stride=stride, eval_batch=eval_batch, **common)
+        if self.tiny:
+            videos, val_videos = 6, 6
+        if length < 1:
+            raise UserError(f"data.length must be at least 1, given was {length}")
+        self.videos, self.val_videos, self.length, self.video_seed = videos, val_videos, length, video_seed
+
+    def prepare(self) -> None:
+        """Draw both splits (about 0.2 ms a video)."""
+        for train, count in ((True, self.videos), (False, self.val_videos)):
+            source = MotionVideos(count, self.video_seed + (not train), self.length, self.size[0])
+            self.use(source, source.labels, train)
