@@ -42,7 +42,13 @@ def test_what_decides_about_results_changes_the_plan_and_what_does_not_leaves_it
         {"trainer": {"accelerator": "gpu", "devices": 8, "precision": "auto"}},
         {"shard": 7, "keep": "last", "paths": {"outputs": "/x"}},
     ]
-    others = [{"seed": 4}, {"count": 13}, {"setting": "seg-4x"}, {"recipe": {"length": 11}}, {"trainer": {"precision": "32"}}]
+    others = [
+        {"seed": 4},
+        {"count": 13},
+        {"setting": "seg-4x"},
+        {"recipe": {"length": 11}},
+        {"trainer": {"precision": "32"}},
+    ]
     first = plans.make(config())
     assert {plans.make(config(**change)).hash for change in same} == {first.hash}
     assert len({first.hash, *(plans.make(config(**change)).hash for change in others)}) == 1 + len(others)

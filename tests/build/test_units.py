@@ -4,9 +4,9 @@ import itertools
 from collections import Counter
 
 import pytest
-from build.simulated import Events, Killed, Memory, content
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_builds import Events, Killed, Memory, content
 
 from ncp.build.plan import Plan
 from ncp.build.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
@@ -109,7 +109,13 @@ def test_the_state_of_a_folder():
     assert state.failures == ("2.failed.0.json",)
     assert list(state.open) == [3]
     empty = State.of([])
-    assert (empty.recorded, empty.generation, empty.closed, empty.failures, list(empty.open)) == (False, -1, False, (), [])
+    assert (empty.recorded, empty.generation, empty.closed, empty.failures, list(empty.open)) == (
+        False,
+        -1,
+        False,
+        (),
+        [],
+    )
     assert State.of([RECORD, "0.lease"]).recorded
 
 
@@ -264,9 +270,7 @@ class _Mortal:
     bad=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 1)), max_size=4),
     faults=st.lists(
         st.tuples(
-            st.one_of(
-                st.tuples(st.just("any"), st.integers(1, 300)), st.tuples(st.just("create"), st.integers(1, 30))
-            ),
+            st.one_of(st.tuples(st.just("any"), st.integers(1, 300)), st.tuples(st.just("create"), st.integers(1, 30))),
             st.sampled_from(["kill", "sleep", "others", "overtaken", "outage"]),
         ),
         max_size=25,
@@ -302,7 +306,13 @@ def test_nothing_is_lost_or_doubled_whatever_goes_wrong(durations, shards, bad, 
 
 
 def test_the_simulation_does_see_faults():
-    world = World([50] * 6, 2, [(1, 0)], [(("any", 20), "kill"), (("any", 40), "sleep"), (("any", 60), "others"), (("create", 9), "overtaken")], True)
+    world = World(
+        [50] * 6,
+        2,
+        [(1, 0)],
+        [(("any", 20), "kill"), (("any", 40), "sleep"), (("any", 60), "others"), (("create", 9), "overtaken")],
+        True,
+    )
     world.events.run(until=1e6)
     assert next(world.lives) > 2  # somebody died and came back
     assert not world.faults  # and everything that was planned to happen did

@@ -57,7 +57,9 @@ def properties(record: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def anomalies(space: Space[Any], codes_ND: np.ndarray, metric_N: np.ndarray, of_N: Sequence[dict[str, str]]) -> list[Anomaly]:
+def anomalies(
+    space: Space[Any], codes_ND: np.ndarray, metric_N: np.ndarray, of_N: Sequence[dict[str, str]]
+) -> list[Anomaly]:
     """Groups of rows (by each property) that are off, the farthest first.
 
     Args:

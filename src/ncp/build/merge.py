@@ -24,7 +24,11 @@ from ncp.build.store import Folder
 from ncp.errors import UserError
 
 # last part of a data set's module -> what the table says that it was trained on
-BUILT_IN = {"digits": "built-in handwritten digits", "streets": "built-in street scenes", "lidar": "built-in LiDAR scenes"}
+BUILT_IN = {
+    "digits": "built-in handwritten digits",
+    "streets": "built-in street scenes",
+    "lidar": "built-in LiDAR scenes",
+}
 
 
 @dataclass(frozen=True)

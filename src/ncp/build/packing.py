@@ -96,7 +96,9 @@ def side_by_side(config: Mapping[str, Any], plan: Plan, store: Folder, number: i
 
     def start(slot: int) -> Any:
         first = slot % max(1, mine)
-        process = context.Process(target=_slot, args=(dict(config), plan, store.root, first, errors), name=f"slot-{slot}")
+        process = context.Process(
+            target=_slot, args=(dict(config), plan, store.root, first, errors), name=f"slot-{slot}"
+        )
         process.start()
         return process
 

@@ -136,7 +136,9 @@ def read(store: Store) -> Plan:
     """
     content = store.read(FILE)
     if content is None:
-        raise UserError(f"there is no build in this folder (no {FILE}); give build.dir=<its folder>, or its configuration")
+        raise UserError(
+            f"there is no build in this folder (no {FILE}); give build.dir=<its folder>, or its configuration"
+        )
     try:
         fields = json.loads(content)
         if fields["format"] != FORMAT:
@@ -204,7 +206,9 @@ def _limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.nda
         exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]
         where = exact or [i for i, label in enumerate(space.labels) if label.startswith(str(pattern))]
         if not where:
-            raise UserError(f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}")
+            raise UserError(
+                f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}"
+            )
         try:
             low, high = (float(value) for value in limits)
         except (TypeError, ValueError):

@@ -195,9 +195,7 @@ def evaluations(history: Iterable[tuple[int, str, float]], steps_per_epoch: floa
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            str(k): _finite(v) for k, v in value.items() if not (isinstance(v, float) and not math.isfinite(v))
-        }
+        return {str(k): _finite(v) for k, v in value.items() if not (isinstance(v, float) and not math.isfinite(v))}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value

@@ -170,7 +170,9 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
     setting = settings.get(bench.plan.setting)
     missing = [name for name in setting.metrics if name not in metrics]
     if missing:
-        raise UserError(f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}")
+        raise UserError(
+            f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
+        )
     last = place / tasks.CHECKPOINTS / LAST
     kept = bench.config.keep != "none" and last.is_file()
     return Record(
@@ -247,7 +249,9 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
             try:
-                os.link(checkpoint, new)  # a complete file that nobody changes: checkpoints are replaced, not written over
+                os.link(
+                    checkpoint, new
+                )  # a complete file that nobody changes: checkpoints are replaced, not written over
             except OSError:
                 shutil.copy2(checkpoint, new)
             return
@@ -287,7 +291,12 @@ def device(trainer: pl.Trainer) -> dict[str, Any]:
     """What computed."""
     gpu = torch.cuda.is_available() and trainer.strategy.root_device.type == "cuda"
     name = torch.cuda.get_device_name() if gpu else "cpu"
-    return {"name": name, "count": trainer.world_size, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+    return {
+        "name": name,
+        "count": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def reset_peak_memory() -> None:

@@ -178,7 +178,9 @@ class Worker:
         usable = state.open
         progress = max((self.progress(name, g) for g in usable), default=0)
         claim = Claim(unit, name, generation, resume=tuple(reversed(usable)), lost=len(state.lost))
-        if not self.store.create(claim.file("lease"), _json({**self.me, "claimed": self.clock(), "progress": progress})):
+        if not self.store.create(
+            claim.file("lease"), _json({**self.me, "claimed": self.clock(), "progress": progress})
+        ):
             return None
         after = State.of(self.store.names(folder(name)))
         if after.recorded or len(after.failures) >= self.attempts:  # published between the look and the claim

@@ -52,7 +52,9 @@ def find_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
     plan = plans.make(config)
     path = build_folder(config, plan)
     if not (path / plans.FILE).is_file():
-        raise UserError(f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir")
+        raise UserError(
+            f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir"
+        )
     return plan, Folder(path)
 
 
@@ -60,7 +62,9 @@ def check(config: Mapping[str, Any]) -> None:
     """Refuse numbers that cannot be meant."""
     build, shard, shards = config["build"], int(config["shard"]), int(config["shards"])
     if not 0 <= shard < shards:
-        raise UserError(f"shard must be within 0..{shards - 1}, given was {shard}; the number of shards is shards={shards}")
+        raise UserError(
+            f"shard must be within 0..{shards - 1}, given was {shard}; the number of shards is shards={shards}"
+        )
     if not 0 < float(build["beat"]) < float(build["patience"]) / 3:
         raise UserError(
             f"build.patience must be more than three times build.beat, given were {build['patience']} and {build['beat']}"

@@ -63,7 +63,9 @@ def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
     values = table.column(table.main)
     out.print(f"table: {relative(file)}: {len(table):,} rows, {table.main} {values.min():.2f} to {values.max():.2f}")
     for record in table.best(k=best):
-        out.print(f"  {table.main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}")
+        out.print(
+            f"  {table.main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}"
+        )
     for anomaly in merged.anomalies:
         out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows")
     if len(table) >= 20:

@@ -39,8 +39,14 @@ class Shards(Callback):
         """Hydra calls this when all jobs have ended."""
         unfinished = _Jobs.unfinished
         if unfinished:
-            shards = ",".join(value.partition("=")[2] for job in unfinished for value in job if value.startswith("shard="))
-            again = f"to repeat: shard={shards} " if shards else "to repeat: " + "; ".join(" ".join(job) for job in unfinished)
+            shards = ",".join(
+                value.partition("=")[2] for job in unfinished for value in job if value.startswith("shard=")
+            )
+            again = (
+                f"to repeat: shard={shards} "
+                if shards
+                else "to repeat: " + "; ".join(" ".join(job) for job in unfinished)
+            )
             print(f"{again}(the same command does it too: nothing that is recorded is trained again)", file=sys.stderr)
 
 
@@ -79,7 +85,10 @@ class _Jobs:
                 lists = [list(values) for values in arguments]
                 assert cls.original is not None
                 jobs = cls.original(executor, function, *lists)
-                return [_Job(job, overrides, number) for job, overrides, number in zip(jobs, lists[0], lists[2], strict=True)]
+                return [
+                    _Job(job, overrides, number)
+                    for job, overrides, number in zip(jobs, lists[0], lists[2], strict=True)
+                ]
 
             submitit.AutoExecutor.map_array = map_array  # type: ignore[method-assign]
 
@@ -96,8 +105,8 @@ class _Job:
             out: list[Any] = self.job.results()
             return out
         except Exception as error:
-            lines = str(error).strip().splitlines()
-            reason = f"its process ended without a result (SLURM says {_state(self.job)}; {lines[0] if lines else error!r})"
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = f"its process ended without a result (SLURM says {_state(self.job)}; {said})"
             print(f"job {self.number} ({' '.join(self.overrides)}): {reason}", file=sys.stderr)
             runs.mark(_Jobs.folder / str(self.number), "failed", error=reason, mistake="ours")
             _Jobs.unfinished.append(self.overrides)

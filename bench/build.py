@@ -1,0 +1,245 @@
+"""A build of the paper's size without the trainings: python -m bench build.
+
+22,500 models over 64 workers; durations by each architecture's exact cost, from 6 minutes to 10 hours; 5% of the attempts fail,
+workers are preempted, and every operation of the file system takes 20 ms of virtual time. The workers' code is the real one,
+the clock is virtual. Then 22,500 records on a real disk: how long merging takes, and how much memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench._timing import show
+from ncp.build.plan import Plan
+from ncp.build.records import DONE, Evaluation, Record
+from ncp.build.store import Folder
+from ncp.build.units import RECORD, Worker
+from ncp.spaces.multires import SPACE
+
+MODELS, WORKERS = 22_500, 64
+LATENCY = 0.02  # seconds of an operation on the slow file system
+BEAT, PATIENCE = 20.0, 300.0
+SHORTEST, LONGEST = 360.0, 36_000.0
+EPOCHS = 20
+PREEMPTED_EVERY = 24 * 3600.0  # of one worker, in the mean
+OVERHEAD_BAR, MERGE_BAR, MEMORY_BAR = 0.01, 60.0, 1500.0
+QUEUED = 600.0  # seconds until a preempted job starts again
+
+
+class SlowMemory:
+    """A store in memory; every operation costs the worker that calls it ``LATENCY`` seconds."""
+
+    def __init__(self) -> None:
+        self.folders: defaultdict[str, dict[str, list[Any]]] = defaultdict(dict)
+        self.now, self.spent, self.operations = 0.0, 0.0, 0
+
+    def _at(self, name: str) -> tuple[dict[str, list[Any]], str]:
+        self.spent += LATENCY
+        self.operations += 1
+        folder, _, file = name.rpartition("/")
+        return self.folders[folder], file
+
+    def create(self, name: str, content: bytes) -> bool:
+        """As ``ncp.build.store.Store``."""
+        folder, file = self._at(name)
+        if file in folder:
+            return False
+        folder[file] = [content, self.now]
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        """As ``ncp.build.store.Store``."""
+        folder, file = self._at(name)
+        return folder[file][0] if file in folder else None
+
+    def names(self, folder: str) -> list[str]:
+        """As ``ncp.build.store.Store``."""
+        self._at(f"{folder}/")
+        return list(self.folders[folder])
+
+    def touch(self, name: str) -> None:
+        """As ``ncp.build.store.Store``."""
+        folder, file = self._at(name)
+        folder[file][1] = self.now
+
+    def age(self, name: str) -> float | None:
+        """As ``ncp.build.store.Store``."""
+        folder, file = self._at(name)
+        return self.now - folder[file][1] if file in folder else None
+
+
+def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dict[str, float]:
+    """A build in virtual time; seconds of training, of overhead (file system and lost work), and of real time."""
+    rng = random.Random(seed)
+    plan = make_plan(models, seed)
+    cost = np.array(plan.macs, dtype=float)
+    seconds = np.clip(SHORTEST + (LONGEST - SHORTEST) * cost / cost.max(), SHORTEST, LONGEST)
+    shards, store = plan.shards(workers), SlowMemory()
+    queue: list[tuple[float, int, int, int]] = []
+    lives = [0] * workers
+    events = training = lost = waited = 0.0
+    recorded: dict[str, int] = {}
+
+    def worker(shard: int) -> Worker:
+        life = lives[shard]
+        me = {"job": shard, "life": life}
+        return Worker(
+            store,
+            plan.units,
+            shards[shard],
+            me,
+            alive=lambda other: False if other["job"] == shard and other["life"] < life else None,
+            patience=PATIENCE,
+        )
+
+    team = [worker(shard) for shard in range(workers)]
+    for shard in range(workers):
+        heapq.heappush(queue, (rng.random(), shard, 0, 0))
+    busy: dict[int, tuple[Any, float]] = {}
+    done_steps: dict[str, float] = {}
+    while queue:
+        now, shard, life, _ = heapq.heappop(queue)
+        if life != lives[shard]:
+            continue
+        store.now, before = max(store.now, now), store.spent
+        if shard in busy:
+            claim, stretch = busy.pop(shard)
+            preempted = rng.random() < stretch / PREEMPTED_EVERY
+            store.spent += LATENCY * 3 * stretch / BEAT / 50  # beats run beside the training: a fiftieth is waited for
+            if preempted:
+                part = rng.random()
+                done_steps[claim.name] = done_steps.get(claim.name, 0.0) + max(0.0, part * stretch - 300)
+                training += max(0.0, part * stretch - 300)
+                lost += min(300.0, part * stretch)  # since the last checkpoint
+                waited += QUEUED
+                lives[shard] += 1
+                team[shard] = worker(shard)
+                heapq.heappush(queue, (now + QUEUED, shard, lives[shard], 0))
+                continue
+            training += stretch
+            if rng.random() < 0.05 and not claim.failures:
+                team[shard].fail(claim, {"kind": "crash", "reason": "simulated"})
+                done_steps.pop(claim.name, None)
+            elif team[shard].record(claim, {"unit": claim.name}):
+                recorded[claim.name] = recorded.get(claim.name, 0) + 1
+        claim = team[shard].next()
+        events += 1
+        took = store.spent - before
+        if claim is not None:
+            left = max(1.0, seconds[claim.unit] - done_steps.get(claim.name, 0.0))
+            busy[shard] = (claim, left)
+            heapq.heappush(queue, (now + took + left, shard, lives[shard], 0))
+        elif team[shard].waiting:
+            heapq.heappush(queue, (now + took + BEAT, shard, lives[shard], 0))
+    absent = [name for name in plan.units if RECORD not in store.folders[f"units/{name}"]]
+    assert not absent, f"{len(absent)} units are lost"
+    assert set(recorded.values()) == {1}, "a unit was recorded twice"
+    return {
+        "training": training,
+        "lost": lost,
+        "files": store.spent,
+        "operations": store.operations,
+        "end": store.now,
+        "even": float(seconds.sum()) / workers,
+        "preemptions": float(sum(lives)),
+    }
+
+
+def make_plan(models: int, seed: int = 0) -> Plan:
+    """A plan of random architectures."""
+    codes = SPACE.sample_codes(models, np.random.default_rng(seed))
+    texts = tuple(architecture.text for architecture in SPACE.decode(codes))
+    return Plan("cls-50-1000", texts, tuple(int(v) for v in SPACE.cost(codes).macs), {}, seed)
+
+
+def write_records(plan: Plan, store: Folder) -> None:
+    """A record for each unit, as a training leaves them."""
+    rng = np.random.default_rng(0)
+    for unit, text in zip(plan.units, plan.architectures, strict=True):
+        top1 = float(rng.normal(82, 2))
+        rows = [Evaluation(100 * e, 5.0 * e, {"top1": top1 * e / EPOCHS, "top5": 95.0}) for e in range(1, EPOCHS + 1)]
+        record = Record(
+            unit=unit,
+            setting=plan.setting,
+            architecture=text,
+            code=list(SPACE.parse(text).code),
+            seed=1,
+            metrics={"top1": top1, "top5": 95.0},
+            evaluations=rows,
+            cost={"params": 1, "macs": 1, "macs_at_size": 1},
+            seconds=3600.0,
+            state=DONE,
+            worker={"host": f"node{int(unit) % 64}"},
+            device={"name": "gpu"},
+            versions={"torch": "2"},
+            finished="2026-01-01T00:00:00+00:00",
+        )
+        path = store.path(f"units/{unit}")
+        path.mkdir(parents=True)
+        (path / "0.lease").write_text("{}")
+        (path / RECORD).write_text(json.dumps(record.as_json()))
+
+
+def main() -> int:
+    """Print both tables; 1 where a bar is missed."""
+    started = time.perf_counter()
+    result = simulate()
+    real = time.perf_counter() - started
+    overhead = result["files"] / result["training"]
+    show(
+        f"{MODELS:,} models, {WORKERS} workers, virtual clock, {LATENCY * 1e3:.0f} ms an operation of the file system",
+        ("", "measured", "bar"),
+        [
+            ("overhead a model (file system), share of its training", f"{overhead:.3%}", f"{OVERHEAD_BAR:.0%}"),
+            ("work lost since the last checkpoint", f"{result['lost'] / result['training']:.2%}", ""),
+            ("preemptions", f"{result['preemptions']:.0f}", ""),
+            ("operations a model", f"{result['operations'] / MODELS:.1f}", ""),
+            ("end, against all workers busy to the last", f"{result['end'] / result['even']:.3f}x", ""),
+            ("our own processor time a model", f"{1e3 * real / MODELS:.2f} ms", ""),
+        ],
+    )
+    merging, memory = merge_all()
+    return int(overhead > OVERHEAD_BAR or merging > MERGE_BAR or memory > MEMORY_BAR)
+
+
+def merge_all() -> tuple[float, float]:
+    """Seconds and MiB of merging records on a real disk."""
+    from ncp.build.merge import merge, write
+    from ncp.build.status import read_units, summarise
+
+    with tempfile.TemporaryDirectory() as root:
+        plan, store = make_plan(MODELS), Folder(Path(root) / "build")
+        write_records(plan, store)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        started = time.perf_counter()
+        units = read_units(plan, store)
+        summarise(plan, units)
+        read = time.perf_counter() - started
+        write(plan, store, merge(plan, units))
+        merged = time.perf_counter() - started
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before
+    show(
+        f"merging {MODELS:,} records of {EPOCHS} evaluations each",
+        ("", "measured", "bar"),
+        [
+            ("reading all units (the status)", f"{read:.1f} s", ""),
+            ("reading, merging, checking, writing", f"{merged:.1f} s", f"{MERGE_BAR:.0f} s"),
+            ("peak memory above the start", f"{memory:.0f} MiB", f"{MEMORY_BAR:.0f} MiB"),
+        ],
+    )
+    return merged, memory
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The page at the end of the loop: what was sampled, how well the predictors know it, and how the found one compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ncp.report.text import console, relative
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ncp.build.loop import Loop
+
+_MARKS = {"found": "D", "default": "s", "best sampled": "^"}
+
+
+def write(loop: Loop, folder: Path) -> dict[str, Path]:
+    """``loop.png`` and ``loop.md``."""
+    from ncp.report import style
+
+    files = {"picture": style.save(figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
+    files["page"].write_text(page(loop))
+    return files
+
+
+def figure(loop: Loop) -> Figure:
+    """A panel a setting: metric over cost, sampled and compared."""
+    from ncp.report import style
+
+    fig = style.figure(4.6 * len(loop.names), 4.2, "The loop: sampled, predicted, found, trained", _subtitle(loop))
+    for i, name in enumerate(loop.names):
+        ax = fig.add_subplot(1, len(loop.names), i + 1)
+        _panel(ax, loop, name)
+    fig.subplots_adjust(left=0.07, right=0.98, top=0.78, bottom=0.13, wspace=0.22)
+    return fig
+
+
+def _panel(ax: Axes, loop: Loop, name: str) -> None:
+    from ncp.report import style
+
+    table = loop.tables[name]
+    style.dress(ax, f"{name}: {table.main}", "%", "million multiply-adds at 128 x 128")
+    ax.scatter(table.macs / 1e6, table.column(table.main), s=14, color=style.GREY, alpha=0.6, label="sampled")
+    colours = {"found": style.VERMILION, "default": style.BLUE, "best sampled": style.GREEN}
+    for candidate, scores in loop.scores.items():
+        values, macs = scores[name], loop.macs[candidate] / 1e6
+        ax.scatter([macs] * len(values), values, s=22, marker=_MARKS[candidate], color=colours[candidate], alpha=0.5)
+        mean, std = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
+        ax.errorbar(macs, mean, std, fmt=_MARKS[candidate], color=colours[candidate], ms=8, capsize=3, label=candidate)
+    ax.scatter(
+        loop.macs["found"] / 1e6, loop.predicted[name], s=70, marker="o", facecolors="none", edgecolors=style.VERMILION,
+        label="found, predicted",
+    )  # fmt: skip
+    ax.axvline(loop.limit / 1e6, color=style.FAINT, lw=1.5, zorder=0)
+    ax.legend(fontsize=8, frameon=False, loc="lower right")
+
+
+def _subtitle(loop: Loop) -> str:
+    sampled = max(len(table) for table in loop.tables.values())
+    repeats = len(next(iter(loop.scores["found"].values())))
+    total = sum(loop.seconds.values()) / 60
+    return f"{sampled} architectures trained in each setting, compared ones {repeats} times (mean, deviation); {total:.1f} minutes"
+
+
+def verdict(loop: Loop, name: str) -> str:
+    """In words how the found architecture does against the others, by the noise of its own repetitions."""
+    found = loop.scores["found"][name]
+    words = []
+    for other in ("default", "best sampled"):
+        values = loop.scores[other][name]
+        gap = found.mean() - values.mean()
+        noise = ((found.var(ddof=1) + values.var(ddof=1)) / len(found)) ** 0.5 if len(found) > 1 else None
+        sure = "one training each, the noise is not known" if noise is None else f"standard error {noise:.2f}"
+        words.append(f"{gap:+.2f} against the {other} ({sure})")
+    return f"{name}: " + ", ".join(words)
+
+
+def page(loop: Loop) -> str:
+    """Markdown: the picture, the table, every step with its command and time."""
+    mains = {name: loop.tables[name].main for name in loop.names}
+    lines = ["# The loop, closed", "", _subtitle(loop), "", "![](loop.png)", ""]
+    lines += ["| architecture | M MACs | " + " | ".join(f"{n}: {mains[n]}" for n in loop.names) + " |"]
+    lines += ["| --- " * (2 + len(loop.names)) + "|"]
+    for candidate, scores in loop.scores.items():
+        cells = [_cell(scores[name]) for name in loop.names]
+        lines.append(f"| {candidate} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
+    cells = [f"{loop.predicted[name]:.2f}" for name in loop.names]
+    lines.append(f"| found, as predicted | {loop.macs['found'] / 1e6:.1f} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "All within the cost of the default. " + "; ".join(verdict(loop, name) for name in loop.names) + ".",
+        "",
+    ]
+    for name in loop.names:
+        e = loop.errors[name]
+        lines.append(
+            f"Predictor of {name}, on rows it did not see: mean absolute error {e['mae']:.2f}, Kendall's tau {e['kendall']:.2f}."
+        )
+    lines += [
+        "",
+        "Found: `" + loop.candidates["found"].text + "`",
+        "",
+        "| step | seconds | command |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {step} | {loop.seconds[step]:.0f} | `{command}` |" for step, command in loop.commands.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values) -> str:  # type: ignore[no-untyped-def]
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{values.mean():.2f} ± {values.std(ddof=1):.2f}"
+
+
+def show(loop: Loop, files: dict[str, Path]) -> None:
+    """The comparison as a table, and where the page is."""
+    from rich.table import Table
+
+    table = Table(title="Trained anew, within the cost of the default code", title_justify="left")
+    table.add_column("architecture")
+    table.add_column("M MACs", justify="right")
+    for name in loop.names:
+        table.add_column(f"{name} {loop.tables[name].main}", justify="right")
+    for candidate, scores in loop.scores.items():
+        table.add_row(candidate, f"{loop.macs[candidate] / 1e6:.1f}", *(_cell(scores[name]) for name in loop.names))
+    out = console()
+    out.print(table)
+    for name in loop.names:
+        out.print(verdict(loop, name))
+    out.print(
+        f"{sum(loop.seconds.values()) / 60:.1f} minutes; page: {relative(files['page'])}; picture: {relative(files['picture'])}"
+    )

@@ -1,0 +1,238 @@
+"""Real trainings, tiny ones: done once, resumed to the same result, failures recorded and retried, merged into a table."""
+
+import json
+import os
+
+import pytest
+import torch
+from small_builds import build, options
+
+from ncp import benchmark
+from ncp.build import merge, status, train, work
+from ncp.build.status import read_units, summarise
+from ncp.build.units import RECORD
+from ncp.errors import UserError
+from ncp.spaces import cost
+from ncp.spaces.multires import Architecture
+from ncp.tasks import run as tasks
+
+
+class Died(BaseException):
+    """As if the process were killed: nothing of ours gets to see it."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An unbroken build."""
+    return build(tmp_path_factory.mktemp("whole"))
+
+
+def record(store, unit):
+    return json.loads(store.path(f"units/{unit:06d}/{RECORD}").read_text())
+
+
+def test_every_planned_architecture_is_recorded_once_with_all_that_is_promised(whole):
+    plan, store, tally = whole
+    assert tally == {"recorded": 3}
+    for unit, text in enumerate(plan.architectures):
+        content = record(store, unit)
+        assert content["architecture"] == text
+        assert [e["step"] for e in content["evaluations"]] == [3, 6]
+        assert content["evaluations"][-1]["metrics"] == pytest.approx(content["metrics"])
+        exact = cost.count(Architecture.parse(text).code)
+        assert content["cost"]["macs"] == int(exact.macs)
+        assert content["seconds"] > 0
+        assert 50 < content["peak_memory_mb"] < 20_000
+        assert content["versions"]["torch"] == torch.__version__
+        assert content["worker"]["pid"] == os.getpid()
+        assert content["device"]["name"] == "cpu"
+        assert content["state"] == "done"
+        assert not store.path(f"units/{unit:06d}/0").exists()  # keep=none
+
+
+def test_the_same_command_again_trains_nothing(whole, monkeypatch):
+    plan, store, _ = whole
+    monkeypatch.setattr(tasks, "fit", None)
+    assert build(store.root)[2] == {}
+
+
+def test_the_table_is_the_benchmarks_own_and_merging_is_idempotent(whole):
+    plan, store, _ = whole
+    units = read_units(plan, store)
+    file = merge.write(plan, store, merge.merge(plan, units))
+    first = file.read_bytes()
+    merge.write(plan, store, merge.merge(plan, read_units(plan, store)))
+    assert file.read_bytes() == first
+    table = benchmark.load(file)
+    assert (len(table), table.main, table.epochs) == (3, "mIoU", (1, 2))  # 3.5 steps an epoch
+    assert "street scenes" in table.setting.dataset
+    for unit, text in enumerate(plan.architectures):
+        assert table.query(text).metrics["mIoU"] == record(store, unit)["metrics"]["mIoU"]
+        assert table.query(text, epoch=1).metrics["mAcc"] == record(store, unit)["evaluations"][0]["metrics"]["mAcc"]
+    flops, params = cost.release_units(table.codes)
+    assert table.column("flops").tolist() == flops.tolist()
+    assert not table.flagged().any()
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_result(whole, tmp_path, monkeypatch, step):
+    plan, store, _ = whole
+    hook = train.Watch.on_train_batch_end
+
+    def die(self, trainer, *args):
+        if trainer.global_step == step and os.environ.get("DIE"):
+            raise Died
+        hook(self, trainer, *args)
+
+    monkeypatch.setattr(train.Watch, "on_train_batch_end", die)
+    monkeypatch.setenv("DIE", "1")
+    config = options(tmp_path)
+    plan, broken = work.open_build(config)
+    with pytest.raises(Died):
+        work.work(config, plan, broken)
+    assert not list(broken.root.glob(f"units/*/{RECORD}"))
+    monkeypatch.delenv("DIE")
+    monkeypatch.setattr(work.liveness, "alive", lambda other, me: False)
+    work.work(config, plan, broken)
+    first = plan.shards(1)[0][0]
+    assert [record(broken, unit)["generation"] for unit in range(3)] == [int(unit == first) for unit in range(3)]
+    assert record(broken, first)["lost"] == 1 - 1  # the newest lease counts as lost only once another one follows it
+    for unit in range(3):
+        assert record(broken, unit)["metrics"] == record(store, unit)["metrics"]
+        assert record(broken, unit)["evaluations"] == record(store, unit)["evaluations"]
+
+
+def failing(monkeypatch, *errors):
+    """The first trainings fail of these errors."""
+    left, seen, original = list(errors), [], tasks.fit
+
+    def fit(run):
+        seen.append(run.config)
+        if left:
+            raise left.pop(0)
+        original(run)
+
+    monkeypatch.setattr(tasks, "fit", fit)
+    return seen
+
+
+def test_a_nan_is_recorded_and_tried_again_with_another_seed(tmp_path, monkeypatch):
+    seen = failing(monkeypatch, UserError("the loss became NaN or infinite at step 3 of 6, learning rate 0.1"))
+    plan, store, tally = build(tmp_path, "count=1")
+    assert tally == {"recorded": 1, "failed": 1}
+    assert [config.seed for config in seen] == [1, 1 + train.NEXT_SEED]
+    content = record(store, 0)
+    assert [failure["kind"] for failure in content["failures"]] == ["nan"]
+    assert "step 3" in content["failures"][0]["reason"]
+    assert content["seed"] == seen[1].seed
+
+
+def test_too_little_memory_is_met_with_smaller_parts_of_the_same_batch(tmp_path, monkeypatch):
+    seen = failing(monkeypatch, RuntimeError("CUDA out of memory. Tried to allocate"), MemoryError("x"))
+    build(tmp_path, "count=1", "build.attempts=3", "recipe.batch=4")
+    assert [config.recipe.per_device for config in seen] == [None, 2, 1]
+    assert {config.recipe.batch for config in seen} == {4}
+    assert len({config.seed for config in seen}) == 1
+
+
+def test_a_training_that_fails_for_good_is_no_row_and_not_absent(tmp_path, monkeypatch):
+    failing(monkeypatch, ZeroDivisionError("first"), ZeroDivisionError("second"))
+    plan, store, tally = build(tmp_path, "count=2")
+    assert tally == {"recorded": 1, "failed": 2}
+    units = read_units(plan, store)
+    assert sorted(unit.state for unit in units) == ["done", "failed"]
+    table = merge.merge(plan, units).table
+    assert len(table) == 1
+    [refusal] = table.provenance.refused
+    assert "failed 2 times, last: crash: ZeroDivisionError: second" in refusal.reason
+    assert plan.architectures[refusal.row] in refusal.reason
+    summary = summarise(plan, units)
+    assert summary.finished
+    assert summary.reasons == {"crash": 2}
+
+
+def test_a_fault_that_is_not_the_trainings_stops_the_worker(tmp_path, monkeypatch):
+    failing(monkeypatch, *[OSError("no space left")] * 10)
+    with pytest.raises(UserError, match=r"2 trainings failed in a row .* no space left"):
+        build(tmp_path, "build.give_up=2")
+
+
+def test_a_unit_that_was_taken_over_is_left_alone(tmp_path, monkeypatch):
+    original = tasks.fit
+
+    def fit(run):
+        store_root = run.folder.parents[2]
+        (store_root / "units" / "000000" / "1.lease").write_text("{}")
+        train_heart = next(c for c in run.trainer.callbacks if isinstance(c, train.Watch)).heart
+        train_heart.lost = True
+        original(run)
+
+    monkeypatch.setattr(tasks, "fit", fit)
+    config = options(tmp_path, "count=1", "build.steal=false")
+    plan, store = work.open_build(config)
+    worker = work.make_worker(config, plan, store)
+    bench = train.Bench(work.complete(config), plan, store, worker)
+    assert not train.train(bench, worker.next())
+    assert not store.path(f"units/000000/{RECORD}").exists()
+    assert not list(tmp_path.glob("units/*/*.failed.*"))
+
+
+def test_a_hopeless_training_is_stopped_and_recorded_as_such(tmp_path):
+    config = options(tmp_path, "count=1", "build.stop={at: 0.5, share: 1.0e-9, least: 2}")
+    plan, store = work.open_build(config)
+    worker = work.make_worker(config, plan, store)
+    bench = train.Bench(work.complete(config), plan, store, worker, peers=lambda step: [99.0, 99.5])
+    assert train.train(bench, worker.next())
+    content = record(store, 0)
+    assert content["state"] == "stopped"
+    assert "is among the lowest" in content["reason"]
+    assert content["steps"] == 3
+    units = read_units(plan, store)
+    with pytest.raises(UserError, match="no training is done yet"):
+        merge.merge(plan, units)
+    assert summarise(plan, units).counts["stopped"] == 1
+    assert "stopped early" in merge.why_not(units[0], plan)
+
+
+def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path):
+    plan, store, _ = build(tmp_path / "first", "count=1", "keep=last")
+    kept = store.path(record(store, 0)["checkpoint"])
+    assert kept.is_file()
+    config = options(tmp_path / "second", "count=1", f"pretrained={tmp_path / 'first'}")
+    assert train._pretrained(config["pretrained"], plan.architectures[0]) == str(kept)
+    with pytest.raises(UserError, match="holds no checkpoint of 8_8"):
+        train._pretrained(config["pretrained"], "8_8-other")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("shard=3",), "within 0..0"),
+        (("build.beat=50", "build.patience=60"), "three times"),
+        (("build.attempts=0",), "build.attempts"),
+        (("build.per_device=many",), "per_device must be auto"),
+        (("build.stop={before: 3}",), "build.stop has no 'before'"),
+    ],
+)
+def test_mistakes(tmp_path, overrides, words):
+    with pytest.raises(UserError) as error:
+        work.open_build(options(tmp_path, *overrides))
+    assert words in str(error.value)
+
+
+def test_a_build_that_is_not_there(tmp_path):
+    config = options(tmp_path / "none")
+    config["build"]["dir"] = None
+    config["paths"] = {"outputs": str(tmp_path)}
+    with pytest.raises(UserError, match="no build of this configuration yet"):
+        work.find_build(config)
+
+
+def test_status_reads_what_is_there(whole):
+    plan, store, _ = whole
+    summary = summarise(plan, status.read_units(plan, store))
+    assert summary.counts["done"] == 3
+    assert summary.share == 1.0
+    assert summary.finished
+    assert summary.seconds_left in (0.0, None) or summary.seconds_left == 0
+    assert json.dumps(status.as_json(summary))
