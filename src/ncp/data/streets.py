@@ -51,14 +51,14 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (64, 128)) -> t
         y0=height * rng.uniform(0.38, 0.5),
         haze=rng.uniform(0.002, 0.015),
         sky=np.clip(rng.uniform(0.5, 0.95) + rng.uniform(-0.12, 0.12, 3), 0, 1),
-        light=rng.uniform(0.55, 1.15),
+        light=rng.uniform(0.7, 1.15),
     )
     canvas = Canvas(np.empty((height, width, 3)), np.empty((height, width), dtype=np.uint8))
     half_road, pavement = rng.uniform(3.0, 6.5), rng.uniform(1.5, 4.0)
     _draw_street(canvas, view, rng, half_road, pavement)
     _draw_things(canvas, view, rng, half_road, pavement)
-    image = canvas.image_HW3 * view.light + rng.normal(0, rng.uniform(0.01, 0.05), (height, width, 1))
-    image = image + rng.normal(0, 0.015, image.shape)
+    image = canvas.image_HW3 * view.light + rng.normal(0, rng.uniform(0.005, 0.025), (height, width, 1))
+    image = image + rng.normal(0, 0.008, image.shape)
     return np.clip(image * 255, 0, 255).astype(np.uint8).transpose(2, 0, 1), canvas.label_HW
 
 

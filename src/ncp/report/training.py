@@ -74,6 +74,8 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
     Args:
         history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
     """
+    from matplotlib.ticker import MaxNLocator
+
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for step, name, value in history:
         split, _, metric = name.partition("/")
@@ -86,7 +88,10 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
     fig.subplots_adjust(left=0.06, right=0.97, top=1 - 0.85 / (2.3 * lines + 0.7), bottom=0.11, wspace=0.22, hspace=0.5)
     for ax in axes.flat[len(order) :]:
         ax.set_visible(False)
+    last = max(step for step, _, _ in history)
     for ax, metric in zip(axes.flat, order, strict=False):
+        ax.set_xlim(0, 1.03 * last)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         unit = {"loss": "", "lr": ""}.get(metric, "%")
         style.dress(ax, {"lr": "learning rate"}.get(metric, metric), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
