@@ -8,7 +8,7 @@ EXTRAS ?= dev,wandb,tensorboard,slurm,video,export
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint bench picture clean
+.PHONY: help setup demo loop test lint bench picture clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -26,6 +26,9 @@ setup: $(BIN)/.ready  ## Create .venv and install the project with its tools (ab
 
 demo: setup  ## Set everything up and search one architecture for classification and segmentation
 	$(BIN)/python -m src.search 'objectives=[cls,seg]'
+
+loop: setup  ## The whole loop on this machine: sample, train, fit, search, train, compare (15 minutes)
+	$(BIN)/python -m src.loop
 
 test: setup  ## Set everything up and run all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=15

@@ -19,8 +19,8 @@ def main(config: DictConfig) -> None:
     if action not in ACTIONS:
         raise UserError(f"unknown action '{action}'; actions: {', '.join(ACTIONS)}")
     plan, store = work.open_build(options) if action in ("run", "plan") else work.find_build(options)
-    if action == "run" and not packing.run(options, plan, store):
-        return  # another rank of a training over several devices
+    if action == "run":
+        packing.run(options, plan, store)
     units = status.read_units(plan, store, build["attempts"], build["patience"])
     summary, files = status.summarise(plan, units), []
     if action == "merge" or (action == "run" and summary.counts["done"]):

@@ -220,9 +220,9 @@ class Cluster:
                     continue
                 links = [os.readlink(fd) for fd in (entry / "fd").iterdir()]
                 environment = (entry / "environ").read_bytes().decode(errors="ignore")
-                if f"spool-{node}" in " ".join(links) or f"SLURMD_NODENAME={node}" in environment.split("\0"):
-                    if str(self.root) in environment + " ".join(links):
-                        found.append(int(entry.name))
+                here = str(self.root) in environment + " ".join(links)
+                if here and (f"spool-{node}" in " ".join(links) or f"SLURMD_NODENAME={node}" in environment.split("\0")):
+                    found.append(int(entry.name))
         return found
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,7 @@ def summary(loop: Loop) -> dict[str, Any]:
     }
 
 
-def _scores(values: Sequence[float]) -> dict[str, Any]:
+def _scores(values: np.ndarray) -> dict[str, Any]:
     array = np.asarray(values, dtype=float)
     return {
         "mean": float(array.mean()),

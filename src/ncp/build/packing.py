@@ -27,8 +27,8 @@ CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
 
 
-def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> bool:
-    """Train this shard, one unit at a time or several; True for the process that goes on to report.
+def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
+    """Train this shard, one unit at a time or several.
 
     Raises:
         UserError: as :func:`ncp.build.work.work`, or when a process fails for another reason than its user.
@@ -42,7 +42,6 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> bool:
         work(config, plan, store)
     else:
         side_by_side(config, plan, store, per_device)
-    return True
 
 
 def how_many(plan: Plan, store: Folder) -> int:

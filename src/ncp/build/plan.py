@@ -175,7 +175,9 @@ def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarra
 
 
 def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str, Any]) -> np.ndarray:
-    """``(count, D)`` different codes, drawn uniformly within ``bounds`` (label, or how labels begin, such as ``c`` -> [lower, upper]).
+    """``(count, D)`` different codes, drawn uniformly within ``bounds``.
+
+    ``bounds``: a label, or how labels begin, such as ``c`` -> ``[lower, upper]``.
 
     A larger count with the same seed begins with the same codes.
     """

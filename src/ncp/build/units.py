@@ -1,9 +1,11 @@
 """Who trains what: each unit is claimed by one worker at a time, resumed by another when that one dies, recorded once.
 
 A unit's folder holds write-once files, numbered by generation: ``<g>.lease`` (who works; its time is the heartbeat),
-``<g>.failed.<a>.json`` (attempt a failed; two workers that overlapped may both say so of the same attempt), ``<g>.released.json`` (handed back, for example before a time limit) and
-``record.json``. A claim is the exclusive creation of the next generation's lease: of several workers that find a unit free,
-or its owner dead, exactly one gets it; a worker that was thought dead finds the newer lease and stops.
+``<g>.failed.<a>.json`` (attempt a failed; two workers that overlapped may both say so of the same attempt),
+``<g>.released.json`` (handed back, for example before a time limit) and ``record.json``.
+
+A claim is the exclusive creation of the next generation's lease: of several workers that find a unit free, or its owner dead,
+exactly one gets it; a worker that was thought dead finds the newer lease and stops.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class State:
     @classmethod
     def of(cls, names: Sequence[str]) -> State:
         """From the names in the folder."""
-        leases, ended, failures = set(), set(), dict[int, tuple[int, str]]()
+        leases, ended, failures = set[int](), set[int](), dict[int, tuple[int, str]]()
         for name in names:
             if match := _FILE.match(name):
                 generation = int(match["generation"])

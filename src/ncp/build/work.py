@@ -123,7 +123,13 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
     from ncp.build.train import Bench, train
+    from ncp.tasks.run import device_count
 
+    if device_count(config["trainer"]) > 1:
+        raise UserError(
+            "a build trains each architecture on one device and spreads the architectures (shards, build.per_device); "
+            "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
+        )
     worker = make_worker(config, plan, store, first)
     bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
     bench.data(plan.seed)

@@ -61,7 +61,7 @@ def _subtitle(loop: Loop) -> str:
     sampled = max(len(table) for table in loop.tables.values())
     repeats = len(next(iter(loop.scores["found"].values())))
     total = sum(loop.seconds.values()) / 60
-    return f"{sampled} architectures trained in each setting, compared ones {repeats} times (mean, deviation); {total:.1f} minutes"
+    return f"{sampled} architectures trained a setting, compared ones {repeats} times (mean, deviation); {total:.1f} minutes"
 
 
 def verdict(loop: Loop, name: str) -> str:

@@ -26,9 +26,9 @@ def alive(other: Mapping[str, Any], me: Mapping[str, Any]) -> bool | None:
     A requeued SLURM job knows that its former incarnation is gone; a process of the same machine (and the same namespace of
     processes) can be looked up.
     """
-    if other.get("slurm_job") and other.get("slurm_job") == me.get("slurm_job"):
-        if int(other.get("slurm_restart", 0)) < int(me.get("slurm_restart", 0)):
-            return False
+    same_job = other.get("slurm_job") and other.get("slurm_job") == me.get("slurm_job")
+    if same_job and int(other.get("slurm_restart", 0)) < int(me.get("slurm_restart", 0)):
+        return False
     if other.get("machine") and other.get("machine") == me.get("machine"):
         born = _born(int(other.get("pid", -1)))
         return born is not None and born == other.get("born")

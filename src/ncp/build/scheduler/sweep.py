@@ -90,7 +90,7 @@ class _Jobs:
                     for job, overrides, number in zip(jobs, lists[0], lists[2], strict=True)
                 ]
 
-            submitit.AutoExecutor.map_array = map_array  # type: ignore[method-assign]
+            submitit.AutoExecutor.map_array = map_array  # type: ignore[method-assign, assignment]
 
 
 class _Job:
