@@ -60,3 +60,48 @@ def make_ade20k(root: Path, count: int = 3) -> Path:
     names = [f"{i + 1}\t0.1\t1\t1\tthing {i + 1}, other word" for i in range(150)]
     (root / "objectInfo150.txt").write_text("Idx\tRatio\tTrain\tVal\tName\n" + "\n".join(names) + "\n")
     return root
+
+
+def write_video(path: Path, frames: int, key_every: int = 12, size: tuple[int, int] = (32, 48)) -> Path:
+    """An MPEG-4 file in an AVI container, as HMDB51's; frame k is ``10 + 6 k`` bright, with noise."""
+    import av
+
+    rng = np.random.default_rng(frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30, options={"g": str(key_every), "sc_threshold": "1000000000"})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 2_000_000
+        for k in range(frames):
+            picture = (10 + min(6 * k, 235) + rng.integers(-9, 10, (*size, 3))).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_hmdb51(root: Path) -> Path:
+    """``videos`` and ``splits`` of two classes: three for training (the second longer), one for testing, one for neither."""
+    for c in ("cartwheel", "wave"):
+        lines = []
+        for i, (frames, mark) in enumerate([(12, 1), (40, 1), (12, 1), (12, 2), (12, 0)]):
+            name = f"film ({i})!_{c}_f_cm_np1_{mark}_{i}.avi"
+            write_video(root / "videos" / c / name, frames)
+            lines.append(f"{name} {mark} ")
+        (root / "splits").mkdir(exist_ok=True)
+        (root / "splits" / f"{c}_test_split1.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def make_ucf101(root: Path) -> Path:
+    """``videos`` and ``splits`` of two classes: two training videos and one for testing in each."""
+    (root / "splits").mkdir(parents=True)
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    for label, c in enumerate(("Archery", "HandstandWalking"), start=1):
+        for i in range(3):
+            name = f"{c}/v_{c}_g0{i}_c01.avi"
+            write_video(root / "videos" / name, 10)
+            lists["train" if i else "test"].append(f"{name} {label}" if i else name)
+    for part, lines in lists.items():
+        (root / "splits" / f"{part}list01.txt").write_text("\n".join(lines) + "\n")
+    return root

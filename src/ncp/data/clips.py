@@ -298,17 +298,23 @@ class VideoData(DataModule):
 
     def use(self, source: Source, labels: Sequence[int], train: bool) -> None:
         """Make a split of a source."""
-        made = ClipSet(source, labels, self.sampling, self.size_of, self.seed, self.augmentation, train)
+        made = ClipSet(source, labels, self.sampling, self.size, self.seed, self.augmentation, train)
         self.sources["training" if train else "validation"] = source
         if train:
             self.train_set = made
         else:
             self.val_set = made
 
-    @property
-    def size_of(self) -> T.Size:
-        """Height and width of a clip."""
-        return self.size
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Report unreadable videos, while the batch is still on the CPU."""
+        skipped = batch["skipped"].tolist()
+        self.note_skipped("training" if self.trainer is not None and self.trainer.training else "validation", skipped)
+        return {key: value for key, value in batch.items() if key != "skipped"}
+
+    def teardown(self, stage: str) -> None:
+        """Say how many videos were left out."""
+        for split, count in self.count_skipped().items():
+            log.warning("%d %s videos could not be read and were left out", count, split)
 
     def note_skipped(self, split: str, items: Sequence[int]) -> None:
         """Report videos that could not be read, each once."""

@@ -1,11 +1,11 @@
 """The built-in video set: short clips whose class is a motion, drawn from a seed, no files.
 
-A soft spot lies on a picture without borders: what leaves on one side comes back on the other. It moves left, right, up or
-down, or it grows or shrinks, and then begins again small or large. Where it is, how large it is, and its colours are drawn
-alike for all classes, and its place and size are uniform at every moment: so a single frame says nothing about the class, and
-frames whose order is lost say at most along which axis something moves (one class of two).
+A cloth without borders, with soft stripes across and down in two colours, is pulled left, right, up or down: what leaves on
+one side comes back on the other. Where its stripes are is uniform at every moment, whatever the class, and so are the colours:
+a single frame says nothing about the class, and frames whose order is lost say at most along which axis the cloth moves (one
+class of two).
 
-Shape suffixes: T frames, H, W height and width, 3 colours.
+Shape suffixes: T frames, H, W height and width.
 """
 
 from __future__ import annotations
@@ -20,37 +20,27 @@ from torch import Tensor
 from ncp.data.clips import VideoData
 from ncp.errors import UserError
 
-# class: the quantity that changes (x, y, size) and its sign; y points down
-MOTIONS = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1), "grows": (2, 1), "shrinks": (2, -1)}
+# class: cycles across and down, as signs; y points down
+MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 NAMES = tuple(MOTIONS)
 SPEED = (0.21, 0.29)  # cycles a frame; a quarter tells the two directions apart best
-SMALLEST, RATIO = 0.1, 2.5  # the spot's radius (one standard deviation) as a share of the side, and the largest's to it
-NOISE = 0.02
+NOISE = 0.03
 
 
 def draw_video(rng: np.random.Generator, motion: str, length: int, side: int) -> np.ndarray:
     """One video: ``(T, 3, side, side)`` uint8."""
-    phases = rng.random(3)  # x, y, size
-    quantity, sign = MOTIONS[motion]
-    phases_T3 = np.repeat(phases[None], length, axis=0)
-    phases_T3[:, quantity] += sign * rng.uniform(*SPEED) * np.arange(length)
-    phases_T3 %= 1.0
-    colours = np.stack([rng.uniform(0.0, 0.2, 3), rng.uniform(0.6, 1.0, 3)])  # of the ground and of the spot
+    moves_T2 = rng.uniform(*SPEED) * np.arange(length)[:, None] * np.array(MOTIONS[motion])
+    phases_T2 = rng.random(2) + moves_T2
+    # red for the stripes that stand upright, green for those that lie, each with some of the other colours
+    colours_23 = np.array([[0.3, 0.0, 0.0], [0.0, 0.3, 0.0]]) + rng.uniform(-0.1, 0.1, (2, 3))
+    ground_3 = rng.uniform(0.35, 0.65, 3)
 
     at = (np.arange(side) + 0.5) / side
-    across_TW, down_TH = (_around(at[None] - phases_T3[:, i : i + 1]) for i in (0, 1))
-    radius_T = SMALLEST * RATIO ** phases_T3[:, 2]
-    squares_THW = down_TH[:, :, None] ** 2 + across_TW[:, None, :] ** 2
-    spot_T1HW = np.exp(-squares_THW / (2 * radius_T[:, None, None] ** 2))[:, None]
-    ground_31, spot_31 = colours[:, :, None, None]
-    x_T3HW = ground_31 + spot_T1HW * (spot_31 - ground_31)
+    across_TW, down_TH = (np.cos(2 * np.pi * (at[None] - phases_T2[:, i : i + 1])) for i in (0, 1))
+    x_T3HW = ground_3[:, None, None] + across_TW[:, None, None, :] * colours_23[0][:, None, None]
+    x_T3HW = x_T3HW + down_TH[:, None, :, None] * colours_23[1][:, None, None]
     x_T3HW = x_T3HW + rng.normal(0, NOISE, x_T3HW.shape)
     return (np.clip(x_T3HW, 0, 1) * 255).round().astype(np.uint8)
-
-
-def _around(distance: np.ndarray) -> np.ndarray:
-    """The shortest way on a circle of circumference 1."""
-    return (distance + 0.5) % 1.0 - 0.5
 
 
 class MotionVideos:
@@ -91,11 +81,11 @@ class Motions(VideoData):
 
     builtin = True
     notice = (
-        "data: the built-in motions (procedural, 6 classes, clips of 16x16); for HMDB51: "
+        "data: the built-in motions (procedural, 4 classes, clips of 16x16); for HMDB51: "
         "experiment=video data.root=<folder with videos and splits>"
     )
     classes = NAMES
-    mean = (0.3, 0.3, 0.3)
+    mean = (0.5, 0.5, 0.5)
     std = (0.25, 0.25, 0.25)
 
     def __init__(
@@ -103,10 +93,10 @@ class Motions(VideoData):
         *,
         videos: int = 960,
         val_videos: int = 192,
-        length: int = 8,
+        length: int = 9,
         video_seed: int = 2022,
         size: int = 16,
-        frames: int = 4,
+        frames: int = 6,
         stride: int = 1,
         eval_batch: int = 32,
         **common: Any,

@@ -71,7 +71,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream.thread_type = "NONE"  # the loader's processes are the threads
             yield container, stream
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise CorruptVideo(f"cannot be decoded ({reason})") from None
 
 

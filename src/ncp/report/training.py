@@ -189,8 +189,16 @@ def detection_picture(run: Run) -> Figure:
     return picture(run)
 
 
+def video_picture(run: Run) -> Figure:
+    """Frames of some validation clips."""
+    from ncp.report.clips import video_picture as picture
+
+    return picture(run, *_samples(run))
+
+
 PICTURES: dict[str, Callable[[Any], Any]] = {
     "seg": segmentation_picture,
     "cls": classification_picture,
     "det3d": detection_picture,
+    "video": video_picture,
 }

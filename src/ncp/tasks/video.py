@@ -48,7 +48,6 @@ class VideoRecognition(Task):
         data = kwargs["data"] if "data" in kwargs else args[3]
         if not isinstance(data, VideoData):
             raise UserError(f"task=video needs videos, not {type(data).__name__}")
-        self.videos = [data]  # in a list: what it holds is no part of the module
         self.ks = (1, min(5, len(self.classes)))
         self.scores = TopK(self.ks)
 
@@ -73,15 +72,6 @@ class VideoRecognition(Task):
         x = normalise(frames, self.mean, self.std, next(self.network.parameters()).dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         return x.unflatten(0, (-1, batch["image"].shape[2]))
-
-    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Report unreadable videos while the batch is still on the CPU."""
-        batch = dict(batch)
-        skipped = batch.pop("skipped", None)
-        if skipped is not None:
-            split = "training" if self.trainer is not None and self.trainer.training else "validation"
-            self.videos[0].note_skipped(split, skipped.tolist())
-        return batch
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropy; with the batch's top-1 and top-5."""
@@ -124,11 +114,6 @@ class VideoRecognition(Task):
         """``(B,)`` the likeliest classes."""
         classes_B: Tensor = self.probabilities(batch).argmax(1)
         return classes_B
-
-    def teardown(self, stage: str) -> None:
-        """Say how many videos were left out."""
-        for split, count in self.videos[0].count_skipped().items():
-            log.warning("%d %s videos could not be read and were left out", count, split)
 
 
 def check_layer(layer: str) -> str:
