@@ -5,13 +5,13 @@ from omegaconf import DictConfig
 from ncp import cli, runs
 from ncp.errors import UserError
 
-ACTIONS = ("run", "status", "merge", "plan")
+ACTIONS = ("run", "status", "merge", "analyse", "plan")
 
 
 @cli.main("build")
 def main(config: DictConfig) -> None:
     """Train many architectures, here or on a cluster, and merge their results into one table."""
-    from ncp.build import merge, packing, status, work
+    from ncp.build import analysis, merge, packing, status, work
     from ncp.report import build as report
 
     options = cli.plain(config)
@@ -27,6 +27,11 @@ def main(config: DictConfig) -> None:
         merged = merge.merge(plan, units)
         files.append(merge.write(plan, store, merged))
         report.show_merged(merged, files[0])
+    if action == "analyse":
+        proxy = analysis.load(options["proxy"]) if options["proxy"] else None
+        figures = analysis.figure5(analysis.load(store.root, plan.setting), proxy)
+        files += report.write_figures(figures, plan.setting, cli.run_folder())
+        report.show_figures(figures)
     report.show_status(plan, summary, store.root)
     runs.write_result(cli.run_folder(), report.result(plan, status.as_json(summary), store.root, files))
 

@@ -51,7 +51,7 @@ def test_every_planned_architecture_is_recorded_once_with_all_that_is_promised(w
 
 
 def test_the_same_command_again_trains_nothing(whole, monkeypatch):
-    plan, store, _ = whole
+    _plan, store, _ = whole
     monkeypatch.setattr(tasks, "fit", None)
     assert build(store.root)[2] == {}
 

@@ -33,7 +33,7 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
     Raises:
         UserError: as :func:`ncp.build.work.work`, or when a process fails for another reason than its user.
     """
-    per_device = config["build"]["per_device"]
+    per_device = config["build"]["per_device"] or 1
     if per_device == "auto":
         work(config, plan, store, most=1)
         per_device = how_many(plan, store)

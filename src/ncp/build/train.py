@@ -134,9 +134,11 @@ def train(bench: Bench, claim: Claim) -> bool:
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as leaving:
         bench.worker.release(claim)
-        raise KeyboardInterrupt from None
+        if getattr(leaving, "code", None) == 1:  # Lightning's translation of an interrupt
+            raise KeyboardInterrupt from None
+        raise  # a scheduler's signal
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, int(config.seed), bench.worker.me, seconds))

@@ -73,7 +73,7 @@ def check(config: Mapping[str, Any]) -> None:
         if int(build[key]) < 1:
             raise UserError(f"build.{key} must be at least 1, given was {build[key]}")
     per_device = build["per_device"]
-    if per_device != "auto" and not (isinstance(per_device, int) and per_device >= 1):
+    if per_device not in (None, "auto") and not (isinstance(per_device, int) and per_device >= 1):
         raise UserError(f"build.per_device must be auto or a number from 1 up, given was {per_device!r}")
     if (stop := build["stop"]) is not None:
         unknown = [key for key in stop if key not in STOP_KEYS]

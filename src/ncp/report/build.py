@@ -23,6 +23,8 @@ _WORDS = {
     "left": "left",
 }
 
+_FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5c": "ranks by class and view"}
+
 
 def show_status(plan: Plan, status: Status, folder: Path) -> None:
     """A table and a bar."""
@@ -70,6 +72,35 @@ def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
         out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows")
     if len(table) >= 20:
         out.print(f"next: python -m src.fit setting={table.name} source={relative(file.parent)}")
+
+
+def write_figures(figures: Mapping[str, Any], setting: str, folder: Path) -> list[Path]:
+    """Those of the paper's Figure 5 that there are, as pictures; their paths."""
+    from ncp.benchmark.statistics import Correlation
+    from ncp.report import benchmark, style
+
+    files = []
+    for name, content in figures.items():
+        if isinstance(content, str):
+            continue
+        title = f"{setting}: {_FIGURES[name]}"
+        one = isinstance(content, Correlation)
+        picture = benchmark.correlation_figure(content, title) if one else benchmark.rankings_figure(content, title)
+        files.append(style.save(picture, folder / f"figure{name}.png"))
+    return files
+
+
+def show_figures(figures: Mapping[str, Any]) -> None:
+    """Each figure's rank correlations, or why there is none."""
+    from ncp.report import benchmark
+
+    out = console()
+    for name, content in figures.items():
+        if isinstance(content, str):
+            out.print(f"Figure {name} ({_FIGURES[name]}): {content}")
+        else:
+            rows = benchmark.correlation(getattr(content, "correlation", content))
+            out.print(benchmark.as_rich(rows, f"Figure {name}: {_FIGURES[name]}"))
 
 
 def result(plan: Plan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
