@@ -50,7 +50,14 @@ def test_the_recipe_is_the_papers():
     assert (data.size, data.split, data.least_frames, list(data.counts)) == (112, 1, 64, [3570, 1530, 2649])
     jitter = {k: v for k, v in data.augmentation.items() if k != "scale"}
     assert jitter == {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.25, "greyscale": 0.3}
-    assert "pretrained" in OmegaConf.missing_keys(compose("experiment=video-p"))
+
+
+def test_video_p_needs_a_pretrained_network(tmp_path):
+    assert compose("experiment=video-p").data == compose("experiment=video").data
+    run = tasks.assemble(compose(*SMALL, "task.pretrained_required=true"), tmp_path)
+    with pytest.raises(UserError, match=r"starts from a classification training .* give pretrained="):
+        tasks.fit(run)
+    assert compose("experiment=video-p").task.pretrained_required
 
 
 def test_a_training_from_configuration_to_result(tmp_path):
@@ -70,8 +77,8 @@ def test_a_training_from_configuration_to_result(tmp_path):
     assert result["cost"]["params"] == sum(p.numel() for p in run.task.network.parameters())
 
 
-def test_a_videos_clips_are_averaged():
-    run = tasks.assemble(compose(*SMALL, "data.clips=3", "data.stride=2"), None)
+def test_a_videos_clips_are_averaged(tmp_path):
+    run = tasks.assemble(compose(*SMALL, "data.clips=3", "data.stride=2", "data.frames=3"), tmp_path)
     task = run.task.eval()
     batch = next(iter(run.data.val_dataloader()))
     assert batch["image"].shape[:3] == (6, 3, run.data.frames)
@@ -83,8 +90,8 @@ def test_a_videos_clips_are_averaged():
     assert torch.allclose(whole.sum(1), torch.ones(6))
 
 
-def test_unreadable_videos_count_nowhere():
-    run = tasks.assemble(compose(*SMALL), None)
+def test_unreadable_videos_count_nowhere(tmp_path):
+    run = tasks.assemble(compose(*SMALL), tmp_path)
     batch = next(iter(run.data.val_dataloader()))
     run.task.eval()
     run.task.score(batch)

@@ -77,7 +77,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 def index_video(path: Path) -> Index:
     """The index of a file; raises :class:`CorruptVideo` for one that cannot be opened or shows nothing."""
-    frames, starts = 0, []
+    frames = 0
+    starts: list[tuple[int, int]] = []
     with _opened(path) as (container, stream):
         for packet in container.demux(stream):
             begins = packet.is_keyframe and packet.dts is not None

@@ -37,13 +37,17 @@ class VideoRecognition(Task):
     Args:
         args, kwargs: of :class:`ncp.tasks.base.Task`.
         pretrained_layer: how the 3D convolution starts from a classification checkpoint; see :func:`inflate`.
+        pretrained_required: refuse to train from scratch.
     """
 
     name = "video"
     main_metric = "top1"
 
-    def __init__(self, *args: Any, pretrained_layer: str = "inflated", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, pretrained_layer: str = "inflated", pretrained_required: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.pretrained_required = pretrained_required
         check_layer(pretrained_layer)
         data = kwargs["data"] if "data" in kwargs else args[3]
         if not isinstance(data, VideoData):
@@ -72,6 +76,14 @@ class VideoRecognition(Task):
         x = normalise(frames, self.mean, self.std, next(self.network.parameters()).dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         return x.unflatten(0, (-1, batch["image"].shape[2]))
+
+    def on_fit_start(self) -> None:
+        """Refuse to begin without a pretrained network where one is required."""
+        if self.pretrained_required and not self.about.get("config", {}).get("pretrained"):
+            raise UserError(
+                "this experiment starts from a classification training of the same architecture; give "
+                "pretrained=<its checkpoints/last.ckpt>, or use experiment=video to train from scratch"
+            )
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropy; with the batch's top-1 and top-5."""
