@@ -206,4 +206,4 @@ def test_time_is_what_the_built_in_videos_are_about(tmp_path):
     chance = 100 / len(run.data.classes)
     assert top1["one"] < chance + 10
     assert top1["lost"] < 2 * chance + 12
-    assert top1["time"] > top1["one"] + 15
+    assert top1["time"] > top1["one"] + 30
