@@ -26,6 +26,7 @@ from ncp.build.store import Folder
 from ncp.build.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.tasks import parts
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import LAST, History, Throughput, read_history
 
@@ -112,7 +113,7 @@ class Bench:
         """The data set, made once: its user's mistakes come before the first training, not as 2,500 failed ones."""
         if seed not in self._data:
             self._data.clear()
-            self._data[seed] = tasks.make_data(OmegaConf.merge(self.config, {"seed": seed}))  # type: ignore[arg-type]
+            self._data[seed] = parts.make_data(OmegaConf.merge(self.config, {"seed": seed}))  # type: ignore[arg-type]
         return self._data[seed]
 
 
@@ -142,7 +143,7 @@ def train(bench: Bench, claim: Claim) -> bool:
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, int(config.seed), bench.worker.me, seconds))
-        shutil.rmtree(place / tasks.CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(place / parts.CHECKPOINTS, ignore_errors=True)
         return False
     finally:
         heart.stop()
@@ -158,10 +159,10 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
     reset_peak_memory()
     data = bench.data(int(config.seed))
     text = bench.plan.architectures[claim.unit]
-    architecture = tasks.choose_architecture({"kind": "code", "code": text})
-    task = tasks.make_task(config, data, architecture)
+    architecture = parts.choose_architecture({"kind": "code", "code": text})
+    task = parts.make_task(config, data, architecture)
     history, throughput = History(place / tasks.HISTORY), Throughput()
-    trainer = tasks.make_trainer(config, place, task, history, throughput)
+    trainer = parts.make_trainer(config, place, task, history, throughput)
     watch = Watch(heart, config.build.stop, bench.peers)
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
     unit = tasks.Run(config, place, data, architecture, task, trainer, history, throughput)
@@ -175,7 +176,7 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         raise UserError(
             f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
         )
-    last = place / tasks.CHECKPOINTS / LAST
+    last = place / parts.CHECKPOINTS / LAST
     kept = bench.config.keep != "none" and last.is_file()
     return Record(
         unit=claim.name,
@@ -245,7 +246,7 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for generation in claim.resume:
         old = store.path(f"{folder(claim.name)}/{generation}")
-        checkpoint, new = old / tasks.CHECKPOINTS / LAST, place / tasks.CHECKPOINTS / LAST
+        checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
@@ -261,7 +262,7 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
 
 def progress(store: Folder, name: str, generation: int) -> int:
     """When a generation's checkpoint was written, 0 for none: grows with every checkpoint."""
-    path = store.path(f"{folder(name)}/{generation}") / tasks.CHECKPOINTS / LAST
+    path = store.path(f"{folder(name)}/{generation}") / parts.CHECKPOINTS / LAST
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -123,7 +123,7 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
     from ncp.build.train import Bench, train
-    from ncp.tasks.run import device_count
+    from ncp.tasks.parts import device_count
 
     if device_count(config["trainer"]) > 1:
         raise UserError(
