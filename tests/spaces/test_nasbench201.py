@@ -116,3 +116,51 @@ def test_cost_through_torch():
     rise = SPACE.cost(codes + step).macs - SPACE.cost(codes).macs
     assert gradient[:, 4].numpy() == pytest.approx(rise)
     assert (gradient[:, 1] == 0).all()
+
+
+def test_features_tell_what_is_in_use():
+    """Hand-worked: edges 0>1 (conv), 0>2 (none), 1>2 (skip), 0>3 (conv), 1>3 (none), 2>3 (pool)."""
+    (f,) = SPACE.features(np.array([CODE], dtype=float))
+    assert f.shape == (48,)
+    edges, use = f[:30].reshape(6, 5), f[30:35]
+    assert edges.sum(1).tolist() == [1, 0, 1, 1, 0, 1]
+    assert dict(zip(OPERATIONS, use.tolist(), strict=True)) == {
+        "avg_pool_3x3": 1, "none": 0, "skip_connect": 1, "nor_conv_1x1": 1, "nor_conv_3x3": 1,
+    }  # fmt: skip
+    # output fed; paths 0>1>2>3, 0>1>3, 0>2>3, 0>3: open, convolutions, all skips
+    assert f[35:].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0]
+
+
+def test_features_of_cells_that_are_one_network_agree():
+    dead_end = Architecture.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|none~2|")
+    bare = Architecture.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    nothing = Architecture.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
+    a, b, c = SPACE.features(SPACE.encode([dead_end, bare, nothing]))
+    assert (a == b).all()
+    assert (c == 0).all()
+
+
+def test_features_of_every_cell_against_a_walk_through_its_graph():
+    """An edge is in use if a path without ``none`` runs through it from node 0 to node 3, here found by enumeration."""
+    routes = [[(0, 1), (1, 2), (2, 3)], [(0, 1), (1, 3)], [(0, 2), (2, 3)], [(0, 3)]]
+    cells = SPACE.all()[::7]
+    features = SPACE.features(SPACE.encode(cells))
+    for cell, row in zip(cells, features, strict=True):
+        name = {edge: OPERATIONS[op] for edge, op in zip(EDGES, cell.operations, strict=True)}
+        opened = [r for r in routes if all(name[e] != "none" for e in r)]
+        used = [float(any(e in r for r in opened)) for e in EDGES]
+        assert row[:30].reshape(6, 5).sum(1).tolist() == used
+        assert row[35] == float(bool(opened))
+
+
+def test_features_through_torch():
+    torch = pytest.importorskip("torch")
+    inside = np.random.default_rng(2).uniform(0.1, 0.9, size=(5, 30))
+    x = torch.tensor(inside, requires_grad=True)
+    assert SPACE.features(x).detach().numpy() == pytest.approx(SPACE.features(inside))
+    weights = np.random.default_rng(3).normal(size=48)
+    (gradient,) = torch.autograd.grad((SPACE.features(x) @ torch.tensor(weights)).sum(), x)
+    for d in range(30):
+        step = np.eye(30)[d] * 1e-6
+        slope = (SPACE.features(inside + step) - SPACE.features(inside - step)) @ weights / 2e-6
+        assert gradient[:, d].numpy() == pytest.approx(slope, abs=1e-6)

@@ -21,6 +21,8 @@ EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2
 OPERATIONS: tuple[str, ...] = ("avg_pool_3x3", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 N_EDGES, N_OPS = len(EDGES), len(OPERATIONS)
 
+_PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))  # edges of each path from the cell's input to its output
+
 # The whole network at 32 x 32 with 100 classes, as the released table counts it: 16, 32 and 64 channels, 5 cells each.
 _CONV_1X1 = 5 * (16**2 + 32**2 + 64**2)  # weights of one edge over all 15 cells
 _EDGE_NORMS = 5 * 2 * (16 + 32 + 64)
@@ -119,6 +121,18 @@ def _from_one_hot(values: Sequence[Any] | np.ndarray) -> tuple[int, ...]:
     return tuple(out)
 
 
+def _in_use(live: Any) -> tuple[list[Any], Any]:
+    """Per edge the ``(N,)`` share to which it lies on an open path, and that to which the output has any input.
+
+    ``live`` is ``(N, 6)``: 1 where an edge passes something on. Exact for valid codes, multilinear between them.
+    """
+    e01, e02, e12, e03, e13, e23 = (live[:, i] for i in range(N_EDGES))
+    into2 = 1 - (1 - e02) * (1 - e01 * e12)
+    out1 = 1 - (1 - e13) * (1 - e12 * e23)
+    output = 1 - (1 - e03) * (1 - e01 * e13) * (1 - into2 * e23)
+    return [e01 * out1, e02 * e23, e01 * e12 * e23, e03, e01 * e13, into2 * e23], output
+
+
 class NasBench201Space:
     """The space itself; satisfies :class:`ncp.spaces.base.Space`."""
 
@@ -176,8 +190,32 @@ class NasBench201Space:
         return [Architecture(ops) for ops in product(range(N_OPS), repeat=N_EDGES)]
 
     def features(self, codes: Any) -> Any:
-        """``(N, 30)``: the code itself."""
-        return codes
+        """``(N, 48)``: what of the cell is in use; for arrays and tensors (then differentiable).
+
+        An operation that nothing flows through, or whose result nothing uses, changes nothing in the network, which the
+        plain code hides. So: the code with such edges zeroed (30), how often each operation is in use (5), whether the
+        output has an input at all (1), and for each of the four paths from input to output whether it is open, its
+        convolutions if it is, and whether it is all skips (12).
+        """
+        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = e.reshape(-1, N_EDGES, N_OPS)
+        live = 1 - e[..., OPERATIONS.index("none")]
+        skip = e[..., OPERATIONS.index("skip_connect")]
+        conv = e[..., OPERATIONS.index("nor_conv_1x1")] + e[..., OPERATIONS.index("nor_conv_3x3")]
+        used, output = _in_use(live)
+        weighted = [e[:, i] * used[i][:, None] for i in range(N_EDGES)]
+        columns = [output]
+        for path in _PATHS:
+            alive, skips, depth = 1.0, 1.0, 0.0
+            for i in path:
+                alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
+            columns += [alive, alive * depth, skips]
+        parts = [*weighted, sum(weighted), *(c[:, None] for c in columns)]
+        if hasattr(codes, "detach"):
+            import torch  # a tensor came in, so it is loaded already
+
+            return torch.cat(parts, dim=-1)
+        return np.concatenate(parts, axis=-1)
 
     def cost(self, codes: Any) -> Cost:
         """Of the whole network of 15 cells for 32 x 32 pixels and 100 classes, as in the released table."""
