@@ -6,6 +6,7 @@ A dozen ``Axes`` with their ticks and layout take most of a second, which every 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -73,7 +74,7 @@ class Panel:
 
     def line(self, x: np.ndarray, y: np.ndarray, colour: str, width: float = 1.6, steps: bool = False) -> None:
         """A line, or a staircase that keeps each value until the next."""
-        style_ = "steps-post" if steps else "default"
+        style_: Any = "steps-post" if steps else "default"
         self.fig.add_artist(Line2D(x, y, color=colour, linewidth=width, drawstyle=style_, transform=self.data))
 
     def band(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> None:
