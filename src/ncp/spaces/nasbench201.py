@@ -206,8 +206,9 @@ class NasBench201Space:
         weighted = [e[:, i] * used[i][:, None] for i in range(N_EDGES)]
         columns = [output]
         for path in _PATHS:
-            alive, skips, depth = 1.0, 1.0, 0.0
-            for i in path:
+            first, *rest = path
+            alive, skips, depth = live[:, first], skip[:, first], conv[:, first]
+            for i in rest:
                 alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
             columns += [alive, alive * depth, skips]
         parts = [*weighted, sum(weighted), *(c[:, None] for c in columns)]
