@@ -221,7 +221,9 @@ class Cluster:
                 links = [os.readlink(fd) for fd in (entry / "fd").iterdir()]
                 environment = (entry / "environ").read_bytes().decode(errors="ignore")
                 here = str(self.root) in environment + " ".join(links)
-                if here and (f"spool-{node}" in " ".join(links) or f"SLURMD_NODENAME={node}" in environment.split("\0")):
+                if here and (
+                    f"spool-{node}" in " ".join(links) or f"SLURMD_NODENAME={node}" in environment.split("\0")
+                ):
                     found.append(int(entry.name))
         return found
 
