@@ -114,9 +114,20 @@ def test_cost_is_counted_exactly(tmp_path: Path) -> None:
     assert body == cost.bev(run.architecture, (64, 64)).params
 
 
+def test_large_networks_train_for_fewer_steps(tmp_path: Path) -> None:
+    small = _run(tmp_path / "a", "recipe.length=60")
+    assert small.task.plan.steps == 60
+    macs = small.task.macs(small.architecture, small.data)
+    limited = _run(tmp_path / "b", "recipe.length=60", f"data.training_macs={40.5 * 3 * macs}", "recipe.keep=[2,60]")
+    plan = limited.task.plan
+    assert (plan.steps, plan.keep, limited.trainer.max_steps, limited.data.batches) == (40, (2,), 40, 40)
+    least = _run(tmp_path / "c", "recipe.length=60", "data.training_macs=1")
+    assert least.task.plan.steps == 24
+
+
 def test_the_papers_recipe() -> None:
     config = compose("experiment=3ddet")
-    recipe = Recipe.from_config(tasks._plain(config.recipe))
+    recipe = Recipe.from_config(tasks.plain(config.recipe))
     plan = recipe.plan(3712)
     assert (plan.steps, plan.epoch, plan.policy.total) == (80 * 232, 232, 16)
     assert plan.keep == tuple(232 * e for e in (76, 77, 78, 79, 80))

@@ -105,6 +105,8 @@ class Lidar(Kitti):
     Args:
         scenes, val_scenes: how many for training and for validation.
         scene_seed: of the scenes, apart from the run's seed.
+        training_macs: a training ends after so many multiply-adds, so that a large network takes no longer than a small
+            one; None for the recipe's length whatever the network.
         limits, pillar, augmentation, cache: see :class:`ncp.data.kitti.Kitti`; the scenes themselves go to ``cache`` too.
         common: see :class:`ncp.data.base.DataModule`.
     """
@@ -122,6 +124,7 @@ class Lidar(Kitti):
         scenes: int = 48,
         val_scenes: int = 12,
         scene_seed: int = 2022,
+        training_macs: float | None = None,
         limits: Sequence[float] = LIMITS,
         augmentation: Any = None,
         **common: Any,
@@ -131,6 +134,7 @@ class Lidar(Kitti):
             scenes, val_scenes = 4, 2
         if scenes < 1 or val_scenes < 1:
             raise UserError(f"data.scenes and data.val_scenes must be at least 1, given were {scenes} and {val_scenes}")
+        self.training_macs = training_macs
         self.scenes, self.val_scenes, self.scene_seed = scenes, val_scenes, scene_seed
 
     def prepare(self) -> None:

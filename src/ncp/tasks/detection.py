@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,46 @@ from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task
+from ncp.tasks.recipe import Plan
 
 log = logging.getLogger(__name__)
 PICKS = ("last", "best", "mean")
 POINTPILLARS = "pointpillars"
 EVALUATIONS = "kitti_ap.json"
 RESULTS = "kitti_results"
+LEAST_STEPS = 24
 Full = dict[str, dict[str, float]]
+
+
+def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
+    """Multiply-adds of network and head for one scene, exact: counted from the code where there is one."""
+    architecture = getattr(getattr(detector.network, "backbone", None), "architecture", None)
+    kinds = detector.head.kinds
+    head = len(detector.anchors) // kinds * detector.head.classes.in_channels * kinds * (len(detector.kinds) + 7 + 2)
+    if isinstance(architecture, Architecture):
+        return int(cost.bev(architecture, size, CHANNELS).macs) + head
+    import copy
+
+    from torch.utils.flop_counter import FlopCounterMode
+
+    trial = copy.deepcopy(detector.network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        trial(torch.empty(1, CHANNELS, *size, device="meta"))
+    return int(counter.get_total_flops() // 2) + head
+
+
+def shortened(plan: Plan, data: Kitti, macs: int) -> Plan:
+    """The plan, ended early where the data set has a budget of multiply-adds (three times the forward's a scene)."""
+    budget = data.training_macs
+    if not budget:
+        return plan
+    steps = max(LEAST_STEPS, int(budget / (3 * macs * plan.policy.total)))
+    if steps >= plan.steps:
+        return plan
+    log.info("%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, budget)
+    data.plan(plan.policy, steps)
+    every = min(plan.eval_every, steps)
+    return replace(plan, steps=steps, eval_every=every, keep=tuple(at for at in plan.keep if at <= steps))
 
 
 class Detection(Task):
@@ -57,7 +91,7 @@ class Detection(Task):
         self,
         network: nn.Module,
         recipe: Any,
-        plan: Any,
+        plan: Plan,
         data: DataModule,
         *,
         max_pillars: Sequence[int] = MAX_PILLARS,
@@ -75,6 +109,7 @@ class Detection(Task):
         if not isinstance(network, Detector):
             grid = Grid(data.limits, data.pillar, data.size)
             network = Detector(network, grid, max_pillars=max_pillars, max_points=max_points, z_offset=z_offset)
+        plan = shortened(plan, data, sum_of_macs(network, data.eval_size or data.size))
         super().__init__(network, recipe, plan, data, **kwargs)
         self.detector = [network]  # in a list so that it is no second submodule
         self.nms, self.pick, self.write_results = dict(nms or {}), pick, write_results
@@ -127,21 +162,8 @@ class Detection(Task):
             self.scores.update(index, found.boxes, found.labels, found.scores)
 
     def macs(self, architecture: Architecture | str, data: DataModule) -> int:
-        """Of the network and the head; the pillar net adds 576 (nine channels to 64) for every point."""
-        detector, size = self.detector[0], data.eval_size or data.size
-        anchors, kinds = len(detector.anchors), detector.head.kinds
-        width = detector.head.classes.in_channels
-        head = anchors // kinds * width * kinds * (len(detector.kinds) + 7 + 2)
-        if not isinstance(architecture, str):
-            return int(cost.bev(architecture, size, CHANNELS).macs) + head
-        import copy
-
-        from torch.utils.flop_counter import FlopCounterMode
-
-        trial = copy.deepcopy(detector.network).to("meta").eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            trial(torch.empty(1, CHANNELS, *size, device="meta"))
-        return int(counter.get_total_flops() // 2) + head
+        """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
+        return sum_of_macs(self.detector[0], data.eval_size or data.size)
 
     # ---- evaluation of the kept epochs
 
