@@ -261,9 +261,10 @@ def _macs(setting: Setting, space: spaces.Space[Any], codes_ND: np.ndarray, trai
     size = data.get("crop") or data.get("size")
     if setting.task == "det3d":
         return np.asarray(cost.bev(codes_ND).macs)
-    if setting.task == "video":
-        return np.asarray(cost.video(codes_ND).macs)
     sides = (size, size) if isinstance(size, int) else tuple(int(side) for side in size or (128, 128))
+    if setting.task == "video":
+        frames = int(data.get("frames") or 8)
+        return np.asarray(cost.video(codes_ND, size=(sides[0], sides[1]), frames=frames).macs)
     head = "classification" if setting.task == "cls" else "segmentation"
     return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head).macs)
 

@@ -1,0 +1,47 @@
+"""The command's real configuration: every setting on its built-in set, every experiment in its place."""
+
+import pytest
+from composed import CONF, compose
+
+from ncp import cli
+from ncp.benchmark import settings
+from ncp.build import plan as plans
+
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml") if path.stem in settings.SETTINGS)
+
+
+def plan(*overrides):
+    return plans.make(cli.plain(compose("count=3", *overrides, name="build")))
+
+
+@pytest.mark.parametrize("name", [*settings.PAPER, *settings.SHORT])
+def test_every_setting_has_a_built_in_meaning(name):
+    made = plan(f"setting={name}")
+    assert made.setting == settings.get(name).name
+    assert (
+        f"ncp.tasks.{ {'cls': 'class', 'seg': 'segm', 'det3d': 'detec', 'video': 'video'}[settings.get(name).task] }"
+        in (made.training["task"]["_target_"])
+    )
+    assert made.training["recipe"]["length"] > 0
+
+
+def test_settings_of_one_task_differ_as_their_recipes_do():
+    assert plan("setting=cls-10c").training["recipe"]["length"] < plan("setting=cls").training["recipe"]["length"]
+    assert plan("setting=seg-4x").training["data"]["crop"] == [32, 32]
+    assert plan("setting=seg-4x").macs < plan("setting=seg").macs
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_puts_real_data_and_its_recipe_in_place(name):
+    made = plan(f"setting={name}", f"experiment={name}", "data.root=/data/somewhere")
+    alone = compose(f"experiment={name}", "data.root=/data/somewhere", name="train")
+    assert made.training["recipe"] == cli.plain(alone.recipe)
+    assert made.training["data"]["_target_"] == alone.data._target_
+    assert "root" not in made.training["data"]
+    assert plan(f"setting={name}", f"experiment={name}", "data.root=/elsewhere").hash == made.hash
+
+
+def test_the_experiment_of_the_loop():
+    config = compose("setting=cls", "experiment=loop", name="build")
+    assert config.count == 24
+    assert len(plans.make(cli.plain(config))) == 24
