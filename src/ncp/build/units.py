@@ -163,8 +163,12 @@ class Worker:
 
     def _try(self, unit: int) -> Claim | None:
         name = self.names[unit]
-        state = State.of(self.store.names(folder(name)))
-        if state.recorded or len(state.failures) >= self.attempts:
+        names = self.store.names(folder(name))
+        if RECORD in names:
+            self._over.add(unit)
+            return None
+        state = State.of(names)
+        if len(state.failures) >= self.attempts:
             self._over.add(unit)
             return None
         if state.generation >= 0 and not state.closed and not self._dead(name, state.generation):
