@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(BIN)/.ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH" >&2; exit 2; }
@@ -32,6 +32,9 @@ loop: setup  ## The whole loop on this machine: sample, train, fit, search, trai
 
 test: setup  ## Set everything up and run all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=15
+
+test-slurm: setup  ## The tests on a real SLURM, which they install and start on this machine (needs root; minutes)
+	$(BIN)/python -m pytest -m cluster tests/slurm
 
 lint: setup  ## Style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
