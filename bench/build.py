@@ -34,6 +34,7 @@ SHORTEST, LONGEST = 360.0, 36_000.0
 EPOCHS = 20
 PREEMPTED_EVERY = 24 * 3600.0  # of one worker, in the mean
 OVERHEAD_BAR, MERGE_BAR, MEMORY_BAR = 0.01, 60.0, 1500.0
+SAVED_EVERY = 300.0  # seconds between checkpoints
 QUEUED = 600.0  # seconds until a preempted job starts again
 
 
@@ -88,7 +89,7 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
     shards, store = plan.shards(workers), SlowMemory()
     queue: list[tuple[float, int, int, int]] = []
     lives = [0] * workers
-    events = training = lost = waited = 0.0
+    training = lost = 0.0
     recorded: dict[str, int] = {}
 
     def worker(shard: int) -> Worker:
@@ -113,22 +114,20 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
     team = [worker(shard) for shard in range(workers)]
     for shard in range(workers):
         heapq.heappush(queue, (rng.random(), shard, 0, 0))
-    busy: dict[int, tuple[Any, float]] = {}
+    busy: dict[int, tuple[Any, float, bool]] = {}
     while queue:
         now, shard, life, _ = heapq.heappop(queue)
         if life != lives[shard]:
             continue
         store.now, before = max(store.now, now), store.spent
         if shard in busy:
-            claim, stretch = busy.pop(shard)
-            preempted = rng.random() < stretch / PREEMPTED_EVERY
+            claim, stretch, preempted = busy.pop(shard)
             store.spent += LATENCY * 3 * stretch / BEAT / 50  # beats run beside the training: a fiftieth is waited for
             if preempted:
-                part = rng.random()
-                done_steps[claim.name] = done_steps.get(claim.name, 0.0) + max(0.0, part * stretch - 300)
-                training += max(0.0, part * stretch - 300)
-                lost += min(300.0, part * stretch)  # since the last checkpoint
-                waited += QUEUED
+                kept = max(0.0, stretch - SAVED_EVERY * rng.random())
+                done_steps[claim.name] = done_steps.get(claim.name, 0.0) + kept
+                training += kept
+                lost += stretch - kept
                 lives[shard] += 1
                 team[shard] = worker(shard)
                 heapq.heappush(queue, (now + QUEUED, shard, lives[shard], 0))
@@ -140,12 +139,13 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
             elif team[shard].record(claim, {"unit": claim.name}):
                 recorded[claim.name] = recorded.get(claim.name, 0) + 1
         claim = team[shard].next()
-        events += 1
         took = store.spent - before
         if claim is not None:
             left = max(1.0, seconds[claim.unit] - done_steps.get(claim.name, 0.0))
-            busy[shard] = (claim, left)
-            heapq.heappush(queue, (now + took + left, shard, lives[shard], 0))
+            preempted = rng.random() < left / PREEMPTED_EVERY
+            stretch = left * rng.random() if preempted else left
+            busy[shard] = (claim, stretch, preempted)
+            heapq.heappush(queue, (now + took + stretch, shard, lives[shard], 0))
         elif team[shard].waiting:
             heapq.heappush(queue, (now + took + BEAT, shard, lives[shard], 0))
     states = [State.of(list(store.folders[f"units/{name}"])) for name in plan.units]
@@ -201,9 +201,9 @@ def write_records(plan: Plan, store: Folder) -> None:
 
 def main() -> int:
     """Print both tables; 1 where a bar is missed."""
-    started = time.perf_counter()
+    started = time.process_time()
     result = simulate()
-    real = time.perf_counter() - started
+    real = time.process_time() - started
     overhead = result["files"] / result["training"]
     show(
         f"{MODELS:,} models, {WORKERS} workers, virtual clock, {LATENCY * 1e3:.0f} ms an operation of the file system",
@@ -214,7 +214,11 @@ def main() -> int:
             ("preemptions", f"{result['preemptions']:.0f}", ""),
             ("given up after two failed attempts, all of them listed", f"{result['given up']:.0f}", ""),
             ("operations a model", f"{result['operations'] / MODELS:.1f}", ""),
-            ("end, against all workers busy to the last", f"{result['end'] / result['even']:.3f}x", ""),
+            (
+                "end, against all trainings at once on 64 workers without a fault",
+                f"{result['end'] / result['even']:.3f}x",
+                "",
+            ),
             ("our own processor time a model", f"{1e3 * real / MODELS:.2f} ms", ""),
         ],
     )

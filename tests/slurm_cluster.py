@@ -201,29 +201,25 @@ class Cluster:
     def node_of(self, job: str) -> str:
         return self.run("squeue", "-h", "-j", job, "-o", "%N").stdout.strip()
 
-    def lose(self, node: str, pids: list[int]) -> None:
-        """The node is gone: its daemon, the daemons of its steps and the processes of its jobs, all at once."""
+    def lose(self, node: str, pid: int) -> None:
+        """The node is gone: its daemon, then the daemons of the steps of the one job there, then the job's process."""
         daemon = self.daemons.pop(f"slurmd-{node}")
         daemon.kill()
         daemon.wait()
-        for step in self._steps(node):
-            kill(step)
-        for pid in pids:
-            kill(pid)
+        steps = self._steps(variable(pid, "SLURM_JOB_ID"))
+        if not steps:
+            raise RuntimeError("found no step daemon of the job on that node")
+        for each in (*steps, pid):
+            kill(each)
 
-    def _steps(self, node: str) -> list[int]:
-        """Step daemons that the slurmd of this node started: they hold its spool folder open, or name it."""
+    def _steps(self, job: str = "") -> list[int]:
+        """Step daemons of this cluster, all of them or those of a job; they call themselves ``slurmstepd: [<job>.<step>]``."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if "slurmstepd" not in (entry / "cmdline").read_text():
-                    continue
-                links = [os.readlink(fd) for fd in (entry / "fd").iterdir()]
-                environment = (entry / "environ").read_bytes().decode(errors="ignore")
-                here = str(self.root) in environment + " ".join(links)
-                if here and (
-                    f"spool-{node}" in " ".join(links) or f"SLURMD_NODENAME={node}" in environment.split("\0")
-                ):
+                title = (entry / "cmdline").read_text()
+                ours = variable(int(entry.name), "SLURM_CONF") == self.environment["SLURM_CONF"]
+                if "slurmstepd" in os.readlink(entry / "exe") and ours and (not job or f"[{job}." in title):
                     found.append(int(entry.name))
         return found
 
@@ -244,10 +240,15 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for node in self.nodes:
-            for step in self._steps(node):
-                kill(step)
+        for step in self._steps():
+            kill(step)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def variable(pid: int, name: str) -> str:
+    """A variable of a process's environment."""
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="ignore").split("\0")
+    return next((entry.partition("=")[2] for entry in entries if entry.startswith(f"{name}=")), "")
 
 
 def kill(pid: int) -> None:

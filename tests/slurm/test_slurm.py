@@ -148,7 +148,7 @@ def test_a_build_survives_the_loss_of_a_node(cluster, tmp_path, unbroken):
     unit = next(unit for unit in range(SHARDS) if build.trains(unit))
     lease = build.lease(unit)
     node = cluster.node_of(lease["slurm_job"])
-    cluster.lose(node, [lease["pid"]])
+    cluster.lose(node, lease["pid"])
     try:
         assert build.end() == 0, build.log.read_text()[-3000:]
     finally:
@@ -163,7 +163,7 @@ def test_a_training_over_two_nodes(cluster, tmp_path):
     line = command(
         "train", tmp_path, *TRAINING[:-1], "arch=narrow", "recipe.length=12", "recipe.eval_every=6", "trainer=ddp",
         "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2", "callbacks.pictures=false", *LAUNCHER,
-        "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=1", "hydra.launcher.setup=[export MASTER_ADDR=127.0.0.1]",
+        "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=1", 'hydra.launcher.setup=["export MASTER_ADDR=127.0.0.1"]',
         "seed=1", "-m",
     )  # fmt: skip
     answer = subprocess.run(line, cwd=ROOT, env=environment(cluster), capture_output=True, text=True, timeout=900)
