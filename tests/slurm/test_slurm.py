@@ -161,16 +161,18 @@ def test_a_build_survives_the_loss_of_a_node(cluster, tmp_path, unbroken):
 def test_a_training_over_two_nodes(cluster, tmp_path):
     wait(lambda: len(cluster.idle()) == 2, 60, "both nodes")
     line = command(
-        "train", tmp_path, *TRAINING[:-1], "arch=narrow", "recipe.length=12", "recipe.eval_every=6", "trainer=ddp",
+        "train", tmp_path, *TRAINING[:-1], "arch=narrow", "recipe.length=12", "recipe.eval_every=6", "recipe.batch=4",
+        "trainer=ddp",
         "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2", "callbacks.pictures=false", *LAUNCHER,
         "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=1", 'hydra.launcher.setup=["export MASTER_ADDR=127.0.0.1"]',
         "seed=1", "-m",
     )  # fmt: skip
     answer = subprocess.run(line, cwd=ROOT, env=environment(cluster), capture_output=True, text=True, timeout=900)
-    logs = "".join(file.read_text()[-1500:] for file in tmp_path.glob("train/*/*/.submitit/*/*_log.*"))
+    logs = "".join(file.read_text() for file in tmp_path.glob("train/*/*/.submitit/*/*_log.*"))
     assert answer.returncode == 0, answer.stderr[-2000:] + logs
+    assert "global_rank=1(2)" in logs
     [file] = tmp_path.glob("train/*/*/0/result.json")
     result = json.loads(file.read_text())
-    assert result["steps"] == 12  # the total batch of 2 is kept: one sample on each node
+    assert result["steps"] == 12  # the total batch of 4 is kept: two samples on each node
     history = (file.parent / "metrics.csv").read_text().splitlines()
     assert len({line.split(",")[0] for line in history if ",val/mIoU," in line}) == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,7 +34,9 @@ def figure(loop: Loop) -> Figure:
     for i, name in enumerate(loop.names):
         ax = fig.add_subplot(1, len(loop.names), i + 1)
         _panel(ax, loop, name)
-    fig.subplots_adjust(left=0.07, right=0.98, top=0.78, bottom=0.13, wspace=0.22)
+    handles, labels = fig.axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, fontsize=8.5, frameon=False, loc="lower center", ncols=len(labels))
+    fig.subplots_adjust(left=0.07, right=0.98, top=0.79, bottom=0.21, wspace=0.2)
     return fig
 
 
@@ -53,15 +56,17 @@ def _panel(ax: Axes, loop: Loop, name: str) -> None:
         loop.macs["found"] / 1e6, loop.predicted[name], s=70, marker="o", facecolors="none", edgecolors=style.VERMILION,
         label="found, predicted",
     )  # fmt: skip
-    ax.axvline(loop.limit / 1e6, color=style.FAINT, lw=1.5, zorder=0)
-    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    ax.axvline(loop.limit / 1e6, color=style.GREY, lw=1, ls=":", zorder=0)
+    top = ax.get_ylim()[1]
+    ax.text(loop.limit / 1e6, top, " limit", size=8, color=style.GREY, va="top")
 
 
 def _subtitle(loop: Loop) -> str:
     sampled = max(len(table) for table in loop.tables.values())
     repeats = len(next(iter(loop.scores["found"].values())))
     total = sum(loop.seconds.values()) / 60
-    return f"{sampled} architectures trained a setting, compared ones {repeats} times (mean, deviation); {total:.1f} minutes"
+    again = "once" if repeats == 1 else f"{repeats} times (mean and deviation)"
+    return f"{sampled} architectures trained in each setting, the compared ones {again}; {total:.1f} minutes in all"
 
 
 def verdict(loop: Loop, name: str) -> str:
@@ -109,7 +114,7 @@ def page(loop: Loop) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(values) -> str:  # type: ignore[no-untyped-def]
+def _cell(values: np.ndarray) -> str:
     if len(values) == 1:
         return f"{values[0]:.2f}"
     return f"{values.mean():.2f} ± {values.std(ddof=1):.2f}"

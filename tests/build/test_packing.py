@@ -1,0 +1,46 @@
+"""Several trainings at a time on one device."""
+
+import pytest
+from small_builds import options
+
+from ncp.build import packing, work
+from ncp.build.status import read_units
+from ncp.build.units import RECORD
+from ncp.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("free", "peak", "cores", "number"),
+    [(80_000, 6_000, 16, 8), (80_000, 30_000, 16, 2), (80_000, 79_000, 16, 1), (100, 5_000, 16, 1), (80_000, 100, 2, 2)],
+)
+def test_as_many_as_fit(free, peak, cores, number):
+    assert packing.fitting(free, peak, cores) == number
+
+
+def test_this_machine_has_cores_and_memory():
+    assert packing.cores() >= 1
+    assert packing.free_memory_mb() > 100
+
+
+def test_before_anything_is_recorded_one_at_a_time(tmp_path):
+    plan, store = work.open_build(options(tmp_path))
+    assert packing.how_many(plan, store) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work(tmp_path):
+    config = options(tmp_path, "build.per_device=2")
+    plan, store = work.open_build(config)
+    packing.run(config, plan, store)
+    units = read_units(plan, store)
+    assert [unit.state for unit in units] == ["done"] * 3
+    assert len({unit.record["worker"]["pid"] for unit in units}) == 2
+    assert sorted(store.path(f"units/{unit.name}/{RECORD}").is_file() for unit in units) == [True] * 3
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_process_is_told_once(tmp_path):
+    config = options(tmp_path, "build.per_device=2", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    plan, store = work.open_build(config)
+    with pytest.raises(UserError, match="one device"):
+        packing.run(config, plan, store)
