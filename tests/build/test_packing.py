@@ -11,7 +11,13 @@ from ncp.errors import UserError
 
 @pytest.mark.parametrize(
     ("free", "peak", "cores", "number"),
-    [(80_000, 6_000, 16, 8), (80_000, 30_000, 16, 2), (80_000, 79_000, 16, 1), (100, 5_000, 16, 1), (80_000, 100, 2, 2)],
+    [
+        (80_000, 6_000, 16, 8),
+        (80_000, 30_000, 16, 2),
+        (80_000, 79_000, 16, 1),
+        (100, 5_000, 16, 1),
+        (80_000, 100, 2, 2),
+    ],
 )
 def test_as_many_as_fit(free, peak, cores, number):
     assert packing.fitting(free, peak, cores) == number

@@ -1,0 +1,64 @@
+"""Does it pay to train several small networks on one device at a time? python -m bench.packing [NUMBER ...] [--setting SETTING]
+
+The same build of small architectures (experiment=loop) on the built-in set with 1, 2, ... trainings at a time; models an hour,
+and the gain over one at a time. On a machine with a GPU that is what is shared; else the processor's cores are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench._timing import show
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def seconds(setting: str, count: int, number: int, length: int) -> float:
+    """Of a whole build, processes' start and all."""
+    with tempfile.TemporaryDirectory() as root:
+        line = [
+            *(sys.executable, "-m", "src.build", f"setting={setting}", "experiment=loop", f"count={count}"),
+            *(f"build.per_device={number}", f"paths.outputs={root}", f"recipe.length={length}"),
+        ]
+        # alone, a training may use every core
+        threads = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if number == 1 else {}
+        started = time.perf_counter()
+        subprocess.run(line, cwd=ROOT, env={**os.environ, **threads}, check=True, capture_output=True)
+        return time.perf_counter() - started
+
+
+def main() -> int:
+    """Print the table; 1 where no number beats one at a time."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("numbers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--setting", default="seg")
+    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--length", type=int, default=30, help="steps of a training")
+    options = parser.parse_args()
+    numbers = sorted({1, *options.numbers})
+    took = {number: seconds(options.setting, options.count, number, options.length) for number in numbers}
+    rows = [
+        (
+            str(number),
+            f"{took[number]:.0f} s",
+            f"{3600 * options.count / took[number]:.0f}",
+            f"{took[1] / took[number]:.2f}x",
+        )
+        for number in numbers
+    ]
+    show(
+        f"{options.count} trainings of {options.length} steps, setting {options.setting}",
+        ("at a time", "build", "models an hour", "gain"),
+        rows,
+    )
+    return int(len(numbers) > 1 and min(took[number] for number in numbers[1:]) >= took[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
