@@ -105,3 +105,34 @@ def make_ucf101(root: Path) -> Path:
     for part, lines in lists.items():
         (root / "splits" / f"{part}list01.txt").write_text("\n".join(lines) + "\n")
     return root
+
+
+def make_kitti(root: Path, train: int = 4, val: int = 2) -> Path:
+    """``training/{velodyne,label_2,calib,image_2}`` and ``ImageSets``: a car, a pedestrian and a cyclist full of points each."""
+    rng = np.random.default_rng(3)
+    parts = ("velodyne", "label_2", "calib", "image_2")
+    for part in parts:
+        (root / "training" / part).mkdir(parents=True)
+    sizes = {"Car": (1.5, 1.6, 3.9), "Pedestrian": (1.7, 0.6, 0.8), "Cyclist": (1.7, 0.6, 1.8)}  # height, width, length
+    for i in range(train + val):
+        lines, points = [], [rng.uniform((0, -30, -1.8, 0), (60, 30, -1.6, 1), (500, 4))]
+        for k, (name, (height, width, length)) in enumerate(sizes.items()):
+            x, z, low = -6 + 6 * k + rng.uniform(-1, 1), rng.uniform(10, 40), 1.7  # camera: to the right, ahead, down
+            box = (621 + 700 * (x - 2) / z, 187 + 700 * (low - height) / z, 621 + 700 * (x + 2) / z, 187 + 700 * low / z)
+            numbers = (0, 0, 0, *box, height, width, length, x, low, z, -1.57)
+            lines.append(f"{name} " + " ".join(f"{number:.2f}" for number in numbers))
+            middle = np.array([z, -x, height / 2 - low, 0.5])  # LiDAR: ahead, to the left, up
+            points.append(middle + rng.uniform(-0.5, 0.5, (60, 4)) * (length, width, height, 1))
+        lines.append("DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10")
+        folder, name = root / "training", f"{i:06d}"
+        (folder / "velodyne" / f"{name}.bin").write_bytes(np.concatenate(points).astype("<f4").tobytes())
+        (folder / "label_2" / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        (folder / "calib" / f"{name}.txt").write_text(
+            "P2: 700 0 621 0 0 700 187 0 0 0 1 0\nR0_rect: 1 0 0 0 1 0 0 0 1\nTr_velo_to_cam: 0 -1 0 0 0 0 -1 0 1 0 0 0\n"
+        )
+        Image.new("RGB", (1242, 375)).save(folder / "image_2" / f"{name}.png")
+    (root / "ImageSets").mkdir()
+    names = [f"{i:06d}\n" for i in range(train + val)]
+    (root / "ImageSets" / "train.txt").write_text("".join(names[:train]))
+    (root / "ImageSets" / "val.txt").write_text("".join(names[train:]))
+    return root

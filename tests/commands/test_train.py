@@ -11,15 +11,22 @@ from pathlib import Path
 import pytest
 import torch
 from composed import CONF, SMALL_SEG, compose
-from layouts import make_ade20k, make_cityscapes, make_imagenet
+from layouts import make_ade20k, make_cityscapes, make_hmdb51, make_imagenet, make_kitti
 from omegaconf import OmegaConf
 
 from ncp.errors import UserError
 from ncp.tasks import run as tasks
 
 ROOT = CONF.parent
-EXPERIMENTS = ("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "ade20k")
-LAYOUTS = {"ImageNet": make_imagenet, "Cityscapes": make_cityscapes, "ADE20K": make_ade20k}
+EXPERIMENTS = ("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "ade20k", "3ddet", "video")
+LAYOUTS = {
+    "ImageNet": make_imagenet,
+    "Cityscapes": make_cityscapes,
+    "ADE20K": make_ade20k,
+    "Kitti": make_kitti,
+    "HMDB51": make_hmdb51,
+}
+MORE = {"HMDB51": ("data.least_frames=1",)}  # what the small sets need beside
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +47,10 @@ def roots(tmp_path_factory):
 def test_every_experiment_runs_a_step(name, roots, tmp_path):
     full = compose(f"experiment={name}", "data.root=/somewhere")
     OmegaConf.to_container(full, resolve=True, throw_on_missing=True)
-    root = roots[full.data._target_.rsplit(".", 1)[1]]
+    kind = full.data._target_.rsplit(".", 1)[1]
     options = [f"data.cache={tmp_path / 'cache'}"] if "cache" in full.data else []
-    config = compose(f"experiment={name}", "debug=tiny", f"data.root={root}", "callbacks.progress=false", *options)
+    options += [f"data.root={roots[kind]}", *MORE.get(kind, ())]
+    config = compose(f"experiment={name}", "debug=tiny", "callbacks.progress=false", *options)
     run = tasks.assemble(config, tmp_path)
     tasks.fit(run)
     metrics = tasks.evaluate(run)
