@@ -43,6 +43,7 @@ class Task(pl.LightningModule):
 
     Attributes:
         latest: the newest evaluation, ``{metric: value}``, and ``latest_step`` its step.
+        restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Task(pl.LightningModule):
         self.about = dict(about or {})
         self.latest: dict[str, float] = {}
         self.latest_step = -1
+        self.restored_step = -1
         self.last_good: str | None = None  # the newest checkpoint's path
         self._rate = recipe.rate()
         self._first_bad: Tensor | None = None

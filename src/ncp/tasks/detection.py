@@ -116,7 +116,7 @@ class Detection(Task):
         self.frames = frames_of(data.val_set)
         self.scores: KittiScores = KittiScores(self.frames, data.min_overlap)
         self.evaluations: dict[int, Full] = {}
-        self._dropped = torch.zeros(())
+        self._dropped = {"training": torch.zeros(()), "validation": torch.zeros(())}
 
     @classmethod
     def make_network(cls, architecture: Any, data: DataModule, **options: Any) -> nn.Module:
@@ -134,6 +134,22 @@ class Detection(Task):
 
         return build_timm(name, task=cls.name, classes=0, **options)
 
+    @classmethod
+    def adapt_pretrained(
+        cls, weights: Mapping[str, Tensor], network: nn.Module, settings: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """The network's part of another detector's weights; encoder and head start anew.
+
+        Raises:
+            UserError: for a training of another task, whose stem reads other channels.
+        """
+        mine = {key.removeprefix("network."): value for key, value in weights.items() if key.startswith("network.")}
+        if not mine:
+            raise UserError(
+                "pretrained: task=det3d reads a 64-channel map; only another task=det3d training can be its start"
+            )
+        return mine
+
     def forward(self, batch: dict[str, Any]) -> Prediction:
         """What the head writes for every anchor of a batch."""
         out: Prediction = self._compiled[0](batch["points"], batch["counts"])
@@ -143,13 +159,18 @@ class Detection(Task):
         """The three losses' sum, a mean over the scenes (Lang et al. 2019, section 2.3)."""
         parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"])
         loss = parts["box"] + parts["class"] + parts["direction"]
-        self._dropped = self._dropped.to(loss.device) + batch["dropped"].sum()
+        self._count_dropped("training", batch)
         return loss, {f"{name}_loss": value.detach() for name, value in parts.items()} if report else {}
 
     @torch.no_grad()
     def detections(self, batch: dict[str, Any]) -> list[Detections]:
         """Boxes found in each scene of a batch, in the LiDAR frame."""
         return self.detector[0].detect(self(batch), **self.nms)
+
+    def _count_dropped(self, split: str, batch: dict[str, Any]) -> None:
+        """Without waiting for a GPU; read when an evaluation ends."""
+        dropped = batch["dropped"].sum()
+        self._dropped[split] = self._dropped[split].to(dropped.device) + dropped
 
     def predict(self, batch: dict[str, Any]) -> list[Detections]:
         """See :meth:`detections`."""
@@ -158,6 +179,7 @@ class Detection(Task):
     @torch.no_grad()
     def score(self, batch: dict[str, Any]) -> None:
         """Collect detections."""
+        self._count_dropped("validation", batch)
         for index, found in zip(batch["index"].tolist(), self.detections(batch), strict=True):
             self.scores.update(index, found.boxes, found.labels, found.scores)
 
@@ -205,14 +227,20 @@ class Detection(Task):
         super().on_validation_epoch_end()
         if self.trainer.sanity_checking:
             return
-        self.evaluations[self.step] = self.scores.full
-        if self.step >= self.plan.steps:
+        self.evaluations[self.evaluated_step] = self.scores.full
+        if self.evaluated_step >= self.plan.steps:
             self.latest = self.picks()[self.pick]
-        dropped = int(self._dropped)
-        if dropped:
-            log.warning("points left out of training scenes for not being finite, so far: %d", dropped)
+        for split, count in self._dropped.items():
+            if int(count):
+                log.warning("points left out of %s scenes for not being finite: %d", split, int(count))
+            self._dropped[split] = torch.zeros(())
         if self.trainer.is_global_zero:
             self._write(Path(self.trainer.default_root_dir))
+
+    @property
+    def evaluated_step(self) -> int:
+        """The step that an evaluation is of, within a training or of its checkpoint alone."""
+        return self.step if self.restored_step < 0 else self.restored_step
 
     def picks(self) -> dict[str, dict[str, float]]:
         """The paper's figures for every way to choose among the kept steps (and the last one)."""
@@ -221,7 +249,7 @@ class Detection(Task):
         }
         kept = kept or self.evaluations
         tables = {step: short(full) for step, full in sorted(kept.items())}
-        best = max(tables.values(), key=lambda t: t[self.main_metric])
+        best = max(tables.values(), key=lambda t: np.nan_to_num(t[self.main_metric], nan=-1.0))
         mean = {name: float(np.mean([t[name] for t in tables.values()])) for name in best}
         return {"last": tables[max(tables)], "best": best, "mean": mean}
 
@@ -237,7 +265,7 @@ class Detection(Task):
         scratch = folder / f".{EVALUATIONS}.tmp"
         scratch.write_text(json.dumps(content, indent=1))
         os.replace(scratch, folder / EVALUATIONS)
-        if self.write_results and self.step >= self.plan.steps:
+        if self.write_results and (self.restored_step >= 0 or self.step >= self.plan.steps):
             target = folder / RESULTS / "data"
             target.mkdir(parents=True, exist_ok=True)
             for index, objects in self.scores.results.items():

@@ -26,6 +26,7 @@ from ncp.tasks.recipe import Recipe
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
+BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 # keys of conf/trainer that are ours; the others go to Lightning's Trainer
 OURS = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
 
@@ -59,7 +60,7 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
         return SPACE.sample(1, np.random.default_rng(int(settings["seed"])))[0]
     if kind == "named":
         return found.get(str(settings["name"]))
-    if kind in ("timm", "pointpillars"):
+    if kind in BASELINES:
         return str(settings["name"])
     if kind in ("code", "file"):
         value = settings["code" if kind == "code" else "path"]
@@ -77,6 +78,8 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
     torch.manual_seed(int(config.seed))
     kind: Any = get_class(config.task._target_)
     if isinstance(architecture, str):
+        if config.arch.kind == "pointpillars" and kind.name != "det3d":
+            raise UserError(f"arch=pointpillars is a network of task=det3d, given was task={kind.name}; use arch=timm")
         extra = {key: value for key, value in plain(config.arch).items() if key not in ("kind", "name")}
         network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
     else:
@@ -122,6 +125,12 @@ def make_task(config: DictConfig, data: DataModule, architecture: Architecture |
         "architecture": str(architecture),
         "task": kind.name,
         "classes": list(data.classes),
+        "input": {
+            "channels": data.in_channels,
+            "size": list(data.eval_size or data.size),
+            "mean": list(data.mean),
+            "std": list(data.std),
+        },
         "config": plain(config, drop=("paths", "ckpt_path")),
     }
     compiled = config.get("compile") or None

@@ -20,6 +20,7 @@ from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import LAST, History, Throughput
 from ncp.tasks.parts import (
+    BASELINES,
     CHECKPOINTS,
     choose_architecture,
     make_data,
@@ -87,7 +88,8 @@ def fit(run: Run) -> None:
 def restore(config: DictConfig, folder: Path) -> Run:
     """Make all parts again from a checkpoint (``config.ckpt_path``), with the weights in it.
 
-    What ``config.data`` gives (root, ...) takes the place of the training's own; the trainer is the new configuration's.
+    What ``config.data`` and ``config.task`` give (root, write_results, ...) takes the place of the training's own; the trainer is
+    the new configuration's.
 
     Raises:
         UserError: when the file is no checkpoint, or the data has other classes than the training's.
@@ -95,7 +97,10 @@ def restore(config: DictConfig, folder: Path) -> Run:
     path = Path(config.ckpt_path)
     content = read_checkpoint(path)
     about = content[CHECKPOINT_KEY]
-    changes = {"data": {key: value for key, value in plain(config.data).items() if value is not None}}
+    changes = {
+        part: {key: value for key, value in plain(config.get(part) or {}).items() if value is not None}
+        for part in ("data", "task")
+    }
     merged: Any = OmegaConf.merge(about["config"], changes)
     merged.trainer, merged.logger = config.trainer, config.logger
     merged.keep, merged.pretrained, merged.ckpt_path = "none", None, str(path)
@@ -104,8 +109,9 @@ def restore(config: DictConfig, folder: Path) -> Run:
         raise UserError(f"'{path}' was trained on other classes than this data has; give the training's data.root")
     # the written-out text, since "random" or a file may mean another architecture today
     text = about["architecture"]
-    architecture = text if merged.arch.kind == "timm" else Architecture.parse(text)
+    architecture = text if merged.arch.kind in BASELINES else Architecture.parse(text)
     task = make_task(merged, data, architecture)
+    task.restored_step = int(about["step"])
     network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
     task.network.load_state_dict(network)
     history, throughput = History(folder / HISTORY), Throughput()
