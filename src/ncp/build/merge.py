@@ -51,25 +51,32 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     Raises:
         UserError: where no training is done yet.
     """
-    records = [Record.from_json(unit.record) for unit in units if unit.record and unit.record["state"] == DONE]
-    if not records:
+    contents = [unit.record for unit in units if unit.record and unit.record["state"] == DONE]
+    if not contents:
         raise UserError("no training is done yet; there is nothing to merge")
-    setting = _setting(plan)
-    digest = hashlib.sha256(json.dumps([r.as_json() for r in records], sort_keys=True).encode()).hexdigest()
-    rows = [{**record.row(), **_costs(setting, record.code)} for record in records]
-    table = importing.from_rows(rows, setting, source=f"build {plan.setting}-{plan.hash}", sha256=digest)
-    assert len(table) == len(records), "every record of a finished training is a row"
+    setting, digest = _setting(plan), hashlib.sha256()
+    rows = []
+    for content in contents:
+        digest.update(json.dumps(content, sort_keys=True).encode())
+        rows.append(Record.from_json(content).row())
+    for row, costs in zip(rows, _costs(setting, [row["code"] for row in rows]), strict=True):
+        row.update(costs)
+    source = f"build {plan.setting}-{plan.hash}"
+    table = importing.from_rows(rows, setting, source=source, sha256=digest.hexdigest())
+    assert len(table) == len(contents), "every record of a finished training is a row"
     refused = [Refusal(int(unit.name), reason) for unit in units if (reason := why_not(unit, plan))]
     found = checks.anomalies(
-        table.space, table.codes, table.column(table.main), [checks.properties(record.as_json()) for record in records]
+        table.space, table.codes, table.column(table.main), [checks.properties(content) for content in contents]
     )
     flags, rules = dict(table.flags), dict(table.provenance.rules)
+    for kept in (flags, rules):  # by a threshold of the release's table; a record says itself whether a training failed
+        kept.pop("failed", None)
     if found:
         flags["suspect"] = np.logical_or.reduce([a.rows for a in found] + [table.flagged("suspect")])
         rules["suspect"] = "; ".join([*([rules["suspect"]] if "suspect" in rules else []), *(a.rule for a in found)])
     provenance = replace(
         table.provenance,
-        date=max(record.finished for record in records),
+        date=max(str(content["finished"]) for content in contents),
         rows_read=len(plan),
         refused=tuple(refused),
         rules=rules,
@@ -103,12 +110,14 @@ def _setting(plan: Plan) -> Setting:
     return replace(setting, dataset=words) if words else setting
 
 
-def _costs(setting: Setting, code: Sequence[int]) -> dict[str, Any]:
-    """Exact cost in the units of the released table, for predictors that learn it."""
+def _costs(setting: Setting, codes: Sequence[Sequence[int]]) -> list[dict[str, float]]:
+    """Exact costs in the units of the released table, for predictors that learn them; of 3ddet as in its one large run."""
     if setting.space != "multires":
-        return {}
+        return [{} for _ in codes]
+    from ncp.benchmark.table import PAPER_INPUT
     from ncp.spaces import cost
 
-    units = cost.kitti_units if setting.task == "det3d" else cost.release_units
-    flops, params = units(np.array([code]))
-    return {"flops": float(flops[0]), "params": float(params[0])}
+    codes_ND = np.array(codes)
+    det3d = setting.task == "det3d"
+    flops, params = cost.kitti_units(codes_ND, PAPER_INPUT) if det3d else cost.release_units(codes_ND)
+    return [{"flops": float(f), "params": float(p)} for f, p in zip(flops, params, strict=True)]

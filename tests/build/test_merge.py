@@ -1,0 +1,88 @@
+"""Records of hand-made results become one table: what each column holds, what is flagged, what the predictors make of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ncp.build import merge
+from ncp.build.plan import Plan
+from ncp.build.records import Evaluation, Record
+from ncp.build.status import read_units
+from ncp.build.store import Folder
+from ncp.predictors import rows
+from ncp.spaces import cost
+from ncp.spaces.multires import SPACE
+
+N = 120
+BY_CLASS = [f"{kind}/{view}/{level}" for kind in ("car", "cyclist") for view in ("3d", "bev") for level in ("easy", "hard")]
+
+
+def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
+    """A folder of ``count`` recorded units; ``metrics(i)`` are those of unit i, made by ``node<i mod 6>``."""
+    codes = SPACE.sample_codes(count, np.random.default_rng(0))
+    texts = tuple(a.text for a in SPACE.decode(codes))
+    plan = Plan(setting, texts, (1,) * count, {"data": {"_target_": target}}, 1)
+    store = Folder(root)
+    for i, (name, text) in enumerate(zip(plan.units, texts, strict=True)):
+        final = metrics(i)
+        record = Record(
+            name, setting, text, codes[i].tolist(), 1, final,
+            evaluations=[Evaluation(10, 1.0, {k: v / 2 for k, v in final.items()}), Evaluation(20, 2.0, final)],
+            worker={"host": f"node{i % 6}"}, finished=f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}+00:00", seconds=7.0,
+        )  # fmt: skip
+        store.create(f"units/{name}/0.lease", b"{}")
+        store.create(f"units/{name}/record.json", json.dumps(record.as_json()).encode())
+    return plan, store
+
+
+def test_kitti_by_class_difficulty_and_kind_can_be_asked_by_epoch_and_every_row_can_be_fitted(tmp_path):
+    plan, store = built(
+        tmp_path, "3ddet", lambda i: {"moderate": 20 + i / 10, **{name: 10 + j + i / 10 for j, name in enumerate(BY_CLASS)}}
+    )
+    table = merge.merge(plan, read_units(plan, store)).table
+    assert table.query(plan.architectures[30]).metrics["moderate"] == 23.0
+    row = plan.architectures.index(table.query(plan.architectures[30]).architecture.text)
+    assert table.column("cyclist/bev/hard")[row] == pytest.approx(10 + 7 + 3.0)
+    assert table.column("car/3d/easy@1")[row] == pytest.approx((10 + 3.0) / 2)
+    assert table.query(plan.architectures[30], epoch=1).metrics["moderate"] == 11.5
+    # a low value is a result: what failed is known from the records, not from the threshold of the release's own table
+    assert not table.flagged().any()
+    assert rows.from_table(table).good.all()
+    flops, params = cost.kitti_units(table.codes, 112)
+    np.testing.assert_array_equal(table.columns["flops"], flops)
+    np.testing.assert_array_equal(table.columns["params"], params)
+
+
+def test_a_machine_that_computes_something_else_is_flagged_and_left_out_of_the_fit(tmp_path):
+    weights = np.random.default_rng(1).normal(size=SPACE.dim)
+
+    def metrics(i):
+        code = SPACE.sample_codes(N, np.random.default_rng(0))[i]
+        value = 60 + float(np.log2(code) @ weights) / 3 - 9.0 * (i % 6 == 4)
+        return {"top1": value, "top5": 95.0}
+
+    plan, store = built(tmp_path, "cls-50-1000", metrics, "x.digits.Digits")
+    merged = merge.merge(plan, read_units(plan, store))
+    assert [(a.what, a.value) for a in merged.anomalies] == [("machine", "node4")]
+    assert merged.table.flagged("suspect").tolist() == [i % 6 == 4 for i in range(N)]
+    assert "node4" in merged.table.provenance.rules["suspect"]
+    assert rows.from_table(merged.table).good.tolist() == [i % 6 != 4 for i in range(N)]
+
+
+def test_merging_again_changes_no_byte_and_order_of_writing_none_either(tmp_path):
+    def metrics(i):
+        return {"mIoU": 40.0 + i, "mAcc": 50.0 + i, "aAcc": 60.0 + i}
+
+    files = []
+    for folder in ("a", "b"):
+        plan, store = built(tmp_path / folder, "seg", metrics, "x.streets.Streets", count=12)
+        for _ in range(2):
+            files.append(merge.write(plan, store, merge.merge(plan, read_units(plan, store))).read_bytes())
+    assert len(set(files)) == 1
+    (store.root / "units/000003/record.json").unlink()
+    fewer = merge.merge(plan, read_units(plan, store)).table
+    assert len(fewer) == 11
+    [refusal] = fewer.provenance.refused
+    assert "not trained yet" in refusal.reason
+    assert plan.architectures[3] in refusal.reason
