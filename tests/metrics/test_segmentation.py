@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 
+from ncp.data.cityscapes import CLASSES
 from ncp.metrics.segmentation import SegmentationScores
 
 
@@ -52,3 +53,31 @@ def test_it_is_not_the_mean_over_images():
     scores.update(torch.zeros(1, 1, 4, dtype=torch.long), torch.zeros(1, 1, 4, dtype=torch.long))
     scores.update(torch.zeros(1, 1, 4, dtype=torch.long), torch.ones(1, 1, 4, dtype=torch.long))
     assert float(scores.compute()["mIoU"]) == pytest.approx(25.0)  # (4/8 + 0/4) / 2; by image it would be 50
+
+
+def scenes(seed):
+    """Three pairs of a Cityscapes label (labelIds) and a prediction (classes 0..18), from numpy's own generator."""
+    rng = np.random.default_rng(seed)
+    ids = [number for _, number, _ in CLASSES]
+    to_class = np.full(256, 255, dtype=np.uint8)
+    to_class[ids] = np.arange(19)
+    for _ in range(3):
+        label = rng.integers(0, 34, (8, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+        if seed >= 1:  # trucks, trains and bicycles are nowhere in the labels
+            label[np.isin(label, (27, 31, 33))] = 7
+        noise, draw = rng.integers(0, 19, label.shape), rng.random(label.shape)
+        if seed == 2:  # nor in the predictions
+            noise = np.where(np.isin(noise, (14, 16, 18)), 0, noise)
+        label = to_class[label]
+        yield label, np.where((draw < 0.7) & (label != 255), label, noise)
+
+
+# averageScoreClasses of cityscapesscripts 2.3.0 (evalPixelLevelSemanticLabeling.evaluateImgLists) on these very scenes as files
+@pytest.mark.parametrize(
+    ("seed", "official"), [(0, 0.547161872522789), (1, 0.47635307986239733), (2, 0.5570724675382162)]
+)
+def test_equal_to_what_cityscapesscripts_gave(seed, official):
+    scores = SegmentationScores(19)
+    for label, predicted in scenes(seed):
+        scores.update(torch.from_numpy(predicted)[None], torch.from_numpy(label)[None])
+    assert float(scores.compute()["mIoU"]) == pytest.approx(100 * official, abs=1e-10)
