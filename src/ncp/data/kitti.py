@@ -215,6 +215,8 @@ class Kitti(DataModule):
         counts: how many frames the two splits must have, or None for any.
         limits: the six sides of the detector's space in metres (see ``RANGE``).
         pillar: side of a pillar in metres; must divide the space.
+        window: rows and columns, in pillars, of the part of a scene's map that a training step sees, a random one each time;
+            None for all of it.
         augmentation: of the training scenes; a mapping of :class:`Augmentation`'s attributes, or None for no change.
         cache: where the object database goes (default: the user's cache folder).
         common: see :class:`ncp.data.base.DataModule`.
@@ -235,6 +237,7 @@ class Kitti(DataModule):
         counts: Sequence[int] | None = SPLIT_COUNTS,
         limits: Sequence[float] = RANGE,
         pillar: float = PILLAR,
+        window: Sequence[int] | None = None,
         augmentation: Any = None,
         cache: str | os.PathLike[str] | None = None,
         **common: Any,
@@ -242,7 +245,9 @@ class Kitti(DataModule):
         super().__init__(**common)
         self.root, self.splits, self.counts = root, (train_split, val_split), counts
         self.limits, self.pillar = tuple(float(v) for v in limits), float(pillar)
-        self.size = self.eval_size = grid_size(self.limits, self.pillar)
+        self.grid_size = self.size = self.eval_size = grid_size(self.limits, self.pillar)
+        if window is not None:
+            self.size = window_size(window, self.grid_size)
         self.augmentation = as_augmentation(augmentation)
         self.cache = cache
         self.collate = collate
@@ -336,3 +341,15 @@ def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
     if any(abs(side - round(side)) > 1e-6 for side in sides):
         raise UserError(f"data.limits must span a whole number of pillars of {pillar} m, given were {list(limits)}")
     return round(sides[0]), round(sides[1])
+
+
+def window_size(window: Sequence[int], whole: tuple[int, int]) -> tuple[int, int]:
+    """A window's rows and columns.
+
+    Raises:
+        UserError: for one that is not within the map.
+    """
+    sides = tuple(window)
+    if len(sides) != 2 or any(not 16 <= part <= all_of for part, all_of in zip(sides, whole, strict=True)):
+        raise UserError(f"data.window is rows and columns of 16 to {list(whole)} pillars, given was {list(window)}")
+    return int(sides[0]), int(sides[1])

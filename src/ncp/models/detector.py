@@ -8,7 +8,7 @@ Shape names: B scenes, C channels, H, W cells along y and x, A anchors, N classe
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder
 
 PRIOR = 0.01  # score of an untrained head
+WINDOW_STEP = 16  # pillars: the coarsest branch halves the map four times
 
 
 class AnchorHead(nn.Module):
@@ -61,6 +62,54 @@ class AnchorHead(nn.Module):
         return Prediction(flat(self.classes(x_BCHW)), flat(self.boxes(x_BCHW)), flat(self.directions(x_BCHW)))
 
 
+class Windows(NamedTuple):
+    """A part of each scene's map, to train on instead of the whole.
+
+    Attributes:
+        corners: ``(B, 2)`` int64, first row and column in pillars.
+        size: rows and columns.
+    """
+
+    corners: Tensor
+    size: tuple[int, int]
+
+    @classmethod
+    def draw(cls, scenes: int, size: tuple[int, int], grid: Grid, step: int = WINDOW_STEP) -> Windows:
+        """One at random for each scene (torch's CPU generator), at multiples of ``step``, where the maps' cells coincide."""
+        places = [(whole - part) // step + 1 for whole, part in zip(grid.size, size, strict=True)]
+        corners = torch.stack([torch.randint(n, (scenes,)) * step for n in places], 1)
+        return cls(corners, size)
+
+    def points(self, points_N4: Tensor, counts_B: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The points inside of the windows, and how many each scene has."""
+        scene_N = torch.repeat_interleave(
+            torch.arange(len(counts_B), device=points_N4.device), counts_B.to(points_N4.device)
+        )
+        low_B2 = points_N4.new_tensor(grid.limits[:2]) + self.corners.flip(1).to(points_N4) * grid.pillar
+        high_B2 = low_B2 + points_N4.new_tensor((self.size[1], self.size[0])) * grid.pillar
+        inside = ((points_N4[:, :2] >= low_B2[scene_N]) & (points_N4[:, :2] < high_B2[scene_N])).all(1)
+        return points_N4[inside], torch.bincount(scene_N[inside], minlength=len(counts_B))
+
+    def cut(self, x_BCHW: Tensor) -> Tensor:
+        """``(B, C, *size)``: the windows."""
+        height, width = self.size
+        corners = self.corners.tolist()
+        parts = [
+            x[:, row : row + height, column : column + width] for x, (row, column) in zip(x_BCHW, corners, strict=True)
+        ]
+        return torch.stack(parts).contiguous(memory_format=torch.channels_last)
+
+    def objects(self, boxes_BK7: Tensor, labels_BK: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Boxes as if every window stood at the map's beginning; the labels of those outside are -1."""
+        moved = boxes_BK7.clone()
+        shift_B2 = self.corners.flip(1).to(boxes_BK7) * grid.pillar  # x follows the columns, y the rows
+        moved[..., :2] -= shift_B2[:, None]
+        low = boxes_BK7.new_tensor(grid.limits[:2])
+        high = low + boxes_BK7.new_tensor((self.size[1], self.size[0])) * grid.pillar
+        inside = ((moved[..., :2] >= low) & (moved[..., :2] < high)).all(-1)
+        return moved, torch.where(inside, labels_BK, -1)
+
+
 class Detector(nn.Module):
     """Points to boxes.
 
@@ -83,6 +132,7 @@ class Detector(nn.Module):
         self.network = network
         self.kinds = classes
         width, size = _map_of(network, grid)
+        self.map_size, self.stride = size, round(grid.size[0] / size[0])
         self.head = AnchorHead(width, len(classes) * len(ROTATIONS), len(classes))
         anchors, which = make_anchors(classes, grid.limits, size)
         self.register_buffer("anchors", anchors, persistent=False)
@@ -91,14 +141,37 @@ class Detector(nn.Module):
         self.anchor_class: Tensor
         to_channels_last(self)
 
-    def forward(self, points_N4: Tensor, counts_B: Tensor) -> Prediction:
-        """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor."""
-        out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B)))
+    def forward(self, points_N4: Tensor, counts_B: Tensor, windows: Windows | None = None) -> Prediction:
+        """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor.
+
+        With ``windows`` only these parts of the map go through the network, and only their anchors are written for.
+        """
+        if windows is not None:
+            points_N4, counts_B = windows.points(points_N4, counts_B, self.encoder.grid)
+        x_BCHW = self.encoder(points_N4, counts_B)
+        if windows is not None:
+            x_BCHW = windows.cut(x_BCHW)
+        out: Prediction = self.head(self.network(x_BCHW))
         return out
 
-    def losses(self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor) -> dict[str, Tensor]:
-        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
-        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds)
+    def losses(
+        self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, windows: Windows | None = None
+    ) -> dict[str, Tensor]:
+        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects.
+
+        With ``windows``, those of :meth:`forward`, an object counts where its centre is.
+        """
+        anchors, which = self.anchors, self.anchor_class
+        if windows is not None:
+            anchors, which = (self._first(values, windows.size) for values in (anchors, which))
+            boxes_BK7, labels_BK = windows.objects(boxes_BK7, labels_BK, self.encoder.grid)
+        return losses(found, anchors, which, boxes_BK7, labels_BK, self.kinds)
+
+    def _first(self, values_A: Tensor, size: tuple[int, int]) -> Tensor:
+        """What belongs to the anchors of the window at the map's beginning; others are the same but for a shift."""
+        rows, columns = (-(-side // self.stride) for side in size)
+        values = values_A.view(*self.map_size, self.head.kinds, *values_A.shape[1:])
+        return values[:rows, :columns].flatten(0, 2)
 
     @torch.no_grad()
     def detect(self, found: Prediction, **options: Any) -> list[Detections]:

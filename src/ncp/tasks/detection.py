@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from ncp.errors import UserError
 from ncp.metrics.detection import KittiScores, short
 from ncp.metrics.kitti_files import write
 from ncp.models.anchors import Detections, Prediction
-from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.detector import Detector, PointPillarsNet, Windows
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
@@ -41,10 +42,11 @@ Full = dict[str, dict[str, float]]
 
 
 def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
-    """Multiply-adds of network and head for one scene, exact: counted from the code where there is one."""
+    """Multiply-adds of network and head for one map of ``size``, exact: counted from the code where there is one."""
     architecture = getattr(getattr(detector.network, "backbone", None), "architecture", None)
     kinds = detector.head.kinds
-    head = len(detector.anchors) // kinds * detector.head.classes.in_channels * kinds * (len(detector.kinds) + 7 + 2)
+    cells = math.prod(-(-side // detector.stride) for side in size)
+    head = cells * detector.head.classes.in_channels * kinds * (len(detector.kinds) + 7 + 2)
     if isinstance(architecture, Architecture):
         return int(cost.bev(architecture, size, CHANNELS).macs) + head
     import copy
@@ -107,9 +109,10 @@ class Detection(Task):
         if pick not in PICKS:
             raise UserError(f"task.pick must be one of {', '.join(PICKS)}, given was '{pick}'")
         if not isinstance(network, Detector):
-            grid = Grid(data.limits, data.pillar, data.size)
+            grid = Grid(data.limits, data.pillar, data.grid_size)
             network = Detector(network, grid, max_pillars=max_pillars, max_points=max_points, z_offset=z_offset)
-        plan = shortened(plan, data, sum_of_macs(network, data.eval_size or data.size))
+        self.window = None if data.size == data.grid_size else data.size
+        plan = shortened(plan, data, sum_of_macs(network, data.size))
         super().__init__(network, recipe, plan, data, **kwargs)
         self.detector = [network]  # in a list so that it is no second submodule
         self.nms, self.pick, self.write_results = dict(nms or {}), pick, write_results
@@ -150,14 +153,17 @@ class Detection(Task):
             )
         return mine
 
-    def forward(self, batch: dict[str, Any]) -> Prediction:
-        """What the head writes for every anchor of a batch."""
-        out: Prediction = self._compiled[0](batch["points"], batch["counts"])
+    def forward(self, batch: dict[str, Any], windows: Windows | None = None) -> Prediction:
+        """What the head writes for every anchor of a batch (in the windows)."""
+        out: Prediction = self._compiled[0](batch["points"], batch["counts"], windows)
         return out
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The three losses' sum, a mean over the scenes (Lang et al. 2019, section 2.3)."""
-        parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"])
+        detector, windows = self.detector[0], None
+        if self.window is not None:
+            windows = Windows.draw(len(batch["counts"]), self.window, detector.encoder.grid)
+        parts = detector.losses(self(batch, windows), batch["boxes"], batch["labels"], windows)
         loss = parts["box"] + parts["class"] + parts["direction"]
         self._count_dropped("training", batch)
         return loss, {f"{name}_loss": value.detach() for name, value in parts.items()} if report else {}
@@ -185,7 +191,8 @@ class Detection(Task):
 
     def macs(self, architecture: Architecture | str, data: DataModule) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
-        return sum_of_macs(self.detector[0], data.eval_size or data.size)
+        assert isinstance(data, Kitti)
+        return sum_of_macs(self.detector[0], data.grid_size)
 
     # ---- evaluation of the kept epochs
 
