@@ -5,8 +5,8 @@ import torch
 
 from ncp.errors import UserError
 from ncp.models import build
-from ncp.models.detector import AnchorHead, Detector, PointPillarsNet, Windows
-from ncp.models.pillars import Grid
+from ncp.models.detector import AnchorHead, Detector, PointPillarsNet
+from ncp.models.pillars import Grid, Windows
 
 GRID = Grid((0.0, -5.12, -3.0, 10.24, 5.12, 1.0), 0.16, (64, 64))
 NARROW = [8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, *[1] * 3, *[8] * 3, 1, *[1] * 4, *[8] * 4, 8]

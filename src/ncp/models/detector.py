@@ -8,7 +8,7 @@ Shape names: B scenes, C channels, H, W cells along y and x, A anchors, N classe
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,9 @@ from ncp.models.anchors import (
 )
 from ncp.models.blocks import initialise
 from ncp.models.factory import to_channels_last
-from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder
+from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder, Windows
 
 PRIOR = 0.01  # score of an untrained head
-WINDOW_STEP = 16  # pillars: the coarsest branch halves the map four times
 
 
 class AnchorHead(nn.Module):
@@ -60,54 +59,6 @@ class AnchorHead(nn.Module):
             return y.permute(0, 2, 3, 1).reshape(len(y), -1, width)
 
         return Prediction(flat(self.classes(x_BCHW)), flat(self.boxes(x_BCHW)), flat(self.directions(x_BCHW)))
-
-
-class Windows(NamedTuple):
-    """A part of each scene's map, to train on instead of the whole.
-
-    Attributes:
-        corners: ``(B, 2)`` int64, first row and column in pillars.
-        size: rows and columns.
-    """
-
-    corners: Tensor
-    size: tuple[int, int]
-
-    @classmethod
-    def draw(cls, scenes: int, size: tuple[int, int], grid: Grid, step: int = WINDOW_STEP) -> Windows:
-        """One at random for each scene (torch's CPU generator), at multiples of ``step``, where the maps' cells coincide."""
-        places = [(whole - part) // step + 1 for whole, part in zip(grid.size, size, strict=True)]
-        corners = torch.stack([torch.randint(n, (scenes,)) * step for n in places], 1)
-        return cls(corners, size)
-
-    def points(self, points_N4: Tensor, counts_B: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """The points inside of the windows, and how many each scene has."""
-        scene_N = torch.repeat_interleave(
-            torch.arange(len(counts_B), device=points_N4.device), counts_B.to(points_N4.device)
-        )
-        low_B2 = points_N4.new_tensor(grid.limits[:2]) + self.corners.flip(1).to(points_N4) * grid.pillar
-        high_B2 = low_B2 + points_N4.new_tensor((self.size[1], self.size[0])) * grid.pillar
-        inside = ((points_N4[:, :2] >= low_B2[scene_N]) & (points_N4[:, :2] < high_B2[scene_N])).all(1)
-        return points_N4[inside], torch.bincount(scene_N[inside], minlength=len(counts_B))
-
-    def cut(self, x_BCHW: Tensor) -> Tensor:
-        """``(B, C, *size)``: the windows."""
-        height, width = self.size
-        corners = self.corners.tolist()
-        parts = [
-            x[:, row : row + height, column : column + width] for x, (row, column) in zip(x_BCHW, corners, strict=True)
-        ]
-        return torch.stack(parts).contiguous(memory_format=torch.channels_last)
-
-    def objects(self, boxes_BK7: Tensor, labels_BK: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """Boxes as if every window stood at the map's beginning; the labels of those outside are -1."""
-        moved = boxes_BK7.clone()
-        shift_B2 = self.corners.flip(1).to(boxes_BK7) * grid.pillar  # x follows the columns, y the rows
-        moved[..., :2] -= shift_B2[:, None]
-        low = boxes_BK7.new_tensor(grid.limits[:2])
-        high = low + boxes_BK7.new_tensor((self.size[1], self.size[0])) * grid.pillar
-        inside = ((moved[..., :2] >= low) & (moved[..., :2] < high)).all(-1)
-        return moved, torch.where(inside, labels_BK, -1)
 
 
 class Detector(nn.Module):
@@ -146,12 +97,7 @@ class Detector(nn.Module):
 
         With ``windows`` only these parts of the map go through the network, and only their anchors are written for.
         """
-        if windows is not None:
-            points_N4, counts_B = windows.points(points_N4, counts_B, self.encoder.grid)
-        x_BCHW = self.encoder(points_N4, counts_B)
-        if windows is not None:
-            x_BCHW = windows.cut(x_BCHW)
-        out: Prediction = self.head(self.network(x_BCHW))
+        out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B, windows)))
         return out
 
     def losses(

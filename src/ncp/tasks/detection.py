@@ -25,8 +25,8 @@ from ncp.errors import UserError
 from ncp.metrics.detection import KittiScores, short
 from ncp.metrics.kitti_files import write
 from ncp.models.anchors import Detections, Prediction
-from ncp.models.detector import Detector, PointPillarsNet, Windows
-from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
+from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task
