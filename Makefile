@@ -30,11 +30,8 @@ demo: setup  ## Set everything up and search one architecture for classification
 loop: setup  ## The whole loop on this machine: sample, train, fit, search, train, compare (15 minutes)
 	$(BIN)/python -m src.loop
 
-test: setup  ## Set everything up and run all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=15
-
-test-slurm: setup  ## The tests on a real SLURM, which they install and start on this machine (needs root; minutes)
-	$(BIN)/python -m pytest -m cluster tests/slurm
+test: setup  ## Set everything up and run all tests (as root also those on a real SLURM, which they install)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15
 
 lint: setup  ## Style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

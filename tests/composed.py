@@ -14,7 +14,7 @@ SMALL_SEG = (
 )  # fmt: skip
 
 
-def compose(*overrides: str, name: str = "train") -> Any:
-    """``conf/<name>.yaml`` with overrides as on the command line."""
+def compose(*overrides: str, name: str = "train", with_hydra: bool = False) -> Any:
+    """``conf/<name>.yaml`` with overrides as on the command line; on request with Hydra's own part."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose(name, overrides=list(overrides))
+        return hydra.compose(name, overrides=list(overrides), return_hydra_config=with_hydra)

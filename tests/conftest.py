@@ -13,3 +13,12 @@ def shared() -> Path:
     if not (SHARED / "nas-bench-mr").is_dir():
         pytest.skip(f"needs the recorded data in {SHARED}, which is not part of the project")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for a cluster first, then those with slow tests, then the others, which fill the gaps of parallel runs."""
+    rank: dict[Path, int] = {}
+    for item in items:
+        marked = 2 if item.get_closest_marker("cluster") else 1 if item.get_closest_marker("slow") else 0
+        rank[item.path] = max(rank.get(item.path, 0), marked)
+    items.sort(key=lambda item: -rank[item.path])

@@ -46,7 +46,7 @@ PropagateResourceLimits=NONE
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 ReturnToService=2
 JobRequeue=1
-KillWait=3
+KillWait=2
 SlurmctldTimeout=10
 SlurmdTimeout=10
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
@@ -100,7 +100,7 @@ def install() -> None:
 class Cluster:
     """``with Cluster() as cluster``: up when the block begins, gone when it ends."""
 
-    def __init__(self, nodes: int = 2, cpus: int = 4) -> None:
+    def __init__(self, nodes: int = 2, cpus: int = 3) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="sl", dir="/tmp"))
         self.nodes = [f"n{i + 1}" for i in range(nodes)]
         self.cpus = cpus
@@ -195,14 +195,19 @@ class Cluster:
         return answer
 
     def idle(self) -> set[str]:
-        lines = self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N", check=False).stdout.split()
-        return set(lines)
+        return self._in_state("idle")
+
+    def _in_state(self, state: str) -> set[str]:
+        return set(self.run("sinfo", "-h", "-N", "-t", state, "-o", "%N", check=False).stdout.split())
 
     def node_of(self, job: str) -> str:
         return self.run("squeue", "-h", "-j", job, "-o", "%N").stdout.strip()
 
     def lose(self, node: str, pid: int) -> None:
-        """The node is gone: its daemon, then the daemons of the steps of the one job there, then the job's process."""
+        """The node is gone: its daemon, then the daemons of the steps of the one job there, then the job's process.
+
+        Returns when the controller has noticed.
+        """
         daemon = self.daemons.pop(f"slurmd-{node}")
         daemon.kill()
         daemon.wait()
@@ -211,6 +216,7 @@ class Cluster:
             raise RuntimeError("found no step daemon of the job on that node")
         for each in (*steps, pid):
             kill(each)
+        wait(lambda: node in self._in_state("down"), 300, f"the controller to miss {node}")
 
     def _steps(self, job: str = "") -> list[int]:
         """Step daemons of this cluster, all of them or those of a job; they call themselves ``slurmstepd: [<job>.<step>]``."""

@@ -1,11 +1,15 @@
 """The command's real configuration: every setting on its built-in set, every experiment in its place."""
 
+import dataclasses
+
 import pytest
 from composed import CONF, compose
+from omegaconf import OmegaConf
 
 from ncp import cli
 from ncp.benchmark import settings
 from ncp.build import plan as plans
+from ncp.build.scheduler import sweep
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml") if path.stem in settings.SETTINGS)
 
@@ -45,3 +49,29 @@ def test_the_experiment_of_the_loop():
     config = compose("setting=cls", "experiment=loop", name="build")
     assert config.count == 24
     assert len(plans.make(cli.plain(config))) == 24
+
+
+@pytest.mark.parametrize("command", ["train", "build", "search"])
+@pytest.mark.parametrize("launcher", ["submitit_slurm", "slurm"])
+def test_every_command_has_both_launchers_of_a_cluster(command, launcher):
+    """Ours extends the plugin's: its keys, no others."""
+    store = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.config")
+    given = {"train": ["task=seg"], "build": ["setting=seg", "count=2500"], "search": ["objectives=[seg]"]}[command]
+    hydra = compose(*given, f"hydra/launcher={launcher}", name=command, with_hydra=True).hydra
+    assert set(hydra.launcher) == {field.name for field in dataclasses.fields(store.SlurmQueueConf)}
+    assert hydra.launcher._target_.endswith("SlurmLauncher")
+
+
+@pytest.mark.parametrize(("given", "number"), [([], 500), (["hydra.launcher.max_num_timeout=0"], 0)])
+def test_a_job_of_a_build_outlives_its_time_limit(monkeypatch, given, number):
+    """The plugin's default is to end it at the first one."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    monkeypatch.setattr(sweep._Jobs, "install", lambda check: None)
+    overrides = ["shard=range(0,250)", "hydra/launcher=submitit_slurm", *given]
+    config = compose("count=2500", *overrides[1:], name="build", with_hydra=True)
+    config.hydra.overrides.hydra = overrides[1:]
+    OmegaConf.update(config, "hydra.overrides.task", overrides[:1])
+    OmegaConf.update(config, "hydra.job.num", 0, force_add=True)
+    sweep.Shards(5).on_multirun_start(config)
+    assert config.hydra.launcher.max_num_timeout == number
+    assert list(config.hydra.overrides.task) == ["shard=range(0,250)", "shards=250"]

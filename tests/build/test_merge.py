@@ -15,7 +15,9 @@ from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 
 N = 120
-BY_CLASS = [f"{kind}/{view}/{level}" for kind in ("car", "cyclist") for view in ("3d", "bev") for level in ("easy", "hard")]
+BY_CLASS = [
+    f"{kind}/{view}/{level}" for kind in ("car", "cyclist") for view in ("3d", "bev") for level in ("easy", "hard")
+]
 
 
 def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
@@ -38,7 +40,9 @@ def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
 
 def test_kitti_by_class_difficulty_and_kind_can_be_asked_by_epoch_and_every_row_can_be_fitted(tmp_path):
     plan, store = built(
-        tmp_path, "3ddet", lambda i: {"moderate": 20 + i / 10, **{name: 10 + j + i / 10 for j, name in enumerate(BY_CLASS)}}
+        tmp_path,
+        "3ddet",
+        lambda i: {"moderate": 20 + i / 10, **{name: 10 + j + i / 10 for j, name in enumerate(BY_CLASS)}},
     )
     table = merge.merge(plan, read_units(plan, store)).table
     assert table.query(plan.architectures[30]).metrics["moderate"] == 23.0

@@ -1,5 +1,7 @@
 """How many shards a sweep has, and what becomes of jobs that end without a result."""
 
+from types import SimpleNamespace
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -34,6 +36,8 @@ def test_every_job_is_told():
 def test_a_job_without_a_result_is_named_and_the_others_are_waited_for(tmp_path, capsys, monkeypatch):
     class Job:
         state = "FAILED"
+        job_id = "no such job"
+        paths = SimpleNamespace(result_pickle=tmp_path / "none")
 
         def __init__(self, error):
             self.error = error
@@ -59,3 +63,35 @@ def test_a_job_without_a_result_is_named_and_the_others_are_waited_for(tmp_path,
     assert "job 1 (shard=1 shards=3)" in said
     assert "SLURM says FAILED; killed" in said
     assert "to repeat: shard=1 " in said
+
+
+def test_a_job_that_the_cluster_queues_again_is_waited_for(tmp_path, monkeypatch):
+    """A lost node's job has ended for a moment; what the launcher remembers of that must go."""
+    states = iter(["PENDING", "RUNNING", ""])
+    answers, cleared = iter([RuntimeError("NODE_FAIL"), RuntimeError("NODE_FAIL"), ["result"]]), []
+
+    def results():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    job = SimpleNamespace(
+        results=results,
+        job_id="12_3",
+        paths=SimpleNamespace(result_pickle=tmp_path / "none"),
+        watcher=SimpleNamespace(clear=lambda: cleared.append(1)),
+    )
+    asked = []
+
+    def squeue(command, **options):
+        asked.append(command)
+        return SimpleNamespace(stdout=next(states) + "\n")
+
+    monkeypatch.setattr(sweep.subprocess, "run", squeue)
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds: None)
+    assert sweep._Job(job, ["shard=3"], 3).results() == ["result"]
+    assert len(cleared) == len(asked) == 2
+    assert "12_3" in asked[0]
+    (tmp_path / "none").write_text("")
+    assert not sweep._queued(job)  # it left a result: an error of its own

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,22 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ncp import runs
 
 
+MAX_TIMEOUTS = 500  # so many time limits a job outlives; the plugin's default is none
+
+
 class Shards(Callback):
     """For the process that starts a sweep.
 
     ``shard=range(0,250)`` means that there are 250 shards: every job gets ``shards=250`` unless the user says otherwise. Of
     jobs on a cluster that end without a result (killed, out of their time limit for good) the others are waited for
     all the same, and the shards to repeat are named.
+
+    Args:
+        check: seconds, at most, between two questions to the cluster about jobs that left no result (yet).
     """
+
+    def __init__(self, check: float = 120) -> None:
+        self.check = check
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this before it divides the sweep into jobs."""
@@ -32,8 +43,9 @@ class Shards(Callback):
                 config.hydra.overrides.task = [*overrides, f"shards={number}"]
         _Jobs.unfinished.clear()
         if "submitit" in str(config.hydra.launcher.get("_target_", "")):
+            _outlive_time_limits(config)
             _Jobs.folder = Path(str(config.hydra.sweep.dir))
-            _Jobs.install()
+            _Jobs.install(self.check)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this when all jobs have ended."""
@@ -61,6 +73,14 @@ def number_of_shards(overrides: Sequence[str]) -> int | None:
     return None
 
 
+def _outlive_time_limits(config: DictConfig) -> None:
+    """Let a job that meets its time limit be queued again, unless the user says how often: a build goes on by itself."""
+    key = "max_num_timeout"
+    given = any(str(item).lstrip("+").startswith(f"hydra.launcher.{key}=") for item in config.hydra.overrides.hydra)
+    if not given and config.hydra.launcher.get(key) == 0:
+        config.hydra.launcher[key] = MAX_TIMEOUTS
+
+
 def _texts(config: DictConfig) -> list[str]:
     content: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     return [str(item) for item in content]
@@ -74,9 +94,11 @@ class _Jobs:
     original: Callable[..., Any] | None = None
 
     @classmethod
-    def install(cls) -> None:
+    def install(cls, check: float) -> None:
         """Let the launcher's executor hand out jobs that do not raise."""
         import submitit
+
+        submitit.SlurmJob.watcher = type(submitit.SlurmJob.watcher)(delay_s=check)  # type: ignore[arg-type]
 
         if cls.original is None:
             cls.original = submitit.AutoExecutor.map_array
@@ -100,17 +122,38 @@ class _Job:
         self.job, self.overrides, self.number = job, list(overrides), number
 
     def results(self) -> list[Any]:
-        """Waits for the job."""
-        try:
-            out: list[Any] = self.job.results()
-            return out
-        except Exception as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            reason = f"its process ended without a result (SLURM says {_state(self.job)}; {said})"
-            print(f"job {self.number} ({' '.join(self.overrides)}): {reason}", file=sys.stderr)
-            runs.mark(_Jobs.folder / str(self.number), "failed", error=reason, mistake="ours")
-            _Jobs.unfinished.append(self.overrides)
-            return [JobReturn(overrides=self.overrides, _return_value=None, status=JobStatus.COMPLETED)]
+        """Waits for the job, however often the cluster queues it again."""
+        while True:
+            try:
+                out: list[Any] = self.job.results()
+                return out
+            except Exception as error:
+                if not _queued(self.job):
+                    return self._none(error)
+                self.job.watcher.clear()  # it remembers for good what it once took for the end
+                time.sleep(1)
+
+    def _none(self, error: Exception) -> list[Any]:
+        """Note that there is no result."""
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = f"its process ended without a result (SLURM says {_state(self.job)}; {said})"
+        print(f"job {self.number} ({' '.join(self.overrides)}): {reason}", file=sys.stderr)
+        runs.mark(_Jobs.folder / str(self.number), "failed", error=reason, mistake="ours")
+        _Jobs.unfinished.append(self.overrides)
+        return [JobReturn(overrides=self.overrides, _return_value=None, status=JobStatus.COMPLETED)]
+
+
+def _queued(job: Any) -> bool:
+    """Whether a job without a result waits or runs: of a lost node SLURM says NODE_FAIL before it queues the job again."""
+    if job.paths.result_pickle.exists():
+        return False
+    try:
+        answer = subprocess.run(
+            ["squeue", "-h", "-j", str(job.job_id), "-o", "%T"], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return bool({"PENDING", "RUNNING", "REQUEUED", "CONFIGURING", "SUSPENDED"} & set(answer.stdout.split()))
 
 
 def _state(job: Any) -> str:
