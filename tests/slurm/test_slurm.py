@@ -71,7 +71,8 @@ class Build:
         stopped = {}
         end = time.monotonic() + LIMIT
         while len(stopped) < SHARDS:
-            assert time.monotonic() < end and self.launcher.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
+            assert self.launcher.poll() is None, self.said()
             for unit in set(range(SHARDS)) - set(stopped):
                 if self.has(unit, "0/checkpoints/last.ckpt"):
                     stopped[unit] = self.lease(unit)

@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ncp import runs
 
-
 MAX_TIMEOUTS = 500  # so many time limits a job outlives; the plugin's default is none
 
 
