@@ -18,11 +18,13 @@ import numpy as np
 from ncp import benchmark, runs, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.table import Table
+from ncp.build import packing
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[3]
 SHORT = {"count": 20, "repeats": 1}
+FEW = 4
 # keys of conf/debug/short.yaml that go to the trainings
 RECIPE = ("unit", "length", "eval_every", "log_every", "save_every")
 
@@ -40,7 +42,7 @@ class Loop:
         limit: of cost, for all candidates.
         errors: setting -> the predictor's errors of its main metric on rows it did not see.
         predicted: setting -> predicted main metric of the found architecture.
-        commands, seconds: of each step.
+        commands, seconds, cpu_seconds: of each step; processor time is what does not depend on what else the machine does.
     """
 
     names: tuple[str, ...]
@@ -53,6 +55,7 @@ class Loop:
     predicted: dict[str, float] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def run(options: Mapping[str, Any], folder: Path, short: bool = False) -> Loop:
@@ -84,15 +87,29 @@ class _Steps:
 
     def __init__(self, folder: Path, loop: Loop, options: Mapping[str, Any], short: bool) -> None:
         self.folder, self.loop, self.options = folder, loop, options
-        recipe = [f"recipe.{key}={options['recipe'][key]}" for key in RECIPE] if short else []
-        self.training = [f"build.per_device={options['per_device']}", *recipe]
+        self.short = [f"recipe.{key}={options['recipe'][key]}" for key in RECIPE] if short else None
+        self.steps = {settings.get(str(name)).name: int(number) for name, number in options["steps"].items()}
+
+    def training(self, name: str, units: int) -> list[str]:
+        """Overrides of every training of a setting, ``units`` of them in one build."""
+        at_a_time = self.options["per_device"]
+        if at_a_time == "auto" and units <= FEW:  # too few for a first one that tells how many fit
+            at_a_time = min(units, packing.cores())
+        out = [f"build.per_device={at_a_time}"]
+        if self.short is not None:
+            return out + self.short
+        if steps := self.steps.get(name):
+            # evaluated twice, saved four times
+            out += [f"recipe.length={steps}", f"recipe.eval_every={steps // 2}", f"recipe.save_every={max(1, steps // 4)}"]
+        return out
 
     def sample(self, name: str) -> None:
         """Sampled architectures, trained."""
         bounds = [f"bounds.{key}=[{low},{high}]" for key, (low, high) in self.options["bounds"].items()]
         place = self.folder / f"sample-{name}"
         extra = [f"count={self.options['count']}", f"seed={self.options['seed']}", f"build.dir={place}"]
-        self.command(f"build {name}", "build", f"setting={name}", *extra, *bounds, *self.training)
+        training = self.training(name, int(self.options["count"]))
+        self.command(f"build {name}", "build", f"setting={name}", *extra, *bounds, *training)
         self.loop.tables[name] = benchmark.load(place / f"{name}.parquet")
 
     def fit(self, name: str) -> None:
@@ -133,7 +150,8 @@ class _Steps:
                 place = self.folder / f"compare-{setting}-{seed}"
                 extra = [f"build.architectures={listed}", f"build.dir={place}", f"seed={seed}"]
                 step = f"compare {setting}" + (f", seed {seed}" if int(self.options["repeats"]) > 1 else "")
-                self.command(step, "build", f"setting={setting}", *extra, *self.training)
+                training = self.training(setting, len(candidates))
+                self.command(step, "build", f"setting={setting}", *extra, *training)
                 table = benchmark.load(place / f"{setting}.parquet")
                 for name, architecture in candidates.items():
                     values[name].append(table.query(architecture).metrics[table.main])
@@ -146,11 +164,12 @@ class _Steps:
         line = [sys.executable, "-m", f"src.{command}", f"paths.outputs={outputs}", *overrides]
         shown = " ".join(shlex.quote(word) for word in ["python", *line[1:3], *overrides])
         log.info("%s", step)
-        started = time.perf_counter()
+        started, before = time.perf_counter(), _children()
         words = self.folder / f"{len(self.loop.commands):02d}-{step.replace(' ', '-').replace(',', '')}.txt"
         with open(words, "w") as file:
             code = subprocess.run(line, cwd=ROOT, env=_environment(), stdout=file, stderr=subprocess.STDOUT).returncode
         self.loop.commands[step], self.loop.seconds[step] = shown, time.perf_counter() - started
+        self.loop.cpu_seconds[step] = _children() - before
         if code:
             last = (words.read_text().strip().splitlines() or ["no words"])[-1]
             raise UserError(f"the step '{step}' failed ({last[:200]}); all it said is in '{words}'")
@@ -184,6 +203,12 @@ def _cost(space: spaces.Space[Any], architecture: Any) -> int:
     return int(space.cost(np.array([architecture.code])).macs[0])
 
 
+def _children() -> float:
+    """Processor time of all processes that this one started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
 
@@ -205,6 +230,7 @@ def summary(loop: Loop) -> dict[str, Any]:
         "predictor_errors": loop.errors,
         "sampled": {name: len(table) for name, table in loop.tables.items()},
         "seconds": {**loop.seconds, "total": sum(loop.seconds.values())},
+        "cpu_seconds": {**loop.cpu_seconds, "total": sum(loop.cpu_seconds.values())},
         "commands": loop.commands,
     }
 
