@@ -73,7 +73,8 @@ def main() -> int:
         for run in runs:
             run.times.append(timed(run.step, device, options.threads))
     failed = [report(console, runs, mode, options.batch, device) for mode in ("train", "inference")]
-    train = next(r for r in runs if r.variant != "plain" and r.mode == "train")
+    best = "ours bf16" if bf16 else "ours fp32"
+    train = next(r for r in runs if r.variant == best and r.mode == "train")
     if device.type == "cuda":
         share_of_peak(console, runs, options.batch)
     if options.profile or device.type == "cuda":

@@ -16,9 +16,13 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.strip()]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-# what needs real data, imported tables or a finished training is only composed
-NOT_HERE = ("/data/", "NCP/data", "src.benchmark", "outputs/train/")
-SHORTER = {"src.train": ["debug=tiny"]}  # the built-in training takes a minute otherwise
+# what needs real data or imported tables is only composed
+NOT_HERE = ("/data/", "hydra/launcher=", "NCP/data", "src.benchmark")
+# the built-in trainings take a minute each otherwise
+SHORTER = {
+    "src.train": ["debug=tiny"],
+    "src.build": ["count=20", "recipe.length=1", "recipe.eval_every=1", "data.scenes=8", "data.val_scenes=1"],
+}
 
 
 def words(command: str) -> list[str]:
@@ -52,10 +56,35 @@ def a_search() -> Path:
     return next(iter(sorted(outputs().glob("search/*/*/result.json")))).parent
 
 
+@cache
+def a_training() -> Path:
+    """The folder of a finished training."""
+    done = run([sys.executable, "-m", "src.train", "task=seg", "debug=tiny", "callbacks.pictures=false"])
+    assert done.returncode == 0, done.stderr
+    return max(outputs().glob("train/*/*/result.json"), key=lambda path: path.stat().st_mtime).parent
+
+
+@cache
+def a_build() -> Path:
+    """The folder of the small build, which the README's first command of that section makes."""
+    first = next(c for c in COMMANDS if "src.build" in c)
+    done = run([sys.executable, *words(first)[1:], *SHORTER["src.build"]])
+    assert done.returncode == 0, done.stderr
+    return next(outputs().glob("build/seg-*/seg.parquet")).parent
+
+
+@cache
+def a_fit() -> Path:
+    """The folder of a predictor that was fitted to that build."""
+    done = run([sys.executable, "-m", "src.fit", "setting=seg", f"source={a_build()}"])
+    assert done.returncode == 0, done.stderr
+    return next(outputs().glob("fit/*/*/predictor.safetensors")).parent
+
+
 def test_the_readme_has_the_commands_that_everything_starts_with():
     assert [words(c) for c in COMMANDS[:2]] == [["make", "demo"], ["make", "test"]]
     assert len(COMMANDS) > 15
-    assert len(PYTHON) == 1
+    assert len(PYTHON) == 2
 
 
 @pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "bench"])
@@ -74,12 +103,18 @@ def test_a_command_of_the_readme(command):
     given = words(command)
     assert given[:2] == ["python", "-m"], command
     if any(part in command for part in NOT_HERE):
-        given = [w for w in given if w not in ("--multirun", "-m") or w == given[1]]
+        given = given[:3] + [w for w in given[3:] if w not in ("--multirun", "-m")]
+        given = [w.replace("range(0,250)", "249") for w in given] + ["shards=250"] * ("shard=" in command)
         done = run([sys.executable, *given[1:], "--cfg", "job"])
         assert done.returncode == 0, done.stderr
         return
     if "outputs/search/DATE/RUN" in command:
         given = [w.replace("outputs/search/DATE/RUN", str(a_search())) for w in given]
+    if "outputs/train/DATE/RUN" in command:
+        given = [w.replace("outputs/train/DATE/RUN", str(a_training())) for w in given]
+        given = [w.replace("out=", f"out={outputs()}/") for w in given]
+    given = [w.replace("outputs/build/seg-HASH", str(a_build())) if "HASH" in w else w for w in given]
+    given = [w.replace("outputs/fit/DATE/RUN", str(a_fit())) if "outputs/fit/DATE" in w else w for w in given]
     done = run([sys.executable, *given[1:], *SHORTER.get(given[2], [])])
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -92,6 +127,13 @@ def test_the_python_of_the_readme_runs():
     assert lines[0] == "[1969946624]"
     assert len(lines) == 4
     assert int(lines[3].split()[-1]) <= 1.5e9
+
+
+@pytest.mark.slow
+def test_the_networks_in_python_are_what_the_readme_says(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PYTHON[1]], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["torch.Size([1, 19, 128, 256])", "[8, 64, 128, 128]", "10"]
 
 
 def test_pictures_and_pages_of_the_readme_are_here_and_small():

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ncp.errors import UserError, missing_extra
-from ncp.models.backbone import MultiResolutionNet, Signature
+from ncp.models.backbone import MultiResolutionNet, Signature, VideoNet
 from ncp.models.factory import build
 from ncp.models.runtime import fused
 from ncp.spaces.multires import NAMES, Architecture
@@ -47,9 +47,10 @@ def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[s
         UserError: where the file cannot be written, or for a network that has no signature.
     """
     path = Path(path)
-    if net.signature is None:
+    signature = _signature_of(net)
+    if signature is None:
         raise UserError("only a network made by ncp.models.build can be saved with its architecture inside")
-    metadata = {**(extra or {}), "format": FORMAT, **_to_text(net.signature)}
+    metadata = {**(extra or {}), "format": FORMAT, **_to_text(signature)}
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -118,6 +119,12 @@ def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     return _from_text(metadata, path), tensors
 
 
+def _signature_of(net: nn.Module) -> Signature | None:
+    """What a network was built from; None for a baseline."""
+    signature = getattr(net, "signature", None)
+    return signature if isinstance(signature, Signature) else None
+
+
 def _to_text(signature: Signature) -> dict[str, str]:
     values = {k: str(v) for k, v in signature._asdict().items()}
     return {**values, "stem_strides": ",".join(map(str, signature.stem_strides))}
@@ -180,6 +187,7 @@ def export_onnx(
     frames: int = 8,
     fold_norms: bool = True,
     check: bool = True,
+    extra: Mapping[str, str] | None = None,
 ) -> Path:
     """Write ``net`` as ONNX with input ``images`` (or ``clips``) and output ``output``, for any batch size.
 
@@ -190,9 +198,11 @@ def export_onnx(
         frames: of a clip, for video networks.
         fold_norms: fold the batch norms into the convolutions.
         check: run the file in onnxruntime on two batch sizes and compare with torch.
+        extra: more text for the metadata.
 
     Raises:
-        UserError: where the ``export`` extra is missing, or where onnxruntime's result differs from torch's.
+        UserError: where the ``export`` extra is missing, the file cannot be written, or onnxruntime's result differs from
+            torch's.
     """
     try:
         import onnx
@@ -216,10 +226,14 @@ def export_onnx(
         )
     assert program is not None
     model = program.model_proto
-    if net.signature is not None:
-        onnx.helper.set_model_props(model, {"format": FORMAT, **_to_text(net.signature)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
+    signature = _signature_of(net)
+    own = {"format": FORMAT, **_to_text(signature)} if signature is not None else {}
+    onnx.helper.set_model_props(model, {**(extra or {}), **own})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, path)
+    except OSError as error:
+        raise UserError(f"cannot write '{path}' ({error.strerror})") from None
     if check:
         worst = max(onnx_error(plain, path, _example(net, size, frames, batch)) for batch in (1, 3))
         if not worst <= ONNX_TOLERANCE:
@@ -243,7 +257,6 @@ def onnx_error(net: nn.Module, path: str | os.PathLike[str], images: Tensor) -> 
 
 
 def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:
-    channels = int(net.backbone.in_channels)  # type: ignore[arg-type]
-    video = net.signature is not None and net.signature.task == "video"
-    shape = (batch, frames, channels, *size) if video else (batch, channels, *size)
+    channels = next(m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d))  # of a baseline too
+    shape = (batch, frames, channels, *size) if isinstance(net, VideoNet) else (batch, channels, *size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(batch))

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
+from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
@@ -133,10 +134,19 @@ def make_task(config: DictConfig, data: DataModule, architecture: Architecture |
         },
         "config": plain(config, drop=("paths", "ckpt_path")),
     }
-    compiled = config.get("compile") or None
-    mode = "default" if compiled is True else compiled
+    mode = compile_mode(config.get("compile"))
     task: Task = kind(network, recipe, plan, data, seed=int(config.seed), compile=mode, about=about, **settings)
     return task
+
+
+def compile_mode(value: Any) -> str | None:
+    """What ``compile=...`` means: None, or a mode of ``torch.compile``; raises ``UserError`` for another."""
+    if not value:
+        return None
+    mode = "default" if value is True else str(value)
+    if mode not in COMPILE_MODES:
+        raise UserError(f"compile must be true, false or one of {', '.join(COMPILE_MODES)}, given was '{value}'")
+    return mode
 
 
 def device_count(settings: Mapping[str, Any]) -> int:

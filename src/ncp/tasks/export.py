@@ -1,0 +1,138 @@
+"""From a checkpoint, or an architecture alone, to files for other programs; ``src/export.py`` is the command."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import get_class
+from omegaconf import DictConfig
+from torch import nn
+
+from ncp.errors import UserError
+from ncp.models import build, build_timm
+from ncp.models.export import export_onnx, save
+from ncp.spaces import cost
+from ncp.spaces.multires import Architecture
+from ncp.tasks.base import CHECKPOINT_KEY
+from ncp.tasks.parts import choose_architecture, plain, read_checkpoint
+
+FORMATS = ("safetensors", "onnx")
+SIZE = (224, 224)  # where nothing else is known
+
+
+class Exportable(NamedTuple):
+    """A network and what a program needs to know to use it.
+
+    Attributes:
+        net: from images (clips; for det3d the bird's-eye view) to its output.
+        task: its name.
+        architecture: text, or a baseline's name.
+        size: height and width of the training's evaluation input.
+        about: for the files' metadata: class names, mean and deviation of the images, the newest scores.
+    """
+
+    net: nn.Module
+    task: str
+    architecture: str
+    size: tuple[int, int]
+    about: dict[str, str]
+
+
+def network_of(config: DictConfig) -> Exportable:
+    """The network that ``conf/export.yaml`` means: of ``ckpt_path``, or freshly initialised from ``arch``.
+
+    Raises:
+        UserError: where both or neither are given, or the file is no checkpoint.
+    """
+    if bool(config.ckpt_path) == bool(config.get("arch")):
+        raise UserError("give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>")
+    return from_checkpoint(Path(config.ckpt_path)) if config.ckpt_path else untrained(config)
+
+
+def untrained(config: DictConfig) -> Exportable:
+    """A network of ``config.arch`` for ``config.task`` with ``config.classes`` (null: the task's own number)."""
+    architecture = choose_architecture(plain(config.arch))
+    task = str(get_class(config.task._target_).name)  # type: ignore[attr-defined]
+    torch.manual_seed(int(config.seed))
+    net = _build(architecture, task, config.classes, None, plain(config.arch))
+    return Exportable(net, task, str(architecture), SIZE, {"trained": "no"})
+
+
+def from_checkpoint(path: Path) -> Exportable:
+    """The trained network of a checkpoint. Of a detector the network between encoder and head is taken."""
+    content = read_checkpoint(path)
+    about = content[CHECKPOINT_KEY]
+    settings, task = about["config"]["arch"], str(about["task"])
+    text = str(about["architecture"])
+    baseline = settings["kind"] in ("timm", "pointpillars")
+    if settings["kind"] == "pointpillars":
+        raise UserError(f"'{path}' holds PointPillars' own backbone; searched networks and timm's can be exported")
+    prefix = "network.network." if task == "det3d" else "network."
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    source = about.get("input", {})
+    classes = 0 if task == "det3d" else len(about["classes"])
+    net = _build(text if baseline else Architecture.parse(text), task, classes, source.get("channels"), settings)
+    net.load_state_dict(weights)
+    facts = {"trained": "yes", "step": str(about["step"]), "class_names": "\n".join(about["classes"])}
+    facts |= {key: ",".join(map(str, source[key])) for key in ("mean", "std") if key in source}
+    facts |= {f"metrics.{key}": f"{value:.4f}" for key, value in about["latest"].items()}
+    size = source.get("size", SIZE)
+    return Exportable(net, task, text, (int(size[0]), int(size[1])), facts)
+
+
+def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:
+    if isinstance(architecture, Architecture):
+        return build(architecture, task, classes=classes, in_channels=channels)
+    extra = {key: value for key, value in settings.items() if key not in ("kind", "name")}
+    return build_timm(architecture, task, classes=classes, in_channels=channels, **extra)
+
+
+def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None) -> dict[str, str]:
+    """Write the files; ``{format: path}``.
+
+    Args:
+        found: the network.
+        formats: one or more of ``FORMATS``.
+        out: path without an ending (one that names a format is dropped).
+        size: height and width of ONNX's input; None for ``found.size``.
+
+    Raises:
+        UserError: for an unknown format, an impossible size, or a network that a format cannot hold.
+    """
+    wanted = [formats] if isinstance(formats, str) else list(formats)
+    if not wanted or set(wanted) - set(FORMATS):
+        raise UserError(f"format must be one or more of {', '.join(FORMATS)}, given was {formats}")
+    if size is not None and (len(size) != 2 or not all(isinstance(n, int) and n >= 32 for n in size)):
+        raise UserError(f"size is a height and a width of at least 32 pixels, such as [512,1024], given was {size}")
+    for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the exporter reports every pass over the graph
+        logging.getLogger(name).setLevel(logging.WARNING)
+    stem = out.with_suffix("") if out.suffix.removeprefix(".") in FORMATS else out
+    height, width = size or found.size
+    written = {}
+    for kind in wanted:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        if kind == "onnx":
+            export_onnx(found.net, path, (int(height), int(width)), extra=found.about)  # type: ignore[arg-type]
+        else:
+            save(found.net, path, found.about)  # type: ignore[arg-type]
+        written[kind] = str(path)
+    return written
+
+
+def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | None) -> dict[str, Any]:
+    """The content of ``result.json`` (docs/result.md)."""
+    code = list(Architecture.parse(found.architecture).code) if found.architecture[:1].isdigit() else None
+    costs: dict[str, Any] = {"params": sum(p.numel() for p in found.net.parameters())}
+    if code:
+        costs["macs"] = int(cost.count([code]).macs[0])
+    return {
+        "task": found.task,
+        "architecture": {"text": found.architecture, "code": code},
+        "cost": costs,
+        "size": [int(n) for n in size or found.size],
+        "files": files,
+    }

@@ -1,0 +1,101 @@
+"""Exporting what was trained: the files give what the checkpoint's network gives."""
+
+import json
+import re
+
+import pytest
+import torch
+from composed import SMALL_SEG, compose
+
+from ncp.errors import UserError
+from ncp.models.export import load
+from ncp.tasks import export
+from ncp.tasks import run as tasks
+
+NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
+
+
+def options(*overrides):
+    return compose(*overrides, name="export")
+
+
+def both(config, out):
+    return export.write(export.network_of(config), config.format, out, config.size)
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    run = tasks.assemble(compose(*SMALL_SEG, "recipe.length=2", "recipe.eval_every=2"), folder)
+    tasks.fit(run)
+    return run, folder / "checkpoints" / "last.ckpt"
+
+
+def test_weights_of_a_training(training, tmp_path):
+    from safetensors import safe_open
+
+    run, path = training
+    found = export.network_of(options(f"ckpt_path={path}"))
+    files = export.write(found, "safetensors", tmp_path / "deep" / "mine.safetensors", None)
+    assert files == {"safetensors": str(tmp_path / "deep" / "mine.safetensors")}
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(load(files["safetensors"]).eval()(x), run.task.network.eval()(x))
+    with safe_open(files["safetensors"], framework="np") as file:
+        about = file.metadata()
+    assert (about["architecture"], about["task"], about["classes"], about["step"]) == (NARROW, "seg", "10", "2")
+    assert about["class_names"].split("\n")[0] == "road"
+    assert about["mean"] == ",".join(map(str, run.data.mean))
+    assert float(about["metrics.mIoU"]) == pytest.approx(run.task.latest["mIoU"], abs=1e-3)
+    result = export.summarise(found, files, None)
+    assert result["size"] == [32, 64]  # of the evaluation
+    assert result["architecture"]["text"] == NARROW
+    assert json.dumps(result)
+
+
+@pytest.mark.slow
+def test_onnx_of_a_training(training, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs the export extra")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the export extra")
+    run, path = training
+    files = export.write(export.network_of(options(f"ckpt_path={path}")), ["onnx"], tmp_path / "net", [64, 96])
+    x = torch.randn(3, 3, 64, 96)
+    (given,) = onnxruntime.InferenceSession(files["onnx"]).run(None, {"images": x.numpy()})
+    wanted = run.task.network.eval()(x).detach()
+    torch.testing.assert_close(torch.from_numpy(given), wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
+    about = {p.key: p.value for p in onnx.load(files["onnx"]).metadata_props}
+    assert about["architecture"] == NARROW
+    assert about["class_names"].split("\n")[0] == "road"
+
+
+@pytest.mark.parametrize("task", ["cls", "seg", "det3d", "video"])
+def test_an_architecture_without_training(task, tmp_path):
+    found = export.network_of(options(f"task={task}", "arch=narrow", "classes=5"))
+    files = export.write(found, "safetensors", tmp_path / task, None)
+    assert load(files["safetensors"]).signature == found.net.signature
+    assert found.net.signature.classes == 5
+    assert found.about == {"trained": "no"}
+    again = export.network_of(options(f"task={task}", "arch=narrow", "classes=5"))
+    assert all(torch.equal(a, b) for a, b in zip(found.net.parameters(), again.net.parameters(), strict=True))
+
+
+def test_a_baseline_has_no_code_to_put_inside(tmp_path):
+    found = export.network_of(options("task=seg", "arch=timm", "arch.name=hrnet_w18_small"))
+    assert found.net.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 19, 16, 16)
+    with pytest.raises(UserError, match=r"only a network made by ncp.models.build can be saved"):
+        export.write(found, "safetensors", tmp_path / "net", None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((), "give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>"),
+        (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
+        (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
+        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, given was pickle"),
+        (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
+        (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
+    ],
+)
+def test_mistakes_are_named(overrides, message, tmp_path):
+    with pytest.raises(UserError, match=re.escape(message)):
+        both(options(*overrides), tmp_path / "net")
