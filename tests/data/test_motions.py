@@ -10,37 +10,49 @@ from ncp.errors import UserError
 
 
 def phases(frames_N3HW):
-    """Where the upright (in red) and the lying stripes (in green) are, as points on circles ``(N, 2)``."""
+    """Where the stripes are, as points on a circle ``(N,)``: from the rim, where no spot is."""
     side = frames_N3HW.shape[-1]
     wave = np.exp(2j * np.pi * (np.arange(side) + 0.5) / side)
-    across = (frames_N3HW[:, 0].mean(1) * wave).mean(1)
-    down = (frames_N3HW[:, 1].mean(2) * wave).mean(1)
-    both = np.stack([across, down], 1)
-    return both / np.abs(both)
+    across = (frames_N3HW[:, 0, [0, -1]].mean(1) * wave).mean(1)
+    return across / np.abs(across)
+
+
+def sizes(frames_N3HW):
+    """How much brighter the spot makes each frame in green and blue ``(N,)``."""
+    rim = frames_N3HW[:, 1:, [0, -1]].mean((1, 2, 3))
+    return frames_N3HW[:, 1:].mean((1, 2, 3)) - rim
 
 
 def test_single_frames_are_alike_whatever_the_class():
     draws = 100
     videos = [
-        [draw_video(np.random.default_rng((k, i)), name, 6, 8) for i in range(draws)] for k, name in enumerate(NAMES)
+        [draw_video(np.random.default_rng((k, i)), name, 6, 16) for i in range(draws)] for k, name in enumerate(NAMES)
     ]
     light = np.array([[[frame.mean() for frame in video] for video in group] for group in videos])
+    size = np.array([[sizes(video) for video in group] for group in videos])
     for moment in (0, 2, 5):
         for k in range(len(NAMES)):
             at = phases(np.stack([video[moment] for video in videos[k]]))
             for power in (1, 2):  # all places are equally likely
                 assert np.abs((at**power).mean(0)).max() < 3.2 / np.sqrt(draws)
-    spread = light.std() / np.sqrt(draws)
-    assert np.abs(light.mean(1) - light.mean()).max() < 4 * spread
+    for value in (light, size):
+        spread = value.std() / np.sqrt(draws)
+        assert np.abs(value.mean(1) - value.mean()).max() < 4 * spread
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_class_is_what_the_frames_do(name):
+    pull, growth = MOTIONS[name]
     for i in range(5):
-        at = phases(draw_video(np.random.default_rng(i), name, 6, 32))
+        frames = draw_video(np.random.default_rng(i), name, 6, 32)
+        at, size = phases(frames), sizes(frames)
         turns = np.angle(at[1:] / at[:-1]) / (2 * np.pi)
-        for axis, sign in enumerate(MOTIONS[name]):
-            assert np.allclose(turns[:, axis], 0.25 * sign, atol=0.06 if sign else 0.02)
+        assert np.allclose(turns, 0.25 * pull, atol=0.06 if pull else 0.02)
+        if growth:  # all but the start from the other end
+            assert (np.sign(np.diff(size)) == growth).sum() >= 4
+            assert np.ptp(size) > 8
+        else:
+            assert np.ptp(size) < 4  # the stripes behind it
 
 
 def test_videos_depend_on_their_seed_alone():

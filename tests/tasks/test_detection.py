@@ -15,13 +15,13 @@ from ncp.models import build
 from ncp.models.detector import PointPillarsNet
 from ncp.spaces import cost
 from ncp.tasks import run as tasks
-from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection
+from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection, sum_of_macs
 from ncp.tasks.recipe import Recipe
 
 SMALL = (
     "task=det3d", "arch=narrow", "data.scenes=3", "data.val_scenes=2", "data.limits=[0,-5.12,-3,10.24,5.12,1]",
-    "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2", "recipe.log_every=2",
-    "callbacks.progress=false", "task.nms.score=0.005", "trainer.deterministic=false",
+    "data.window=[32,48]", "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2",
+    "recipe.log_every=2", "callbacks.progress=false", "task.nms.score=0.005", "trainer.deterministic=false",
 )  # fmt: skip
 
 
@@ -114,10 +114,49 @@ def test_cost_is_counted_exactly(tmp_path: Path) -> None:
     assert body == cost.bev(run.architecture, (64, 64)).params
 
 
+def test_pointpillars_costs_by_hand(tmp_path: Path) -> None:
+    """64 x 64 pillars: three blocks at 32, 16 and 8 cells a side, each brought to 32, and a head of 6 x (3 + 7 + 2) maps."""
+    run = _run(tmp_path, "arch=pointpillars")
+    blocks = 9 * (64 * 64 * 4 * 32**2 + (64 * 128 + 5 * 128 * 128) * 16**2 + (128 * 256 + 5 * 256 * 256) * 8**2)
+    ups = 128 * (64 * 32**2 + 4 * 128 * 16**2 + 16 * 256 * 8**2)
+    head = 3 * 128 * 6 * 12 * 32**2
+    assert run.task.macs(run.architecture, run.data) == blocks + ups + head
+
+
+def test_a_finished_training_is_evaluated_anew_with_other_suppression(tmp_path: Path) -> None:
+    _, metrics = _train(tmp_path, "recipe.keep=[2]")
+    checkpoints = tmp_path / "checkpoints"
+    for name, step in (("last.ckpt", 4), ("step-000002.ckpt", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        overrides = (f"ckpt_path={checkpoints / name}", "task.write_results=true", "+task.nms.most=3")
+        again = tasks.restore(compose(*overrides, name="evaluate"), folder)
+        found = tasks.evaluate(again)
+        assert list(json.loads((folder / EVALUATIONS).read_text())["evaluations"]) == [str(step)]
+        lengths = [len(path.read_text().splitlines()) for path in (folder / RESULTS / "data").iterdir()]
+        assert len(lengths) == 2
+        assert 0 < max(lengths) <= 3
+        assert found.keys() == metrics.keys()
+
+
+def test_a_detector_starts_another_one_and_no_other_task(tmp_path: Path) -> None:
+    source, _ = _train(tmp_path / "a", "recipe.length=1", "recipe.eval_every=1")
+    checkpoint = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    run = _run(tmp_path / "b", f"pretrained={checkpoint}", "seed=2")
+    ours, theirs = run.task.detector[0], source.task.detector[0]  # type: ignore[attr-defined]
+    assert all(torch.equal(a, b) for a, b in zip(ours.network.parameters(), theirs.network.parameters(), strict=True))
+    assert not torch.equal(ours.head.boxes.weight, theirs.head.boxes.weight)
+    small = ("task=cls", "arch=narrow", "recipe.length=1", "recipe.eval_every=1", "callbacks.progress=false")
+    (tmp_path / "cls").mkdir()
+    tasks.fit(tasks.assemble(compose(*small), tmp_path / "cls"))
+    with pytest.raises(UserError, match="only another task=det3d training can be its start"):
+        _run(tmp_path / "c", f"pretrained={tmp_path / 'cls' / 'checkpoints' / 'last.ckpt'}")
+
+
 def test_large_networks_train_for_fewer_steps(tmp_path: Path) -> None:
     small = _run(tmp_path / "a", "recipe.length=60")
     assert small.task.plan.steps == 60
-    macs = small.task.macs(small.architecture, small.data)
+    macs = sum_of_macs(small.task.detector[0], (32, 48))  # type: ignore[attr-defined]  # of a window
     limited = _run(tmp_path / "b", "recipe.length=60", f"data.training_macs={40.5 * 3 * macs}", "recipe.keep=[2,60]")
     plan = limited.task.plan
     assert (plan.steps, plan.keep, limited.trainer.max_steps, limited.data.batches) == (40, (2,), 40, 40)
@@ -154,13 +193,19 @@ def test_nan_points_and_empty_scenes_are_counted_not_fatal(tmp_path: Path, caplo
     finally:
         for path, content in kept:
             path.write_bytes(content)
-    assert "points left out of training scenes for not being finite" in caplog.text
+    assert "points left out of training scenes for not being finite: " in caplog.text
     assert run.task.latest_step == 4
 
 
 def test_what_users_give(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task.pick must be one of last, best, mean"):
         _run(tmp_path, "task.pick=first")
+    with pytest.raises(
+        UserError, match=r"data.window is rows and columns of 16 to \[64, 64\] pillars, given was \[8, 64\]"
+    ):
+        _run(tmp_path, "data.window=[8,64]")
+    with pytest.raises(UserError, match=r"arch=pointpillars is a network of task=det3d, given was task=cls"):
+        tasks.assemble(compose("task=cls", "arch=pointpillars"), tmp_path)
     with pytest.raises(UserError, match=r"needs data.root"):
         tasks.assemble(compose("task=det3d", "data=kitti"), tmp_path)
     net = build("8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8", task="det3d")

@@ -1,9 +1,9 @@
 """The built-in video set: short clips whose class is a motion, drawn from a seed, no files.
 
-A cloth without borders, with soft stripes across and down in two colours, is pulled left, right, up or down: what leaves on
-one side comes back on the other. Where its stripes are is uniform at every moment, whatever the class, and so are the colours:
-a single frame says nothing about the class, and frames whose order is lost say at most along which axis the cloth moves (one
-class of two).
+On a cloth without borders, with soft upright stripes, lies a round spot. Either the cloth is pulled left or right, what leaves on
+one side coming back on the other, or the spot grows or shrinks, and starts anew from the other end of its range. Where the
+stripes are and how large the spot is is uniform at every moment, whatever the class, and so are the colours: a single frame says
+nothing about the class, and frames whose order is lost say at most which of the two changes (one class of two).
 
 Shape suffixes: T frames, H, W height and width.
 """
@@ -20,25 +20,33 @@ from torch import Tensor
 from ncp.data.clips import VideoData
 from ncp.errors import UserError
 
-# class: cycles across and down, as signs; y points down
-MOTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+# class: what moves a frame, as signs: the cloth to the right, the spot's size
+MOTIONS = {"left": (-1, 0), "right": (1, 0), "grow": (0, 1), "shrink": (0, -1)}
 NAMES = tuple(MOTIONS)
-SPEED = (0.21, 0.29)  # cycles a frame; a quarter tells the two directions apart best
+PULL = (0.21, 0.29)  # cycles a frame; a quarter tells the two directions apart best
+GROWTH = (0.13, 0.2)  # of its range a frame
+RADIUS = (0.08, 0.38)  # of the spot, as shares of the side
 NOISE = 0.03
 
 
 def draw_video(rng: np.random.Generator, motion: str, length: int, side: int) -> np.ndarray:
     """One video: ``(T, 3, side, side)`` uint8."""
-    moves_T2 = rng.uniform(*SPEED) * np.arange(length)[:, None] * np.array(MOTIONS[motion])
-    phases_T2 = rng.random(2) + moves_T2
-    # red for the stripes that stand upright, green for those that lie, each with some of the other colours
-    colours_23 = np.array([[0.3, 0.0, 0.0], [0.0, 0.3, 0.0]]) + rng.uniform(-0.1, 0.1, (2, 3))
-    ground_3 = rng.uniform(0.35, 0.65, 3)
+    pull, growth = MOTIONS[motion]
+    moments_T = np.arange(length)
+    phase_T = rng.random() + pull * rng.uniform(*PULL) * moments_T
+    size_T = (rng.random() + growth * rng.uniform(*GROWTH) * moments_T) % 1.0
+    stripes_3 = np.array([0.3, 0.0, 0.0]) + rng.uniform(-0.1, 0.1, 3)  # mostly red
+    spot_3 = np.array([-0.1, 0.25, 0.25]) + rng.uniform(-0.1, 0.1, 3)
+    ground_3 = rng.uniform(0.35, 0.5, 3)
 
     at = (np.arange(side) + 0.5) / side
-    across_TW, down_TH = (np.cos(2 * np.pi * (at[None] - phases_T2[:, i : i + 1])) for i in (0, 1))
-    x_T3HW = ground_3[:, None, None] + across_TW[:, None, None, :] * colours_23[0][:, None, None]
-    x_T3HW = x_T3HW + down_TH[:, None, :, None] * colours_23[1][:, None, None]
+    across_TW = np.cos(2 * np.pi * (at[None] - phase_T[:, None]))
+    middle = rng.uniform(0.42, 0.58, 2)
+    distance_HW = np.hypot(at[:, None] - middle[0], at[None] - middle[1])
+    radius_T = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * size_T
+    inside_THW = np.clip((radius_T[:, None, None] - distance_HW) * side + 0.5, 0, 1)  # soft over a pixel
+    x_T3HW = ground_3[:, None, None] + across_TW[:, None, None, :] * stripes_3[:, None, None]
+    x_T3HW = x_T3HW + inside_THW[:, None] * spot_3[:, None, None]
     x_T3HW = x_T3HW + rng.normal(0, NOISE, x_T3HW.shape)
     return (np.clip(x_T3HW, 0, 1) * 255).round().astype(np.uint8)
 
@@ -76,6 +84,7 @@ class Motions(VideoData):
         videos, val_videos: how many for training and for validation.
         length: frames of a video.
         video_seed: of the videos, apart from the run's seed.
+        training_macs: a training ends after so many multiply-adds; None for the recipe's length whatever the network.
         common: see :class:`ncp.data.clips.VideoData`.
     """
 
@@ -95,6 +104,7 @@ class Motions(VideoData):
         val_videos: int = 192,
         length: int = 9,
         video_seed: int = 2022,
+        training_macs: float | None = None,
         size: int = 16,
         frames: int = 6,
         stride: int = 1,
@@ -106,6 +116,7 @@ class Motions(VideoData):
             videos, val_videos = 6, 6
         if length < 1:
             raise UserError(f"data.length must be at least 1, given was {length}")
+        self.training_macs = training_macs
         self.videos, self.val_videos, self.length, self.video_seed = videos, val_videos, length, video_seed
 
     def prepare(self) -> None:

@@ -120,9 +120,15 @@ class Detector(nn.Module):
         return values[:rows, :columns].flatten(0, 2)
 
     @torch.no_grad()
-    def detect(self, found: Prediction, **options: Any) -> list[Detections]:
-        """Boxes of every scene; options of :func:`ncp.models.anchors.detect`."""
-        return detect(found, self.anchors, **options)
+    def detect(self, found: Prediction, windows: Windows | None = None, **options: Any) -> list[Detections]:
+        """Boxes of every scene (of its window); options of :func:`ncp.models.anchors.detect`."""
+        if windows is None:
+            return detect(found, self.anchors, **options)
+        scenes = detect(found, self._first(self.anchors, windows.size), **options)
+        shifts = windows.shifts(self.encoder.grid)
+        for scene, shift in zip(scenes, shifts, strict=True):
+            scene.boxes[:, :2] += shift.to(scene.boxes)
+        return scenes
 
 
 def _map_of(network: nn.Module, grid: Grid) -> tuple[int, tuple[int, int]]:

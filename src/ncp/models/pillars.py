@@ -91,11 +91,14 @@ class Windows(NamedTuple):
         place_P = (scene_P * rows + row_P) * columns + column_P
         return Pillars(points, pillars.lengths[inside_P], pillars.cells[inside_P]), place_P[inside_P]
 
+    def shifts(self, grid: Grid) -> Tensor:
+        """``(B, 2)`` metres in x and y from the map's beginning to the windows'."""
+        return self.corners.flip(1) * grid.pillar  # x follows the columns, y the rows
+
     def objects(self, boxes_BK7: Tensor, labels_BK: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Boxes as if every window stood at the map's beginning; the labels of those outside are -1."""
         moved = boxes_BK7.clone()
-        shift_B2 = self.corners.flip(1).to(boxes_BK7) * grid.pillar  # x follows the columns, y the rows
-        moved[..., :2] -= shift_B2[:, None]
+        moved[..., :2] -= self.shifts(grid).to(boxes_BK7)[:, None]
         low = boxes_BK7.new_tensor(grid.limits[:2])
         high = low + boxes_BK7.new_tensor((self.size[1], self.size[0])) * grid.pillar
         inside = ((moved[..., :2] >= low) & (moved[..., :2] < high)).all(-1)

@@ -11,7 +11,6 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task
+from ncp.tasks.budget import shortened
 from ncp.tasks.recipe import Plan
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ PICKS = ("last", "best", "mean")
 POINTPILLARS = "pointpillars"
 EVALUATIONS = "kitti_ap.json"
 RESULTS = "kitti_results"
-LEAST_STEPS = 24
 Full = dict[str, dict[str, float]]
 
 
@@ -57,20 +56,6 @@ def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         trial(torch.empty(1, CHANNELS, *size, device="meta"))
     return int(counter.get_total_flops() // 2) + head
-
-
-def shortened(plan: Plan, data: Kitti, macs: int) -> Plan:
-    """The plan, ended early where the data set has a budget of multiply-adds (three times the forward's a scene)."""
-    budget = data.training_macs
-    if not budget:
-        return plan
-    steps = max(LEAST_STEPS, int(budget / (3 * macs * plan.policy.total)))
-    if steps >= plan.steps:
-        return plan
-    log.info("%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, budget)
-    data.plan(plan.policy, steps)
-    every = min(plan.eval_every, steps)
-    return replace(plan, steps=steps, eval_every=every, keep=tuple(at for at in plan.keep if at <= steps))
 
 
 class Detection(Task):

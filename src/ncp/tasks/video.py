@@ -8,6 +8,7 @@ leaves open, and our choice, stands in ``conf``: length and sampling of the clip
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,8 @@ from ncp.metrics.classification import TopK
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task
+from ncp.tasks.budget import shortened
+from ncp.tasks.recipe import Plan, Recipe
 
 log = logging.getLogger(__name__)
 LAYERS = ("inflated", "fresh")
@@ -35,7 +38,7 @@ class VideoRecognition(Task):
     """Batches hold ``image`` ``(B, K, T, C, H, W)``, K clips of a video, ``label`` ``(B,)`` (-1: not counted) and ``skipped``.
 
     Args:
-        args, kwargs: of :class:`ncp.tasks.base.Task`.
+        network, recipe, plan, data, kwargs: see :class:`ncp.tasks.base.Task`.
         pretrained_layer: how the 3D convolution starts from a classification checkpoint; see :func:`inflate`.
         pretrained_required: refuse to train from scratch.
     """
@@ -44,14 +47,22 @@ class VideoRecognition(Task):
     main_metric = "top1"
 
     def __init__(
-        self, *args: Any, pretrained_layer: str = "inflated", pretrained_required: bool = False, **kwargs: Any
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        plan: Plan,
+        data: DataModule,
+        *,
+        pretrained_layer: str = "inflated",
+        pretrained_required: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.pretrained_required = pretrained_required
-        check_layer(pretrained_layer)
-        data = kwargs["data"] if "data" in kwargs else args[3]
         if not isinstance(data, VideoData):
             raise UserError(f"task=video needs videos, not {type(data).__name__}")
+        check_layer(pretrained_layer)
+        plan = shortened(plan, data, clip_macs(network, data, data.size))
+        super().__init__(network, recipe, plan, data, **kwargs)
+        self.pretrained_required = pretrained_required
         self.ks = (1, min(5, len(self.classes)))
         self.scores = TopK(self.ks)
 
@@ -99,16 +110,7 @@ class VideoRecognition(Task):
     def macs(self, architecture: Architecture | str, data: DataModule) -> int:
         """Of one clip."""
         assert isinstance(data, VideoData)
-        if isinstance(architecture, Architecture):
-            size = data.eval_size or data.size
-            return int(cost.video(architecture, size, data.frames, len(data.classes), data.in_channels).macs)
-        from torch.utils.flop_counter import FlopCounterMode
-
-        x_BTCHW = torch.empty(1, data.frames, data.in_channels, *(data.eval_size or data.size), device="meta")
-        network = _on_meta(self.network)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(x_BTCHW)
-        return int(counter.get_total_flops() // 2)
+        return clip_macs(self.network, data, data.eval_size or data.size)
 
     def probabilities(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes)``: averaged over a video's clips."""
@@ -154,7 +156,15 @@ def inflate(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
     return {CONV: conv, **{key.replace("head.join.norm.", "head.norm."): value for key, value in norm.items()}}
 
 
-def _on_meta(network: nn.Module) -> nn.Module:
-    import copy
+def clip_macs(network: nn.Module, data: VideoData, size: tuple[int, int]) -> int:
+    """Multiply-adds of one clip, exact: counted from the code where there is one, by torch on the network where not."""
+    architecture = getattr(getattr(network, "backbone", None), "architecture", None)
+    if isinstance(architecture, Architecture):
+        return int(cost.video(architecture, size, data.frames, len(data.classes), data.in_channels).macs)
+    from torch.utils.flop_counter import FlopCounterMode
 
-    return copy.deepcopy(network).to("meta").eval()
+    x_BTCHW = torch.empty(1, data.frames, data.in_channels, *size, device="meta")
+    trial = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        trial(x_BTCHW)
+    return int(counter.get_total_flops() // 2)

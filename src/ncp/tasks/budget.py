@@ -1,0 +1,33 @@
+"""A built-in training's budget of multiply-adds: a large network takes fewer steps, so that any takes about the same time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from ncp.data.base import DataModule
+from ncp.tasks.recipe import Plan
+
+log = logging.getLogger(__name__)
+LEAST_STEPS = 24
+PASSES = 3  # a training step costs about three inferences
+
+
+def shortened(plan: Plan, data: DataModule, macs: int) -> Plan:
+    """The plan, ended early where the data set has a budget (``training_macs``) that it would exceed.
+
+    Args:
+        plan: of the recipe.
+        data: told of the new length.
+        macs: multiply-adds of one sample's inference at the training's size.
+    """
+    budget = getattr(data, "training_macs", None)
+    if not budget:
+        return plan
+    steps = max(LEAST_STEPS, int(budget / (PASSES * macs * plan.policy.total)))
+    if steps >= plan.steps:
+        return plan
+    log.info("%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, budget)
+    data.plan(plan.policy, steps)
+    every = min(plan.eval_every, steps)
+    return replace(plan, steps=steps, eval_every=every, keep=tuple(at for at in plan.keep if at <= steps))
