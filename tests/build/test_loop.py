@@ -14,7 +14,9 @@ METRICS = {"cls-50-1000": ("top1", "top5"), "seg": ("mIoU", "mAcc", "aAcc")}
 
 def table(setting, mains, seed=0):
     codes = SPACE.sample_codes(len(mains), np.random.default_rng(seed))
-    rows = [{"code": c.tolist(), **dict.fromkeys(METRICS[setting], float(m))} for c, m in zip(codes, mains, strict=True)]
+    rows = [
+        {"code": c.tolist(), **dict.fromkeys(METRICS[setting], float(m))} for c, m in zip(codes, mains, strict=True)
+    ]
     return benchmark.from_rows(rows, setting)
 
 
@@ -56,8 +58,10 @@ def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tm
     assert "| found |" in page
     assert "60.00 ± 1.41" in page  # of 59 and 61
     assert "+4.00 against the default" in page
-    assert "-2.00 against the default" in page
-    assert "standard error 1.41" in page  # sqrt((2 + 2) / 2)
+    assert "standard error 1.41: won" in page  # sqrt((2 + 2) / 2)
+    assert "-2.00 against the default (standard error 1.41: too close to call)" in page
+    loop.scores["default"]["seg"] = np.array([40.0, 40.0])
+    assert "-15.00 against the default (standard error 1.00: lost)" in report.page(loop)
     assert "python -m src.build setting=seg" in page
     assert "63.00" in page  # as predicted, beside what came of it
     assert files["picture"].stat().st_size > 10_000

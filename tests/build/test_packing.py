@@ -33,6 +33,17 @@ def test_before_anything_is_recorded_one_at_a_time(tmp_path):
     assert packing.how_many(plan, store) == 1
 
 
+@pytest.mark.parametrize(("fit", "expected"), [(3, ["one", "side by side: 3"]), (1, ["one", "all"])])
+def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, expected):
+    config, done = options(tmp_path, "build.per_device=auto"), []
+    plan, store = work.open_build(config)
+    monkeypatch.setattr(packing, "work", lambda *a, most=None: done.append("one" if most == 1 else "all"))
+    monkeypatch.setattr(packing, "side_by_side", lambda c, p, s, number: done.append(f"side by side: {number}"))
+    monkeypatch.setattr(packing, "how_many", lambda *a: fit)
+    packing.run(config, plan, store)
+    assert done == expected
+
+
 @pytest.mark.slow
 def test_two_processes_share_the_work(tmp_path):
     config = options(tmp_path, "build.per_device=2")

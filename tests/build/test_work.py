@@ -219,6 +219,12 @@ def test_mistakes(tmp_path, overrides, words):
     assert words in str(error.value)
 
 
+def test_a_mistake_in_the_recipe_is_no_failed_training(tmp_path):
+    with pytest.raises(UserError, match="unknown optimizer 'sdg'"):
+        build(tmp_path, "recipe.optimizer.name=sdg")
+    assert not (tmp_path / "units").exists()
+
+
 def test_a_build_that_is_not_there(tmp_path):
     config = options(tmp_path / "none")
     config["build"]["dir"] = None

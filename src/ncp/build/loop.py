@@ -43,6 +43,7 @@ class Loop:
         errors: setting -> the predictor's errors of its main metric on rows it did not see.
         predicted: setting -> predicted main metric of the found architecture.
         commands, seconds, cpu_seconds: of each step; processor time is what does not depend on what else the machine does.
+        pictures: of the steps that draw one, relative to the loop's folder.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class Loop:
     commands: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
 
 
 def run(options: Mapping[str, Any], folder: Path, short: bool = False) -> Loop:
@@ -100,7 +102,11 @@ class _Steps:
             return out + self.short
         if steps := self.steps.get(name):
             # evaluated twice, saved four times
-            out += [f"recipe.length={steps}", f"recipe.eval_every={steps // 2}", f"recipe.save_every={max(1, steps // 4)}"]
+            out += [
+                f"recipe.length={steps}",
+                f"recipe.eval_every={steps // 2}",
+                f"recipe.save_every={max(1, steps // 4)}",
+            ]
         return out
 
     def sample(self, name: str) -> None:
@@ -162,7 +168,8 @@ class _Steps:
         """Run ``python -m src.<command>``; its run folder."""
         outputs = self.folder / "runs"
         line = [sys.executable, "-m", f"src.{command}", f"paths.outputs={outputs}", *overrides]
-        shown = " ".join(shlex.quote(word) for word in ["python", *line[1:3], *overrides])
+        words_shown = [word.replace(f"{self.folder}/", "") for word in ("python", *line[1:3], *overrides)]
+        shown = " ".join(shlex.quote(word) for word in words_shown)
         log.info("%s", step)
         started, before = time.perf_counter(), _children()
         words = self.folder / f"{len(self.loop.commands):02d}-{step.replace(' ', '-').replace(',', '')}.txt"
@@ -173,7 +180,10 @@ class _Steps:
         if code:
             last = (words.read_text().strip().splitlines() or ["no words"])[-1]
             raise UserError(f"the step '{step}' failed ({last[:200]}); all it said is in '{words}'")
-        return max((outputs / command).glob("*/*/result.json"), key=lambda file: file.stat().st_mtime).parent
+        place = max((outputs / command).glob("*/*/result.json"), key=lambda file: file.stat().st_mtime).parent
+        if pictures := sorted(place.glob("*.png")):
+            self.loop.pictures[step] = str(pictures[0].relative_to(self.folder))
+        return place
 
 
 def best_sampled(loop: Loop) -> Any:

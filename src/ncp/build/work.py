@@ -123,13 +123,15 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
     from ncp.build.train import Bench, train
-    from ncp.tasks.parts import device_count
+    from ncp.tasks.parts import device_count, plain
+    from ncp.tasks.recipe import Recipe
 
     if device_count(config["trainer"]) > 1:
         raise UserError(
             "a build trains each architecture on one device and spreads the architectures (shards, build.per_device); "
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
+    Recipe.from_config(plain(config["recipe"]))  # its mistakes are the user's, not 2,500 failed trainings
     worker = make_worker(config, plan, store, first)
     bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
     bench.data(plan.seed)

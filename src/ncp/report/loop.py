@@ -64,9 +64,13 @@ def _panel(ax: Axes, loop: Loop, name: str) -> None:
 def _subtitle(loop: Loop) -> str:
     sampled = max(len(table) for table in loop.tables.values())
     repeats = len(next(iter(loop.scores["found"].values())))
-    total = sum(loop.seconds.values()) / 60
     again = "once" if repeats == 1 else f"{repeats} times (mean and deviation)"
-    return f"{sampled} architectures trained in each setting, the compared ones {again}; {total:.1f} minutes in all"
+    return f"{sampled} architectures trained in each setting, the compared ones {again}; {_time(loop)}"
+
+
+def _time(loop: Loop) -> str:
+    total, processor = (sum(of.values()) / 60 for of in (loop.seconds, loop.cpu_seconds))
+    return f"{total:.1f} minutes, {processor:.1f} of processor time"
 
 
 def verdict(loop: Loop, name: str) -> str:
@@ -76,42 +80,67 @@ def verdict(loop: Loop, name: str) -> str:
     for other in ("default", "best sampled"):
         values = loop.scores[other][name]
         gap = found.mean() - values.mean()
-        noise = ((found.var(ddof=1) + values.var(ddof=1)) / len(found)) ** 0.5 if len(found) > 1 else None
-        sure = "one training each, the noise is not known" if noise is None else f"standard error {noise:.2f}"
-        words.append(f"{gap:+.2f} against the {other} ({sure})")
+        if len(found) < 2:
+            words.append(f"{gap:+.2f} against the {other} (one training each, the noise is not known)")
+            continue
+        noise = ((found.var(ddof=1) + values.var(ddof=1)) / len(found)) ** 0.5
+        sure = "won" if gap > 2 * noise else "lost" if gap < -2 * noise else "too close to call"
+        words.append(f"{gap:+.2f} against the {other} (standard error {noise:.2f}: {sure})")
     return f"{name}: " + ", ".join(words)
 
 
 def page(loop: Loop) -> str:
-    """Markdown: the picture, the table, every step with its command and time."""
-    mains = {name: loop.tables[name].main for name in loop.names}
-    lines = ["# The loop, closed", "", _subtitle(loop), "", "![](loop.png)", ""]
-    lines += ["| architecture | M MACs | " + " | ".join(f"{n}: {mains[n]}" for n in loop.names) + " |"]
-    lines += ["| --- " * (2 + len(loop.names)) + "|"]
+    """Markdown: what came of it, then every step with its picture, command and time."""
+    lines = ["# The loop, closed", "", _subtitle(loop), "", "![](loop.png)", "", *_comparison(loop), ""]
+    lines += ["All within the multiply-adds of the default code; trained with seeds that the sample did not have.", ""]
+    lines += [f"- {verdict(loop, name)}" for name in loop.names]
+    lines += ["", "## 1. Sample and train", "", *_sampled(loop), "", *_commands(loop, "build")]
+    lines += ["## 2. Fit the predictors", "", *_fitted(loop), "", *_commands(loop, "fit")]
+    lines += ["## 3. Search one architecture for all", "", f"Found: `{loop.candidates['found'].text}`", ""]
+    lines += _commands(loop, "search")
+    lines += ["## 4. Train it, and those to compare it with", "", *_commands(loop, "compare")]
+    lines += ["## Time", "", "| step | seconds | processor seconds |", "| --- | --: | --: |"]
+    lines += [f"| {step} | {loop.seconds[step]:.0f} | {loop.cpu_seconds[step]:.0f} |" for step in loop.commands]
+    return "\n".join(lines) + "\n"
+
+
+def _comparison(loop: Loop) -> list[str]:
+    mains = [f"{name}: {loop.tables[name].main}" for name in loop.names]
+    lines = ["| architecture | M MACs | " + " | ".join(mains) + " |", "| --- | --: |" + " --: |" * len(mains)]
     for candidate, scores in loop.scores.items():
         cells = [_cell(scores[name]) for name in loop.names]
         lines.append(f"| {candidate} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
     cells = [f"{loop.predicted[name]:.2f}" for name in loop.names]
-    lines.append(f"| found, as predicted | {loop.macs['found'] / 1e6:.1f} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "All within the cost of the default. " + "; ".join(verdict(loop, name) for name in loop.names) + ".",
+    return [*lines, f"| found, as predicted | {loop.macs['found'] / 1e6:.1f} | " + " | ".join(cells) + " |"]
+
+
+def _sampled(loop: Loop) -> list[str]:
+    out = []
+    for name, table in loop.tables.items():
+        values = table.column(table.main)
+        out.append(f"- {name}: {len(table)} architectures, {table.main} {values.min():.2f} to {values.max():.2f}")
+    return out
+
+
+def _fitted(loop: Loop) -> list[str]:
+    return [
+        f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
+        f"Kendall's tau {loop.errors[name]['kendall']:.2f}"
+        for name in loop.names
+    ]
+
+
+def _commands(loop: Loop, kind: str) -> list[str]:
+    """Pictures and commands of the steps of a kind."""
+    steps = [step for step in loop.commands if step.split()[0] == kind]
+    pictures = [f"![{step}]({loop.pictures[step]})" for step in steps if step in loop.pictures]
+    return [
+        *(line for picture in pictures for line in (picture, "")),
+        "```bash",
+        *(loop.commands[s] for s in steps),
+        "```",
         "",
     ]
-    for name in loop.names:
-        e = loop.errors[name]
-        lines.append(
-            f"Predictor of {name}, on rows it did not see: mean absolute error {e['mae']:.2f}, Kendall's tau {e['kendall']:.2f}."
-        )
-    lines += [
-        "",
-        "Found: `" + loop.candidates["found"].text + "`",
-        "",
-        "| step | seconds | command |",
-        "| --- | --- | --- |",
-    ]
-    lines += [f"| {step} | {loop.seconds[step]:.0f} | `{command}` |" for step, command in loop.commands.items()]
-    return "\n".join(lines) + "\n"
 
 
 def _cell(values: np.ndarray) -> str:
@@ -135,6 +164,4 @@ def show(loop: Loop, files: dict[str, Path]) -> None:
     out.print(table)
     for name in loop.names:
         out.print(verdict(loop, name))
-    out.print(
-        f"{sum(loop.seconds.values()) / 60:.1f} minutes; page: {relative(files['page'])}; picture: {relative(files['picture'])}"
-    )
+    out.print(f"{_time(loop)}; page: {relative(files['page'])}; picture: {relative(files['picture'])}")
