@@ -1,0 +1,48 @@
+"""Detection and video on two processes: the very steps of one process, every frame and video scored once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ddp_other_tasks
+import pytest
+import torch
+from composed import compose
+
+from ncp.tasks import run as tasks
+from ncp.tasks.detection import EVALUATIONS, RESULTS
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ddp")
+    for name in ddp_other_tasks.TASKS:
+        (folder / name).mkdir()
+    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
+    environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "cache")}
+    command = [sys.executable, str(Path(ddp_other_tasks.__file__)), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(ddp_other_tasks.TASKS))
+def test_two_processes_take_the_very_steps_of_one(results, tmp_path, monkeypatch, tmp_path_factory, name):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    run = tasks.assemble(compose(*ddp_other_tasks.TASKS[name], *ddp_other_tasks.EXACT), tmp_path)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    for rank in (0, 1):
+        theirs = torch.load(results / f"{name}-{rank}.pt", weights_only=True)
+        for key, value in run.task.network.state_dict().items():
+            assert torch.allclose(value.double(), theirs["weights"][key].double(), rtol=0, atol=1e-9), key
+        assert theirs["metrics"] == pytest.approx(metrics, abs=1e-9, nan_ok=True)
+    if name == "det3d":  # three frames on two processes; an evaluation of a kept step among them
+        contents = [json.loads((folder / EVALUATIONS).read_text()) for folder in (tmp_path, results / name)]
+        assert contents[0]["evaluations"].keys() == contents[1]["evaluations"].keys() == {"1", "2"}
+        ours, other = (sorted((folder / RESULTS / "data").iterdir()) for folder in (tmp_path, results / name))
+        assert [path.name for path in ours] == [path.name for path in other]
+        assert len(ours) == 3
