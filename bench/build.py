@@ -33,7 +33,7 @@ BEAT, PATIENCE = 20.0, 300.0
 SHORTEST, LONGEST = 360.0, 36_000.0
 EPOCHS = 20
 PREEMPTED_EVERY = 24 * 3600.0  # of one worker, in the mean
-OVERHEAD_BAR, MERGE_BAR, MEMORY_BAR = 0.01, 60.0, 1500.0
+OVERHEAD_BAR, MERGE_BAR, MEMORY_BAR = 0.01, 30.0, 1000.0
 SAVED_EVERY = 300.0  # seconds between checkpoints
 QUEUED = 600.0  # seconds until a preempted job starts again
 
@@ -227,7 +227,7 @@ def main() -> int:
 
 
 def merge_all() -> tuple[float, float]:
-    """Seconds and MiB of merging records on a real disk."""
+    """Seconds of processor time and MiB of merging records on a real disk."""
     from ncp.build.merge import merge, write
     from ncp.build.status import read_units, summarise
 
@@ -235,23 +235,24 @@ def merge_all() -> tuple[float, float]:
         plan, store = make_plan(MODELS), Folder(Path(root) / "build")
         write_records(plan, store)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         units = read_units(plan, store)
         summarise(plan, units)
         read = time.perf_counter() - started
         write(plan, store, merge(plan, units))
-        merged = time.perf_counter() - started
+        merged, busy = time.perf_counter() - started, time.process_time() - busy
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before
     show(
         f"merging {MODELS:,} records of {EPOCHS} evaluations each",
         ("", "measured", "bar"),
         [
             ("reading all units (the status)", f"{read:.1f} s", ""),
-            ("reading, merging, checking, writing", f"{merged:.1f} s", f"{MERGE_BAR:.0f} s"),
+            ("reading, merging, checking, writing", f"{merged:.1f} s", ""),
+            ("the same in processor time", f"{busy:.1f} s", f"{MERGE_BAR:.0f} s"),
             ("peak memory above the start", f"{memory:.0f} MiB", f"{MEMORY_BAR:.0f} MiB"),
         ],
     )
-    return merged, memory
+    return busy, memory
 
 
 if __name__ == "__main__":
