@@ -44,6 +44,12 @@ def test_each_figure_or_the_reason():
     assert "holds final values only" in analysis.figure5(table("cls-50-1000"), table("cls-10c"))["5a"]
 
 
+def test_an_evaluation_that_is_the_end_tells_nothing():
+    final = np.linspace(50, 80, 30)
+    assert "one epoch only" in analysis.figure5(table("cls-50-1000", **{"top1@1": final}))["5a"]
+    assert not isinstance(analysis.figure5(table("cls-50-1000", **{"top1@1": final - 1}))["5a"], str)
+
+
 def test_classes_and_views():
     rng = np.random.default_rng(0)
     names = [f"{c}/{v}/moderate" for c in ("car", "pedestrian") for v in ("3d", "bev")]

@@ -24,7 +24,7 @@ def figure5(table: Table, proxy: Table | None = None) -> dict[str, Figure]:
         proxy: a table of another setting (cls-10c beside cls-50-1000), whose final metric stands beside the epochs in 5 a.
     """
     makers: dict[str, Callable[[], Figure]] = {
-        "5a": lambda: statistics.figure5a(table) if proxy is None else with_proxy(table, proxy),
+        "5a": lambda: _by_epoch(table, proxy),
         "5b": lambda: statistics.figure5b(table),
         "5c": lambda: statistics.figure5c(table),
     }
@@ -35,6 +35,15 @@ def figure5(table: Table, proxy: Table | None = None) -> dict[str, Figure]:
         except UserError as error:
             out[name] = str(error)
     return out
+
+
+def _by_epoch(table: Table, proxy: Table | None) -> Correlation:
+    main = table.main
+    if len(table.epochs) == 1 and np.array_equal(table.column(f"{main}@{table.epochs[0]}"), table.column(main)):
+        raise UserError(
+            "the trainings were evaluated by one epoch only, their last; Figure 5 (a) needs more (recipe.length, recipe.eval_every)"
+        )
+    return statistics.figure5a(table) if proxy is None else with_proxy(table, proxy)
 
 
 def with_proxy(table: Table, proxy: Table) -> Correlation:
