@@ -90,7 +90,10 @@ def install() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     get = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-y", "-q"]
     for command in (["update"], ["install", "--no-install-recommends", *PACKAGES]):
-        answer = subprocess.run([*get, *command], env=environment, capture_output=True, text=True, timeout=900)
+        try:
+            answer = subprocess.run([*get, *command], env=environment, capture_output=True, text=True, timeout=600)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"apt-get {command[0]} took longer than ten minutes") from None
     missing = [program for program in PROGRAMS if not shutil.which(program)]
     if missing:
         last = (answer.stderr or answer.stdout).strip().splitlines()[-1:]

@@ -14,6 +14,7 @@ from ncp.build.units import RECORD
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
+from ncp.tasks import callbacks
 from ncp.tasks import run as tasks
 
 
@@ -99,6 +100,22 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_result(whole, 
     for unit in range(3):
         assert record(broken, unit)["metrics"] == record(store, unit)["metrics"]
         assert record(broken, unit)["evaluations"] == record(store, unit)["evaluations"]
+
+
+@pytest.mark.parametrize(("longest", "saved"), [(0.0, 5), (600.0, None)])
+def test_slow_steps_are_saved_by_the_clock(tmp_path, monkeypatch, longest, saved):
+    """A kill loses minutes, however many steps the recipe has between two checkpoints."""
+
+    def die(self, trainer, *args):
+        if trainer.global_step == 5:
+            raise Died
+
+    monkeypatch.setattr(callbacks, "LONGEST", longest)
+    monkeypatch.setattr(train.Watch, "on_train_batch_end", die)
+    with pytest.raises(Died):
+        build(tmp_path, "count=1", "recipe.save_every=1000", "recipe.eval_every=6")
+    file = tmp_path / "units/000000/0/checkpoints" / callbacks.LAST
+    assert (torch.load(file, weights_only=False)["global_step"] if file.exists() else None) == saved
 
 
 def failing(monkeypatch, *errors):

@@ -41,7 +41,7 @@ def _by_epoch(table: Table, proxy: Table | None) -> Correlation:
     main = table.main
     if len(table.epochs) == 1 and np.array_equal(table.column(f"{main}@{table.epochs[0]}"), table.column(main)):
         raise UserError(
-            "the trainings were evaluated by one epoch only, their last; Figure 5 (a) needs more (recipe.length, recipe.eval_every)"
+            "the trainings were evaluated by one epoch only, their last; Figure 5 (a) needs more (longer trainings)"
         )
     return statistics.figure5a(table) if proxy is None else with_proxy(table, proxy)
 

@@ -22,12 +22,15 @@ from ncp.tasks.base import Task
 log = logging.getLogger(__name__)
 KEEP = ("paper", "last", "none")
 LAST = "last.ckpt"
+# seconds without a checkpoint, where one process trains (several might not agree): a kill loses minutes however slow the steps are
+LONGEST = 600.0
 
 
 class Checkpoints(Callback):
     """Full checkpoints (weights, optimiser, position), each written beside its place and then renamed.
 
-    ``last.ckpt`` every ``save_every`` steps and at the end; with ``keep=paper`` also ``step-<n>.ckpt`` at the recipe's steps.
+    ``last.ckpt`` every ``save_every`` steps, after ten minutes without one, and at the end;
+    with ``keep=paper`` also ``step-<n>.ckpt`` at the recipe's steps.
     Where an evaluation falls on the same step it comes first, so that a resumed run need not repeat it.
 
     Args:
@@ -39,7 +42,11 @@ class Checkpoints(Callback):
         if keep not in KEEP:
             raise UserError(f"keep must be one of {', '.join(KEEP)}, given was '{keep}'")
         self.folder, self.keep = folder, keep
-        self._saved = -1
+        self._saved, self._at = -1, time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """The time without a checkpoint begins."""
+        self._at = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After every step, unless an evaluation follows."""
@@ -56,13 +63,14 @@ class Checkpoints(Callback):
     def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
         step, plan = trainer.global_step, task.plan
         kept = step in plan.keep and self.keep == "paper"
-        due = kept or step % plan.save_every == 0 or step == plan.steps
+        long_ago = trainer.world_size == 1 and time.monotonic() - self._at > LONGEST
+        due = kept or long_ago or step % plan.save_every == 0 or step == plan.steps
         if self.keep == "none" or task.quick or not due or step == self._saved:
             return
         task.check_finite()
         task.check_weights()
         task.average_buffers()
-        self._saved = step
+        self._saved, self._at = step, time.monotonic()
         scratch, last = self.folder / f".{LAST}.tmp", self.folder / LAST
         trainer.save_checkpoint(scratch)
         if trainer.is_global_zero:
