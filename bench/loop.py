@@ -30,28 +30,44 @@ def run(seed: int, outputs: Path, more: list[str]) -> dict[str, Any]:
     return runs.read_result(newest)
 
 
+def gap(results: list[dict[str, Any]], setting: str, other: str) -> str:
+    """Over the seeds, in words: the mean difference, its standard error, and how often the found one is ahead."""
+    means = [{name: c["scores"][setting]["mean"] for name, c in result["candidates"].items()} for result in results]
+    gaps = np.array([mean["found"] - mean[other] for mean in means])
+    ahead = f"ahead in {int((gaps > 0).sum())} of {len(gaps)}"
+    if len(gaps) < 2:
+        return f"{gaps.mean():+.2f} points"
+    return f"{gaps.mean():+.2f} points, standard error {gaps.std(ddof=1) / len(gaps) ** 0.5:.2f}, {ahead}"
+
+
 def main() -> int:
     """Print a row a seed and setting; 1 where a loop took longer than its bar."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--with", dest="more", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of src.loop")
     options = parser.parse_args()
+    results = []
     with tempfile.TemporaryDirectory() as root:
-        results = [run(seed, Path(root), options.more) for seed in options.seeds]
-    rows, gaps = [], []
+        for seed in options.seeds:
+            results.append(run(seed, Path(root), options.more))
+            print(f"seed {seed}: {results[-1]['seconds']['total'] / 60:.1f} minutes", flush=True)
+    rows = []
     for seed, result in zip(options.seeds, results, strict=True):
         for setting in result["settings"]:
-            scores = {name: c["scores"][setting]["mean"] for name, c in result["candidates"].items()}
-            gaps.append((scores["found"] - scores["default"], scores["found"] - scores["best sampled"]))
+            scores = {name: c["scores"][setting] for name, c in result["candidates"].items()}
+            cells = [f"{s['mean']:.2f}" + (f" ± {s['std']:.2f}" if s["std"] else "") for s in scores.values()]
             kendall = result["predictor_errors"][setting]["kendall"]
-            minutes = result["seconds"]["total"] / 60
-            rows.append((str(seed), setting, *(f"{scores[n]:.2f}" for n in scores), f"{kendall:.2f}", f"{minutes:.1f}"))
+            minutes = (result[key]["total"] / 60 for key in ("seconds", "cpu_seconds"))
+            rows.append((str(seed), setting, *cells, f"{kendall:.2f}", *(f"{m:.1f}" for m in minutes)))
     names = list(results[0]["candidates"])
-    show("the loop over seeds, at equal cost", ("seed", "setting", *names, "predictor's tau", "minutes"), rows)
-    mean = np.mean(gaps, axis=0)
-    error = np.std(gaps, axis=0, ddof=1) / len(gaps) ** 0.5
-    for other, m, e in zip(("default", "best sampled"), mean, error, strict=True):
-        print(f"found minus {other}: {m:+.2f} points, standard error {e:.2f}")
+    show(
+        "the loop over seeds, at equal cost",
+        ("seed", "setting", *names, "predictor's tau", "minutes", "of processor time"),
+        rows,
+    )
+    for setting in results[0]["settings"]:
+        for other in ("default", "best sampled"):
+            print(f"{setting}: found minus {other}: {gap(results, setting, other)}")
     return int(any(result["seconds"]["total"] > 60 * MINUTES_BAR for result in results))
 
 

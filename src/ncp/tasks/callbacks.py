@@ -22,7 +22,7 @@ from ncp.tasks.base import Task
 log = logging.getLogger(__name__)
 KEEP = ("paper", "last", "none")
 LAST = "last.ckpt"
-# seconds without a checkpoint, where one process trains (several might not agree): a kill loses minutes however slow the steps are
+# seconds without a checkpoint, where one process trains (several might not agree): a kill loses minutes at any speed
 LONGEST = 600.0
 
 
