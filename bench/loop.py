@@ -62,7 +62,7 @@ def main() -> int:
     names = list(results[0]["candidates"])
     show(
         "the loop over seeds, at equal cost",
-        ("seed", "setting", *names, "predictor's tau", "minutes", "of processor time"),
+        ("seed", "setting", *names, "tau", "minutes", "CPU minutes"),
         rows,
     )
     for setting in results[0]["settings"]:
