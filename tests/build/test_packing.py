@@ -1,5 +1,7 @@
 """Several trainings at a time on one device."""
 
+import json
+
 import pytest
 from small_builds import options
 
@@ -30,7 +32,21 @@ def test_this_machine_has_cores_and_memory():
 
 def test_before_anything_is_recorded_one_at_a_time(tmp_path):
     plan, store = work.open_build(options(tmp_path))
-    assert packing.how_many(plan, store) == 1
+    assert packing.how_many(plan, store, [0]) == 1
+
+
+def test_the_largest_peak_of_this_device_decides(tmp_path, monkeypatch):
+    plan, store = work.open_build(options(tmp_path))
+    for unit, (device, peak) in enumerate([("cpu", 1000), ("cpu", 3000), ("another", 90_000)]):
+        content = {"device": {"name": device}, "peak_memory_mb": peak}
+        store.create(f"units/{plan.units[unit]}/{RECORD}", json.dumps(content).encode())
+    monkeypatch.setattr(packing, "free_memory_mb", lambda: 10_000.0)
+    monkeypatch.setattr(packing, "cores", lambda: 16)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert packing.how_many(plan, store, [0]) == 3
+    monkeypatch.setattr(packing, "ENOUGH", 1)
+    assert packing.how_many(plan, store, [0]) == 8
+    assert packing.how_many(plan, store, [1]) == 3
 
 
 @pytest.mark.parametrize(("fit", "expected"), [(3, ["one", "side by side: 3"]), (1, ["one", "all"])])

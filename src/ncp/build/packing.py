@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
 MOST = 8
+ENOUGH = 20
 SHARE = 0.9  # of the free memory
 CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
@@ -36,7 +37,7 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
     per_device = config["build"]["per_device"] or 1
     if per_device == "auto":
         work(config, plan, store, most=1)
-        per_device = how_many(plan, store)
+        per_device = how_many(plan, store, plan.shards(int(config["shards"]))[int(config["shard"])])
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
         work(config, plan, store)
@@ -44,14 +45,23 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
         side_by_side(config, plan, store, per_device)
 
 
-def how_many(plan: Plan, store: Folder) -> int:
-    """Trainings that fit on this machine's device at a time, by the peaks that are recorded; 1 before there are any."""
+def how_many(plan: Plan, store: Folder, shard: Sequence[int]) -> int:
+    """Trainings that fit on this machine's device at a time, by the peaks that are recorded; 1 before there are any.
+
+    Args:
+        shard: units of this worker, whose records are read first; a large build has thousands, of which ``ENOUGH`` do.
+    """
     import torch
 
-    records = [read_json(store, f"{folder(name)}/{RECORD}") for name in plan.units]
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else "cpu"
-    peaks = [float(r["peak_memory_mb"]) for r in records if r and r.get("device", {}).get("name") == device]
+    peaks: list[float] = []
+    for unit in dict.fromkeys([*shard, *range(len(plan))]):
+        record = read_json(store, f"{folder(plan.units[unit])}/{RECORD}")
+        if record and record.get("device", {}).get("name") == device:
+            peaks.append(float(record["peak_memory_mb"]))
+        if len(peaks) == ENOUGH:
+            break
     if not peaks:
         return 1
     free = torch.cuda.mem_get_info()[0] / 2**20 if gpu else free_memory_mb()
