@@ -18,7 +18,7 @@ from ncp.tasks.callbacks import read_history
 TASKS = {
     "cls": ("data.size=32",),
     "seg": (),
-    "det3d": ("data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "task.nms.score=0.005"),
+    "det3d": ("data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "data.window=[16,32]", "task.nms.score=0.005"),
     "video": (),
 }
 COMMON = (
@@ -60,7 +60,7 @@ def measured(run: tasks.Run) -> int:
     network = copy.deepcopy(run.task.network).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         if run.task.name == "det3d":
-            view = torch.zeros(1, 64, *run.data.size)
+            view = torch.zeros(1, 64, *run.data.eval_size)
             network.head(network.network(view))
         else:
             network(run.task.prepare_batch({"image": batch["image"][:1]}))

@@ -25,7 +25,7 @@ MOTIONS = {"left": (-1, 0), "right": (1, 0), "grow": (0, 1), "shrink": (0, -1)}
 NAMES = tuple(MOTIONS)
 PULL = (0.21, 0.29)  # cycles a frame; a quarter tells the two directions apart best
 GROWTH = (0.13, 0.2)  # of its range a frame
-RADIUS = (0.08, 0.38)  # of the spot, as shares of the side
+RADIUS = (0.05, 0.55)  # of the spot, as shares of the side
 NOISE = 0.03
 
 
@@ -35,8 +35,8 @@ def draw_video(rng: np.random.Generator, motion: str, length: int, side: int) ->
     moments_T = np.arange(length)
     phase_T = rng.random() + pull * rng.uniform(*PULL) * moments_T
     size_T = (rng.random() + growth * rng.uniform(*GROWTH) * moments_T) % 1.0
-    stripes_3 = np.array([0.3, 0.0, 0.0]) + rng.uniform(-0.1, 0.1, 3)  # mostly red
-    spot_3 = np.array([-0.1, 0.25, 0.25]) + rng.uniform(-0.1, 0.1, 3)
+    stripes_3 = np.array([rng.uniform(0.2, 0.35), 0.0, 0.0])  # red, so that the spot hides nothing of them
+    spot_3 = np.array([0.0, *rng.uniform(0.2, 0.45, 2)])
     ground_3 = rng.uniform(0.35, 0.5, 3)
 
     at = (np.arange(side) + 0.5) / side
