@@ -1,8 +1,8 @@
 """Do the built-in trainings keep their promise? Any architecture within two minutes on two cores, far above chance.
 
 ``python -m bench trainings`` trains the default, the narrowest, and the largest of 200 random architectures on the built-in
-set of classification and of segmentation, and then measures whether the loader could be the bottleneck on real layouts:
-images a second of the loader alone, one worker, on files of the real sizes that it makes itself.
+set of every task (``python -m bench trainings det3d video``: of these), and then measures whether the loader could be the
+bottleneck on real layouts: images a second of the loader alone, one worker, on files of the real sizes that it makes itself.
 
 The two minutes are checked where the machine is otherwise idle; the processor's seconds over two are shown beside.
 """
@@ -27,7 +27,12 @@ LIMIT = 120.0
 NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
 SAMPLES = 200
 # the metric, what the best constant answer gets, and the bar: far above it
-TASKS = {"cls": ("top1", 10.0, 40.0), "seg": ("mIoU", 4.0, 12.0)}
+TASKS = {
+    "cls": ("top1", 10.0, 40.0),
+    "seg": ("mIoU", 4.0, 12.0),
+    "det3d": ("moderate", 0.0, 2.0),
+    "video": ("top1", 25.0, 45.0),
+}
 
 
 def architectures() -> dict[str, str]:
@@ -95,7 +100,12 @@ def main() -> int:
     table = Table(title=f"Built-in trainings (bars: {LIMIT:.0f} s on two idle cores; the metric's in brackets)")
     for column in ("task", "architecture", "metric", "seconds", "processor / 2", "images/s", "waiting for data"):
         table.add_column(column)
-    for task, (metric, chance, bar) in TASKS.items():
+    unknown = set(sys.argv[1:]) - set(TASKS)
+    if unknown:
+        console.print(f"unknown task '{unknown.pop()}'; tasks: {', '.join(TASKS)}", style="red", highlight=False)
+        return 2
+    for task in sys.argv[1:] or list(TASKS):
+        metric, chance, bar = TASKS[task]
         for name, text in architectures().items():
             result = train(task, text)
             value, wall = result["metrics"][metric], result["wall"]  # type: ignore[index]
