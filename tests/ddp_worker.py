@@ -15,7 +15,7 @@ from ncp.tasks import run as tasks
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 EXACT = (
     *SMALL_SEG, "data.crop=[64,64]", "recipe.batch=4", "recipe.length=5", "recipe.eval_every=5",
-    "recipe.freeze_norms=true", "trainer.precision=64-true",
+    "recipe.freeze_norms=true", "trainer.precision=64-true", "+recipe.optimizer={name:sgd,lr:0.1,momentum:0.9}",
 )  # fmt: skip
 LIVE = (*SMALL_SEG, "recipe.batch=4")
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from ncp.errors import UserError
 from ncp.tasks import run as tasks
+from ncp.tasks.callbacks import read_history
 
 ROOT = CONF.parent
 EXPERIMENTS = ("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "ade20k", "3ddet", "video")
@@ -98,6 +99,7 @@ def test_the_experiments_state_time_and_source():
         (("task=cls", "arch=code", "arch.code=[1,2,3]"), "a code has 27 numbers"),
         (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "cannot read the architecture file '/nowhere.yaml'"),
         (("task=cls", "arch=timm", "arch.name=resnet5"), "timm has no network called 'resnet5'"),
+        (("task=cls", "compile=fast"), "compile must be true, false or one of default, reduce-overhead, max-autotune"),
         (("task=cls", "keep=all"), "keep must be one of paper, last, none"),
         (("task=cls", "trainer.devices=0"), "trainer.devices must be auto, a positive number or a list"),
         (("task=cls", "trainer.precision=7"), "trainer: "),
@@ -218,3 +220,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     assert len(errors.strip().splitlines()) == 1, errors
     assert "segmentation" in errors
     assert "Traceback" not in output + errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "chance"), [("cls", 10.0), ("seg", 4.0)])
+def test_built_in_trainings_cut_short_learn_something(task, chance, tmp_path):
+    """Twenty steps of the narrowest network; the promise of two minutes for any is `python -m bench trainings`."""
+    run = tasks.assemble(compose(f"task={task}", "debug=short", "callbacks.progress=false"), tmp_path)
+    tasks.fit(run)
+    metrics = tasks.evaluate(run)
+    assert run.trainer.global_step == 20
+    losses = [value for _, name, value in read_history(run.history.path) if name == "train/loss"]
+    assert losses[-1] < losses[0] - 0.1
+    assert metrics[run.task.main_metric] > 1.5 * chance
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"last.ckpt"}

