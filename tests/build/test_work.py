@@ -210,10 +210,12 @@ def test_a_hopeless_training_is_stopped_and_recorded_as_such(tmp_path):
     assert "stopped early" in merge.why_not(units[0], plan)
 
 
-def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path):
-    plan, store, _ = build(tmp_path / "first", "count=1", "keep=last")
+@pytest.mark.parametrize(("keep", "files"), [("last", ["last.ckpt"]), ("paper", ["last.ckpt", "step-000004.ckpt"])])
+def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, keep, files):
+    plan, store, _ = build(tmp_path / "first", "count=1", f"keep={keep}", "recipe.keep=[4]")
     kept = store.path(record(store, 0)["checkpoint"])
     assert kept.is_file()
+    assert sorted(file.name for file in kept.parent.iterdir()) == files
     config = options(tmp_path / "second", "count=1", f"pretrained={tmp_path / 'first'}")
     assert train._pretrained(config["pretrained"], plan.architectures[0]) == str(kept)
     with pytest.raises(UserError, match="holds no checkpoint of 8_8"):
