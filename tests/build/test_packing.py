@@ -1,6 +1,7 @@
 """Several trainings at a time on one device."""
 
 import json
+import os
 
 import pytest
 from small_builds import options
@@ -61,13 +62,16 @@ def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, exp
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_work(tmp_path):
+def test_two_processes_share_the_work(tmp_path, monkeypatch):
+    started, wait = [], packing._wait
+    monkeypatch.setattr(packing, "_wait", lambda processes, start: (started.extend(processes), wait(processes, start)))
     config = options(tmp_path, "build.per_device=2")
     plan, store = work.open_build(config)
     packing.run(config, plan, store)
     units = read_units(plan, store)
     assert [unit.state for unit in units] == ["done"] * 3
-    assert len({unit.record["worker"]["pid"] for unit in units}) == 2
+    assert started == [0, 1]
+    assert os.getpid() not in {unit.record["worker"]["pid"] for unit in units}
     assert sorted(store.path(f"units/{unit.name}/{RECORD}").is_file() for unit in units) == [True] * 3
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARDS = 4
 TINY = (
     "data.scenes=12", "data.val_scenes=3", "data.crop=[32,32]", "data.eval_size=[32,64]", "recipe.batch=2",
-    "recipe.length=24", "recipe.eval_every=12", "recipe.save_every=4", "recipe.log_every=8", "trainer=cpu",
+    "recipe.length=48", "recipe.eval_every=24", "recipe.save_every=4", "recipe.log_every=8", "trainer=cpu",
 )  # fmt: skip
 BUILD = (
     "setting=seg", f"count={SHARDS}", "bounds.c=[8,16]", "bounds.b=[1,1]", "bounds.n=[1,1]", "bounds.i=[8,8]",
