@@ -15,13 +15,13 @@ from ncp.tasks import run as tasks
 
 EXACT = (
     "arch=narrow", "recipe.batch=4", "recipe.length=2", "recipe.eval_every=2", "recipe.log_every=1", "recipe.freeze_norms=true",
+    "recipe.optimizer.name=sgd", "recipe.optimizer.lr=0.01",
     "trainer.precision=64-true", "data.workers=0", "callbacks.progress=false",
 )  # fmt: skip
 TASKS = {
     "det3d": (
-        "task=det3d", "data.scenes=4", "data.val_scenes=3", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]",
-        "recipe.optimizer.name=sgd", "~recipe.optimizer.betas", "task.max_points=9999", "recipe.keep=[1]",
-        "task.nms.score=0.001", "task.write_results=true",
+        "task=det3d", "data.scenes=4", "data.val_scenes=3", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "data.window=null",
+        "task.max_points=9999", "recipe.keep=[1]", "task.nms.score=0.001", "task.write_results=true",
     ),
     "video": ("task=video", "data.videos=8", "data.val_videos=7"),
 }  # fmt: skip

@@ -177,6 +177,14 @@ def test_real_files_and_a_corrupt_one(tmp_path, caplog):
     assert "1 validation videos could not be read and were left out" in caplog.text
 
 
+def test_large_networks_train_for_fewer_steps(tmp_path):
+    run = tasks.assemble(compose(*SMALL, "recipe.length=60"), tmp_path)
+    assert run.task.plan.steps == 60
+    macs = run.task.macs(run.architecture, run.data)
+    limited = tasks.assemble(compose(*SMALL, "recipe.length=60", f"data.training_macs={30.5 * 4 * 3 * macs}"), tmp_path)
+    assert (limited.task.plan.steps, limited.trainer.max_steps, limited.data.batches) == (30, 30, 30)
+
+
 def test_the_picture(tmp_path):
     from ncp.report import training as report
 
@@ -199,7 +207,7 @@ def test_time_is_what_the_built_in_videos_are_about(tmp_path):
     top1 = {}
     for kind, overrides in kinds.items():
         (tmp_path / kind).mkdir()
-        config = compose("task=video", "arch=narrow", "callbacks.progress=false", *overrides)
+        config = compose("task=video", "arch=narrow", "recipe.length=150", "callbacks.progress=false", *overrides)
         run = tasks.assemble(config, tmp_path / kind)
         tasks.fit(run)
         top1[kind] = tasks.evaluate(run)["top1"]
