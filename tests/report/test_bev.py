@@ -36,7 +36,7 @@ def test_boxes_are_where_they_belong() -> None:
     np.testing.assert_allclose(front, np.array([[-4, 10], [-4, 12.6]]))  # heading forward is up
     assert len(found.get_segments()) == 4
     np.testing.assert_allclose(found.get_segments()[2][1], [-6.6, 10.5])  # a quarter turn to the left
-    assert [t.get_text() for t in ax.texts] == ["Car 0.90", "Car 0.50"]
+    assert [t.get_text() for t in ax.texts] == ["Car 0.90"]  # the other would be written over it
     assert (ax.get_xlim(), ax.get_ylim()) == ((-10, 10), (0, 20))
     np.testing.assert_allclose(np.asarray(ax.collections[0].get_offsets()), [[-2, 5]])
 

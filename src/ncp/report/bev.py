@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TRUE, FOUND = style.GREEN, style.VERMILION
 SHOWN = 0.3  # lowest score that is drawn
+_APART = 0.06  # of the width: texts nearer to each other would overlap
 
 
 def scene(
@@ -35,21 +36,25 @@ def scene(
         ax: where.
         points_P4: x, y, z, ... in metres (LiDAR frame); higher ones are darker.
         true_K7, found_M7: boxes (x, y, z, length, width, height, yaw); a line from the centre shows where the front is.
-        scores_M: of the found boxes, written beside them.
+        scores_M: of the found boxes, best first; written beside them where there is room.
         names: of the found boxes' classes.
         limits: x, y, z from and to.
     """
     order = np.argsort(points_P4[:, 2]) if len(points_P4) else slice(0)
     height = np.clip((points_P4[order, 2] - limits[2]) / (limits[5] - limits[2]), 0, 1)
-    size = 1.2 * min(1.0, 25 / (limits[4] - limits[1])) ** 1.2
+    size = 2.2 * min(1.0, 25 / (limits[4] - limits[1])) ** 1.2
     ax.scatter(
         -points_P4[order, 1], points_P4[order, 0], c=0.82 - 0.75 * height, s=size, cmap="gray", vmin=0, vmax=1, lw=0
     )
     _boxes(ax, true_K7, TRUE, 2.4)
     _boxes(ax, found_M7, FOUND, 1.1)
+    written: list[tuple[float, float]] = []
     for k in range(len(found_M7)):
         text = f"{names[k][:3] if len(names) else ''} {scores_M[k]:.2f}" if scores_M is not None else ""
         place = (-found_M7[k, 1] + 0.01 * (limits[4] - limits[1]), found_M7[k, 0])
+        if any(np.hypot(place[0] - x, place[1] - y) < _APART * (limits[4] - limits[1]) for x, y in written):
+            continue  # a better one is written there already
+        written.append(place)
         ax.annotate(text.strip(), place, size=6.5, color=style.dark(FOUND), clip_on=True)
     ax.set_xlim(-limits[4], -limits[1])
     ax.set_ylim(limits[0], limits[3])

@@ -92,8 +92,8 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
     for ax, metric in zip(axes.flat, order, strict=False):
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        unit = {"loss": "", "lr": ""}.get(metric, "%")
-        style.dress(ax, {"lr": "learning rate"}.get(metric, metric), unit, "step")
+        unit = "" if metric == "lr" or metric.endswith("loss") else "%"
+        style.dress(ax, {"lr": "learning rate"}.get(metric, metric.replace("_", " ")), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
             if points:
