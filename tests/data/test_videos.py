@@ -150,6 +150,13 @@ def test_what_is_no_video(tmp_path):
     (tmp_path / "half.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(CorruptVideo):
         V.index_video(tmp_path / "empty.avi")
+    with av.open(str(tmp_path / "none.avi"), "w") as container:  # a whole file with a stream and nothing in it
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        container.start_encoding()
+    assert (tmp_path / "none.avi").stat().st_size > 100
+    with pytest.raises(CorruptVideo, match="has no frames"):
+        V.index_video(tmp_path / "none.avi")
     # half of a file has fewer frames, and those can be read
     index = V.index_video(tmp_path / "half.avi")
     assert 5 < index.frames < 30
