@@ -118,7 +118,12 @@ def make_kitti(root: Path, train: int = 4, val: int = 2) -> Path:
         lines, points = [], [rng.uniform((0, -30, -1.8, 0), (60, 30, -1.6, 1), (500, 4))]
         for k, (name, (height, width, length)) in enumerate(sizes.items()):
             x, z, low = -6 + 6 * k + rng.uniform(-1, 1), rng.uniform(10, 40), 1.7  # camera: to the right, ahead, down
-            box = (621 + 700 * (x - 2) / z, 187 + 700 * (low - height) / z, 621 + 700 * (x + 2) / z, 187 + 700 * low / z)
+            box = (
+                621 + 700 * (x - 2) / z,
+                187 + 700 * (low - height) / z,
+                621 + 700 * (x + 2) / z,
+                187 + 700 * low / z,
+            )
             numbers = (0, 0, 0, *box, height, width, length, x, low, z, -1.57)
             lines.append(f"{name} " + " ".join(f"{number:.2f}" for number in numbers))
             middle = np.array([z, -x, height / 2 - low, 0.5])  # LiDAR: ahead, to the left, up
