@@ -41,6 +41,8 @@ class ExactGP(Predictor):
         codes, values: the rows.
         features: what the kernel sees, differentiable.
         top: if given, the process models ``-log(top - value)``, which opens up the crowd near the best values.
+        trend: whether the process is about a line through the features (ridge regression) instead of a constant. Far from
+            all rows, as a continuous code between two valid ones of a one-hot space can be, a constant has no gradient.
         fit_rows: the length scales are fitted on at most so many of the rows, drawn with ``seed``; the process is
             conditioned on all.
     """
@@ -54,6 +56,7 @@ class ExactGP(Predictor):
         features: Features,
         space: str = "multires",
         top: float | None = None,
+        trend: bool = False,
         fit_rows: int = 700,
         steps: int = 40,
         seed: int = 1,
@@ -70,6 +73,9 @@ class ExactGP(Predictor):
         f_RF = features(torch.tensor(codes, dtype=torch.float64))
         self.offset, self.spread = f_RF.mean(0), f_RF.std(0).clamp(min=1e-6)
         f_RF = (f_RF - self.offset) / self.spread
+        eye = torch.eye(f_RF.shape[1]).double()
+        self.slope = torch.linalg.solve(f_RF.T @ f_RF + eye, f_RF.T @ t_R) if trend else torch.zeros(len(eye)).double()
+        t_R = t_R - f_RF @ self.slope
         picked = torch.randperm(len(t_R), generator=torch.Generator().manual_seed(seed))[:fit_rows]
         self.length, self.signal, self.noise_var = _fit(f_RF[picked], t_R[picked], steps)
         self.points = f_RF / self.length
@@ -81,9 +87,9 @@ class ExactGP(Predictor):
 
     def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and the process' own standard deviation, ``(N, 1)``."""
-        z_NF = (self.features(codes_ND.double()) - self.offset) / (self.spread * self.length)
-        k_NR = self.signal * _kernel(z_NF, self.points)
-        u_N1 = k_NR @ self.alpha * self.width + self.level
+        f_NF = (self.features(codes_ND.double()) - self.offset) / self.spread
+        k_NR = self.signal * _kernel(f_NF / self.length, self.points)
+        u_N1 = ((f_NF @ self.slope)[:, None] + k_NR @ self.alpha) * self.width + self.level
         left_N = (self.signal - (k_NR @ self.inverse * k_NR).sum(1)).clamp(min=1e-9)
         std_N1 = left_N.sqrt()[:, None] * self.width
         if self.top is None:

@@ -159,12 +159,14 @@ def test_rounding_every_few_steps_in_a_one_hot_space():
         strategy="paper",
         predictor={"nas-bench-201": toy},
         iterations=20,
-        options={"round_every": 10, "learning_rate": 1.0},
+        options={"round_every": 10, "learning_rate": 0.5},
     )
     walk = found.trajectory.walk
     assert space.decode(walk.codes[10:11])[0].code == tuple(walk.codes[10])
     assert space.decode(walk.codes[9:10])[0].code != tuple(walk.codes[9])
     assert found.architecture.operations == (2,) * 6
+    for t in range(len(walk)):  # between two roundings the walk has the architecture of the last one
+        np.testing.assert_array_equal(walk.rounded[t], walk.codes[t // 10 * 10])
 
 
 @pytest.mark.parametrize(

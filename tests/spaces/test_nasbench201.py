@@ -164,3 +164,18 @@ def test_features_through_torch():
         step = np.eye(30)[d] * 1e-6
         slope = (SPACE.features(inside + step) - SPACE.features(inside - step)) @ weights / 2e-6
         assert gradient[:, d].numpy() == pytest.approx(slope, abs=1e-6)
+
+
+def test_projection_is_the_nearest_point_of_each_edges_simplex():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(0.2, 0.7, (50, 30))
+    near = SPACE.project(codes)
+    shares = near.reshape(-1, 6, 5)
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(-1), 1)
+    np.testing.assert_allclose(SPACE.project(near), near, atol=1e-12)
+    others = rng.dirichlet(np.ones(5), (50, 2000, 6)).reshape(50, 2000, 30)  # no point of the simplexes is nearer
+    distance = np.linalg.norm(others - codes[:, None], axis=-1).min(1)
+    assert (np.linalg.norm(near - codes, axis=-1) <= distance).all()
+    valid = SPACE.encode(SPACE.sample(20, rng))
+    np.testing.assert_array_equal(SPACE.project(valid), valid)

@@ -36,7 +36,8 @@ class Propagation:
         coordinate: in which standardisation of the code the gradients are taken and added: ``space`` (constants of the
             space), ``predictor`` (of the one predictor that has its own, as the release does) or ``auto``: the latter for
             a single objective whose predictor has it.
-        round_every: also replace the code by its nearest valid one after every so many updates (appendix C.3; 0: never).
+        round_every: also replace the code by its nearest valid one after every so many updates (appendix C.3; 0: never);
+            only these are then architectures of the walk, which stays at each until the next.
     """
 
     loss: Loss = field(default_factory=Loss)
@@ -50,7 +51,10 @@ class Propagation:
     def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
         """Propagate ``(S, D)`` starts; the best rounded step under the loss that keeps the budget is marked."""
         codes, losses, steps, met = self._propagate(objectives, budget.region.clamp(start), budget)
-        rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
+        valid_TSD = (
+            codes if not self.round_every else codes[np.arange(len(codes)) // self.round_every * self.round_every]
+        )
+        rounded_TSD = budget.region.round(valid_TSD.reshape(-1, codes.shape[-1])).reshape(codes.shape)
         reasons = ["all targets reached" if m else f"{self.iterations} iterations done" for m in met]
         walks = walks_of(codes, losses, steps, reasons, rounded_TSD)
         best = best_step(self.loss, objectives, budget, walks)
@@ -84,8 +88,7 @@ class Propagation:
                 break
             if slopes is None or goals is not None:  # with targets that move along they never change
                 slopes = self.loss.slopes(at, goals, weights_K)
-            x_SD = x_SD - rate_D * pull(*slopes)
-            np.clip(x_SD, region.lower, region.upper, out=x_SD)
+            x_SD = region.clamp(x_SD - rate_D * pull(*slopes))
             if self.round_every and (t + 1) % self.round_every == 0:
                 x_SD = region.round(x_SD).astype(np.float64)
             if not moving_S.all():

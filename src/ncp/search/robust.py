@@ -67,7 +67,6 @@ class Robust:
         """Codes ``(T, S, D)`` and losses ``(T, S)`` (minus the value, without penalties) of all starts."""
         region = criterion.budget.region
         scale_D = torch.as_tensor(criterion.objectives.space.scale * ~region.fixed)
-        lower, upper = torch.as_tensor(region.lower), torch.as_tensor(region.upper)
         lam = None if lam_S is None else torch.as_tensor(lam_S)
         x_SD = torch.as_tensor(shrink(region, criterion.budget, start))
         momentum, square = torch.zeros_like(x_SD), torch.zeros_like(x_SD)
@@ -85,7 +84,7 @@ class Robust:
             with torch.no_grad():
                 penalty_S = torch.where(broken_SJ.sum(1) > 1e-2, penalty_S * 1.1, penalty_S)
                 step_SD, momentum, square = _adam(gradient_SD * scale_D, momentum, square, t)
-                x_SD = torch.clamp(x_SD.detach() - self._rate(t) * scale_D * step_SD, lower, upper)
+                x_SD = torch.from_numpy(region.clamp((x_SD.detach() - self._rate(t) * scale_D * step_SD).numpy()))
         return torch.stack(codes).numpy(), torch.stack(losses).numpy()
 
     def _rate(self, t: int) -> float:

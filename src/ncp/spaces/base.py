@@ -88,6 +88,10 @@ class Space(Protocol[A]):
         """``(N, D)`` int64: the valid codes nearest to the continuous ones."""
         ...
 
+    def project(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N, D)`` float64: the nearest continuous codes that mean something; between bounds alone, a clip."""
+        ...
+
     def decode(self, codes_ND: np.ndarray) -> list[A]:
         """The architectures nearest to ``(N, D)`` continuous codes."""
         ...

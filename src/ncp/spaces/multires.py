@@ -285,6 +285,10 @@ class MultiResolutionSpace:
         codes = np.floor((np.asarray(codes_ND, dtype=np.float64) + self.step / 2) / self.step) * self.step
         return np.clip(codes, self.lower, self.upper).astype(np.int64)
 
+    def project(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N, 27)`` continuous codes within the bounds."""
+        return np.clip(np.asarray(codes_ND, dtype=np.float64), self.lower, self.upper)
+
     def decode(self, codes_ND: np.ndarray) -> list[Architecture]:
         """The architectures nearest to ``(N, 27)`` continuous codes."""
         codes = np.asarray(codes_ND, dtype=np.float64)

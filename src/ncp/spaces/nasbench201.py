@@ -161,6 +161,18 @@ class NasBench201Space:
         codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, N_EDGES, N_OPS)
         return np.eye(N_OPS, dtype=np.int64)[codes.argmax(-1)].reshape(-1, self.dim)
 
+    def project(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N, 30)``: on each edge the nearest shares of the five operations, none negative and all together 1.
+
+        Without this an edge could have every operation at once, and raising one would displace no other.
+        """
+        codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, N_EDGES, N_OPS)
+        falling = -np.sort(-codes, axis=-1)
+        over = (np.cumsum(falling, -1) - 1) / np.arange(1, N_OPS + 1)  # what the k largest have too much, each
+        used = (falling > over).sum(-1, keepdims=True)
+        shares = np.maximum(codes - np.take_along_axis(over, used - 1, -1), 0)
+        return shares.reshape(-1, self.dim)
+
     def decode(self, codes_ND: np.ndarray) -> list[Architecture]:
         """The cells nearest to ``(N, 30)`` continuous codes, by argmax per edge."""
         codes = np.asarray(codes_ND, dtype=np.float64)
