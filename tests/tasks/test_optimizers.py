@@ -30,12 +30,13 @@ def test_vectors_move_as_under_torchs_adafactor(decay):
     assert ours[2].abs().max() > 1e-5  # zeros move
 
 
-def test_the_first_step_is_a_share_of_the_weights_size():
+def test_the_first_step_is_a_share_of_the_weights_size_spread_over_the_matrices():
     weights = [torch.nn.Parameter(size * torch.randn(8, 4, 3, 3)) for size in (0.01, 1.0)]
     before = [w.detach().clone() for w in weights]
     for w in weights:
         w.grad = torch.randn_like(w) * 1e-6
-    Relative(weights, lr=0.1).step()
+    bias = torch.nn.Parameter(torch.ones(3))  # no matrix: does not count
+    Relative([*weights, bias], lr=0.2).step()
     for w, old in zip(weights, before, strict=True):
         share = (w.detach() - old).square().mean().sqrt() / old.square().mean().sqrt()
         assert float(share) == pytest.approx(0.1, rel=1e-4)

@@ -10,14 +10,18 @@ from torch import Tensor
 
 
 class Relative(torch.optim.Optimizer):
-    """Each weight moves by about ``lr`` of its tensor's size a step, whatever the size of its gradient.
+    """A step moves the whole network by about ``lr``: each of its M matrices by ``lr / M`` of its own size.
+
+    So one rate serves shallow and deep, narrow and wide networks: relative moves of layers on top of each other add up (the best
+    move of a layer was found to fall from 0.1 over 0.05 to below 0.02 with 40, 122 and 274 matrices).
 
     Adafactor (Shazeer and Stern 2018: relative steps, update clipping, decay ``1 - t ** -0.8``) without its factored memory,
     which is slow for small convolutions (0.5 s a step for 4 M weights against 0.04 s here, one core).
 
     Args:
         params: as for any optimiser of torch.
-        lr: share of a tensor's root mean square.
+        lr: sum over the group's matrices (convolutions, linear layers) of their relative moves; a group without matrices
+            moves by ``lr`` itself.
         least: root mean square below which a tensor counts as being of this size (zeros must be able to move).
         clip: largest root mean square of an update before it is scaled.
         weight_decay: decoupled, times ``lr``.
@@ -26,7 +30,7 @@ class Relative(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 0.05,
+        lr: float = 6.0,
         least: float = 1e-3,
         clip: float = 1.0,
         weight_decay: float = 0.0,
@@ -66,8 +70,9 @@ class Relative(torch.optim.Optimizer):
         roots = torch.tensor([p.numel() for p in weights], device=weights[0].device, dtype=weights[0].dtype).sqrt()
         of_weights = torch.stack(torch._foreach_norm(weights)) / roots
         of_updates = torch.stack(torch._foreach_norm(updates)) / roots
-        rates = group["lr"] * of_weights.clamp(min=group["least"]) / (of_updates / group["clip"]).clamp(min=1)
+        lr = group["lr"] / max(1, sum(p.ndim > 1 for p in group["params"]))
+        rates = lr * of_weights.clamp(min=group["least"]) / (of_updates / group["clip"]).clamp(min=1)
         if group["weight_decay"]:
-            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
         torch._foreach_mul_(updates, list(rates.unbind()))
         torch._foreach_sub_(weights, updates)
