@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     result = search(
         **{name: options[name] for name in ARGUMENTS if name in options},
         start=runs.found_architecture(options["start"]),
-        predictor=report.load_predictors(options["predictors"]),
+        predictor=options["predictors"],
         options=options["propagation"],
     )
     files = report.write(result, cli.run_folder(), options, cli.seconds)

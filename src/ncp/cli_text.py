@@ -48,8 +48,14 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
     if isinstance(error, _VALUE_ERRORS) or (
         composing and isinstance(error, (HydraException, OmegaConfBaseException, ValueError))
     ):
-        return _unknown_key(str(error), known) or _one_line(str(error))
+        return _unknown_key(str(error), known) or _no_choice(str(error)) or _one_line(str(error))
     return None
+
+
+def _no_choice(text: str) -> str | None:
+    """A group of which one option must be chosen and none was."""
+    found = re.match(r"You must specify '(\w+)'.*Available options:(.*)", text, re.DOTALL)
+    return found and f"{found[1]} is missing: give {found[1]}=OPTION, one of {', '.join(found[2].split())}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -8,6 +8,7 @@ import pytest
 
 import ncp.predictors
 from ncp import spaces
+from ncp.errors import UserError
 from ncp.search import search
 
 SPACE = spaces.get("multires")
@@ -47,3 +48,14 @@ def test_only_what_a_search_needs_is_imported():
         " 'sklearn', 'timm', 'torchvision'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_predictors_may_be_files_under_short_names(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    ncp.predictors.load("seg").save(path)
+    bundled = search(["seg"], starts=2, iterations=5)
+    for given in (path, str(path)):
+        found = search(["seg.mIoU"], starts=2, iterations=5, predictor={"seg": given})
+        assert found.architecture == bundled.architecture
+    with pytest.raises(UserError, match="no predictor given for 'video'; given were seg"):
+        search(["seg", "video"], predictor={"seg": path})

@@ -48,15 +48,6 @@ def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Cal
     return files
 
 
-def load_predictors(given: Any) -> Any:
-    """What ``search`` takes: the name of a bundled family as it is, ``{setting: file}`` with the files read."""
-    if not isinstance(given, Mapping):
-        return given
-    from ncp.predictors import load
-
-    return {settings.SHORT.get(str(name), str(name)): load(path) for name, path in given.items()}
-
-
 def title(result: Result) -> str:
     """What was searched for, in words."""
     names = [o.setting if o.metric == _main_metric(o.setting) else o.name for o in result.objectives]

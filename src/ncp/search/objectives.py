@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -295,20 +296,21 @@ def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, 
     return both[:, 0], both[:, 1]
 
 
+def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Predictor]:
+    """Setting, by its full name, -> predictor: files are read, predictors stay as they are."""
+    return {settings.SHORT.get(n, n): load(p) if isinstance(p, str | Path) else p for n, p in given.items()}
+
+
 def load_predictors(
     names: Iterable[str], given: str | Mapping[str, Predictor], fallback: str = "default"
 ) -> dict[str, Predictor]:
-    """Setting -> predictor: from a mapping, or the bundled ones of a family (``default`` or ``paper``)."""
+    """Setting -> predictor: from a mapping by full names, or the bundled ones of a family (``default`` or ``paper``)."""
     out: dict[str, Predictor] = {}
-    for name in names:
-        if name in out:
-            continue
-        if isinstance(given, Mapping):
-            short = [alias for alias, full in settings.SHORT.items() if full == name]
-            found = [given[key] for key in (name, *short) if key in given]
-            if not found:
-                raise UserError(f"no predictor given for '{name}'; given were {', '.join(given) or 'none'}")
-            out[name] = load(found[0]) if isinstance(found[0], str) else found[0]
-        else:
+    for name in dict.fromkeys(names):
+        if not isinstance(given, Mapping):
             out[name] = load(name, family=given or fallback)
+        elif name in given:
+            out[name] = given[name]
+        else:
+            raise UserError(f"no predictor given for '{name}'; given were {', '.join(given) or 'none'}")
     return out

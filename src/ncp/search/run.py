@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.predictors.base import Predictor
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
-from ncp.search.objectives import LEARNED_COST, Objective, Objectives, load_predictors, parse_objectives
+from ncp.search.objectives import (
+    LEARNED_COST,
+    Objective,
+    Objectives,
+    load_predictors,
+    parse_objectives,
+    read_predictors,
+)
 from ncp.search.strategies import make, preferred_family
 from ncp.search.trajectory import Trajectory, predict
 
@@ -73,7 +81,7 @@ def search(
     kappa: float = 1.0,
     queries: int | None = None,
     seed: int = 0,
-    predictor: str | Mapping[str, Predictor] | None = None,
+    predictor: str | Mapping[str, Predictor | str | Path] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Result:
     """Search one architecture for one or several objectives.
@@ -95,8 +103,8 @@ def search(
         kappa: how many of its standard deviations a prediction is distrusted by (strategies that weigh doubt).
         queries: how many codes a baseline may ask about.
         seed: of all random numbers.
-        predictor: a family of bundled predictors (``default``, ``paper``), a mapping setting -> predictor, or None for the
-            family that belongs to the strategy.
+        predictor: a family of bundled predictors (``default``, ``paper``), a mapping setting -> predictor or its file (short
+            names of settings too), or None for the family that belongs to the strategy.
         options: further options of the strategy, such as ``{"loss": "l1", "targets": "fixed"}``.
 
     Raises:
@@ -143,18 +151,18 @@ def prepare(
     cost: str = "auto",
     queries: int | None = None,
     seed: int = 0,
-    predictor: str | Mapping[str, Predictor] | None = None,
+    predictor: str | Mapping[str, Predictor | str | Path] | None = None,
 ) -> Problem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
     if starts is not None and starts < 1:
         raise UserError(f"starts must be at least 1, given was {starts}")
-    own = predictor if isinstance(predictor, Mapping) else None
+    own = read_predictors(predictor) if isinstance(predictor, Mapping) else None
     family = preferred_family(strategy)
     floors = parse_floors(floor, own)
     items = parse_objectives(objectives or [f.name for f in floors], own)
     costs = parse_costs(budget)
     needed = [o.setting for o in items] + [f.setting for f in floors]
-    predictors = load_predictors(needed, family if predictor is None else predictor)
+    predictors = load_predictors(needed, own or (predictor if isinstance(predictor, str) else family))
     goals = Objectives(
         items,
         predictors,

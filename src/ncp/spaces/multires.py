@@ -100,7 +100,8 @@ class Architecture:
         if isinstance(value, (Sequence, np.ndarray)):
             return cls(_from_numbers(list(value)))
         raise UserError(
-            f"an architecture is 27 numbers, a 31-number text or a yaml file; given was a {type(value).__name__}"
+            f"an architecture is 27 numbers, a 31-number text or a yaml file; given was {value!r} "
+            f"(a {type(value).__name__})"
         )
 
     @classmethod
