@@ -190,7 +190,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
     with pytest.raises(UserError) as error:
         tasks.fit(run)
     text = str(error.value)
-    assert "the loss became NaN or infinite at step 6 of 8, learning rate 0.0" in text
+    rate = run.task.rate_at(5)
+    assert 0 < rate < run.task.recipe.optimizer["lr"]
+    assert f"the loss became NaN or infinite at step 6 of 8, learning rate {rate:.3g};" in text
     assert f"last good checkpoint: {tmp_path / 'checkpoints/last.ckpt'}" in text
     assert tasks.read_checkpoint(tmp_path / "checkpoints/last.ckpt")["ncp"]["step"] == 3
 
