@@ -9,6 +9,7 @@ import torch
 from composed import SMALL_SEG, compose
 
 from ncp.errors import UserError
+from ncp.models.blocks import ResidualUnit
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import read_history
 
@@ -299,7 +300,8 @@ def test_overfitting_finds_the_samples(tmp_path):
 def test_a_compiled_training_is_the_plain_one(tmp_path, monkeypatch):
     """The whole training through torch's tracer, without code generation, which takes minutes for a whole network."""
     modes, original = [], torch.compile
-    options = ("recipe.length=2", "recipe.eval_every=2", "trainer.precision=64-true")
+    sgd = "+recipe.optimizer={name:sgd,lr:0.01,momentum:0.9}"
+    options = ("recipe.length=2", "recipe.eval_every=2", "trainer.precision=64-true", sgd)
     plain, metrics = train(tmp_path / "plain", *options)
 
     def traced(network, mode):
@@ -314,3 +316,12 @@ def test_a_compiled_training_is_the_plain_one(tmp_path, monkeypatch):
     for key, value in weights(plain).items():
         assert torch.allclose(weights(run)[key], value, rtol=0, atol=1e-7), key
     assert again == pytest.approx(metrics, abs=1e-6)
+
+
+def test_only_the_recipes_that_say_so_begin_with_small_residual_branches(tmp_path):
+    for options, scale in ((("task=cls",), 0.2), (("task=cls", "recipe.residual_scale=1"), 1.0)):
+        run = tasks.assemble(compose(*options, "arch=default", "callbacks.progress=false"), tmp_path)
+        units = [m for m in run.task.network.modules() if isinstance(m, ResidualUnit)]
+        assert len(units) > 20
+        assert all((m.norm2.weight == scale).all() and (m.norm1.weight == 1).all() for m in units)
+    assert "residual_scale" not in compose("experiment=seg").recipe  # the paper's recipes leave it at 1

@@ -128,3 +128,16 @@ def initialise(module: nn.Module) -> None:
         elif isinstance(m, nn.modules.batchnorm._BatchNorm) and m.affine:
             nn.init.ones_(m.weight)
             nn.init.zeros_(m.bias)
+
+
+def scale_residuals(net: nn.Module, scale: float) -> None:
+    """Let every residual unit begin with a branch of ``scale`` times its usual size (the weight of its last norm).
+
+    Small ones (0.2) let the deepest networks of the space learn from the first step, which short trainings need; 1 is the
+    initialisation of the paper.
+    """
+    for m in net.modules():
+        if isinstance(m, ResidualUnit):
+            weight = m.norm2.weight
+            assert isinstance(weight, Tensor)
+            nn.init.constant_(weight, scale)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
+from ncp.models.blocks import scale_residuals
 from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
@@ -85,6 +86,9 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
         network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
     else:
         network = kind.make_network(architecture, data, **plain(config.get("model") or {}))
+    scale = float(config.recipe.get("residual_scale", 1.0))
+    if scale != 1.0:
+        scale_residuals(network, scale)
     if config.get("pretrained"):
         load_pretrained(network, Path(config.pretrained), partial(kind.adapt_pretrained, settings=plain(config.task)))
     return network

@@ -63,6 +63,7 @@ class Recipe:
         freeze_norms: batch norms use (and keep) their running statistics.
         clip: largest norm of the gradient; None for no limit.
         label_smoothing: of the classification loss.
+        residual_scale: of the residual units' branches at the start; see :func:`ncp.models.blocks.scale_residuals`.
     """
 
     optimizer: Mapping[str, Any]
@@ -80,6 +81,7 @@ class Recipe:
     freeze_norms: bool = False
     clip: float | None = None
     label_smoothing: float = 0.0
+    residual_scale: float = 1.0
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,8 @@ class Recipe:
             )
         if not float(self.optimizer.get("lr", 0)) > 0:
             raise UserError(f"recipe.optimizer.lr must be positive, given was {self.optimizer.get('lr')}")
+        if self.residual_scale < 0:
+            raise UserError(f"recipe.residual_scale must be at least 0, given was {self.residual_scale}")
         if self.momentum_schedule not in (None, "poly"):
             raise UserError(f"recipe.momentum_schedule must be null or poly, given was '{self.momentum_schedule}'")
         if self.momentum_schedule and self.optimizer["name"] != "sgd":
