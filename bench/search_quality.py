@@ -43,7 +43,7 @@ def judge(folder: Path, name: str) -> ExactGP:
     setting = settings.get(name)
     table = import_file(folder / setting.name / "trainval.pkl", setting.name)
     values = np.asarray(table.columns[setting.main], dtype=np.float64)
-    return ExactGP(setting.name, setting.main, np.asarray(table.codes), values, features=log2_channels, fit_rows=900)
+    return ExactGP(setting.name, setting.main, np.asarray(table.codes), values, features=log2_channels, fit_rows=1400)
 
 
 def verdict(judge: ExactGP, architecture: Any) -> tuple[float, float]:
