@@ -24,7 +24,6 @@ from bench._timing import best, show
 
 PUBLISHED_HZ = 62.0
 FRAMES, LIMIT = 1059, 20.0  # of the AP tool: frames, seconds
-NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
 
 
 def crowded_frames(count: int, seed: int = 0) -> tuple[list[Any], list[Any]]:
@@ -55,6 +54,7 @@ def network_rows(repeats: int) -> list[tuple[str, float, str]]:
     from ncp.models import build
     from ncp.models.detector import Detector, PointPillarsNet
     from ncp.models.pillars import Grid, pillarise
+    from ncp.spaces.multires import SPACE
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
@@ -64,8 +64,8 @@ def network_rows(repeats: int) -> list[tuple[str, float, str]]:
     boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device)
     labels = torch.zeros(1, 1, dtype=torch.int64, device=device)
     networks: dict[str, Callable[[], torch.nn.Module]] = {
-        "narrow": lambda: build(NARROW, task="det3d"),
-        "default": lambda: build(_default(), task="det3d"),
+        "narrow": lambda: build(SPACE.decode(SPACE.lower[None])[0], task="det3d"),
+        "default": lambda: build(SPACE.default(), task="det3d"),
         "pointpillars": PointPillarsNet,
     }
     for name, limits in (("KITTI", RANGE), ("built-in", LIMITS)):
@@ -111,12 +111,6 @@ def network_rows(repeats: int) -> list[tuple[str, float, str]]:
             )
             rows.append((f"inference, {name}, {title}", seconds, rate))
     return rows
-
-
-def _default() -> Any:
-    from ncp.spaces.multires import SPACE
-
-    return SPACE.default()
 
 
 def processor_seconds(work: Callable[[], Any]) -> float:

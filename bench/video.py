@@ -23,7 +23,6 @@ import numpy as np
 from bench._timing import best, show
 
 FRAMES, SIDE, CLASSES = 8, 112, 51
-NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
@@ -34,13 +33,13 @@ def network_rows(repeats: int) -> list[tuple[str, str, str]]:
 
     from ncp.models import build
     from ncp.spaces import cost, found
-    from ncp.spaces.multires import Architecture
+    from ncp.spaces.multires import SPACE
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
     batch = 20 if gpu else 1  # the paper's batch of 80 on four GPUs
     rows = []
-    for name, architecture in (("default", found.get("default")), ("narrowest", Architecture.parse(NARROW))):
+    for name, architecture in (("default", found.get("default")), ("narrowest", SPACE.decode(SPACE.lower[None])[0])):
         network = build(architecture, "video", classes=CLASSES).to(device)
         clips = torch.randn(batch, FRAMES, 3, SIDE, SIDE, device=device)
         labels = torch.zeros(batch, dtype=torch.int64, device=device)

@@ -1,6 +1,7 @@
 """Run by test_ddp.py as a script: trains in two processes and leaves every process's weights in the folder given."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def first_gradients(run: tasks.Run) -> dict[str, torch.Tensor]:
 
     run.trainer.callbacks.append(Take())
     return found
+
+
+def launch(script: Path, folder: Path, names: tuple[str, ...], **environment: str) -> Path:
+    """Run such a script, with a folder for each of its trainings, as on a machine with nothing else in the environment."""
+    for name in names:
+        (folder / name).mkdir()
+    clean = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=500,
+        env={**clean, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
 
 
 def main(folder: Path) -> None:

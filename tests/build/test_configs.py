@@ -55,7 +55,8 @@ def test_the_experiment_of_the_loop():
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "slurm"])
 def test_every_command_has_both_launchers_of_a_cluster(command, launcher):
     """Ours extends the plugin's: its keys, no others."""
-    store = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.config")
+    from hydra_plugins.hydra_submitit_launcher import config as store
+
     given = {"train": ["task=seg"], "build": ["setting=seg", "count=2500"], "search": ["objectives=[seg]"]}[command]
     hydra = compose(*given, f"hydra/launcher={launcher}", name=command, with_hydra=True).hydra
     assert set(hydra.launcher) == {field.name for field in dataclasses.fields(store.SlurmQueueConf)}
@@ -65,7 +66,6 @@ def test_every_command_has_both_launchers_of_a_cluster(command, launcher):
 @pytest.mark.parametrize(("given", "number"), [([], 500), (["hydra.launcher.max_num_timeout=0"], 0)])
 def test_a_job_of_a_build_outlives_its_time_limit(monkeypatch, given, number):
     """The plugin's default is to end it at the first one."""
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.setattr(sweep._Jobs, "install", lambda check: None)
     overrides = ["shard=range(0,250)", "hydra/launcher=submitit_slurm", *given]
     config = compose("count=2500", *overrides[1:], name="build", with_hydra=True)

@@ -54,8 +54,9 @@ def test_weights_of_a_training(training, tmp_path):
 
 @pytest.mark.slow
 def test_onnx_of_a_training(training, tmp_path):
-    onnx = pytest.importorskip("onnx", reason="needs the export extra")
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the export extra")
+    import onnx
+    import onnxruntime
+
     run, path = training
     files = export.write(export.network_of(options(f"ckpt_path={path}")), ["onnx"], tmp_path / "net", [64, 96])
     x = torch.randn(3, 3, 64, 96)

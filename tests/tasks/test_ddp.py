@@ -1,8 +1,5 @@
 """Two processes on the CPU (gloo) against one."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import ddp_worker
@@ -16,16 +13,7 @@ from ncp.tasks.callbacks import read_history
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
-    for name in ("exact", "live"):
-        (folder / name).mkdir()
-    script = Path(ddp_worker.__file__)
-    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=500,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+    return ddp_worker.launch(Path(ddp_worker.__file__), folder, ("exact", "live"))
 
 
 def load(folder, name, rank):

@@ -1,12 +1,10 @@
 """Detection and video on two processes: the very steps of one process, every frame and video scored once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import ddp_other_tasks
+import ddp_worker
 import pytest
 import torch
 from composed import compose
@@ -17,15 +15,10 @@ from ncp.tasks.detection import EVALUATIONS, RESULTS
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
+    cache = str(tmp_path_factory.getbasetemp() / "cache")
     folder = tmp_path_factory.mktemp("ddp")
-    for name in ddp_other_tasks.TASKS:
-        (folder / name).mkdir()
-    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
-    environment |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "cache")}
-    command = [sys.executable, str(Path(ddp_other_tasks.__file__)), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+    script = Path(ddp_other_tasks.__file__)
+    return ddp_worker.launch(script, folder, tuple(ddp_other_tasks.TASKS), XDG_CACHE_HOME=cache)
 
 
 @pytest.mark.slow

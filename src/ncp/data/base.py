@@ -174,6 +174,7 @@ class DataModule(pl.LightningDataModule):
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
         notice: what a built-in set says of itself when it is used.
+        training_macs: a training ends after so many multiply-adds; None for the recipe's length.
 
     Args:
         eval_batch: samples of an evaluation batch on each device.
@@ -195,6 +196,7 @@ class DataModule(pl.LightningDataModule):
     val_set: Dataset[Sample]
     collate: Any = None  # None: torch's default
     notice: str = ""
+    training_macs: float | None = None
 
     def __init__(
         self, *, eval_batch: int = 1, workers: int | str = "auto", overfit: int = 0, tiny: bool = False, seed: int = 0

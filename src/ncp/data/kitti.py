@@ -226,7 +226,6 @@ class Kitti(DataModule):
     classes = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
-    training_macs: float | None = None  # a training ends after so many multiply-adds
 
     def __init__(
         self,

@@ -71,7 +71,8 @@ class Region:
 
     def clamp(self, codes_ND: np.ndarray) -> np.ndarray:
         """Continuous codes moved into the bounds, and to where they mean something in the space."""
-        return np.clip(self.space.project(codes_ND), self.lower, self.upper)
+        inside = self.space.project(codes_ND)
+        return inside if self.whole else np.clip(inside, self.lower, self.upper)
 
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, D)`` int64: the valid codes of the region nearest to the continuous ones."""

@@ -301,14 +301,12 @@ def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Pr
     return {settings.SHORT.get(n, n): load(p) if isinstance(p, str | Path) else p for n, p in given.items()}
 
 
-def load_predictors(
-    names: Iterable[str], given: str | Mapping[str, Predictor], fallback: str = "default"
-) -> dict[str, Predictor]:
+def load_predictors(names: Iterable[str], given: str | Mapping[str, Predictor]) -> dict[str, Predictor]:
     """Setting -> predictor: from a mapping by full names, or the bundled ones of a family (``default`` or ``paper``)."""
     out: dict[str, Predictor] = {}
     for name in dict.fromkeys(names):
         if not isinstance(given, Mapping):
-            out[name] = load(name, family=given or fallback)
+            out[name] = load(name, family=given)
         elif name in given:
             out[name] = given[name]
         else:

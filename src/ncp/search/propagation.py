@@ -51,10 +51,9 @@ class Propagation:
     def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
         """Propagate ``(S, D)`` starts; the best rounded step under the loss that keeps the budget is marked."""
         codes, losses, steps, met = self._propagate(objectives, budget.region.clamp(start), budget)
-        valid_TSD = (
-            codes if not self.round_every else codes[np.arange(len(codes)) // self.round_every * self.round_every]
-        )
-        rounded_TSD = budget.region.round(valid_TSD.reshape(-1, codes.shape[-1])).reshape(codes.shape)
+        rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
+        if self.round_every:
+            rounded_TSD = rounded_TSD[np.arange(len(codes)) // self.round_every * self.round_every]
         reasons = ["all targets reached" if m else f"{self.iterations} iterations done" for m in met]
         walks = walks_of(codes, losses, steps, reasons, rounded_TSD)
         best = best_step(self.loss, objectives, budget, walks)

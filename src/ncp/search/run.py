@@ -156,13 +156,14 @@ def prepare(
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
     if starts is not None and starts < 1:
         raise UserError(f"starts must be at least 1, given was {starts}")
-    own = read_predictors(predictor) if isinstance(predictor, Mapping) else None
     family = preferred_family(strategy)
+    given = read_predictors(predictor) if isinstance(predictor, Mapping) else predictor or family
+    own = given if isinstance(given, dict) else None
     floors = parse_floors(floor, own)
     items = parse_objectives(objectives or [f.name for f in floors], own)
     costs = parse_costs(budget)
     needed = [o.setting for o in items] + [f.setting for f in floors]
-    predictors = load_predictors(needed, own or (predictor if isinstance(predictor, str) else family))
+    predictors = load_predictors(needed, given)
     goals = Objectives(
         items,
         predictors,

@@ -89,7 +89,7 @@ class Space(Protocol[A]):
         ...
 
     def project(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N, D)`` float64: the nearest continuous codes that mean something; between bounds alone, a clip."""
+        """``(N, D)`` float64: the nearest continuous codes within the bounds that mean something (of bounds alone: a clip)."""
         ...
 
     def decode(self, codes_ND: np.ndarray) -> list[A]:

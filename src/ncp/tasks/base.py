@@ -26,6 +26,16 @@ NORMS = nn.modules.batchnorm._BatchNorm
 CHECKPOINT_KEY = "ncp"  # our part of a checkpoint
 
 
+def counted_macs(network: nn.Module, shape: Sequence[int]) -> int:
+    """Multiply-adds of any network for an input of ``shape``, counted by torch (without data or arithmetic)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    trial = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        trial(torch.empty(*shape, device="meta"))
+    return int(counter.get_total_flops() // 2)
+
+
 class Task(pl.LightningModule):
     """Base of the tasks: a network, a recipe, and how a batch becomes a loss and a score.
 
@@ -117,14 +127,8 @@ class Task(pl.LightningModule):
         return self._compiled[0](self.prepare_batch(batch))
 
     def macs(self, architecture: Architecture | str, data: DataModule) -> int:
-        """Multiply-adds for one evaluation input, counted by torch on the network itself (without data or arithmetic)."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        height, width = data.eval_size or data.size
-        network = copy.deepcopy(self.network).to("meta").eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.empty(1, data.in_channels, height, width, device="meta"))
-        return int(counter.get_total_flops() // 2)
+        """Multiply-adds for one evaluation input, counted by torch on the network itself."""
+        return counted_macs(self.network, (1, data.in_channels, *(data.eval_size or data.size)))
 
     # ---- training
 

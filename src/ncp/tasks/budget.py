@@ -21,13 +21,14 @@ def shortened(plan: Plan, data: DataModule, macs: int) -> Plan:
         data: told of the new length.
         macs: multiply-adds of one sample's inference at the training's size.
     """
-    budget = getattr(data, "training_macs", None)
-    if not budget:
+    if not data.training_macs:
         return plan
-    steps = max(LEAST_STEPS, int(budget / (PASSES * macs * plan.policy.total)))
+    steps = max(LEAST_STEPS, int(data.training_macs / (PASSES * macs * plan.policy.total)))
     if steps >= plan.steps:
         return plan
-    log.info("%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, budget)
+    log.info(
+        "%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, data.training_macs
+    )
     data.plan(plan.policy, steps)
     every = min(plan.eval_every, steps)
     return replace(plan, steps=steps, eval_every=every, keep=tuple(at for at in plan.keep if at <= steps))

@@ -28,7 +28,7 @@ from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import Task
+from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
 from ncp.tasks.recipe import Plan
 
@@ -48,14 +48,7 @@ def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
     head = cells * detector.head.classes.in_channels * kinds * (len(detector.kinds) + 7 + 2)
     if isinstance(architecture, Architecture):
         return int(cost.bev(architecture, size, CHANNELS).macs) + head
-    import copy
-
-    from torch.utils.flop_counter import FlopCounterMode
-
-    trial = copy.deepcopy(detector.network).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        trial(torch.empty(1, CHANNELS, *size, device="meta"))
-    return int(counter.get_total_flops() // 2) + head
+    return counted_macs(detector.network, (1, CHANNELS, *size)) + head
 
 
 class Detection(Task):

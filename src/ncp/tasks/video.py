@@ -8,7 +8,6 @@ leaves open, and our choice, stands in ``conf``: length and sampling of the clip
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +23,7 @@ from ncp.errors import UserError
 from ncp.metrics.classification import TopK
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import Task
+from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
 from ncp.tasks.recipe import Plan, Recipe
 
@@ -161,10 +160,4 @@ def clip_macs(network: nn.Module, data: VideoData, size: tuple[int, int]) -> int
     architecture = getattr(getattr(network, "backbone", None), "architecture", None)
     if isinstance(architecture, Architecture):
         return int(cost.video(architecture, size, data.frames, len(data.classes), data.in_channels).macs)
-    from torch.utils.flop_counter import FlopCounterMode
-
-    x_BTCHW = torch.empty(1, data.frames, data.in_channels, *size, device="meta")
-    trial = copy.deepcopy(network).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        trial(x_BTCHW)
-    return int(counter.get_total_flops() // 2)
+    return counted_macs(network, (1, data.frames, data.in_channels, *size))
