@@ -1,7 +1,7 @@
 """The loop (src/loop.py) over several seeds: does the found architecture win? python -m bench.loop [SEED ...]
 
 Each seed draws its own sample, trainings and comparison; about 15 minutes a seed on two cores (default: seed 1 alone). Shown are
-all of them, won or lost.
+all of them, won or lost. ``--keep FOLDER`` leaves every loop's pages there, and a seed that is there already is not run again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ MINUTES_BAR = 15.0
 
 
 def run(seed: int, outputs: Path, more: list[str]) -> dict[str, Any]:
-    """The result of one loop."""
-    line = [sys.executable, "-m", "src.loop", f"seed={seed}", f"paths.outputs={outputs}", *more]
-    subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    newest = max(outputs.glob("loop/*/*/result.json"), key=lambda file: file.stat().st_mtime)
-    return runs.read_result(newest)
+    """The result of one loop, run where it is not there yet."""
+    place = (outputs / f"seed-{seed}").resolve()
+    if not (done := sorted(place.glob("loop/*/*/result.json"))):
+        line = [sys.executable, "-m", "src.loop", f"seed={seed}", f"paths.outputs={place}", *more]
+        subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        done = sorted(place.glob("loop/*/*/result.json"))
+    return runs.read_result(done[-1])
 
 
 def gap(results: list[dict[str, Any]], setting: str, other: str) -> str:
@@ -45,11 +47,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--with", dest="more", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of src.loop")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the loops' pages stay")
     options = parser.parse_args()
     results = []
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory() as scratch:
         for seed in options.seeds:
-            results.append(run(seed, Path(root), options.more))
+            results.append(run(seed, options.keep or Path(scratch), options.more))
             print(f"seed {seed}: {results[-1]['seconds']['total'] / 60:.1f} minutes", flush=True)
     rows = []
     for seed, result in zip(options.seeds, results, strict=True):

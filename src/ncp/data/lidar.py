@@ -27,8 +27,8 @@ from ncp.metrics.kitti_files import Objects, write
 
 log = logging.getLogger(__name__)
 LIMITS = (0.0, -8.96, -3.0, 17.92, 8.96, 1.0)
-COUNTS = {"Car": (6, 10), "Pedestrian": (3, 6), "Cyclist": (3, 6)}  # crowded: much to learn from every scene
-_VERSION = "2"  # of the simulation: another version is another cache
+COUNTS = {"Car": (9, 13), "Pedestrian": (2, 4), "Cyclist": (2, 4)}  # crowded: much to learn from every scene
+_VERSION = "3"  # of the simulation: another version is another cache
 # a camera as in KITTI, .27 m ahead of the LiDAR and .08 m below it
 _CALIBRATION = {
     "P0": "721.5377 0 609.5593 0 0 721.5377 172.854 0 0 0 1 0",
@@ -121,7 +121,7 @@ class Lidar(Kitti):
     def __init__(
         self,
         *,
-        scenes: int = 48,
+        scenes: int = 96,
         val_scenes: int = 12,
         scene_seed: int = 2022,
         training_macs: float | None = None,

@@ -20,6 +20,7 @@ AZIMUTH_STEP = np.deg2rad(0.25)
 FIELD = np.deg2rad(45.0)  # to either side: a little more than the camera sees
 RANGE_NOISE = 0.02
 FARTHEST = 80.0
+OTHERS = (0, 4)  # poles, walls, bushes in a scene: from, below
 # length, width, height: mean and deviation of KITTI's labels, rounded
 SIZES = {
     "Car": ((3.9, 0.4), (1.63, 0.1), (1.53, 0.13)),
@@ -107,7 +108,7 @@ def place_things(
     things: list[Thing] = []
     others: list[Block] = []
     taken: list[tuple[float, ...]] = []
-    street = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.1)
+    street = rng.normal(0, 0.05)  # the road leads ahead; cars and cyclists follow it, either way
 
     def room(length: float, width: float, yaw: float, gap: float) -> tuple[float, float] | None:
         for _ in range(30):
@@ -124,14 +125,14 @@ def place_things(
     for kind, (least, most) in counts.items():
         for _ in range(int(rng.integers(least, most + 1))):
             length, width, height = (max(0.35, rng.normal(*spread)) for spread in SIZES[kind])
-            along = kind != "Pedestrian" and rng.uniform() < 0.75
-            yaw = street + rng.choice([0, np.pi]) + rng.normal(0, 0.08) if along else rng.uniform(-np.pi, np.pi)
+            along = street + rng.choice([0, np.pi]) + rng.normal(0, 0.08)
+            yaw = rng.uniform(-np.pi, np.pi) if kind == "Pedestrian" else along
             place = room(length, width, yaw, 0.4)
             if place is not None:
                 yaw = float((yaw + np.pi) % (2 * np.pi) - np.pi)
                 things.append(Thing(kind, (*place, height / 2 - HEIGHT, length, width, height, yaw)))
     shapes = ((0.25, 0.25, 3.0), (1.2, 1.0, 1.1), (5.0, 0.3, 2.0), (1.0, 0.7, 0.9), (2.5, 2.2, 2.6))
-    for number in rng.integers(0, len(shapes), int(rng.integers(3, 7))).tolist():
+    for number in rng.integers(0, len(shapes), int(rng.integers(*OTHERS))).tolist():
         length, width, height = (side * rng.uniform(0.8, 1.3) for side in shapes[number])
         yaw = rng.uniform(-np.pi, np.pi)
         place = room(length, width, yaw, 0.2)

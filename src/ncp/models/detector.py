@@ -38,9 +38,10 @@ class AnchorHead(nn.Module):
         channels: of the map that is read.
         kinds: anchors at every cell.
         classes: logits of every anchor.
+        prior: score of an untrained head.
     """
 
-    def __init__(self, channels: int, kinds: int, classes: int) -> None:
+    def __init__(self, channels: int, kinds: int, classes: int, prior: float = PRIOR) -> None:
         super().__init__()
         self.classes = nn.Conv2d(channels, kinds * classes, 1)
         self.boxes = nn.Conv2d(channels, kinds * 7, 1)
@@ -49,7 +50,7 @@ class AnchorHead(nn.Module):
         for layer in (self.classes, self.boxes, self.directions):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        nn.init.constant_(self.classes.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
+        nn.init.constant_(self.classes.bias, -math.log((1 - prior) / prior))  # type: ignore[arg-type]
 
     def forward(self, x_BCHW: Tensor) -> Prediction:
         """For every anchor in the order of :func:`ncp.models.anchors.make_anchors`."""
@@ -72,11 +73,17 @@ class Detector(nn.Module):
             ``task="det3d"``, a timm baseline, :class:`PointPillarsNet`).
         grid: where pillars stand.
         classes: the kinds of anchors, one a class.
+        prior: score of an untrained head (Lin et al. 2017: 0.01).
         encoder: arguments of :class:`ncp.models.pillars.PillarEncoder` (max_pillars, max_points, z_offset).
     """
 
     def __init__(
-        self, network: nn.Module, grid: Grid, classes: tuple[AnchorClass, ...] = KITTI_ANCHORS, **encoder: Any
+        self,
+        network: nn.Module,
+        grid: Grid,
+        classes: tuple[AnchorClass, ...] = KITTI_ANCHORS,
+        prior: float = PRIOR,
+        **encoder: Any,
     ) -> None:
         super().__init__()
         self.encoder = PillarEncoder(grid, CHANNELS, **encoder)
@@ -84,7 +91,7 @@ class Detector(nn.Module):
         self.kinds = classes
         width, size = _map_of(network, grid)
         self.map_size, self.stride = size, round(grid.size[0] / size[0])
-        self.head = AnchorHead(width, len(classes) * len(ROTATIONS), len(classes))
+        self.head = AnchorHead(width, len(classes) * len(ROTATIONS), len(classes), prior)
         anchors, which = make_anchors(classes, grid.limits, size)
         self.register_buffer("anchors", anchors, persistent=False)
         self.register_buffer("anchor_class", which, persistent=False)

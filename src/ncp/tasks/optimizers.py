@@ -23,6 +23,8 @@ class Relative(torch.optim.Optimizer):
         lr: sum over the group's matrices (convolutions, linear layers) of their relative moves; a group without matrices
             moves by ``lr`` itself.
         least: root mean square below which a tensor counts as being of this size (zeros must be able to move).
+        floor: a matrix of n inputs counts as being of at least ``floor / sqrt(n)``, the size that keeps the scale of what goes
+            through (1 lets heads move that begin almost at zero, as a detector's do).
         clip: largest root mean square of an update before it is scaled.
         weight_decay: decoupled, times ``lr``.
     """
@@ -32,13 +34,16 @@ class Relative(torch.optim.Optimizer):
         params: Iterable[Any],
         lr: float = 6.0,
         least: float = 1e-3,
+        floor: float = 0.0,
         clip: float = 1.0,
         weight_decay: float = 0.0,
     ) -> None:
         for name, value in (("lr", lr), ("least", least), ("clip", clip)):
             if not value > 0:
                 raise ValueError(f"{name} must be positive, given was {value}")
-        defaults = {"lr": lr, "least": least, "clip": clip, "weight_decay": weight_decay, "steps": 0}
+        if not floor >= 0:
+            raise ValueError(f"floor must be at least 0, given was {floor}")
+        defaults = {"lr": lr, "least": least, "floor": floor, "clip": clip, "weight_decay": weight_decay, "steps": 0}
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -71,8 +76,17 @@ class Relative(torch.optim.Optimizer):
         of_weights = torch.stack(torch._foreach_norm(weights)) / roots
         of_updates = torch.stack(torch._foreach_norm(updates)) / roots
         lr = group["lr"] / max(1, sum(p.ndim > 1 for p in group["params"]))
-        rates = lr * of_weights.clamp(min=group["least"]) / (of_updates / group["clip"]).clamp(min=1)
+        least = of_weights.new_tensor([_least(p, group["least"], group["floor"]) for p in weights])
+        rates = lr * of_weights.maximum(least) / (of_updates / group["clip"]).clamp(min=1)
         if group["weight_decay"]:
             torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
         torch._foreach_mul_(updates, list(rates.unbind()))
         torch._foreach_sub_(weights, updates)
+
+
+def _least(weight: Tensor, least: float, floor: float) -> float:
+    """The size that a tensor counts as at least."""
+    if weight.ndim < 2:
+        return least
+    inputs = weight[0].numel()
+    return max(least, floor * inputs**-0.5)

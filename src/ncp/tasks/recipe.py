@@ -63,6 +63,7 @@ class Recipe:
         freeze_norms: batch norms use (and keep) their running statistics.
         clip: largest norm of the gradient; None for no limit.
         label_smoothing: of the classification loss.
+        prior: score that an untrained detector gives everything.
         residual_scale: of the residual units' branches at the start; see :func:`ncp.models.blocks.scale_residuals`.
     """
 
@@ -81,6 +82,7 @@ class Recipe:
     freeze_norms: bool = False
     clip: float | None = None
     label_smoothing: float = 0.0
+    prior: float = 0.01
     residual_scale: float = 1.0
     source: str = field(default="", compare=False)
 
@@ -98,6 +100,8 @@ class Recipe:
             raise UserError(f"recipe.optimizer.lr must be positive, given was {self.optimizer.get('lr')}")
         if self.residual_scale < 0:
             raise UserError(f"recipe.residual_scale must be at least 0, given was {self.residual_scale}")
+        if not 0 < self.prior < 1:
+            raise UserError(f"recipe.prior must be between 0 and 1, given was {self.prior}")
         if self.momentum_schedule not in (None, "poly"):
             raise UserError(f"recipe.momentum_schedule must be null or poly, given was '{self.momentum_schedule}'")
         if self.momentum_schedule and self.optimizer["name"] != "sgd":
