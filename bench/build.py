@@ -1,12 +1,16 @@
 """A build of the paper's size without the trainings: python -m bench build.
 
-22,500 models over 64 workers; durations by each architecture's exact cost, from 6 minutes to 10 hours; 5% of the attempts fail,
-workers are preempted, and every operation of the file system takes 20 ms of virtual time. The workers' code is the real one,
-the clock is virtual. Then 22,500 records on a real disk: how long merging takes, and how much memory.
+22,500 models over 64 workers; 5% of the attempts fail, workers are preempted, and every operation of the file system takes 20 ms
+of virtual time. The workers' code is the real one, the clock is virtual. Durations are recorded ones: those of the trainings
+in ``durations.csv``, which real builds left (``python -m bench build --record BUILD_FOLDER ...`` writes it anew), each
+model's drawn from the recorded trainings of about its rank in cost and stretched so that the mean is ``MEAN`` (the paper's is
+18 hours). Then 22,500 records on a real disk: how long merging takes, and how much memory.
 """
 
 from __future__ import annotations
 
+import argparse
+import csv
 import heapq
 import json
 import random
@@ -30,7 +34,9 @@ from ncp.spaces.multires import SPACE
 MODELS, WORKERS = 22_500, 64
 LATENCY = 0.02  # seconds of an operation on the slow file system
 BEAT, PATIENCE = 20.0, 300.0
-SHORTEST, LONGEST = 360.0, 36_000.0
+MEAN = 3600.0  # seconds of a training
+NEAR = 0.05  # a model takes as long as some recorded training whose rank in cost is so near
+DURATIONS = Path(__file__).with_name("durations.csv")
 EPOCHS = 20
 PREEMPTED_EVERY = 24 * 3600.0  # of one worker, in the mean
 OVERHEAD_BAR, MERGE_BAR, MEMORY_BAR = 0.01, 30.0, 1000.0
@@ -84,8 +90,7 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
     """A build in virtual time; seconds of training, of overhead (file system and lost work), and of real time."""
     rng = random.Random(seed)
     plan = make_plan(models, seed)
-    cost = np.array(plan.macs, dtype=float)
-    seconds = np.clip(SHORTEST + (LONGEST - SHORTEST) * cost / cost.max(), SHORTEST, LONGEST)
+    seconds = durations(plan, np.random.default_rng(seed))
     shards, store = plan.shards(workers), SlowMemory()
     queue: list[tuple[float, int, int, int]] = []
     lives = [0] * workers
@@ -164,6 +169,33 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
     }
 
 
+def durations(plan: Plan, rng: np.random.Generator) -> np.ndarray:
+    """``(N,)`` seconds for the models of a plan, from the recorded trainings."""
+    with open(DURATIONS, newline="") as file:
+        rows = [(row["setting"], float(row["macs"]), float(row["seconds"])) for row in csv.DictReader(file)]
+    shares, seconds = [], []
+    for setting in sorted({name for name, _, _ in rows}):  # ranks and means within a setting
+        mine = np.array([(macs, took) for name, macs, took in rows if name == setting])
+        shares.append(mine[:, 0].argsort().argsort() / max(1, len(mine) - 1))
+        seconds.append(mine[:, 1] / mine[:, 1].mean())
+    order = np.argsort(np.concatenate(shares))
+    share, took = np.concatenate(shares)[order], np.concatenate(seconds)[order]
+    wanted = np.argsort(np.argsort(plan.macs)) / max(1, len(plan.macs) - 1)
+    low, high = np.searchsorted(share, wanted - NEAR), np.searchsorted(share, wanted + NEAR, side="right")
+    return np.asarray(MEAN * took[rng.integers(low, np.maximum(high, low + 1)).clip(0, len(took) - 1)])
+
+
+def record_durations(folders: list[Path]) -> None:
+    """Write ``durations.csv`` from the records in builds' folders."""
+    with open(DURATIONS, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["setting", "macs", "seconds"])
+        for path in sorted(path for folder in folders for path in folder.glob(f"units/*/{RECORD}")):
+            record = json.loads(path.read_text())
+            if record["state"] == DONE:
+                writer.writerow([record["setting"], record["cost"]["macs_at_size"], round(record["seconds"], 2)])
+
+
 def make_plan(models: int, seed: int = 0) -> Plan:
     """A plan of random architectures."""
     codes = SPACE.sample_codes(models, np.random.default_rng(seed))
@@ -201,6 +233,12 @@ def write_records(plan: Plan, store: Folder) -> None:
 
 def main() -> int:
     """Print both tables; 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, nargs="+", metavar="FOLDER", help="builds whose durations are kept")
+    options = parser.parse_args()
+    if options.record:
+        record_durations(options.record)
+        return 0
     started = time.process_time()
     result = simulate()
     real = time.process_time() - started

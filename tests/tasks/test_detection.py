@@ -230,3 +230,18 @@ def test_a_few_steps_on_kittis_grid(shared: Path, tmp_path: Path) -> None:
     assert run.task.macs(run.architecture, run.data) > cost.bev(run.architecture).macs
     ap = kitti.evaluate(shared / "kitti_sample" / "training" / "label_2", tmp_path / RESULTS)
     assert len(ap) == 36
+
+
+@pytest.mark.parametrize(("options", "wanted"), [((), 0.1), (("recipe.prior=0.01",), 0.01)])
+def test_an_untrained_head_scores_as_the_recipe_says(tmp_path: Path, options: tuple[str, ...], wanted: float) -> None:
+    run = _run(tmp_path, *options)
+    run.data.setup()
+    with torch.no_grad():
+        scores = torch.sigmoid(run.task(next(iter(run.data.val_dataloader()))).classes)
+    assert float(scores.mean()) == pytest.approx(wanted, rel=0.05)
+
+
+def test_the_papers_recipe_keeps_the_published_prior_and_impossible_ones_are_refused(tmp_path: Path) -> None:
+    assert Recipe.from_config(dict(compose("experiment=3ddet").recipe)).prior == 0.01
+    with pytest.raises(UserError, match=r"recipe\.prior must be between 0 and 1, given was 1"):
+        _run(tmp_path, "recipe.prior=1")

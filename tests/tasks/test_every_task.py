@@ -94,6 +94,17 @@ def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed
     assert tasks.evaluate(again) == pytest.approx(metrics, abs=1e-6, nan_ok=True)
 
 
+@pytest.mark.parametrize("task", list(TASKS))
+def test_tensorboard_gets_every_tasks_figures(tmp_path, task):
+    pytest.importorskip("tensorboard")
+    run = make(tmp_path / "run", task, "arch=narrow", "logger=tensorboard")
+    tasks.fit(run)
+    content = b"".join(path.read_bytes() for path in (tmp_path / "run").glob("tensorboard/events*"))
+    names = {name for _, name, _ in read_history(run.history.path)}  # what the CSV file has
+    assert {"train/loss", "train/lr"} < names
+    assert all(name.encode() in content for name in names)
+
+
 class Killed(Exception):
     pass
 

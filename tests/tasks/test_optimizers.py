@@ -42,6 +42,18 @@ def test_the_first_step_is_a_share_of_the_weights_size_spread_over_the_matrices(
         assert float(share) == pytest.approx(0.1, rel=1e-4)
 
 
+def test_a_matrix_counts_as_being_of_the_size_that_keeps_the_scale():
+    small, usual = torch.nn.Parameter(torch.full((3, 100), 1e-4)), torch.nn.Parameter(torch.full((3, 4, 5, 5), 0.3))
+    bias = torch.nn.Parameter(torch.zeros(3))
+    before = [w.detach().clone() for w in (small, usual, bias)]
+    for w in (small, usual, bias):
+        w.grad = torch.ones_like(w)
+    Relative([small, usual, bias], lr=0.2, floor=1.0).step()
+    moves = [float((old - w.detach()).mean()) for w, old in zip((small, usual, bias), before, strict=True)]
+    # a hundred inputs either way: at least a tenth; vectors only by `least`
+    assert moves == pytest.approx([0.1 * 0.1, 0.1 * 0.3, 0.1 * 1e-3], rel=1e-3)
+
+
 def test_weights_without_gradients_stay_and_states_come_back():
     def make():
         torch.manual_seed(0)
@@ -69,3 +81,5 @@ def test_weights_without_gradients_stay_and_states_come_back():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must be positive"):
         Relative([torch.zeros(1, requires_grad=True)], **wrong)
+    with pytest.raises(ValueError, match="floor must be at least 0"):
+        Relative([torch.zeros(1, requires_grad=True)], floor=-1.0)
