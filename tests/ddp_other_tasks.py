@@ -22,6 +22,7 @@ TASKS = {
     "det3d": (
         "task=det3d", "data.scenes=4", "data.val_scenes=3", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "data.window=null",
         "task.max_points=9999", "recipe.keep=[1]", "task.nms.score=0.001", "task.write_results=true",
+        "~recipe.optimizer.floor",
     ),
     "video": ("task=video", "data.videos=8", "data.val_videos=7"),
 }  # fmt: skip
