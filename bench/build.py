@@ -187,13 +187,17 @@ def durations(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 
 def record_durations(folders: list[Path]) -> None:
     """Write ``durations.csv`` from the records in builds' folders."""
+    from ncp.build.plan import read
+    from ncp.build.status import read_units
+
     with open(DURATIONS, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["setting", "macs", "seconds"])
-        for path in sorted(path for folder in folders for path in folder.glob(f"units/*/{RECORD}")):
-            record = json.loads(path.read_text())
-            if record["state"] == DONE:
-                writer.writerow([record["setting"], record["cost"]["macs_at_size"], round(record["seconds"], 2)])
+        for store in map(Folder, folders):
+            for unit in read_units(read(store), store):
+                if unit.record and unit.state == DONE:
+                    took = round(unit.record["seconds"], 2)
+                    writer.writerow([unit.record["setting"], unit.record["cost"]["macs_at_size"], took])
 
 
 def make_plan(models: int, seed: int = 0) -> Plan:

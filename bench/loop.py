@@ -20,16 +20,16 @@ from ncp import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 MINUTES_BAR = 15.0
+RESULTS = "loop/*/*/result.json"
 
 
 def run(seed: int, outputs: Path, more: list[str]) -> dict[str, Any]:
     """The result of one loop, run where it is not there yet."""
     place = (outputs / f"seed-{seed}").resolve()
-    if not (done := sorted(place.glob("loop/*/*/result.json"))):
+    if not any(place.glob(RESULTS)):
         line = [sys.executable, "-m", "src.loop", f"seed={seed}", f"paths.outputs={place}", *more]
         subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        done = sorted(place.glob("loop/*/*/result.json"))
-    return runs.read_result(done[-1])
+    return runs.read_result(max(place.glob(RESULTS)))
 
 
 def gap(results: list[dict[str, Any]], setting: str, other: str) -> str:

@@ -121,7 +121,6 @@ def test_a_gpu_that_is_not_there_is_said(tmp_path):
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
 def test_loggers_get_the_architecture_and_the_figures(name, tmp_path, monkeypatch):
-    pytest.importorskip(name)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")

@@ -96,7 +96,6 @@ def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed
 
 @pytest.mark.parametrize("task", list(TASKS))
 def test_tensorboard_gets_every_tasks_figures(tmp_path, task):
-    pytest.importorskip("tensorboard")
     run = make(tmp_path / "run", task, "arch=narrow", "logger=tensorboard")
     tasks.fit(run)
     content = b"".join(path.read_bytes() for path in (tmp_path / "run").glob("tensorboard/events*"))

@@ -20,7 +20,7 @@ AZIMUTH_STEP = np.deg2rad(0.25)
 FIELD = np.deg2rad(45.0)  # to either side: a little more than the camera sees
 RANGE_NOISE = 0.02
 FARTHEST = 80.0
-OTHERS = (0, 4)  # poles, walls, bushes in a scene: from, below
+OTHERS = (0, 3)  # poles, walls, bushes in a scene: from, to
 # length, width, height: mean and deviation of KITTI's labels, rounded
 SIZES = {
     "Car": ((3.9, 0.4), (1.63, 0.1), (1.53, 0.13)),
@@ -132,7 +132,7 @@ def place_things(
                 yaw = float((yaw + np.pi) % (2 * np.pi) - np.pi)
                 things.append(Thing(kind, (*place, height / 2 - HEIGHT, length, width, height, yaw)))
     shapes = ((0.25, 0.25, 3.0), (1.2, 1.0, 1.1), (5.0, 0.3, 2.0), (1.0, 0.7, 0.9), (2.5, 2.2, 2.6))
-    for number in rng.integers(0, len(shapes), int(rng.integers(*OTHERS))).tolist():
+    for number in rng.integers(0, len(shapes), int(rng.integers(OTHERS[0], OTHERS[1] + 1))).tolist():
         length, width, height = (side * rng.uniform(0.8, 1.3) for side in shapes[number])
         yaw = rng.uniform(-np.pi, np.pi)
         place = room(length, width, yaw, 0.2)

@@ -88,8 +88,14 @@ class Detection(Task):
             raise UserError(f"task.pick must be one of {', '.join(PICKS)}, given was '{pick}'")
         if not isinstance(network, Detector):
             grid = Grid(data.limits, data.pillar, data.grid_size)
-            encoder: dict[str, Any] = {"max_pillars": max_pillars, "max_points": max_points, "z_offset": z_offset}
-            network = Detector(network, grid, prior=recipe.prior, **encoder)
+            network = Detector(
+                network,
+                grid,
+                prior=recipe.prior,
+                max_pillars=max_pillars,
+                max_points=max_points,
+                z_offset=z_offset,
+            )
         self.window = None if data.size == data.grid_size else data.size
         plan = shortened(plan, data, sum_of_macs(network, data.size))
         super().__init__(network, recipe, plan, data, **kwargs)
