@@ -92,10 +92,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--random", type=int, default=3, help="random codes beside the default one")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=on_gpu)
+    parser.add_argument(
+        "--graphs", action="store_true", help="on a GPU, train ours as CUDA graphs (instead of --compile)"
+    )
     parser.add_argument("--bf16", action="store_true", help="measure bf16 also where the CPU only emulates it")
     parser.add_argument("--profile", action="store_true", help="say where the time of a training step goes")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.graphs = options.graphs and on_gpu and not options.cpu
+    options.compile = options.compile and not options.graphs
+    return options
 
 
 def hardware(device: torch.device, threads: int) -> str:
@@ -149,8 +155,12 @@ def prepared(run: Run, net: nn.Module, options: argparse.Namespace, device: torc
             net, x_BCHW, low = net.bfloat16(), x_BCHW.bfloat16(), False
     if ours and options.compile:
         compile_in_place(net, device=device)
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=not options.graphs)
+    if ours and options.graphs and run.mode == "train":
+        with precision:
+            torch.cuda.make_graphed_callables(net.train(), (x_BCHW,))  # the network's own forward, from now on
     make = training_step if run.mode == "train" else inference_step
-    run.step = make(net.train(run.mode == "train"), x_BCHW, torch.autocast(device.type, torch.bfloat16, enabled=low))
+    run.step = make(net.train(run.mode == "train"), x_BCHW, precision)
     for _ in range(3 if options.compile else 1):
         run.step()
     return run

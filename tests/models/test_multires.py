@@ -13,7 +13,7 @@ from torch import nn
 
 from ncp.errors import UserError
 from ncp.models import build
-from ncp.models.blocks import Fusion
+from ncp.models.blocks import Fusion, straighten_fusions
 from ncp.spaces.multires import SPACE, Architecture
 
 NARROW = "8_16-2_1_1_8-2_2_1_2_16_8-1_3_1_1_2_8_16_24-2_4_1_1_1_2_8_16_8_24-16"
@@ -240,3 +240,21 @@ def test_importing_the_package_imports_no_framework():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_straightened_fusions_begin_as_the_identity_and_add_as_much_as_asked():
+    torch.manual_seed(0)
+    fusion = Fusion((8, 4), (8, 6, 16))
+    maps = [torch.rand(3, 8, 12, 12), torch.rand(3, 4, 6, 6)]
+    straighten_fusions(fusion, 0.0)
+    for given, made, channels in zip(maps, fusion(maps), (range(8), (0, 1, 2, 3, 0, 1)), strict=False):
+        expected = nn.functional.batch_norm(given[:, list(channels)], None, None, training=True)
+        assert torch.allclose(made, torch.relu(expected + 1), atol=1e-5)
+
+    torch.manual_seed(0)
+    fusion = Fusion((8, 4), (8, 6))
+    straighten_fusions(fusion, 0.1)
+    assert all((unit.norm.weight == 0.1).all() for unit in (*fusion.down, *fusion.up))
+    beside = fusion.same[0].conv.weight.detach().clone()
+    beside[range(8), range(8), 1, 1] -= 1
+    assert beside.norm() == pytest.approx(0.1 * 8**0.5, rel=1e-5)

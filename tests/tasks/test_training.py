@@ -9,7 +9,7 @@ import torch
 from composed import SMALL_SEG, compose
 
 from ncp.errors import UserError
-from ncp.models.blocks import ResidualUnit
+from ncp.models.blocks import Fusion, ResidualUnit
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import read_history
 
@@ -324,4 +324,15 @@ def test_only_the_recipes_that_say_so_begin_with_small_residual_branches(tmp_pat
         units = [m for m in run.task.network.modules() if isinstance(m, ResidualUnit)]
         assert len(units) > 20
         assert all((m.norm2.weight == scale).all() and (m.norm1.weight == 1).all() for m in units)
-    assert "residual_scale" not in compose("experiment=seg").recipe  # the paper's recipes leave it at 1
+    for experiment in ("seg", "3ddet", "video", "cls-50-1000"):  # the paper's recipes leave the usual start
+        assert not {"residual_scale", "fusion_scale"} & set(compose(f"experiment={experiment}").recipe)
+
+
+def test_the_detection_recipe_straightens_fusions(tmp_path):
+    for options, straight in (((), True), (("recipe.fusion_scale=null",), False)):
+        run = tasks.assemble(compose("task=det3d", "arch=narrow", "callbacks.progress=false", *options), tmp_path)
+        fusions = [m for m in run.task.network.modules() if isinstance(m, Fusion)]
+        assert len(fusions) > 4
+        assert all(bool((unit.norm.bias == 1).all()) == straight for m in fusions for unit in m.same)
+    with pytest.raises(UserError, match=r"fusion_scale must be at least 0, given was -0\.1"):
+        tasks.assemble(compose("task=det3d", "arch=narrow", "recipe.fusion_scale=-0.1"), tmp_path)

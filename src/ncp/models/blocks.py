@@ -10,7 +10,8 @@ Shape suffixes: B batch, C channels, H, W height and width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,38 @@ def scale_residuals(net: nn.Module, scale: float) -> None:
     """
     for m in net.modules():
         if isinstance(m, ResidualUnit):
-            weight = m.norm2.weight
-            assert isinstance(weight, Tensor)
-            nn.init.constant_(weight, scale)
+            nn.init.constant_(_weight(m.norm2), scale)
+
+
+def straighten_fusions(net: nn.Module, scale: float) -> None:
+    """Let every fusion begin by handing each branch on, almost as it came.
+
+    A branch's way to itself begins as the identity (an output beyond the inputs repeats one of them) plus ``scale`` times random
+    weights of the same size, shifted so that its ReLU passes most of it; what comes from the neighbours begins at ``scale`` of
+    its usual size. Drawn as usual, a deep network passes its input through dozens of random convolutions, and a short training
+    ends before it has undone that. The paper's recipes leave the usual start.
+    """
+    for m in net.modules():
+        if not isinstance(m, Fusion):
+            continue
+        for unit in _units(m.down, m.up):
+            nn.init.constant_(_weight(unit.norm), scale)
+        for unit in _units(m.same):
+            weight_OIkk = unit.conv.weight
+            with torch.no_grad():
+                outputs = torch.arange(len(weight_OIkk))
+                weight_OIkk *= scale * len(weight_OIkk) ** 0.5 / weight_OIkk.norm()
+                weight_OIkk[outputs, outputs % weight_OIkk.shape[1], 1, 1] += 1
+            nn.init.ones_(unit.norm.bias)  # type: ignore[arg-type]
+
+
+def _units(*lists: nn.ModuleList) -> Iterator[Unit]:
+    for module in chain.from_iterable(lists):
+        assert isinstance(module, Unit)
+        yield module
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight

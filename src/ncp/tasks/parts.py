@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
-from ncp.models.blocks import scale_residuals
+from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
@@ -89,6 +89,8 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
     scale = float(config.recipe.get("residual_scale", 1.0))
     if scale != 1.0:
         scale_residuals(network, scale)
+    if config.recipe.get("fusion_scale") is not None:
+        straighten_fusions(network, float(config.recipe.fusion_scale))
     if config.get("pretrained"):
         load_pretrained(network, Path(config.pretrained), partial(kind.adapt_pretrained, settings=plain(config.task)))
     return network

@@ -65,6 +65,8 @@ class Recipe:
         label_smoothing: of the classification loss.
         prior: score that an untrained detector gives everything.
         residual_scale: of the residual units' branches at the start; see :func:`ncp.models.blocks.scale_residuals`.
+        fusion_scale: of what a fusion adds to handing its branches on, at the start; None for the usual start; see
+            :func:`ncp.models.blocks.straighten_fusions`.
     """
 
     optimizer: Mapping[str, Any]
@@ -84,6 +86,7 @@ class Recipe:
     label_smoothing: float = 0.0
     prior: float = 0.01
     residual_scale: float = 1.0
+    fusion_scale: float | None = None
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -98,8 +101,9 @@ class Recipe:
             )
         if not float(self.optimizer.get("lr", 0)) > 0:
             raise UserError(f"recipe.optimizer.lr must be positive, given was {self.optimizer.get('lr')}")
-        if self.residual_scale < 0:
-            raise UserError(f"recipe.residual_scale must be at least 0, given was {self.residual_scale}")
+        for name in ("residual_scale", "fusion_scale"):
+            if (getattr(self, name) or 0) < 0:
+                raise UserError(f"recipe.{name} must be at least 0, given was {getattr(self, name)}")
         if not 0 < self.prior < 1:
             raise UserError(f"recipe.prior must be between 0 and 1, given was {self.prior}")
         if self.momentum_schedule not in (None, "poly"):
