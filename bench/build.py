@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from bench._timing import show
-from ncp.build.plan import Plan
-from ncp.build.records import DONE, Evaluation, Record
-from ncp.build.store import Folder
-from ncp.build.units import RECORD, State, Worker
+from ncp.campaign.plan import Plan
+from ncp.campaign.records import DONE, Evaluation, Record
+from ncp.campaign.store import Folder
+from ncp.campaign.units import RECORD, State, Worker
 from ncp.spaces.multires import SPACE
 
 MODELS, WORKERS = 22_500, 64
@@ -58,7 +58,7 @@ class SlowMemory:
         return self.folders[folder], file
 
     def create(self, name: str, content: bytes) -> bool:
-        """As ``ncp.build.store.Store``."""
+        """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         if file in folder:
             return False
@@ -66,22 +66,22 @@ class SlowMemory:
         return True
 
     def read(self, name: str) -> bytes | None:
-        """As ``ncp.build.store.Store``."""
+        """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return folder[file][0] if file in folder else None
 
     def names(self, folder: str) -> list[str]:
-        """As ``ncp.build.store.Store``."""
+        """As ``ncp.campaign.store.Store``."""
         self._at(f"{folder}/")
         return list(self.folders[folder])
 
     def touch(self, name: str) -> None:
-        """As ``ncp.build.store.Store``."""
+        """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         folder[file][1] = self.now
 
     def age(self, name: str) -> float | None:
-        """As ``ncp.build.store.Store``."""
+        """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return self.now - folder[file][1] if file in folder else None
 
@@ -187,8 +187,8 @@ def durations(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 
 def record_durations(folders: list[Path]) -> None:
     """Write ``durations.csv`` from the records in builds' folders."""
-    from ncp.build.plan import read
-    from ncp.build.status import read_units
+    from ncp.campaign.plan import read
+    from ncp.campaign.status import read_units
 
     with open(DURATIONS, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -270,8 +270,8 @@ def main() -> int:
 
 def merge_all() -> tuple[float, float]:
     """Seconds of processor time and MiB of merging records on a real disk."""
-    from ncp.build.merge import merge, write
-    from ncp.build.status import read_units, summarise
+    from ncp.campaign.merge import merge, write
+    from ncp.campaign.status import read_units, summarise
 
     with tempfile.TemporaryDirectory() as root:
         plan, store = make_plan(MODELS), Folder(Path(root) / "build")

@@ -11,8 +11,8 @@ ACTIONS = ("run", "status", "merge", "analyse", "plan")
 @cli.main("build")
 def main(config: DictConfig) -> None:
     """Train many architectures, here or on a cluster, and merge their results into one table."""
-    from ncp.build import analysis, merge, packing, status, work
-    from ncp.report import build as report
+    from ncp.campaign import analysis, merge, packing, status, work
+    from ncp.report import campaign as report
 
     options = cli.plain(config)
     action, build = options["action"], options["build"]

@@ -9,7 +9,7 @@ from ncp import cli, runs
 @cli.main("loop")
 def main(config: DictConfig) -> None:
     """Sample and train architectures for two tasks, fit predictors, search one for both, train it and compare."""
-    from ncp.build import loop
+    from ncp.campaign import loop
     from ncp.report import loop as report
 
     folder = cli.run_folder()

@@ -3,7 +3,7 @@
 from composed import compose
 
 from ncp import cli
-from ncp.build import work
+from ncp.campaign import work
 
 SMALL = (
     "setting=seg", "count=3", "data.scenes=7", "data.val_scenes=3", "data.crop=[32,32]", "data.eval_size=[32,64]",

@@ -8,10 +8,10 @@ import ncp
 ROOT = Path(ncp.__file__).parent
 FLOORS = {
     # metrics stands on the ground too: it needs arrays alone, and detection's networks and data use its boxes
-    "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3, "build": 3,
+    "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3, "campaign": 3,
     "report": 4, "cli": 5, "cli_text": 5, "cli_config": 5,
 }  # fmt: skip
-ANYONE = ("errors", "runs")  # standard library alone; every floor may use them
+ANYONE = ("errors", "files", "runs")  # every floor may use them
 
 
 def imports(path: Path) -> set[str]:

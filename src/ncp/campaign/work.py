@@ -11,11 +11,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ncp.build import plan as plans
-from ncp.build.plan import Plan
-from ncp.build.scheduler import liveness
-from ncp.build.store import Folder
-from ncp.build.units import RECORD, Worker, folder, read_json
+from ncp.campaign import plan as plans
+from ncp.campaign.plan import Plan
+from ncp.campaign.scheduler import liveness
+from ncp.campaign.store import Folder
+from ncp.campaign.units import RECORD, Worker, folder, read_json
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def complete(config: Mapping[str, Any]) -> DictConfig:
 
 def make_worker(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0) -> Worker:
     """The worker of this shard; ``first`` turns its list, so that several on one device begin apart."""
-    from ncp.build.train import progress
+    from ncp.campaign.train import progress
 
     me, build = liveness.identity(), config["build"]
     mine = plan.shards(int(config["shards"]))[int(config["shard"])]
@@ -122,7 +122,7 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
-    from ncp.build.train import Bench, train
+    from ncp.campaign.train import Bench, train
     from ncp.tasks.parts import device_count, plain
     from ncp.tasks.recipe import Recipe
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_builds import Events, Killed, Memory, content
 
-from ncp.build.plan import Plan
-from ncp.build.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
+from ncp.campaign.plan import Plan
+from ncp.campaign.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
 

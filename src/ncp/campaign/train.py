@@ -19,11 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from ncp import spaces
 from ncp.benchmark import settings
-from ncp.build import records
-from ncp.build.plan import Plan
-from ncp.build.records import DONE, STOPPED, Evaluation, Record
-from ncp.build.store import Folder
-from ncp.build.units import Claim, Worker, folder
+from ncp.campaign import records
+from ncp.campaign.plan import Plan
+from ncp.campaign.records import DONE, STOPPED, Evaluation, Record
+from ncp.campaign.store import Folder
+from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
 from ncp.tasks import parts
@@ -229,8 +229,8 @@ def _pretrained(where: str | None, text: str) -> str | None:
     """A checkpoint; of a build's folder that of the same architecture."""
     if where is None or not Path(where).is_dir():
         return where
-    from ncp.build import plan as plans
-    from ncp.build.units import RECORD, read_json
+    from ncp.campaign import plan as plans
+    from ncp.campaign.units import RECORD, read_json
 
     store = Folder(where)
     other = plans.read(store)
@@ -271,7 +271,7 @@ def progress(store: Folder, name: str, generation: int) -> int:
 
 def earlier_seconds(bench: Bench, claim: Claim) -> float:
     """What the interrupted attempts that this one goes on from took, by their leases."""
-    from ncp.build.units import read_json
+    from ncp.campaign.units import read_json
 
     total = 0.0
     for generation in claim.resume:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncp.build import plan as plans
-from ncp.build.store import Folder
+from ncp.campaign import plan as plans
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE, Architecture

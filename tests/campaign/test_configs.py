@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from ncp import cli
 from ncp.benchmark import settings
-from ncp.build import plan as plans
-from ncp.build.scheduler import sweep
+from ncp.campaign import plan as plans
+from ncp.campaign.scheduler import sweep
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml") if path.stem in settings.SETTINGS)
 

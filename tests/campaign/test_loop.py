@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncp import benchmark
-from ncp.build import loop as loops
+from ncp.campaign import loop as loops
 from ncp.errors import UserError
 from ncp.report import loop as report
 from ncp.spaces.multires import SPACE

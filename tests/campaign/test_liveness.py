@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ncp.build.scheduler import liveness
+from ncp.campaign.scheduler import liveness
 
 
 def test_a_process_of_this_machine_can_be_looked_up():

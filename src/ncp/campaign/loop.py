@@ -18,7 +18,7 @@ import numpy as np
 from ncp import benchmark, runs, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.table import Table
-from ncp.build import packing
+from ncp.campaign import packing
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)

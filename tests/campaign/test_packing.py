@@ -6,9 +6,9 @@ import os
 import pytest
 from small_builds import options
 
-from ncp.build import packing, work
-from ncp.build.status import read_units
-from ncp.build.units import RECORD
+from ncp.campaign import packing, work
+from ncp.campaign.status import read_units
+from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncp.build.store import Store
+from ncp.campaign.store import Store
 
 RECORD = "record.json"
 LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
@@ -110,7 +110,7 @@ class Worker:
         store: the build's.
         names: of all units (``plan.units``).
         mine: units of this worker's shard, in the order in which to do them.
-        me: see :func:`ncp.build.scheduler.liveness.identity`.
+        me: see :func:`ncp.campaign.scheduler.liveness.identity`.
         alive: whether the owner of a lease lives; None when it cannot be known.
         patience: seconds without a heartbeat after which an owner counts as dead.
         attempts: failed attempts after which a unit is given up.

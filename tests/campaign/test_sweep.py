@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ncp import runs
-from ncp.build.scheduler import sweep
+from ncp.campaign.scheduler import sweep
 
 
 @pytest.mark.parametrize(

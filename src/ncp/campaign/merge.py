@@ -14,12 +14,12 @@ from ncp.benchmark import importing, settings
 from ncp.benchmark import store as tables
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Refusal, Table
-from ncp.build import checks
-from ncp.build.checks import Anomaly
-from ncp.build.plan import Plan
-from ncp.build.records import DONE, STOPPED, Record
-from ncp.build.status import Unit
-from ncp.build.store import Folder
+from ncp.campaign import checks
+from ncp.campaign.checks import Anomaly
+from ncp.campaign.plan import Plan
+from ncp.campaign.records import DONE, STOPPED, Record
+from ncp.campaign.status import Unit
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
 
 # last part of a data set's module -> what the table says that it was trained on
@@ -45,7 +45,7 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     nobody takes them for low scores and nobody misses them.
 
     Args:
-        units: see :func:`ncp.build.status.read_units`.
+        units: see :func:`ncp.campaign.status.read_units`.
 
     Raises:
         UserError: where no training is done yet.

@@ -19,7 +19,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
-from ncp.build.store import Store
+from ncp.campaign.store import Store
 from ncp.errors import UserError
 
 FORMAT = "ncp-plan-1"

@@ -8,9 +8,9 @@ import torch
 from small_builds import build, options
 
 from ncp import benchmark
-from ncp.build import merge, status, train, work
-from ncp.build.status import read_units, summarise
-from ncp.build.units import RECORD
+from ncp.campaign import merge, status, train, work
+from ncp.campaign.status import read_units, summarise
+from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
-    from ncp.build.merge import Merged
-    from ncp.build.plan import Plan
-    from ncp.build.status import Status
+    from ncp.campaign.merge import Merged
+    from ncp.campaign.plan import Plan
+    from ncp.campaign.status import Status
 
 _WORDS = {
     "done": "trained",

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ncp.build.plan import Plan
-from ncp.build.store import Folder
-from ncp.build.units import RECORD, folder, read_json
-from ncp.build.work import work
+from ncp.campaign.plan import Plan
+from ncp.campaign.store import Folder
+from ncp.campaign.units import RECORD, folder, read_json
+from ncp.campaign.work import work
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
     """Train this shard, one unit at a time or several.
 
     Raises:
-        UserError: as :func:`ncp.build.work.work`, or when a process fails for another reason than its user.
+        UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
     """
     per_device = config["build"]["per_device"] or 1
     if per_device == "auto":

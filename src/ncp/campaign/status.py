@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ncp.build.plan import Plan
-from ncp.build.store import Store
-from ncp.build.units import RECORD, State, folder, read_json
+from ncp.campaign.plan import Plan
+from ncp.campaign.store import Store
+from ncp.campaign.units import RECORD, State, folder, read_json
 
 READERS = 16  # a slow file system answers many at a time
 STATES = ("done", "stopped", "failed", "running", "silent", "left")

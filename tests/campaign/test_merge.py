@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from ncp.build import merge
-from ncp.build.plan import Plan
-from ncp.build.records import Evaluation, Record
-from ncp.build.status import read_units
-from ncp.build.store import Folder
+from ncp.campaign import merge
+from ncp.campaign.plan import Plan
+from ncp.campaign.records import Evaluation, Record
+from ncp.campaign.status import read_units
+from ncp.campaign.store import Folder
 from ncp.predictors import rows
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE

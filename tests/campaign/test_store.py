@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ncp.build import store as stores
-from ncp.build.store import Folder
+from ncp.campaign import store as stores
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
 
 

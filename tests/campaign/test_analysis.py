@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ncp import benchmark
-from ncp.build import analysis
+from ncp.campaign import analysis
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from simulated_builds import Memory
 
-from ncp.build import checks
-from ncp.build.plan import Plan
-from ncp.build.records import Record
-from ncp.build.status import read_units, summarise
+from ncp.campaign import checks
+from ncp.campaign.plan import Plan
+from ncp.campaign.records import Record
+from ncp.campaign.status import read_units, summarise
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE
 

@@ -1,0 +1,260 @@
+"""The one door for files: everything that is read is checked first, everything that is written is whole or not there.
+
+Reading: regular files only (a pipe would wait for ever), no larger than a stated limit, no deeper than a stated limit, no
+YAML aliases (a few of them unfold without end), and, where a type is given, of that shape. What is wrong is one
+:class:`~ncp.errors.UserError` that names the file.
+
+Writing: beside the place, flushed to the disk, then renamed; readers see the old file or the new one, with the permissions
+that the user's umask gives. A full disk or a kill leaves the old file.
+
+Needs the standard library, PyYAML and msgspec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ncp.errors import UserError
+
+T = TypeVar("T")
+
+LIMIT = 64 * 2**20
+"""Bytes that a text file (JSON, YAML, CSV) may have unless its reader says otherwise."""
+DEPTH = 64
+"""Containers within containers that JSON and YAML may have."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,199}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+# ---- reading
+
+
+def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
+    """Open a regular file for reading bytes; the caller closes it.
+
+    Args:
+        path: of the file.
+        limit: the most bytes that it may have; None for any number.
+
+    Raises:
+        UserError: where there is none, it may not be read, it is a folder, pipe, device or socket, or it is larger.
+    """
+    shown = printable(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise UserError(f"there is no file '{shown}'") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{shown}' cannot be opened ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "no regular file (a pipe, a device or a socket)"
+            raise UserError(f"'{shown}' is {kind}; give a file")
+        if limit is not None and about.st_size > limit:
+            raise UserError(f"'{shown}' has {about.st_size:,} bytes; at most {limit:,} are read")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        raise
+
+
+def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes. Raises as :func:`open_regular` does."""
+    with open_regular(path, limit) as file:
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise UserError(f"'{printable(path)}' cannot be read ({error.strerror})") from None
+    if len(content) > limit:  # it grew, or its size is not told (as in /proc)
+        raise UserError(f"'{printable(path)}' has more than {limit:,} bytes; at most these are read")
+    return content
+
+
+def read_text(path: str | Path, limit: int = LIMIT) -> str:
+    """The text of a UTF-8 file (a byte-order mark is dropped). Raises as :func:`open_regular` does, and for other bytes."""
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{printable(path)}' is no UTF-8 text (byte {error.start})") from None
+
+
+def read_json(path: str | Path, kind: type[T] | Any = None, limit: int = LIMIT) -> Any:
+    """The content of a JSON file, of the type ``kind`` where one is given (see :func:`checked`).
+
+    Raises:
+        UserError: where it cannot be read, is no JSON, is too deep, or is of another shape.
+    """
+    return checked(parse_json(read_bytes(path, limit), f"'{printable(path)}'"), kind, f"'{printable(path)}'")
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """JSON text as plain values. Raises ``UserError`` (naming ``where``) if it is none, or deeper than :data:`DEPTH`."""
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists") from None
+    except ValueError as error:
+        raise UserError(f"{where} is no JSON ({str(error)[:120]})") from None
+    _check_depth(content, where)
+    return content
+
+
+def read_yaml(path: str | Path, kind: type[T] | Any = None, limit: int = 2**20) -> Any:
+    """The content of a YAML file, of the type ``kind`` where one is given. Raises as :func:`read_json` does."""
+    return checked(parse_yaml(read_bytes(path, limit), f"'{printable(path)}'"), kind, f"'{printable(path)}'")
+
+
+def parse_yaml(text: str | bytes, where: str) -> Any:
+    """YAML text as plain values: no tags of Python, no aliases, at most :data:`DEPTH` levels.
+
+    Raises:
+        UserError: naming ``where``, for all else.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise UserError(f"{where} uses YAML aliases (*{event.anchor}); write the value out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH:
+                raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists")
+        return yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{where} is no YAML ({' '.join(str(error).split())[:160]})") from None
+
+
+def checked(content: Any, kind: type[T] | Any, where: str) -> Any:
+    """``content`` as the type ``kind``: a dataclass, a ``msgspec.Struct`` or any annotation that msgspec knows.
+
+    Args:
+        content: plain values, as JSON and YAML give them.
+        kind: what they must be; None for anything.
+        where: what the message names, such as ``'FILE'``.
+
+    Raises:
+        UserError: naming ``where`` and the place inside it, for a missing key, another type, or a value out of range.
+    """
+    if kind is None:
+        return content
+    import msgspec
+
+    try:
+        return msgspec.convert(content, kind)
+    except (msgspec.ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{where} cannot be used: {printable(error)[:300]}") from None
+
+
+def _check_depth(content: Any, where: str) -> None:
+    level, depth = [content], 0
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists")
+        level = [
+            item
+            for node in level
+            if isinstance(node, (dict, list))
+            for item in (node.values() if isinstance(node, dict) else node)
+            if isinstance(item, (dict, list))
+        ]
+
+
+# ---- names
+
+
+def safe_name(name: Any, what: str = "name") -> str:
+    """``name`` if it can be one part of a path and nothing else: letters, digits and ``. _ + @ -``, at most 200.
+
+    Raises:
+        UserError: for all else (separators, ``..``, control characters, other types), naming ``what``.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(
+            f"the {what} '{printable(name)[:80]}' cannot be part of a path; allowed are letters, digits and . _ + @ -"
+        )
+    return name
+
+
+def printable(value: Any) -> str:
+    """A text for terminals and reports: control characters, escapes and undecodable bytes are shown, not sent."""
+    text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+# ---- writing
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A scratch path beside ``path`` to write to; when the block ends well it is flushed to the disk and takes its place.
+
+    After an error the scratch file is removed and whatever was at ``path`` stays. The ending of the name is kept.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+    os.close(handle)
+    scratch = Path(name)
+    try:
+        yield scratch
+        with open(scratch, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o666 & ~_umask())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file whole or not at all (:func:`replacing`); its path."""
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
+    return Path(path)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a UTF-8 text file whole or not at all (:func:`replacing`); its path."""
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _umask() -> int:
+    try:  # without changing it, which other threads would notice
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    except OSError:
+        pass
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder below the user's cache: ``$NCP_CACHE``, else ``$XDG_CACHE_HOME/ncp``, else ``~/.cache/ncp``. Not made here."""
+    own, xdg = os.environ.get("NCP_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    if own:
+        root = Path(own).expanduser()
+    elif xdg and Path(xdg).is_absolute():
+        root = Path(xdg) / "ncp"
+    else:
+        try:
+            root = Path.home() / ".cache" / "ncp"
+        except RuntimeError:  # no home folder
+            root = Path(tempfile.gettempdir()) / "ncp"
+    return root.joinpath(*parts)

@@ -1,0 +1,108 @@
+"""The one door for files: what it refuses, and that writing is whole or not at all."""
+
+import dataclasses
+import json
+import os
+import stat
+
+import pytest
+
+from ncp import files
+from ncp.errors import UserError
+
+
+@dataclasses.dataclass
+class Card:
+    name: str
+    count: int = 0
+
+
+def test_a_pipe_and_a_folder_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no regular file"):
+        files.read_bytes(tmp_path / "pipe")
+    with pytest.raises(UserError, match="is a folder"):
+        files.read_bytes(tmp_path)
+    with pytest.raises(UserError, match="there is no file"):
+        files.read_bytes(tmp_path / "missing")
+    with pytest.raises(UserError, match="cannot be opened"):
+        files.read_bytes("a\0b")
+
+
+def test_larger_files_than_the_limit_are_refused(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(11))
+    assert files.read_bytes(tmp_path / "a", limit=11) == bytes(11)
+    with pytest.raises(UserError, match="11 bytes"):
+        files.read_bytes(tmp_path / "a", limit=10)
+    if os.path.exists("/proc/self/status"):  # says that it has no bytes
+        with pytest.raises(UserError, match="more than 3"):
+            files.read_bytes("/proc/self/status", limit=3)
+
+
+@pytest.mark.parametrize("depth", [65, 100_000])
+def test_deep_json_and_yaml_are_one_line(depth):
+    for parse, text in ((files.parse_json, "[" * depth + "]" * depth), (files.parse_yaml, "[" * depth + "]" * depth)):
+        with pytest.raises(UserError, match=r"levels|no YAML"):
+            parse(text, "it")
+    assert files.parse_json("[" * 64 + "]" * 64, "it")
+
+
+def test_yaml_aliases_and_tags_are_refused():
+    bomb = "a: &a [1,1]\nb: &b [*a,*a]\nc: [*b,*b]\n"
+    with pytest.raises(UserError, match="aliases"):
+        files.parse_yaml(bomb, "it")
+    with pytest.raises(UserError, match="no YAML"):
+        files.parse_yaml("!!python/object/apply:os.system ['true']", "it")
+
+
+def test_a_type_is_held_to(tmp_path):
+    (tmp_path / "card.json").write_text(json.dumps({"name": "x", "count": 3}))
+    assert files.read_json(tmp_path / "card.json", Card) == Card("x", 3)
+    for wrong in ({"name": 1}, {"count": 3}, {"name": "x", "count": "many"}, [1]):
+        (tmp_path / "card.json").write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=r"card\.json"):
+            files.read_json(tmp_path / "card.json", Card)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "/a", "a/b", "a\\b", "a\nb", "a\x1b[0m", "x" * 201, 3, None])
+def test_names_that_are_paths_are_refused(name):
+    with pytest.raises(UserError, match="setting"):
+        files.safe_name(name, "setting")
+
+
+def test_plain_names_pass():
+    for name in ("seg", "cls-50-1000", "seg.v2", "a_b+c@d"):
+        assert files.safe_name(name) == name
+
+
+def test_escapes_are_shown_and_not_sent():
+    assert files.printable("a\x1b[31mb\u202e\n") == "a\\x1b[31mb\\u202e\n"
+    assert files.printable(b"caf\xe9") == "caf\\udce9"
+
+
+def test_an_error_leaves_the_old_file_and_no_scratch(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as scratch:  # noqa: PT012
+        assert scratch.suffix == ".json"
+        scratch.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        files.write_bytes(tmp_path / "a", b"x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_the_cache_follows_xdg(monkeypatch, tmp_path):
+    monkeypatch.delenv("NCP_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert files.cache_folder("kitti") == tmp_path / "ncp" / "kitti"
+    monkeypatch.setenv("NCP_CACHE", str(tmp_path / "own"))
+    assert files.cache_folder() == tmp_path / "own"
