@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import errno
+import logging
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
@@ -18,9 +21,13 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from ncp import configs, overrides, runs
 from ncp.errors import UserError
+from ncp.files import printable
+from ncp.jobs.composing import DEFAULT_SETTING
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_CHOOSING = ("setting=", "task=", "data=", "recipe=", "data.root=")
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
 
 
@@ -125,26 +132,108 @@ def _meant(given: str, known: list[str]) -> str:
     return f"; did you mean '{best}'?" if best else ""
 
 
-def command_help(conf: Path, name: str, function: Callable[..., Any]) -> str:
-    """The help of a command: its docstring, its examples and its keys, the last two from ``conf/<name>.yaml`` itself."""
+def first_line(module: ModuleType) -> str:
+    """What a command does, in one line: the first one of its ``run``."""
+    return (module.run.__doc__ or "").strip().splitlines()[0]
+
+
+def command_help(conf: Path, name: str, module: ModuleType, given: Sequence[str] = ()) -> str:
+    """The help of a command: what it does, and its examples and keys from ``conf/<name>.yaml`` itself.
+
+    Of a training the keys of the setting's data, recipe and task are listed too; ``given`` words choose the setting.
+    """
     lines = (conf / f"{name}.yaml").read_text().splitlines()
-    opening = [line[2:].rstrip() for line in _leading_comments(lines) if not line.startswith("# @package")]
+    opening = [_spelled(line[2:].rstrip()) for line in _leading_comments(lines) if not line.startswith("# @package")]
     keys = _sections(lines[len(_leading_comments(lines)) :], without=("defaults", "hydra"))
     parts = [
-        f"{(function.__doc__ or '').strip()}",
-        f"Usage: python -m src.{name} [KEY=VALUE ...] [GROUP=OPTION ...]",
+        first_line(module),
+        f"Usage: {runs.invocation(name)} [KEY=VALUE ...] [GROUP=OPTION ...]",
         "\n".join(opening),
         "Keys and their defaults (conf/"
         + f"{name}.yaml):\n"
         + "\n".join("  " + line if line else "" for line in keys).rstrip(),
+        _settings_help(name, keys),
         _groups_help(conf, lines),
+        _parts_help(name, given),
         "More:\n"
         "  --cfg job             print the whole configuration and stop (with --resolve: its final values)\n"
         "  --multirun, -m        one run for each combination of KEY=A,B,...\n"
+        f"  --config-dir FOLDER   further options and settings of your own (or ${configs.VARIABLE})\n"
         "  paths.outputs=FOLDER  where run folders are made (default: outputs)\n"
+        f'  shell completion      eval "$({runs.invocation(name)} -sc install=bash)"\n'
         "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 interrupted.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _spelled(line: str) -> str:
+    """An example as it is typed here."""
+    return re.sub(r"python -m src\.(\w+)", lambda found: runs.invocation(found[1]), line)
+
+
+def _settings_help(name: str, keys: Sequence[str]) -> str:
+    if not any(line.startswith("setting:") for line in keys):
+        return ""
+    from ncp.benchmark import settings
+
+    lines = []
+    for setting in settings.SETTINGS.values():
+        if name in DEFAULT_SETTING and setting.real is None and setting.builtin is None:
+            continue
+        real = f"; data.root: {setting.real.data}" if setting.real and name in DEFAULT_SETTING else ""
+        lines.append(f"  setting={setting.name:<20} {setting.task}: {setting.dataset}{real}")
+    return "Settings (conf/setting/NAME.yaml, and those of your own folder):\n" + "\n".join(lines)
+
+
+def _parts_help(name: str, given: Sequence[str]) -> str:
+    """The keys that a setting's data, recipe and task bring, with their values."""
+    if name not in DEFAULT_SETTING:
+        return ""
+    from ncp.jobs import composing
+
+    config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
+    lines = [
+        f"  {key}={overrides.render(value)}"
+        for part in ("data", "recipe", "task")
+        for key, value in _leaves(config[part], f"{part}.")
+        if not key.endswith("._target_")
+    ]
+    return (
+        f"Keys of setting={config['setting']} and their values (of another: --help setting=NAME data.root=...):\n"
+        + "\n".join(lines)
+    )
+
+
+def known_keys(conf: Path, name: str) -> list[str]:
+    """All keys of the command's default configuration, dotted."""
+    from ncp.jobs import composing
+
+    return [key for key, _ in _leaves(composing.values(composing.compose(name, (), conf)), with_groups=True)]
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "", with_groups: bool = False) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            if with_groups:
+                yield f"{prefix}{key}", None
+            yield from _leaves(value, f"{prefix}{key}.", with_groups)
+        else:
+            yield f"{prefix}{key}", value
+
+
+def say_error(message: str) -> None:
+    """One line on stderr, and in the run's log where there is one."""
+    line = f"error: {printable(message)}"
+    print(line, file=sys.stderr)
+    log_to_file(line)
+
+
+def log_to_file(text: str, level: int = logging.ERROR) -> None:
+    """Write to the run's log alone, not to the terminal."""
+    record = logging.LogRecord("ncp", level, __file__, 0, text.rstrip(), None, None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 def _leading_comments(lines: list[str]) -> list[str]:

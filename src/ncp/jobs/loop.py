@@ -1,32 +1,33 @@
-"""The loop of the paper, closed: build, fit, search, build again, compare. Each step is the command that a user would give."""
+"""The loop of the paper, closed: ``ncp loop`` builds, fits, searches, builds again and compares. Each step is a command."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
-from ncp import benchmark, runs, spaces
+from ncp import benchmark, jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.table import Table
 from ncp.campaign import packing
 from ncp.errors import UserError
+from ncp.overrides import render
 
 log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[3]
-SHORT = {"count": 20, "repeats": 1}
+SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
+SHORT_RECIPE = {"length": 20, "eval_every": 20, "log_every": 5, "save_every": 10}
 FEW = 4
-# keys of conf/debug/short.yaml that go to the trainings
-RECIPE = ("unit", "length", "eval_every", "log_every", "save_every")
+# as conf/loop.yaml, where they are explained
+BOUNDS = {"i": [8, 32], "b": [1, 2], "n": [1, 2], "c": [8, 32], "o1": [8, 32]}
+DEFAULT = {"i": 16, "b": 2, "n": 2, "c": 16, "o1": 16}
 
 
 @dataclass
@@ -60,61 +61,92 @@ class Loop:
     pictures: dict[str, str] = field(default_factory=dict)
 
 
-def run(options: Mapping[str, Any], folder: Path, short: bool = False) -> Loop:
-    """All steps; files go to ``folder``.
+@dataclass
+class Options:
+    """``conf/loop.yaml``, where each is explained."""
+
+    settings: list[str] = field(default_factory=lambda: ["cls", "seg"])
+    count: Annotated[int, Meta(ge=1)] = 32
+    steps: dict[str, Annotated[int, Meta(ge=4)]] = field(default_factory=lambda: {"cls": 96, "seg": 120})
+    bounds: dict[str, list[int]] = field(default_factory=lambda: dict(BOUNDS))
+    default: dict[str, int] = field(default_factory=lambda: dict(DEFAULT))
+    repeats: Annotated[int, Meta(ge=1)] = 3
+    seed: Annotated[int, Meta(ge=0)] = 1
+    per_device: Annotated[int, Meta(ge=1)] | Literal["auto"] = "auto"
+    short: bool = False
+
+
+@dataclass
+class Outcome:
+    """What the loop did, and name -> file of what was written."""
+
+    loop: Loop
+    files: dict[str, Path]
+
+
+def run(options: Options, folder: Path | None = None) -> Outcome:
+    """Sample and train architectures for two tasks, fit predictors, search one for both, train it and compare.
 
     Args:
-        options: ``conf/loop.yaml``, resolved.
-        short: fewer and shorter trainings, to see that everything runs.
+        options: of the loop; ``options.short`` for fewer and shorter trainings, to see that everything runs.
+        folder: where all files go; None for a new run folder.
 
     Raises:
-        UserError: when a step fails, with its command and where its words are.
+        UserError: when a step fails, with its command.
     """
-    options = {**options, **SHORT} if short else dict(options)
-    names = tuple(settings.get(str(name)).name for name in options["settings"])
+    from ncp.report import loop as report
+
+    folder = (folder or runs.new_folder("loop")).resolve()
+    options = replace(options, **SHORT) if options.short else options
+    names = tuple(settings.get(name).name for name in options.settings)
     space = spaces.get(settings.get(names[0]).space)
-    reference = space.decode(_values(space, options["default"])[None])[0]
-    steps = _Steps(folder, Loop(names, _cost(space, reference)), options, short)
+    reference = space.decode(_values(space, options.default)[None])[0]
+    steps = _Steps(folder, Loop(names, _cost(space, reference)), options)
     for name in names:
         steps.sample(name)
     for name in names:
         steps.fit(name)
     found = steps.search(space)
     steps.compare(space, {"found": found, "default": reference, "best sampled": best_sampled(steps.loop)})
-    return steps.loop
+    files = report.write(steps.loop, folder)
+    shown = {"files": {name: str(path) for name, path in files.items()}}
+    files["result"] = runs.write_result(folder, summary(steps.loop) | shown)
+    return Outcome(steps.loop, files)
+
+
+def show(outcome: Outcome, brief: bool = False) -> None:
+    """Print what came of it, and where the page is."""
+    from ncp.report import loop as report
+
+    report.show(outcome.loop, outcome.files)
 
 
 class _Steps:
     """One method a step; each runs a command and reads what it left."""
 
-    def __init__(self, folder: Path, loop: Loop, options: Mapping[str, Any], short: bool) -> None:
+    def __init__(self, folder: Path, loop: Loop, options: Options) -> None:
         self.folder, self.loop, self.options = folder, loop, options
-        self.short = [f"recipe.{key}={options['recipe'][key]}" for key in RECIPE] if short else None
-        self.steps = {settings.get(str(name)).name: int(number) for name, number in options["steps"].items()}
+        self.steps = {settings.get(name).name: number for name, number in options.steps.items()}
 
     def training(self, name: str, units: int) -> list[str]:
         """Overrides of every training of a setting, ``units`` of them in one build."""
-        at_a_time = self.options["per_device"]
+        at_a_time: Any = self.options.per_device
         if at_a_time == "auto" and units <= FEW:  # too few for a first one that tells how many fit
             at_a_time = min(units, packing.cores())
         out = [f"build.per_device={at_a_time}"]
-        if self.short is not None:
-            return out + self.short
+        if self.options.short:
+            return out + [f"recipe.{key}={value}" for key, value in SHORT_RECIPE.items()]
         if steps := self.steps.get(name):
             # evaluated twice, saved four times
-            out += [
-                f"recipe.length={steps}",
-                f"recipe.eval_every={steps // 2}",
-                f"recipe.save_every={max(1, steps // 4)}",
-            ]
+            out += [f"recipe.length={steps}", f"recipe.eval_every={steps // 2}", f"recipe.save_every={steps // 4}"]
         return out
 
     def sample(self, name: str) -> None:
         """Sampled architectures, trained."""
-        bounds = [f"bounds.{key}=[{low},{high}]" for key, (low, high) in self.options["bounds"].items()]
+        bounds = [f"bounds.{key}=[{low},{high}]" for key, (low, high) in self.options.bounds.items()]
         place = self.folder / f"sample-{name}"
-        extra = [f"count={self.options['count']}", f"seed={self.options['seed']}", f"build.dir={place}"]
-        training = self.training(name, int(self.options["count"]))
+        extra = [f"count={self.options.count}", f"seed={self.options.seed}", f"build.dir={render(str(place))}"]
+        training = self.training(name, self.options.count)
         self.command(f"build {name}", "build", f"setting={name}", *extra, *bounds, *training)
         self.loop.tables[name] = benchmark.load(place / f"{name}.parquet")
 
@@ -122,7 +154,8 @@ class _Steps:
         """A predictor, its errors from cross-validation."""
         source = self.folder / f"sample-{name}" / f"{name}.parquet"
         place = self.folder / f"fit-{name}"
-        self.command(f"fit {name}", "fit", f"setting={name}", f"source={source}", "protocol=all-rows", f"out={place}")
+        words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
+        self.command(f"fit {name}", "fit", f"setting={name}", *words)
         from ncp.predictors import load
 
         card = load(place / f"{name}.safetensors").card
@@ -130,12 +163,12 @@ class _Steps:
 
     def search(self, space: spaces.Space[Any]) -> Any:
         """One architecture for all settings, within the sample's bounds and the limit of cost."""
-        files = ",".join(f"{name}:{self.folder / f'fit-{name}' / f'{name}.safetensors'}" for name in self.loop.names)
-        low, high = (_values(space, {k: v[i] for k, v in self.options["bounds"].items()}) for i in (0, 1))
+        files = {name: str(self.folder / f"fit-{name}" / f"{name}.safetensors") for name in self.loop.names}
+        low, high = (_values(space, {k: v[i] for k, v in self.options.bounds.items()}) for i in (0, 1))
         bounds = [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
-        start = space.decode(_values(space, self.options["default"])[None])[0].text
+        start = space.decode(_values(space, self.options.default)[None])[0].text
         out = self.command(
-            "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={{{files}}}",
+            "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={render(files)}",
             f"budget.macs={self.loop.limit}", f"start={start}", *bounds,
         )  # fmt: skip
         result = runs.read_result(out)
@@ -151,11 +184,15 @@ class _Steps:
         listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
         for setting in self.loop.names:
             values: dict[str, list[float]] = {name: [] for name in candidates}
-            for repeat in range(int(self.options["repeats"])):
-                seed = 1000 * int(self.options["seed"]) + repeat
+            for repeat in range(self.options.repeats):
+                seed = 1000 * self.options.seed + repeat
                 place = self.folder / f"compare-{setting}-{seed}"
-                extra = [f"build.architectures={listed}", f"build.dir={place}", f"seed={seed}"]
-                step = f"compare {setting}" + (f", seed {seed}" if int(self.options["repeats"]) > 1 else "")
+                extra = [
+                    f"build.architectures={render(str(listed))}",
+                    f"build.dir={render(str(place))}",
+                    f"seed={seed}",
+                ]
+                step = f"compare {setting}" + (f", seed {seed}" if self.options.repeats > 1 else "")
                 training = self.training(setting, len(candidates))
                 self.command(step, "build", f"setting={setting}", *extra, *training)
                 table = benchmark.load(place / f"{setting}.parquet")
@@ -164,23 +201,20 @@ class _Steps:
             for name in candidates:
                 self.loop.scores.setdefault(name, {})[setting] = np.array(values[name])
 
-    def command(self, step: str, command: str, *overrides: str) -> Path:
-        """Run ``python -m src.<command>``; its run folder."""
-        outputs = self.folder / "runs"
-        line = [sys.executable, "-m", f"src.{command}", f"paths.outputs={outputs}", *overrides]
-        words_shown = [word.replace(f"{self.folder}/", "") for word in ("python", *line[1:3], *overrides)]
-        shown = " ".join(shlex.quote(word) for word in words_shown)
+    def command(self, step: str, command: str, *words: str) -> Path:
+        """Run a command in this process; its run folder."""
+        place = self.folder / "runs" / f"{len(self.loop.commands):02d}-{command}"
+        place.mkdir(parents=True)
+        shown = [word.replace(f"{self.folder}/", "") for word in words]
+        self.loop.commands[step] = " ".join([runs.invocation(command), *map(shlex.quote, shown)])
         log.info("%s", step)
-        started, before = time.perf_counter(), _children()
-        words = self.folder / f"{len(self.loop.commands):02d}-{step.replace(' ', '-').replace(',', '')}.txt"
-        with open(words, "w") as file:
-            code = subprocess.run(line, cwd=ROOT, env=_environment(), stdout=file, stderr=subprocess.STDOUT).returncode
-        self.loop.commands[step], self.loop.seconds[step] = shown, time.perf_counter() - started
-        self.loop.cpu_seconds[step] = _children() - before
-        if code:
-            last = (words.read_text().strip().splitlines() or ["no words"])[-1]
-            raise UserError(f"the step '{step}' failed ({last[:200]}); all it said is in '{words}'")
-        place = max((outputs / command).glob("*/*/result.json"), key=lambda file: file.stat().st_mtime).parent
+        started, before = time.perf_counter(), _processor_time()
+        try:
+            jobs.module(command).run(jobs.options(command, *words), place)
+        except UserError as error:
+            raise UserError(f"the step '{step}' failed ({error}); its command: {self.loop.commands[step]}") from None
+        self.loop.seconds[step] = time.perf_counter() - started
+        self.loop.cpu_seconds[step] = _processor_time() - before
         if pictures := sorted(place.glob("*.png")):
             self.loop.pictures[step] = str(pictures[0].relative_to(self.folder))
         return place
@@ -213,14 +247,10 @@ def _cost(space: spaces.Space[Any], architecture: Any) -> int:
     return int(space.cost(np.array([architecture.code])).macs[0])
 
 
-def _children() -> float:
-    """Processor time of all processes that this one started and that have ended."""
+def _processor_time() -> float:
+    """Of this process and of all that it started and that have ended."""
     times = os.times()
-    return times.children_user + times.children_system
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def summary(loop: Loop) -> dict[str, Any]:
