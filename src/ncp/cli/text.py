@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
@@ -132,12 +131,12 @@ def _meant(given: str, known: list[str]) -> str:
     return f"; did you mean '{best}'?" if best else ""
 
 
-def first_line(module: ModuleType) -> str:
+def first_line(module: Any) -> str:
     """What a command does, in one line: the first one of its ``run``."""
     return (module.run.__doc__ or "").strip().splitlines()[0]
 
 
-def command_help(conf: Path, name: str, module: ModuleType, given: Sequence[str] = ()) -> str:
+def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) -> str:
     """The help of a command: what it does, and its examples and keys from ``conf/<name>.yaml`` itself.
 
     Of a training the keys of the setting's data, recipe and task are listed too; ``given`` words choose the setting.
