@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
+from ncp import terminal
 from ncp.errors import UserError
 from ncp.tasks.base import Task
 
@@ -199,32 +200,19 @@ class Progress(Callback):
 
     def __init__(self, history: History, throughput: Throughput) -> None:
         self.history, self.throughput = history, throughput
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar: terminal.Progress | None = None
         self._shown = -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Open the bar where somebody looks at it."""
         if trainer.is_global_zero and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("Training"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=pl_module.plan.steps, completed=trainer.global_step, figures="")
+            self._bar = terminal.Progress("Training", pl_module.plan.steps, trainer.global_step, transient=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show the step and the newest figures."""
         step, plan = trainer.global_step, pl_module.plan
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, figures=self._figures(pl_module))
+            self._bar.tell(step, self._figures(pl_module))
         elif trainer.is_global_zero and step != self._shown and (step % plan.log_every == 0 or step == plan.steps):
             self._shown = step
             log.info("step %d of %d: %s", step, plan.steps, self._figures(pl_module))
