@@ -12,6 +12,7 @@ import functools
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -172,6 +173,13 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def clock(seconds: float) -> str:
+    """The time of day in so many seconds, with the date where that is another day."""
+    end = time.time() + seconds
+    same = time.localtime(end)[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", time.localtime(end))
 
 
 def relative(path: str | Path) -> str:
