@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
         with report.progress(f"{table.name}, {len(rows):,} rows") as progress:
             outcome = outcomes[table.name] = protocols.run(rows, family, progress=progress, **how)
         folder = cli.run_folder() if len(tables) == 1 else cli.run_folder() / table.name
-        written = report.write(outcome, folder, options["out"])
+        written = report.write_fit(outcome, folder, options["out"])
         files |= written if len(tables) == 1 else {table.name: written["predictor"]}
     result = report.summary(outcomes, options, cli.seconds())
     files["result"] = runs.write_result(cli.run_folder(), result)

@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
     folder = cli.run_folder()
     short = HydraConfig.get().runtime.choices.get("debug") == "short"
     result = loop.run(cli.plain(config), folder.resolve(), short)
-    files = report.write(result, folder)
+    files = report.write_page(result, folder)
     runs.write_result(folder, loop.summary(result) | {"files": {name: str(path) for name, path in files.items()}})
     report.show(result, files)
 

@@ -7,13 +7,14 @@ from ncp import cli
 
 @cli.main("report")
 def main(config: DictConfig) -> None:
-    """Compare architectures, found or given: a table, their dimensions as bars (Figure 8), their searches (Figure 9)."""
+    """Compare architectures, found, trained or given: a table, their dimensions as bars (Figure 8), their searches (Figure 9)."""
     from ncp.report import compare
 
     options = cli.plain(config)
     entries = compare.read(options["runs"], options["names"], options["space"])
-    files = compare.write(entries, cli.run_folder(), options["title"])
-    compare.show(entries, files)
+    judged = compare.judge(entries.items, options["predictors"])
+    files = compare.write_comparison(entries, judged, cli.run_folder(), options["title"])
+    compare.show(entries, judged, files)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main(config: DictConfig) -> None:
         predictor=options["predictors"],
         options=options["propagation"],
     )
-    files = report.write(result, cli.run_folder(), options, cli.seconds)
+    files = report.write_search(result, cli.run_folder(), options, cli.seconds)
     report.show(result, files, brief=cli.sweeping())
 
 

@@ -18,6 +18,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
@@ -93,7 +94,11 @@ def _unreadable(error: OverrideParseException) -> str:
     reason = (
         _one_line(error.message).split(" expecting ")[0].removeprefix(f"Error parsing override '{error.override}'; ")
     )
-    return f"cannot read '{error.override}' ({reason}); overrides are key=value, quoted where the shell needs it"
+    key, equals, value = error.override.partition("=")
+    how = "overrides are key=value, quoted where the shell needs it"
+    if equals and re.fullmatch(r"[\w./@+~-]+", key):
+        how = f"to give a text with such signs, write {shell_word(override(key, value))}"
+    return f"cannot read '{error.override}' ({reason}); {how}"
 
 
 def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None:

@@ -65,7 +65,7 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
     return [importing.import_file(found[name], name) for name in names]
 
 
-def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
+def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
     """Write ``predictor.safetensors``, ``card.json`` and ``scatter.png`` into ``folder``; name -> path.
 
     With ``out`` the weights also go to ``<out>/<setting>.safetensors`` with matrices in half precision, as they are bundled.
@@ -81,7 +81,7 @@ def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict
 
         path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
-    return files | {"picture": style.save(figure(outcome), folder / "scatter.png")}
+    return files | {"picture": style.save(errors_figure(outcome), folder / "scatter.png")}
 
 
 def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def unit(metric: str, space: str = "multires") -> str:
     return _COST_UNITS.get(metric, {}).get(space, "%")
 
 
-def figure(outcome: Outcome) -> Figure:
+def errors_figure(outcome: Outcome) -> Figure:
     """Predicted against measured, a panel a metric, over the rows that the predictor was not fitted on."""
     from ncp.report import style
 

@@ -43,7 +43,9 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
             values = [p["metrics"].get(name) for name in metrics]
             writer.writerow([p["job"], p["label"], *values, p["macs"], p["params"], p["seconds"], p["text"]])
     picture = style.save(
-        pareto.figure(points, f"{len(points)} searches", "line: those that no other one beats in metric and cost"),
+        pareto.pareto_figure(
+            points, f"{len(points)} searches", "line: those that no other one beats in metric and cost"
+        ),
         folder / PICTURE_FILE,
     )
     _show(points, metrics, (picture, folder / TABLE_FILE))
