@@ -31,7 +31,7 @@ def command_line(name: str, /, *words: str, **overrides: Any) -> str:
             lists and dictionaries of these.
 
     >>> command_line("evaluate", ckpt_path="outputs/a=b/last.ckpt")
-    'python -m src.evaluate \\'ckpt_path="outputs/a=b/last.ckpt"\\''
+    'ncp evaluate \\'ckpt_path="outputs/a=b/last.ckpt"\\''
     """
     quoted = [shell_word(word) for word in (*words, *(override(key, value) for key, value in overrides.items()))]
     return " ".join([runs.invocation(name), *quoted])

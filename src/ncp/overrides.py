@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ncp.benchmark import settings
-from ncp.commandline import hydra_value
+from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
@@ -95,7 +95,7 @@ def _as_names(value: str) -> str:
     if value.startswith("choice(") and value.endswith(")"):
         value = value[len("choice(") : -1]
     names = [part.strip().strip("'\"") for part in value.split(",")]
-    return ",".join("{name: null}" if name in ("null", "") else f"{{name:{hydra_value(name)}}}" for name in names)
+    return ",".join("{name: null}" if name in ("null", "") else f"{{name:{render(name)}}}" for name in names)
 
 
 def expand(words: Sequence[str], default: str | None) -> list[str]:
@@ -160,12 +160,12 @@ def first_choice(word: str) -> str:
 def written_out(setting: settings.Setting, real: bool, own_recipe: bool = False) -> list[str]:
     """The words that a setting stands for. With ``own_recipe`` another recipe is given: this one is left out."""
     variant = setting.variant(real)
-    out = [f"setting={{name:{hydra_value(setting.name)}}}", f"task={setting.task}", f"data={variant.data}"]
+    out = [f"setting={{name:{render(setting.name)}}}", f"task={setting.task}", f"data={variant.data}"]
     if variant.recipe and not own_recipe:
         out.append(f"recipe={variant.recipe}")
     for part, changes in variant.change.items():
         if part != "recipe" or not own_recipe:
-            out += [f"++{part}.{key}={hydra_value(value)}" for key, value in changes.items()]
+            out += [f"++{part}.{key}={render(value)}" for key, value in changes.items()]
     return out
 
 

@@ -21,7 +21,7 @@ from omegaconf.errors import (
 )
 
 from ncp import configs, runs, terminal
-from ncp.commandline import hydra_value, override, shell_word
+from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.jobs.composing import DEFAULT_SETTING
@@ -197,7 +197,7 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
 
     config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
     lines = [
-        f"  {key}={hydra_value(value)}"
+        f"  {key}={overrides.render(value)}"
         for part in ("data", "recipe", "task")
         for key, value in _leaves(config[part], f"{part}.")
         if not key.endswith("._target_")

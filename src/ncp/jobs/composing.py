@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from ncp import configs, files, jobs, overrides
 from ncp import options as typed
-from ncp.commandline import hydra_value
 
 # the setting that is meant where none is given; the other commands have none
 DEFAULT_SETTING = {"train": "cls", "build": "seg"}
@@ -56,7 +55,7 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
     listed = words_for_hydra(command, words, folder / f"{command}.yaml")
     mine = configs.own()
     if mine is not None:
-        listed.append(f"hydra.searchpath=[{hydra_value(f'file://{mine}')}]")
+        listed.append(f"hydra.searchpath=[{overrides.render(f'file://{mine}')}]")
     with hydra.initialize_config_dir(str(folder), version_base="1.3"):
         return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
 

@@ -18,8 +18,8 @@ from ncp import benchmark, jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.table import Table
 from ncp.campaign import packing
-from ncp.commandline import hydra_value
 from ncp.errors import UserError
+from ncp.overrides import render
 
 log = logging.getLogger(__name__)
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
@@ -145,7 +145,7 @@ class _Steps:
         """Sampled architectures, trained."""
         bounds = [f"bounds.{key}=[{low},{high}]" for key, (low, high) in self.options.bounds.items()]
         place = self.folder / f"sample-{name}"
-        extra = [f"count={self.options.count}", f"seed={self.options.seed}", f"build.dir={hydra_value(str(place))}"]
+        extra = [f"count={self.options.count}", f"seed={self.options.seed}", f"build.dir={render(str(place))}"]
         training = self.training(name, self.options.count)
         self.command(f"build {name}", "build", f"setting={name}", *extra, *bounds, *training)
         self.loop.tables[name] = benchmark.load(place / f"{name}.parquet")
@@ -154,7 +154,7 @@ class _Steps:
         """A predictor, its errors from cross-validation."""
         source = self.folder / f"sample-{name}" / f"{name}.parquet"
         place = self.folder / f"fit-{name}"
-        words = [f"source={hydra_value(str(source))}", "protocol=all-rows", f"out={hydra_value(str(place))}"]
+        words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
         self.command(f"fit {name}", "fit", f"setting={name}", *words)
         from ncp.predictors import load
 
@@ -168,7 +168,7 @@ class _Steps:
         bounds = [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
         start = space.decode(_values(space, self.options.default)[None])[0].text
         out = self.command(
-            "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={hydra_value(files)}",
+            "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={render(files)}",
             f"budget.macs={self.loop.limit}", f"start={start}", *bounds,
         )  # fmt: skip
         result = runs.read_result(out)
@@ -188,8 +188,8 @@ class _Steps:
                 seed = 1000 * self.options.seed + repeat
                 place = self.folder / f"compare-{setting}-{seed}"
                 extra = [
-                    f"build.architectures={hydra_value(str(listed))}",
-                    f"build.dir={hydra_value(str(place))}",
+                    f"build.architectures={render(str(listed))}",
+                    f"build.dir={render(str(place))}",
                     f"seed={seed}",
                 ]
                 step = f"compare {setting}" + (f", seed {seed}" if self.options.repeats > 1 else "")
