@@ -11,15 +11,15 @@ word is ``setting={name:seg}``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from ncp.benchmark import settings
+from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
 _JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
-_NAMED = re.compile(r"setting=\{name: *'?([^'{}]*?)'?\}")
+_NAMED = re.compile(r"""setting=\{name: *['"]?([^'"{}]*?)['"]?\}""")
 _RENAMED_DATA = {"cls": "digits", "cls-50-100": "digits", "cls-10c": "digits", "seg": "streets", "seg-4x": "streets",
                  "det3d": "lidar", "video": "motions"}  # fmt: skip
 # what decides about which words a setting stands for
@@ -196,28 +196,3 @@ def shown(words: Sequence[str]) -> list[str]:
         for word in written_out(setting, real)
     }
     return [f"setting={name}", *(word for word in words if word not in hidden and key_of(word) not in ("setting",))]
-
-
-def render(value: Any) -> str:
-    """A value in the grammar of Hydra's overrides; texts are quoted where they need it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{render(str(key))}:{render(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(render(item) for item in value) + "]"
-    text = str(value)
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./+-]*", text) and text.lower() not in (
-        "null",
-        "true",
-        "false",
-        "nan",
-        "inf",
-    ):
-        return text
-    # a backslash counts only before a quote (or at the end, which is one)
-    return "'" + re.sub(r"(\\*)(?='|$)", r"\1\1", text).replace("'", "\\'") + "'"

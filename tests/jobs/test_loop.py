@@ -54,7 +54,7 @@ def test_the_best_sampled_one_is_good_in_all_settings_and_within_the_limit(loop)
 
 
 def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tmp_path):
-    files = report.write(loop, tmp_path)
+    files = report.write_page(loop, tmp_path)
     page = files["page"].read_text()
     assert "| found |" in page
     assert "60.00 ± 1.41" in page  # of 59 and 61
@@ -70,7 +70,7 @@ def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tm
 
 def test_one_training_each_tells_no_noise(loop, tmp_path):
     loop.scores = {name: {s: values[:1] for s, values in of.items()} for name, of in loop.scores.items()}
-    assert "the noise is not known" in report.write(loop, tmp_path)["page"].read_text()
+    assert "the noise is not known" in report.write_page(loop, tmp_path)["page"].read_text()
     summary = loops.summary(loop)
     assert summary["candidates"]["found"]["scores"]["seg"]["std"] is None
     assert summary["cpu_seconds"]["total"] == 195.0

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ncp
-from ncp import configs, jobs, runs
+from ncp import configs, jobs, runs, terminal
 from ncp.cli import text
 from ncp.cli.job import INTERRUPTED, OK, USERS_MISTAKE, Ended, Job
 from ncp.errors import UserError
@@ -73,14 +73,14 @@ def entry() -> NoReturn:
 
 def _overview(given: str) -> int:
     if given in ("--version", "-V"):
-        print(f"ncp {ncp.__version__}")
+        terminal.say(f"ncp {ncp.__version__}")
         return OK
     lines = [f"  ncp {name:<10} {text.first_line(jobs.module(name))}" for name in jobs.COMMANDS]
     listing = "\n".join(
         ["Usage: ncp COMMAND [KEY=VALUE ...]", "", *lines, "", "ncp COMMAND --help explains its options."]
     )
     if given in ("--help", "-h", "help"):
-        print(listing)
+        terminal.say(listing)
         return OK
     text.say_error(f"unknown command '{given}'; the commands are {', '.join(jobs.COMMANDS)}")
     return USERS_MISTAKE
@@ -96,11 +96,12 @@ def _run(name: str, module: Any, conf: Path) -> int:
         if arguments.config_dir:
             configs.use(arguments.config_dir)
         if arguments.help:
-            print(text.command_help(conf, name, module or jobs.module(name), arguments.overrides))
+            terminal.say(text.command_help(conf, name, module or jobs.module(name), arguments.overrides))
             return OK
         _compose_and_run(name, conf, job, arguments)
     except KeyboardInterrupt:
-        print(f"interrupted; what was computed until then is in {ended.place() or 'no folder yet'}", file=sys.stderr)
+        where = ended.place() or "no folder yet"
+        terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
         return INTERRUPTED
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = text.mistake(error, composing=True, known=lambda: text.known_keys(conf, name))

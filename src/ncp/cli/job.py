@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import jobs, overrides, registry, runs
+from ncp import jobs, overrides, registry, runs, terminal
 from ncp import options as typed
 from ncp.cli import text
 from ncp.jobs import composing
@@ -128,9 +127,9 @@ class Job:
     def _tell(self, error: Exception, message: str | None, where: str) -> None:
         text.log_to_file("".join(traceback.format_exception(error)))
         if message is None:
-            traceback.print_exception(error)
+            terminal.say("".join(traceback.format_exception(error)).rstrip(), stderr=True)
         if message is None and where:
-            print(f"the error above is of {where[:-2]}", file=sys.stderr)
+            terminal.say(f"the error above is of {where[:-2]}", stderr=True)
         elif message is not None:
             text.say_error(where + message)
 
@@ -192,7 +191,7 @@ def worst_of_sweep(sweep: Path) -> int:
     states = [runs.state(Path(s["continued_in"])) if "continued_in" in s else s for s in states]
     failed = [s for s in states if s.get("state") == "failed"]
     if failed:
-        print(f"{len(failed)} of {len(states)} jobs failed; see {sweep}", file=sys.stderr)
+        terminal.say(f"{len(failed)} of {len(states)} jobs failed; see {sweep}", stderr=True)
     if any(s.get("mistake") == "ours" for s in failed):
         return OUR_MISTAKE
     return USERS_MISTAKE if failed else OK

@@ -6,7 +6,6 @@ import difflib
 import errno
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from ncp import configs, overrides, runs
+from ncp import configs, runs, terminal
+from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.jobs.composing import DEFAULT_SETTING
@@ -99,7 +99,11 @@ def _unreadable(error: OverrideParseException) -> str:
     reason = (
         _one_line(error.message).split(" expecting ")[0].removeprefix(f"Error parsing override '{error.override}'; ")
     )
-    return f"cannot read '{error.override}' ({reason}); overrides are key=value, quoted where the shell needs it"
+    key, equals, value = error.override.partition("=")
+    how = "overrides are key=value, quoted where the shell needs it"
+    if equals and re.fullmatch(r"[\w./@+~-]+", key):
+        how = f"to give a text with such signs, write {shell_word(override(key, value))}"
+    return f"cannot read '{error.override}' ({reason}); {how}"
 
 
 def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None:
@@ -223,7 +227,7 @@ def _leaves(node: Mapping[str, Any], prefix: str = "", with_groups: bool = False
 def say_error(message: str) -> None:
     """One line on stderr, and in the run's log where there is one."""
     line = f"error: {printable(message)}"
-    print(line, file=sys.stderr)
+    terminal.say(line, stderr=True)
     log_to_file(line)
 
 

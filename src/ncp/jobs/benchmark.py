@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import benchmark, runs
+from ncp import benchmark, runs, terminal
 from ncp.benchmark import statistics
 from ncp.errors import UserError
+from ncp.files import write_text
 from ncp.report import benchmark as report
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def write_answer(answer: Answer, folder: Path) -> list[Path]:
     for name, rows in answer.files.items():
         if len(rows) > 1:
             files.append(folder / f"{name}.csv")
-            files[-1].write_text(report.as_csv(rows))
+            write_text(files[-1], report.as_csv(rows))
     for name, figure in answer.figures.items():
         files.append(folder / f"{name}.png")
         figure.savefig(files[-1])
@@ -209,13 +210,11 @@ def write_answer(answer: Answer, folder: Path) -> list[Path]:
 
 def show(answer: Answer, brief: bool = False) -> None:
     """Print an answer and where its files are."""
-    from rich.console import Console
-
-    console = Console(soft_wrap=False)
+    out = terminal.console()
     for title, rows in answer.tables.items():
-        console.print(report.as_rich(rows, title), end="\n\n")
-    for line in [*answer.lines, *(f"  {path}" for path in answer.written)]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(report.as_rich(rows, title), end="\n\n")
+    for line in [*answer.lines, *(f"  {terminal.relative(path)}" for path in answer.written)]:
+        terminal.say(line)
 
 
 def _tables(options: Options) -> Benchmark:

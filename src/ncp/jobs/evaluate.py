@@ -43,5 +43,5 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     if restored.trainer.is_global_zero:
         outcome.result = tasks.summarise(restored, metrics)
         runs.write_result(folder, outcome.result)
-        outcome.files = report.draw(restored)
+        outcome.files = report.write_per_class(outcome.result, folder) + report.draw(restored)
     return outcome

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ncp import runs
+from ncp import runs, terminal
 
 
 @dataclass
@@ -50,4 +50,4 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
 def show(outcome: dict[str, str], brief: bool = False) -> None:
     """Print where the files are."""
     for path in outcome.values():
-        print(path)
+        terminal.say(path)

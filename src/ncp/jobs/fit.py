@@ -69,7 +69,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
                 folds=options.folds,
                 options=own,
             )
-        written = report.write(fits[table.name], folder if len(found) == 1 else folder / table.name, options.out)
+        written = report.write_fit(fits[table.name], folder if len(found) == 1 else folder / table.name, options.out)
         files |= written if len(found) == 1 else {table.name: written["predictor"]}
     files["result"] = runs.write_result(folder, report.summary(fits, asdict(options), runs.seconds()))
     return Outcome(fits, files)

@@ -78,7 +78,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         steps.fit(name)
     found = steps.search(space)
     steps.compare(space, {"found": found, "default": reference, "best sampled": best_sampled(steps.loop)})
-    files = report.write(steps.loop, folder)
+    files = report.write_page(steps.loop, folder)
     shown = {"files": {name: str(path) for name, path in files.items()}}
     files["result"] = runs.write_result(folder, summary(steps.loop) | shown)
     return Outcome(steps.loop, files)

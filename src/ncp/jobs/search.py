@@ -68,7 +68,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         predictor=options.predictors,
         options=options.propagation,
     )
-    return Outcome(result, report.write(result, folder, asdict(options), runs.seconds))
+    return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

@@ -49,7 +49,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     if training.trainer.is_global_zero:
         outcome.result = tasks.summarise(training, outcome.metrics)
         runs.write_result(folder, outcome.result)
-        outcome.files = report.draw(training) if options.callbacks.pictures else []
+        outcome.files = report.write_per_class(outcome.result, folder)
+        outcome.files += report.draw(training) if options.callbacks.pictures else []
     return outcome
 
 

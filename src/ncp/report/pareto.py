@@ -25,7 +25,7 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
     return out
 
 
-def figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str = "") -> Figure:
+def pareto_figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str = "") -> Figure:
     """One panel for each metric over the multiply-adds.
 
     Args:
