@@ -7,13 +7,13 @@ import pytest
 from simulated_builds import Memory
 
 from ncp.campaign import checks
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import TrainingRecord
 from ncp.campaign.status import read_units, summarise
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE
 
-PLAN = Plan("seg", tuple("abcdefgh"), (10, 10, 20, 20, 10, 10, 10, 10), {}, 0)
+PLAN = BuildPlan("seg", tuple("abcdefgh"), (10, 10, 20, 20, 10, 10, 10, 10), {}, 0)
 
 
 def put(store, name, content=None):
@@ -94,9 +94,9 @@ def test_good_results_are_left_alone(seed):
 
 
 def test_records_survive_json_and_others_are_refused():
-    record = Record("000001", "seg", "x", [1, 2], 3, {"mIoU": 1.5, "bad": float("nan")})
+    record = TrainingRecord("000001", "seg", "x", [1, 2], 3, {"mIoU": 1.5, "bad": float("nan")})
     content = json.loads(json.dumps(record.as_json()))
     assert content["metrics"] == {"mIoU": 1.5}  # strict JSON has no NaN
-    assert Record.from_json(content).metrics == {"mIoU": 1.5}
+    assert TrainingRecord.from_json(content).metrics == {"mIoU": 1.5}
     with pytest.raises(UserError, match="unit 000001"):
-        Record.from_json({**content, "format": "other"})
+        TrainingRecord.from_json({**content, "format": "other"})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_builds import Events, Killed, Memory, content
 
-from ncp.campaign.plan import Plan
+from ncp.campaign.plan import BuildPlan
 from ncp.campaign.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
@@ -203,7 +203,7 @@ class World:
         self.store = Memory()
         self.events = Events(self.store)
         self.durations, self.bad = durations, set(bad)
-        self.plan = Plan("seg", tuple(map(str, durations)), tuple(int(d) for d in durations), {}, 0)
+        self.plan = BuildPlan("seg", tuple(map(str, durations)), tuple(int(d) for d in durations), {}, 0)
         self.shards = self.plan.shards(shards)
         self.faults, self.omniscient, self.counts = dict(faults), omniscient, Counter()
         self.lives, self.living = itertools.count(), set()

@@ -16,9 +16,9 @@ from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Refusal, Table
 from ncp.campaign import checks
 from ncp.campaign.checks import Anomaly
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Record
-from ncp.campaign.status import Unit
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, TrainingRecord
+from ncp.campaign.status import UnitStatus
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
 
@@ -38,7 +38,7 @@ class Merged:
     anomalies: list[Anomaly]
 
 
-def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
+def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     """The table of all trainings that were done.
 
     Failed, stopped and open units are no rows: they stand in the provenance's ``refused``, each with its reason, so that
@@ -57,7 +57,7 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     rows = []
     for content in contents:
         digest.update(json.dumps(content, sort_keys=True).encode())
-        rows.append(Record.from_json(content).row())
+        rows.append(TrainingRecord.from_json(content).row())
     for row, costs in zip(rows, _costs(setting, [row["code"] for row in rows]), strict=True):
         row.update(costs)
     source = f"build {plan.setting}-{plan.hash}"
@@ -83,12 +83,12 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     return Merged(Table(setting, table.codes, table.columns, flags, provenance), found)
 
 
-def write(plan: Plan, store: Folder, merged: Merged) -> Path:
+def write(plan: BuildPlan, store: Folder, merged: Merged) -> Path:
     """``<build>/<setting>.parquet``, replaced as a whole."""
     return tables.write(merged.table, store.path(f"{plan.setting}.parquet"))
 
 
-def why_not(unit: Unit, plan: Plan) -> str | None:
+def why_not(unit: UnitStatus, plan: BuildPlan) -> str | None:
     """Why a unit is no row of the table; None where it is one."""
     text = plan.architectures[int(unit.name)]
     if unit.state == DONE:
@@ -101,7 +101,7 @@ def why_not(unit: Unit, plan: Plan) -> str | None:
     return f"{text}: not trained yet ({unit.state})"
 
 
-def _setting(plan: Plan) -> Setting:
+def _setting(plan: BuildPlan) -> Setting:
     """The setting, saying what it was trained on where that is not the release's data."""
     setting = settings.get(plan.setting)
     target = str((plan.training.get("data") or {}).get("_target_", ""))

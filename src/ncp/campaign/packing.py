@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ncp.campaign.plan import Plan
+from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
 from ncp.campaign.units import RECORD, folder, read_json
 from ncp.campaign.work import work
@@ -28,7 +28,7 @@ CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
 
 
-def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
+def run(config: Mapping[str, Any], plan: BuildPlan, store: Folder) -> None:
     """Train this shard, one unit at a time or several.
 
     Raises:
@@ -45,7 +45,7 @@ def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
         side_by_side(config, plan, store, per_device)
 
 
-def how_many(plan: Plan, store: Folder, shard: Sequence[int]) -> int:
+def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
     """Trainings that fit on this machine's device at a time, by the peaks that are recorded; 1 before there are any.
 
     Args:
@@ -94,7 +94,7 @@ def free_memory_mb() -> float:
     return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
 
 
-def side_by_side(config: Mapping[str, Any], plan: Plan, store: Folder, number: int) -> None:
+def side_by_side(config: Mapping[str, Any], plan: BuildPlan, store: Folder, number: int) -> None:
     """``number`` processes over the same shard; each takes whatever is next."""
     context = multiprocessing.get_context("spawn")
     threads = str(max(1, cores() // number))
@@ -144,7 +144,7 @@ def _wait(processes: dict[int, Any], start: Any) -> None:
             processes[slot] = start(slot)
 
 
-def _slot(config: Mapping[str, Any], plan: Plan, root: Path, first: int, errors: Any) -> None:
+def _slot(config: Mapping[str, Any], plan: BuildPlan, root: Path, first: int, errors: Any) -> None:
     """One process of several."""
     import sys
 

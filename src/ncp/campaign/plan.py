@@ -36,7 +36,7 @@ SOURCES = ("sample", "release", "a file that lists them")
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """Which architectures are trained, and how.
 
     Attributes:
@@ -99,7 +99,7 @@ class Plan:
         return out
 
 
-def make(config: Mapping[str, Any]) -> Plan:
+def make(config: Mapping[str, Any]) -> BuildPlan:
     """The plan of a configuration (``conf/build.yaml``, resolved).
 
     Raises:
@@ -112,10 +112,10 @@ def make(config: Mapping[str, Any]) -> Plan:
     space = spaces.get(setting.space)
     texts = tuple(architecture.text for architecture in space.decode(codes_ND))
     macs = _macs(setting, space, codes_ND, training)
-    return Plan(setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), seed)
+    return BuildPlan(setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), seed)
 
 
-def publish(plan: Plan, store: Store) -> None:
+def publish(plan: BuildPlan, store: Store) -> None:
     """Write the plan, or verify that the one there is the same.
 
     Raises:
@@ -128,7 +128,7 @@ def publish(plan: Plan, store: Store) -> None:
         raise UserError(f"build.dir holds another plan ({_difference(there, plan)}); give another build.dir or none")
 
 
-def read(store: Store) -> Plan:
+def read(store: Store) -> BuildPlan:
     """The published plan.
 
     Raises:
@@ -143,7 +143,7 @@ def read(store: Store) -> Plan:
         fields = json.loads(content)
         if fields["format"] != FORMAT:
             raise KeyError("format")
-        plan = Plan(
+        plan = BuildPlan(
             fields["setting"], tuple(fields["architectures"]), tuple(fields["macs"]), fields["training"], fields["seed"]
         )
     except (ValueError, KeyError, TypeError):
@@ -273,7 +273,7 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
     return {key: item for key, item in value.items() if key not in keys} if isinstance(value, Mapping) else value
 
 
-def _difference(there: bytes | None, plan: Plan) -> str:
+def _difference(there: bytes | None, plan: BuildPlan) -> str:
     """The first thing in which the published plan differs."""
     try:
         old, new = json.loads(there or b""), json.loads(plan.content)

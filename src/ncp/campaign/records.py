@@ -37,7 +37,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Record:
+class TrainingRecord:
     """The result of one unit.
 
     Attributes:
@@ -91,7 +91,7 @@ class Record:
         return out
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Record:
+    def from_json(cls, content: Mapping[str, Any]) -> TrainingRecord:
         """Raises ``UserError`` for anything else than a record of this format."""
         try:
             if content["format"] != FORMAT:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ncp.campaign.plan import Plan
+from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Store
 from ncp.campaign.units import RECORD, State, folder, read_json
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitStatus:
     """What is known of one unit.
 
     Attributes:
@@ -66,22 +66,22 @@ class Status:
         return not (self.counts["running"] or self.counts["silent"] or self.counts["left"])
 
 
-def read_units(plan: Plan, store: Store, attempts: int = 2, patience: float = 300.0) -> list[Unit]:
+def read_units(plan: BuildPlan, store: Store, attempts: int = 2, patience: float = 300.0) -> list[UnitStatus]:
     """All units, read by several threads."""
 
-    def one(name: str) -> Unit:
+    def one(name: str) -> UnitStatus:
         names = store.names(folder(name))
         state = State.of(names)
         failures = tuple(read_json(store, f"{folder(name)}/{file}") or {} for file in state.failures)
         if state.recorded:
             record = read_json(store, f"{folder(name)}/{RECORD}")
-            return Unit(name, str((record or {}).get("state", "done")), record, failures)
+            return UnitStatus(name, str((record or {}).get("state", "done")), record, failures)
         if len(failures) >= attempts:
-            return Unit(name, "failed", None, failures)
+            return UnitStatus(name, "failed", None, failures)
         if state.generation < 0 or state.closed:
-            return Unit(name, "left", None, failures)
+            return UnitStatus(name, "left", None, failures)
         age = store.age(f"{folder(name)}/{state.generation}.lease")
-        return Unit(name, "running" if age is not None and age <= patience else "silent", None, failures)
+        return UnitStatus(name, "running" if age is not None and age <= patience else "silent", None, failures)
 
     return in_parallel(one, plan.units)
 
@@ -92,7 +92,7 @@ def in_parallel(function: Callable[[str], T], names: tuple[str, ...]) -> list[T]
         return list(pool.map(function, names, chunksize=64))
 
 
-def summarise(plan: Plan, units: list[Unit], now: float | None = None) -> Status:
+def summarise(plan: BuildPlan, units: list[UnitStatus], now: float | None = None) -> Status:
     """Counts, speed and expected end."""
     counts = Counter(unit.state for unit in units)
     cost = dict(zip(plan.units, plan.macs, strict=True))

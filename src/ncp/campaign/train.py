@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
@@ -103,7 +103,7 @@ class Bench:
     """
 
     config: DictConfig
-    plan: Plan
+    plan: BuildPlan
     store: Folder
     worker: Worker
     peers: Peers = lambda step: ()
@@ -154,7 +154,7 @@ def train(bench: Bench, claim: Claim) -> bool:
     return True
 
 
-def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Heart, earlier: float) -> Record:
+def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Heart, earlier: float) -> TrainingRecord:
     """The training and its record."""
     reset_peak_memory()
     data = bench.data(int(config.seed))
@@ -178,7 +178,7 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         )
     last = place / parts.CHECKPOINTS / LAST
     kept = bench.config.keep != "none" and last.is_file()
-    return Record(
+    return TrainingRecord(
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
@@ -208,7 +208,7 @@ def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
     return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
 
 
-def unit_config(config: DictConfig, plan: Plan, claim: Claim) -> DictConfig:
+def unit_config(config: DictConfig, plan: BuildPlan, claim: Claim) -> DictConfig:
     """The configuration of one training, after what earlier attempts failed of (``records.RULES``)."""
     kinds = [failure.get("kind") for failure in claim.failures]
     changes: dict[str, Any] = {

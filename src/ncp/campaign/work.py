@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ncp.campaign import plan as plans
-from ncp.campaign.plan import Plan
+from ncp.campaign.plan import BuildPlan
 from ncp.campaign.scheduler import liveness
 from ncp.campaign.store import Folder
 from ncp.campaign.units import RECORD, Worker, folder, read_json
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 STOP_KEYS = {"at": 0.5, "share": 0.25, "least": 20}
 
 
-def build_folder(config: Mapping[str, Any], plan: Plan | None) -> Path:
+def build_folder(config: Mapping[str, Any], plan: BuildPlan | None) -> Path:
     """``build.dir``, or the default one that carries the plan's hash."""
     given = config["build"].get("dir")
     if given:
@@ -31,7 +31,7 @@ def build_folder(config: Mapping[str, Any], plan: Plan | None) -> Path:
     return Path(str(config["paths"]["outputs"])) / "build" / f"{plan.setting}-{plan.hash}"
 
 
-def open_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
+def open_build(config: Mapping[str, Any]) -> tuple[BuildPlan, Folder]:
     """The plan of a configuration, published, and its folder.
 
     Raises:
@@ -44,7 +44,7 @@ def open_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
     return plan, store
 
 
-def find_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
+def find_build(config: Mapping[str, Any]) -> tuple[BuildPlan, Folder]:
     """A build that is there: in ``build.dir`` whatever the rest of the configuration says, or the configuration's own."""
     if config["build"].get("dir"):
         store = Folder(build_folder(config, None))
@@ -88,7 +88,7 @@ def complete(config: Mapping[str, Any]) -> DictConfig:
     return OmegaConf.create({**config, "build": build})
 
 
-def make_worker(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0) -> Worker:
+def make_worker(config: Mapping[str, Any], plan: BuildPlan, store: Folder, first: int = 0) -> Worker:
     """The worker of this shard; ``first`` turns its list, so that several on one device begin apart."""
     from ncp.campaign.train import progress
 
@@ -107,7 +107,9 @@ def make_worker(config: Mapping[str, Any], plan: Plan, store: Folder, first: int
     )
 
 
-def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, most: int | None = None) -> Counter[str]:
+def work(
+    config: Mapping[str, Any], plan: BuildPlan, store: Folder, first: int = 0, most: int | None = None
+) -> Counter[str]:
     """Train until nothing is left for this worker.
 
     Args:
@@ -160,7 +162,7 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
     return tally
 
 
-def _tell(plan: Plan, store: Folder, name: str) -> None:
+def _tell(plan: BuildPlan, store: Folder, name: str) -> None:
     record = read_json(store, f"{folder(name)}/{RECORD}") or {}
     metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.get("metrics", {}).items())[:3])
     log.info("unit %s of %d: %s in %.0f s", name, len(plan), metrics, record.get("seconds", 0.0))
@@ -169,7 +171,7 @@ def _tell(plan: Plan, store: Folder, name: str) -> None:
 class Peers:
     """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
 
-    def __init__(self, plan: Plan, store: Folder, refresh: float = 60.0) -> None:
+    def __init__(self, plan: BuildPlan, store: Folder, refresh: float = 60.0) -> None:
         from ncp.benchmark import settings
 
         self.plan, self.store, self.refresh = plan, store, refresh

@@ -11,7 +11,7 @@ from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
     from ncp.campaign.merge import Merged
-    from ncp.campaign.plan import Plan
+    from ncp.campaign.plan import BuildPlan
     from ncp.campaign.status import Status
 
 _WORDS = {
@@ -26,7 +26,7 @@ _WORDS = {
 _FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5c": "ranks by class and view"}
 
 
-def show_status(plan: Plan, status: Status, folder: Path) -> None:
+def show_status(plan: BuildPlan, status: Status, folder: Path) -> None:
     """A table and a bar."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -103,7 +103,7 @@ def show_figures(figures: Mapping[str, Any]) -> None:
             out.print(benchmark.as_rich(rows, f"Figure {name}: {_FIGURES[name]}"))
 
 
-def result(plan: Plan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
+def result(plan: BuildPlan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
     """The content of ``result.json``."""
     return {
         "setting": plan.setting,
