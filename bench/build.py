@@ -65,7 +65,7 @@ class SlowMemory:
         folder[file] = [content, self.now]
         return True
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = 0) -> bytes | None:
         """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return folder[file][0] if file in folder else None
@@ -84,6 +84,14 @@ class SlowMemory:
         """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return self.now - folder[file][1] if file in folder else None
+
+    def move(self, old: str, new: str) -> bool:
+        """As ``ncp.campaign.store.Store``."""
+        folder, file = self._at(old)
+        if file not in folder:
+            return False
+        folder[new.rpartition("/")[2]] = folder.pop(file)
+        return True
 
 
 def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dict[str, float]:

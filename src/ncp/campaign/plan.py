@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 
-from ncp import spaces
+from ncp import files, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
 from ncp.campaign.store import Store
@@ -25,6 +26,7 @@ from ncp.errors import UserError
 FORMAT = "ncp-plan-1"
 FILE = "plan.json"
 MAX_COUNT = 1_000_000
+LIMIT = 512 * 2**20  # bytes of a plan of so many
 CHUNK = 64  # architectures drawn at a time, so that a larger sample begins with the smaller one
 # what of a configuration decides about a training's result: these parts, and of them not where files lie or what runs them
 TRAINING = ("task", "data", "recipe", "model", "pretrained", "compile", "trainer")
@@ -119,13 +121,24 @@ def publish(plan: BuildPlan, store: Store) -> None:
     """Write the plan, or verify that the one there is the same.
 
     Raises:
-        UserError: where the folder holds another plan, saying what differs.
+        UserError: where the folder holds another plan, saying what differs, or one that cannot be read.
     """
     if store.create(FILE, plan.content):
         return
-    there = store.read(FILE)
-    if there != plan.content:
+    there = read(store)
+    if there.content != plan.content:
         raise UserError(f"build.dir holds another plan ({_difference(there, plan)}); give another build.dir or none")
+
+
+class _File(Struct):
+    """What ``plan.json`` must hold."""
+
+    format: Literal["ncp-plan-1"]
+    setting: str
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    training: dict[str, Any]
+    architectures: Annotated[list[Annotated[str, Meta(min_length=1, max_length=1000)]], Meta(min_length=1)]
+    macs: list[Annotated[int, Meta(ge=1, le=10**18)]]
 
 
 def read(store: Store) -> BuildPlan:
@@ -134,21 +147,23 @@ def read(store: Store) -> BuildPlan:
     Raises:
         UserError: where there is none, or it is not of this format.
     """
-    content = store.read(FILE)
+    content = store.read(FILE, LIMIT)
+    where = f"the {FILE} of this build"
     if content is None:
         raise UserError(
             f"there is no build in this folder (no {FILE}); give build.dir=<its folder>, or its configuration"
         )
     try:
-        fields = json.loads(content)
-        if fields["format"] != FORMAT:
-            raise KeyError("format")
-        plan = BuildPlan(
-            fields["setting"], tuple(fields["architectures"]), tuple(fields["macs"]), fields["training"], fields["seed"]
-        )
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"the {FILE} of this build is damaged or not of the format {FORMAT}") from None
-    return plan
+        fields: _File = files.checked(files.parse_json(content, where), _File, where)
+        json.dumps(fields.training, allow_nan=False)
+    except ValueError as error:
+        raise UserError(f"{where} is damaged or not of the format {FORMAT}: {error}") from None
+    if settings.get(fields.setting).name != fields.setting:
+        raise UserError(f"{where} is damaged: '{fields.setting}' is no setting's full name")
+    number = len(fields.architectures)
+    if len(fields.macs) != number or len(set(fields.architectures)) != number or number > MAX_COUNT:
+        raise UserError(f"{where} is damaged: it lists {number:,} architectures with repeats, or {len(fields.macs):,} costs")
+    return BuildPlan(fields.setting, tuple(fields.architectures), tuple(fields.macs), fields.training, fields.seed)
 
 
 def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarray:
@@ -239,7 +254,7 @@ def _listed(source: str, space: spaces.Space[Any]) -> np.ndarray:
             raise UserError(f"'{source}' is of the space {table.setting.space}, this setting's is {space.name}")
         return np.asarray(table.codes)
     codes = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(files.read_text(path, LIMIT).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text:
             try:
@@ -273,20 +288,22 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
     return {key: item for key, item in value.items() if key not in keys} if isinstance(value, Mapping) else value
 
 
-def _difference(there: bytes | None, plan: BuildPlan) -> str:
+def _difference(there: BuildPlan, here: BuildPlan) -> str:
     """The first thing in which the published plan differs."""
-    try:
-        old, new = json.loads(there or b""), json.loads(plan.content)
-    except ValueError:
-        return "its plan.json is damaged"
-    for key in ("format", "setting", "seed"):
-        if old.get(key) != new[key]:
-            return f"{key} {old.get(key)} there, {new[key]} here"
+    for key in ("setting", "seed"):
+        if getattr(there, key) != getattr(here, key):
+            return f"{key} {getattr(there, key)} there, {getattr(here, key)} here"
     for part in TRAINING:
-        a, b = (fields["training"].get(part) for fields in (old, new))
-        if a != b:
-            if isinstance(a, Mapping) and isinstance(b, Mapping):
-                key = next(k for k in sorted({*a, *b}) if a.get(k) != b.get(k))
-                return f"{part}.{key} {a.get(key)} there, {b.get(key)} here"
-            return f"{part} {a} there, {b} here"
-    return f"{len(old.get('architectures', []))} architectures there, {len(plan)} here, or others"
+        a, b = there.training.get(part), here.training.get(part)
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            key = next(k for k in sorted({*a, *b}) if a.get(k) != b.get(k))
+            part, a, b = f"{part}.{key}", a.get(key), b.get(key)
+        return files.printable(f"{part} {_short(a)} there, {_short(b)} here")
+    return f"{len(there):,} architectures there, {len(here):,} here, or others"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
