@@ -204,8 +204,8 @@ def record_durations(folders: list[Path]) -> None:
         for store in map(Folder, folders):
             for unit in read_units(read(store), store):
                 if unit.record and unit.state == DONE:
-                    took = round(unit.record["seconds"], 2)
-                    writer.writerow([unit.record["setting"], unit.record["cost"]["macs_at_size"], took])
+                    took = round(unit.record.seconds, 2)
+                    writer.writerow([unit.record.setting, unit.record.cost["macs_at_size"], took])
 
 
 def make_plan(models: int, seed: int = 0) -> BuildPlan:

@@ -33,8 +33,8 @@ class Lease(Struct):
 
     host: Name | UnsetType = UNSET
     pid: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
-    born: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None | UnsetType = UNSET
-    machine: Name | None | UnsetType = UNSET
+    born: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType | None = UNSET
+    machine: Name | UnsetType | None = UNSET
     slurm_job: Name | UnsetType = UNSET
     slurm_restart: Annotated[int, Meta(ge=0, le=10**6)] | UnsetType = UNSET
     claimed: Positive | UnsetType = UNSET

@@ -162,7 +162,9 @@ def read(store: Store) -> BuildPlan:
         raise UserError(f"{where} is damaged: '{fields.setting}' is no setting's full name")
     number = len(fields.architectures)
     if len(fields.macs) != number or len(set(fields.architectures)) != number or number > MAX_COUNT:
-        raise UserError(f"{where} is damaged: it lists {number:,} architectures with repeats, or {len(fields.macs):,} costs")
+        raise UserError(
+            f"{where} is damaged: it lists {number:,} architectures with repeats, or {len(fields.macs):,} costs"
+        )
     return BuildPlan(fields.setting, tuple(fields.architectures), tuple(fields.macs), fields.training, fields.seed)
 
 

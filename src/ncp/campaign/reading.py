@@ -68,9 +68,9 @@ def parse(raw: bytes, where: str) -> TrainingRecord:
         other = re.fullmatch(r"ncp-record-[0-9]{1,6}", header.format)
         if other and header.format != FORMAT:
             raise OtherVersion(f"{where} is of the format {header.format}; this version reads {FORMAT}")
-        record: TrainingRecord = schemas.decode(raw, TrainingRecord, where) if other else None
-        if record is None:
+        if not other:
             raise UserError(f"{where} cannot be used: it is not of the format {FORMAT}")
+        record: TrainingRecord = schemas.decode(raw, TrainingRecord, where)
         record.finished_at()
     except OtherVersion:
         raise
@@ -111,6 +111,14 @@ def read(plan: BuildPlan, store: Store, unit: int) -> TrainingRecord | None:
     except UserError as error:
         raise Damaged(f"{where} cannot be used: {error}") from None
     return record
+
+
+def read_or_none(plan: BuildPlan, store: Store, unit: int) -> TrainingRecord | None:
+    """A unit's record where there is one that can be used."""
+    try:
+        return read(plan, store, unit)
+    except (Damaged, OtherVersion):
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -19,7 +19,8 @@ from ncp.campaign.schemas import Count, Facts, Name, Notes, Positive, Scalar, Se
 from ncp.errors import UserError
 
 FORMAT = "ncp-record-1"
-DONE, STOPPED = "done", "stopped"
+DONE: Final = "done"
+STOPPED: Final = "stopped"
 Metrics = Annotated[dict[Name, float], Meta(max_length=2000)]
 # kinds of failure, each with its rule for the next attempt
 RULES = {

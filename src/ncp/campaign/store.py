@@ -135,7 +135,9 @@ class Folder:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise UserError(f"'{path}' cannot be listed ({error.strerror}); it should be a folder of this build") from None
+            raise UserError(
+                f"'{path}' cannot be listed ({error.strerror}); it should be a folder of this build"
+            ) from None
 
     def touch(self, name: str) -> None:
         """By the file system's clock, not this machine's."""

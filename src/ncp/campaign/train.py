@@ -171,11 +171,7 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         raise Superseded
     metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
     setting = settings.get(bench.plan.setting)
-    missing = [name for name in setting.metrics if name not in metrics]
-    if missing:
-        raise UserError(
-            f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
-        )
+    records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / parts.CHECKPOINTS / LAST
     kept = bench.config.keep != "none" and last.is_file()
     return TrainingRecord(
@@ -230,14 +226,14 @@ def _pretrained(where: str | None, text: str) -> str | None:
     if where is None or not Path(where).is_dir():
         return where
     from ncp.campaign import plan as plans
-    from ncp.campaign.units import RECORD, read_json
+    from ncp.campaign import reading
 
-    store = Folder(where)
+    store = Folder(where, reading=True)
     other = plans.read(store)
     if text in other.architectures:
-        content = read_json(store, f"{folder(other.units[other.architectures.index(text)])}/{RECORD}")
-        if content and content.get("checkpoint"):
-            return str(store.path(content["checkpoint"]))
+        record = reading.read(other, store, other.architectures.index(text))
+        if record and record.checkpoint:
+            return str(store.path(record.checkpoint))
     raise UserError(f"pretrained='{where}' holds no checkpoint of {text}; build there with keep=last")
 
 
@@ -271,15 +267,9 @@ def progress(store: Folder, name: str, generation: int) -> int:
 
 def earlier_seconds(bench: Bench, claim: Claim) -> float:
     """What the interrupted attempts that this one goes on from took, by their leases."""
-    from ncp.campaign.units import read_json
+    from ncp.campaign import leases
 
-    total = 0.0
-    for generation in claim.resume:
-        lease = f"{folder(claim.name)}/{generation}.lease"
-        content, age = read_json(bench.store, lease), bench.store.age(lease)
-        if content and age is not None:
-            total += max(0.0, time.time() - age - float(content.get("claimed", time.time())))
-    return total
+    return sum(leases.seconds_held(bench.store, claim.name, generation, time.time()) for generation in claim.resume)
 
 
 def tidy(bench: Bench, claim: Claim) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ncp.campaign import plan as plans
+from ncp.campaign import reading, units
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.scheduler import liveness
+from ncp.campaign.records import DONE
+from ncp.campaign.scheduler import liveness, signals
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, Worker, folder, read_json
+from ncp.campaign.units import Worker
 from ncp.errors import UserError
+
+if TYPE_CHECKING:
+    from ncp.campaign.train import Bench
 
 log = logging.getLogger(__name__)
 STOP_KEYS = {"at": 0.5, "share": 0.25, "least": 20}
@@ -45,9 +51,13 @@ def open_build(config: Mapping[str, Any]) -> tuple[BuildPlan, Folder]:
 
 
 def find_build(config: Mapping[str, Any]) -> tuple[BuildPlan, Folder]:
-    """A build that is there: in ``build.dir`` whatever the rest of the configuration says, or the configuration's own."""
+    """A build that is there, for reading: in ``build.dir`` whatever else the configuration says, or the configuration's own.
+
+    Raises:
+        UserError: where there is none.
+    """
     if config["build"].get("dir"):
-        store = Folder(build_folder(config, None))
+        store = Folder(build_folder(config, None), reading=True)
         return plans.read(store), store
     plan = plans.make(config)
     path = build_folder(config, plan)
@@ -55,7 +65,7 @@ def find_build(config: Mapping[str, Any]) -> tuple[BuildPlan, Folder]:
         raise UserError(
             f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir"
         )
-    return plan, Folder(path)
+    return plan, Folder(path, reading=True)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -104,6 +114,7 @@ def make_worker(config: Mapping[str, Any], plan: BuildPlan, store: Folder, first
         attempts=int(build["attempts"]),
         steal=bool(build["steal"]),
         progress=lambda name, generation: progress(store, name, generation),
+        damage=lambda unit: reading.damage(plan, store, unit),
     )
 
 
@@ -124,7 +135,7 @@ def work(
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
-    from ncp.campaign.train import Bench, train
+    from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count, plain
     from ncp.tasks.recipe import Recipe
 
@@ -137,11 +148,29 @@ def work(
     worker = make_worker(config, plan, store, first)
     bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
     bench.data(plan.seed)
+    with signals.terminable():
+        try:
+            return _train_all(bench, config, most)
+        except (KeyboardInterrupt, SystemExit):
+            with (
+                signals.undisturbed(),
+                contextlib.suppress(UserError),
+            ):  # why it ends counts more than why that cannot be written
+                worker.leave()
+            raise
+
+
+def _train_all(bench: Bench, config: Mapping[str, Any], most: int | None) -> Counter[str]:
+    from ncp.campaign.train import train
+
+    plan, store, worker = bench.plan, bench.store, bench.worker
     tally: Counter[str] = Counter()
     bad: list[str] = []
+    told: set[str] = set()
     while most is None or tally["recorded"] < most:
         claim = worker.next()
         if claim is None and worker.waiting:
+            _explain(worker, told)
             time.sleep(min(float(config["build"]["beat"]), 5.0))
             continue
         if claim is None:
@@ -149,23 +178,37 @@ def work(
         if train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            _tell(plan, store, claim.name)
-        elif failure := read_json(store, claim.file(f"failed.{len(claim.failures)}.json")):
-            tally["failed"] += 1
-            bad.append(claim.name)
-            log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
-            if len(bad) >= int(config["build"]["give_up"]):
-                raise UserError(
-                    f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything "
-                    "is recorded, the same command goes on"
-                )
+            _tell(plan, store, claim.unit)
+            continue
+        file = f"{claim.generation}.failed.{len(claim.failures)}.json"
+        if file not in store.names(units.folder(claim.name)):
+            continue  # another worker has it now
+        failure = reading.read_failure(store, claim.name, file)
+        tally["failed"] += 1
+        bad.append(claim.name)
+        log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
+        if len(bad) >= int(config["build"]["give_up"]):
+            raise UserError(
+                f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything is "
+                "recorded, the same command goes on"
+            )
     return tally
 
 
-def _tell(plan: BuildPlan, store: Folder, name: str) -> None:
-    record = read_json(store, f"{folder(name)}/{RECORD}") or {}
-    metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.get("metrics", {}).items())[:3])
-    log.info("unit %s of %d: %s in %.0f s", name, len(plan), metrics, record.get("seconds", 0.0))
+def _explain(worker: Worker, told: set[str]) -> None:
+    """Say once what this worker waits for."""
+    for holder in worker.blockers:
+        if holder.unit not in told:
+            told.add(holder.unit)
+            log.info(
+                "waiting for %s; action=release units=%s frees it", holder.words(worker.patience), int(holder.unit)
+            )
+
+
+def _tell(plan: BuildPlan, store: Folder, unit: int) -> None:
+    if record := reading.read_or_none(plan, store, unit):
+        metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
+        log.info("unit %s of %d: %s in %.0f s", record.unit, len(plan), metrics, record.seconds)
 
 
 class Peers:
@@ -176,16 +219,15 @@ class Peers:
 
         self.plan, self.store, self.refresh = plan, store, refresh
         self.main = settings.get(plan.setting).main
-        self._read: dict[str, dict[int, float]] = {}
+        self._read: dict[int, dict[int, float]] = {}
         self._at = -float("inf")
 
     def __call__(self, step: int) -> list[float]:
         """Values of those that were evaluated at ``step`` and were trained to their end."""
         if time.monotonic() - self._at > self.refresh:
             self._at = time.monotonic()
-            for name in self.plan.units:
-                if name not in self._read and (content := read_json(self.store, f"{folder(name)}/{RECORD}")):
-                    done = content["state"] == "done"
-                    rows = content["evaluations"] if done else []
-                    self._read[name] = {e["step"]: e["metrics"][self.main] for e in rows if self.main in e["metrics"]}
+            for unit in range(len(self.plan)):
+                if unit not in self._read and (record := reading.read_or_none(self.plan, self.store, unit)):
+                    rows = record.evaluations if record.state == DONE else []
+                    self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
         return [values[step] for values in self._read.values() if step in values]
