@@ -70,7 +70,7 @@ def test_two_processes_share_the_work(tmp_path, monkeypatch):
     units = read_units(plan, store)
     assert [unit.state for unit in units] == ["done"] * 3
     assert started == [0, 1]
-    assert os.getpid() not in {unit.record["worker"]["pid"] for unit in units}
+    assert os.getpid() not in {unit.record.worker["pid"] for unit in units}
     assert sorted(store.path(f"units/{unit.name}/{RECORD}").is_file() for unit in units) == [True] * 3
 
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,21 +19,19 @@ from msgspec import Meta, Struct
 from ncp import files, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
+from ncp.campaign import choosing
 from ncp.campaign.store import Store
 from ncp.errors import UserError
 
 FORMAT = "ncp-plan-1"
 FILE = "plan.json"
-MAX_COUNT = 1_000_000
-LIMIT = 512 * 2**20  # bytes of a plan of so many
-CHUNK = 64  # architectures drawn at a time, so that a larger sample begins with the smaller one
+LIMIT = 512 * 2**20  # bytes; a plan of a million architectures has a fifth
 # what of a configuration decides about a training's result: these parts, and of them not where files lie or what runs them
 TRAINING = ("task", "data", "recipe", "model", "pretrained", "compile", "trainer")
 MOVABLE = {
     "data": ("root", "cache", "workers", "eval_batch"),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
 }
-SOURCES = ("sample", "release", "a file that lists them")
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def make(config: Mapping[str, Any]) -> BuildPlan:
     setting = settings.get(str(config["setting"]))
     seed = int(config["seed"])
     training = {key: _without(config.get(key), MOVABLE.get(key, ())) for key in TRAINING}
-    codes_ND = _choose(config, setting, seed)
+    codes_ND = choosing.choose(config, setting, seed)
     space = spaces.get(setting.space)
     texts = tuple(architecture.text for architecture in space.decode(codes_ND))
     macs = _macs(setting, space, codes_ND, training)
@@ -134,7 +131,7 @@ class _File(Struct):
     """What ``plan.json`` must hold."""
 
     format: Literal["ncp-plan-1"]
-    setting: str
+    setting: Annotated[str, Meta(max_length=200)]
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     training: dict[str, Any]
     architectures: Annotated[list[Annotated[str, Meta(min_length=1, max_length=1000)]], Meta(min_length=1)]
@@ -158,114 +155,18 @@ def read(store: Store) -> BuildPlan:
         json.dumps(fields.training, allow_nan=False)
     except ValueError as error:
         raise UserError(f"{where} is damaged or not of the format {FORMAT}: {error}") from None
-    if settings.get(fields.setting).name != fields.setting:
-        raise UserError(f"{where} is damaged: '{fields.setting}' is no setting's full name")
+    try:
+        known = settings.get(fields.setting).name == fields.setting  # short names are not written down
+    except UserError:
+        known = False
+    if not known:
+        raise UserError(f"{where} is of a setting that is not known here: '{files.printable(fields.setting)[:80]}'")
     number = len(fields.architectures)
-    if len(fields.macs) != number or len(set(fields.architectures)) != number or number > MAX_COUNT:
+    if len(fields.macs) != number or len(set(fields.architectures)) != number or number > choosing.MAX_COUNT:
         raise UserError(
             f"{where} is damaged: it lists {number:,} architectures with repeats, or {len(fields.macs):,} costs"
         )
     return BuildPlan(fields.setting, tuple(fields.architectures), tuple(fields.macs), fields.training, fields.seed)
-
-
-def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarray:
-    """``(N, D)`` codes without repeats, at most ``count``."""
-    build, count = config["build"], config.get("count")
-    if count is not None and not 1 <= int(count) <= MAX_COUNT:
-        raise UserError(f"count must be within 1..{MAX_COUNT:,}, given was {count}")
-    source, space = str(build["architectures"]), spaces.get(setting.space)
-    bounds = config.get("bounds") or {}
-    if source == "sample":
-        if count is None:
-            raise UserError("how many architectures? give count=2500, as the paper has")
-        return sample(space, int(count), seed, bounds)
-    if bounds:
-        raise UserError(f"bounds is for build.architectures=sample, given was '{source}'")
-    if source == "release":
-        from ncp import benchmark
-
-        codes = benchmark.load(setting.name).codes
-    else:
-        codes = _listed(source, space)
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return np.asarray(codes[np.sort(first)][: None if count is None else int(count)])
-
-
-def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str, Any]) -> np.ndarray:
-    """``(count, D)`` different codes, drawn uniformly within ``bounds``.
-
-    ``bounds``: a label, or how labels begin, such as ``c`` -> ``[lower, upper]``.
-
-    A larger count with the same seed begins with the same codes.
-    """
-    lower, upper = _limits(space, bounds)
-    rng = np.random.default_rng(seed)
-    steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
-    most = float(np.prod(steps.astype(np.float64)))
-    if count > most:
-        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
-    found: dict[tuple[int, ...], None] = {}
-    for _ in range(100 * (count // CHUNK + 1)):
-        if bounds:
-            drawn = lower + space.step * (rng.random((CHUNK, space.dim)) * steps).astype(np.int64)
-            codes = [code for code in drawn.astype(np.int64) if np.array_equal(space.round(code[None])[0], code)]
-        else:
-            codes = [np.array(architecture.code) for architecture in space.sample(CHUNK, rng)]
-        for code in codes:
-            if len(found) < count:
-                found.setdefault(tuple(code.tolist()))
-        if len(found) == count:
-            return np.array(list(found), dtype=np.int64)
-    raise UserError(f"could not draw {count} different architectures within bounds; widen them")
-
-
-def _limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    lower, upper = space.lower.copy(), space.upper.copy()
-    for pattern, limits in bounds.items():
-        exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]
-        where = exact or [i for i, label in enumerate(space.labels) if label.startswith(str(pattern))]
-        if not where:
-            raise UserError(
-                f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}"
-            )
-        try:
-            low, high = (float(value) for value in limits)
-        except (TypeError, ValueError):
-            raise UserError(f"bounds.{pattern} is [lower, upper], given was {limits!r}") from None
-        for i in where:
-            on_grid = all((value - space.lower[i]) % space.step[i] == 0 for value in (low, high))
-            if not (space.lower[i] <= low <= high <= space.upper[i] and on_grid):
-                raise UserError(
-                    f"bounds.{pattern} must be within {space.lower[i]:g}..{space.upper[i]:g} in steps of "
-                    f"{space.step[i]:g}, given was [{low:g}, {high:g}]"
-                )
-            lower[i], upper[i] = low, high
-    return lower, upper
-
-
-def _listed(source: str, space: spaces.Space[Any]) -> np.ndarray:
-    """The architectures of a text file, one a line, or of any table that ``ncp.benchmark`` reads."""
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise UserError(f"build.architectures must be one of {', '.join(SOURCES)}; there is no file '{source}'")
-    if path.suffix in (".parquet", ".csv", ".pkl"):
-        from ncp import benchmark
-
-        table = benchmark.load(path)
-        if table.setting.space != space.name:
-            raise UserError(f"'{source}' is of the space {table.setting.space}, this setting's is {space.name}")
-        return np.asarray(table.codes)
-    codes = []
-    for number, line in enumerate(files.read_text(path, LIMIT).splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if text:
-            try:
-                codes.append(space.parse(text).code)
-            except UserError as error:
-                raise UserError(f"'{source}', line {number}: {error}") from None
-    if not codes:
-        raise UserError(f"'{source}' lists no architecture; it should hold one a line")
-    return np.array(codes, dtype=np.int64)
 
 
 def _macs(setting: Setting, space: spaces.Space[Any], codes_ND: np.ndarray, training: Mapping[str, Any]) -> np.ndarray:
