@@ -196,7 +196,7 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
 
     config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
     lines = [
-        f"  {key}={overrides.render(value)}"
+        f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
         for key, value in _leaves(config[part], f"{part}.")
         if not key.endswith("._target_")
