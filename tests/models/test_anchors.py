@@ -177,7 +177,11 @@ def test_scenes_weigh_alike_whatever_they_hold() -> None:
                 positives[b] += 1
                 box, anchor = boxes[b, owner[a]].tolist(), anchors[a].tolist()
                 diagonal = math.hypot(anchor[3], anchor[4])
-                code = [(box[0] - anchor[0]) / diagonal, (box[1] - anchor[1]) / diagonal, (box[2] - anchor[2]) / anchor[5]]
+                code = [
+                    (box[0] - anchor[0]) / diagonal,
+                    (box[1] - anchor[1]) / diagonal,
+                    (box[2] - anchor[2]) / anchor[5],
+                ]
                 code += [math.log(box[i] / anchor[i]) for i in (3, 4, 5)] + [box[6] - anchor[6]]
                 errors = [float(found.boxes[b, a, i]) - code[i] for i in range(7)]
                 errors[6] = math.sin(errors[6])

@@ -57,7 +57,9 @@ def test_points_on_borders_fall_where_division_puts_them(device: str) -> None:
     """KITTI's grid, points on and beside the pillars' borders, against numpy's division (mmcv's and spconv's rule)."""
     grid = Grid((0.0, -39.68, -3.0, 69.12, 39.68, 1.0), 0.16, (496, 432))
     rng = np.random.default_rng(7)
-    border = np.stack([rng.integers(0, 432, 4000) * 0.16, rng.integers(0, 496, 4000) * 0.16 - 39.68], 1).astype(np.float32)
+    border = np.stack([rng.integers(0, 432, 4000) * 0.16, rng.integers(0, 496, 4000) * 0.16 - 39.68], 1).astype(
+        np.float32
+    )
     xy = np.concatenate([border, np.nextafter(border, np.float32(1e3)), np.nextafter(border, np.float32(-1e3))])
     xy = xy[((xy >= [0, np.float32(-39.68)]) & (xy < [69, 39])).all(1)]
     points = torch.from_numpy(np.column_stack([xy, np.zeros((len(xy), 2), np.float32)]))

@@ -11,11 +11,8 @@ Source: paper, appendix A.1; Lang et al. 2019, section 4.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,107 +21,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ncp import files
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
 from ncp.data.kitti_augment import Augmentation, Database, Scene
-from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size, read_points
+from ncp.data.kitti_checks import check_labels, check_view
+from ncp.data.kitti_frames import CLASSES
+from ncp.data.kitti_scan import Frame as Frame
+from ncp.data.kitti_scan import read_frames as read_frames
+from ncp.data.kitti_scan import read_split as read_split
+from ncp.data.kitti_scan import scan
+from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.metrics.kitti import MIN_OVERLAP
-from ncp.metrics.kitti_files import Objects, read
+from ncp.metrics.kitti_files import Objects
 
-log = logging.getLogger(__name__)
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
 SPLIT_COUNTS = (3712, 3769)
-EVERY_FRAME = "all"
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One labelled frame: its files' place, name, calibration, labels and image size (height, width)."""
-
-    folder: Path
-    name: str
-    calibration: Calibration
-    objects: Objects
-    image: tuple[int, int]
-
-    def points(self) -> tuple[np.ndarray, int]:
-        """Points ``(P, 4)`` that the camera sees, and how many were left out for not being finite."""
-        points, bad = read_points(self.folder / "velodyne" / f"{self.name}.bin")
-        return points[self.calibration.in_image(points, self.image)], bad
-
-    def scene(self, classes: Sequence[str] = CLASSES) -> tuple[Scene, int]:
-        """Points with the boxes of the known classes, and how many points were left out."""
-        points, bad = self.points()
-        labels = class_ids(self.objects.types, classes)
-        known = labels >= 0
-        return Scene(points, self.calibration.boxes_to_lidar(self.objects[known]), labels[known]), bad
-
-
-def read_split(root: Path, split: str) -> list[str]:
-    """The frames of a split: the lines of ``<root>/<split>``, or every frame with points for ``all``.
-
-    Raises:
-        UserError: for a file that is missing or empty, holds anything else than frames, or names one twice.
-    """
-    if split == EVERY_FRAME:
-        return sorted(p.stem for p in (root / "training" / "velodyne").glob("*.bin"))
-    path = root / split
-    try:
-        lines = path.read_text().split()
-    except OSError:
-        raise UserError(
-            f"'{path}' cannot be read: a split is a file of frames, one a line (such as 000000), below data.root; "
-            f"'{EVERY_FRAME}' takes every frame"
-        ) from None
-    bad = [line for line in lines if not line.isdigit()]
-    if bad or not lines:
-        raise UserError(f"'{path}' holds {f'{bad[0]!r}, which is no frame number' if bad else 'no frames'}")
-    twice = [name for name, count in Counter(lines).items() if count > 1]
-    if twice:
-        raise UserError(f"'{path}' lists {len(twice)} frames more than once, the first is {twice[0]}")
-    return lines
-
-
-def read_frames(root: Path, names: Sequence[str]) -> list[Frame]:
-    """Calibration, labels and image sizes of frames; point files are only measured.
-
-    Unknown types and missing images are reported once, with a count.
-
-    Raises:
-        UserError: naming the file, for whatever is missing, cut off or malformed.
-    """
-    folder = root / "training"
-    for part, ending in (("velodyne", "bin"), ("label_2", "txt"), ("calib", "txt")):
-        missing = [n for n in names if not (folder / part / f"{n}.{ending}").is_file()]
-        if missing:
-            raise UserError(
-                f"{len(missing)} of {len(names)} frames have no file in '{folder / part}', the first is {missing[0]}.{ending}"
-            )
-    frames, blind, empty = [], 0, 0
-    for name in names:
-        size = (folder / "velodyne" / f"{name}.bin").stat().st_size
-        if size % 16:
-            raise UserError(
-                f"{folder / 'velodyne' / name}.bin: {size} bytes are no whole number of points (16 bytes each); is the file "
-                "cut off?"
-            )
-        empty += size == 0
-        image = image_size(folder / "image_2" / f"{name}.png")
-        blind += image is None
-        calibration = Calibration.read(folder / "calib" / f"{name}.txt")
-        objects = read(folder / "label_2" / f"{name}.txt", scores=False)
-        frames.append(Frame(folder, name, calibration, objects, image or DEFAULT_IMAGE))
-    if blind:
-        log.warning(
-            "%d of %d frames have no image; their size is taken to be %dx%d", blind, len(frames), *DEFAULT_IMAGE
-        )
-    if empty:
-        log.warning("%d of %d frames have no points", empty, len(frames))
-    unknown = Counter(name for frame in frames for name in frame.objects.unknown())
-    if unknown:
-        log.warning("objects of types that KITTI does not have are left out: %s", dict(unknown))
-    return frames
 
 
 class KittiSet(Dataset[Sample]):
@@ -254,15 +167,32 @@ class Kitti(DataModule):
     def prepare(self) -> None:
         """Read splits, labels and calibrations; build the object database when it is needed and not there."""
         root = find_root(self.root, ["training"], "KITTI")
-        names = [read_split(root, split) for split in self.splits]
-        if self.counts is not None and not self.tiny and [len(n) for n in names] != list(self.counts):
-            raise UserError(
+        problems = Problems(f"KITTI in '{files.printable(root)}'")
+        names: list[list[str]] = []
+        for split in self.splits:
+            with problems.collecting():
+                names.append(read_split(root, split))
+        whole = len(names) == len(self.splits)
+        if whole and self.counts is not None and not self.tiny and [len(n) for n in names] != list(self.counts):
+            problems.add(
                 f"the splits hold {len(names[0])} and {len(names[1])} frames where {self.counts[0]} and {self.counts[1]} are "
                 "expected; set data.counts=null to use them all the same"
             )
-        if self.tiny:
+        if whole and self.tiny:
             names = [names[0][:4], names[1][:2]]
-        self.build(*(read_frames(root, part) for part in names))
+        frames: dict[str, Frame] = {}
+        for part in names:
+            new = [name for name in part if name not in frames]
+            frames.update((frame.name, frame) for frame in scan(root, new, problems))
+        problems.check()
+        train, val = ([frames[name] for name in part] for part in names)
+        for kind, split, chosen in zip(("training", "validation"), self.splits, (train, val), strict=True):
+            with problems.collecting():
+                check_labels(chosen, f"{kind} split ({files.printable(split)})", self.classes)
+        with problems.collecting():
+            check_view({frame.name: frame for frame in (*train, *val)}.values(), self.classes)
+        problems.check()
+        self.build(train, val)
 
     def build(self, train: Sequence[Frame], val: Sequence[Frame]) -> None:
         """The two sets of frames that were read."""
@@ -302,10 +232,8 @@ def hash_of(objects: Objects) -> str:
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """Where derived files go: ``cache``, else ``$XDG_CACHE_HOME/ncp`` (``~/.cache/ncp``)."""
-    if cache:
-        return Path(cache).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncp"
+    """Where derived files go: ``cache``, else the user's cache folder (:func:`ncp.files.cache_folder`)."""
+    return Path(cache).expanduser() if cache else files.cache_folder()
 
 
 def as_augmentation(value: Any) -> Augmentation | None:
