@@ -11,6 +11,7 @@ Source: paper, appendix A.1; Lang et al. 2019, section 4.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -203,7 +204,7 @@ class Kitti(DataModule):
     def _database(self, frames: Sequence[Frame]) -> Database | None:
         if self.augmentation is None or not any(self.augmentation.sampled):
             return None
-        identity = [f"{f.folder.resolve()}/{f.name} {hash_of(f.objects)}" for f in frames]
+        identity = [identity_of(frame) for frame in frames]
         return Database.cached(cache_folder(self.cache), identity, _scenes(frames), self.augmentation.least_points)
 
     def describe(self, folder: Path) -> None:
@@ -224,11 +225,14 @@ def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
         yield frame.scene()[0]
 
 
-def hash_of(objects: Objects) -> str:
-    """A short fingerprint of labels."""
-    import hashlib
-
-    return hashlib.sha256(objects.values.tobytes() + "".join(objects.types.tolist()).encode()).hexdigest()[:12]
+def identity_of(frame: Frame) -> str:
+    """What the objects of a frame depend on: its place, labels, calibration and image, size and time of its points."""
+    points = os.stat(frame.folder / "velodyne" / f"{frame.name}.bin")
+    calibration, objects = frame.calibration, frame.objects
+    content = hashlib.sha256("\n".join([*objects.types.tolist(), str(frame.image)]).encode())
+    for array in (objects.values, calibration.projection, calibration.rectification, calibration.lidar_to_camera):
+        content.update(np.ascontiguousarray(array).tobytes())
+    return f"{frame.folder.resolve()}/{frame.name} {points.st_size} {points.st_mtime_ns} {content.hexdigest()}"
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
@@ -260,7 +264,8 @@ def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
     Raises:
         UserError: for an empty space, or one that is not a whole number of pillars.
     """
-    if len(limits) != 6 or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
+    finite = np.isfinite([*limits, pillar]).all()
+    if len(limits) != 6 or not finite or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
         raise UserError(
             f"data.limits are x, y, z from and x, y, z to, in metres; given were {list(limits)} and pillar {pillar}"
         )

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncp.data.kitti_frames import points_in_boxes, wrap
+from ncp.data.sealed import sealed_folder
 from ncp.errors import UserError
 from ncp.metrics.boxes import BEV_OF_7, intersection_bev
 
@@ -183,18 +182,9 @@ class Database:
         return cls(np.concatenate(points), starts, np.concatenate(boxes), np.concatenate(labels))
 
     def save(self, folder: Path) -> None:
-        """Write the database; the folder appears at once, complete, or not at all."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-            part = Path(name) / "part"
-            part.mkdir()
-            np.save(part / "points.npy", self.points)
-            np.savez(part / "objects.npz", starts=self.starts, boxes=self.boxes, labels=self.labels)
-            try:
-                os.replace(part, folder)
-            except OSError:
-                if not (folder / "objects.npz").is_file():  # another process was faster
-                    raise
+        """Write the database into a folder."""
+        np.save(folder / "points.npy", self.points)
+        np.savez(folder / "objects.npz", starts=self.starts, boxes=self.boxes, labels=self.labels)
 
     @classmethod
     def load(cls, folder: Path) -> Database:
@@ -206,19 +196,19 @@ class Database:
     def cached(
         cls, base: Path, identity: Sequence[str], scenes: Iterable[Scene], least_points: Sequence[int]
     ) -> Database:
-        """The database of a training set: read when it was built before, else built and kept under ``base``.
+        """The database of a training set: read when it was built before and is whole, else built and kept under ``base``.
 
         Args:
-            identity: what the objects depend on (frames, label files); hashed into the folder's name.
+            identity: what the objects depend on (frames, label files, points); hashed into the folder's name.
+
+        Raises:
+            UserError: where it cannot be written.
         """
         text = "\n".join([_FORMAT, str(tuple(least_points)), *identity])
-        folder = base / f"objects-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        if not (folder / "objects.npz").is_file():
+        folder = base / f"objects-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+        def make(part: Path) -> None:
             log.info("cutting the labelled objects out of the training set, once, into %s", folder)
-            try:
-                cls.collect(scenes, least_points).save(folder)
-            except OSError as error:
-                raise UserError(
-                    f"cannot write the object database to '{folder}' ({error.strerror}); set data.cache"
-                ) from None
-        return cls.load(folder)
+            cls.collect(scenes, least_points).save(part)
+
+        return cls.load(sealed_folder(folder, make, "the database of labelled objects"))

@@ -57,7 +57,11 @@ class Calibration:
             text = files.read_text(path, LIMIT)
         except UserError as error:
             raise UserError(f"cannot read the calibration: {error}") from None
-        shown = files.printable(path)
+        return cls.parse(text, files.printable(path))
+
+    @classmethod
+    def parse(cls, text: str, shown: str) -> Calibration:
+        """As :meth:`read`, from the text of the file ``shown``."""
         lines: dict[str, tuple[int, list[str]]] = {}
         for number, line in enumerate(text.split("\n"), start=1):
             name, _, rest = line.partition(":")
@@ -85,7 +89,7 @@ class Calibration:
                 in the camera's picture: boxes turn about one axis alone, which must be up for both.
         """
         for name, rotation in (("R0_rect", self.rectification), ("Tr_velo_to_cam", self.lidar_to_camera[:, :3])):
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+            if not _is_rotation(rotation):
                 raise UserError(f"{where[name]}: {name} is not a rotation")
         focal = min(self.projection[0, 0], self.projection[1, 1])
         ahead = self.projection[2, 2]
@@ -186,6 +190,15 @@ def _matrix(where: str, name: str, words: list[str], count: int) -> np.ndarray:
     if np.abs(values).max() > LARGEST:
         raise UserError(f"{where}: {name} holds {np.abs(values).max():g}; numbers up to {LARGEST:,.0f} are read")
     return values.reshape(3, -1)
+
+
+def _is_rotation(matrix_33: np.ndarray) -> bool:
+    """Whether rows are of length 1, at right angles to each other, and right-handed."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix_33.tolist()
+    products = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, g * g + h * h + i * i - 1)
+    angles = (a * d + b * e + c * f, a * g + b * h + c * i, d * g + e * h + f * i)
+    handed = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return max(map(abs, (*products, *angles))) <= 1e-3 and handed > 0
 
 
 def wrap(angle: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from ncp.errors import UserError
 WIDTH = 4  # x, y, z, reflectance
 POINT_BYTES = 4 * WIDTH
 LIMIT = 2**28  # bytes of a file: 16 million points, a hundred times KITTI's
-LOOKED_AT = 840 * 4  # numbers at the beginning: whole points of every width below
+LOOKED_AT = 840 * 2  # numbers at the beginning: whole points of every width below
 FARTHEST = 1e4  # metres; no LiDAR sees so far, so such numbers are something else
 _OTHER_WIDTHS = (3, 5, 6, 7, 8)
 _FEWEST = {8: 32}  # points of a width from which its columns can be judged; 8 looks like 4 where points are few

@@ -19,6 +19,7 @@ import numpy as np
 from ncp import files
 from ncp.data.kitti_augment import Scene
 from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size
+from ncp.data.kitti_frames import LIMIT as CALIBRATION_LIMIT
 from ncp.data.kitti_points import file_problem, read_points
 from ncp.data.problems import Problems
 from ncp.errors import UserError
@@ -118,15 +119,16 @@ def scan(root: Path, names: Sequence[str], problems: Problems) -> list[Frame]:
             )
     frames: list[Frame] = []
     counts: Counter[str] = Counter()
+    known: dict[bytes, Calibration] = {}
     for name in names:
         if name not in absent:
             with problems.collecting():
-                frames.append(_frame(folder, name, problems, counts))
+                frames.append(_frame(folder, name, problems, counts, known))
     _report(frames, counts)
     return frames
 
 
-def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str]) -> Frame:
+def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str], known: dict[bytes, Calibration]) -> Frame:
     points = folder / "velodyne" / f"{name}.bin"
     size = os.stat(points).st_size
     with problems.collecting():
@@ -139,7 +141,7 @@ def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str]) ->
         counts["no image"] += image is None
     calibration = None
     with problems.collecting():
-        calibration = Calibration.read(folder / "calib" / f"{name}.txt")
+        calibration = _calibration(folder / "calib" / f"{name}.txt", known)
     objects = read(folder / "label_2" / f"{name}.txt", scores=False, solid=CLASSES)
     if calibration is None:
         calibration = _NO_CALIBRATION  # the problem is noted, and the frame is not used
@@ -148,6 +150,14 @@ def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str]) ->
     counts["no objects"] += len(objects) == 0
     counts["filled"] += filled
     return Frame(folder, name, calibration, objects, image or DEFAULT_IMAGE)
+
+
+def _calibration(path: Path, known: dict[bytes, Calibration]) -> Calibration:
+    """A frame's calibration; frames of one day have the same, which is read and kept once."""
+    content = files.read_bytes(path, CALIBRATION_LIMIT)
+    if content not in known:
+        known[content] = Calibration.read(path)
+    return known[content]
 
 
 _NO_CALIBRATION = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0.0]]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncp.metrics.kitti_names import in_words
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def show(result: Mapping[str, Any], folder: Path, files: list[Path]) -> None:
 def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The table's rows: metrics, speed, memory, cost."""
     cost, seconds = result["cost"], result["seconds"]
-    out = [(name, "-" if value is None else f"{value:.2f}") for name, value in result["metrics"].items()]
+    out = []
+    for name, value in result["metrics"].items():
+        words = in_words(name, result.get("min_overlap", {}))
+        out.append((name if words == name else f"{name} ({words})", "-" if value is None else f"{value:.2f}"))
     if result["images_per_second"]:
         wait = result["data_wait_share"] or 0.0
         out.append(("training", f"{result['images_per_second']:.3g} images/s, {wait:.0%} of the time waiting for data"))
@@ -60,7 +64,7 @@ def draw(run: Run) -> list[Path]:
     files = []
     history = read_history(run.history.path) if run.history.path.is_file() else []
     if any(step > 0 for step, _, _ in history):
-        figure = curves(history, f"{run.task.name}: training", str(run.architecture))
+        figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
         files.append(style.save(figure, run.folder / "curves.png"))
     if run.task.name in PICTURES and run.config.get("callbacks", {}).get("picture_samples", 4):
         figure = PICTURES[run.task.name](run)
@@ -68,11 +72,15 @@ def draw(run: Run) -> list[Path]:
     return files
 
 
-def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = "") -> Figure:
+def curves(
+    history: list[tuple[int, str, float]], title: str, subtitle: str = "", in_words: Callable[[str], str] = str
+) -> Figure:
     """Loss, learning rate and every metric over the steps; a metric's training and validation values share a panel.
 
     Args:
         history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
+        title, subtitle: above the panels.
+        in_words: a metric's name as its panel says it.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -93,7 +101,7 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         unit = "" if metric == "lr" or metric.endswith("loss") else "%"
-        style.dress(ax, {"lr": "learning rate"}.get(metric, metric.replace("_", " ")), unit, "step")
+        style.dress(ax, {"lr": "learning rate"}.get(metric, in_words(metric).replace("_", " ")), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
             if points:

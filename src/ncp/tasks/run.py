@@ -168,10 +168,12 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     text = str(run.architecture)
     images = len(run.data.val_set)  # type: ignore[arg-type]
     code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
+    overlap = getattr(run.data, "min_overlap", None)
     return {
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
+        **({} if overlap is None else {"min_overlap": dict(overlap)}),
         "images_per_second": run.throughput.images_per_second,
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,
