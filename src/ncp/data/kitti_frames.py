@@ -102,7 +102,8 @@ class Calibration:
             degrees = np.rad2deg(np.arccos(np.clip(-self.rotation[1, 2], -1, 1)))
             raise UserError(
                 f"{where['Tr_velo_to_cam']}: Tr_velo_to_cam turns the LiDAR's z axis (up) {degrees:.0f} degrees away from the "
-                "camera's up; it must bring x forward, y left, z up into x right, y down, z forward"
+                "camera's up, so that points lie neither in the image nor in the labels; it must bring x forward, y left, z up "
+                "into x right, y down, z forward"
             )
 
     @property

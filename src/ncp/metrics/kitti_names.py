@@ -17,17 +17,25 @@ SHORT = {
 _WORDS = {"2d": "2D AP", "bev": "BEV AP", "3d": "3D AP", "aos": "AOS"}
 
 
-def in_words(name: str, min_overlap: Mapping[str, float]) -> str:
-    """What a figure is, with the overlap (IoU) from which a box counts as found, without which it means nothing.
+def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
+    """The overlap (IoU) from which a box counts as found in a figure, without which it means nothing.
 
     Args:
-        name: of the paper's tables, or one of KITTI's, such as ``car/3d/moderate``; others are given back as they are.
+        name: of the paper's tables, or one of KITTI's, such as ``car/3d/moderate``; None is told of others.
         min_overlap: by class.
-
-    >>> in_words("moderate", {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5})
-    'car 3D AP, moderate, IoU 0.7'
     """
     parts = SHORT.get(name, name).split("/")
-    if len(parts) < 3 or parts[0] not in min_overlap or parts[1] not in _WORDS:
+    return min_overlap.get(parts[0]) if len(parts) > 2 and parts[1] in _WORDS else None
+
+
+def in_words(name: str, min_overlap: Mapping[str, float]) -> str:
+    """What a figure is, with its overlap; other names are given back as they are. Arguments of :func:`overlap_of`.
+
+    >>> in_words("moderate", {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5})
+    'car 3D AP at IoU 0.7, moderate'
+    """
+    overlap = overlap_of(name, min_overlap)
+    if overlap is None:
         return name
-    return ", ".join([f"{parts[0]} {_WORDS[parts[1]]}", *parts[2:], f"IoU {min_overlap[parts[0]]:g}"])
+    kind, metric, *rest = SHORT.get(name, name).split("/")
+    return ", ".join([f"{kind} {_WORDS[metric]} at IoU {overlap:g}", *rest])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncp.metrics.kitti_names import in_words
+from ncp.metrics.kitti_names import overlap_of
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        words = in_words(name, result.get("min_overlap", {}))
-        out.append((name if words == name else f"{name} ({words})", "-" if value is None else f"{value:.2f}"))
+        overlap = overlap_of(name, result.get("min_overlap", {}))
+        out.append((name if overlap is None else f"{name} (IoU {overlap:g})", "-" if value is None else f"{value:.2f}"))
     if result["images_per_second"]:
         wait = result["data_wait_share"] or 0.0
         out.append(("training", f"{result['images_per_second']:.3g} images/s, {wait:.0%} of the time waiting for data"))
