@@ -2,11 +2,12 @@
 
 Sets of other makers write 3, 5, 6 or 8 numbers a point (with ring, time, normals). Where the file's size is a whole number of
 KITTI's points all the same, it would be read as noise. So the beginning of a file is looked at: in the right layout a column
-holds numbers of one kind, in a wrong one it mixes all of them.
+holds numbers of one kind, and one point is like the next; in a wrong one all is mixed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,9 @@ WIDTH = 4  # x, y, z, reflectance
 POINT_BYTES = 4 * WIDTH
 LIMIT = 2**28  # bytes of a file: 16 million points, a hundred times KITTI's
 LOOKED_AT = 840 * 2  # numbers at the beginning: whole points of every width below
-FARTHEST = 1e4  # metres; no LiDAR sees so far, so such numbers are something else
+FARTHEST, FINEST = 1e4, 1e-4  # metres; no LiDAR sees so far or so finely, so such numbers are something else
 _OTHER_WIDTHS = (3, 5, 6, 7, 8)
-_FEWEST = {8: 32}  # points of a width from which its columns can be judged; 8 looks like 4 where points are few
-_MUCH_BETTER = 0.7  # a width that explains the numbers so much better than 4 is the file's
+_FEWEST = 12  # points of a width from which its columns can be judged
 
 
 def read_points(path: str | Path) -> tuple[np.ndarray, int]:
@@ -81,33 +81,49 @@ def layout_problem(path: str | Path, values: np.ndarray, size: int) -> str | Non
         return f"{shown}: {size} bytes are no whole number of points ({POINT_BYTES} bytes each); {guess}"
     points = values[: len(values) // WIDTH * WIDTH].reshape(-1, WIDTH)
     with np.errstate(invalid="ignore"):
-        far = int((np.abs(points[:, :3]) > FARTHEST).any(1).sum())
-    if far > 0.1 * len(points):
+        sizes = np.abs(points[:, :3])
+        far = int((sizes > FARTHEST).any(1).sum())
+        fine = int(((sizes < FINEST).all(1) & (sizes > 0).any(1)).sum())
+    if far > 0.1 * len(points) or fine > 0.5 * len(points):
         return (
-            f"{shown}: {far:,} of the first {len(points):,} points are farther than {FARTHEST:,.0f} m; a point is four "
-            "little-endian 4-byte floats in metres (not 8-byte ones, not a text or PCD file)"
+            f"{shown}: {max(far, fine):,} of the first {len(points):,} points have coordinates above {FARTHEST:,.0f} m or below "
+            f"{1e3 * FINEST:g} mm; a point is four little-endian 4-byte floats in metres (no 8-byte ones, no text or PCD file)"
         )
     return None
 
 
 def likely_width(values: np.ndarray, size: int) -> int | None:
     """Numbers a point of a file of ``size`` bytes that begins with ``values``, where it is clearly another count than four."""
-    whole = [w for w in _OTHER_WIDTHS if size % (4 * w) == 0 and len(values) // w >= _FEWEST.get(w, 12)]
+    whole = [w for w in _OTHER_WIDTHS if size % (4 * w) == 0 and len(values) // w >= _FEWEST]
     if not whole:
         return None
-    magnitude = np.log(np.abs(np.where(np.isfinite(values), values, 0)).astype(np.float64) + 0.01)
-    mixed = _within_columns(magnitude, WIDTH)
-    spread = {w: _within_columns(magnitude, w) for w in whole}
-    least = min(spread.values())
-    if least >= _MUCH_BETTER * mixed:
-        return None
-    return min(w for w in whole if spread[w] <= 1.1 * least)  # not twice the width
+    finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
+    magnitude, signed = np.log(np.abs(finite) + 0.01), np.arcsinh(finite)
+    if 2 * WIDTH in whole:
+        whole.remove(2 * WIDTH)  # a low beam's and a high beam's points in turn look like it, but are about as far away
+        table = magnitude[: len(values) // 8 * 8].reshape(-1, 8)
+        if len(table) >= 2 * _FEWEST and np.abs(table[:, :2].mean(0) - table[:, 4:6].mean(0)).max() > 2:
+            return 2 * WIDTH
+    for likeness, much in (
+        (_within_columns(magnitude), 0.7),
+        (_within_columns(signed), 0.7),
+        (_to_the_next(signed), 0.3),
+    ):
+        spread = {width: likeness(width) for width in (WIDTH, *whole)}
+        least = min(spread.values())
+        if least < much * spread[WIDTH]:
+            return min(width for width in whole if spread[width] <= 1.1 * least)  # not twice the width
+    return None
 
 
-def _within_columns(values: np.ndarray, width: int) -> float:
-    """Mean variance of the columns when ``values`` are written in rows of ``width``."""
-    table = values[: len(values) // width * width].reshape(-1, width)
-    return float(table.var(axis=0, ddof=1).mean()) if len(table) > 1 else 0.0
+def _within_columns(values: np.ndarray) -> Callable[[int], float]:
+    """How much the numbers of a column vary on average when ``values`` are written in rows of a width."""
+    return lambda width: float(values[: len(values) // width * width].reshape(-1, width).var(axis=0, ddof=1).mean())
+
+
+def _to_the_next(values: np.ndarray) -> Callable[[int], float]:
+    """How far a number typically is from the one below it when ``values`` are written in rows of a width."""
+    return lambda width: float(np.median(np.abs(values[width:] - values[:-width])))
 
 
 def _numbers(raw: bytes) -> np.ndarray:
