@@ -59,7 +59,9 @@ def check_view(frames: Iterable[Frame], classes: Sequence[str] = CLASSES) -> Non
         UserError: where no point of the frames looked at is in the image: a training would see empty scenes.
     """
     every = list(frames)
-    chosen = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, LOOKED_AT).astype(int))] if every else []
+    if not every:
+        return
+    chosen = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, LOOKED_AT).astype(int))]
     points, seen, objects, held, blind = 0, 0, 0, 0, []
     for frame in chosen:
         cloud, _ = read_points(frame.folder / "velodyne" / f"{frame.name}.bin")
