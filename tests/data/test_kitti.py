@@ -133,6 +133,52 @@ def test_database_is_built_once(root: Path, caplog: pytest.LogCaptureFixture) ->
     assert frames_of(_data(root, augmentation=NO_CHANGE).train_set).database is None
 
 
+@pytest.mark.parametrize("name", ["points.npy", "objects.npz", "sealed.json"])
+@pytest.mark.parametrize("damage", ["cut off", "altered", "missing"])
+def test_a_damaged_database_is_noticed_and_built_anew(
+    root: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = frames_of(_data(root, augmentation={}).train_set).database
+    assert first is not None
+    wanted = [np.array(first.of(i)) for i in range(4)]
+    (path,) = (root / "cache").glob(f"objects-*/{name}")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "altered" else content[: len(content) // 2])
+    again = frames_of(_data(root, augmentation={}).train_set).database
+    assert "made anew" in caplog.text
+    assert again is not None
+    for i, points in enumerate(wanted):
+        np.testing.assert_array_equal(again.of(i), points)
+    assert [p.name for p in (root / "cache").iterdir()] == [path.parent.name]
+
+
+@pytest.mark.parametrize("part", ["velodyne", "calib"])
+def test_the_database_follows_points_and_calibrations(root: Path, part: str) -> None:
+    first = frames_of(_data(root, augmentation={}).train_set).database
+    path = next(iter(sorted((root / "training" / part).iterdir())))
+    if part == "velodyne":
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        points[:3, :3] += 500
+        points.tofile(path)
+    else:
+        path.write_text(path.read_text().replace("700 0 621", "700 0 620"))
+    again = frames_of(_data(root, augmentation={}).train_set).database
+    assert first is not None
+    assert again is not None
+    assert len(list((root / "cache").iterdir())) == 2
+    assert len(again.points) == len(first.points) - (3 if part == "velodyne" else 0)
+
+
+def test_the_cache_is_the_users_folder_unless_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCP_CACHE", str(tmp_path / "mine"))
+    _data(root, augmentation={}, cache=None)
+    assert [p.name.split("-")[0] for p in (tmp_path / "mine").iterdir()] == ["objects"]
+
+
 # --- what users give --------------------------------------------------------------------------------------------------
 
 
@@ -199,11 +245,22 @@ def _loader(data: Kitti) -> Any:
 
 def test_grid_and_augmentation_are_checked() -> None:
     assert grid_size((0, -10.24, -3, 20.48, 10.24, 1), 0.16) == (128, 128)
-    for limits in ((0, 0, 0, 1, 1), (0, 0, 0, -1, 1, 1), (0, 0, 0, 1.1, 1, 1)):
+    for limits in ((0, 0, 0, 1, 1), (0, 0, 0, -1, 1, 1), (0, 0, 0, 1.1, 1, 1), (0, 0, 0, float("nan"), 1, 1)):
         with pytest.raises(UserError, match=r"data.limits"):
             grid_size(limits, 0.16)
     assert as_augmentation({"sampled": [1, 2, 3]}) == Augmentation(sampled=(1, 2, 3))
     with pytest.raises(UserError, match=r"data.augmentation takes sampled"):
         as_augmentation({"sample": 1})
-    with pytest.raises(UserError, match="flip <= 1"):
-        as_augmentation({"flip": 2})
+    with pytest.raises(UserError, match="16,777,216 are possible"):
+        grid_size((0, 0, 0, 1e4, 1e4, 1), 0.16)
+    for change in (
+        {"flip": 2},
+        {"shift": float("nan")},
+        {"turn": float("inf")},
+        {"least_points": [5]},
+        {"sampled": [1, 2]},
+    ):
+        with pytest.raises(UserError, match="flip <= 1"):
+            as_augmentation(change)
+    with pytest.raises(UserError, match=r"scale\[0\] <= scale\[1\]"):
+        as_augmentation({"scale": [2, 1]})

@@ -62,7 +62,7 @@ def test_calibrations_that_leave_hardly_any_points_are_warned_of(root: Path, cap
     _everywhere(root, "calib", "P2: 700 0 621 0 0 700", "P2: 90000 0 621 0 0 90000")
     _setup(root)
     assert "lie in the camera's image" in caplog.text
-    assert "the calibration is the likely cause" in caplog.text
+    assert "the calibration (P2, R0_rect, Tr_velo_to_cam in" in caplog.text
 
 
 def test_one_frame_without_points_in_the_image_is_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:

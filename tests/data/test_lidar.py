@@ -42,6 +42,16 @@ def test_set_is_written_once_in_kittis_layout(tmp_path: Path, caplog: pytest.Log
     assert not np.array_equal(other.train_set[Key(-1, 0)]["points"][:5], first["points"][:5])
 
 
+def test_damaged_scenes_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wanted = _set(tmp_path).train_set[Key(-1, 1)]
+    (folder,) = tmp_path.iterdir()
+    path = folder / "training" / "velodyne" / "000001.bin"
+    path.write_bytes(path.read_bytes()[:-160])  # ten points less: a file that reads as well as the whole one
+    found = _set(tmp_path).train_set[Key(-1, 1)]
+    assert "velodyne/000001.bin is cut off or altered" in caplog.text
+    np.testing.assert_array_equal(found["points"], wanted["points"])
+
+
 def test_labels_are_like_kittis(cache: Path) -> None:
     data = _set(cache)
     for frame in (*frames_of(data.train_set).frames, *frames_of(data.val_set).frames):

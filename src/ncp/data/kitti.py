@@ -38,6 +38,7 @@ from ncp.metrics.kitti_files import Objects
 
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
+MOST_PILLARS = 2**24  # of a scene; KITTI's map has 214,272
 SPLIT_COUNTS = (3712, 3769)
 
 
@@ -272,7 +273,12 @@ def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
     sides = [(limits[4] - limits[1]) / pillar, (limits[3] - limits[0]) / pillar]
     if any(abs(side - round(side)) > 1e-6 for side in sides):
         raise UserError(f"data.limits must span a whole number of pillars of {pillar} m, given were {list(limits)}")
-    return round(sides[0]), round(sides[1])
+    size = round(sides[0]), round(sides[1])
+    if size[0] * size[1] > MOST_PILLARS:
+        raise UserError(
+            f"data.limits span {size[0]:,} x {size[1]:,} pillars of {pillar} m; at most {MOST_PILLARS:,} are possible"
+        )
+    return size
 
 
 def window_size(window: Sequence[int], whole: tuple[int, int]) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def check_view(frames: Iterable[Frame], classes: Sequence[str] = CLASSES) -> Non
     if not points:
         raise UserError(f"{len(chosen)} frames spread over the set were looked at, and none of them has points")
     first = chosen[0].folder / "calib" / f"{(blind or [chosen[0].name])[0]}.txt"
-    cause = f"the calibration is the likely cause (P2, R0_rect, Tr_velo_to_cam in '{files.printable(first)}')"
+    cause = f"the calibration (P2, R0_rect, Tr_velo_to_cam in '{files.printable(first)}') or the images' size is the likely cause"
     if not seen:
         raise UserError(
             f"of {points:,} points in {len(chosen)} frames that were looked at none lies in the camera's image, so all would be "

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 from ncp.metrics.boxes import intersection_bev
 from ncp.metrics.kitti_files import Objects, read
@@ -124,6 +125,7 @@ def read_folders(
         frames = sorted(p.stem for p in result_dir.glob("*.txt") if p.stem.isdigit())
         if not frames:
             raise UserError(f"'{result_dir}' holds no result files (000000.txt, ...)")
+    frames = [files.safe_name(frame, "name of a frame") for frame in frames]
     for folder, kind in ((result_dir, "result"), (label_dir, "label")):
         missing = [f for f in frames if not (folder / f"{f}.txt").is_file()]
         if missing:

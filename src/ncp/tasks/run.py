@@ -60,7 +60,12 @@ def assemble(config: DictConfig, folder: Path) -> Run:
     task = make_task(config, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(config, folder, task, history, throughput)
-    facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": int(config.seed)}
+    facts = {
+        "architecture": str(architecture),
+        **costs(task, data, architecture),
+        "seed": int(config.seed),
+        **overlaps(data),
+    }
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
     return Run(config, folder, data, architecture, task, trainer, history, throughput)
@@ -162,18 +167,23 @@ def costs(task: Task, data: DataModule, architecture: Architecture | str) -> dic
     return out
 
 
+def overlaps(data: DataModule) -> dict[str, dict[str, float]]:
+    """``min_overlap`` of a detection set, by class: what its figures count as found; nothing of other sets."""
+    overlap = getattr(data, "min_overlap", None)
+    return {} if overlap is None else {"min_overlap": dict(overlap)}
+
+
 def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     """The content of ``result.json`` (docs/result.md)."""
     last = run.checkpoint or run.folder / CHECKPOINTS / LAST
     text = str(run.architecture)
     images = len(run.data.val_set)  # type: ignore[arg-type]
     code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
-    overlap = getattr(run.data, "min_overlap", None)
     return {
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
-        **({} if overlap is None else {"min_overlap": dict(overlap)}),
+        **overlaps(run.data),
         "images_per_second": run.throughput.images_per_second,
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,
