@@ -228,8 +228,8 @@ def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, kee
         (("shard=3",), "within 0..0"),
         (("build.beat=50", "build.patience=60"), "three times"),
         (("build.attempts=0",), "build.attempts"),
-        (("build.per_device=many",), "per_device must be auto"),
-        (("build.stop={before: 3}",), "build.stop has no 'before'"),
+        (("build.per_device=many",), "build.per_device must be one of a whole number, auto, null, given was 'many'"),
+        (("build.stop={before: 3}",), "unknown key 'build.stop.before'"),
     ],
 )
 def test_mistakes(tmp_path, overrides, words):
