@@ -7,6 +7,7 @@ import torch
 from layouts import make_hmdb51, make_ucf101, write_video
 
 from ncp.data import video as V
+from ncp.data import video_files as VF
 from ncp.data.base import Key
 from ncp.data.clips import UNCOUNTED, Augmentation, CorruptVideo, Sampling
 from ncp.data.hmdb51 import HMDB51, UCF101, read_hmdb51
@@ -167,14 +168,14 @@ def test_what_is_no_video(tmp_path):
 
 def test_the_index_is_kept(tmp_path, monkeypatch):
     paths = [write_video(tmp_path / "a.avi", 5), tmp_path / "missing.avi"]
-    first = V.index_videos(paths, tmp_path / "cache")
-    monkeypatch.setattr(V, "index_video", lambda path: pytest.fail("read again"))
-    again = V.index_videos(paths, tmp_path / "cache")
+    first = VF.index_videos(paths, tmp_path / "cache")
+    monkeypatch.setattr(VF, "index_video", lambda path: pytest.fail("read again"))
+    again = VF.index_videos(paths, tmp_path / "cache")
     assert again[0] == first[0]
     assert str(again[1]) == str(first[1]) == "is missing"
     monkeypatch.undo()
     next((tmp_path / "cache").glob("videos-*.json")).write_text("{broken")
-    assert V.index_videos(paths, tmp_path / "cache")[0] == first[0]
+    assert VF.index_videos(paths, tmp_path / "cache")[0] == first[0]
 
 
 def test_real_clips_of_hmdb51(shared):

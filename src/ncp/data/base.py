@@ -290,7 +290,9 @@ def find_root(root: str | os.PathLike[str] | None, wanted: Sequence[str], name: 
 
 def _checked_root(path: Path, root: str | os.PathLike[str], wanted: Sequence[str], name: str) -> Path:
     if not path.is_dir():
-        raise UserError(f"data.root='{printable(root)}' is not a folder; {name} needs one that holds {', '.join(wanted)}")
+        raise UserError(
+            f"data.root='{printable(root)}' is not a folder; {name} needs one that holds {', '.join(wanted)}"
+        )
     missing = [entry for entry in wanted if not (path / entry).is_dir()]
     if missing:
         present = [printable(entry) for entry in sorted(os.listdir(path)) if not hidden(entry)]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ncp.data.base import find_root
 from ncp.data.clips import CorruptVideo, VideoData
-from ncp.data.video import VideoFiles, index_videos
+from ncp.data.video_files import VideoFiles, index_videos
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)

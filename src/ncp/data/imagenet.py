@@ -26,7 +26,6 @@ from ncp.errors import UserError
 from ncp.files import printable, read_bytes, write_bytes
 
 
-
 class Subset(NamedTuple):
     """The chosen classes and, for each, the training files (names inside the class's folder)."""
 
@@ -92,9 +91,7 @@ def _choose_files(folder: Path, images: int | None, seed: int) -> PathList:
     if images is None:
         return PathList(names)
     if images > len(names):
-        raise UserError(
-            f"'{printable(folder)}' holds {len(names)} images, fewer than the {images} per class asked for"
-        )
+        raise UserError(f"'{printable(folder)}' holds {len(names)} images, fewer than the {images} per class asked for")
     order = np.random.default_rng((seed, zlib.crc32(os.fsencode(folder.name)))).permutation(len(names))
     return PathList(sorted(names[i] for i in order[:images]))
 
@@ -174,7 +171,10 @@ class ImageNet(DataModule):
         self.classes_kept, self.images_kept, self.subset_seed = classes_kept, images_kept, subset_seed
         self.size = self.eval_size = (size, size)
         self.subset = Subset([], {})
-        kept = (f"{classes_kept} classes" if classes_kept else "", f"{images_kept:,} images each" if images_kept else "")
+        kept = (
+            f"{classes_kept} classes" if classes_kept else "",
+            f"{images_kept:,} images each" if images_kept else "",
+        )
         self.source = ", ".join(part for part in ("ImageNet", *kept) if part)
 
     def prepare(self) -> None:

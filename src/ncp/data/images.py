@@ -119,7 +119,7 @@ def _opened(path: Path, what: str) -> Iterator[tuple[ImageFile.ImageFile, bytes]
         reason = str(error) if isinstance(error, _Refused) else f"has more than {PIXELS:,} pixels; make it smaller"
         raise UserError(f"the {what} '{printable(path)}' {reason}") from None
     except Exception as error:  # on damaged files the decoders raise almost anything
-        if isinstance(error, (UserError, AssertionError)):
+        if isinstance(error, UserError):
             raise
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "of an unknown format" if unknown else " ".join(str(error).split())
@@ -174,9 +174,9 @@ def _numbers(picture: Any) -> np.ndarray:
     """``(H, W)`` uint8."""
     if picture.format in ("JPEG", "MPO"):
         raise _Refused("is a JPEG, which does not keep a label's numbers; save it as PNG from the original")
-    layout = picture.tile[0][3] if picture.tile else picture.mode
-    layout = layout if isinstance(layout, str) else layout[0] if layout and isinstance(layout[0], str) else picture.mode
-    if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16") or layout not in _EXACT:
+    layout = _layout(picture)
+    known = picture.mode in ("1", "L", "P", "I") or picture.mode.startswith("I;16")
+    if not known or layout not in _EXACT:
         bands = len(picture.getbands())
         raise _Refused(
             f"must be an 8-bit image of one channel, found {bands} channels of the kind {layout} ({picture.format})"
@@ -185,6 +185,13 @@ def _numbers(picture: Any) -> np.ndarray:
     if numbers_HW.dtype != bool and numbers_HW.size and int(numbers_HW.max()) > 255:
         raise _Refused(f"holds the number {int(numbers_HW.max())}; labels hold 0 to 255")
     return numbers_HW.astype(np.uint8)
+
+
+def _layout(picture: Any) -> str:
+    """How the numbers lie in the file, in Pillow's words ("L;4" for grey of 4 bits); of files that do not say, the mode."""
+    how = picture.tile[0][3] if picture.tile else picture.mode
+    how = how[0] if isinstance(how, tuple) and how else how
+    return how if isinstance(how, str) else str(picture.mode)
 
 
 def _orientation(picture: Image.Image) -> int:
