@@ -112,7 +112,7 @@ def test_frames_are_found_by_number_and_not_read_through(tmp_path, monkeypatch):
     assert np.abs(np.array(got) - 10 - 6 * np.array([3, 11, 33, 39])).max() <= 2
 
     count = 0
-    real = V._opened
+    real = V.opened
 
     class Counting:
         def __init__(self, container):
@@ -134,7 +134,7 @@ def test_frames_are_found_by_number_and_not_read_through(tmp_path, monkeypatch):
         with real(path) as (container, stream):
             yield Counting(container), stream
 
-    monkeypatch.setattr(V, "_opened", opened)
+    monkeypatch.setattr(V, "opened", opened)
     V.read_frames(path, [33], index)
     assert count == 4  # 30 to 33
     count = 0

@@ -176,7 +176,7 @@ class DataModule(pl.LightningDataModule):
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
         notice: what a built-in set says of itself when it is used.
-        source: what the samples are, in a few words, for tables and pictures ("HMDB51, split 1").
+        source: what the samples are, in a few words, for tables and pictures ("HMDB51 split 1").
         training_macs: a training ends after so many multiply-adds; None for the recipe's length.
 
     Args:

@@ -119,7 +119,8 @@ def _write_copies(pairs: Pairs, folder: Path) -> None:
 
     assert pairs.size is not None
     shapes = ((len(pairs), 3, *pairs.size), (len(pairs), *pairs.size))
-    loader = Loader(pairs, batch_size=None, num_workers=worker_count() if len(pairs) > 64 else 0)
+    workers = worker_count() if len(pairs) > 64 else 0
+    loader = Loader(pairs, batch_size=None, num_workers=workers)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(folder / name, "wb")) for name in NAMES]
         for file, shape in zip(files, shapes, strict=True):

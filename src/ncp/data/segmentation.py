@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from ncp.data import transforms as T
 from ncp.data.base import IGNORE, DataModule, Fixed, Key, Sample, sample_rng, to_tensor
@@ -141,6 +141,19 @@ class SegmentationSet(Dataset[Sample]):
         return {"image": image.contiguous(), "label": label.contiguous()}
 
 
+def stack(samples: Sequence[Sample]) -> Sample:
+    """Samples as one batch; ``UserError`` where their images or labels differ in size."""
+    for name in ("image", "label"):
+        shapes = {tuple(sample[name].shape[-2:]) for sample in samples}
+        if len(shapes) > 1:
+            found = " and ".join(f"{height}x{width}" for height, width in sorted(shapes)[:2])
+            raise UserError(
+                f"the {name}s of a batch differ in size ({found} pixels); set data.eval_batch=1, and with data.overfit also "
+                "recipe.per_device=1"
+            )
+    return default_collate(list(samples))
+
+
 class SegmentationData(DataModule):
     """Base of the segmentation sets.
 
@@ -152,6 +165,7 @@ class SegmentationData(DataModule):
 
     task = "seg"
     palette: Sequence[tuple[int, int, int]] = ()  # a colour per class, for pictures
+    collate = staticmethod(stack)
 
     def __init__(
         self,
