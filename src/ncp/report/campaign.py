@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,13 +32,10 @@ _FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5
 
 def track(units: Iterable[int], total: int) -> Iterator[int]:
     """Go through ``units`` under a progress bar, where a person looks at a terminal."""
-    if not sys.stderr.isatty():
-        yield from units
-        return
-    from rich.console import Console
-    from rich.progress import track as bar
-
-    yield from bar(units, "Reading the build", total=total, console=Console(stderr=True), transient=True)
+    with terminal.Progress("Reading the build", total) as bar:
+        for done, unit in enumerate(units, start=1):
+            yield unit
+            bar.tell(done)
 
 
 def show_status(plan: BuildPlan, status: Status, folder: Path, blockers: Sequence[str] = ()) -> None:
