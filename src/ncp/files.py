@@ -151,13 +151,14 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
         raise UserError(f"{where} is no YAML ({' '.join(str(error).split())[:160]})") from None
 
 
-def checked(content: Any, kind: type[T] | Any, where: str) -> Any:
+def checked(content: Any, kind: type[T] | Any, where: str, strict: bool = True) -> Any:
     """``content`` as the type ``kind``: a dataclass, a ``msgspec.Struct`` or any annotation that msgspec knows.
 
     Args:
         content: plain values, as JSON and YAML give them.
         kind: what they must be; None for anything.
         where: what the message names, such as ``'FILE'``.
+        strict: False to take numbers that are written as text.
 
     Raises:
         UserError: naming ``where`` and the place inside it, for a missing key, another type, or a value out of range.
@@ -167,7 +168,7 @@ def checked(content: Any, kind: type[T] | Any, where: str) -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, kind, strict=strict)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{where} cannot be used: {printable(error)[:300]}") from None
 
