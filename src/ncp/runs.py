@@ -176,7 +176,9 @@ def found_architecture(value: Any) -> Any:
         return value
     architecture = read_result(path).get("architecture")
     if not isinstance(architecture, Mapping):
-        raise UserError(f"'{files.printable(path)}' holds no architecture; give the run of a search, or an architecture.yaml")
+        raise UserError(
+            f"'{files.printable(path)}' holds no architecture; give the run of a search, or an architecture.yaml"
+        )
     return dict(architecture)
 
 

@@ -61,7 +61,9 @@ def head(path: str | Path, limit: int = MAX_FILE) -> Head:
         raise UserError(f"'{shown}' is not a complete safetensors file: {files.printable(error)[:200]}") from None
     other = [name for name, kind in types.items() if kind not in DTYPES]
     if other:
-        raise UserError(f"'{shown}' holds {types[other[0]]} numbers ({files.shown(other[0])}); read are {', '.join(DTYPES)}")
+        raise UserError(
+            f"'{shown}' holds {types[other[0]]} numbers ({files.shown(other[0])}); read are {', '.join(DTYPES)}"
+        )
     return Head(metadata, shapes)
 
 
@@ -100,7 +102,9 @@ def check_finite(found: Mapping[str, Tensor], what: str) -> None:
         raise UserError(f"{what} are not finite: {files.shown(bad[0])}{more}")
 
 
-def write(path: str | Path, found: Mapping[str, Tensor], metadata: Mapping[str, str], what: str = "the weights") -> Path:
+def write(
+    path: str | Path, found: Mapping[str, Tensor], metadata: Mapping[str, str], what: str = "the weights"
+) -> Path:
     """Write a file whole or not at all.
 
     Raises:

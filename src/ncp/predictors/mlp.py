@@ -57,7 +57,9 @@ class Layout:
         if self.activation not in ACTIVATIONS:
             raise UserError(f"unknown activation '{self.activation}'; activations: {', '.join(ACTIVATIONS)}")
         if not 1 <= min(self.shared, self.separate) <= max(self.shared, self.separate) <= MAX_WIDTH:
-            raise UserError(f"layer widths must be positive and at most {MAX_WIDTH}, given were shared={self.shared}, separate={self.separate}")
+            raise UserError(
+                f"layer widths must be positive and at most {MAX_WIDTH}, given were shared={self.shared}, separate={self.separate}"
+            )
         if not all(0 <= p < 1 for p in (self.dropout, *self.head_dropout)):
             raise UserError(f"dropout must be in 0..1 (below 1), given was {self.dropout}, heads {self.head_dropout}")
         order = [i for group in self.groups for i in group]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ncp import runs, spaces
 from ncp.errors import UserError
-from ncp.report.search import read_csv
+from ncp.report.search import check_trajectory, read_csv
 from ncp.report.text import console, relative
 
 TRAJECTORY = "trajectory.csv"
@@ -63,7 +63,10 @@ def _entry(value: Any, space: str, name: str | None) -> Entry:
     architecture = runs.found_architecture(value)
     its_space = spaces.get(str(result.get("space", space)))
     trajectory = (path if path.is_dir() else path.parent) / TRAJECTORY
-    table = read_csv(trajectory) if trajectory.is_file() and "objectives" in result else None
+    table = None
+    if trajectory.is_file() and "objectives" in result:
+        metrics = [o["name"] for o in result["objectives"]]
+        table = check_trajectory(read_csv(trajectory), its_space, metrics, result["chosen_step"], trajectory)
     default = ", ".join(o["setting"] for o in result.get("objectives", [])) or path.name
     return Entry(name or default, its_space, its_space.parse(architecture), result if table else None, table)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,14 +133,18 @@ def read_csv(path: Path) -> dict[str, Any]:
     """What :func:`as_csv` wrote, as numpy columns (numbers where all values are numbers)."""
     import numpy as np
 
+    from ncp import files
     from ncp.errors import UserError
 
+    shown = files.printable(path)
     try:
-        rows = list(csv.reader(path.read_text().splitlines()))
-    except OSError as error:
-        raise UserError(f"cannot read the trajectory '{path}' ({error.strerror})") from None
+        rows = list(csv.reader(files.read_text(path).splitlines(), strict=True))
+    except csv.Error as error:
+        raise UserError(f"'{shown}' is not the trajectory of a search ({error})") from None
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        raise UserError(f"'{path}' is not the trajectory of a search: a header and equally long rows were expected")
+        raise UserError(f"'{shown}' is not the trajectory of a search: a header and equally long rows were expected")
+    if len(set(rows[0])) < len(rows[0]):
+        raise UserError(f"'{shown}' is not the trajectory of a search: two of its columns have one name")
     out: dict[str, Any] = {}
     for name, *values in zip(*rows, strict=True):
         try:
@@ -148,6 +152,23 @@ def read_csv(path: Path) -> dict[str, Any]:
         except ValueError:
             out[name] = np.array(values)
     return out
+
+
+def check_trajectory(
+    table: Mapping[str, Any], space: Any, metrics: Sequence[str], chosen: int, path: Path
+) -> Mapping[str, Any]:
+    """``table`` itself, if it has the numbers that are drawn and a row ``chosen``; a ``UserError`` otherwise."""
+    from ncp import files
+    from ncp.errors import UserError
+
+    names = ["step", "macs", "params", *(f"{part}.{m}" for part in ("continuous", "rounded") for m in metrics)]
+    names += [f"{part}.{label}" for part in ("code", "rounded") for label in space.labels]
+    bad = [name for name in names if name not in table or table[name].dtype.kind != "f"]
+    if bad:
+        raise UserError(f"the trajectory '{files.printable(path)}' has no numbers in a column '{files.shown(bad[0])}'")
+    if not 0 <= chosen < len(table["step"]):
+        raise UserError(f"the trajectory '{files.printable(path)}' has no step {chosen}, which its result chose")
+    return table
 
 
 def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:
