@@ -45,6 +45,9 @@ class Card:
         source: where the rows came from.
         licence: the terms of that source.
         config: what is needed to rebuild the module (sizes, activation, ...).
+        held: number of rows on which the errors were measured; 0 where that is not known.
+        region: ``lower`` and ``upper``, D numbers each: bounds of the architectures that it was fitted on; empty where they
+            come from the whole space.
     """
 
     kind: str
@@ -57,6 +60,8 @@ class Card:
     source: str = ""
     licence: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+    held: int = 0
+    region: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Predictor(nn.Module):
