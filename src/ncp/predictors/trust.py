@@ -71,7 +71,9 @@ def known_bounds(predictor: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
         lower, upper = (np.asarray(region[name], dtype=np.float64) for name in ("lower", "upper"))
         sound = lower.shape == upper.shape == space.lower.shape
         sound = sound and bool(((space.lower <= lower) & (lower <= upper) & (upper <= space.upper)).all())
-        sound = sound and bool((((lower - space.lower) % space.step == 0) & ((upper - space.lower) % space.step == 0)).all())
+        sound = sound and bool(
+            (((lower - space.lower) % space.step == 0) & ((upper - space.lower) % space.step == 0)).all()
+        )
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
