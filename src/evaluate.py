@@ -17,7 +17,7 @@ def main(config: DictConfig) -> dict[str, float]:
     if run.trainer.is_global_zero:
         result = tasks.summarise(run, metrics)
         runs.write_result(folder, result)
-        report.show(result, folder, report.draw(run))
+        report.show(result, folder, report.write_per_class(result, folder) + report.draw(run))
     return metrics
 
 

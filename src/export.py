@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ncp import cli, runs
+from ncp import cli, runs, terminal
 
 
 @cli.main("export")
@@ -18,7 +18,7 @@ def main(config: DictConfig) -> dict[str, str]:
     files = export.write(found, options["format"], Path(options["out"] or folder / found.task), options["size"])
     runs.write_result(folder, export.summarise(found, files, options["size"]))
     for path in files.values():
-        print(path)
+        terminal.say(path)
     return files
 
 

@@ -20,7 +20,8 @@ def main(config: DictConfig) -> dict[str, float]:
     if run.trainer.is_global_zero:
         result = tasks.summarise(run, metrics)
         runs.write_result(folder, result)
-        files = report.draw(run) if config.callbacks.pictures else []
+        files = report.write_per_class(result, folder)
+        files += report.draw(run) if config.callbacks.pictures else []
         report.show(result, folder, files)
     return metrics
 

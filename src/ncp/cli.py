@@ -39,7 +39,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import cli_config, cli_text, runs
+from ncp import cli_config, cli_text, runs, terminal
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -119,16 +119,15 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
     try:
         arguments = _parse_arguments()
         if arguments.help:
-            print(cli_text.command_help(conf, name, function))
+            terminal.say(cli_text.command_help(conf, name, function))
             return OK
         options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
         sys.argv[1:] = options + cli_config.adapt(arguments.overrides, conf / f"{name}.yaml")
         with _environment(**_settings(sys.argv[1:])), _bad_jobs_skipped(conf, name):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
     except KeyboardInterrupt:
-        print(
-            f"interrupted; what was computed until then is in {_folder or _sweep or 'no folder yet'}", file=sys.stderr
-        )
+        where = _folder or _sweep or "no folder yet"
+        terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
         return INTERRUPTED
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = cli_text.mistake(error, composing=True, known=lambda: cli_config.known_keys(conf, name))
@@ -170,7 +169,7 @@ def _run_job(function: Function, conf: Path, command: str, config: DictConfig) -
         if message is None:
             traceback.print_exception(error)
         if message is None and where:
-            print(f"the error above is of {where[:-2]}", file=sys.stderr)
+            terminal.say(f"the error above is of {where[:-2]}", stderr=True)
         elif message is not None:
             _say_error(where + message)
         if mine or not runs.state(_folder):  # not the record of another run that works there
@@ -228,7 +227,7 @@ def _mark(folder: Path, state: str, **more: Any) -> None:
 
 def _say_error(message: str) -> None:
     line = f"error: {message}"
-    print(line, file=sys.stderr)
+    terminal.say(line, stderr=True)
     _log_to_file(line)
 
 
@@ -330,7 +329,7 @@ def _worst_of_sweep() -> int:
     states = [runs.state(Path(s["continued_in"])) if "continued_in" in s else s for s in states]
     failed = [s for s in states if s.get("state") == "failed"]
     if failed:
-        print(f"{len(failed)} of {len(states)} jobs failed; see {_sweep}", file=sys.stderr)
+        terminal.say(f"{len(failed)} of {len(states)} jobs failed; see {_sweep}", stderr=True)
     if any(s.get("mistake") == "ours" for s in failed):
         return OUR_MISTAKE
     return USERS_MISTAKE if failed else OK

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ncp.data import transforms as T
 from ncp.data.base import IGNORE, DataModule, Key, Sample, sample_rng, to_tensor, worker_count
 from ncp.errors import UserError
+from ncp.terminal import Progress
 
 INVALID = 254  # in a label map: a number that may not occur
 
@@ -116,8 +117,6 @@ def small_copies(pairs: Pairs, cache: str | os.PathLike[str] | None = None) -> A
 
 
 def _write_copies(pairs: Pairs, folder: Path) -> None:
-    from rich.progress import track
-
     assert pairs.size is not None
     height, width = pairs.size
     create = partial(np.lib.format.open_memmap, mode="w+", dtype=np.uint8)
@@ -125,8 +124,10 @@ def _write_copies(pairs: Pairs, folder: Path) -> None:
     labels = create(str(folder / "labels.npy"), shape=(len(pairs), height, width))
     workers = worker_count() if len(pairs) > 64 else 0
     loader = DataLoader(pairs, batch_size=None, num_workers=workers)
-    for i, (image, label) in enumerate(track(loader, f"Resizing {len(pairs)} images once", total=len(pairs))):
-        images[i], labels[i] = image.numpy(), label.numpy()
+    with Progress(f"Resizing {len(pairs)} images once", len(pairs)) as bar:
+        for i, (image, label) in enumerate(loader):
+            images[i], labels[i] = image.numpy(), label.numpy()
+            bar.tell(i + 1)
     images.flush()
     labels.flush()
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncp.report.text import console, relative
+from ncp import terminal
+from ncp.commandline import command_line
+from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
     from ncp.campaign.merge import Merged
@@ -29,9 +31,8 @@ _FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5
 def show_status(plan: Plan, status: Status, folder: Path) -> None:
     """A table and a bar."""
     from rich.progress_bar import ProgressBar
-    from rich.table import Table
 
-    table = Table(title=f"Build {plan.setting}-{plan.hash}: {status.total:,} architectures", title_justify="left")
+    table = terminal.table(f"Build {plan.setting}-{plan.hash}: {status.total:,} architectures", boxed=True)
     table.add_column("")
     table.add_column("models", justify="right")
     table.add_column("share", justify="right")
@@ -71,7 +72,7 @@ def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
     for anomaly in merged.anomalies:
         out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows")
     if len(table) >= 20:
-        out.print(f"next: python -m src.fit setting={table.name} source={relative(file.parent)}")
+        out.print(f"next: {command_line('fit', setting=table.name, source=relative(file.parent))}")
 
 
 def write_figures(figures: Mapping[str, Any], setting: str, folder: Path) -> list[Path]:

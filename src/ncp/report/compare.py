@@ -10,7 +10,7 @@ from typing import Any
 from ncp import runs, spaces
 from ncp.errors import UserError
 from ncp.report.search import read_csv
-from ncp.report.text import console, relative
+from ncp.terminal import console, relative
 
 TRAJECTORY = "trajectory.csv"
 

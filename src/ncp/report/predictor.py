@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ncp
-from ncp import runs
+from ncp import runs, terminal
 from ncp.benchmark import settings
+from ncp.commandline import command_line
 from ncp.errors import UserError
-from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,27 +102,21 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
 
 def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
     """Print the table of errors, how they were measured, and where the files are."""
-    out = console()
+    out = terminal.console()
     out.print()
     out.print(errors_table(outcomes))
-    for name, outcome in outcomes.items():
-        out.print(f"[dim]{name}[/]  {outcome.predictor.card.protocol}")
+    terminal.fields({name: outcome.predictor.card.protocol for name, outcome in outcomes.items()})
     out.print()
-    for name, written in files.items():
-        out.print(f"[dim]{name:<15}[/]{relative(written)}")
+    terminal.fields({name: terminal.relative(written) for name, written in files.items()})
     if len(outcomes) == 1:
         (setting,) = outcomes
-        command = (
-            f"python -m src.search 'objectives=[{setting}]' 'predictors={{{setting}:{relative(files['predictor'])}}}'"
-        )
-        out.print(f"{'search with it':<15}{command}", style="dim", markup=False)
+        predictors = {setting: terminal.relative(files["predictor"])}
+        terminal.fields({"search with it": command_line("search", objectives=[setting], predictors=predictors)})
 
 
 def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
     """A rich table: errors of every metric on rows that the predictor was not fitted on."""
-    from rich.table import Table
-
-    table = Table(title="Errors on rows not fitted", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = terminal.table("Errors on rows not fitted")
     for name in ("setting", "metric", "unit"):
         table.add_column(name, header_style="dim")
     for key in SHOWN:
@@ -206,18 +200,8 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """A progress bar on stderr, drawn at most ten times a second; yields what a fit tells its progress to."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task(title, total=1.0, state="")
-
-        def tell(part: float, text: str) -> None:
-            bar.update(task, completed=part, state=text)
-
-        yield tell
+    with terminal.Progress(title, total=1.0, counted=False) as bar:
+        yield bar.tell
 
 
 def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

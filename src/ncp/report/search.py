@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ncp
-from ncp import runs
+from ncp import runs, terminal
 from ncp.benchmark import settings
+from ncp.commandline import command_line
+from ncp.files import write_text
 from ncp.report.drawing import draw
-from ncp.report.text import console, relative
+from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
     from ncp.search.run import Result
@@ -36,8 +38,8 @@ def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Cal
 
     table = result.trajectory.to_table()
     files = {"architecture": folder / "architecture.yaml", "trajectory": folder / "trajectory.csv"}
-    files["architecture"].write_text(architecture_yaml(result))
-    files["trajectory"].write_text(as_csv(table))
+    write_text(files["architecture"], architecture_yaml(result))
+    write_text(files["trajectory"], as_csv(table))
     content = summary(result, options)
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     trajectory = result.trajectory
@@ -161,28 +163,25 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
             f"{o.name} {_with_std(result.predicted[o.setting][o.metric], result.std[o.setting][o.metric])}"
             for o in result.objectives
         )
-        out.print(f"  {found}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s", markup=False)
+        out.print(f"  {found}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s")
         return
     out.print()
     out.print(comparison(result))
     out.print()
-    out.print(draw(result.architecture), markup=False)
-    out.print(f"[dim]code[/]   {result.architecture.text}")
+    out.print(draw(result.architecture))
+    terminal.fields({"code": result.architecture.text}, 7)
     out.print()
-    for name in ("picture", "result", "trajectory", "architecture"):
-        out.print(f"[dim]{name:<13}[/]{relative(files[name])}")
+    terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
     for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
         if task is not None:
-            path = relative(files["architecture"])
-            out.print(f"[dim]{'train it':<13}[/]python -m src.train task={task} arch=file arch.path={path}")
+            path = {"arch.path": relative(files["architecture"])}
+            terminal.fields({"train it": command_line("train", task=task, arch="file", **path)}, 13)
 
 
 def comparison(result: Result) -> Any:
     """A rich table: predicted metrics with their uncertainty, and cost, of the start and of what was found."""
-    from rich.table import Table
-
     wanted = {o.name for o in result.objectives}
-    table = Table(title=title(result), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = terminal.table(title(result))
     table.add_column("")
     for name in ("start", "found", "change"):
         table.add_column(name, justify="right", header_style="dim")

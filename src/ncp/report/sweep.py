@@ -36,7 +36,7 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
     from ncp.report import pareto, style
 
     metrics = list(dict.fromkeys(name for point in points for name in point["metrics"]))
-    with open(folder / TABLE_FILE, "w", newline="") as file:
+    with open(folder / TABLE_FILE, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["job", "overrides", *metrics, "macs", "params", "seconds", "text"])
         for p in points:
@@ -83,17 +83,16 @@ def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _show(points: Sequence[dict[str, Any]], metrics: Sequence[str], files: Sequence[Path]) -> None:
-    from rich.table import Table
-
+    from ncp import terminal
     from ncp.report.pareto import front
-    from ncp.report.text import console, relative
+    from ncp.terminal import console, relative
 
     best: set[int] = set()
     for name in metrics:
         have = [i for i, p in enumerate(points) if name in p["metrics"]]
         found = front([points[i]["macs"] for i in have], [points[i]["metrics"][name] for i in have])
         best |= {have[i] for i in found}
-    table = Table(title=f"{len(points)} searches", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = terminal.table(f"{len(points)} searches")
     table.add_column("search", header_style="dim", no_wrap=True)
     for name in (*(f"{m}, %" for m in metrics), "multiply-adds, G", "params, M", "search, s"):
         table.add_column(name, justify="right", header_style="dim")

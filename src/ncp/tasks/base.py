@@ -126,9 +126,9 @@ class Task(pl.LightningModule):
         """The network's output for a batch."""
         return self._compiled[0](self.prepare_batch(batch))
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
-        """Multiply-adds for one evaluation input, counted by torch on the network itself."""
-        return counted_macs(self.network, (1, data.in_channels, *(data.eval_size or data.size)))
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+        """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
+        return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))
 
     # ---- training
 

@@ -174,7 +174,7 @@ class Detection(Task):
         for index, found in zip(batch["index"].tolist(), self.detections(batch), strict=True):
             self.scores.update(index, found.boxes, found.labels, found.scores)
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
         assert isinstance(data, Kitti)
         return sum_of_macs(self.detector[0], data.grid_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ncp.data.base import DataModule
+from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
@@ -30,6 +31,7 @@ from ncp.tasks.parts import (
     read_checkpoint,
 )
 from ncp.tasks.recipe import Plan
+from ncp.tasks.segmentation import Segmentation
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -60,7 +62,9 @@ def assemble(config: DictConfig, folder: Path) -> Run:
     task = make_task(config, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(config, folder, task, history, throughput)
+    # what trainings are told apart by: a sweep may vary any part of the recipe and the data
     facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": int(config.seed)}
+    facts |= {part: plain(config[part]) for part in ("task", "recipe", "data", "arch", "trainer") if part in config}
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
     return Run(config, folder, data, architecture, task, trainer, history, throughput)
@@ -143,7 +147,9 @@ def find_checkpoint(run: Run) -> Path | None:
 
 def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
-    if run.task.latest_step != run.task.plan.steps:
+    # of a training that had ended before, the classes' own scores are not kept
+    lacking = isinstance(run.task, Segmentation) and not run.task.per_class
+    if run.task.latest_step != run.task.plan.steps or lacking:
         started = time.perf_counter()
         run.trainer.validate(run.task, run.data, verbose=False)
         run.seconds_evaluation = time.perf_counter() - started
@@ -153,13 +159,29 @@ def evaluate(run: Run) -> dict[str, float]:
 def costs(task: Task, data: DataModule, architecture: Architecture | str) -> dict[str, Any]:
     """Parameters of this network and its multiply-adds: in the project's unit, the paper's, and at the evaluation's size."""
     params = sum(p.numel() for p in task.network.parameters())
-    size = data.eval_size or data.size
-    out: dict[str, Any] = {"params": params, "size": list(size)}
+    sizes = evaluation_sizes(task, data)
+    size = max(sizes, key=lambda one: (sizes[one], one))
+    out: dict[str, Any] = {"params": params, "size": list(size), "sizes": len(sizes)}
+    out |= {"head": task.name, "classes": len(data.classes)}
     if isinstance(architecture, Architecture):
         out["macs"] = int(cost.count(architecture).macs)
         out["flops_g"] = float(cost.paper_units(architecture)[0])
-    out["macs_at_size"] = task.macs(architecture, data)
+    out["macs_at_size"] = task.macs(architecture, data, size)
     return out
+
+
+def evaluation_sizes(task: Task, data: DataModule) -> Mapping[tuple[int, int], int]:
+    """(height, width) of evaluation inputs -> how many there are: as they were seen, else as some images are, else as planned.
+
+    Only segmentation keeps its images as they are; a set's images may be smaller than those it is known for.
+    """
+    if not isinstance(task, Segmentation) or data.builtin:
+        return {data.eval_size or data.size: 1}
+    if task.sizes:
+        return task.sizes
+    images: Any = data.val_set
+    some = {round(i * (len(images) - 1) / 3) for i in range(4)}
+    return Counter(tuple(images[Key(-1, i)]["image"].shape[-2:]) for i in some)
 
 
 def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -172,6 +194,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
+        "per_class": dict(run.task.per_class) if isinstance(run.task, Segmentation) else None,
         "images_per_second": run.throughput.images_per_second,
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,

@@ -106,10 +106,10 @@ class VideoRecognition(Task):
         scores.update(logits_BK.detach(), label_B)
         return loss, scores.local()
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of one clip."""
         assert isinstance(data, VideoData)
-        return clip_macs(self.network, data, data.eval_size or data.size)
+        return clip_macs(self.network, data, size or data.eval_size or data.size)
 
     def probabilities(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes)``: averaged over a video's clips."""
