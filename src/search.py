@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from ncp import cli, runs
+from ncp import cli
 
 # keys of conf/search.yaml and conf/strategy/*.yaml that are arguments of ncp.search.search under the same name
 ARGUMENTS = (
     *("objectives", "lam", "budget", "floor", "fixed", "bounds", "combine", "cost", "seed"),
-    *("strategy", "iterations", "starts", "kappa", "queries"),
+    *("strategy", "iterations", "starts", "kappa", "queries", "start", "judge", "force"),
 )
 
 
@@ -18,13 +18,14 @@ def main(config: DictConfig) -> None:
     from ncp.search import search
 
     options = cli.plain(config)
-    result = search(
-        **{name: options[name] for name in ARGUMENTS if name in options},
-        start=runs.found_architecture(options["start"]),
-        predictor=options["predictors"],
-        options=options["propagation"],
-    )
-    files = report.write(result, cli.run_folder(), options, cli.seconds)
+    with report.search_progress() as progress:
+        result = search(
+            **{name: options[name] for name in ARGUMENTS if name in options},
+            predictor=options["predictors"],
+            options=options["propagation"],
+            progress=progress,
+        )
+    files = report.write_search(result, cli.run_folder(), options, cli.seconds)
     report.show(result, files, brief=cli.sweeping())
 
 

@@ -18,8 +18,8 @@ _NUMBERS_OR_WORDS = ("trainer.", "logger.", "callbacks.")
 def adapt(arguments: Sequence[str], file: Path) -> list[str]:
     """Command-line arguments as Hydra must see them.
 
-    ``floor.seg.mIoU=77`` may add a key without a ``+`` where the command's file says ``floor: {}``; an architecture's
-    numbers joined by underscores stay a text.
+    ``floor.seg.mIoU=77`` and ``floor={seg:{mIoU:77}}`` may add keys without a ``+`` where the command's file says
+    ``floor: {}``; an architecture's numbers joined by underscores stay a text.
     """
     text = file.read_text() if file.is_file() else ""
     open_keys = re.findall(r"^(\w+): *\{\}", text, flags=re.MULTILINE)
@@ -28,7 +28,7 @@ def adapt(arguments: Sequence[str], file: Path) -> list[str]:
         key, equals, value = argument.partition("=")
         if equals and _JOINED_NUMBERS.fullmatch(value):
             argument = f"{key}='{value}'"
-        if equals and "." in key and key.partition(".")[0] in open_keys:
+        if equals and key.partition(".")[0] in open_keys:
             argument = f"++{argument}"
         out.append(argument)
     return out

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from typing import Any
 
 from ncp.errors import UserError
+
+# a number that is a whole value or a whole item of one: within architectures and names of files digits are no numbers
+_NUMBER = re.compile(r"(?<![^\[{(,:=\s])[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![^\]}),\s])")
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -72,3 +76,18 @@ def shortest(value: float) -> str:
         power = f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
         return min(plain, power, key=len)
     return plain
+
+
+def as_written(text: str) -> str:
+    """``key=value`` with its numbers as :func:`shortest` writes them.
+
+    >>> as_written("budget={macs:1000000000.0,params:5000000} lam=0.10 start=runs/1000000")
+    'budget={macs:1e9,params:5e6} lam=0.1 start=runs/1000000'
+    """
+    return _NUMBER.sub(lambda found: _same(found.group()), text)
+
+
+def _same(text: str) -> str:
+    short = shortest(float(text))
+    # whole numbers beyond what a float holds, such as long seeds, stay
+    return text if text.lstrip("+-").isdigit() and float(text) != int(text) else short

@@ -66,6 +66,7 @@ class Result:
         notes: what else a reader must know, in words.
         seconds: wall time of the search, without loading predictors.
         strategy, objectives: what was run.
+        kappa: how many times its doubt the strategy takes off a prediction; None where it does not weigh doubt.
         predictor, judge: setting -> who predicted and who judged: a family of bundled predictors, or a file.
     """
 
@@ -80,6 +81,7 @@ class Result:
     seconds: float = 0.0
     strategy: str = ""
     objectives: tuple[Objective, ...] = ()
+    kappa: float | None = None
     predictor: dict[str, str] = field(default_factory=dict)
     judge: dict[str, str] = field(default_factory=dict)
 

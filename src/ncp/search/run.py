@@ -90,7 +90,7 @@ def search(
         codes = problem.starts(starts if starts is not None else runner.starts, progress)
         trajectory = runner.run(problem.objectives, codes, problem.budget, problem.rng)
         seconds = time.perf_counter() - began
-        return _result(problem, trajectory, strategy, seconds)
+        return _result(problem, trajectory, strategy, getattr(runner, "kappa", None), seconds)
 
 
 @dataclass
@@ -186,7 +186,7 @@ def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mappin
     return "learned" if family == "paper" and able else "exact"
 
 
-def _result(problem: Problem, trajectory: Trajectory, strategy: str, seconds: float) -> Result:
+def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: float | None, seconds: float) -> Result:
     space = problem.objectives.space
     default = space.encode([space.default()])[0]
     codes = np.stack([trajectory.best_code, problem.origin, default])
@@ -203,6 +203,7 @@ def _result(problem: Problem, trajectory: Trajectory, strategy: str, seconds: fl
         seconds=seconds,
         strategy=strategy,
         objectives=problem.objectives.items,
+        kappa=kappa,
         predictor=problem.asked.names,
         judge=problem.judge.names,
     )
