@@ -34,12 +34,9 @@ def label_points(
     marks = [(px - _MARK * unit, py - _MARK * unit, px + _MARK * unit, py + _MARK * unit) for px, py in at]
     frame = ax.get_window_extent(renderer)
     written: list[tuple[float, float, float, float]] = []
-    for (px, py), name, colour in zip(at, names, colours, strict=True):
-        text = ax.annotate(
-            name, (0, 0), xytext=(0, 0), textcoords="offset points", size=size, color=colour, va="bottom"
-        )
+    for xy, (px, py), name, colour in zip(zip(x, y, strict=True), at, names, colours, strict=True):
+        text = ax.annotate(name, xy, xytext=(0, 0), textcoords="offset points", size=size, color=colour, va="bottom")
         text.set_parse_math(False)
-        text.xy = ax.transData.inverted().transform((px, py))
         extent = text.get_window_extent(renderer)
         for reach, dx, dy in _PLACES:
             left, low = px + dx * unit - reach * extent.width, py + dy * unit

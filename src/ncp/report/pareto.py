@@ -73,7 +73,8 @@ def _scatter(
     ax.scatter(x, y, s=34, color=faces, edgecolors=colours, zorder=2)
     ax.margins(0.14)
     ax.autoscale_view()
-    order = [*best, *(i for i in range(len(points)) if i not in best)]
+    # from the top down, so that of two close points the upper one has the upper name
+    order = sorted(range(len(points)), key=lambda i: (i not in best, -y[i]))
     label_points(
         ax, [x[i] for i in order], [y[i] for i in order], [points[i]["label"] for i in order],
         [style.INK if i in best else style.GREY for i in order],
