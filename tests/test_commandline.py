@@ -8,12 +8,13 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from ncp import runs
 from ncp.commandline import command_line, override, shell_word
 
 NAMES = [
     "outputs/train/last.ckpt", "a=b", "set (1)", "c#d", "数据", "it's", 'q"x', "both'\"x", "", "\\", "a\\", "a\\'", 'a\\"',
     "${x}", "\\${x}", "\\\\${oc.env:HOME} y", "a${b", "$x^{$", "1_2", "1e3", "0x1f", "null", "True", "nan", "-inf", "-1",
-    "~", "~/x", "..", "[a]", "{a:b}", "a,b", "a:b", " lead", "trail ", "a\nb", "a\tb", "x\x1b[31m", "é", "*", "?", "a|b",
+    "3ddet", "cls-50-1000", "1e3x", "~", "~/x", "..", "[a]", "{a:b}", "a,b", "a:b", " lead", "trail ", "a\nb", "a\tb", "x\x1b[31m", "é", "*", "?", "a|b",
     "<a>", "%a", "@a", "+x", "caf\udce9", "))\\\n",
 ]  # fmt: skip
 
@@ -56,9 +57,10 @@ def test_a_line_holds_nothing_that_a_terminal_obeys_or_breaks():
     for name in NAMES:
         line = command_line("train", **{"data.root": name})
         assert line.isprintable(), line
-        assert line.startswith("python -m src.train ")
+        assert line.startswith(runs.invocation("train"))
 
 
-def test_plain_words_stay_plain():
+def test_plain_words_stay_plain(monkeypatch):
+    monkeypatch.setattr(runs, "_prefix", "python -m src.")
     line = command_line("train", "--multirun", task="seg", **{"arch.path": "outputs/search/x/architecture.yaml"})
     assert line == "python -m src.train --multirun task=seg arch.path=outputs/search/x/architecture.yaml"

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ncp import runs
 from ncp.files import printable
 
-# what Hydra leaves as the text it is: it must not look like a number, a truth value, nothing, or a list
-_PLAIN = re.compile(r"(?:[A-Za-z/.][A-Za-z0-9_/.+@-]*)?")
-_WORDS = ("null", "true", "false", "nan", "inf", "infinity")
+# what Hydra leaves as the text it is, where it has a letter and is no word or number of another kind
+_PLAIN = re.compile(r"[A-Za-z0-9/.][A-Za-z0-9_/.+@-]*")
+_WORDS = ("null", "true", "false")
 _KEY = re.compile(r"[+~]*[\w./@-]+")
 
 
@@ -30,10 +31,10 @@ def command_line(name: str, /, *words: str, **overrides: Any) -> str:
             lists and dictionaries of these.
 
     >>> command_line("evaluate", ckpt_path="outputs/a=b/last.ckpt")
-    'python -m src.evaluate \\'ckpt_path="outputs/a=b/last.ckpt"\\''
+    'ncp evaluate \\'ckpt_path="outputs/a=b/last.ckpt"\\''
     """
     quoted = [shell_word(word) for word in (*words, *(override(key, value) for key, value in overrides.items()))]
-    return " ".join(["python -m", f"src.{name}", *quoted])
+    return " ".join([runs.invocation(name), *quoted])
 
 
 def override(key: str, value: Any) -> str:
@@ -79,7 +80,7 @@ def shell_word(word: str) -> str:
 
 
 def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text) and text and text.lower() not in _WORDS:
+    if _PLAIN.fullmatch(text) and re.search("[A-Za-z]", text) and text.lower() not in _WORDS and not _is_number(text):
         return text
     # OmegaConf reads ${...} even within quotes; backslashes in front of it have to be doubled
     text = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text)
@@ -90,7 +91,14 @@ def _text(text: str) -> str:
     return f"{quote}{inner}{quote}"
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _key(key: Any) -> str:
     text = str(key)
-    assert re.fullmatch(r"[A-Za-z_][\w.-]*", text), text
-    return text
+    return text if re.fullmatch(r"[A-Za-z0-9_][\w.-]*", text) else _text(text)

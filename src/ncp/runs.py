@@ -17,6 +17,8 @@ import hashlib
 import json
 import math
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +40,46 @@ STATES = ("running", "finished", "failed", "interrupted", "continued")
 UNFINISHED = ("running", "failed", "interrupted")
 # what may differ between a run and its continuation
 NOT_HASHED = ("hydra", "paths", "ckpt_path")
+
+
+_began = time.perf_counter()
+_prefix = "ncp "
+
+
+def start_clock() -> None:
+    """Let :func:`seconds` count from now on: one job of several in a process begins."""
+    global _began
+    _began = time.perf_counter()
+
+
+def seconds() -> float:
+    """Seconds since the command (or the job of a multirun) began; elsewhere since this module was imported."""
+    return time.perf_counter() - _began
+
+
+def invoked_as(prefix: str) -> None:
+    """Note how this process' commands are written: ``python -m src.`` in a clone, ``ncp`` and a blank where it is installed."""
+    global _prefix
+    _prefix = prefix
+
+
+def invocation(command: str) -> str:
+    """A command as its user would type it: ``python -m src.search`` or ``ncp search``."""
+    return f"{_prefix}{command}"
+
+
+def new_folder(command: str, outputs: str | Path | None = None) -> Path:
+    """Make a run folder for a command that is called as a function: ``<outputs>/<command>/<date>/<time>-<suffix>``.
+
+    Args:
+        command: its name.
+        outputs: the folder of all outputs; None for ``$NCP_OUTPUTS``, else ``outputs`` here.
+    """
+    now = datetime.now()
+    root = Path(outputs or os.environ.get("NCP_OUTPUTS") or "outputs")
+    folder = root / command / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:

@@ -191,6 +191,16 @@ def relative(path: str | Path) -> str:
         return str(path)
 
 
+def shorten(name: str, most: int = 30) -> str:
+    """A name for a table or a picture, its middle left out where it is too long.
+
+    >>> shorten("64_64-2_1_2_64", 9)
+    '64_6…2_64'
+    """
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
 def markdown(value: Any) -> str:
     """``value`` as plain text within Markdown (or HTML): no markup, no tags, one line.
 

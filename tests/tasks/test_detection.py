@@ -165,8 +165,8 @@ def test_large_networks_train_for_fewer_steps(tmp_path: Path) -> None:
 
 
 def test_the_papers_recipe() -> None:
-    config = compose("experiment=3ddet")
-    recipe = Recipe.from_config(tasks.plain(config.recipe))
+    config = compose("setting=3ddet", "data.root=/somewhere")
+    recipe = Recipe.from_config(config.recipe)
     plan = recipe.plan(3712)
     assert (plan.steps, plan.epoch, plan.policy.total) == (80 * 232, 232, 16)
     assert plan.keep == tuple(232 * e for e in (76, 77, 78, 79, 80))
@@ -218,7 +218,7 @@ def test_what_users_give(tmp_path: Path) -> None:
 def test_a_few_steps_on_kittis_grid(shared: Path, tmp_path: Path) -> None:
     """The paper's setting itself, on three real frames with a narrow network: finite losses, official files."""
     overrides = (
-        "experiment=3ddet", "arch=narrow", f"data.root={shared / 'kitti_sample'}", "data.counts=null", "data.train_split=all",
+        "setting=3ddet", "arch=narrow", f"data.root={shared / 'kitti_sample'}", "data.counts=null", "data.train_split=all",
         "data.val_split=all", f"data.cache={tmp_path}", "data.workers=0", "recipe.batch=1", "recipe.unit=steps",
         "recipe.length=2", "recipe.keep=[]", "recipe.eval_every=2", "callbacks.progress=false", "task.write_results=true",
         "task.nms.score=0.0",
@@ -242,6 +242,6 @@ def test_an_untrained_head_scores_as_the_recipe_says(tmp_path: Path, options: tu
 
 
 def test_the_papers_recipe_keeps_the_published_prior_and_impossible_ones_are_refused(tmp_path: Path) -> None:
-    assert Recipe.from_config(dict(compose("experiment=3ddet").recipe)).prior == 0.01
+    assert Recipe.from_config(compose("setting=3ddet", "data.root=/somewhere").recipe).prior == 0.01
     with pytest.raises(UserError, match=r"recipe\.prior must be between 0 and 1, given was 1"):
         _run(tmp_path, "recipe.prior=1")

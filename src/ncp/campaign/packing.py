@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import Plan
 from ncp.campaign.store import Folder
 from ncp.campaign.units import RECORD, folder, read_json
@@ -28,21 +29,21 @@ CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
 
 
-def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
+def run(options: BuildOptions, plan: Plan, store: Folder) -> None:
     """Train this shard, one unit at a time or several.
 
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
     """
-    per_device = config["build"]["per_device"] or 1
+    per_device = options.build.per_device or 1
     if per_device == "auto":
-        work(config, plan, store, most=1)
-        per_device = how_many(plan, store, plan.shards(int(config["shards"]))[int(config["shard"])])
+        work(options, plan, store, most=1)
+        per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
-        work(config, plan, store)
+        work(options, plan, store)
     else:
-        side_by_side(config, plan, store, per_device)
+        side_by_side(options, plan, store, per_device)
 
 
 def how_many(plan: Plan, store: Folder, shard: Sequence[int]) -> int:
@@ -94,20 +95,18 @@ def free_memory_mb() -> float:
     return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
 
 
-def side_by_side(config: Mapping[str, Any], plan: Plan, store: Folder, number: int) -> None:
+def side_by_side(options: BuildOptions, plan: Plan, store: Folder, number: int) -> None:
     """``number`` processes over the same shard; each takes whatever is next."""
     context = multiprocessing.get_context("spawn")
     threads = str(max(1, cores() // number))
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = threads
-    mine = len(plan.shards(int(config["shards"]))[int(config["shard"])])
+    mine = len(plan.shards(options.shards)[options.shard])
     errors = context.SimpleQueue()
 
     def start(slot: int) -> Any:
         first = slot % max(1, mine)
-        process = context.Process(
-            target=_slot, args=(dict(config), plan, store.root, first, errors), name=f"slot-{slot}"
-        )
+        process = context.Process(target=_slot, args=(options, plan, store.root, first, errors), name=f"slot-{slot}")
         process.start()
         return process
 
@@ -144,13 +143,13 @@ def _wait(processes: dict[int, Any], start: Any) -> None:
             processes[slot] = start(slot)
 
 
-def _slot(config: Mapping[str, Any], plan: Plan, root: Path, first: int, errors: Any) -> None:
+def _slot(options: BuildOptions, plan: Plan, root: Path, first: int, errors: Any) -> None:
     """One process of several."""
     import sys
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        work(config, plan, Folder(root), first)
+        work(options, plan, Folder(root), first)
     except UserError as error:
         errors.put(str(error))
         sys.exit(2)

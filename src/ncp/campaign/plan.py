@@ -19,6 +19,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.store import Store
 from ncp.errors import UserError
 
@@ -99,20 +100,21 @@ class Plan:
         return out
 
 
-def make(config: Mapping[str, Any]) -> Plan:
-    """The plan of a configuration (``conf/build.yaml``, resolved).
+def make(options: BuildOptions) -> Plan:
+    """The plan of a build's options.
 
     Raises:
         UserError: for an unknown setting, a count or a source of architectures that cannot be used.
     """
-    setting = settings.get(str(config["setting"]))
-    seed = int(config["seed"])
-    training = {key: _without(config.get(key), MOVABLE.get(key, ())) for key in TRAINING}
-    codes_ND = _choose(config, setting, seed)
+    setting = settings.get(str(options.setting))
+    training = {key: _without(getattr(options, key), MOVABLE.get(key, ())) for key in TRAINING}
+    codes_ND = _choose(options, setting)
     space = spaces.get(setting.space)
     texts = tuple(architecture.text for architecture in space.decode(codes_ND))
     macs = _macs(setting, space, codes_ND, training)
-    return Plan(setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), seed)
+    return Plan(
+        setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), options.seed
+    )
 
 
 def publish(plan: Plan, store: Store) -> None:
@@ -151,17 +153,16 @@ def read(store: Store) -> Plan:
     return plan
 
 
-def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarray:
+def _choose(options: BuildOptions, setting: Setting) -> np.ndarray:
     """``(N, D)`` codes without repeats, at most ``count``."""
-    build, count = config["build"], config.get("count")
-    if count is not None and not 1 <= int(count) <= MAX_COUNT:
+    count, bounds = options.count, options.bounds
+    if count is not None and not 1 <= count <= MAX_COUNT:
         raise UserError(f"count must be within 1..{MAX_COUNT:,}, given was {count}")
-    source, space = str(build["architectures"]), spaces.get(setting.space)
-    bounds = config.get("bounds") or {}
+    source, space = options.build.architectures, spaces.get(setting.space)
     if source == "sample":
         if count is None:
             raise UserError("how many architectures? give count=2500, as the paper has")
-        return sample(space, int(count), seed, bounds)
+        return sample(space, count, options.seed, bounds)
     if bounds:
         raise UserError(f"bounds is for build.architectures=sample, given was '{source}'")
     if source == "release":
@@ -171,7 +172,7 @@ def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarra
     else:
         codes = _listed(source, space)
     _, first = np.unique(codes, axis=0, return_index=True)
-    return np.asarray(codes[np.sort(first)][: None if count is None else int(count)])
+    return np.asarray(codes[np.sort(first)][:count])
 
 
 def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str, Any]) -> np.ndarray:

@@ -115,7 +115,7 @@ class Lidar(Kitti):
     min_overlap: Mapping[str, float] = MappingProxyType({"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25})
     notice = (
         "data: the built-in LiDAR scenes (simulated, 18 x 18 m; AP at overlaps .5/.25/.25); for KITTI: "
-        "experiment=3ddet data.root=<folder with training and ImageSets>"
+        "setting=3ddet data.root=<folder with training and ImageSets>"
     )
 
     def __init__(

@@ -119,7 +119,7 @@ def detection_picture(run: Run) -> Figure:
 
     data: Any = run.data
     frames = frames_of(data.val_set)
-    wanted = min(len(frames), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    wanted = min(len(frames), run.options.callbacks.picture_samples)
     task: Any = run.task.cpu().float().eval()
     scenes = []
     for i in np.linspace(0, len(frames) - 1, wanted).astype(int).tolist():

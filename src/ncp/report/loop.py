@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 _MARKS = {"found": "D", "default": "s", "best sampled": "^"}
 
 
-def write(loop: Loop, folder: Path) -> dict[str, Path]:
+def write_page(loop: Loop, folder: Path) -> dict[str, Path]:
     """``loop.png`` and ``loop.md``."""
     from ncp.report import style
 
-    files = {"picture": style.save(figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
+    files = {"picture": style.save(loop_figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
     write_text(files["page"], page(loop))
     return files
 
 
-def figure(loop: Loop) -> Figure:
+def loop_figure(loop: Loop) -> Figure:
     """A panel a setting: metric over cost, sampled and compared."""
     from ncp.report import style
 
@@ -126,7 +126,7 @@ def _sampled(loop: Loop) -> list[str]:
 def _fitted(loop: Loop) -> list[str]:
     return [
         f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
-        f"Kendall's tau {loop.errors[name]['kendall']:.2f}"
+        f"Kendall's tau {loop.errors[name].get('kendall', float('nan')):.2f}"
         for name in loop.names
     ]
 

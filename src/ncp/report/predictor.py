@@ -16,15 +16,12 @@ import numpy as np
 
 import ncp
 from ncp import runs, terminal
-from ncp.benchmark import settings
 from ncp.commandline import command_line
-from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ncp.benchmark.table import Table
     from ncp.predictors.protocols import HeldOut, Outcome, Progress
 
 SHOWN = ("mae", "rmse", "spearman", "kendall", "calibration")
@@ -35,37 +32,7 @@ _COST_UNITS = {
 }
 
 
-def tables(setting: str, source: str | Path | None) -> list[Table]:
-    """The tables to fit on.
-
-    Args:
-        setting: a setting's name, or ``all`` for the paper's nine.
-        source: the release's folder, a folder of tables or one table's file; None for the store of imported tables.
-
-    Raises:
-        UserError: for an unknown setting, or a table that is missing or cannot be read.
-    """
-    from ncp import benchmark
-    from ncp.benchmark import importing
-
-    names = list(settings.PAPER) if setting == "all" else [settings.get(setting).name]
-    if source is None:
-        return [benchmark.load(name) for name in names]
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise UserError(f"source '{source}' does not exist; give a table's file or a folder of tables")
-    if path.is_file():
-        if len(names) > 1:
-            raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
-        return [importing.import_file(path, names[0])]
-    found = importing.sources(path)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
-    return [importing.import_file(found[name], name) for name in names]
-
-
-def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
+def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
     """Write ``predictor.safetensors``, ``card.json`` and ``scatter.png`` into ``folder``; name -> path.
 
     With ``out`` the weights also go to ``<out>/<setting>.safetensors`` with matrices in half precision, as they are bundled.
@@ -81,7 +48,7 @@ def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict
 
         path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
-    return files | {"picture": style.save(figure(outcome), folder / "scatter.png")}
+    return files | {"picture": style.save(errors_figure(outcome), folder / "scatter.png")}
 
 
 def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -142,7 +109,7 @@ def unit(metric: str, space: str = "multires") -> str:
     return _COST_UNITS.get(metric, {}).get(space, "%")
 
 
-def figure(outcome: Outcome) -> Figure:
+def errors_figure(outcome: Outcome) -> Figure:
     """Predicted against measured, a panel a metric, over the rows that the predictor was not fitted on."""
     from ncp.report import style
 
@@ -202,9 +169,3 @@ def progress(title: str) -> Iterator[Progress]:
     """A progress bar on stderr, drawn at most ten times a second; yields what a fit tells its progress to."""
     with terminal.Progress(title, total=1.0, counted=False) as bar:
         yield bar.tell
-
-
-def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The family and its options from the configuration group ``predictor``; null stands for the code's own default."""
-    options = {key: value for key, value in predictor.items() if key != "family" and value is not None}
-    return str(predictor["family"]), options

@@ -48,7 +48,7 @@ def write_search(
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     trajectory = result.trajectory
     search = propagation.Search("", table, [o.name for o in result.objectives], trajectory.best[1])
-    picture = propagation.figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
+    picture = propagation.search_figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
     files["picture"] = style.save(picture, folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     return files
@@ -163,27 +163,6 @@ def as_csv(table: Mapping[str, Any]) -> str:
     writer.writerow(table)
     writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
     return buffer.getvalue()
-
-
-def read_csv(path: Path) -> dict[str, Any]:
-    """What :func:`as_csv` wrote, as numpy columns (numbers where all values are numbers)."""
-    import numpy as np
-
-    from ncp.errors import UserError
-
-    try:
-        rows = list(csv.reader(path.read_text().splitlines()))
-    except OSError as error:
-        raise UserError(f"cannot read the trajectory '{path}' ({error.strerror})") from None
-    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        raise UserError(f"'{path}' is not the trajectory of a search: a header and equally long rows were expected")
-    out: dict[str, Any] = {}
-    for name, *values in zip(*rows, strict=True):
-        try:
-            out[name] = np.array(values, dtype=float)
-        except ValueError:
-            out[name] = np.array(values)
-    return out
 
 
 def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:

@@ -112,7 +112,7 @@ def draw(run: Run) -> list[Path]:
     if any(step > 0 for step, _, _ in history):
         figure = curves(history, f"{run.task.name}: training", str(run.architecture))
         written.append(style.save(figure, run.folder / "curves.png"))
-    if run.task.name in PICTURES and run.config.get("callbacks", {}).get("picture_samples", 4):
+    if run.task.name in PICTURES and run.options.callbacks.picture_samples:
         figure = PICTURES[run.task.name](run)
         written.append(style.save(figure, run.folder / f"{run.task.name}.png"))
     return written
@@ -164,7 +164,7 @@ def _samples(run: Run) -> tuple[dict[str, Any], Any]:
     from ncp.data.base import Key
 
     data: Any = run.data.val_set
-    wanted = min(len(data), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    wanted = min(len(data), run.options.callbacks.picture_samples)
     items = [data[Key(-1, int(i))] for i in np.linspace(0, len(data) - 1, wanted)]
     task: Any = run.task.cpu().float().eval()
     with torch.no_grad():

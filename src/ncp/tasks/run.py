@@ -6,20 +6,21 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 
+from ncp import files
 from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
     CHECKPOINTS,
@@ -27,7 +28,6 @@ from ncp.tasks.parts import (
     make_data,
     make_task,
     make_trainer,
-    plain,
     read_checkpoint,
 )
 from ncp.tasks.recipe import Plan
@@ -41,7 +41,7 @@ HISTORY = "metrics.csv"
 class Run:
     """All parts of a training."""
 
-    config: DictConfig
+    options: TrainOptions
     folder: Path
     data: DataModule
     architecture: Architecture | str
@@ -54,20 +54,20 @@ class Run:
     checkpoint: Path | None = None  # of a restored run
 
 
-def assemble(config: DictConfig, folder: Path) -> Run:
+def assemble(options: TrainOptions, folder: Path) -> Run:
     """Make all parts of a training."""
-    data = make_data(config)
+    data = make_data(options)
     data.describe(folder)
-    architecture = choose_architecture(plain(config.arch))
-    task = make_task(config, data, architecture)
+    architecture = choose_architecture(options.arch)
+    task = make_task(options, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
-    trainer = make_trainer(config, folder, task, history, throughput)
+    trainer = make_trainer(options, folder, task, history, throughput)
     # what trainings are told apart by: a sweep may vary any part of the recipe and the data
-    facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": int(config.seed)}
-    facts |= {part: plain(config[part]) for part in ("task", "recipe", "data", "arch", "trainer") if part in config}
+    facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": options.seed}
+    facts |= {part: dict(getattr(options, part)) for part in ("task", "recipe", "data", "arch", "trainer")}
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
-    return Run(config, folder, data, architecture, task, trainer, history, throughput)
+    return Run(options, folder, data, architecture, task, trainer, history, throughput)
 
 
 def fit(run: Run) -> None:
@@ -89,43 +89,72 @@ def fit(run: Run) -> None:
     run.seconds = time.perf_counter() - started
 
 
-def restore(config: DictConfig, folder: Path) -> Run:
-    """Make all parts again from a checkpoint (``config.ckpt_path``), with the weights in it.
+class Restoring(Protocol):
+    """What :func:`restore` is told (``conf/evaluate.yaml``)."""
 
-    What ``config.data`` and ``config.task`` give (root, write_results, ...) takes the place of the training's own; the trainer is
-    the new configuration's.
+    ckpt_path: str
+    data: dict[str, Any]
+    task: dict[str, Any]
+    trainer: dict[str, Any]
+    logger: dict[str, Any]
+
+
+def restore(given: Restoring, folder: Path) -> Run:
+    """Make all parts again from a checkpoint (``given.ckpt_path``), with the weights in it.
+
+    What ``given.data`` and ``given.task`` say (root, write_results, ...) takes the place of the training's own; the trainer is
+    the new one.
 
     Raises:
         UserError: when the file is no checkpoint, or the data has other classes than the training's.
     """
-    path = Path(config.ckpt_path)
+    path = Path(given.ckpt_path)
     content = read_checkpoint(path)
     about = content[CHECKPOINT_KEY]
-    changes = {
-        part: {key: value for key, value in plain(config.get(part) or {}).items() if value is not None}
-        for part in ("data", "task")
-    }
-    merged: Any = OmegaConf.merge(about["config"], changes)
-    merged.trainer, merged.logger = config.trainer, config.logger
-    merged.keep, merged.pretrained, merged.ckpt_path = "none", None, str(path)
-    data = make_data(merged)
+    options = trained_with(about["config"], path)
+    for part, changes in ((options.data, given.data), (options.task, given.task)):
+        merge_into(part, changes)
+    options.trainer, options.logger = given.trainer, given.logger
+    options.keep, options.pretrained, options.ckpt_path = "none", None, str(path)
+    data = make_data(options)
     if list(data.classes) != about["classes"]:
         raise UserError(f"'{path}' was trained on other classes than this data has; give the training's data.root")
     # the written-out text, since "random" or a file may mean another architecture today
     text = about["architecture"]
-    architecture = text if merged.arch.kind in BASELINES else Architecture.parse(text)
-    task = make_task(merged, data, architecture)
+    architecture = text if options.arch.get("kind") in BASELINES else Architecture.parse(text)
+    task = make_task(options, data, architecture)
     task.restored_step = int(about["step"])
     network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
     task.network.load_state_dict(network)
     history, throughput = History(folder / HISTORY), Throughput()
-    trainer = make_trainer(merged, folder, task, history, throughput)
-    return Run(merged, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
+    trainer = make_trainer(options, folder, task, history, throughput)
+    return Run(options, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
+
+
+def trained_with(config: Any, path: Path) -> TrainOptions:
+    """The options in a checkpoint. Raises ``UserError`` naming the file where they are none."""
+    if not isinstance(config, Mapping):
+        raise UserError(f"'{path}' holds no configuration of its training")
+    known = {f.name for f in fields(TrainOptions)}
+    kept = {key: value for key, value in config.items() if key in known}  # earlier versions kept more
+    if isinstance(kept.get("setting"), Mapping):
+        kept["setting"] = kept["setting"].get("name")
+    options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in '{path}'")
+    return options
+
+
+def merge_into(part: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set what ``changes`` say, into dictionaries too; null changes nothing."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(part.get(key), dict):
+            merge_into(part[key], value)
+        elif value is not None:
+            part[key] = value
 
 
 def find_checkpoint(run: Run) -> Path | None:
     """The checkpoint that ``ckpt_path`` means: of this folder (auto), a path, or none; checked against the network."""
-    wanted = run.config.get("ckpt_path")
+    wanted = run.options.ckpt_path
     path = run.folder / CHECKPOINTS / LAST
     if not wanted or (wanted == "auto" and not path.is_file()):
         return None

@@ -92,7 +92,7 @@ class VideoRecognition(Task):
         if self.pretrained_required and not self.about.get("config", {}).get("pretrained"):
             raise UserError(
                 "this experiment starts from a classification training of the same architecture; give "
-                "pretrained=<its checkpoints/last.ckpt>, or use experiment=video to train from scratch"
+                "pretrained=<its checkpoints/last.ckpt>, or use setting=video to train from scratch"
             )
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
