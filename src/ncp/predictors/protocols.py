@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.numeric import whole
 from ncp.predictors import evaluation, trust
 from ncp.predictors.base import FAMILIES, Predictor
 from ncp.predictors.rows import Rows
@@ -181,7 +182,7 @@ def run(
         UserError: for an unknown family, protocol or option, too few rows, or a main metric that never varies.
     """
     start = time.perf_counter()
-    _check_numbers(seed, folds, protocol)
+    seed, folds = whole("seed", seed, 0), whole("folds", folds, 2)
     used, same = (rows if rows.good.all() else rows.only_good()).varying()
     rows = rows.only_metrics(used.metrics)
     all_good = bool(rows.good.all())
@@ -259,12 +260,6 @@ def _describe(protocol: str, outcome: Outcome, seed: int, folds: int) -> str:
     if protocol == "paper":
         return f"{counts['fitted']} rows fitted, best epoch chosen and errors measured on the same {k} others (seed {seed})"
     return f"{counts['fitted']} rows fitted, {counts['validation']} for validation, errors on {k} others (seed {seed})"
-
-
-def _check_numbers(seed: int, folds: int, protocol: str) -> None:
-    for name, value, least in (("seed", seed, 0), *([("folds", folds, 2)] if protocol == "all-rows" else [])):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise UserError(f"{name} must be a whole number from {least}, given was {value!r}")
 
 
 def _check_options(family: str, options: Mapping[str, Any], known: set[str]) -> None:
