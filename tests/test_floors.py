@@ -18,6 +18,7 @@ ANYONE = (
     "commandline",
     "configs",
     "files",
+    "numeric",
     "options",
     "registry",
     "runs",
