@@ -28,7 +28,8 @@ from ncp.data.base import DataModule
 from ncp.errors import UserError
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks.callbacks import LAST, History, Throughput, read_history
+from ncp.tasks import ledger as ledgers
+from ncp.tasks.callbacks import LAST, History, Throughput
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
 # finished trainings' main metric at a step, for early stopping
@@ -169,7 +170,9 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
     tasks.fit(unit)
     if heart.lost:
         raise Superseded
-    metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
+    if not watch.reason:
+        tasks.evaluate(unit)
+    metrics = task.measured()
     setting = settings.get(bench.plan.setting)
     missing = [name for name in setting.metrics if name not in metrics]
     if missing:
@@ -187,7 +190,7 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         reason=watch.reason,
         seed=int(config.seed),
         metrics=metrics,
-        evaluations=records.evaluations(read_history(history.path), task.plan.epoch) or [_only(task, metrics)],
+        evaluations=[Evaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
         cost=tasks.costs(task, data, architecture),
         steps=trainer.global_step,
         seconds=unit.seconds + unit.seconds_evaluation + earlier,
@@ -202,10 +205,6 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,
     )
-
-
-def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
-    return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
 
 
 def unit_config(config: DictConfig, plan: Plan, claim: Claim) -> DictConfig:
@@ -249,8 +248,9 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
         checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
+            for name in (tasks.HISTORY, ledgers.FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(old / name, place / name)
             try:
                 os.link(
                     checkpoint, new

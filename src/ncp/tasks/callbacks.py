@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from ncp.errors import UserError
 from ncp.tasks.base import Task
+from ncp.tasks.position import Plan, Position
 
 log = logging.getLogger(__name__)
 KEEP = ("paper", "last", "none")
@@ -44,15 +46,20 @@ class Checkpoints(Callback):
         self.folder, self.keep = folder, keep
         self._saved, self._at = -1, time.monotonic()
 
+    def kept_at(self, plan: Plan, step: int) -> str | None:
+        """Where the checkpoint of a step is kept, relative to the run folder; None for one that is not."""
+        kept = self.keep == "paper" and plan.due(step).keep
+        return f"{self.folder.name}/step-{step:06d}.ckpt" if kept else None
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """The time without a checkpoint begins."""
         self._at = time.monotonic()
+        pl_module.kept_at = functools.partial(self.kept_at, pl_module.plan)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After every step, unless an evaluation follows."""
-        plan = pl_module.plan
-        complete = (batch_idx + 1) % plan.policy.accumulate == 0
-        if complete and not (trainer.enable_validation and trainer.global_step % plan.eval_every == 0):
+        place = Position.reached(trainer, pl_module.plan)
+        if place.passes == 0 and not (trainer.enable_validation and pl_module.plan.due(place.step).evaluate):
             self._save_if_due(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -61,10 +68,10 @@ class Checkpoints(Callback):
             self._save_if_due(trainer, pl_module)
 
     def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
-        step, plan = trainer.global_step, task.plan
-        kept = step in plan.keep and self.keep == "paper"
+        step = trainer.global_step
+        kept = self.kept_at(task.plan, step)
         long_ago = trainer.world_size == 1 and time.monotonic() - self._at > LONGEST
-        due = kept or long_ago or step % plan.save_every == 0 or step == plan.steps
+        due = kept or long_ago or task.plan.due(step).save
         if self.keep == "none" or task.quick or not due or step == self._saved:
             return
         task.check_finite()
@@ -222,10 +229,12 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show the step and the newest figures."""
-        step, plan = trainer.global_step, pl_module.plan
+        plan = pl_module.plan
+        place = Position.reached(trainer, plan)
+        step = place.step
         if self._bar is not None:
             self._bar.update(self._task, completed=step, figures=self._figures(pl_module))
-        elif trainer.is_global_zero and step != self._shown and (step % plan.log_every == 0 or step == plan.steps):
+        elif trainer.is_global_zero and place.passes == 0 and step != self._shown and plan.due(step).log:
             self._shown = step
             log.info("step %d of %d: %s", step, plan.steps, self._figures(pl_module))
 

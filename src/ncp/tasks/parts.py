@@ -23,6 +23,7 @@ from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
+from ncp.tasks.position import NEVER
 from ncp.tasks.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
             accumulate_grad_batches=plan.policy.accumulate,
             gradient_clip_val=task.recipe.clip,
             check_val_every_n_epoch=None,
-            val_check_interval=plan.eval_every * plan.policy.accumulate,
+            val_check_interval=NEVER,  # the task says before every pass whether an evaluation follows
             num_sanity_val_steps=0,
             log_every_n_steps=1,  # figures go to the loggers when the recipe says so
             logger=[history, *make_loggers(config, folder)],

@@ -19,6 +19,8 @@ from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.ledger import FILE as LEDGER
+from ncp.tasks.ledger import Ledger
 from ncp.tasks.parts import (
     BASELINES,
     CHECKPOINTS,
@@ -29,7 +31,7 @@ from ncp.tasks.parts import (
     plain,
     read_checkpoint,
 )
-from ncp.tasks.recipe import Plan
+from ncp.tasks.position import Plan, resumed
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -50,6 +52,9 @@ class Run:
     seconds: float = 0.0
     seconds_evaluation: float = 0.0  # of an evaluation outside of the training
     checkpoint: Path | None = None  # of a restored run
+
+    def __post_init__(self) -> None:
+        self.task.ledger = Ledger(self.folder / LEDGER)
 
 
 def assemble(config: DictConfig, folder: Path) -> Run:
@@ -73,11 +78,14 @@ def fit(run: Run) -> None:
     if checkpoint is not None:
         step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
         log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
+        run.task.ledger.load(step, checkpoint.parent.parent)
         if run.trainer.is_global_zero:
             run.history.truncate(step)
+            run.task.ledger.rewrite()
         run.task.last_good = str(checkpoint)
     elif run.trainer.is_global_zero:
         run.history.path.unlink(missing_ok=True)
+        run.task.ledger.rewrite()
     try:
         run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
     except RuntimeError as error:
@@ -134,16 +142,13 @@ def find_checkpoint(run: Run) -> Path | None:
                 f"the checkpoint '{path}' is of {what} {theirs.get(what)}, this run is of {ours[what]}; give the "
                 f"checkpoint's own {what}, or another checkpoint"
             )
-    if int(theirs["step"]) > run.task.plan.steps:
-        raise UserError(
-            f"the checkpoint '{path}' is at step {theirs['step']}, beyond this recipe's {run.task.plan.steps}"
-        )
+    resumed(theirs, run.task.plan, str(path))
     return path
 
 
 def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
-    if run.task.latest_step != run.task.plan.steps:
+    if run.task.latest_step != run.task.plan.steps or run.checkpoint is not None:
         started = time.perf_counter()
         run.trainer.validate(run.task, run.data, verbose=False)
         run.seconds_evaluation = time.perf_counter() - started
