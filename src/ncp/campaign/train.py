@@ -26,9 +26,9 @@ from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks import ledger as ledgers
 from ncp.tasks.callbacks import LAST, History, Throughput
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
