@@ -13,7 +13,8 @@ An entry point ``src/NAME.py`` is
         main()
 
 A user's mistake is one line on stderr and exit code 2; what was computed until then stays in the run folder. A mistake of
-ours keeps its traceback and exits with 1, an interrupt with 130. In a multirun a failing job is named and the others go on.
+ours keeps its traceback and exits with 1, an interrupt with 130 (SIGTERM: 143). In a multirun a failing job is named and the
+others go on.
 """
 
 from __future__ import annotations
@@ -39,15 +40,14 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import cli_config, cli_text, runs
+from ncp import cli_config, cli_text, runs, signals
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
 
-OK, OUR_MISTAKE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
+OK, OUR_MISTAKE, USERS_MISTAKE = 0, 1, 2
 # ranks other than the first leave the run's records alone; the first hands its folder down to those it starts
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-_HANDED_DOWN = "NCP_RUN_FOLDER"
 _OUTPUTS = "NCP_OUTPUTS"
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
@@ -123,13 +123,13 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
             return OK
         options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
         sys.argv[1:] = options + cli_config.adapt(arguments.overrides, conf / f"{name}.yaml")
-        with _environment(**_settings(sys.argv[1:])), _bad_jobs_skipped(conf, name):
+        with signals.handled(), _environment(**_settings(sys.argv[1:])), _bad_jobs_skipped(conf, name):
             hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; what was computed until then is in {_folder or _sweep or 'no folder yet'}", file=sys.stderr
-        )
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        if _is_first_rank():
+            folder = _folder or _sweep or "no folder yet"
+            print(f"interrupted; what was computed until then is in {folder}", file=sys.stderr)
+        return signals.exit_code(stop)
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = cli_text.mistake(error, composing=True, known=lambda: cli_config.known_keys(conf, name))
         if message is None:
@@ -189,10 +189,10 @@ def _texts(overrides: Any) -> list[str]:
 
 def _continue(config: DictConfig, command: str, digest: str, folder: Path) -> Path:
     """The folder to work in: with ``ckpt_path=auto`` that of the newest unfinished run of the same configuration."""
+    if not _is_first_rank() and os.environ.get(runs.HANDED_DOWN):
+        return Path(os.environ[runs.HANDED_DOWN])
     if OmegaConf.select(config, "ckpt_path") != "auto":
         return folder
-    if not _is_first_rank() and os.environ.get(_HANDED_DOWN):
-        return Path(os.environ[_HANDED_DOWN])
     root = Path(OmegaConf.select(config, "paths.outputs") or "outputs")
     old = runs.find_unfinished(root, command, digest, ignore=folder)
     if old is None:
@@ -202,7 +202,6 @@ def _continue(config: DictConfig, command: str, digest: str, folder: Path) -> Pa
     runs.begin(folder, command, digest, [])
     runs.mark(folder, "continued", continued_in=str(old))
     _move_log(old)
-    os.environ[_HANDED_DOWN] = str(old)
     return old
 
 

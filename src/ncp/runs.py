@@ -31,6 +31,7 @@ except ImportError:  # Windows has no such locks; two runs are then told apart b
 
 STATE_FILE = "run.json"
 LOCK_FILE = ".lock"
+HANDED_DOWN = "NCP_RUN_FOLDER"  # in the environment of processes that take part in another one's run
 CONFIG_FILE = "config.yaml"  # resolved
 RESULT_FILE = "result.json"
 # "continued": another run's folder took over (``ckpt_path=auto``); its path stands under ``continued_in``

@@ -136,11 +136,9 @@ def train(bench: Bench, claim: Claim) -> bool:
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit) as leaving:
+    except (KeyboardInterrupt, SystemExit):
         bench.worker.release(claim)
-        if getattr(leaving, "code", None) == 1:  # Lightning's translation of an interrupt
-            raise KeyboardInterrupt from None
-        raise  # a scheduler's signal
+        raise
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, int(config.seed), bench.worker.me, seconds))

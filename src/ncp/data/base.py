@@ -245,11 +245,18 @@ class DataModule(pl.LightningDataModule):
         sampler = StreamSampler(length, self.batches, self.policy, rank, self.seed, start)
         return self._loader(self.train_set, sampler)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there are fewer validation samples than devices, and none for this one."""
+        return self.trainer is not None and self.trainer.global_rank >= len(self.val_set)  # type: ignore[arg-type]
+
     def val_dataloader(self) -> Loader:
-        """This device's part of the validation set."""
+        """This device's part of the validation set. An idle device gets the first sample, which its task must not count: every
+        device takes part in the operations around an evaluation."""
         rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         length = len(self.val_set)  # type: ignore[arg-type]
-        return self._loader(self.val_set, ShardSampler(length, self.eval_batch, rank, devices))
+        sampler = ShardSampler(1, 1) if self.idle else ShardSampler(length, self.eval_batch, rank, devices)
+        return self._loader(self.val_set, sampler)
 
     def _loader(self, data: Dataset[Sample], sampler: Sampler[list[Key]]) -> Loader:
         workers = worker_count(self.policy.devices) if self.workers == "auto" else int(self.workers)

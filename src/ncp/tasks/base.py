@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from ncp import signals
 from ncp.data.base import DataModule
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
@@ -119,6 +120,9 @@ class Task(pl.LightningModule):
     def score(self, batch: dict[str, Any]) -> None:
         """Update ``self.scores`` with an evaluation batch."""
 
+    def score_nothing(self) -> None:
+        """What a device without evaluation samples gives to ``self.scores``: sums need nothing."""
+
     def prepare_batch(self, batch: dict[str, Any]) -> Tensor:
         """The network's input: the batch's ``image`` normalised on the device, channels last."""
         dtype = next(self.network.parameters()).dtype
@@ -176,6 +180,7 @@ class Task(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Rates and random states as functions of the position: a resumed run needs no more than that."""
+        signals.check()
         place = Position.running(self.trainer, self.plan)
         torch.manual_seed(place.seed(self.seed, self.global_rank))  # numpy's and Python's are not used in a step
         if not self.quick:
@@ -247,7 +252,10 @@ class Task(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count one batch."""
-        self.score(batch)
+        if self.trainer.datamodule.idle:  # type: ignore[attr-defined]
+            self.score_nothing()
+        else:
+            self.score(batch)
 
     def on_validation_epoch_end(self) -> None:
         """The scores over the whole set, on all devices alike, into the ledger."""

@@ -173,6 +173,10 @@ class Detection(Task):
         for index, found in zip(batch["index"].tolist(), self.detections(batch), strict=True):
             self.scores.update(index, found.boxes, found.labels, found.scores)
 
+    def score_nothing(self) -> None:
+        """Lists are gathered from all devices, empty ones too."""
+        self.scores.update_nothing()
+
     def macs(self, architecture: Architecture | str, data: DataModule) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
         assert isinstance(data, Kitti)

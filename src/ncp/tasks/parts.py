@@ -24,7 +24,9 @@ from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
 from ncp.tasks.position import NEVER
+from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
@@ -199,14 +201,18 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
         torch.backends.cudnn.benchmark = True
     _quiet()
     options = {key: value for key, value in settings.items() if key not in OURS}
-    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, str(config.keep))]
+    requeue = config.get("ckpt_path") == "auto"  # the job that runs again goes on in this folder
+    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, str(config.keep), requeue)]
     if config.callbacks.progress:
         callbacks.append(Progress(history, throughput))
+    nodes = int(settings.get("num_nodes", 1))
+    place = environment(devices // nodes, nodes)
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=settings.get("devices", 1),
-            num_nodes=int(settings.get("num_nodes", 1)),
+            num_nodes=nodes,
+            plugins=[WholeFiles(), *([place] if place is not None else [])],
             strategy=strategy if devices > 1 else "auto",
             precision=precision,
             deterministic=deterministic,
@@ -230,6 +236,9 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
         )
     except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
+    # its handlers would answer a signal with a collective operation that the other processes do not expect
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def make_loggers(config: DictConfig, folder: Path) -> list[Any]:

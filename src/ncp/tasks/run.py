@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from ncp import signals
 from ncp.data.base import DataModule
 from ncp.errors import UserError
 from ncp.spaces import cost
@@ -32,6 +33,7 @@ from ncp.tasks.parts import (
     read_checkpoint,
 )
 from ncp.tasks.position import Plan, resumed
+from ncp.tasks.processes import Siblings
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -52,9 +54,11 @@ class Run:
     seconds: float = 0.0
     seconds_evaluation: float = 0.0  # of an evaluation outside of the training
     checkpoint: Path | None = None  # of a restored run
+    siblings: Siblings = field(init=False)
 
     def __post_init__(self) -> None:
         self.task.ledger = Ledger(self.folder / LEDGER)
+        self.siblings = Siblings(self.trainer, self.folder)
 
 
 def assemble(config: DictConfig, folder: Path) -> Run:
@@ -86,10 +90,14 @@ def fit(run: Run) -> None:
     elif run.trainer.is_global_zero:
         run.history.path.unlink(missing_ok=True)
         run.task.ledger.rewrite()
-    try:
-        run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
-    except RuntimeError as error:
-        raise _does_not_fit(error, run.task.plan) or error from None
+    with signals.handled(), run.siblings:
+        try:
+            run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's translation of an interrupt
+            raise signals.interruption() from None
+        except RuntimeError as error:
+            signals.check_after(error)
+            raise _does_not_fit(error, run.task.plan) or error from None
     run.seconds = time.perf_counter() - started
 
 
@@ -118,7 +126,8 @@ def restore(config: DictConfig, folder: Path) -> Run:
     # the written-out text, since "random" or a file may mean another architecture today
     text = about["architecture"]
     architecture = text if merged.arch.kind in BASELINES else Architecture.parse(text)
-    task = make_task(merged, data, architecture)
+    # an evaluation has no batch that its devices would have to share
+    task = make_task(OmegaConf.merge(merged, {"trainer": {"devices": 1, "num_nodes": 1}}), data, architecture)  # type: ignore[arg-type]
     task.restored_step = int(about["step"])
     network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
     task.network.load_state_dict(network)
@@ -150,8 +159,13 @@ def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
     if run.task.latest_step != run.task.plan.steps or run.checkpoint is not None:
         started = time.perf_counter()
-        run.trainer.validate(run.task, run.data, verbose=False)
+        with signals.handled(), run.siblings:
+            try:
+                run.trainer.validate(run.task, run.data, verbose=False)
+            except SystemExit:
+                raise signals.interruption() from None
         run.seconds_evaluation = time.perf_counter() - started
+    run.siblings.wait()
     return dict(run.task.latest)
 
 
