@@ -6,6 +6,7 @@ Shape suffixes: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import copy
+import platform
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from ncp import signals
-from ncp.data.base import DataModule
+from ncp.data.base import DataModule, own_cores, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.spaces.multires import Architecture
@@ -106,6 +107,11 @@ class Task(pl.LightningModule):
         return build_timm(name, task=cls.name, classes=len(data.classes), **options)
 
     @classmethod
+    def model_options(cls, architecture: Any) -> tuple[str, ...]:
+        """The keys of ``model`` that an architecture's network takes."""
+        return ("channels_last", "grad_checkpointing")
+
+    @classmethod
     def adapt_pretrained(
         cls, weights: Mapping[str, Tensor], network: nn.Module, settings: Mapping[str, Any]
     ) -> Mapping[str, Tensor]:
@@ -138,6 +144,14 @@ class Task(pl.LightningModule):
         return counted_macs(self.network, (1, data.in_channels, *(data.eval_size or data.size)))
 
     # ---- training
+
+    def setup(self, stage: str) -> None:
+        """Tell the data how many processes load from the same cores; all processes are there by now."""
+        mine = (platform.node(), own_cores())
+        everybody: list[Any] = [None] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(everybody, mine)
+        self.trainer.datamodule.sharing = sharing_cores(mine, everybody) if self.trainer.world_size > 1 else 1  # type: ignore[attr-defined]
 
     @property
     def step(self) -> int:

@@ -25,6 +25,7 @@ from ncp.metrics.detection import SHORT, KittiScores
 from ncp.metrics.kitti_files import write
 from ncp.models.anchors import Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
@@ -116,10 +117,15 @@ class Detection(Task):
     def make_baseline(cls, name: str, data: DataModule, **options: Any) -> nn.Module:
         """``pointpillars`` (the published backbone), or a timm network."""
         if name == POINTPILLARS:
-            return PointPillarsNet()
+            return to_channels_last(PointPillarsNet()) if options.get("channels_last") else PointPillarsNet()
         from ncp.models import build_timm
 
         return build_timm(name, task=cls.name, classes=0, **options)
+
+    @classmethod
+    def model_options(cls, architecture: Any) -> tuple[str, ...]:
+        """The published backbone is small: it keeps all its maps for the backward pass."""
+        return ("channels_last",) if architecture == POINTPILLARS else super().model_options(architecture)
 
     @classmethod
     def adapt_pretrained(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,45 +82,99 @@ def make_network(config: DictConfig, data: DataModule, architecture: Architectur
     """The network, initialised from the seed alone, with pretrained weights where they are asked for."""
     torch.manual_seed(int(config.seed))
     kind: Any = get_class(config.task._target_)
+    options = model_options(plain(config.get("model") or {}), kind.model_options(architecture), architecture)
     if isinstance(architecture, str):
         if config.arch.kind == "pointpillars" and kind.name != "det3d":
             raise UserError(f"arch=pointpillars is a network of task=det3d, given was task={kind.name}; use arch=timm")
         extra = {key: value for key, value in plain(config.arch).items() if key not in ("kind", "name")}
-        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
+        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra, **options)
     else:
-        network = kind.make_network(architecture, data, **plain(config.get("model") or {}))
+        network = kind.make_network(architecture, data, **options)
     scale = float(config.recipe.get("residual_scale", 1.0))
     if scale != 1.0:
         scale_residuals(network, scale)
     if config.recipe.get("fusion_scale") is not None:
         straighten_fusions(network, float(config.recipe.fusion_scale))
     if config.get("pretrained"):
-        load_pretrained(network, Path(config.pretrained), partial(kind.adapt_pretrained, settings=plain(config.task)))
+        adapt = partial(kind.adapt_pretrained, settings=plain(config.task))
+        load_pretrained(network, Path(config.pretrained), adapt, str(architecture))
     return network
 
 
-def load_pretrained(network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]]) -> None:
-    """Take the weights of a training's checkpoint that fit by name and shape; the rest keeps its initialisation.
+def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, bool]:
+    """What ``model`` says of how the network is built.
 
     Args:
-        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
+        given: ``config.model``; null leaves a key out.
+        known: keys that this architecture's network takes.
+        architecture: for the message.
 
     Raises:
-        UserError: when less than the whole backbone fits.
+        UserError: for a key that it does not take, or a value that is neither true nor false.
     """
-    weights = read_checkpoint(path)["state_dict"]
-    weights = {key.removeprefix("network."): value for key, value in weights.items()}
+    options = {key: value for key, value in given.items() if value is not None}
+    for key, value in options.items():
+        if key not in known:
+            whose = f"arch={architecture}" if isinstance(architecture, str) else "searched architectures"
+            raise UserError(
+                f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
+            )
+        if not isinstance(value, bool):
+            raise UserError(f"model.{key} must be true or false, given was {value!r}")
+    return options
+
+
+def load_pretrained(
+    network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]], architecture: str = ""
+) -> None:
+    """Take the weights of a training's checkpoint that fit by name and shape; the rest, a task's head, keeps its initialisation.
+
+    Args:
+        network: to fill.
+        path: of the checkpoint.
+        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
+        architecture: the network's, for the message.
+
+    Raises:
+        UserError: when less than the whole body fits, or the checkpoint's network has more than this one.
+    """
+    content = read_checkpoint(path)
+    weights = {key.removeprefix("network."): value for key, value in content["state_dict"].items()}
     weights = dict(adapt(weights, network))
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    lacking = [key for key in own if key.startswith("backbone.") and key not in fitting]
-    if lacking or not fitting:
+    body = body_of(network)
+    lacking = [key for key in body if key not in fitting]
+    theirs = str(content[CHECKPOINT_KEY].get("architecture", "another"))
+    # of the same architecture what is left over belongs to another task's head
+    left = [] if theirs == architecture else [k for k in weights if k not in own and is_body(k, body)]
+    if lacking or left or not fitting:
+        reasons = [f"{len(lacking)} of this network's {len(body)} entries find no weights there"] if lacking else []
+        reasons += [f"{len(left)} of its entries have no place in this network"] if left else []
+        first = (lacking or left or list(own))[0]
         raise UserError(
-            f"pretrained='{path}' is of another architecture: {len(lacking) or len(own)} of the backbone's entries do not "
-            f"fit, first: {lacking[0] if lacking else next(iter(own))}"
+            f"pretrained='{path}' is of another architecture, {theirs}: {' and '.join(reasons) or 'nothing fits'}, first: "
+            f"{first}; give a checkpoint of the same architecture"
         )
     network.load_state_dict({**own, **fitting})
     log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)
+
+
+def body_of(network: torch.nn.Module) -> list[str]:
+    """Names of the entries that tasks have in common: the backbone's, or of a network of one piece all but its classifier's."""
+    names = list(network.state_dict())
+    backbone = [name for name in names if name.startswith("backbone.")]
+    if backbone:
+        return backbone
+    find = getattr(network, "get_classifier", None)
+    heads = {id(p) for p in find().parameters()} if find is not None else set()
+    classifier = {name for name, p in network.named_parameters() if id(p) in heads}
+    return [name for name in names if name not in classifier]
+
+
+def is_body(name: str, body: Sequence[str]) -> bool:
+    """Whether an entry that the network lacks is of a part (the first word of its name) that its body has."""
+    return any(entry.split(".")[:1] == name.split(".")[:1] for entry in body)
 
 
 def make_task(config: DictConfig, data: DataModule, architecture: Architecture | str) -> Task:
@@ -291,6 +345,7 @@ def _quiet() -> None:
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",
+        "broadcast_buffers",
         "srun",
     ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")

@@ -32,7 +32,7 @@ from ncp.tasks.parts import (
     plain,
     read_checkpoint,
 )
-from ncp.tasks.position import Plan, resumed
+from ncp.tasks.position import resumed
 from ncp.tasks.processes import Siblings
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def fit(run: Run) -> None:
             raise signals.interruption() from None
         except RuntimeError as error:
             signals.check_after(error)
-            raise _does_not_fit(error, run.task.plan) or error from None
+            raise _does_not_fit(error, run) or error from None
     run.seconds = time.perf_counter() - started
 
 
@@ -214,12 +214,14 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _does_not_fit(error: RuntimeError, plan: Plan) -> UserError | None:
+def _does_not_fit(error: RuntimeError, run: Run) -> UserError | None:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        size = plan.policy.per_device
+        policy = run.task.plan.policy
+        size = policy.per_device
+        other = "grad_checkpointing" in run.task.model_options(run.architecture)
         return UserError(
             f"a batch of {size} per device does not fit into memory; set recipe.per_device={max(1, size // 2)} (the total "
-            f"batch of {plan.policy.total} is kept by accumulation) or model.grad_checkpointing=true"
+            f"batch of {policy.total} is kept by accumulation)" + (" or model.grad_checkpointing=true" if other else "")
         )
     return None
