@@ -115,6 +115,7 @@ def _run_command(function: Function, conf: Path, name: str) -> int:
     global _worst, _sweep
     _worst, _sweep = OK, None
     gc.set_threshold(*_GARBAGE)
+    logging.raiseExceptions = False  # a log file on a full disk must not hide the one line that says so
     job = functools.update_wrapper(functools.partial(_run_job, function, conf, name), function)
     try:
         arguments = _parse_arguments()

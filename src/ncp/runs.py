@@ -7,7 +7,7 @@ Every command writes ``outputs/<command>/<date>/<time>-<suffix>/``. Beside the r
 * ``.lock``: locked while a process works in the folder, so that no second one joins it; the system frees the lock when
   the process ends, however it ends.
 
-Standard library alone, so that any part may use it.
+Needs the standard library and :mod:`ncp.files`, so that any part may use it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ncp import files
 from ncp.errors import UserError
 
 try:
@@ -62,11 +63,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> Path:
 
     numpy scalars and arrays become numbers and lists, paths strings, numbers that are not finite ``null``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
-    return path
+    return files.write_text(path, _text(content))
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -133,7 +134,13 @@ def mark(folder: Path, new_state: str, **more: Any) -> None:
     """Set the state of a run, with ``more`` keys such as ``error``."""
     assert new_state in STATES, new_state
     now = datetime.now().isoformat(timespec="milliseconds")
-    write_json(folder / STATE_FILE, {**state(folder), "state": new_state, "ended": now, **more})
+    content = {**state(folder), "state": new_state, "ended": now, **more}
+    try:
+        write_json(folder / STATE_FILE, content)
+    except OSError:  # a full disk has no room beside the file, but mostly some in it
+        with open(folder / STATE_FILE, "r+") as file:
+            file.write(_text({key: value[:300] if isinstance(value, str) else value for key, value in content.items()}))
+            file.truncate()
 
 
 @contextlib.contextmanager

@@ -180,7 +180,8 @@ def test_a_training_goes_on_with_other_passes(whole, tmp_path, first, then):
     end = tasks.read_checkpoint(tmp_path / "b/checkpoints/last.ckpt")
     assert end["ncp"]["position"] == {"step": 8, "samples": 32, "batch": 4, "set": 7}
     for key, value in whole[0].task.network.state_dict().items():
-        assert torch.allclose(value, run.task.network.state_dict()[key], rtol=0, atol=1e-9), key
+        # Lightning reads a checkpoint into a network of 32 bit before it makes it one of 64
+        assert torch.allclose(value, run.task.network.state_dict()[key], rtol=0, atol=1e-6), key
     again, _ = train(tmp_path / "b", f"recipe.per_device={first}", "ckpt_path=auto")  # nothing is left to do
     assert again.trainer.global_step == 8
 
