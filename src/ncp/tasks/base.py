@@ -19,6 +19,7 @@ from torchmetrics import Metric
 from ncp.data.base import DataModule
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
+from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
 from ncp.tasks.recipe import Plan, Recipe
 
@@ -71,7 +72,7 @@ class Task(pl.LightningModule):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = protect(network)
         self.recipe, self.plan, self.seed = recipe, plan, seed
         self.classes: Sequence[str] = data.classes
         self.mean, self.std = data.mean, data.std
