@@ -43,7 +43,8 @@ def protect(net: N) -> N:
     """
     for module in net.modules():
         if isinstance(module, PLAIN) and not isinstance(module, Protected):
-            module.__class__ = _protected(type(module))
+            kind: Any = type(module)
+            module.__class__ = _protected(kind)
     return net
 
 
@@ -83,7 +84,7 @@ def _protected(kind: Any) -> Any:
     return type(kind.__name__, (Protected, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
-def _remake(kind: type[nn.Module]) -> nn.Module:
+def _remake(kind: Any) -> nn.Module:
     """An empty module of the protected class, before its state is set."""
     made = _protected(kind)
     module: nn.Module = made.__new__(made)

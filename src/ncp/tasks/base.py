@@ -212,6 +212,17 @@ class Task(pl.LightningModule):
             self._stop("a weight", self.step - 1)
 
     def _stop(self, what: str, step: int) -> NoReturn:
+        if step == 0:  # nothing has been learnt yet: no learning rate can be the cause
+            precision = str(self.trainer.precision)
+            other = (
+                ""
+                if precision.startswith(("32", "64"))
+                else f", or the precision {precision} (try trainer.precision=32-true)"
+            )
+            raise UserError(
+                f"{what} is NaN or infinite at step 1 of {self.plan.steps}, before anything was learnt; look for the cause in "
+                f"the data or in the weights that the training starts from{other}"
+            )
         raise UserError(
             f"{what} became NaN or infinite at step {step + 1} of {self.plan.steps}, learning rate "
             f"{self.rate_at(step):.3g}; last good checkpoint: {self.last_good or 'none was written yet'}; lower "
