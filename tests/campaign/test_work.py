@@ -9,9 +9,9 @@ from small_builds import build, options
 
 from ncp import benchmark
 from ncp.campaign import merge, status, train, work
+from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from ncp.campaign import plan as plans
-from ncp.campaign import reading, units
+from ncp.campaign import reading
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE
 from ncp.campaign.scheduler import liveness, signals
+from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
 from ncp.errors import UserError
@@ -181,7 +182,7 @@ def _train_all(bench: Bench, config: Mapping[str, Any], most: int | None) -> Cou
             _tell(plan, store, claim.unit)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"
-        if file not in store.names(units.folder(claim.name)):
+        if file not in store.names(folder(claim.name)):
             continue  # another worker has it now
         failure = reading.read_failure(store, claim.name, file)
         tally["failed"] += 1
