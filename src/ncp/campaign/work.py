@@ -135,6 +135,7 @@ def work(
 
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
+        SystemExit, KeyboardInterrupt: after SIGTERM or Ctrl-C; what was being trained is handed back.
     """
     from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count, plain
@@ -146,17 +147,15 @@ def work(
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
     Recipe.from_config(plain(config["recipe"]))  # its mistakes are the user's, not 2,500 failed trainings
-    worker = make_worker(config, plan, store, first)
-    bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
-    bench.data(plan.seed)
     with signals.terminable():
+        worker = make_worker(config, plan, store, first)
+        bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
+        bench.data(plan.seed)
         try:
             return _train_all(bench, config, most)
         except (KeyboardInterrupt, SystemExit):
-            with (
-                signals.undisturbed(),
-                contextlib.suppress(UserError),
-            ):  # why it ends counts more than why that cannot be written
+            # why it ends counts more than why that cannot be written down
+            with signals.undisturbed(), contextlib.suppress(UserError):
                 worker.leave()
             raise
 
