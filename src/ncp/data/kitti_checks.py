@@ -24,8 +24,14 @@ LEAST_HELD = 0.25  # of the labelled objects: nearly all of KITTI's hold points
 _MODERATE = 1
 
 
-def check_labels(frames: Sequence[Frame], split: str, classes: Sequence[str] = CLASSES) -> None:
+def check_labels(frames: Sequence[Frame], split: str, evaluated: bool, classes: Sequence[str] = CLASSES) -> None:
     """Warn where no object of a class counts in an evaluation.
+
+    Args:
+        frames: of the split.
+        split: as messages name it.
+        evaluated: whether average precision is counted on it.
+        classes: names in the order of the labels.
 
     Raises:
         UserError: where no label is of any of the classes: there is nothing to learn, or to evaluate.
@@ -42,7 +48,7 @@ def check_labels(frames: Sequence[Frame], split: str, classes: Sequence[str] = C
             f"the {split} has no labelled {', '.join(classes)} in its {len(frames):,} frames ({empty:,} label files are empty; "
             f"the first file is '{files.printable(first)}')"
         )
-    for number, name in enumerate(classes):
+    for number, name in enumerate(classes if evaluated else ()):
         if labelled[number] and not counting[number]:
             log.warning(
                 "the %s has %d labelled objects of %s, of which none counts at moderate difficulty (25 pixels high in the image, "
