@@ -27,7 +27,7 @@ def outcome() -> protocols.Outcome:
 
 
 def test_the_picture_shows_every_row_of_every_metric(outcome: protocols.Outcome) -> None:
-    figure = report.figure(outcome)
+    figure = report.errors_figure(outcome)
     assert [ax.get_title("left") for ax in figure.axes] == ["mIoU (%)", "mAcc (%)", "recorded flops (billions)"]
     for i, ax in enumerate(figure.axes):
         points = ax.collections[0].get_offsets()
@@ -42,7 +42,7 @@ def test_the_picture_shows_every_row_of_every_metric(outcome: protocols.Outcome)
 
 
 def test_the_files_hold_the_predictor_its_card_and_the_picture(outcome: protocols.Outcome, tmp_path: Path) -> None:
-    files = report.write(outcome, tmp_path / "run", tmp_path / "bundled")
+    files = report.write_fit(outcome, tmp_path / "run", tmp_path / "bundled")
     assert set(files) == {"predictor", "card", "picture", "bundled"}
     assert files["bundled"] == tmp_path / "bundled" / "seg.safetensors"
     assert files["bundled"].stat().st_size < files["predictor"].stat().st_size

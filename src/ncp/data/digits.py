@@ -64,7 +64,7 @@ class Digits(DataModule):
     builtin = True
     notice = (
         "data: the built-in handwritten digits (scikit-learn's, real, 10 classes); for ImageNet: "
-        "experiment=cls-50-1000 data.root=<folder with train and val>"
+        "setting=cls-50-1000 data.root=<folder with train and val>"
     )
     source = "built-in digits"
     classes = tuple(str(i) for i in range(10))

@@ -19,6 +19,7 @@ from ncp.data.base import Loader, worker_count
 from ncp.data.sealed import sealed_folder
 from ncp.data.segmentation import ArrayPairs, Pairs
 from ncp.files import cache_folder
+from ncp.terminal import Progress
 
 NAMES = ("images.npy", "labels.npy")
 
@@ -52,8 +53,6 @@ def _key(pairs: Pairs) -> str:
 
 
 def _write_copies(pairs: Pairs, folder: Path) -> None:
-    from rich.progress import track
-
     assert pairs.size is not None
     shapes = ((len(pairs), 3, *pairs.size), (len(pairs), *pairs.size))
     workers = worker_count() if len(pairs) > 64 else 0
@@ -62,7 +61,9 @@ def _write_copies(pairs: Pairs, folder: Path) -> None:
         files = [stack.enter_context(open(folder / name, "wb")) for name in NAMES]
         for file, shape in zip(files, shapes, strict=True):
             _begin(file, shape)
-        for planes in track(loader, f"Resizing {len(pairs)} images once", total=len(pairs)):
+        bar = stack.enter_context(Progress(f"Resizing {len(pairs)} images once", len(pairs)))
+        for done, planes in enumerate(loader, start=1):
+            bar.tell(done)
             for file, plane in zip(files, planes, strict=True):
                 file.write(np.ascontiguousarray(plane.numpy()).data)
 

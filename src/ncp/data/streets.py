@@ -258,7 +258,7 @@ class Streets(SegmentationData):
     builtin = True
     notice = (
         "data: the built-in street scenes (procedural, 10 classes, 64x128); for Cityscapes: "
-        "experiment=seg data.root=<folder with leftImg8bit and gtFine>"
+        "setting=seg data.root=<folder with leftImg8bit and gtFine>"
     )
     source = "built-in street scenes"
     classes = NAMES
