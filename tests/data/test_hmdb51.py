@@ -148,3 +148,12 @@ def test_names_in_any_encoding_and_what_macs_leave_behind(tmp_path):
     data.describe(tmp_path)
     assert b"/caf\xe9.avi 12" in (tmp_path / "videos.txt").read_bytes()
     assert data.source == "HMDB51 split 1"
+
+
+def test_the_root_may_have_any_name(tmp_path):
+    for name in ("a=b", "set (1)", "c#d", "数据", "it's", "[x] *?%03d", "http:", os.fsdecode(b"caf\xe9")):
+        root = make_ucf101(tmp_path / name)
+        data = UCF101(str(root), least_frames=1, size=16, frames=2, cache=str(tmp_path / "cache"), workers=0)
+        data.setup()
+        assert [len(data.train_set), len(data.val_set)] == [4, 2]
+        assert data.train_set[Key(0, 0)]["image"].float().std() > 0
