@@ -94,7 +94,7 @@ def test_the_ending_of_a_name_says_nothing(tmp_path):
 def test_images_and_labels_are_turned_as_their_exif_says(tmp_path, number):
     exif = Image.Exif()
     exif[ORIENTATION] = number
-    for kind in ("jpg", "png", "webp"):
+    for kind in ("jpg", "png", "webp", "tif"):
         picture().save(tmp_path / f"a.{kind}", exif=exif)
         upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / f"a.{kind}")).convert("RGB"))
         assert np.array_equal(hwc(read_image(tmp_path / f"a.{kind}")), upright)
