@@ -138,6 +138,7 @@ class Kitti(DataModule):
     """
 
     task = "det3d"
+    source = "KITTI object detection"
     classes = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
