@@ -20,7 +20,6 @@ from ncp.models.blocks import Block, Unit
 from ncp.spaces.cost import branch_sizes
 from ncp.spaces.multires import Architecture
 
-
 MAX_CHANNELS = 10_000
 
 

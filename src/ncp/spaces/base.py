@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 
 # name -> module that holds the SPACE instance
@@ -129,6 +130,6 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Space[Any]:
     """The space called ``name``; raises ``UserError`` if there is none."""
     if name not in _MODULES:
-        raise UserError(f"unknown space '{name}'; known spaces: {', '.join(_MODULES)}")
+        raise UserError(f"unknown space '{files.shown(name)}'; known spaces: {', '.join(_MODULES)}")
     space: Space[Any] = import_module(_MODULES[name]).SPACE
     return space
