@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ncp import registry
+from ncp import files, registry
 from ncp.errors import UserError
 
 # name -> module that holds the SPACE instance
@@ -133,7 +133,7 @@ def get(name: str) -> Space[Any]:
         space: Space[Any] = import_module(_MODULES[name]).SPACE
         return space
     if name not in names():
-        raise UserError(f"unknown space '{name}'; known spaces: {', '.join(names())}")
+        raise UserError(f"unknown space '{files.shown(name)}'; known spaces: {', '.join(names())}")
     module, _, attribute = registry.announced("ncp.spaces")[name].rpartition(".")
     theirs: Space[Any] = getattr(import_module(module), attribute)
     return theirs
