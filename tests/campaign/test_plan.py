@@ -115,7 +115,7 @@ def test_more_than_there_are_is_refused():
 @given(macs=st.lists(st.integers(1, 10**12), min_size=1, max_size=200), number=st.integers(1, 40))
 def test_shards_are_disjoint_complete_and_balanced(macs, number):
     texts = tuple(str(i) for i in range(len(macs)))
-    shards = plans.Plan("seg", texts, tuple(macs), {}, 0).shards(number)
+    shards = plans.BuildPlan("seg", texts, tuple(macs), {}, 0).shards(number)
     assert len(shards) == number
     assert sorted(i for shard in shards for i in shard) == list(range(len(macs)))
     loads = [sum(macs[i] for i in shard) for shard in shards]

@@ -217,9 +217,9 @@ def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, kee
     assert kept.is_file()
     assert sorted(file.name for file in kept.parent.iterdir()) == files
     config = options(tmp_path / "second", "count=1", f"pretrained={tmp_path / 'first'}")
-    assert train._pretrained(config["pretrained"], plan.architectures[0]) == str(kept)
+    assert train._pretrained(config.pretrained, plan.architectures[0]) == str(kept)
     with pytest.raises(UserError, match="holds no checkpoint of 8_8"):
-        train._pretrained(config["pretrained"], "8_8-other")
+        train._pretrained(config.pretrained, "8_8-other")
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, kee
         (("shard=3",), "within 0..0"),
         (("build.beat=50", "build.patience=60"), "three times"),
         (("build.attempts=0",), "build.attempts"),
-        (("build.per_device=many",), "per_device must be auto"),
-        (("build.stop={before: 3}",), "build.stop has no 'before'"),
+        (("build.per_device=many",), "build.per_device must be one of a whole number, auto, null, given was 'many'"),
+        (("build.stop={before: 3}",), "unknown key 'build.stop.before'"),
     ],
 )
 def test_mistakes(tmp_path, overrides, words):
@@ -246,8 +246,7 @@ def test_a_mistake_in_the_recipe_is_no_failed_training(tmp_path):
 
 def test_a_build_that_is_not_there(tmp_path):
     config = options(tmp_path / "none")
-    config["build"]["dir"] = None
-    config["paths"] = {"outputs": str(tmp_path)}
+    config.build.dir, config.outputs = None, str(tmp_path)
     with pytest.raises(UserError, match="no build of this configuration yet"):
         work.find_build(config)
 

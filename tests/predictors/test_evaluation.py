@@ -1,43 +1,10 @@
-"""Errors by hand, rank correlations by their definitions, folds by counting."""
+"""Errors by hand; folds by counting. Rank correlations are those of ``ncp.benchmark.ranking``."""
 
 import numpy as np
 import pytest
 
 from ncp.errors import UserError
 from ncp.predictors import evaluation
-
-
-def tau_b(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b pair by pair, as its definition says."""
-    i, j = np.triu_indices(len(a), 1)
-    x, y = np.sign(a[i] - a[j]), np.sign(b[i] - b[j])
-    return float((x * y).sum() / np.sqrt(np.count_nonzero(x) * np.count_nonzero(y)))
-
-
-def rho(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation: Pearson's of the ranks, where a value's rank is how many are smaller and half of the equal ones."""
-    x, y = ((v[:, None] > v).sum(1) + ((v[:, None] == v).sum(1) - 1) / 2 for v in (a, b))
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-@pytest.mark.parametrize("levels", [0, 7])
-@pytest.mark.parametrize("n", [2, 3, 50, 600])
-def test_rank_correlations_are_those_of_their_definitions(n: int, levels: int) -> None:
-    rng = np.random.default_rng(n + levels)
-    a = rng.normal(size=n)
-    b = a + rng.normal(size=n)
-    if levels:
-        a, b = np.round(a * levels), np.round(b * levels)
-    assert evaluation.kendall(a, b) == pytest.approx(tau_b(a, b), abs=1e-12)
-    assert evaluation.spearman(a, b) == pytest.approx(rho(a, b), abs=1e-12)
-
-
-def test_rank_correlations_of_many_rows_need_no_table_of_pairs() -> None:
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=200_000)  # all pairs at once would be 40 GB
-    assert evaluation.kendall(a, a + rng.normal(size=a.size)) == pytest.approx(
-        0.5, abs=0.01
-    )  # 2 / pi * asin(sqrt(1/2))
 
 
 def test_constants_have_no_correlation() -> None:

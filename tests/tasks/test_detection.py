@@ -13,6 +13,8 @@ from ncp.errors import UserError
 from ncp.metrics import kitti
 from ncp.models import build
 from ncp.models.detector import PointPillarsNet
+from ncp.report import training
+from ncp.report.training import rows
 from ncp.spaces import cost
 from ncp.tasks import run as tasks
 from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection, sum_of_macs
@@ -62,6 +64,16 @@ def test_kept_steps_are_evaluated_in_full_and_picked_from(tmp_path: Path) -> Non
     again = kitti.evaluate_objects(labels, results, content["min_overlap"])
     for key, ap in content["evaluations"]["4"].items():
         assert again[key]["AP40"] == pytest.approx(ap["AP40"], abs=0.5), key
+    result = tasks.summarise(run, metrics)
+    assert result["min_overlap"] == content["min_overlap"] == {"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25}
+    table = dict(rows({**result, "images_per_second": None}))
+    assert {"moderate (IoU 0.5)", "ped-3D (IoU 0.25)", "car-AOS (IoU 0.5)"} <= set(table)
+    assert not {"moderate", "ped-3D"} & set(table)
+    curves = training.curves([(1, "val/moderate", 1.0), (1, "train/loss", 2.0)], "", "", run.task.in_words)
+    assert {ax.get_title(loc="left") for ax in curves.axes if ax.get_visible()} == {
+        "loss",
+        "car 3D AP at IoU 0.5, moderate (%)",
+    }
     history = (tmp_path / tasks.HISTORY).read_text()
     assert "train/box_loss" in history
     assert "val/moderate" in history

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks.callbacks import LAST, History, Throughput, read_history
+from ncp.tasks.callbacks import LAST, History, Throughput
 from ncp.tasks.options import Callbacks, TrainOptions
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
@@ -104,7 +105,7 @@ class Bench:
     """
 
     options: BuildOptions
-    plan: Plan
+    plan: BuildPlan
     store: Folder
     worker: Worker
     peers: Peers = lambda step: ()
@@ -136,11 +137,9 @@ def train(bench: Bench, claim: Claim) -> bool:
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit) as leaving:
+    except (KeyboardInterrupt, SystemExit):
         bench.worker.release(claim)
-        if getattr(leaving, "code", None) == 1:  # Lightning's translation of an interrupt
-            raise KeyboardInterrupt from None
-        raise  # a scheduler's signal
+        raise
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
@@ -155,7 +154,7 @@ def train(bench: Bench, claim: Claim) -> bool:
     return True
 
 
-def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> Record:
+def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> TrainingRecord:
     """The training and its record."""
     reset_peak_memory()
     data = bench.data(options.seed)
@@ -170,16 +169,14 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     tasks.fit(unit)
     if heart.lost:
         raise Superseded
-    metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
+    if not watch.reason:
+        tasks.evaluate(unit)
+    metrics = task.measured()
     setting = settings.get(bench.plan.setting)
-    missing = [name for name in setting.metrics if name not in metrics]
-    if missing:
-        raise UserError(
-            f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
-        )
+    records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / parts.CHECKPOINTS / LAST
     kept = bench.options.keep != "none" and last.is_file()
-    return Record(
+    return TrainingRecord(
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
@@ -188,7 +185,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         reason=watch.reason,
         seed=options.seed,
         metrics=metrics,
-        evaluations=records.evaluations(read_history(history.path), task.plan.epoch) or [_only(task, metrics)],
+        evaluations=[Evaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
         cost=tasks.costs(task, data, architecture),
         steps=trainer.global_step,
         seconds=unit.seconds + unit.seconds_evaluation + earlier,
@@ -205,11 +202,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     )
 
 
-def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
-    return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
-
-
-def unit_options(options: BuildOptions, plan: Plan, claim: Claim) -> TrainOptions:
+def unit_options(options: BuildOptions, plan: BuildPlan, claim: Claim) -> TrainOptions:
     """The options of one training, after what earlier attempts failed of (``records.RULES``)."""
     kinds = [failure.get("kind") for failure in claim.failures]
     recipe = dict(options.recipe)
@@ -232,14 +225,14 @@ def _pretrained(where: str | None, text: str) -> str | None:
     if where is None or not Path(where).is_dir():
         return where
     from ncp.campaign import plan as plans
-    from ncp.campaign.units import RECORD, read_json
+    from ncp.campaign import reading
 
-    store = Folder(where)
+    store = Folder(where, reading=True)
     other = plans.read(store)
     if text in other.architectures:
-        content = read_json(store, f"{folder(other.units[other.architectures.index(text)])}/{RECORD}")
-        if content and content.get("checkpoint"):
-            return str(store.path(content["checkpoint"]))
+        record = reading.read(other, store, other.architectures.index(text))
+        if record and record.checkpoint:
+            return str(store.path(record.checkpoint))
     raise UserError(f"pretrained='{where}' holds no checkpoint of {text}; build there with keep=last")
 
 
@@ -251,8 +244,9 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
         checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
+            for name in (tasks.HISTORY, ledgers.FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(old / name, place / name)
             try:
                 os.link(
                     checkpoint, new
@@ -273,15 +267,9 @@ def progress(store: Folder, name: str, generation: int) -> int:
 
 def earlier_seconds(bench: Bench, claim: Claim) -> float:
     """What the interrupted attempts that this one goes on from took, by their leases."""
-    from ncp.campaign.units import read_json
+    from ncp.campaign import leases
 
-    total = 0.0
-    for generation in claim.resume:
-        lease = f"{folder(claim.name)}/{generation}.lease"
-        content, age = read_json(bench.store, lease), bench.store.age(lease)
-        if content and age is not None:
-            total += max(0.0, time.time() - age - float(content.get("claimed", time.time())))
-    return total
+    return sum(leases.seconds_held(bench.store, claim.name, generation, time.time()) for generation in claim.resume)
 
 
 def tidy(bench: Bench, claim: Claim) -> None:

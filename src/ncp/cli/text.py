@@ -164,7 +164,7 @@ def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) 
         f"  --config-dir FOLDER   further options and settings of your own (or ${configs.VARIABLE})\n"
         "  paths.outputs=FOLDER  where run folders are made (default: outputs)\n"
         f'  shell completion      eval "$({runs.invocation(name)} -sc install=bash)"\n'
-        "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 interrupted.",
+        "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 or 143 interrupted.",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -196,7 +196,7 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
 
     config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
     lines = [
-        f"  {key}={overrides.render(value)}"
+        f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
         for key, value in _leaves(config[part], f"{part}.")
         if not key.endswith("._target_")

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ncp.benchmark.ranking import kendall, spearman
 from ncp.errors import UserError
+
+__all__ = ["calibration", "errors", "k_fold", "kendall", "mae", "rmse", "spearman"]
 
 
 def mae(measured: np.ndarray, predicted: np.ndarray) -> float:
@@ -20,32 +23,6 @@ def mae(measured: np.ndarray, predicted: np.ndarray) -> float:
 def rmse(measured: np.ndarray, predicted: np.ndarray) -> float:
     """Root mean squared error of ``(N,)`` values, in their unit."""
     return float(np.sqrt(np.square(predicted - measured).mean()))
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of ``(N,)`` values, -1..1; nan where one of them is constant.
-
-    >>> round(spearman(np.array([1, 2, 3, 4]), np.array([1, 3, 2, 4])), 3)
-    0.8
-    """
-    from scipy import stats
-
-    return float("nan") if _no_order(a, b) else float(stats.spearmanr(a, b).statistic)
-
-
-def kendall(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b (ties corrected) of ``(N,)`` values, -1..1; nan where one of them is constant.
-
-    >>> round(kendall(np.array([1, 2, 3, 4]), np.array([1, 3, 2, 4])), 3)
-    0.667
-    """
-    from scipy import stats  # a third of a second, which only a fit has to pay
-
-    return float("nan") if _no_order(a, b) else float(stats.kendalltau(a, b).statistic)
-
-
-def _no_order(*columns: np.ndarray) -> bool:
-    return any(len(column) < 2 or bool((column == column[0]).all()) for column in columns)
 
 
 def calibration(measured: np.ndarray, predicted: np.ndarray, std: np.ndarray) -> float:
