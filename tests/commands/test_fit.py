@@ -12,7 +12,7 @@ import fit_rows
 import numpy as np
 import pytest
 
-from ncp import jobs
+from ncp import jobs, runs
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
 from ncp.jobs.fit import family_of
@@ -70,7 +70,7 @@ def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Pa
     bundled = load(tmp_path / "weights" / "seg.safetensors")
     np.testing.assert_allclose(bundled.predict(codes)["mIoU"], predictor.predict(codes)["mIoU"], rtol=1e-3)
     assert f"{predictor.card.errors['mIoU']['mae']:.3f}" in out
-    assert "src.search 'objectives=[seg]'" in out
+    assert f"{runs.invocation('search')} 'objectives=[seg]'" in out
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_start_is_read_in_every_form(tmp_path):
         (5, "given was 5"),
         ([1, 2], "27 numbers"),
         (["a"] * 27, "i1 must be an integer"),
-        ({"code": 5}, "given was {'code': 5}"),
+        ({"code": 5}, "given was"),
         (True, "given was True"),
     ],
 )
