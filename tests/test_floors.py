@@ -11,7 +11,7 @@ FLOORS = {
     "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3, "campaign": 3,
     "report": 4, "cli": 5, "cli_text": 5, "cli_config": 5,
 }  # fmt: skip
-ANYONE = ("errors", "files", "runs", "terminal", "commandline")  # every floor may use them
+ANYONE = ("errors", "files", "runs", "terminal", "commandline", "progress")  # every floor may use them
 
 
 def imports(path: Path) -> set[str]:

@@ -20,7 +20,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from ncp import configs, runs, terminal
+from ncp import configs, overrides, runs, terminal
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable
