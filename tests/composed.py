@@ -16,11 +16,11 @@ SMALL_SEG = (
 )  # fmt: skip
 
 
-def compose(*words: str, name: str = "train", with_hydra: bool = False) -> Any:
-    """``conf/<name>.yaml`` with words as on the command line; on request with Hydra's own part."""
-    return composing.compose(name, words, with_hydra=with_hydra)
-
-
-def options(*words: str, name: str = "train") -> Any:
-    """The typed options of a command line."""
+def compose(*words: str, name: str = "train") -> Any:
+    """The typed options of a command line: ``conf/<name>.yaml`` with words as they are typed."""
     return jobs.options(name, *words)
+
+
+def config_of(*words: str, name: str = "train", with_hydra: bool = False) -> Any:
+    """The configuration that Hydra composes for a command line; on request with Hydra's own part."""
+    return composing.compose(name, words, with_hydra=with_hydra)

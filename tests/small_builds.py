@@ -1,6 +1,6 @@
 """A build of a handful of tiny trainings, in this process."""
 
-from composed import options as read
+from composed import compose
 
 from ncp.campaign import work
 
@@ -14,7 +14,7 @@ SMALL = (
 
 def options(folder, *overrides):
     """The options of a small build in ``folder``."""
-    return read(*SMALL, f"build.dir={folder}", *overrides, name="build")
+    return compose(*SMALL, f"build.dir={folder}", *overrides, name="build")
 
 
 def build(folder, *overrides):

@@ -14,8 +14,8 @@ from ncp.commandline import command_line, override, shell_word
 NAMES = [
     "outputs/train/last.ckpt", "a=b", "set (1)", "c#d", "数据", "it's", 'q"x', "both'\"x", "", "\\", "a\\", "a\\'", 'a\\"',
     "${x}", "\\${x}", "\\\\${oc.env:HOME} y", "a${b", "$x^{$", "1_2", "1e3", "0x1f", "null", "True", "nan", "-inf", "-1",
-    "3ddet", "1e3x", "~", "~/x", "..", "[a]",
-    "{a:b}", "a,b", "a:b", " lead", "trail ", "a\nb", "a\tb", "x\x1b[31m", "é", "*", "?", "a|b",
+    "3ddet", "cls-50-1000", "1e3x", "~", "~/x", "..",
+    "[a]", "{a:b}", "a,b", "a:b", " lead", "trail ", "a\nb", "a\tb", "x\x1b[31m", "é", "*", "?", "a|b",
     "<a>", "%a", "@a", "+x", "caf\udce9", "))\\\n",
 ]  # fmt: skip
 

@@ -202,13 +202,12 @@ def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
             kind = typing.get_type_hints(owner, include_extras=True)[name] if owner is not None else Any
         else:
             kind = next(iter(typing.get_args(kind)), Any)
-    found = [
-        value
-        for part in (kind, *typing.get_args(kind))
-        if typing.get_origin(part) is typing.Literal
-        for value in typing.get_args(part)
-    ]
-    return found + (["null"] if type(None) in typing.get_args(kind) else [])
+    parts = [kind] if typing.get_origin(kind) is typing.Literal else [kind, *typing.get_args(kind)]
+    bare = [typing.get_args(part)[0] if typing.get_origin(part) is Annotated else part for part in parts]
+    words = [_WORDS[part.__name__] for part in bare if part in (int, float, bool, str)]
+    literal = [part for part in parts if typing.get_origin(part) is typing.Literal]
+    found = [*words, *(value for part in literal for value in typing.get_args(part))]
+    return found + (["null"] if type(None) in parts else [])
 
 
 def _given(value: Any) -> str:

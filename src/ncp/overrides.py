@@ -184,8 +184,10 @@ def is_expanded(words: Iterable[str]) -> bool:
 def shown(words: Sequence[str]) -> list[str]:
     """Expanded words as a person would type them."""
     name = _given_setting(words)
-    if name is None or name not in settings.SETTINGS:
+    if name is None:
         return list(words)
+    if name not in settings.SETTINGS:
+        return [f"setting={name}" if key_of(word) == "setting" else word for word in words]
     setting = settings.SETTINGS[name]
     hidden = {
         word

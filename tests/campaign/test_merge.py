@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ncp.campaign import merge
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import Evaluation, TrainingRecord
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
 from ncp.predictors import rows
@@ -24,11 +24,11 @@ def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
     """A folder of ``count`` recorded units; ``metrics(i)`` are those of unit i, made by ``node<i mod 6>``."""
     codes = SPACE.sample_codes(count, np.random.default_rng(0))
     texts = tuple(a.text for a in SPACE.decode(codes))
-    plan = Plan(setting, texts, (1,) * count, {"data": {"_target_": target}}, 1)
+    plan = BuildPlan(setting, texts, (1,) * count, {"data": {"_target_": target}}, 1)
     store = Folder(root)
     for i, (name, text) in enumerate(zip(plan.units, texts, strict=True)):
         final = metrics(i)
-        record = Record(
+        record = TrainingRecord(
             name, setting, text, codes[i].tolist(), 1, final,
             evaluations=[Evaluation(10, 1.0, {k: v / 2 for k, v in final.items()}), Evaluation(20, 2.0, final)],
             worker={"host": f"node{i % 6}"}, finished=f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}+00:00", seconds=7.0,

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncp import options
 from ncp.campaign import plan as plans
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
@@ -26,7 +28,7 @@ BASE = {
 
 
 def config(**changes):
-    return {**json.loads(json.dumps(BASE)), **changes}
+    return options.read(BuildOptions, {**json.loads(json.dumps(BASE)), **changes})
 
 
 def test_the_plan_is_a_pure_function_of_the_configuration():
@@ -40,7 +42,7 @@ def test_what_decides_about_results_changes_the_plan_and_what_does_not_leaves_it
     same = [
         {"data": {"crop": [64, 128], "root": "/elsewhere", "workers": 0}},
         {"trainer": {"accelerator": "gpu", "devices": 8, "precision": "auto"}},
-        {"shard": 7, "keep": "last", "paths": {"outputs": "/x"}},
+        {"shard": 7, "keep": "last", "outputs": "/x"},
     ]
     others = [
         {"seed": 4},
@@ -113,7 +115,7 @@ def test_more_than_there_are_is_refused():
 @given(macs=st.lists(st.integers(1, 10**12), min_size=1, max_size=200), number=st.integers(1, 40))
 def test_shards_are_disjoint_complete_and_balanced(macs, number):
     texts = tuple(str(i) for i in range(len(macs)))
-    shards = plans.Plan("seg", texts, tuple(macs), {}, 0).shards(number)
+    shards = plans.BuildPlan("seg", texts, tuple(macs), {}, 0).shards(number)
     assert len(shards) == number
     assert sorted(i for shard in shards for i in shard) == list(range(len(macs)))
     loads = [sum(macs[i] for i in shard) for shard in shards]

@@ -9,14 +9,14 @@ from inspect import signature
 from pathlib import Path
 
 import fit_rows
-import hydra
 import numpy as np
 import pytest
 
+from ncp import jobs
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
+from ncp.jobs.fit import family_of
 from ncp.predictors import gp_fit, load, training
-from ncp.report.predictor import family_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +82,7 @@ def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Pa
             "the paper predictor has no option 'width'; its options: activation",
         ),
         (["setting=video"], "holds no table of video; it holds seg"),
-        (["setting=sky"], "no option 'sky' for 'setting'"),
+        (["setting=sky"], "unknown setting 'sky'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, arguments: list[str], message: str) -> None:
@@ -94,24 +94,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, argum
     assert message in lines[0]
 
 
-def test_every_setting_has_a_file_and_says_its_name() -> None:
-    files = {file.stem for file in (ROOT / "conf" / "setting").glob("*.yaml")}
-    assert files == {*settings.SETTINGS, *settings.SHORT, "all"}
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for name in sorted(files):
-            config = hydra.compose("fit", [f"setting={name}"])
-            assert config.setting == (name if name == "all" else settings.get(name).name)
-            assert config.protocol == "honest"
+def test_every_setting_can_be_named() -> None:
+    for name in (*settings.SETTINGS, *settings.SHORT, "all"):
+        options = jobs.options("fit", f"setting={name}")
+        assert options.setting == name
+        assert options.protocol == "honest"
 
 
 def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        paper = hydra.compose("fit", ["setting=seg", "predictor=paper"]).predictor
-        default = hydra.compose("fit", ["setting=seg"]).predictor
+    paper = jobs.options("fit", "setting=seg", "predictor=paper").predictor
+    default = jobs.options("fit", "setting=seg").predictor
     # appendix E.1
     expected = {"heads": "metric", "shared": 256, "separate": 128, "dropout": 0.5, "lr": 0.01, "weight_decay": 1e-7}
     assert expected.items() <= dict(paper).items()
-    assert (paper.batch_size, paper.epochs) == (128, 200)
+    assert (paper["batch_size"], paper["epochs"]) == (128, 200)
     parameters = signature(training.fit).parameters
     for name, value in paper.items():
         if name != "family":

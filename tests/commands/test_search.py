@@ -123,7 +123,7 @@ def test_a_floor_is_given_without_a_plus(command, tmp_path):
         (["strategy=paper", "propagation.loss=l2"], "smooth_l1"),
         (["strategy=robust", "propagation.loss=l1"], "propagation.loss"),
         (["predictors={seg:nowhere.safetensors}"], "nowhere.safetensors"),
-        (["iterations=many"], "must be a number"),
+        (["iterations=many"], "must be a whole number"),
         (["objectives=[]"], "objectives=[cls,seg]"),
     ],
 )

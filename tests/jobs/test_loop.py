@@ -6,6 +6,7 @@ import pytest
 from ncp import benchmark
 from ncp.campaign import loop as loops
 from ncp.errors import UserError
+from ncp.jobs import loop as job
 from ncp.report import loop as report
 from ncp.spaces.multires import SPACE
 
@@ -29,7 +30,7 @@ def loop():
     made = loops.Loop(tuple(tables), limit=int(1e12), tables=tables)
     found, default = SPACE.sample(2, np.random.default_rng(5))
     made.candidates = {"found": found, "default": default, "best sampled": loops.best_sampled(made)}
-    made.macs = {name: loops._cost(SPACE, architecture) for name, architecture in made.candidates.items()}
+    made.macs = {name: loops.cost_of(SPACE, architecture) for name, architecture in made.candidates.items()}
     made.scores = {
         "found": {"cls-50-1000": np.array([59.0, 61.0]), "seg": np.array([24.0, 26.0])},
         "default": {"cls-50-1000": np.array([55.0, 57.0]), "seg": np.array([26.0, 28.0])},
@@ -77,5 +78,5 @@ def test_one_training_each_tells_no_noise(loop, tmp_path):
 
 def test_what_is_not_said_about_a_dimension_is_a_mistake():
     with pytest.raises(UserError, match="'o1' is missing"):
-        loops._values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
-    assert loops._values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]
+        job._values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
+    assert job._values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]

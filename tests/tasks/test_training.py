@@ -325,7 +325,9 @@ def test_only_the_recipes_that_say_so_begin_with_small_residual_branches(tmp_pat
         assert len(units) > 20
         assert all((m.norm2.weight == scale).all() and (m.norm1.weight == 1).all() for m in units)
     for experiment in ("seg", "3ddet", "video", "cls-50-1000"):  # the paper's recipes leave the usual start
-        assert not {"residual_scale", "fusion_scale"} & set(compose(f"experiment={experiment}").recipe)
+        assert not {"residual_scale", "fusion_scale"} & set(
+            compose(f"setting={experiment}", "data.root=/somewhere").recipe
+        )
 
 
 def test_the_detection_recipe_straightens_fusions(tmp_path):

@@ -88,6 +88,11 @@ class Setting:
             if unknown:
                 raise UserError(f"change may hold {', '.join(CHANGEABLE)}, given was '{unknown[0]}'")
 
+    def described(self) -> dict[str, Any]:
+        """What is measured, without how it is trained: what a table says of its setting."""
+        names = ("name", "task", "metrics", "main", "dataset", "paper_name", "space")
+        return {name: getattr(self, name) for name in names}
+
     def variant(self, real: bool) -> Variant:
         """How it is trained on real data, or on the built-in set.
 

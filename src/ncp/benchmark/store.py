@@ -51,7 +51,7 @@ def write(table: Table, path: str | Path) -> Path:
     arrays |= {"exact_macs": table.macs, "exact_params": table.params}
     columns = {name: pa.array(values) for name, values in arrays.items()}
     columns["flags"] = pa.array(_flag_texts(table)).dictionary_encode()
-    metadata = {"format": FORMAT, "setting": asdict(table.setting), "provenance": asdict(table.provenance)}
+    metadata = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
     content = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
     path = Path(path).expanduser()
     with _new_file(path) as temporary:

@@ -42,7 +42,8 @@ class BuildOptions(TrainOptions):
     """Which architectures are trained in which setting, and by whom; the rest says how each is trained.
 
     Attributes:
-        action: ``run``, ``status``, ``merge``, ``analyse``, ``plan``.
+        action: ``run``, ``status``, ``merge``, ``analyse``, ``plan``, ``release``.
+        units: of ``action=release``: those to free, by number or ``all``.
         proxy: of ``action=analyse``: the folder or table of a proxy.
         count: how many architectures; None for all of a list.
         shard, shards: this worker's part of the units.
@@ -52,6 +53,7 @@ class BuildOptions(TrainOptions):
     """
 
     action: str = "run"
+    units: Any = None
     proxy: str | None = None
     count: int | None = None
     shard: int = 0

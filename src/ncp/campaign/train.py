@@ -20,8 +20,8 @@ from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
@@ -104,7 +104,7 @@ class Bench:
     """
 
     options: BuildOptions
-    plan: Plan
+    plan: BuildPlan
     store: Folder
     worker: Worker
     peers: Peers = lambda step: ()
@@ -155,7 +155,7 @@ def train(bench: Bench, claim: Claim) -> bool:
     return True
 
 
-def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> Record:
+def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> TrainingRecord:
     """The training and its record."""
     reset_peak_memory()
     data = bench.data(options.seed)
@@ -172,14 +172,10 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         raise Superseded
     metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
     setting = settings.get(bench.plan.setting)
-    missing = [name for name in setting.metrics if name not in metrics]
-    if missing:
-        raise UserError(
-            f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
-        )
+    records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / parts.CHECKPOINTS / LAST
     kept = bench.options.keep != "none" and last.is_file()
-    return Record(
+    return TrainingRecord(
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
@@ -209,7 +205,7 @@ def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
     return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
 
 
-def unit_options(options: BuildOptions, plan: Plan, claim: Claim) -> TrainOptions:
+def unit_options(options: BuildOptions, plan: BuildPlan, claim: Claim) -> TrainOptions:
     """The options of one training, after what earlier attempts failed of (``records.RULES``)."""
     kinds = [failure.get("kind") for failure in claim.failures]
     recipe = dict(options.recipe)
@@ -232,14 +228,14 @@ def _pretrained(where: str | None, text: str) -> str | None:
     if where is None or not Path(where).is_dir():
         return where
     from ncp.campaign import plan as plans
-    from ncp.campaign.units import RECORD, read_json
+    from ncp.campaign import reading
 
-    store = Folder(where)
+    store = Folder(where, reading=True)
     other = plans.read(store)
     if text in other.architectures:
-        content = read_json(store, f"{folder(other.units[other.architectures.index(text)])}/{RECORD}")
-        if content and content.get("checkpoint"):
-            return str(store.path(content["checkpoint"]))
+        record = reading.read(other, store, other.architectures.index(text))
+        if record and record.checkpoint:
+            return str(store.path(record.checkpoint))
     raise UserError(f"pretrained='{where}' holds no checkpoint of {text}; build there with keep=last")
 
 
@@ -273,15 +269,9 @@ def progress(store: Folder, name: str, generation: int) -> int:
 
 def earlier_seconds(bench: Bench, claim: Claim) -> float:
     """What the interrupted attempts that this one goes on from took, by their leases."""
-    from ncp.campaign.units import read_json
+    from ncp.campaign import leases
 
-    total = 0.0
-    for generation in claim.resume:
-        lease = f"{folder(claim.name)}/{generation}.lease"
-        content, age = read_json(bench.store, lease), bench.store.age(lease)
-        if content and age is not None:
-            total += max(0.0, time.time() - age - float(content.get("claimed", time.time())))
-    return total
+    return sum(leases.seconds_held(bench.store, claim.name, generation, time.time()) for generation in claim.resume)
 
 
 def tidy(bench: Bench, claim: Claim) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ncp.campaign import plan as plans
+from ncp.campaign import reading, units
 from ncp.campaign.options import BuildOptions
-from ncp.campaign.plan import Plan
-from ncp.campaign.scheduler import liveness
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE
+from ncp.campaign.scheduler import liveness, signals
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, Worker, folder, read_json
+from ncp.campaign.units import Worker
 from ncp.errors import UserError
+
+if TYPE_CHECKING:
+    from ncp.campaign.train import Bench
 
 log = logging.getLogger(__name__)
 
 
-def build_folder(options: BuildOptions, plan: Plan | None) -> Path:
+def build_folder(options: BuildOptions, plan: BuildPlan | None) -> Path:
     """``build.dir``, or the default one that carries the plan's hash."""
     given = options.build.dir
     if given:
@@ -27,7 +34,7 @@ def build_folder(options: BuildOptions, plan: Plan | None) -> Path:
     return Path(options.outputs) / "build" / f"{plan.setting}-{plan.hash}"
 
 
-def open_build(options: BuildOptions) -> tuple[Plan, Folder]:
+def open_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
     """The plan of a configuration, published, and its folder.
 
     Raises:
@@ -40,10 +47,14 @@ def open_build(options: BuildOptions) -> tuple[Plan, Folder]:
     return plan, store
 
 
-def find_build(options: BuildOptions) -> tuple[Plan, Folder]:
-    """A build that is there: in ``build.dir`` whatever the rest of the configuration says, or the configuration's own."""
+def find_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
+    """A build that is there, for reading: in ``build.dir`` whatever else the configuration says, or the configuration's own.
+
+    Raises:
+        UserError: where there is none.
+    """
     if options.build.dir:
-        store = Folder(build_folder(options, None))
+        store = Folder(build_folder(options, None), reading=True)
         return plans.read(store), store
     plan = plans.make(options)
     path = build_folder(options, plan)
@@ -51,7 +62,7 @@ def find_build(options: BuildOptions) -> tuple[Plan, Folder]:
         raise UserError(
             f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir"
         )
-    return plan, Folder(path)
+    return plan, Folder(path, reading=True)
 
 
 def check(options: BuildOptions) -> None:
@@ -67,7 +78,7 @@ def check(options: BuildOptions) -> None:
         )
 
 
-def make_worker(options: BuildOptions, plan: Plan, store: Folder, first: int = 0) -> Worker:
+def make_worker(options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0) -> Worker:
     """The worker of this shard; ``first`` turns its list, so that several on one device begin apart."""
     from ncp.campaign.train import progress
 
@@ -83,10 +94,13 @@ def make_worker(options: BuildOptions, plan: Plan, store: Folder, first: int = 0
         attempts=build.attempts,
         steal=build.steal,
         progress=lambda name, generation: progress(store, name, generation),
+        damage=lambda unit: reading.damage(plan, store, unit),
     )
 
 
-def work(options: BuildOptions, plan: Plan, store: Folder, first: int = 0, most: int | None = None) -> Counter[str]:
+def work(
+    options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0, most: int | None = None
+) -> Counter[str]:
     """Train until nothing is left for this worker.
 
     Args:
@@ -101,7 +115,7 @@ def work(options: BuildOptions, plan: Plan, store: Folder, first: int = 0, most:
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
     """
-    from ncp.campaign.train import Bench, train
+    from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count
     from ncp.tasks.recipe import Recipe
 
@@ -114,11 +128,29 @@ def work(options: BuildOptions, plan: Plan, store: Folder, first: int = 0, most:
     worker = make_worker(options, plan, store, first)
     bench = Bench(options, plan, store, worker, Peers(plan, store))
     bench.data(plan.seed)
+    with signals.terminable():
+        try:
+            return _train_all(bench, options, most)
+        except (KeyboardInterrupt, SystemExit):
+            with (
+                signals.undisturbed(),
+                contextlib.suppress(UserError),
+            ):  # why it ends counts more than why that cannot be written
+                worker.leave()
+            raise
+
+
+def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter[str]:
+    from ncp.campaign.train import train
+
+    plan, store, worker = bench.plan, bench.store, bench.worker
     tally: Counter[str] = Counter()
     bad: list[str] = []
+    told: set[str] = set()
     while most is None or tally["recorded"] < most:
         claim = worker.next()
         if claim is None and worker.waiting:
+            _explain(worker, told)
             time.sleep(min(options.build.beat, 5.0))
             continue
         if claim is None:
@@ -126,43 +158,56 @@ def work(options: BuildOptions, plan: Plan, store: Folder, first: int = 0, most:
         if train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            _tell(plan, store, claim.name)
-        elif failure := read_json(store, claim.file(f"failed.{len(claim.failures)}.json")):
-            tally["failed"] += 1
-            bad.append(claim.name)
-            log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
-            if len(bad) >= options.build.give_up:
-                raise UserError(
-                    f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything "
-                    "is recorded, the same command goes on"
-                )
+            _tell(plan, store, claim.unit)
+            continue
+        file = f"{claim.generation}.failed.{len(claim.failures)}.json"
+        if file not in store.names(units.folder(claim.name)):
+            continue  # another worker has it now
+        failure = reading.read_failure(store, claim.name, file)
+        tally["failed"] += 1
+        bad.append(claim.name)
+        log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
+        if len(bad) >= options.build.give_up:
+            raise UserError(
+                f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything is "
+                "recorded, the same command goes on"
+            )
     return tally
 
 
-def _tell(plan: Plan, store: Folder, name: str) -> None:
-    record = read_json(store, f"{folder(name)}/{RECORD}") or {}
-    metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.get("metrics", {}).items())[:3])
-    log.info("unit %s of %d: %s in %.0f s", name, len(plan), metrics, record.get("seconds", 0.0))
+def _explain(worker: Worker, told: set[str]) -> None:
+    """Say once what this worker waits for."""
+    for holder in worker.blockers:
+        if holder.unit not in told:
+            told.add(holder.unit)
+            log.info(
+                "waiting for %s; action=release units=%s frees it", holder.words(worker.patience), int(holder.unit)
+            )
+
+
+def _tell(plan: BuildPlan, store: Folder, unit: int) -> None:
+    if record := reading.read_or_none(plan, store, unit):
+        metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
+        log.info("unit %s of %d: %s in %.0f s", record.unit, len(plan), metrics, record.seconds)
 
 
 class Peers:
     """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
 
-    def __init__(self, plan: Plan, store: Folder, refresh: float = 60.0) -> None:
+    def __init__(self, plan: BuildPlan, store: Folder, refresh: float = 60.0) -> None:
         from ncp.benchmark import settings
 
         self.plan, self.store, self.refresh = plan, store, refresh
         self.main = settings.get(plan.setting).main
-        self._read: dict[str, dict[int, float]] = {}
+        self._read: dict[int, dict[int, float]] = {}
         self._at = -float("inf")
 
     def __call__(self, step: int) -> list[float]:
         """Values of those that were evaluated at ``step`` and were trained to their end."""
         if time.monotonic() - self._at > self.refresh:
             self._at = time.monotonic()
-            for name in self.plan.units:
-                if name not in self._read and (content := read_json(self.store, f"{folder(name)}/{RECORD}")):
-                    done = content["state"] == "done"
-                    rows = content["evaluations"] if done else []
-                    self._read[name] = {e["step"]: e["metrics"][self.main] for e in rows if self.main in e["metrics"]}
+            for unit in range(len(self.plan)):
+                if unit not in self._read and (record := reading.read_or_none(self.plan, self.store, unit)):
+                    rows = record.evaluations if record.state == DONE else []
+                    self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
         return [values[step] for values in self._read.values() if step in values]

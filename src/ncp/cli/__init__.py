@@ -22,12 +22,10 @@ import argparse
 import contextlib
 import gc
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import ncp
@@ -45,7 +43,7 @@ _OUTPUTS = "NCP_OUTPUTS"
 _COMMAND = "NCP_COMMAND"
 
 
-def command(name: str, module: ModuleType | None = None, conf: Path | None = None) -> Callable[[], NoReturn]:
+def command(name: str, module: Any = None, conf: Path | None = None) -> Callable[[], NoReturn]:
     """The command ``name``: a function that reads the command line and ends the process.
 
     Args:
@@ -88,7 +86,7 @@ def _overview(given: str) -> int:
     return USERS_MISTAKE
 
 
-def _run(name: str, module: ModuleType | None, conf: Path) -> int:
+def _run(name: str, module: Any, conf: Path) -> int:
     """Run the command line; the exit code."""
     gc.set_threshold(*_GARBAGE)
     ended = Ended()
@@ -117,12 +115,9 @@ def _run(name: str, module: ModuleType | None, conf: Path) -> int:
 def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namespace) -> None:
     # importing hydra takes a quarter of a second: after the help of `ncp`
     import hydra
-    from omegaconf import OmegaConf
 
     from ncp.cli import sweep
 
-    # the same string in every evaluation within one configuration, as with Hydra's own `now`
-    OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     words = sweep.Words(name, conf / f"{name}.yaml", arguments.overrides, bool(arguments.multirun))
     options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
     if (own := configs.own()) is not None and not arguments.config_dir:

@@ -6,9 +6,8 @@ import contextlib
 import logging
 import os
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -34,7 +33,10 @@ class Ended:
 
     worst: int = OK
     folder: Path | None = None
-    sweep: Path | None = field(default=None)
+    sweep: Path | None = None
+
+    def __post_init__(self) -> None:
+        NoteSweep.folder = None
 
     def place(self) -> Path | None:
         """The folder in which to look."""
@@ -55,16 +57,20 @@ class Ended:
 class Job:
     """The function that Hydra calls with a configuration, here or on another machine."""
 
-    def __init__(self, command: str, module: ModuleType | None, ended: Ended) -> None:
+    def __init__(self, command: str, module: Any, ended: Ended) -> None:
         self.command, self.ended = command, ended
         # a module that is not one of the project's (a test's) stays in this process
         self._module = module
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"command": self.command, "ended": Ended(), "_module": None}
+        return {"command": self.command}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """On another machine."""
+        self.__init__(state["command"], None, Ended())  # type: ignore[misc]
 
     @property
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """With ``Options``, ``run`` and ``show``."""
         return self._module or jobs.module(self.command)
 

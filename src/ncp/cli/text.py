@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
@@ -20,7 +19,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from ncp import configs, overrides, runs, terminal
+from ncp import configs, runs, terminal
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable
@@ -136,12 +135,12 @@ def _meant(given: str, known: list[str]) -> str:
     return f"; did you mean '{best}'?" if best else ""
 
 
-def first_line(module: ModuleType) -> str:
+def first_line(module: Any) -> str:
     """What a command does, in one line: the first one of its ``run``."""
     return (module.run.__doc__ or "").strip().splitlines()[0]
 
 
-def command_help(conf: Path, name: str, module: ModuleType, given: Sequence[str] = ()) -> str:
+def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) -> str:
     """The help of a command: what it does, and its examples and keys from ``conf/<name>.yaml`` itself.
 
     Of a training the keys of the setting's data, recipe and task are listed too; ``given`` words choose the setting.
@@ -197,7 +196,7 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
 
     config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
     lines = [
-        f"  {key}={overrides.render(value)}"
+        f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
         for key, value in _leaves(config[part], f"{part}.")
         if not key.endswith("._target_")

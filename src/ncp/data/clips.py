@@ -26,6 +26,7 @@ from torchvision.transforms.v2 import functional as F
 from ncp.data import transforms as T
 from ncp.data.base import DataModule, Key, Sample, sample_rng
 from ncp.errors import UserError
+from ncp.files import printable
 
 log = logging.getLogger(__name__)
 KINDS = ("dense", "segments")
@@ -199,7 +200,8 @@ class ClipSet(Dataset[Sample]):
         train: bool = False,
     ) -> None:
         assert len(source) == len(labels)
-        self.source, self.labels, self.sampling, self.size = source, list(labels), sampling, size
+        self.source, self.sampling, self.size = source, sampling, size
+        self.labels = np.asarray(labels, dtype=np.int32)
         self.seed, self.augmentation, self.train = seed, augmentation, train
 
     def __len__(self) -> int:
@@ -218,10 +220,9 @@ class ClipSet(Dataset[Sample]):
                     return {"image": torch.zeros(shape, dtype=torch.uint8), "label": UNCOUNTED, "skipped": item}
                 item = (item + 1) % len(self)
             else:
-                return {"image": clips, "label": self.labels[item], "skipped": skipped}
-        raise UserError(
-            f"{ATTEMPTS} videos in a row cannot be read, first '{self.source.name(skipped)}'; is the data set complete?"
-        )
+                return {"image": clips, "label": int(self.labels[item]), "skipped": skipped}
+        first = printable(self.source.name(skipped))
+        raise UserError(f"{ATTEMPTS} videos in a row cannot be read, first '{first}'; is the data set complete?")
 
     def _clips(self, item: int, rng: np.random.Generator, training: bool) -> Tensor:
         total = self.source.length(item)
@@ -321,7 +322,7 @@ class VideoData(DataModule):
         split = "training" if self.overfit else split
         for item in items:
             if item >= 0:
-                self.note_name(split, self.sources[split].name(item))
+                self.note_name(split, printable(self.sources[split].name(item)))
 
     def note_name(self, split: str, name: str, reason: str = "cannot be decoded") -> None:
         """Report one video, once."""

@@ -12,10 +12,10 @@ from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from ncp.campaign.merge import Merged
-    from ncp.campaign.plan import Plan
+    from ncp.campaign.plan import BuildPlan
 
 __all__ = ["ACTIONS", "Options", "Outcome", "run", "show"]
-ACTIONS = ("run", "status", "merge", "analyse", "plan")
+ACTIONS = ("run", "status", "release", "merge", "analyse", "plan")
 
 
 @dataclass
@@ -26,16 +26,20 @@ class Outcome:
         plan: of the build.
         summary: what is done, running, failed, left.
         root: the build's folder.
+        blocks: what keeps units from being trained.
         files: the merged table and pictures.
         merged, figures: what those hold, where they were made.
+        freed: units that were released, where that was asked for.
     """
 
-    plan: Plan
+    plan: BuildPlan
     summary: Any
     root: Path
+    blocks: Any
     files: list[Path] = field(default_factory=list)
     merged: Merged | None = None
     figures: Any = None
+    freed: Any = None
 
 
 def run(options: Options, folder: Path | None = None) -> Outcome:
@@ -48,7 +52,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for an unknown action, a plan that differs from the one in the build's folder, data that cannot be read.
     """
-    from ncp.campaign import analysis, merge, packing, status, work
+    from ncp.campaign import analysis, merge, packing, release, status, work
+    from ncp.campaign.store import Folder
     from ncp.report import campaign as report
 
     if options.action not in ACTIONS:
@@ -57,11 +62,17 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     plan, store = work.open_build(options) if options.action in ("run", "plan") else work.find_build(options)
     if options.action == "run":
         packing.run(options, plan, store)
-    units = status.read_units(plan, store, options.build.attempts, options.build.patience)
-    outcome = Outcome(plan, status.summarise(plan, units), store.root)
+    rules = (options.build.attempts, options.build.patience, report.track)
+    freed = None
+    if options.action == "release":
+        held = status.read_units(plan, store, *rules)
+        freed = release.release(plan, Folder(store.root), held, release.chosen(options.units, plan))
+    units = status.read_units(plan, store, *rules)
+    blocks = status.blockers(units, options.build.patience)
+    outcome = Outcome(plan, status.summarise(plan, units), store.root, blocks, freed=freed)
     if options.action == "merge" or (options.action == "run" and outcome.summary.counts["done"]):
         outcome.merged = merge.merge(plan, units)
-        outcome.files.append(merge.write(plan, store, outcome.merged))
+        outcome.files.append(merge.write(plan, store, outcome.merged, instead=folder))
     if options.action == "analyse":
         proxy = analysis.load(options.proxy) if options.proxy else None
         outcome.figures = analysis.figure5(analysis.load(store.root, plan.setting), proxy)
@@ -75,8 +86,10 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     """Print what was merged or analysed, and where the build stands."""
     from ncp.report import campaign as report
 
+    if outcome.freed is not None:
+        report.show_released(outcome.freed)
     if outcome.merged is not None:
         report.show_merged(outcome.merged, outcome.files[0])
     if outcome.figures is not None:
         report.show_figures(outcome.figures)
-    report.show_status(outcome.plan, outcome.summary, outcome.root)
+    report.show_status(outcome.plan, outcome.summary, outcome.root, outcome.blocks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from ncp import configs, files, jobs, overrides
 from ncp import options as typed
 
+# the same string in every evaluation within one configuration, as with Hydra's own `now`
+OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 # the setting that is meant where none is given; the other commands have none
 DEFAULT_SETTING = {"train": "cls", "build": "seg"}
 # parts of a composed configuration that are not options of a command

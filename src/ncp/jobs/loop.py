@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from ncp import benchmark, jobs, runs, spaces
 from ncp.benchmark import settings
-from ncp.benchmark.table import Table
 from ncp.campaign import packing
+from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
 from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 from ncp.overrides import render, value_of
@@ -25,42 +25,11 @@ from ncp.progress import Steps
 
 log = logging.getLogger(__name__)
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
-SHORT_RECIPE = {"length": 20, "eval_every": 20, "log_every": 5, "save_every": 10}
+SHORT_STEPS = 20
 FEW = 4
 # as conf/loop.yaml, where they are explained
 BOUNDS = {"i": [8, 32], "b": [1, 2], "n": [1, 2], "c": [8, 32], "o1": [8, 32]}
 DEFAULT = {"i": 16, "b": 2, "n": 2, "c": 16, "o1": 16}
-
-
-@dataclass
-class Loop:
-    """What the loop did and found.
-
-    Attributes:
-        names: settings, in order.
-        tables: of the sampled architectures, by setting.
-        candidates: name (``found``, ``default``, ``best sampled``) -> architecture.
-        scores: candidate -> setting -> ``(R,)`` main metric of its repeated trainings.
-        macs: candidate -> exact cost.
-        limit: of cost, for all candidates.
-        errors: setting -> the predictor's errors of its main metric on rows it did not see.
-        predicted: setting -> predicted main metric of the found architecture.
-        commands, seconds, cpu_seconds: of each step; processor time is what does not depend on what else the machine does.
-        pictures: of the steps that draw one, relative to the loop's folder.
-    """
-
-    names: tuple[str, ...]
-    limit: int
-    tables: dict[str, Table] = field(default_factory=dict)
-    candidates: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    macs: dict[str, int] = field(default_factory=dict)
-    errors: dict[str, dict[str, float]] = field(default_factory=dict)
-    predicted: dict[str, float] = field(default_factory=dict)
-    commands: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
-    pictures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -99,11 +68,12 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import loop as report
 
     folder = (folder or runs.new_folder("loop")).resolve()
-    options = replace(options, **SHORT) if options.short else options
+    if options.short:
+        options = replace(options, **SHORT, steps=dict.fromkeys(options.settings, SHORT_STEPS))
     names = tuple(settings.get(name).name for name in options.settings)
     space = spaces.get(settings.get(names[0]).space)
     reference = space.decode(_values(space, options.default)[None])[0]
-    steps = _Steps(folder, Loop(names, _cost(space, reference)), options)
+    steps = _Steps(folder, Loop(names, cost_of(space, reference)), options)
     for name in names:
         steps.sample(name)
     for name in names:
@@ -156,8 +126,6 @@ class _Steps:
         if at_a_time == "auto" and units <= FEW:  # too few for a first one that tells how many fit
             at_a_time = min(units, packing.cores())
         out = [f"build.per_device={at_a_time}"]
-        if self.options.short:
-            return out + [f"recipe.{key}={value}" for key, value in SHORT_RECIPE.items()]
         if steps := self.steps.get(name):
             # evaluated twice, saved four times
             out += [f"recipe.length={steps}", f"recipe.eval_every={steps // 2}", f"recipe.save_every={steps // 4}"]
@@ -201,7 +169,7 @@ class _Steps:
     def compare(self, space: spaces.Space[Any], candidates: Mapping[str, Any]) -> None:
         """The candidates, trained anew with the same seeds."""
         self.loop.candidates = dict(candidates)
-        self.loop.macs = {name: _cost(space, architecture) for name, architecture in candidates.items()}
+        self.loop.macs = {name: cost_of(space, architecture) for name, architecture in candidates.items()}
         listed = self.folder / "candidates.txt"
         listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
         for setting in self.loop.names:
@@ -242,18 +210,6 @@ class _Steps:
         return place
 
 
-def best_sampled(loop: Loop) -> Any:
-    """The sampled architecture within the limit that has the best mean standard score over the settings."""
-    first = loop.tables[loop.names[0]]
-    columns = [(name, loop.tables[name].main) for name in loop.names]
-    codes, values = benchmark.Benchmark(loop.tables).aligned(columns)
-    score = ((values - values.mean(0)) / np.maximum(values.std(0), 1e-9)).mean(1)
-    score[first.space.cost(codes).macs > loop.limit] = -np.inf
-    if not np.isfinite(score).any():
-        raise UserError("no sampled architecture is within the limit of cost; raise count, or default")
-    return first.space.parse(codes[int(score.argmax())].tolist())
-
-
 def _values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:
     """``(D,)`` integers from values by dimension or by how its name begins."""
     out = []
@@ -265,42 +221,7 @@ def _values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:
     return np.array(out)
 
 
-def _cost(space: spaces.Space[Any], architecture: Any) -> int:
-    return int(space.cost(np.array([architecture.code])).macs[0])
-
-
 def _processor_time() -> float:
     """Of this process and of all that it started and that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def summary(loop: Loop) -> dict[str, Any]:
-    """For ``result.json``."""
-    return {
-        "settings": list(loop.names),
-        "limit_macs": loop.limit,
-        "candidates": {
-            name: {
-                "architecture": architecture.text,
-                "macs": loop.macs[name],
-                "scores": {setting: _scores(values) for setting, values in loop.scores[name].items()},
-            }
-            for name, architecture in loop.candidates.items()
-        },
-        "predicted": loop.predicted,
-        "predictor_errors": loop.errors,
-        "sampled": {name: len(table) for name, table in loop.tables.items()},
-        "seconds": {**loop.seconds, "total": sum(loop.seconds.values())},
-        "cpu_seconds": {**loop.cpu_seconds, "total": sum(loop.cpu_seconds.values())},
-        "commands": loop.commands,
-    }
-
-
-def _scores(values: np.ndarray) -> dict[str, Any]:
-    array = np.asarray(values, dtype=float)
-    return {
-        "mean": float(array.mean()),
-        "std": float(array.std(ddof=1)) if len(array) > 1 else None,
-        "all": array.tolist(),
-    }

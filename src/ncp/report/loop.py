@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ncp.jobs.loop import Loop
+    from ncp.campaign.loop import Loop
 
 _MARKS = {"found": "D", "default": "s", "best sampled": "^"}
 

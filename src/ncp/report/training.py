@@ -15,6 +15,7 @@ import numpy as np
 
 from ncp import files, terminal
 from ncp.commandline import command_line
+from ncp.metrics.kitti_names import overlap_of
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
 def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The table's rows: metrics, speed, memory, cost."""
     cost, seconds = result["cost"], result["seconds"]
-    out = [(name, "-" if value is None else f"{value:.2f}") for name, value in result["metrics"].items()]
+    out = []
+    for name, value in result["metrics"].items():
+        overlap = overlap_of(name, result.get("min_overlap", {}))
+        out.append((name if overlap is None else f"{name} (IoU {overlap:g})", "-" if value is None else f"{value:.2f}"))
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:
@@ -110,7 +114,7 @@ def draw(run: Run) -> list[Path]:
     written = []
     history = read_history(run.history.path) if run.history.path.is_file() else []
     if any(step > 0 for step, _, _ in history):
-        figure = curves(history, f"{run.task.name}: training", str(run.architecture))
+        figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
         written.append(style.save(figure, run.folder / "curves.png"))
     if run.task.name in PICTURES and run.options.callbacks.picture_samples:
         figure = PICTURES[run.task.name](run)
@@ -118,11 +122,15 @@ def draw(run: Run) -> list[Path]:
     return written
 
 
-def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = "") -> Figure:
+def curves(
+    history: list[tuple[int, str, float]], title: str, subtitle: str = "", in_words: Callable[[str], str] = str
+) -> Figure:
     """Loss, learning rate and every metric over the steps; a metric's training and validation values share a panel.
 
     Args:
         history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
+        title, subtitle: above the panels.
+        in_words: a metric's name as its panel says it.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -143,7 +151,7 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         unit = "" if metric == "lr" or metric.endswith("loss") else "%"
-        style.dress(ax, {"lr": "learning rate"}.get(metric, metric.replace("_", " ")), unit, "step")
+        style.dress(ax, {"lr": "learning rate"}.get(metric, in_words(metric).replace("_", " ")), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
             if points:

@@ -243,6 +243,10 @@ class Task(pl.LightningModule):
             self.latest, self.latest_step = values, self.step
             self.record({f"val/{key}": value for key, value in values.items() if np.isfinite(value)}, self.step)
 
+    def in_words(self, metric: str) -> str:
+        """What people are told a metric is, where its name alone does not say how it was counted."""
+        return metric
+
     def record(self, values: Mapping[str, float], step: int) -> None:
         """Send figures to all loggers (and thereby to the progress bar and the history)."""
         if self.trainer.is_global_zero:

@@ -234,7 +234,9 @@ class Progress(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Say how the evaluation went."""
         if trainer.state.fn == "fit" and trainer.is_global_zero and self._bar is None and not trainer.sanity_checking:
-            figures = ", ".join(f"{key} {value:.2f}" for key, value in list(pl_module.latest.items())[:6])
+            figures = ", ".join(
+                f"{pl_module.in_words(key)} {value:.2f}" for key, value in list(pl_module.latest.items())[:6]
+            )
             log.info("evaluation at step %d: %s", trainer.global_step, figures)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -257,7 +259,7 @@ class Progress(Callback):
         if loss is not None:
             parts.append(f"loss {loss:.3f}, rate {task.rate_at(max(0, task.step - 1)):.4f}")
         if task.main_metric in task.latest:
-            parts.append(f"{task.main_metric} {task.latest[task.main_metric]:.2f}")
+            parts.append(f"{task.in_words(task.main_metric)} {task.latest[task.main_metric]:.2f}")
         if self.throughput.images_per_second:
             parts.append(f"{self.throughput.images_per_second:.3g} images/s")
         return ", ".join(parts)

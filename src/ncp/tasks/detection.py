@@ -23,6 +23,7 @@ from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
 from ncp.metrics.detection import KittiScores, short
 from ncp.metrics.kitti_files import write
+from ncp.metrics.kitti_names import in_words
 from ncp.models.anchors import Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
@@ -162,6 +163,10 @@ class Detection(Task):
         """Without waiting for a GPU; read when an evaluation ends."""
         dropped = batch["dropped"].sum()
         self._dropped[split] = self._dropped[split].to(dropped.device) + dropped
+
+    def in_words(self, metric: str) -> str:
+        """With the overlap from which a box counts as found."""
+        return in_words(metric, self.scores.min_overlap)
 
     def predict(self, batch: dict[str, Any]) -> list[Detections]:
         """See :meth:`detections`."""

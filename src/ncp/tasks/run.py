@@ -63,7 +63,12 @@ def assemble(options: TrainOptions, folder: Path) -> Run:
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(options, folder, task, history, throughput)
     # what trainings are told apart by: a sweep may vary any part of the recipe and the data
-    facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": options.seed}
+    facts = {
+        "architecture": str(architecture),
+        **costs(task, data, architecture),
+        "seed": options.seed,
+        **overlaps(data),
+    }
     facts |= {part: dict(getattr(options, part)) for part in ("task", "recipe", "data", "arch", "trainer")}
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
@@ -213,6 +218,12 @@ def evaluation_sizes(task: Task, data: DataModule) -> Mapping[tuple[int, int], i
     return Counter(tuple(images[Key(-1, i)]["image"].shape[-2:]) for i in some)
 
 
+def overlaps(data: DataModule) -> dict[str, dict[str, float]]:
+    """``min_overlap`` of a detection set, by class: what its figures count as found; nothing of other sets."""
+    overlap = getattr(data, "min_overlap", None)
+    return {} if overlap is None else {"min_overlap": dict(overlap)}
+
+
 def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     """The content of ``result.json`` (docs/result.md)."""
     last = run.checkpoint or run.folder / CHECKPOINTS / LAST
@@ -224,6 +235,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
         "per_class": dict(run.task.per_class) if isinstance(run.task, Segmentation) else None,
+        **overlaps(run.data),
         "images_per_second": run.throughput.images_per_second,
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,

@@ -1,12 +1,11 @@
-"""Cityscapes and ADE20K in their layouts; what is wrong with a folder; the resized copies."""
+"""Cityscapes in its layout, and what is wrong with a folder."""
 
 import numpy as np
 import pytest
 import torch
-from layouts import make_ade20k, make_cityscapes
+from layouts import make_cityscapes
 from PIL import Image
 
-from ncp.data.ade20k import ADE20K
 from ncp.data.base import Key
 from ncp.data.cityscapes import CLASSES, Cityscapes, label_map
 from ncp.errors import UserError
@@ -22,11 +21,6 @@ EVALUATED = {
 @pytest.fixture
 def cityscapes(tmp_path):
     return make_cityscapes(tmp_path / "cityscapes")
-
-
-@pytest.fixture
-def ade20k(tmp_path):
-    return make_ade20k(tmp_path / "ade")
 
 
 def make(kind, root, **options):
@@ -63,31 +57,6 @@ def test_cityscapes_pairs_images_with_their_labels(cityscapes):
     assert not torch.equal(crop["image"], data.train_set[Key(1, 0)]["image"])
 
 
-def test_resized_copies_are_made_once(cityscapes, tmp_path):
-    options = {"crop": (32, 32), "resized": (32, 64), "cache": str(tmp_path / "cache")}
-    data = make(Cityscapes, cityscapes, **options)
-    first = data.val_set[Key(-1, 0)]
-    assert first["image"].shape == (3, 32, 64)
-    assert data.eval_size == (32, 64)
-    image = Image.open(sorted((cityscapes / "leftImg8bit/val/frankfurt").iterdir())[0])
-    other = np.asarray(image.resize((64, 32), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(first["image"].permute(1, 2, 0).numpy() - other).max() <= 1
-    folders = sorted((tmp_path / "cache").iterdir())
-    assert len(folders) == 2
-    dates = [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
-    again = make(Cityscapes, cityscapes, **options)
-    assert torch.equal(again.val_set[Key(-1, 0)]["label"], first["label"])
-    assert dates == [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
-    make(Cityscapes, cityscapes, **{**options, "resized": (48, 96)})
-    assert len(list((tmp_path / "cache").iterdir())) == 4
-
-
-def test_an_unwritable_cache_is_a_clear_error(cityscapes, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write the resized copies to .*set data.cache"):
-        make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "file"))
-
-
 def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
     with pytest.raises(UserError, match=r"needs data.root"):
         make(Cityscapes, "")
@@ -116,32 +85,6 @@ def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match=r"is not Cityscapes: looked for leftImg8bit, gtFine and found nothing"):
         make(Cityscapes, tmp_path / "other")
-
-
-def test_ade20k(ade20k):
-    data = make(ADE20K, ade20k, crop=(32, 32))
-    assert len(data.classes) == 150
-    assert data.classes[3] == "thing 4"
-    assert len(data.train_set) == len(data.val_set) == 3
-    item = data.val_set[
-        Key(-1, 1)
-    ]  # the image is resized to a shorter side of 32, the label is as it stands in the file
-    assert item["image"].shape == (3, 32, 41)
-    raw = np.asarray(Image.open(sorted((ade20k / "annotations/validation").iterdir())[1])).astype(int)
-    assert np.array_equal(item["label"].numpy(), np.where(raw == 0, 255, raw - 1))
-    assert data.train_set[Key(0, 2)]["image"].shape == (3, 32, 32)
-
-
-def test_what_is_wrong_with_ade20k_is_said(ade20k):
-    with pytest.raises(UserError, match=r"data.eval_batch must be 1, given was 4"):
-        make(ADE20K, ade20k, eval_batch=4)
-    label = sorted((ade20k / "annotations/training").iterdir())[0]
-    Image.fromarray(np.full((48, 72), 200, dtype=np.uint8)).save(label)
-    with pytest.raises(UserError, match=r"holds the number 200 .*annotations hold 0 to 150"):
-        make(ADE20K, ade20k).train_set[Key(0, 0)]
-    label.unlink()
-    with pytest.raises(UserError, match=r"1 of 3 images have no label"):
-        make(ADE20K, ade20k)
 
 
 def test_one_real_frame_in_the_official_layout(shared, tmp_path):
