@@ -7,7 +7,7 @@ Every command writes ``outputs/<command>/<date>/<time>-<suffix>/``. Beside the r
 * ``.lock``: locked while a process works in the folder, so that no second one joins it; the system frees the lock when
   the process ends, however it ends.
 
-Standard library alone, so that any part may use it.
+Any part may use it: it needs nothing but :mod:`ncp.files`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from ncp import files
 from ncp.errors import UserError
 
 try:
@@ -40,6 +41,80 @@ STATES = ("running", "finished", "failed", "interrupted", "continued")
 UNFINISHED = ("running", "failed", "interrupted")
 # what may differ between a run and its continuation
 NOT_HASHED = ("hydra", "paths", "ckpt_path")
+STATE_LIMIT = 2**20  # bytes of a run.json
+
+
+class State(TypedDict, total=False):
+    """What ``run.json`` holds; it may hold more."""
+
+    command: str
+    state: str
+    hash: str
+    overrides: list[str]
+    started: str
+    last_started: str
+    ended: str
+    error: str | None
+    continued_in: str
+
+
+class Network(TypedDict, total=False):
+    """An architecture in a result: ``code`` is null for a baseline, which has a name alone."""
+
+    text: str
+    code: list[int] | None
+
+
+class Cost(TypedDict, total=False):
+    """Of an architecture; a result may hold more."""
+
+    macs: int
+    params: int
+
+
+class Result(TypedDict, total=False):
+    """The keys of a ``result.json`` that other commands read (docs/result.md); it holds more."""
+
+    architecture: Network
+    space: str
+    predicted: dict[str, dict[str, float | None]]
+    std: dict[str, dict[str, float | None]]
+    cost: Cost
+    metrics: dict[str, float | None]
+    task: str
+    checkpoint: str | None
+
+
+class Objective(TypedDict):
+    """One thing that was searched for."""
+
+    name: str
+    setting: str
+    metric: str
+
+
+class Seconds(TypedDict):
+    """How long a search took."""
+
+    search: float
+
+
+class SearchedCost(TypedDict):
+    """Cost of the architecture that a search found."""
+
+    macs: int
+    params: int
+
+
+class Search(TypedDict):
+    """What the result of a search (it has ``objectives``) must hold, all of it."""
+
+    objectives: list[Objective]
+    architecture: Network
+    predicted: dict[str, dict[str, float | None]]
+    cost: SearchedCost
+    seconds: Seconds
+    chosen_step: int
 
 
 _began = time.perf_counter()
@@ -99,15 +174,11 @@ def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write strict JSON so that a reader sees the old file or the new one, never half of one.
+    """Write strict JSON, whole or not at all.
 
     numpy scalars and arrays become numbers and lists, paths strings, numbers that are not finite ``null``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
-    return path
+    return files.write_text(path, json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -118,16 +189,20 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
 def read_result(path: str | Path) -> dict[str, Any]:
     """The result that lies in a run folder, or in the file given. Raises ``UserError`` if there is none."""
     file = Path(path) / RESULT_FILE if Path(path).is_dir() else Path(path)
-    try:
-        content = json.loads(file.read_text())
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         raise UserError(
-            f"no result at '{file}'; give a run folder that holds a {RESULT_FILE}, or such a file"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{file}' cannot be read as JSON ({error})") from None
+            f"no result at '{files.printable(file)}'; give a run folder that holds a {RESULT_FILE}, or such a file"
+        )
+    content: Any = files.read_json(file)
     if not isinstance(content, dict):
-        raise UserError(f"'{file}' is JSON, but not the result of a command")
+        raise UserError(f"'{files.printable(file)}' is JSON, but not the result of a command")
+    where = f"the result '{files.printable(file)}'"
+    files.checked(content, Result, where)
+    if "objectives" in content:
+        files.checked(content, Search, where)
+        for wanted in content["objectives"]:
+            if wanted["metric"] not in content["predicted"].get(wanted["setting"], {}):
+                raise UserError(f"{where} lacks the prediction of its objective '{files.shown(wanted['name'])}'")
     return content
 
 
@@ -143,15 +218,18 @@ def found_architecture(value: Any) -> Any:
         return value
     architecture = read_result(path).get("architecture")
     if not isinstance(architecture, Mapping):
-        raise UserError(f"'{path}' holds no architecture; give the run of a search, or an architecture.yaml")
+        raise UserError(
+            f"'{files.printable(path)}' holds no architecture; give the run of a search, or an architecture.yaml"
+        )
     return dict(architecture)
 
 
 def state(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says, ``{}`` where there is none or it cannot be read."""
+    """What ``run.json`` says, ``{}`` where there is none, it cannot be read or is no state of a run."""
     try:
-        content = json.loads((folder / STATE_FILE).read_text())
-    except (OSError, ValueError):
+        content = files.read_json(folder / STATE_FILE, limit=STATE_LIMIT)
+        files.checked(content, State, STATE_FILE)
+    except UserError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -152,14 +152,17 @@ class _Steps:
         self.loop.errors[name] = card.errors[settings.get(name).main]
 
     def search(self, space: spaces.Space[Any]) -> Any:
-        """One architecture for all settings, within the sample's bounds and the limit of cost."""
+        """One architecture for all settings, within the sample's bounds and the limit of cost.
+
+        Whatever so few rows have taught the predictors: the page tells their errors, and the comparison what came of it.
+        """
         files = {name: str(self.folder / f"fit-{name}" / f"{name}.safetensors") for name in self.loop.names}
         low, high = (_values(space, {k: v[i] for k, v in self.options.bounds.items()}) for i in (0, 1))
         bounds = [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
         start = space.decode(_values(space, self.options.default)[None])[0].text
         out = self.command(
             "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={render(files)}",
-            f"budget.macs={self.loop.limit}", f"start={start}", *bounds,
+            f"budget.macs={self.loop.limit}", f"start={start}", "force=true", *bounds,
         )  # fmt: skip
         result = runs.read_result(out)
         for name in self.loop.names:

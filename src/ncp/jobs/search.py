@@ -36,6 +36,8 @@ class Options:
     queries: Count | None = None
     seed: Annotated[int, Meta(ge=0)] = 0
     predictors: Any = None
+    judge: Any = None
+    force: bool = False
     propagation: dict[str, Any] = field(default_factory=dict)
 
 
@@ -61,13 +63,9 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.search import search
 
     folder = folder or runs.new_folder("search")
-    given = {name: value for name, value in vars(options).items() if name not in ("start", "predictors", "propagation")}
-    result = search(
-        **given,
-        start=runs.found_architecture(options.start),
-        predictor=options.predictors,
-        options=options.propagation,
-    )
+    given = {name: value for name, value in vars(options).items() if name not in ("predictors", "propagation")}
+    with report.search_progress() as progress:
+        result = search(**given, predictor=options.predictors, options=options.propagation, progress=progress)
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
 
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncp.errors import UserError
-from ncp.models.backbone import MultiResolutionNet, VideoNet
+from ncp.models.backbone import MultiResolutionNet, VideoNet, check_channels
 from ncp.models.blocks import initialise
 from ncp.models.factory import task_of, to_channels_last
 from ncp.models.heads import PSPHead, SegmentationHead, VideoHead, check_classes
@@ -119,7 +119,7 @@ def build_timm(
     """
     spec = task_of(task)
     classes = spec.classes if classes is None else classes
-    in_channels = spec.in_channels if in_channels is None else in_channels
+    in_channels = check_channels(spec.in_channels if in_channels is None else in_channels)
     if head not in HEADS:
         raise UserError(f"unknown head '{head}'; heads: {', '.join(HEADS)}")
     if head != "auto" and task != "seg":

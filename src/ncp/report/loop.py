@@ -126,7 +126,7 @@ def _sampled(loop: Loop) -> list[str]:
 def _fitted(loop: Loop) -> list[str]:
     return [
         f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
-        f"Kendall's tau {loop.errors[name]['kendall']:.2f}"
+        f"Kendall's tau {loop.errors[name].get('kendall', float('nan')):.2f}"
         for name in loop.names
     ]
 

@@ -61,6 +61,7 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
         "seed": options.get("seed"),
         "errors": {name: o.predictor.card.errors for name, o in outcomes.items()},
         "errors_with_wrong_rows": {name: o.all_rows for name, o in outcomes.items() if o.all_rows},
+        "without_skill": {name: o.without_skill for name, o in outcomes.items()},
         "rows": {name: o.counts for name, o in outcomes.items()},
         "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
         "seconds": {"fit": {name: o.seconds for name, o in outcomes.items()}, "total": seconds},
@@ -73,12 +74,19 @@ def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
     out.print()
     out.print(errors_table(outcomes))
     terminal.fields({name: outcome.predictor.card.protocol for name, outcome in outcomes.items()})
+    for name, outcome in outcomes.items():
+        for metric, reason in outcome.without_skill.items():
+            terminal.say(
+                f"warning: the predictor of {name} has not learned {metric}: {reason}; a search for it has to be forced",
+                style="yellow",
+            )
     out.print()
     terminal.fields({name: terminal.relative(written) for name, written in files.items()})
     if len(outcomes) == 1:
         (setting,) = outcomes
-        predictors = {setting: terminal.relative(files["predictor"])}
-        terminal.fields({"search with it": command_line("search", objectives=[setting], predictors=predictors)})
+        given: dict[str, Any] = {"predictors": {setting: terminal.relative(files["predictor"])}}
+        given |= {"force": True} if outcomes[setting].predictor.metrics[0] in outcomes[setting].without_skill else {}
+        terminal.fields({"search with it": command_line("search", objectives=[setting], **given)})
 
 
 def errors_table(outcomes: Mapping[str, Outcome]) -> Any:

@@ -94,7 +94,7 @@ def pareto(
     criterion = Criterion(problem.objectives, problem.budget, kappa=kappa)
     with one_thread():
         lam_S = np.repeat(lam_L, starts)
-        codes_SD = np.tile(problem.starts(starts), (len(lam_L), 1))
+        codes_SD = np.tile(problem.starts(starts).all(), (len(lam_L), 1))
         codes_TSD, _ = strategy.ascend(criterion, codes_SD, lam_S)
         ends_LD = _best_of_each(criterion, codes_TSD[-1], lam_S, starts)
         polished = strategy.finish(criterion, ends_LD, lam_L)

@@ -84,6 +84,10 @@ class Space(Protocol[A]):
         """``(N, D)`` float64 codes."""
         ...
 
+    def texts(self, codes_ND: np.ndarray) -> list[str]:
+        """The text of each of ``(N, D)`` valid codes, as ``Architecture.text`` writes it, many at a time."""
+        ...
+
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, D)`` int64: the valid codes nearest to the continuous ones."""
         ...
