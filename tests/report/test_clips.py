@@ -19,7 +19,7 @@ def test_a_row_for_each_clip_names_what_was_seen_and_what_was_right():
     fig.canvas.draw()
     assert len(fig.axes) == 3 * clips.MOST
     texts = [ax.texts[0] for ax in fig.axes if ax.texts]
-    assert [text.get_text() for text in texts] == ["wave", "$x^{$, not run", "unreadable"]
+    assert [text.get_text() for text in texts] == ["wave", "$x^{$,\nnot run", "unreadable"]
     assert tuple(texts[0].get_color()) == style.dark(style.GREEN)
     assert tuple(texts[1].get_color()) == style.dark(style.VERMILION)
     assert any("top-1 50.0%" in text.get_text() for text in fig.texts)
