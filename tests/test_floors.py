@@ -13,19 +13,22 @@ FLOORS = {
     "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3, "campaign": 3,
     "overrides": 2, "report": 4, "jobs": 5, "cli": 6,
 }  # fmt: skip
-ANYONE = (
-    "errors",
-    "commandline",
-    "configs",
-    "files",
-    "numeric",
-    "options",
-    "registry",
-    "progress",
-    "runs",
-    "tensorfile",
+ANYONE = (  # every floor may use them
+    *(
+        "errors",
+        "commandline",
+        "configs",
+        "files",
+        "numeric",
+        "options",
+        "progress",
+        "registry",
+        "runs",
+        "signals",
+        "tensorfile",
+    ),
     "terminal",
-)  # every floor may use them
+)
 
 
 def imports(path: Path) -> set[str]:

@@ -34,6 +34,7 @@ except ImportError:  # Windows has no such locks; two runs are then told apart b
 
 STATE_FILE = "run.json"
 LOCK_FILE = ".lock"
+HANDED_DOWN = "NCP_RUN_FOLDER"  # in the environment of processes that take part in another one's run
 CONFIG_FILE = "config.yaml"  # resolved
 RESULT_FILE = "result.json"
 # "continued": another run's folder took over (``ckpt_path=auto``); its path stands under ``continued_in``
@@ -178,7 +179,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> Path:
 
     numpy scalars and arrays become numbers and lists, paths strings, numbers that are not finite ``null``.
     """
-    return files.write_text(path, json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
+    return files.write_text(path, _text(content))
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -252,7 +257,13 @@ def mark(folder: Path, new_state: str, **more: Any) -> None:
     """Set the state of a run, with ``more`` keys such as ``error``."""
     assert new_state in STATES, new_state
     now = datetime.now().isoformat(timespec="milliseconds")
-    write_json(folder / STATE_FILE, {**state(folder), "state": new_state, "ended": now, **more})
+    content = {**state(folder), "state": new_state, "ended": now, **more}
+    try:
+        write_json(folder / STATE_FILE, content)
+    except OSError:  # a full disk has no room beside the file, but mostly some in it
+        with open(folder / STATE_FILE, "r+") as file:
+            file.write(_text({key: value[:300] if isinstance(value, str) else value for key, value in content.items()}))
+            file.truncate()
 
 
 @contextlib.contextmanager

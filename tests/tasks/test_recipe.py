@@ -16,7 +16,7 @@ def test_classification_is_the_papers():
     plan = recipe("setting=cls-50-1000", "data.root=/somewhere").plan(50_000, devices=2)
     assert plan.steps == 31_250  # 100 epochs of 50,000 images in batches of 160
     assert (plan.policy.total, plan.policy.per_device, plan.policy.accumulate) == (160, 80, 1)
-    assert plan.eval_every == round(5 * 50_000 / 160)
+    assert plan.evaluate == tuple(round(e * 50_000 / 160) for e in range(5, 101, 5))
     assert plan.keep == tuple(round(e * 50_000 / 160) for e in (25, 50, 75, 100))
     assert plan.log_every == 20
     made = recipe("setting=cls-50-1000", "data.root=/somewhere")
@@ -31,7 +31,7 @@ def test_segmentation_is_the_papers():
     made = recipe("setting=seg", "data.root=/somewhere")
     plan = made.plan(2_975, devices=8)
     assert plan.steps == 25_000
-    assert plan.eval_every == 5_000
+    assert plan.evaluate == (5_000, 10_000, 15_000, 20_000, 25_000)
     assert plan.keep == (5_000, 10_000, 15_000, 20_000, 25_000)
     assert plan.log_every == 50
     assert (plan.policy.per_device, plan.policy.accumulate) == (8, 1)

@@ -42,7 +42,8 @@ def test_the_recipe_is_the_papers():
     plan = recipe.plan(2649, devices=4)
     assert plan.steps == round(100 * 2649 / 80)
     assert (plan.policy.total, plan.policy.per_device, plan.policy.accumulate) == (80, 20, 1)
-    assert (plan.log_every, plan.eval_every, plan.keep) == (10, round(10 * 2649 / 80), ())
+    assert (plan.log_every, plan.keep) == (10, ())
+    assert plan.evaluate == tuple(round(10 * k * 2649 / 80) for k in range(1, 11))
     assert dict(recipe.optimizer) == {"name": "adam", "lr": 0.01, "betas": [0.9, 0.999], "weight_decay": 1e-5}
     assert [round(recipe.rate()(t), 6) for t in (0, 0.5, 1)] == [0.01, 0.005, 0]
     data = config.data

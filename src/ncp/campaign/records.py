@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -197,15 +197,6 @@ def versions() -> dict[str, str]:
 def now() -> str:
     """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def evaluations(history: Iterable[tuple[int, str, float]], steps_per_epoch: float) -> list[Evaluation]:
-    """The evaluations among a training's figures ``(step, "val/<metric>", value)``, by step."""
-    found: dict[int, dict[str, float]] = {}
-    for step, key, value in history:
-        if key.startswith("val/"):
-            found.setdefault(step, {})[key.removeprefix("val/")] = value
-    return [Evaluation(step, step / steps_per_epoch, metrics) for step, metrics in sorted(found.items())]
 
 
 def _finite(value: Any) -> Any:

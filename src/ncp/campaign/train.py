@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks.callbacks import LAST, History, Throughput, read_history
+from ncp.tasks.callbacks import LAST, History, Throughput
 from ncp.tasks.options import Callbacks, TrainOptions
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
@@ -136,11 +137,9 @@ def train(bench: Bench, claim: Claim) -> bool:
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit) as leaving:
+    except (KeyboardInterrupt, SystemExit):
         bench.worker.release(claim)
-        if getattr(leaving, "code", None) == 1:  # Lightning's translation of an interrupt
-            raise KeyboardInterrupt from None
-        raise  # a scheduler's signal
+        raise
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
@@ -170,7 +169,9 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     tasks.fit(unit)
     if heart.lost:
         raise Superseded
-    metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
+    if not watch.reason:
+        tasks.evaluate(unit)
+    metrics = task.measured()
     setting = settings.get(bench.plan.setting)
     records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / parts.CHECKPOINTS / LAST
@@ -184,7 +185,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         reason=watch.reason,
         seed=options.seed,
         metrics=metrics,
-        evaluations=records.evaluations(read_history(history.path), task.plan.epoch) or [_only(task, metrics)],
+        evaluations=[Evaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
         cost=tasks.costs(task, data, architecture),
         steps=trainer.global_step,
         seconds=unit.seconds + unit.seconds_evaluation + earlier,
@@ -199,10 +200,6 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,
     )
-
-
-def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
-    return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
 
 
 def unit_options(options: BuildOptions, plan: BuildPlan, claim: Claim) -> TrainOptions:
@@ -247,8 +244,9 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
         checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
+            for name in (tasks.HISTORY, ledgers.FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(old / name, place / name)
             try:
                 os.link(
                     checkpoint, new

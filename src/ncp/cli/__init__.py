@@ -13,7 +13,8 @@ and ``ncp train`` of an installed wheel (:func:`entry`) is the same. What a comm
 ``Options``, ``run(options, folder)``, ``show(outcome)``.
 
 A user's mistake is one line on stderr and exit code 2; what was computed until then stays in the run folder. A mistake of
-ours keeps its traceback and exits with 1, an interrupt with 130. In a multirun a failing job is named and the others go on.
+ours keeps its traceback and exits with 1, an interrupt with 130 (SIGTERM: 143). In a multirun a failing job is named and the
+others go on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +31,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ncp
-from ncp import configs, jobs, runs, terminal
+from ncp import configs, jobs, runs, signals, terminal
 from ncp.cli import text
-from ncp.cli.job import INTERRUPTED, OK, USERS_MISTAKE, Ended, Job
+from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
 from ncp.errors import UserError
 from ncp.jobs import composing
 
@@ -89,6 +91,7 @@ def _overview(given: str) -> int:
 def _run(name: str, module: Any, conf: Path) -> int:
     """Run the command line; the exit code."""
     gc.set_threshold(*_GARBAGE)
+    logging.raiseExceptions = False  # a log file on a full disk must not hide the one line that says so
     ended = Ended()
     job = Job(name, module, ended)
     try:
@@ -99,10 +102,11 @@ def _run(name: str, module: Any, conf: Path) -> int:
             terminal.say(text.command_help(conf, name, module or jobs.module(name), arguments.overrides))
             return OK
         _compose_and_run(name, conf, job, arguments)
-    except KeyboardInterrupt:
-        where = ended.place() or "no folder yet"
-        terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        if is_first_rank():
+            where = ended.place() or "no folder yet"
+            terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
+        return signals.exit_code(stop)
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = text.mistake(error, composing=True, known=lambda: text.known_keys(conf, name))
         if message is None:
@@ -126,7 +130,7 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
     # Hydra names the job and its log after the task function's module
     function = partial(job)
     function.__module__ = f"ncp.jobs.{name}"  # type: ignore[attr-defined]
-    with _environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
+    with signals.handled(), _environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(function)()
 
 

@@ -21,10 +21,9 @@ from ncp.cli import text
 from ncp.jobs import composing
 
 log = logging.getLogger(__name__)
-OK, OUR_MISTAKE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
+OK, OUR_MISTAKE, USERS_MISTAKE = 0, 1, 2
 # ranks other than the first leave the run's records alone; the first hands its folder down to those it starts
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-_HANDED_DOWN = "NCP_RUN_FOLDER"
 
 
 @dataclass
@@ -152,10 +151,10 @@ def _texts(words: Any) -> list[str]:
 
 def _continue(config: DictConfig, command: str, digest: str, folder: Path) -> Path:
     """The folder to work in: with ``ckpt_path=auto`` that of the newest unfinished run of the same configuration."""
+    if not is_first_rank() and os.environ.get(runs.HANDED_DOWN):
+        return Path(os.environ[runs.HANDED_DOWN])
     if OmegaConf.select(config, "ckpt_path") != "auto":
         return folder
-    if not is_first_rank() and os.environ.get(_HANDED_DOWN):
-        return Path(os.environ[_HANDED_DOWN])
     root = Path(OmegaConf.select(config, "paths.outputs") or "outputs")
     old = runs.find_unfinished(root, command, digest, ignore=folder)
     if old is None:
@@ -165,7 +164,6 @@ def _continue(config: DictConfig, command: str, digest: str, folder: Path) -> Pa
     runs.begin(folder, command, digest, [])
     runs.mark(folder, "continued", continued_in=str(old))
     _move_log(old)
-    os.environ[_HANDED_DOWN] = str(old)
     return old
 
 

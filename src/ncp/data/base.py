@@ -216,6 +216,7 @@ class DataModule(pl.LightningDataModule):
         self.overfit, self.tiny = overfit, tiny
         self.policy = BatchPolicy.fit(1)
         self.batches = 0
+        self.sharing = 1  # processes that load data on the cores that this one may use
         self._prepared = False
 
     @abstractmethod
@@ -249,14 +250,21 @@ class DataModule(pl.LightningDataModule):
         sampler = StreamSampler(length, self.batches, self.policy, rank, self.seed, start)
         return self._loader(self.train_set, sampler)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there are fewer validation samples than devices, and none for this one."""
+        return self.trainer is not None and self.trainer.global_rank >= len(self.val_set)  # type: ignore[arg-type]
+
     def val_dataloader(self) -> Loader:
-        """This device's part of the validation set."""
+        """This device's part of the validation set. An idle device gets the first sample, which its task must not count: every
+        device takes part in the operations around an evaluation."""
         rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         length = len(self.val_set)  # type: ignore[arg-type]
-        return self._loader(self.val_set, ShardSampler(length, self.eval_batch, rank, devices))
+        sampler = ShardSampler(1, 1) if self.idle else ShardSampler(length, self.eval_batch, rank, devices)
+        return self._loader(self.val_set, sampler)
 
     def _loader(self, data: Dataset[Sample], sampler: Sampler[list[Key]]) -> Loader:
-        workers = worker_count(self.policy.devices) if self.workers == "auto" else int(self.workers)
+        workers = worker_count(self.sharing) if self.workers == "auto" else int(self.workers)
         return Loader(
             data,
             batch_sampler=sampler,
@@ -267,10 +275,39 @@ class DataModule(pl.LightningDataModule):
         )
 
 
-def worker_count(devices: int = 1, most: int = 16) -> int:
-    """Loader processes per device: the cores that this process may use, shared by the devices, one left for the step."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(most, cores // devices - 1))
+def worker_count(sharing: int = 1, most: int = 16) -> int:
+    """Loader processes of a device: the cores that its process may use, divided by the processes that share them, less one for
+    the step.
+
+    Args:
+        sharing: see :func:`sharing_cores`.
+        most: at most so many.
+    """
+    return max(1, min(most, len(own_cores()) // sharing - 1))
+
+
+def own_cores() -> frozenset[int]:
+    """The cores on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def sharing_cores(mine: tuple[str, frozenset[int]], everybody: Sequence[tuple[str, frozenset[int]]]) -> int:
+    """How many of a training's processes share one's cores: those of the same machine that may run on some of them.
+
+    Where SLURM binds its tasks each has cores of its own; elsewhere all processes of a machine have all of its cores.
+
+    Args:
+        mine: machine and cores of this process.
+        everybody: of all processes, this one among them.
+
+    >>> bound = [("a", frozenset({0, 1})), ("a", frozenset({2, 3}))]
+    >>> sharing_cores(bound[0], bound), sharing_cores(("b", frozenset({0, 1})), [("b", frozenset({0, 1}))] * 2 + bound)
+    (1, 2)
+    """
+    machine, cores = mine
+    return sum(machine == other and bool(cores & theirs) for other, theirs in everybody)
 
 
 def find_root(root: str | os.PathLike[str] | None, wanted: Sequence[str], name: str) -> Path:

@@ -56,6 +56,11 @@ class KittiScores(Metric):
         row = torch.cat([number, boxes_K7, labels_K[:, None].to(boxes_K7), scores_K[:, None].to(boxes_K7)], 1)
         self.rows.append(row.double().to(self.device))
 
+    def update_nothing(self) -> None:
+        """Take part in what the devices gather without a frame of its own."""
+        self.indices.append(torch.zeros(0, dtype=torch.long, device=self.device))
+        self.rows.append(torch.zeros(0, 10, dtype=torch.double, device=self.device))
+
     def compute(self) -> dict[str, float]:
         """The paper's seven figures in percent; ``full`` holds the others."""
         seen = sorted(set(_joined(self.indices).long().tolist()))

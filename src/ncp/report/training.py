@@ -113,6 +113,10 @@ def draw(run: Run) -> list[Path]:
 
     written = []
     history = read_history(run.history.path) if run.history.path.is_file() else []
+    history = [row for row in history if not row[1].startswith("val/")]
+    history += [
+        (entry.step, f"val/{name}", entry.metrics[name]) for entry in run.task.ledger for name in run.task.latest
+    ]
     if any(step > 0 for step, _, _ in history):
         figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
         written.append(style.save(figure, run.folder / "curves.png"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import logging
 import os
+import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -16,44 +18,51 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
-from ncp import terminal
+from ncp import signals, terminal
 from ncp.errors import UserError
 from ncp.tasks.base import Task
+from ncp.tasks.position import Plan, Position
 
 log = logging.getLogger(__name__)
 KEEP = ("paper", "last", "none")
 LAST = "last.ckpt"
-# seconds without a checkpoint, where one process trains (several might not agree): a kill loses minutes at any speed
+# seconds without a checkpoint: a kill loses minutes at any speed
 LONGEST = 600.0
 
 
 class Checkpoints(Callback):
     """Full checkpoints (weights, optimiser, position), each written beside its place and then renamed.
 
-    ``last.ckpt`` every ``save_every`` steps, after ten minutes without one, and at the end;
+    ``last.ckpt`` every ``save_every`` steps, after ten minutes without one, when SIGUSR1 asks for it, and at the end;
     with ``keep=paper`` also ``step-<n>.ckpt`` at the recipe's steps.
     Where an evaluation falls on the same step it comes first, so that a resumed run need not repeat it.
 
     Args:
         folder: of the checkpoints.
         keep: ``paper``, ``last`` (the newest only) or ``none`` (nothing is written, a killed run starts anew).
+        requeue: after the checkpoint that SIGUSR1 asked for SLURM is told to run the job again.
     """
 
-    def __init__(self, folder: Path, keep: str = "paper") -> None:
+    def __init__(self, folder: Path, keep: str = "paper", requeue: bool = False) -> None:
         if keep not in KEEP:
             raise UserError(f"keep must be one of {', '.join(KEEP)}, given was '{keep}'")
-        self.folder, self.keep = folder, keep
+        self.folder, self.keep, self.requeue = folder, keep, requeue
         self._saved, self._at = -1, time.monotonic()
+
+    def kept_at(self, plan: Plan, step: int) -> str | None:
+        """Where the checkpoint of a step is kept, relative to the run folder; None for one that is not."""
+        kept = self.keep == "paper" and plan.due(step).keep
+        return f"{self.folder.name}/step-{step:06d}.ckpt" if kept else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """The time without a checkpoint begins."""
         self._at = time.monotonic()
+        pl_module.kept_at = functools.partial(self.kept_at, pl_module.plan)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After every step, unless an evaluation follows."""
-        plan = pl_module.plan
-        complete = (batch_idx + 1) % plan.policy.accumulate == 0
-        if complete and not (trainer.enable_validation and trainer.global_step % plan.eval_every == 0):
+        place = Position.reached(trainer, pl_module.plan)
+        if place.passes == 0 and not (trainer.enable_validation and pl_module.plan.due(place.step).evaluate):
             self._save_if_due(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -62,23 +71,48 @@ class Checkpoints(Callback):
             self._save_if_due(trainer, pl_module)
 
     def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
-        step, plan = trainer.global_step, task.plan
-        kept = step in plan.keep and self.keep == "paper"
-        long_ago = trainer.world_size == 1 and time.monotonic() - self._at > LONGEST
-        due = kept or long_ago or step % plan.save_every == 0 or step == plan.steps
+        step = trainer.global_step
+        kept = self.kept_at(task.plan, step)
+        due = kept or task.plan.due(step).save or self._asked(trainer, task)
         if self.keep == "none" or task.quick or not due or step == self._saved:
             return
         task.check_finite()
         task.check_weights()
         task.average_buffers()
         self._saved, self._at = step, time.monotonic()
-        scratch, last = self.folder / f".{LAST}.tmp", self.folder / LAST
-        trainer.save_checkpoint(scratch)
-        if trainer.is_global_zero:
-            if kept:
-                _link(scratch, self.folder / f"step-{step:06d}.ckpt")
-            os.replace(scratch, last)
+        last = self.folder / LAST
+        own = self.folder.parent / kept if kept else last
+        trainer.save_checkpoint(own)
+        if trainer.is_global_zero and own != last:
+            _link(own, last)
         task.last_good = str(last)
+        if signals.checkpoint_wanted():
+            log.info("a signal asked for a checkpoint: %s is of step %d", last, step)
+            signals.checkpoint_written()
+            if trainer.is_global_zero and self.requeue:
+                _requeue()
+
+    def _asked(self, trainer: pl.Trainer, task: Task) -> bool:
+        """Whether a signal or the clock wants a checkpoint; several processes ask each other when they log."""
+        asked = signals.checkpoint_wanted() or time.monotonic() - self._at > LONGEST
+        if trainer.world_size == 1:
+            return asked
+        return task.plan.due(trainer.global_step).log and bool(
+            trainer.strategy.reduce_boolean_decision(asked, all=False)
+        )
+
+
+def _requeue() -> None:
+    """Ask SLURM to run this job again, which goes on from the checkpoint."""
+    job, array = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array:
+        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
+    if job:
+        try:
+            subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
+            log.info("SLURM runs job %s again", job)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("SLURM was not told to run job %s again: %s", job, error)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -213,17 +247,18 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show the step and the newest figures."""
-        step, plan = trainer.global_step, pl_module.plan
+        plan = pl_module.plan
+        place = Position.reached(trainer, plan)
+        step = place.step
         if self._bar is not None:
             self._bar.tell(step, self._figures(pl_module))
-        elif trainer.is_global_zero and step != self._shown:
+        elif trainer.is_global_zero and place.passes == 0 and step != self._shown:
             every = min(plan.log_every, max(1, plan.steps // 4))  # a short training says something too
             if step % every == 0 or step == plan.steps:
                 self._shown = step
                 self._loss = float(outputs["loss"]) * plan.policy.accumulate if outputs else None
-                log.info(
-                    "step %d of %d: %s%s", step, plan.steps, self._figures(pl_module), self._left(step, plan.steps)
-                )
+                left = self._left(step, plan.steps)
+                log.info("step %d of %d: %s%s", step, plan.steps, self._figures(pl_module), left)
 
     def _left(self, step: int, steps: int) -> str:
         """When the end is expected, where that is more than a minute away."""

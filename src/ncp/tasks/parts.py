@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
 from ncp.tasks.options import TrainOptions
+from ncp.tasks.position import NEVER
+from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
@@ -83,45 +86,99 @@ def make_network(options: TrainOptions, data: DataModule, architecture: Architec
     """The network, initialised from the seed alone, with pretrained weights where they are asked for."""
     torch.manual_seed(options.seed)
     kind: Any = task_class(options)
+    model = model_options(options.model, kind.model_options(architecture), architecture)
     if isinstance(architecture, str):
         if options.arch["kind"] == "pointpillars" and kind.name != "det3d":
             raise UserError(f"arch=pointpillars is a network of task=det3d, given was task={kind.name}; use arch=timm")
         extra = {key: value for key, value in options.arch.items() if key not in ("kind", "name")}
-        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
+        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra, **model)
     else:
-        network = kind.make_network(architecture, data, **options.model)
+        network = kind.make_network(architecture, data, **model)
     scale = float(options.recipe.get("residual_scale", 1.0))
     if scale != 1.0:
         scale_residuals(network, scale)
     if options.recipe.get("fusion_scale") is not None:
         straighten_fusions(network, float(options.recipe["fusion_scale"]))
     if options.pretrained:
-        load_pretrained(network, Path(options.pretrained), partial(kind.adapt_pretrained, settings=options.task))
+        adapt = partial(kind.adapt_pretrained, settings=options.task)
+        load_pretrained(network, Path(options.pretrained), adapt, str(architecture))
     return network
 
 
-def load_pretrained(network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]]) -> None:
-    """Take the weights of a training's checkpoint that fit by name and shape; the rest keeps its initialisation.
+def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, bool]:
+    """What ``model`` says of how the network is built.
 
     Args:
-        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
+        given: ``config.model``; null leaves a key out.
+        known: keys that this architecture's network takes.
+        architecture: for the message.
 
     Raises:
-        UserError: when less than the whole backbone fits.
+        UserError: for a key that it does not take, or a value that is neither true nor false.
     """
-    weights = read_checkpoint(path)["state_dict"]
-    weights = {key.removeprefix("network."): value for key, value in weights.items()}
+    options = {key: value for key, value in given.items() if value is not None}
+    for key, value in options.items():
+        if key not in known:
+            whose = f"arch={architecture}" if isinstance(architecture, str) else "searched architectures"
+            raise UserError(
+                f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
+            )
+        if not isinstance(value, bool):
+            raise UserError(f"model.{key} must be true or false, given was {value!r}")
+    return options
+
+
+def load_pretrained(
+    network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]], architecture: str = ""
+) -> None:
+    """Take the weights of a training's checkpoint that fit by name and shape; the rest, a task's head, keeps its initialisation.
+
+    Args:
+        network: to fill.
+        path: of the checkpoint.
+        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
+        architecture: the network's, for the message.
+
+    Raises:
+        UserError: when less than the whole body fits, or the checkpoint's network has more than this one.
+    """
+    content = read_checkpoint(path)
+    weights = {key.removeprefix("network."): value for key, value in content["state_dict"].items()}
     weights = dict(adapt(weights, network))
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    lacking = [key for key in own if key.startswith("backbone.") and key not in fitting]
-    if lacking or not fitting:
+    body = body_of(network)
+    lacking = [key for key in body if key not in fitting]
+    theirs = str(content[CHECKPOINT_KEY].get("architecture", "another"))
+    # of the same architecture what is left over belongs to another task's head
+    left = [] if theirs == architecture else [k for k in weights if k not in own and is_body(k, body)]
+    if lacking or left or not fitting:
+        reasons = [f"{len(lacking)} of this network's {len(body)} entries find no weights there"] if lacking else []
+        reasons += [f"{len(left)} of its entries have no place in this network"] if left else []
+        first = (lacking or left or list(own))[0]
         raise UserError(
-            f"pretrained='{path}' is of another architecture: {len(lacking) or len(own)} of the backbone's entries do not "
-            f"fit, first: {lacking[0] if lacking else next(iter(own))}"
+            f"pretrained='{path}' is of another architecture, {theirs}: {' and '.join(reasons) or 'nothing fits'}, first: "
+            f"{first}; give a checkpoint of the same architecture"
         )
     network.load_state_dict({**own, **fitting})
     log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)
+
+
+def body_of(network: torch.nn.Module) -> list[str]:
+    """Names of the entries that tasks have in common: the backbone's, or of a network of one piece all but its classifier's."""
+    names = list(network.state_dict())
+    backbone = [name for name in names if name.startswith("backbone.")]
+    if backbone:
+        return backbone
+    find = getattr(network, "get_classifier", None)
+    heads = {id(p) for p in find().parameters()} if find is not None else set()
+    classifier = {name for name, p in network.named_parameters() if id(p) in heads}
+    return [name for name in names if name not in classifier]
+
+
+def is_body(name: str, body: Sequence[str]) -> bool:
+    """Whether an entry that the network lacks is of a part (the first word of its name) that its body has."""
+    return any(entry.split(".")[:1] == name.split(".")[:1] for entry in body)
 
 
 def make_task(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> Task:
@@ -204,14 +261,18 @@ def make_trainer(
         torch.backends.cudnn.benchmark = True
     _quiet()
     more = {key: value for key, value in settings.items() if key not in OURS}
-    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep)]
+    requeue = options.ckpt_path == "auto"  # the job that runs again goes on in this folder
+    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep, requeue)]
     if options.callbacks.progress:
         callbacks.append(Progress(history, throughput))
+    nodes = int(settings.get("num_nodes", 1))
+    place = environment(devices // nodes, nodes)
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=settings.get("devices", 1),
-            num_nodes=int(settings.get("num_nodes", 1)),
+            num_nodes=nodes,
+            plugins=[WholeFiles(), *([place] if place is not None else [])],
             strategy=strategy if devices > 1 else "auto",
             precision=precision,
             deterministic=deterministic,
@@ -221,7 +282,7 @@ def make_trainer(
             accumulate_grad_batches=plan.policy.accumulate,
             gradient_clip_val=task.recipe.clip,
             check_val_every_n_epoch=None,
-            val_check_interval=plan.eval_every * plan.policy.accumulate,
+            val_check_interval=NEVER,  # the task says before every pass whether an evaluation follows
             num_sanity_val_steps=0,
             log_every_n_steps=1,  # figures go to the loggers when the recipe says so
             logger=[history, *make_loggers(options.logger, folder)],
@@ -235,6 +296,9 @@ def make_trainer(
         )
     except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
+    # its handlers would answer a signal with a collective operation that the other processes do not expect
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
@@ -281,6 +345,7 @@ def _quiet() -> None:
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",
+        "broadcast_buffers",
         "srun",
     ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")

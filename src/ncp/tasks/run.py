@@ -6,20 +6,22 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
 
-from ncp import files
+from ncp import files, signals
 from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
 from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.ledger import FILE as LEDGER
+from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
@@ -30,7 +32,8 @@ from ncp.tasks.parts import (
     make_trainer,
     read_checkpoint,
 )
-from ncp.tasks.recipe import Plan
+from ncp.tasks.position import resumed
+from ncp.tasks.processes import Siblings
 from ncp.tasks.segmentation import Segmentation
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,11 @@ class Run:
     seconds: float = 0.0
     seconds_evaluation: float = 0.0  # of an evaluation outside of the training
     checkpoint: Path | None = None  # of a restored run
+    siblings: Siblings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.task.ledger = Ledger(self.folder / LEDGER)
+        self.siblings = Siblings(self.trainer, self.folder)
 
 
 def assemble(options: TrainOptions, folder: Path) -> Run:
@@ -82,15 +90,22 @@ def fit(run: Run) -> None:
     if checkpoint is not None:
         step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
         log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
+        run.task.ledger.load(step, checkpoint.parent.parent)
         if run.trainer.is_global_zero:
             run.history.truncate(step)
+            run.task.ledger.rewrite()
         run.task.last_good = str(checkpoint)
     elif run.trainer.is_global_zero:
         run.history.path.unlink(missing_ok=True)
-    try:
-        run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
-    except RuntimeError as error:
-        raise _does_not_fit(error, run.task.plan) or error from None
+        run.task.ledger.rewrite()
+    with signals.handled(), run.siblings:
+        try:
+            run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's translation of an interrupt
+            raise signals.interruption() from None
+        except RuntimeError as error:
+            signals.check_after(error)
+            raise _does_not_fit(error, run) or error from None
     run.seconds = time.perf_counter() - started
 
 
@@ -127,7 +142,9 @@ def restore(given: Restoring, folder: Path) -> Run:
     # the written-out text, since "random" or a file may mean another architecture today
     text = about["architecture"]
     architecture = text if options.arch.get("kind") in BASELINES else Architecture.parse(text)
-    task = make_task(options, data, architecture)
+    # an evaluation has no batch that its devices would have to share
+    alone = replace(options, trainer={**options.trainer, "devices": 1, "num_nodes": 1})
+    task = make_task(alone, data, architecture)
     task.restored_step = int(about["step"])
     network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
     task.network.load_state_dict(network)
@@ -172,10 +189,7 @@ def find_checkpoint(run: Run) -> Path | None:
                 f"the checkpoint '{path}' is of {what} {theirs.get(what)}, this run is of {ours[what]}; give the "
                 f"checkpoint's own {what}, or another checkpoint"
             )
-    if int(theirs["step"]) > run.task.plan.steps:
-        raise UserError(
-            f"the checkpoint '{path}' is at step {theirs['step']}, beyond this recipe's {run.task.plan.steps}"
-        )
+    resumed(theirs, run.task.plan, str(path))
     return path
 
 
@@ -183,10 +197,15 @@ def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
     # of a training that had ended before, the classes' own scores are not kept
     lacking = isinstance(run.task, Segmentation) and not run.task.per_class
-    if run.task.latest_step != run.task.plan.steps or lacking:
+    if run.task.latest_step != run.task.plan.steps or lacking or run.checkpoint is not None:
         started = time.perf_counter()
-        run.trainer.validate(run.task, run.data, verbose=False)
+        with signals.handled(), run.siblings:
+            try:
+                run.trainer.validate(run.task, run.data, verbose=False)
+            except SystemExit:
+                raise signals.interruption() from None
         run.seconds_evaluation = time.perf_counter() - started
+    run.siblings.wait()
     return dict(run.task.latest)
 
 
@@ -259,12 +278,14 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _does_not_fit(error: RuntimeError, plan: Plan) -> UserError | None:
+def _does_not_fit(error: RuntimeError, run: Run) -> UserError | None:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        size = plan.policy.per_device
+        policy = run.task.plan.policy
+        size = policy.per_device
+        other = "grad_checkpointing" in run.task.model_options(run.architecture)
         return UserError(
             f"a batch of {size} per device does not fit into memory; set recipe.per_device={max(1, size // 2)} (the total "
-            f"batch of {plan.policy.total} is kept by accumulation) or model.grad_checkpointing=true"
+            f"batch of {policy.total} is kept by accumulation)" + (" or model.grad_checkpointing=true" if other else "")
         )
     return None

@@ -25,7 +25,8 @@ from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
-from ncp.tasks.recipe import Plan, Recipe
+from ncp.tasks.position import Plan
+from ncp.tasks.recipe import Recipe
 
 log = logging.getLogger(__name__)
 LAYERS = ("inflated", "fresh")
