@@ -28,7 +28,8 @@ def train(folder, *words):
 
 
 def test_scores_of_the_classes_are_those_of_the_whole_set(tmp_path):
-    run, result = train(tmp_path, *SMALL_SEG)
+    run, result = train(tmp_path, *SMALL_SEG, "trainer.precision=32-true")
+    run.task.eval()
     classes = len(run.data.classes)
     hits, labelled, predicted = np.zeros(classes), np.zeros(classes), np.zeros(classes)
     for batch in run.data.val_dataloader():
@@ -60,6 +61,7 @@ def test_cost_is_counted_at_the_size_of_the_images_that_are_there(data, make, si
     root = make(tmp_path / "set")
     words = ("task=seg", f"data={data}", f"data.root={root}", "data.crop=[32,32]", "data.workers=0", "arch=narrow",
              "recipe.length=1", "recipe.batch=2", "recipe.eval_every=1", "callbacks.progress=false")  # fmt: skip
+    (tmp_path / "run").mkdir()
     run = tasks.assemble(compose(*words), tmp_path / "run")
     before = tasks.costs(run.task, run.data, run.architecture)
     tasks.fit(run)
@@ -84,7 +86,7 @@ class Handler(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-@pytest.mark.parametrize("more", [("recipe.log_every=50",), ("recipe.log_every=50", "recipe.per_device=1"), ()])
+@pytest.mark.parametrize("more", [("recipe.log_every=50",), ("recipe.log_every=50", "recipe.per_device=1", "data.crop=[64,64]"), ()])
 def test_a_short_training_tells_its_loss(more, tmp_path):
     handler, log = Handler(), logging.getLogger("ncp.tasks.callbacks")
     log.addHandler(handler)
