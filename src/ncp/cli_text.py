@@ -142,7 +142,7 @@ def command_help(conf: Path, name: str, function: Callable[..., Any]) -> str:
         "  --cfg job             print the whole configuration and stop (with --resolve: its final values)\n"
         "  --multirun, -m        one run for each combination of KEY=A,B,...\n"
         "  paths.outputs=FOLDER  where run folders are made (default: outputs)\n"
-        "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 interrupted (143 by SIGTERM).",
+        "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 or 143 interrupted.",
     ]
     return "\n\n".join(part for part in parts if part)
 
