@@ -186,7 +186,7 @@ def _colours(picture: Image.Image) -> np.ndarray:
         return np.repeat(grey_HW[:, :, None], 3, axis=2)
     if picture.mode not in _COLOURS:
         raise _Refused(f"has pixels of the kind {picture.mode} ({picture.format}); save it as RGB with 8 bits")
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _numbers(picture: Any) -> np.ndarray:
