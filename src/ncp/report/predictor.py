@@ -18,6 +18,7 @@ import ncp
 from ncp import runs
 from ncp.benchmark import settings
 from ncp.errors import UserError
+from ncp.files import safe_name
 from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict
     if out is not None:
         import torch
 
-        path = Path(out).expanduser() / f"{outcome.predictor.setting}.safetensors"
+        name = safe_name(outcome.predictor.setting, "setting's name")  # it may come out of a file
+        path = Path(out).expanduser() / f"{name}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
     return files | {"picture": style.save(figure(outcome), folder / "scatter.png")}
 
