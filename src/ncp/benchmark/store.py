@@ -94,7 +94,9 @@ def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, P
         return _stated(stated, where), provenance
     name = stated.get("name") if isinstance(stated, dict) else None
     if name != given.name:
-        log.warning("%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name)
+        log.warning(
+            "%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name
+        )
     return given, provenance
 
 
