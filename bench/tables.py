@@ -39,7 +39,7 @@ def make(folder: Path, rows: int) -> None:
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def measure(path: Path) -> None:
+def measure(path: Path) -> int:
     """Print seconds and the largest memory so far (MiB) after each step, tab-separated."""
     start = time.perf_counter()
 
@@ -58,6 +58,7 @@ def measure(path: Path) -> None:
     assert again is not None
     again.query(again.codes[-1].tolist())
     tell("look up the first architecture")
+    return 0
 
 
 def main(rows: int) -> int:
