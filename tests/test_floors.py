@@ -14,7 +14,19 @@ FLOORS = {
     "overrides": 2, "report": 4, "jobs": 5, "cli": 6,
 }  # fmt: skip
 ANYONE = (  # every floor may use them
-    *("errors", "commandline", "configs", "files", "numeric", "options", "registry", "runs", "signals", "tensorfile"),
+    *(
+        "errors",
+        "commandline",
+        "configs",
+        "files",
+        "numeric",
+        "options",
+        "progress",
+        "registry",
+        "runs",
+        "signals",
+        "tensorfile",
+    ),
     "terminal",
 )
 

@@ -197,7 +197,7 @@ def shorten(name: str, most: int = 30) -> str:
     >>> shorten("64_64-2_1_2_64", 9)
     '64_6…2_64'
     """
-    half = (most - 1) // 2
+    half, name = (most - 1) // 2, printable(name)
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
 
 

@@ -260,8 +260,10 @@ def test_report_compares_searches_and_given_architectures(command, tmp_path):
     )
     assert default["architecture"]["text"] == text
     assert "seg.mIoU" in ours["predicted"]
-    names = [line.split()[0] for line in out.splitlines() if line.strip()]
-    assert [name for name in names if name in ("ours", "same", "default")] == ["ours", "same", "default"]
+    lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["ours"], ["same"], ["default"])]
+    assert [words[0] for words in lines] == ["ours", "same", "default"]
+    assert lines[0][1:] == lines[1][1:]  # the same architecture in the eyes of one judge
+    assert all("seg.mIoU" in one["predicted"] for one in (ours, same, default))
 
 
 @pytest.mark.parametrize(

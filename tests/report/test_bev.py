@@ -67,7 +67,8 @@ def test_the_picture_of_a_training_says_at_which_overlap(tmp_path: Path, monkeyp
         if overlap is not None:
             data.min_overlap = {"car": overlap, "pedestrian": 0.5, "cyclist": 0.5}
         data.setup()
-        run: Any = SimpleNamespace(data=data, config={}, architecture="narrow", task=_Found(data))
+        options = SimpleNamespace(callbacks=SimpleNamespace(picture_samples=4))
+        run: Any = SimpleNamespace(data=data, options=options, architecture="narrow", task=_Found(data))
         figure = detection_picture(run)
         texts = [found.get_text() for found in figure.findobj(Text)]  # type: ignore[union-attr]
         assert [t for t in texts if text in t], texts

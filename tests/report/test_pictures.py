@@ -1,15 +1,11 @@
 """The pictures: what is drawn is read back from the figure's artists, and a few rules of looks are checked."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
 from ncp import spaces
-from ncp.report import bars, pareto, propagation, style
-from ncp.report.panel import nice_ticks, spread
+from ncp.report import pareto, propagation, style
 
 SPACE = spaces.get("multires")
 METRICS = ("cls-50-1000.top1", "seg.mIoU", "video.top1")
@@ -96,19 +92,6 @@ def test_a_search_in_another_space_has_its_own_groups():
     assert set(space.groups) <= set(texts(fig))
 
 
-def test_bars_have_the_height_of_the_dimension_in_its_range():
-    architectures = dict(zip("ab", SPACE.sample(2, np.random.default_rng(0)), strict=True))
-    fig = bars.dimensions_figure(architectures, SPACE, "Found")
-    assert len(fig.axes) == 2
-    for ax, architecture in zip(fig.axes, architectures.values(), strict=True):
-        heights = [bar.get_height() for bar in ax.patches]
-        np.testing.assert_allclose(heights, np.array(architecture.code) / SPACE.upper)
-        assert [t.get_text() for t in ax.texts] == [str(v) for v in architecture.code]
-        kinds = {label[0]: to_hex(bar.get_facecolor()) for label, bar in zip(SPACE.labels, ax.patches, strict=True)}
-        assert len(set(kinds.values())) == 4  # stem and output, blocks, units, channels
-        assert kinds["i"] == kinds["o"]
-
-
 def test_the_front_holds_what_no_other_point_beats():
     rng = np.random.default_rng(0)
     cost, gain = rng.random(200), rng.random(200)
@@ -129,23 +112,3 @@ def test_the_pareto_picture_has_a_panel_for_each_metric_and_labels_all_searches(
     assert [len(ax.texts) for ax in fig.axes] == [3, 2, 2]
     titles = ["Predicted seg mIoU (%)", "Predicted cls top1 (%)", "Predicted cls top1 (%)"]  # the last over seg's mIoU
     assert [ax.get_title(loc="left") for ax in fig.axes] == titles
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 2.2), (73.1, 78.4), (-0.03, 0.11), (0, 1e4), (5, 5.0001)])
-def test_ticks_are_few_round_and_inside(low, high):
-    ticks = nice_ticks(low, high)
-    assert 2 <= len(ticks) <= 7
-    assert low <= ticks[0]
-    assert ticks[-1] <= high
-    np.testing.assert_allclose(np.diff(ticks), ticks[1] - ticks[0])
-
-
-def test_names_keep_their_order_their_distance_and_the_top():
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        wanted = sorted(rng.random(4).tolist())
-        out = spread(wanted, 0.1, 1.0)
-        assert all(b - a >= 0.1 - 1e-12 for a, b in pairwise(out))
-        assert out[-1] <= 1
-        if min(np.diff(wanted)) >= 0.1:
-            np.testing.assert_allclose(out, wanted)

@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,8 +18,10 @@ from ncp import benchmark, jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import packing
 from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
+from ncp.campaign.units import RECORD
 from ncp.errors import UserError
-from ncp.overrides import render
+from ncp.overrides import render, value_of
+from ncp.progress import Steps
 
 log = logging.getLogger(__name__)
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
@@ -65,7 +67,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     from ncp.report import loop as report
 
-    folder = (folder or runs.new_folder("loop")).resolve()
+    folder = (runs.made(folder, "loop")).resolve()
     if options.short:
         options = replace(options, **SHORT, steps=dict.fromkeys(options.settings, SHORT_STEPS))
     names = tuple(settings.get(name).name for name in options.settings)
@@ -97,6 +99,26 @@ class _Steps:
     def __init__(self, folder: Path, loop: Loop, options: Options) -> None:
         self.folder, self.loop, self.options = folder, loop, options
         self.steps = {settings.get(name).name: number for name, number in options.steps.items()}
+        self.progress = Steps(self.work(), log.info)
+
+    def work(self) -> dict[str, float]:
+        """All steps in order, and how many trainings each has (a fit and the search take about as long as one)."""
+        out = {f"build {name}": float(self.options.count) for name in self.loop.names}
+        out |= {f"fit {name}": 1.0 for name in self.loop.names} | {"search": 1.0}
+        return out | {self.comparison(name, r): 3.0 for name in self.loop.names for r in range(self.options.repeats)}
+
+    def comparison(self, setting: str, repeat: int) -> str:
+        """The name of a step that trains the candidates."""
+        return f"compare {setting}" + (f", seed {self.seed_of(repeat)}" if self.options.repeats > 1 else "")
+
+    def seed_of(self, repeat: int) -> int:
+        """None of the sample's."""
+        return 1000 * self.options.seed + repeat
+
+    def _trained(self, words: Sequence[str]) -> Callable[[], float] | None:
+        """Counts the records of the build that these words name."""
+        place = value_of(words, "build.dir")
+        return (lambda: float(sum(1 for _ in Path(place).glob(f"units/*/{RECORD}")))) if place else None
 
     def training(self, name: str, units: int) -> list[str]:
         """Overrides of every training of a setting, ``units`` of them in one build."""
@@ -156,14 +178,14 @@ class _Steps:
         for setting in self.loop.names:
             values: dict[str, list[float]] = {name: [] for name in candidates}
             for repeat in range(self.options.repeats):
-                seed = 1000 * self.options.seed + repeat
+                seed = self.seed_of(repeat)
                 place = self.folder / f"compare-{setting}-{seed}"
                 extra = [
                     f"build.architectures={render(str(listed))}",
                     f"build.dir={render(str(place))}",
                     f"seed={seed}",
                 ]
-                step = f"compare {setting}" + (f", seed {seed}" if self.options.repeats > 1 else "")
+                step = self.comparison(setting, repeat)
                 training = self.training(setting, len(candidates))
                 self.command(step, "build", f"setting={setting}", *extra, *training)
                 table = benchmark.load(place / f"{setting}.parquet")
@@ -178,10 +200,10 @@ class _Steps:
         place.mkdir(parents=True)
         shown = [word.replace(f"{self.folder}/", "") for word in words]
         self.loop.commands[step] = " ".join([runs.invocation(command), *map(shlex.quote, shown)])
-        log.info("%s", step)
         started, before = time.perf_counter(), _processor_time()
         try:
-            jobs.module(command).run(jobs.options(command, *words), place)
+            with self.progress.step(step, self._trained(words)):
+                jobs.module(command).run(jobs.options(command, *words), place)
         except UserError as error:
             raise UserError(f"the step '{step}' failed ({error}); its command: {self.loop.commands[step]}") from None
         self.loop.seconds[step] = time.perf_counter() - started

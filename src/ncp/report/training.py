@@ -223,7 +223,7 @@ def segmentation_picture(run: Run) -> Figure:
 def _patches(palette: np.ndarray, shown: list[int], classes: Any) -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(facecolor=palette[k] / 255, label=classes[k]) for k in shown]
+    return [Patch(facecolor=palette[k] / 255, label=terminal.shorten(str(classes[k]), 16)) for k in shown]
 
 
 def classification_picture(run: Run) -> Figure:
@@ -239,7 +239,8 @@ def classification_picture(run: Run) -> Figure:
         right = int(predicted) == int(label)
         ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
         ax.set_axis_off()
-        text = classes[int(predicted)] if right else f"{classes[int(predicted)]}, not {classes[int(label)]}"
+        seen, truth = (terminal.shorten(str(classes[int(k)]), 26) for k in (predicted, label))
+        text = seen if right else f"{seen}\nnot {truth}"
         ax.set_title(text, size=9.5, color=style.dark(style.GREEN if right else style.VERMILION))
     return fig
 
