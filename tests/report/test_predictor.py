@@ -11,9 +11,9 @@ from rich.console import Console
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
+from ncp.jobs.fit import tables
 from ncp.predictors import load, protocols, training
 from ncp.predictors.rows import from_table
-from ncp.jobs.fit import tables
 from ncp.report import predictor as report
 
 
