@@ -27,8 +27,9 @@ import numpy as np
 from bench._timing import show
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, Evaluation, TrainingRecord
+from ncp.campaign.states import RECORD, State
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, State, Worker
+from ncp.campaign.units import Worker
 from ncp.spaces.multires import SPACE
 
 MODELS, WORKERS = 22_500, 64

@@ -39,7 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 # ---- reading
 
 
-def open_regular(path: str | Path, limit: int | None = None) -> io.BufferedReader:
+def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading bytes; the caller closes it.
 
     Args:
@@ -70,7 +70,7 @@ def open_regular(path: str | Path, limit: int | None = None) -> io.BufferedReade
         raise
 
 
-def regular(path: str | Path, limit: int | None = None) -> Path:
+def regular(path: str | os.PathLike[str], limit: int | None = None) -> Path:
     """``path``, once :func:`open_regular` could open it: for readers of other libraries, which open it themselves."""
     open_regular(path, limit).close()
     return Path(path)

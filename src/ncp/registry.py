@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ def resolve(target: Any, group: str, kind: type[T]) -> type[T]:
         raise UserError(f"{group}._target_ must be the dotted name of a class, given was '{shown}'")
     module, _, title = target.rpartition(".")
     own = module.startswith(f"{GROUPS[group]}.") and _is_ours(module)
-    if not (own or target in _named or target in _announced(group) or target in _in_own_folder(group)):
+    if not (own or target in _named or target in announced(GROUPS[group]).values() or target in _in_own_folder(group)):
         raise UserError(
             f"{group}._target_='{shown}' is not one of this project's classes, and your own configuration does not name it; "
             f"if you trust it, name it in {group}/NAME.yaml of your configuration folder ({configs.VARIABLE}, --config-dir)"
@@ -67,10 +68,11 @@ def _is_ours(module: str) -> bool:
 
 
 @cache
-def _announced(group: str) -> frozenset[str]:
+def announced(group: str) -> Mapping[str, str]:
+    """What installed packages announce as entry points of ``group`` (``ncp.data``, ``ncp.spaces``, ...): name -> dotted name."""
     from importlib.metadata import entry_points
 
-    return frozenset(point.value.replace(":", ".") for point in entry_points(group=GROUPS[group]))
+    return {point.name: point.value.replace(":", ".") for point in entry_points(group=group)}
 
 
 def _in_own_folder(group: str) -> set[str]:

@@ -144,6 +144,14 @@ def invocation(command: str) -> str:
     return f"{_prefix}{command}"
 
 
+def made(folder: str | Path | None, command: str) -> Path:
+    """``folder``, made where it is not there yet; a new run folder of ``command`` for None."""
+    if folder is None:
+        return new_folder(command)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
+
+
 def new_folder(command: str, outputs: str | Path | None = None) -> Path:
     """Make a run folder for a command that is called as a function: ``<outputs>/<command>/<date>/<time>-<suffix>``.
 

@@ -8,6 +8,7 @@ Needs safetensors; torch only to read or write tensors.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,7 +38,7 @@ class Head(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
 
 
-def head(path: str | Path, limit: int = MAX_FILE) -> Head:
+def head(path: str | os.PathLike[str], limit: int = MAX_FILE) -> Head:
     """The head of a file. Its tensors lie within the file, one behind the other, which the format's library checks.
 
     Raises:
@@ -81,8 +82,12 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tupl
         raise UserError(f"{where} ({'; '.join(parts)})")
 
 
-def tensors(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a file whose head was checked, on the CPU. Raises ``UserError`` where some are not finite or cannot be read."""
+def tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a file whose head was checked, on the CPU.
+
+    Raises:
+        UserError: where one cannot be read, or is not finite.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -103,7 +108,7 @@ def check_finite(found: Mapping[str, Tensor], what: str) -> None:
 
 
 def write(
-    path: str | Path, found: Mapping[str, Tensor], metadata: Mapping[str, str], what: str = "the weights"
+    path: str | os.PathLike[str], found: Mapping[str, Tensor], metadata: Mapping[str, str], what: str = "the weights"
 ) -> Path:
     """Write a file whole or not at all.
 

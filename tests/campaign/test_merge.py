@@ -90,3 +90,24 @@ def test_merging_again_changes_no_byte_and_order_of_writing_none_either(tmp_path
     [refusal] = fewer.provenance.refused
     assert "not trained yet" in refusal.reason
     assert plan.architectures[3] in refusal.reason
+
+
+def test_a_build_that_cannot_be_written_is_merged_elsewhere(tmp_path, monkeypatch):
+    plan, store = built(tmp_path / "build", "seg", lambda i: {"mIoU": 40.0, "mAcc": 50.0, "aAcc": 60.0}, count=3)
+    reader = Folder(store.root, reading=True)
+    merged = merge.merge(plan, read_units(plan, reader))
+    monkeypatch.setattr(merge.os, "access", lambda path, mode: False)
+    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
+    assert not (store.root / "seg.parquet").exists()
+    monkeypatch.undo()
+    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
+
+
+def test_reading_a_build_changes_nothing_in_it(tmp_path):
+    plan, _ = built(tmp_path, "seg", lambda i: {"mIoU": 40.0, "mAcc": 50.0, "aAcc": 60.0}, count=3)
+    (tmp_path / "units/000002/record.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    units = read_units(plan, Folder(tmp_path, reading=True))
+    merge.merge(plan, units)
+    assert units[2].state == "running"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

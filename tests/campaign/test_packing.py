@@ -7,8 +7,8 @@ import pytest
 from small_builds import options
 
 from ncp.campaign import packing, work
+from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units
-from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 
 

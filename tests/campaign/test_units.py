@@ -11,7 +11,8 @@ from simulated_builds import Events, Killed, Memory, content
 
 from ncp.campaign.leases import LIVING
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
+from ncp.campaign.states import RECORD, State
+from ncp.campaign.units import LOST_WITHOUT_PROGRESS, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
 
@@ -104,29 +105,6 @@ def test_deaths_with_progress_are_no_failure():
     for attempt in range(5 * LOST_WITHOUT_PROGRESS):
         options = {"alive": lambda other: False, "attempts": 1, "progress": lambda name, generation: 10 * generation}
         assert worker(store, attempt, [0], **options).next() is not None
-
-
-def test_the_state_of_a_folder():
-    names = ["0.lease", "0", "1.lease", "0.released.json", "2.lease", "2.failed.0.json", "3.lease", ".x.lease"]
-    state = State.of(names)
-    assert (state.recorded, state.generation, state.closed, state.failed, state.lost) == (False, 3, False, 2, (1,))
-    assert state.failures == ("2.failed.0.json",)
-    assert list(state.open) == [3]
-    empty = State.of([])
-    assert (empty.recorded, empty.generation, empty.closed, empty.failures, list(empty.open)) == (
-        False,
-        -1,
-        False,
-        (),
-        [],
-    )
-    assert State.of([RECORD, "0.lease"]).recorded
-
-
-def test_two_workers_that_fail_of_the_same_attempt_count_once():
-    state = State.of(["0.lease", "1.lease", "0.failed.0.json", "1.failed.0.json"])
-    assert state.failures == ("0.failed.0.json",)
-    assert len(State.of(["0.lease", "1.lease", "0.failed.0.json", "1.failed.1.json"]).failures) == 2
 
 
 @pytest.mark.parametrize(

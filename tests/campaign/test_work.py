@@ -9,8 +9,9 @@ from small_builds import build, options
 
 from ncp import benchmark
 from ncp.campaign import merge, status, train, work
+from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
-from ncp.campaign.units import RECORD
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
@@ -141,6 +142,61 @@ def test_a_nan_is_recorded_and_tried_again_with_another_seed(tmp_path, monkeypat
     assert [failure["kind"] for failure in content["failures"]] == ["nan"]
     assert "step 3" in content["failures"][0]["reason"]
     assert content["seed"] == seen[1].seed
+
+
+def test_a_training_that_ends_with_nan_metrics_has_failed(tmp_path, monkeypatch):
+    evaluate, calls = tasks.evaluate, []
+
+    def nan_at_first(run):
+        calls.append(run.config.seed)
+        return {name: float("nan") if len(calls) == 1 else value for name, value in evaluate(run).items()}
+
+    monkeypatch.setattr(tasks, "evaluate", nan_at_first)
+    plan, store, tally = build(tmp_path, "count=1")
+    assert tally == {"recorded": 1, "failed": 1}
+    assert calls == [1, 1 + train.NEXT_SEED]
+    [unit] = read_units(plan, store)
+    assert [(failure["kind"], failure["reason"]) for failure in unit.failures] == [
+        ("nan", "the metric mIoU became NaN or infinite at the end of the training")
+    ]
+    assert len(merge.merge(plan, [unit]).table) == 1
+
+
+@pytest.mark.parametrize("keep", ["none", "last"])
+def test_a_damaged_record_is_made_again_with_the_same_result(tmp_path, keep):
+    plan, store, _ = build(tmp_path, "count=2", f"keep={keep}")
+    good = [record(store, unit) for unit in range(2)]
+    path = store.path(f"units/000001/{RECORD}")
+    path.write_bytes(path.read_bytes()[:200])
+    assert build(tmp_path, "count=2", f"keep={keep}")[2] == {"recorded": 1}
+    units = read_units(plan, store)
+    assert [unit.state for unit in units] == ["done", "done"]
+    again = record(store, 1)
+    assert (again["generation"], again["metrics"]) == (1, good[1]["metrics"])
+    assert again["evaluations"] == good[1]["evaluations"]
+    assert record(store, 0) == good[0]
+    assert len(store.path("units/000001/1.damaged.json").read_bytes()) == 200
+    assert len(merge.merge(plan, units).table) == 2
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(143), KeyboardInterrupt()])
+def test_a_worker_that_is_ended_hands_its_unit_back(tmp_path, monkeypatch, leaving):
+    def end(*_):
+        raise leaving
+
+    monkeypatch.setattr(train, "train", end)  # before or after the training's own hands
+    with pytest.raises(type(leaving)):
+        build(tmp_path, "count=1")
+    assert (tmp_path / "units/000000/0.released.json").is_file()
+
+
+def test_a_strange_lease_stops_no_worker(tmp_path):
+    lease = tmp_path / "units/000000/0.lease"
+    lease.parent.mkdir(parents=True)
+    lease.write_text('{"pid": "abc", "born": [], "claimed": ' + "9" * 400 + ', "slurm_restart": "x"}')
+    os.utime(lease, (4e9, 4e9))
+    assert build(tmp_path, "count=1")[2] == {"recorded": 1}
+    assert record(Folder(tmp_path), 0)["seconds"] < 1000
 
 
 def test_too_little_memory_is_met_with_smaller_parts_of_the_same_batch(tmp_path, monkeypatch):

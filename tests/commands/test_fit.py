@@ -12,7 +12,7 @@ import fit_rows
 import numpy as np
 import pytest
 
-from ncp import jobs
+from ncp import jobs, runs
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
 from ncp.jobs.fit import family_of
@@ -70,7 +70,7 @@ def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Pa
     bundled = load(tmp_path / "weights" / "seg.safetensors")
     np.testing.assert_allclose(bundled.predict(codes)["mIoU"], predictor.predict(codes)["mIoU"], rtol=1e-3)
     assert f"{predictor.card.errors['mIoU']['mae']:.3f}" in out
-    assert "src.search 'objectives=[seg]'" in out
+    assert f"{runs.invocation('search')} 'objectives=[seg]'" in out
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,22 @@ def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
             assert parameters[str(name)].default == value, name
     assert set(default) == {"family", *(field.name for field in fields(gp_fit.Options))} - {"seed"}
     assert family_of(dict(default)) == ("default", {})
+
+
+def test_a_fit_that_taught_nothing_says_so(fit: Command, tmp_path: Path) -> None:
+    rows = fit_rows.make(24, metrics=("mIoU", "mAcc", "aAcc"))
+    noise = np.random.default_rng(0).normal(50, 3, rows.targets.shape)
+    store.write(
+        Table(settings.get("seg"), rows.codes, dict(zip(rows.metrics, noise.T, strict=True))), tmp_path / "seg.parquet"
+    )
+    few = ["predictor.steps=3", "predictor.points=8", "predictor.directions=4", "folds=3"]
+    out, _ = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", "protocol=all-rows", *few)
+    assert "warning: the predictor of seg has not learned mIoU: on 24 rows that it did not see" in out
+    assert "force=true" in out
+    (folder,) = (tmp_path / "out" / "fit").glob("*/*")
+    assert "24 rows" in json.loads((folder / "result.json").read_text())["without_skill"]["seg"]["mIoU"]
+    same = {name: np.full(24, 70.0) for name in rows.metrics}
+    store.write(Table(settings.get("seg"), rows.codes, same), tmp_path / "seg.parquet")
+    _, err = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", code=2)
+    assert "mIoU is 70 in all 24 rows of seg" in err
+    assert err.count("\n") == 1

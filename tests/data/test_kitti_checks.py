@@ -75,7 +75,16 @@ def test_one_frame_without_points_in_the_image_is_named(root: Path, caplog: pyte
 def test_labels_beside_the_points_are_warned_of(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     _everywhere(root, "calib", TURN, "Tr_velo_to_cam: 0 -1 0 0 0 0 -1 9 1 0 0 0")  # 9 m too low, still in the picture
     _setup(root)
-    assert "none of the 18 labelled objects in 6 frames that were looked at holds a point" in caplog.text
+    assert (
+        "only 0 of 18 labelled objects in 6 frames that were looked at hold points that the camera sees" in caplog.text
+    )
+
+
+def test_a_picture_beside_the_objects_is_warned_of(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A twentieth of the points is left, which no count of points finds strange, but not the objects' ones."""
+    _everywhere(root, "calib", "P2: 700 0 621 0 0 700 187", "P2: 700 0 2400 0 0 700 187")
+    _setup(root)
+    assert "labelled objects in 6 frames that were looked at hold points that the camera sees" in caplog.text
 
 
 def test_few_frames_are_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +129,8 @@ def test_splits_without_labelled_objects_are_refused(root: Path, text: str) -> N
 def test_classes_that_cannot_count_are_warned_of(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Occlusion 3 (unknown) is beyond every difficulty: whatever is found, the AP is 0."""
     _everywhere(root, "label_2", "Cyclist 0.00 0.00", "Cyclist 0.00 3")
-    check_labels(read_frames(root, NAMES), "whole set")
+    check_labels(read_frames(root, NAMES), "whole set", evaluated=False)
+    assert caplog.text == ""
+    check_labels(read_frames(root, NAMES), "whole set", evaluated=True)
     assert "the whole set has 6 labelled objects of Cyclist, of which none counts at moderate difficulty" in caplog.text
     assert "of Car" not in caplog.text

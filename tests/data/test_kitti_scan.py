@@ -92,6 +92,8 @@ def test_split_files_of_every_kind(root: Path) -> None:
 def test_every_frame_means_no_hidden_files(root: Path) -> None:
     (root / "training" / "velodyne" / "._000001.bin").write_bytes(b"Mac OS X")
     assert read_split(root, "all") == NAMES
+    with pytest.raises(UserError, match=r"velodyne' holds no frames"):
+        read_split(root / "ImageSets", "all")
     (root / "training" / "velodyne" / "a\x1bb.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"the name of a frame .* cannot be part of a path"):
         read_split(root, "all")

@@ -32,6 +32,34 @@ def test_many_are_bounded() -> None:
     assert len(message) < 400
 
 
+def test_the_same_at_several_places_is_told_once() -> None:
+    problems = Problems("the set")
+    for i in range(12):
+        problems.add(f"{i}.txt, line 3: no rotation")
+        if i < 2:
+            problems.add(f"{i}.bin: cut off: at 7")
+    problems.add("4 of 5 frames have no labels")
+    with pytest.raises(UserError) as caught:
+        problems.check()
+    places = ", ".join(f"{i}.txt, line 3" for i in range(1, 10))
+    assert (
+        str(caught.value)
+        == f"the set has 15 problems: (1) 0.txt, line 3: no rotation (the same in {places}); and 5 more"
+    )
+    few = Problems("the set")
+    few.found = [
+        "a.bin: cut off: at 7",
+        "b.bin: cut off: at 7",
+        "4 of 5 frames have no labels",
+        "4 of 5 frames have no labels",
+    ]
+    with pytest.raises(UserError) as caught:
+        few.check()
+    assert str(caught.value) == (
+        "the set has 4 problems: (1) a.bin: cut off: at 7 (the same in b.bin); (2) 4 of 5 frames have no labels"
+    )
+
+
 def test_none_goes_on_and_mistakes_of_ours_are_not_swallowed() -> None:
     problems = Problems("the set")
     with problems.collecting():

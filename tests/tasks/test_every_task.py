@@ -10,6 +10,7 @@ import torch
 from composed import compose
 from torch.utils.flop_counter import FlopCounterMode
 
+from ncp.models.runtime import cpu_has_bf16
 from ncp.report import training as report
 from ncp.spaces.multires import Architecture
 from ncp.tasks import run as tasks
@@ -92,6 +93,25 @@ def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed
     again = tasks.restore(config, tmp_path / "again")
     assert again.architecture == run.architecture
     assert tasks.evaluate(again) == pytest.approx(metrics, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bfloat16 instructions")
+@pytest.mark.parametrize("task", list(TASKS))
+def test_the_same_command_gives_the_same_result_in_bf16(tmp_path, task):
+    """Two trainings in memory that holds other things each time."""
+    weights = []
+    for name in ("one", "two"):
+        run = make(tmp_path / name, task, *TWO_STEPS, "trainer.precision=bf16-mixed", "seed=3")
+        rubbish = [torch.full((1 << power,), float("nan") if name == "one" else 1e30) for power in range(4, 20)]
+        del rubbish
+        tasks.fit(run)
+        losses = [value for _, key, value in read_history(run.history.path) if key == "train/loss"]
+        assert len(losses) == 2
+        weights.append((losses, copy.deepcopy(run.task.network.state_dict())))
+    assert weights[0][0] == weights[1][0]
+    for key, value in weights[0][1].items():
+        assert value.isfinite().all()
+        assert torch.equal(value, weights[1][1][key]), key
 
 
 @pytest.mark.parametrize("task", list(TASKS))

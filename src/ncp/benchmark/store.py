@@ -1,8 +1,8 @@
 """Tables on disk: one Parquet file a setting, with its provenance inside, in one folder.
 
 The default folder is ``$NCP_DATA/benchmark``, or ``benchmark`` in the cache (:func:`ncp.files.cache_folder`) without it.
-Any Parquet reader opens the files; their columns are described in :mod:`ncp.benchmark.table`, and the schema's metadata holds, under
-the key ``ncp``, JSON with the setting and the provenance.
+Any Parquet reader opens the files; their columns are described in :mod:`ncp.benchmark.table`, and the schema's metadata
+holds, under the key ``ncp``, JSON with the setting and the provenance.
 """
 
 from __future__ import annotations

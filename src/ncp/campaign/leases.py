@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ncp import files
 from ncp.campaign import schemas
 from ncp.campaign.schemas import Facts, Name, Positive, Seed
+from ncp.campaign.states import folder
 from ncp.campaign.store import Store
 from ncp.errors import UserError
 
@@ -44,7 +45,7 @@ class Lease(Struct):
 
 def path(name: str, generation: int) -> str:
     """The lease of a unit's generation."""
-    return f"units/{name}/{generation}.lease"
+    return f"{folder(name)}/{generation}.lease"
 
 
 def read(store: Store, name: str, generation: int) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from ncp.campaign import schemas
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, FORMAT, TrainingRecord, check_metrics
 from ncp.campaign.schemas import Facts, Name, Notes, Positive, Seed, Words
+from ncp.campaign.states import RECORD, folder
 from ncp.campaign.store import Store, Unusable, inside
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
-RECORD = "record.json"
 
 
 class Damaged(UserError):
@@ -53,7 +53,7 @@ class Failure(Struct):
 
 def path(name: str) -> str:
     """A unit's record."""
-    return f"units/{name}/{RECORD}"
+    return f"{folder(name)}/{RECORD}"
 
 
 def parse(raw: bytes, where: str) -> TrainingRecord:
@@ -139,7 +139,7 @@ def damage(plan: BuildPlan, store: Store, unit: int) -> str | None:
 
 def read_failure(store: Store, name: str, file: str) -> dict[str, Any]:
     """What is known of a failed attempt; where its file cannot be read, that, as its ``reason``."""
-    where = f"units/{name}/{file}"
+    where = f"{folder(name)}/{file}"
     try:
         raw = store.read(where)
         if raw is None:

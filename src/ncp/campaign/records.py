@@ -32,7 +32,7 @@ RULES = {
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "numpy", "timm")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Metrics in percent points after ``step`` optimiser steps, which are ``epoch`` epochs."""
 
@@ -41,7 +41,7 @@ class Evaluation:
     metrics: Metrics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrainingRecord:
     """The result of one unit.
 

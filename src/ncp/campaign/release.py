@@ -13,6 +13,7 @@ from typing import Any
 from ncp import files
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.scheduler import liveness
+from ncp.campaign.states import folder
 from ncp.campaign.status import UnitStatus
 from ncp.campaign.store import Store
 from ncp.errors import UserError
@@ -70,6 +71,6 @@ def release(
     for unit in those:
         if unit.holder is not None:
             note = json.dumps({"worker": me, "reason": "action=release"}) + "\n"
-            if store.create(f"units/{unit.name}/{unit.holder.generation}.released.json", note.encode()):
+            if store.create(f"{folder(unit.name)}/{unit.holder.generation}.released.json", note.encode()):
                 freed.append(unit.name)
     return freed

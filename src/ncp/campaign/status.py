@@ -15,8 +15,8 @@ from ncp.campaign.leases import Holder
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import TrainingRecord
 from ncp.campaign.scheduler import liveness
+from ncp.campaign.states import State, folder
 from ncp.campaign.store import Store
-from ncp.campaign.units import State, folder
 
 READERS = 16  # a slow file system answers many at a time
 AT_A_TIME = 512  # units given to them at a time

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncp.campaign import plan as plans
-from ncp.campaign import reading, units
+from ncp.campaign import reading
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE
 from ncp.campaign.scheduler import liveness, signals
+from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
 from ncp.errors import UserError
@@ -114,6 +115,7 @@ def work(
 
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
+        SystemExit, KeyboardInterrupt: after SIGTERM or Ctrl-C; what was being trained is handed back.
     """
     from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count
@@ -125,17 +127,15 @@ def work(
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
     Recipe.from_config(options.recipe)  # its mistakes are the user's, not 2,500 failed trainings
-    worker = make_worker(options, plan, store, first)
-    bench = Bench(options, plan, store, worker, Peers(plan, store))
-    bench.data(plan.seed)
     with signals.terminable():
+        worker = make_worker(options, plan, store, first)
+        bench = Bench(options, plan, store, worker, Peers(plan, store))
+        bench.data(plan.seed)
         try:
             return _train_all(bench, options, most)
         except (KeyboardInterrupt, SystemExit):
-            with (
-                signals.undisturbed(),
-                contextlib.suppress(UserError),
-            ):  # why it ends counts more than why that cannot be written
+            # why it ends counts more than why that cannot be written down
+            with signals.undisturbed(), contextlib.suppress(UserError):
                 worker.leave()
             raise
 
@@ -161,7 +161,7 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
             _tell(plan, store, claim.unit)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"
-        if file not in store.names(units.folder(claim.name)):
+        if file not in store.names(folder(claim.name)):
             continue  # another worker has it now
         failure = reading.read_failure(store, claim.name, file)
         tally["failed"] += 1

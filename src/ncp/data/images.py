@@ -22,6 +22,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from ncp.errors import UserError
-from ncp.files import printable, read_bytes
+from ncp.files import open_regular, printable, read_bytes
 
 PIXELS = 100_000_000
 """Pixels that a picture may have."""
@@ -42,6 +43,7 @@ SCANS = 500
 """Passes over the picture that a progressive JPEG may make; usual are 10, a few bytes can ask for thousands."""
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+_JPEG = ("JPEG", "MPO")  # the second: a photograph with others behind it, as cameras write; the first is read
 _COLOURS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 # how a label's numbers lie in its file -> by how much Pillow stretches them
 _EXACT = {"1": 1, "L": 1, "L;2": 85, "L;4": 17, "P": 1, "P;1": 1, "P;2": 1, "P;4": 1} | dict.fromkeys(
@@ -67,7 +69,7 @@ def read_image(path: Path) -> Tensor:
         UserError: naming the file, where it cannot be read, is damaged, too large, or of a kind that is not read.
     """
     with _opened(path, "image") as (picture, content):
-        if picture.format in ("JPEG", "MPO") and picture.mode in ("L", "RGB"):
+        if picture.format in _JPEG and picture.mode in ("L", "RGB"):
             image_CHW = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
         else:
             image_CHW = torch.from_numpy(_colours(picture)).permute(2, 0, 1)
@@ -82,15 +84,18 @@ def read_label(path: Path) -> Tensor:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image or label as it would be read, from the file's head. Raises as :func:`read_image` does."""
-    with _opened(path, "image") as (picture, _):
+    """Height and width of an image as it would be read, from the file's head. Raises as :func:`read_image` does."""
+    with _head(path) as picture:
         width, height = picture.size
-        return (width, height) if _TURNS.get(_orientation(picture), (False,))[0] else (height, width)
+        swapped = (
+            picture.format != "TIFF" and _TURNS.get(_orientation(picture), (False,))[0]
+        )  # Pillow turns TIFFs itself
+        return (width, height) if swapped else (height, width)
 
 
 def orientation(path: Path) -> int:
-    """The EXIF orientation of a file, 1 where it says none. Raises as :func:`read_image` does."""
-    with _opened(path, "image") as (picture, _):
+    """The EXIF orientation in a file's head, 1 where it says none. Raises as :func:`read_image` does."""
+    with _head(path) as picture:
         return _orientation(picture)
 
 
@@ -109,37 +114,51 @@ class _Refused(Exception):
 def _opened(path: Path, what: str) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
     """The picture of a file (nothing is decoded yet) and the file's bytes; every failure is one ``UserError``."""
     content = read_bytes(path, BYTES)
+    with _guarded(path, what), Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+        _check_kind(picture)
+        if picture.format == "PNG":
+            _check_chunks(content)
+        if picture.format in _JPEG and content.count(b"\xff\xda") > SCANS:
+            raise _Refused(f"is a JPEG of more than {SCANS} scans; save it anew")
+        yield picture, content  # type: ignore[misc]
+
+
+@contextmanager
+def _head(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """The picture of a file of which only the head is read."""
+    with open_regular(path, BYTES) as file, _guarded(path, "image"), Image.open(file, formats=_FORMATS) as picture:
+        _check_kind(picture)
+        if picture.format == "PNG":
+            picture.getexif = partial(Image.Image.getexif, picture)  # type: ignore[method-assign]  # its own decodes all
+        yield picture  # type: ignore[misc]
+
+
+@contextmanager
+def _guarded(path: Path, what: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities of real files, such as damaged EXIF
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-                _check_kind(picture, content)
-                yield picture, content  # type: ignore[misc]
+            yield
+    except UserError:
+        raise
     except (_Refused, Image.DecompressionBombError) as error:
         reason = str(error) if isinstance(error, _Refused) else f"has more than {PIXELS:,} pixels; make it smaller"
         raise UserError(f"the {what} '{printable(path)}' {reason}") from None
     except Exception as error:  # on damaged files the decoders raise almost anything
-        if isinstance(error, UserError):
-            raise
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "of an unknown format" if unknown else " ".join(str(error).split())
-        reason = reason.rsplit(".cpp:", 1)[-1].lstrip("0123456789, ")[:120]
+        reason = reason.rsplit(".cpp:", 1)[-1].lstrip("0123456789, ")[:120]  # torchvision names its own source first
         raise UserError(
             f"the {what} '{printable(path)}' is corrupt or no image ({printable(reason or type(error).__name__)}); "
             "replace or remove it"
         ) from None
 
 
-def _check_kind(picture: Image.Image, content: bytes) -> None:
+def _check_kind(picture: Image.Image) -> None:
     width, height = picture.size
     if width * height > PIXELS:
         raise _Refused(f"has {width:,} x {height:,} pixels; at most {PIXELS:,} are read, make it smaller")
-    if picture.format == "PNG":
-        _check_chunks(content)
-    if picture.format in ("JPEG", "MPO"):
-        if content.count(b"\xff\xda") > SCANS:
-            raise _Refused(f"is a JPEG of more than {SCANS} scans; save it anew")
-    elif getattr(picture, "is_animated", False):
+    if picture.format not in _JPEG and getattr(picture, "is_animated", False):
         raise _Refused(f"holds several pictures ({picture.format}, animated or of several pages); save one of them")
 
 
@@ -172,7 +191,7 @@ def _colours(picture: Image.Image) -> np.ndarray:
 
 def _numbers(picture: Any) -> np.ndarray:
     """``(H, W)`` uint8."""
-    if picture.format in ("JPEG", "MPO"):
+    if picture.format in _JPEG:
         raise _Refused("is a JPEG, which does not keep a label's numbers; save it as PNG from the original")
     layout = _layout(picture)
     known = picture.mode in ("1", "L", "P", "I") or picture.mode.startswith("I;16")

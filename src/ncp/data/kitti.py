@@ -138,6 +138,7 @@ class Kitti(DataModule):
     """
 
     task = "det3d"
+    source = "KITTI object detection"
     classes = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
@@ -190,7 +191,7 @@ class Kitti(DataModule):
         train, val = ([frames[name] for name in part] for part in names)
         for kind, split, chosen in zip(("training", "validation"), self.splits, (train, val), strict=True):
             with problems.collecting():
-                check_labels(chosen, f"{kind} split ({files.printable(split)})", self.classes)
+                check_labels(chosen, f"{kind} split ({files.printable(split)})", kind == "validation", self.classes)
         with problems.collecting():
             check_view({frame.name: frame for frame in (*train, *val)}.values(), self.classes)
         problems.check()

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 EVERY_FRAME = "all"
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _PARTS = (("velodyne", "bin"), ("label_2", "txt"), ("calib", "txt"))
+# in the place of one that cannot be used, while the rest of its frame is looked at
+_NO_CALIBRATION = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0.0]]))
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ def read_split(root: Path, split: str) -> list[str]:
         UserError: for a file that is missing or empty, holds anything else than frames, or names one twice; with the line.
     """
     if split == EVERY_FRAME:
-        names = sorted(p.stem for p in (root / "training" / "velodyne").glob("*.bin") if not p.name.startswith("."))
+        folder = root / "training" / "velodyne"
+        names = sorted(p.stem for p in folder.glob("*.bin") if not p.name.startswith("."))
+        if not names:
+            raise UserError(f"'{files.printable(folder)}' holds no frames (000000.bin, ...)")
         return [files.safe_name(name, "name of a frame") for name in names]
     path = root / split
     shown = files.printable(path)
@@ -144,7 +149,7 @@ def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str], kn
         calibration = _calibration(folder / "calib" / f"{name}.txt", known)
     objects = read(folder / "label_2" / f"{name}.txt", scores=False, solid=CLASSES)
     if calibration is None:
-        calibration = _NO_CALIBRATION  # the problem is noted, and the frame is not used
+        calibration = _NO_CALIBRATION
     objects, filled = with_image_boxes(objects, calibration, image or DEFAULT_IMAGE)
     counts["no points"] += size == 0
     counts["no objects"] += len(objects) == 0
@@ -158,9 +163,6 @@ def _calibration(path: Path, known: dict[bytes, Calibration]) -> Calibration:
     if content not in known:
         known[content] = Calibration.read(path)
     return known[content]
-
-
-_NO_CALIBRATION = Calibration(np.eye(3, 4), np.eye(3), np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0.0]]))
 
 
 def with_image_boxes(

@@ -111,6 +111,7 @@ class Lidar(Kitti):
     """
 
     builtin = True
+    source = "built-in LiDAR scenes"
     min_overlap: Mapping[str, float] = MappingProxyType({"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25})
     notice = (
         "data: the built-in LiDAR scenes (simulated, 18 x 18 m; AP at overlaps .5/.25/.25); for KITTI: "

@@ -40,14 +40,29 @@ class Problems:
         """Go on where there are none.
 
         Raises:
-            UserError: the problem, or the first ten and how many there are more, in one line.
+            UserError: the problem, or the first ten and how many there are more, in one line; what is wrong in the same way at
+                several places is told once.
         """
         if not self.found:
             return
         if len(self.found) == 1:
             raise UserError(self.found[0])
-        listed = "; ".join(f"({i}) {text}" for i, text in enumerate(self.found[:SHOWN], start=1))
-        more = len(self.found) - SHOWN
-        raise UserError(
-            f"{self.what} has {len(self.found)} problems: {listed}{f'; and {more} more' if more > 0 else ''}"
-        )
+        shown = 0
+        texts: list[str] = []
+        for what, places in self._grouped().items():
+            listed = places[: SHOWN - shown]
+            if not listed:
+                break
+            shown += len(listed)
+            same = f" (the same in {', '.join(listed[1:])})" if any(listed[1:]) else ""
+            texts.append(f"({len(texts) + 1}) {listed[0]}{what}{same}")
+        more = f"; and {len(self) - shown} more" if len(self) > shown else ""
+        raise UserError(f"{self.what} has {len(self)} problems: {'; '.join(texts)}{more}")
+
+    def _grouped(self) -> dict[str, list[str]]:
+        """Problems by what is wrong, which begins at the first colon; before it stands where."""
+        groups: dict[str, list[str]] = {}
+        for text in self.found:
+            where, colon, what = text.partition(": ")
+            groups.setdefault(colon + what if colon else text, []).append(where if colon else "")
+        return groups

@@ -75,7 +75,7 @@ def run(options: Options, folder: Path | None = None) -> Answer:
         UserError: for an unknown action, or from the action itself.
     """
     answer = answer_to(options)
-    answer.written = write_answer(answer, folder or runs.new_folder("benchmark"))
+    answer.written = write_answer(answer, runs.made(folder, "benchmark"))
     return answer
 
 

@@ -58,7 +58,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
     if options.action not in ACTIONS:
         raise UserError(f"unknown action '{options.action}'; actions: {', '.join(ACTIONS)}")
-    folder = folder or runs.new_folder("build")
+    folder = runs.made(folder, "build")
     plan, store = work.open_build(options) if options.action in ("run", "plan") else work.find_build(options)
     if options.action == "run":
         packing.run(options, plan, store)

@@ -36,7 +36,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import training as report
     from ncp.tasks import run as tasks
 
-    folder = folder or runs.new_folder("evaluate")
+    folder = runs.made(folder, "evaluate")
     restored = tasks.restore(options, folder)
     metrics = tasks.evaluate(restored)
     outcome = Outcome(metrics, folder)

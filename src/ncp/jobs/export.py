@@ -40,7 +40,7 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
     """
     from ncp.tasks import export
 
-    folder = folder or runs.new_folder("export")
+    folder = runs.made(folder, "export")
     found = export.network_of(options)
     files = export.write(found, options.format, Path(options.out or folder / found.task), options.size)
     runs.write_result(folder, export.summarise(found, files, options.size))

@@ -52,7 +52,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.predictors.rows import from_table
     from ncp.report import predictor as report
 
-    folder = folder or runs.new_folder("fit")
+    folder = runs.made(folder, "fit")
     family, own = family_of(options.predictor)
     fits: dict[str, Fit] = {}
     files: dict[str, Path] = {}

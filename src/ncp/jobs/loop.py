@@ -67,7 +67,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     from ncp.report import loop as report
 
-    folder = (folder or runs.new_folder("loop")).resolve()
+    folder = (runs.made(folder, "loop")).resolve()
     if options.short:
         options = replace(options, **SHORT, steps=dict.fromkeys(options.settings, SHORT_STEPS))
     names = tuple(settings.get(name).name for name in options.settings)

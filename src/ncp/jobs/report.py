@@ -47,7 +47,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
     entries = compare.read(options.runs, options.names, options.space)
     judged = compare.judge(entries.items, options.predictors)
-    folder = folder or runs.new_folder("report")
+    folder = runs.made(folder, "report")
     return Outcome(entries, judged, compare.write_comparison(entries, judged, folder, options.title))
 
 

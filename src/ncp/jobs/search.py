@@ -62,7 +62,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import search as report
     from ncp.search import search
 
-    folder = folder or runs.new_folder("search")
+    folder = runs.made(folder, "search")
     given = {name: value for name, value in vars(options).items() if name not in ("predictors", "propagation")}
     with report.search_progress() as progress:
         result = search(**given, predictor=options.predictors, options=options.propagation, progress=progress)

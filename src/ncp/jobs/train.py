@@ -42,7 +42,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import training as report
     from ncp.tasks import run as tasks
 
-    folder = folder or runs.new_folder("train")
+    folder = runs.made(folder, "train")
     training = tasks.assemble(options, folder)
     tasks.fit(training)
     outcome = Outcome(tasks.evaluate(training), folder)

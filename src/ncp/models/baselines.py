@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionNet, VideoNet, check_channels
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import task_of, to_channels_last
 from ncp.models.heads import PSPHead, SegmentationHead, VideoHead, check_classes
@@ -138,6 +139,7 @@ def build_timm(
         net = _video(name, classes, in_channels)
     if grad_checkpointing:
         _checkpoint(net, name)
+    protect(net)
     return to_channels_last(net) if channels_last else net
 
 

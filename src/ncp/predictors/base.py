@@ -67,7 +67,7 @@ class Card:
     source: Text = ""
     licence: Text = ""
     config: dict[str, Any] = field(default_factory=dict)
-    held: int = 0
+    held: Count = 0
     region: dict[str, list[float]] = field(default_factory=dict)
 
 

@@ -56,10 +56,9 @@ class Layout:
         object.__setattr__(self, "head_dropout", tuple(float(p) for p in self.head_dropout))
         if self.activation not in ACTIVATIONS:
             raise UserError(f"unknown activation '{self.activation}'; activations: {', '.join(ACTIVATIONS)}")
-        if not 1 <= min(self.shared, self.separate) <= max(self.shared, self.separate) <= MAX_WIDTH:
-            raise UserError(
-                f"layer widths must be positive and at most {MAX_WIDTH}, given were shared={self.shared}, separate={self.separate}"
-            )
+        if not all(1 <= width <= MAX_WIDTH for width in (self.shared, self.separate)):
+            given = f"shared={self.shared}, separate={self.separate}"
+            raise UserError(f"layer widths must be positive and at most {MAX_WIDTH}, given were {given}")
         if not all(0 <= p < 1 for p in (self.dropout, *self.head_dropout)):
             raise UserError(f"dropout must be in 0..1 (below 1), given was {self.dropout}, heads {self.head_dropout}")
         order = [i for group in self.groups for i in group]

@@ -72,11 +72,12 @@ def pareto(
     kappa: float = 1.0,
     seed: int = 0,
     predictor: str | Mapping[str, Predictor] = "default",
+    force: bool = False,
 ) -> Front:
     """Search one architecture per lambda, all in one batch, and keep those that no other one beats.
 
     Args:
-        objectives: as in :func:`ncp.search.search`, and so are ``start`` to ``predictor``.
+        objectives: as in :func:`ncp.search.search`, and so are ``start`` to ``force``.
         lams: weights of cost; the larger, the cheaper the architecture.
         starts: how many codes move for each of them.
 
@@ -87,7 +88,8 @@ def pareto(
     if not len(lam_L) or not np.isfinite(lam_L).all() or (lam_L < 0).any():
         raise UserError(f"a front needs lambdas that are not negative, given were {list(lams)}")
     problem = prepare(
-        objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor
+        *(objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor),
+        force=force,
     )
     began = time.perf_counter()
     strategy = Robust(kappa=kappa, iterations=iterations)

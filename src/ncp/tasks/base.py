@@ -21,6 +21,7 @@ from ncp import signals
 from ncp.data.base import DataModule, own_cores, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
+from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.position import Plan, Position, resumed
@@ -76,7 +77,7 @@ class Task(pl.LightningModule):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = protect(network)
         self.recipe, self.plan, self.seed = recipe, plan, seed
         self.classes: Sequence[str] = data.classes
         self.mean, self.std = data.mean, data.std
@@ -244,6 +245,17 @@ class Task(pl.LightningModule):
             self._stop("a weight", self.step - 1)
 
     def _stop(self, what: str, step: int) -> NoReturn:
+        if step == 0:  # nothing has been learnt yet: no learning rate can be the cause
+            precision = str(self.trainer.precision)
+            other = (
+                ""
+                if precision.startswith(("32", "64"))
+                else f", or the precision {precision} (try trainer.precision=32-true)"
+            )
+            raise UserError(
+                f"{what} is NaN or infinite at step 1 of {self.plan.steps}, before anything was learnt; look for the cause in "
+                f"the data or in the weights that the training starts from{other}"
+            )
         raise UserError(
             f"{what} became NaN or infinite at step {step + 1} of {self.plan.steps}, learning rate "
             f"{self.rate_at(step):.3g}; last good checkpoint: {self.last_good or 'none was written yet'}; lower "
