@@ -113,3 +113,14 @@ def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypat
     width, height = np.frombuffer(files["architectures"].read_bytes()[16:24], ">u4")
     assert height < 600
     assert width < 1600
+
+
+def test_a_predictor_of_ones_own_judges_its_setting(tmp_path):
+    file = predictors.load("seg-4x").save(tmp_path / "mine.safetensors")
+    searched = recorded.search(tmp_path / "searched", 2, ["cls-50-1000.top1"])
+    entries = compare.read([str(searched), "default"])
+    judged = compare.judge(entries.items, {"seg-4x": str(file)})
+    expected = predictors.load("seg-4x").predict([e.architecture.code for e in entries.items])["mIoU"]
+    np.testing.assert_allclose([values["seg-4x.mIoU"] for values in judged.values], expected)
+    assert judged.recorded == ["cls-50-1000.top1"]
+    assert judged.judges["seg-4x"].startswith("the predictor given, fitted on")

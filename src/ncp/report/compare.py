@@ -55,7 +55,7 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     """
     import numpy as np
 
-    wanted = _wanted(entries)
+    wanted = _wanted(entries, predictors)
     able = [i for i, entry in enumerate(entries) if entry.architecture is not None]
     space = entries[able[0]].space if able else None
     codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
@@ -72,18 +72,19 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
             continue
         predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
         card = predictor.card
-        judges[setting] = (
-            f"{'the paper' if card.kind == 'mlp' else 'the default'} predictor, fitted on {card.rows:,} rows"
-        )
-        for metric in metrics:
+        bundled = f"the {'paper' if card.kind == 'mlp' else 'default'} predictor"
+        name = bundled if not isinstance(predictors, Mapping) else "the predictor given"
+        judges[setting] = f"{name}, fitted on {card.rows:,} rows"
+        for metric in metrics or predictor.metrics[:1]:
             for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
                 values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
     return Judgement(judges, values, std, [name for name in recorded if any(name in v for v in values)])
 
 
-def _wanted(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Setting -> metrics to predict: of all searches and trainings, else the main ones of the four tasks."""
-    out: dict[str, list[str]] = {}
+def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
+    """Setting -> metrics to predict: of all searches, trainings and given judges (none: its first), else of the four tasks."""
+    given = predictors if isinstance(predictors, Mapping) else {}
+    out: dict[str, list[str]] = {settings.SHORT.get(str(name), str(name)): [] for name in given}
     for entry in entries:
         pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
         if entry.training and entry.architecture is not None:
@@ -101,8 +102,8 @@ def _judge_of(setting: str, predictors: Any, space: Any) -> Any:
     from ncp.predictors import load
 
     if isinstance(predictors, Mapping):
-        given = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
-        predictor = load(str(given[setting])) if setting in given else None
+        files_of = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
+        predictor = load(str(files_of[setting])) if setting in files_of else None
     else:
         try:
             predictor = load(setting, family=str(predictors or FAMILY))
