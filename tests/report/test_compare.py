@@ -124,3 +124,16 @@ def test_a_predictor_of_ones_own_judges_its_setting(tmp_path):
     np.testing.assert_allclose([values["seg-4x.mIoU"] for values in judged.values], expected)
     assert judged.recorded == ["cls-50-1000.top1"]
     assert judged.judges["seg-4x"].startswith("the predictor given, fitted on")
+
+
+def test_predictions_beyond_the_bounds_of_the_rows_are_marked(tmp_path, monkeypatch, capsys):
+    narrow = predictors.load("seg")
+    narrow.card.region = {"lower": SPACE.lower.tolist(), "upper": [32.0 if u == 128 else float(u) for u in SPACE.upper]}
+    monkeypatch.setattr(predictors, "load", lambda name, **_: narrow)
+    small = SPACE.parse([8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, 1, 1, 1, 8, 8, 8, 1, 1, 1, 1, 1, 8, 8, 8, 8, 8])
+    entries = compare.read([small.text, "default", str(recorded.search(tmp_path / "r", 1, ["seg.mIoU"]))])
+    judged = compare.judge(entries.items)
+    assert judged.outside == [[], ["seg"], ["seg"]]
+    compare.show(entries, judged, {})
+    out = capsys.readouterr().out
+    assert out.count("*") == 3  # two cells and what the sign means
