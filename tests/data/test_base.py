@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from ncp.data import base
 from ncp.data.base import BatchPolicy, Key, Loader, ShardSampler, StreamSampler, find_root, sample_rng, worker_count
 from ncp.errors import UserError
 
@@ -155,3 +156,25 @@ def test_a_root_may_have_any_name(tmp_path):
     (tmp_path / "d" / ".ipynb_checkpoints").mkdir(parents=True)
     with pytest.raises(UserError, match=r"looked for b and found nothing"):
         find_root(tmp_path / "d", ("b",), "Set")
+
+
+CORES = frozenset(range(128))
+
+
+@pytest.mark.parametrize(
+    ("everybody", "sharing", "workers"),
+    [
+        # 8 GPUs of a node whose 64 cores SLURM divides among its tasks: 8 each
+        ([("a", frozenset(range(8 * i, 8 * i + 8))) for i in range(8)], 1, 7),
+        # the same without binding: all may use all
+        ([("a", frozenset(range(64)))] * 8, 8, 7),
+        # 4 nodes of 128 cores and 8 GPUs each
+        ([(f"node{i // 8}", CORES) for i in range(32)], 8, 15),
+        ([("a", CORES)], 1, 16),
+    ],
+)
+def test_cores_are_divided_once_by_those_that_share_them(monkeypatch, everybody, sharing, workers):
+    mine = everybody[0]
+    monkeypatch.setattr(base, "own_cores", lambda: mine[1])
+    assert base.sharing_cores(mine, everybody) == sharing
+    assert worker_count(sharing) == workers

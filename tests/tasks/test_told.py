@@ -86,7 +86,9 @@ class Handler(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-@pytest.mark.parametrize("more", [("recipe.log_every=50",), ("recipe.log_every=50", "recipe.per_device=1", "data.crop=[64,64]"), ()])
+@pytest.mark.parametrize(
+    "more", [("recipe.log_every=50",), ("recipe.log_every=50", "recipe.per_device=1", "data.crop=[64,64]"), ()]
+)
 def test_a_short_training_tells_its_loss(more, tmp_path):
     handler, log = Handler(), logging.getLogger("ncp.tasks.callbacks")
     log.addHandler(handler)

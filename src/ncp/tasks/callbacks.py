@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
+import io
 import logging
 import os
 import subprocess
@@ -18,7 +20,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
-from ncp import signals, terminal
+from ncp import files, signals, terminal
 from ncp.errors import UserError
 from ncp.tasks.base import Task
 from ncp.tasks.position import Plan, Position
@@ -165,10 +167,14 @@ class History(Logger):
     def truncate(self, step: int) -> None:
         """Drop what lies behind ``step`` (a resumed run writes it again) and a row that was cut off."""
         if self.path.is_file():
-            rows = [row for row in read_history(self.path) if row[0] <= step]
-            self.path.unlink()
-            for at, key, value in rows:
-                self.log_metrics({key: value}, at)
+            text = io.StringIO(newline="")
+            writer = csv.writer(text)
+            writer.writerow(("step", "metric", "value"))
+            for at, key, value in read_history(self.path):
+                if at <= step:
+                    writer.writerow((at, key, repr(value)))
+                    self.newest[key] = value
+            files.write_text(self.path, text.getvalue())
 
 
 def read_history(path: Path) -> list[tuple[int, str, float]]:
@@ -177,7 +183,8 @@ def read_history(path: Path) -> list[tuple[int, str, float]]:
     with open(path, newline="") as file:
         for row in csv.reader(file):
             if len(row) == 3 and row[0].isdigit():
-                out.append((int(row[0]), row[1], float(row[2])))
+                with contextlib.suppress(ValueError):  # cut off within the number
+                    out.append((int(row[0]), row[1], float(row[2])))
     return out
 
 

@@ -76,6 +76,22 @@ def environment(devices: int, nodes: int) -> Any:
     return Srun()
 
 
+def agree(trainer: pl.Trainer, value: Any) -> Any:
+    """``value`` as the first process has it, where each was started from outside and has a run folder of its own.
+
+    Those that :class:`Siblings` starts know the first one's folder.
+    """
+    strategy: Any = trainer.strategy
+    if trainer.world_size == 1 or (_ours(trainer) and trainer.num_nodes == 1):
+        return value
+    strategy.setup_environment()  # what a training begins with; a second time does nothing
+    return strategy.broadcast(value)
+
+
+def _ours(trainer: pl.Trainer) -> bool:
+    return isinstance(getattr(trainer.strategy, "cluster_environment", None), OnePerMachine)
+
+
 class Siblings:
     """The other processes of a training on this machine.
 
@@ -125,8 +141,7 @@ class Siblings:
 
     def _is_theirs(self) -> bool:
         """Whether another one starts the processes, or there are none to start."""
-        known = isinstance(getattr(self.trainer.strategy, "cluster_environment", None), OnePerMachine)
-        return not known or self.trainer.num_devices == 1 or "LOCAL_RANK" in os.environ
+        return not _ours(self.trainer) or self.trainer.num_devices == 1 or "LOCAL_RANK" in os.environ
 
     def _start(self) -> None:
         self._before = {name: os.environ.get(name) for name in _RENDEZVOUS}

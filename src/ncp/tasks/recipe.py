@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -75,8 +76,9 @@ class Recipe:
         if self.unit not in UNITS:
             raise UserError(f"recipe.unit must be one of {', '.join(UNITS)}, given was '{self.unit}'")
         for name in ("batch", "length", "eval_every", "log_every", "save_every"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"recipe.{name} must be positive, given was {getattr(self, name)}")
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise UserError(f"recipe.{name} must be positive, given was {value}")
         if str(self.optimizer.get("name")) not in OPTIMIZERS:
             raise UserError(
                 f"unknown optimizer '{self.optimizer.get('name')}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)"

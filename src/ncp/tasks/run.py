@@ -33,7 +33,7 @@ from ncp.tasks.parts import (
     read_checkpoint,
 )
 from ncp.tasks.position import resumed
-from ncp.tasks.processes import Siblings
+from ncp.tasks.processes import Siblings, agree
 from ncp.tasks.segmentation import Segmentation
 
 log = logging.getLogger(__name__)
@@ -84,21 +84,17 @@ def assemble(options: TrainOptions, folder: Path) -> Run:
 
 
 def fit(run: Run) -> None:
-    """Train, from the newest checkpoint where there is one to continue."""
-    checkpoint = find_checkpoint(run)
+    """Train, from the newest checkpoint where there is one to continue.
+
+    Raises:
+        UserError: where the checkpoint cannot be continued, the training fails for the user's reasons, or another process fails.
+        KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`).
+    """
+    found = find_checkpoint(run)
     started = time.perf_counter()
-    if checkpoint is not None:
-        step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
-        log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
-        run.task.ledger.load(step, checkpoint.parent.parent)
-        if run.trainer.is_global_zero:
-            run.history.truncate(step)
-            run.task.ledger.rewrite()
-        run.task.last_good = str(checkpoint)
-    elif run.trainer.is_global_zero:
-        run.history.path.unlink(missing_ok=True)
-        run.task.ledger.rewrite()
     with signals.handled(), run.siblings:
+        checkpoint = agree(run.trainer, found)
+        take_up(run, checkpoint)
         try:
             run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning's translation of an interrupt
@@ -107,6 +103,22 @@ def fit(run: Run) -> None:
             signals.check_after(error)
             raise _does_not_fit(error, run) or error from None
     run.seconds = time.perf_counter() - started
+
+
+def take_up(run: Run, checkpoint: Path | None) -> None:
+    """Let figures and evaluations end where a checkpoint is (None: begin anew)."""
+    if checkpoint is None:
+        if run.trainer.is_global_zero:
+            run.history.path.unlink(missing_ok=True)
+            run.task.ledger.rewrite()
+        return
+    step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
+    log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
+    run.task.last_good = str(checkpoint)
+    run.task.ledger.load(step, checkpoint.parent.parent)
+    if run.trainer.is_global_zero:
+        run.history.truncate(step)
+        run.task.ledger.rewrite()
 
 
 class Restoring(Protocol):
