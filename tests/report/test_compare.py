@@ -113,3 +113,27 @@ def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypat
     width, height = np.frombuffer(files["architectures"].read_bytes()[16:24], ">u4")
     assert height < 600
     assert width < 1600
+
+
+def test_a_predictor_of_ones_own_judges_its_setting(tmp_path):
+    file = predictors.load("seg-4x").save(tmp_path / "mine.safetensors")
+    searched = recorded.search(tmp_path / "searched", 2, ["cls-50-1000.top1"])
+    entries = compare.read([str(searched), "default"])
+    judged = compare.judge(entries.items, {"seg-4x": str(file)})
+    expected = predictors.load("seg-4x").predict([e.architecture.code for e in entries.items])["mIoU"]
+    np.testing.assert_allclose([values["seg-4x.mIoU"] for values in judged.values], expected)
+    assert judged.recorded == ["cls-50-1000.top1"]
+    assert judged.judges["seg-4x"].startswith("the predictor given, fitted on")
+
+
+def test_predictions_beyond_the_bounds_of_the_rows_are_marked(tmp_path, monkeypatch, capsys):
+    narrow = predictors.load("seg")
+    narrow.card.region = {"lower": SPACE.lower.tolist(), "upper": [32.0 if u == 128 else float(u) for u in SPACE.upper]}
+    monkeypatch.setattr(predictors, "load", lambda name, **_: narrow)
+    small = SPACE.parse([8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, 1, 1, 1, 8, 8, 8, 1, 1, 1, 1, 1, 8, 8, 8, 8, 8])
+    entries = compare.read([small.text, "default", str(recorded.search(tmp_path / "r", 1, ["seg.mIoU"]))])
+    judged = compare.judge(entries.items)
+    assert judged.outside == [[], ["seg"], ["seg"]]
+    compare.show(entries, judged, {})
+    out = capsys.readouterr().out
+    assert out.count("*") == 3  # two cells and what the sign means

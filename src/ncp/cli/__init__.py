@@ -91,6 +91,7 @@ def _overview(given: str) -> int:
 def _run(name: str, module: Any, conf: Path) -> int:
     """Run the command line; the exit code."""
     gc.set_threshold(*_GARBAGE)
+    terminal.take_over()
     logging.raiseExceptions = False  # a log file on a full disk must not hide the one line that says so
     ended = Ended()
     job = Job(name, module, ended)

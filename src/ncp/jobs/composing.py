@@ -53,14 +53,20 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
         UserError: for a setting that does not exist or does not fit; Hydra's own errors for keys that do not exist.
     """
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
 
     folder = conf or configs.shipped()
     listed = words_for_hydra(command, words, folder / f"{command}.yaml")
     mine = configs.own()
     if mine is not None:
         listed.append(f"hydra.searchpath=[{overrides.render(f'file://{mine}')}]")
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-        return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
+    running = GlobalHydra.instance().hydra  # of the command that asks, such as the loop
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+            return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

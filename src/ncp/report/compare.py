@@ -29,12 +29,14 @@ class Judgement:
         judges: setting -> which predictor, in words.
         values, std: a mapping ``setting.metric`` -> percent for each line, empty for one that no judge can read.
         recorded: names of metrics without a judge here; their values are those that each search recorded.
+        outside: settings for each line whose judge was fitted on other architectures only (beyond its rows' bounds).
     """
 
     judges: Mapping[str, str]
     values: Sequence[Mapping[str, float]]
     std: Sequence[Mapping[str, float]]
     recorded: Sequence[str] = ()
+    outside: Sequence[Sequence[str]] = ()
     names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,13 +57,14 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     """
     import numpy as np
 
-    wanted = _wanted(entries)
+    wanted = _wanted(entries, predictors)
     able = [i for i, entry in enumerate(entries) if entry.architecture is not None]
     space = entries[able[0]].space if able else None
     codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
     judges: dict[str, str] = {}
     values: list[dict[str, float]] = [{} for _ in entries]
     std: list[dict[str, float]] = [{} for _ in entries]
+    outside: list[list[str]] = [[] for _ in entries]
     recorded = []
     for setting, metrics in wanted.items() if space is not None else ():
         predictor = _judge_of(setting, predictors, space)
@@ -72,18 +75,28 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
             continue
         predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
         card = predictor.card
-        judges[setting] = (
-            f"{'the paper' if card.kind == 'mlp' else 'the default'} predictor, fitted on {card.rows:,} rows"
-        )
-        for metric in metrics:
+        bundled = f"the {'paper' if card.kind == 'mlp' else 'default'} predictor"
+        name = bundled if not isinstance(predictors, Mapping) else "the predictor given"
+        judges[setting] = f"{name}, fitted on {card.rows:,} rows"
+        for i, code in zip(able, codes, strict=True):
+            outside[i] += [] if _within(code, card.region) else [setting]
+        for metric in metrics or predictor.metrics[:1]:
             for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
                 values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
-    return Judgement(judges, values, std, [name for name in recorded if any(name in v for v in values)])
+    shown = [name for name in recorded if any(name in v for v in values)]
+    return Judgement(judges, values, std, shown, outside)
 
 
-def _wanted(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Setting -> metrics to predict: of all searches and trainings, else the main ones of the four tasks."""
-    out: dict[str, list[str]] = {}
+def _within(code: Any, region: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a code lies within the bounds of the rows that a predictor was fitted on (an empty region has none)."""
+    low, high = region.get("lower") or code, region.get("upper") or code
+    return all(a <= value <= b for a, value, b in zip(low, code, high, strict=True))
+
+
+def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
+    """Setting -> metrics to predict: of all searches, trainings and given judges (none: its first), else of the four tasks."""
+    given = predictors if isinstance(predictors, Mapping) else {}
+    out: dict[str, list[str]] = {settings.SHORT.get(str(name), str(name)): [] for name in given}
     for entry in entries:
         pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
         if entry.training and entry.architecture is not None:
@@ -101,8 +114,8 @@ def _judge_of(setting: str, predictors: Any, space: Any) -> Any:
     from ncp.predictors import load
 
     if isinstance(predictors, Mapping):
-        given = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
-        predictor = load(str(given[setting])) if setting in given else None
+        files_of = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
+        predictor = load(str(files_of[setting])) if setting in files_of else None
     else:
         try:
             predictor = load(setting, family=str(predictors or FAMILY))
@@ -146,7 +159,11 @@ def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: s
 
     The last three only where there is something for them. Numbers are on disk before pictures are drawn.
     """
-    rows = [_row(entry, judged.values[i], judged.std[i]) for i, entry in enumerate(entries.items)]
+    rows = [
+        _row(entry, judged.values[i], judged.std[i])
+        | {"extrapolated": list(judged.outside[i]) if judged.outside else []}
+        for i, entry in enumerate(entries.items)
+    ]
     content = {
         "command": "report",
         "space": entries.items[0].space.name,
@@ -233,7 +250,8 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
             if exact:
                 row += ["" if number is None else repr(number) for number in (value, std)]
             else:
-                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else ""))
+                beyond = bool(judged.outside) and name.partition(".")[0] in judged.outside[i]
+                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else "") + "*" * beyond)
         row += [
             ("" if exact else "-") if name not in score else repr(score[name]) if exact else f"{score[name]:.2f}"
             for name in names
@@ -281,6 +299,10 @@ def show(entries: Entries, judged: Judgement, written: Mapping[str, Path]) -> No
     for words, of in same.items():
         terminal.say(
             f"{', '.join(of)} predicted by {words}; ± is one standard deviation of a training's result", style="dim"
+        )
+    if any(judged.outside):
+        terminal.say(
+            "*: outside the bounds of the architectures that the predictor was fitted on: a guess", style="dim"
         )
     for name in judged.recorded:
         terminal.say(f"{name}: no predictor here knows it; as each search recorded it", style="dim")
