@@ -13,14 +13,16 @@ Needs the standard library, PyYAML and msgspec.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 import re
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from ncp.errors import UserError
 
@@ -37,7 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 # ---- reading
 
 
-def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
+def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading bytes; the caller closes it.
 
     Args:
@@ -66,6 +68,12 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
         with contextlib.suppress(OSError):
             os.close(descriptor)
         raise
+
+
+def regular(path: str | os.PathLike[str], limit: int | None = None) -> Path:
+    """``path``, once :func:`open_regular` could open it: for readers of other libraries, which open it themselves."""
+    open_regular(path, limit).close()
+    return Path(path)
 
 
 def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
@@ -98,9 +106,14 @@ def read_json(path: str | Path, kind: type[T] | Any = None, limit: int = LIMIT) 
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """JSON text as plain values. Raises ``UserError`` (naming ``where``) if it is none, or deeper than :data:`DEPTH`."""
+    """JSON text as plain values.
+
+    Raises:
+        UserError: naming ``where``, if it is none, is deeper than :data:`DEPTH`, or holds a number that is not finite (JSON
+            has no NaN, and 1e999 would become infinity).
+    """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists") from None
     except ValueError as error:
@@ -138,13 +151,14 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
         raise UserError(f"{where} is no YAML ({' '.join(str(error).split())[:160]})") from None
 
 
-def checked(content: Any, kind: type[T] | Any, where: str) -> Any:
+def checked(content: Any, kind: type[T] | Any, where: str, strict: bool = True) -> Any:
     """``content`` as the type ``kind``: a dataclass, a ``msgspec.Struct`` or any annotation that msgspec knows.
 
     Args:
         content: plain values, as JSON and YAML give them.
         kind: what they must be; None for anything.
         where: what the message names, such as ``'FILE'``.
+        strict: False to take numbers that are written as text.
 
     Raises:
         UserError: naming ``where`` and the place inside it, for a missing key, another type, or a value out of range.
@@ -154,9 +168,16 @@ def checked(content: Any, kind: type[T] | Any, where: str) -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, kind, strict=strict)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{where} cannot be used: {printable(error)[:300]}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is not finite")
+    return number
 
 
 def _check_depth(content: Any, where: str) -> None:
@@ -190,6 +211,19 @@ def safe_name(name: Any, what: str = "name") -> str:
     return name
 
 
+def shown(value: Any, length: int = 80) -> str:
+    """A value out of a file for a message: numbers and text, cut to ``length``; of anything else the name of its type.
+
+    The text of a container is never made: a few bytes of a file can describe one whose text has no end.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return "a huge number"
+    if value is None or isinstance(value, (str, bool, int, float)):
+        text = printable(value[: length + 1] if isinstance(value, str) else value)
+        return text if len(text) <= length else text[: length - 3] + "..."
+    return f"a {type(value).__name__}"
+
+
 def printable(value: Any) -> str:
     """A text for terminals and reports: control characters, escapes and undecodable bytes are shown, not sent."""
     text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
@@ -219,6 +253,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path, advice: str = "give another folder") -> Iterator[Path]:
+    """:func:`replacing` for a place that the user chose: where it cannot be written, a ``UserError`` with ``advice``."""
+    try:
+        with replacing(path) as scratch:
+            yield scratch
+    except OSError as error:
+        raise UserError(f"cannot write '{printable(path)}' ({error.strerror or error}); {advice}") from None
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

@@ -7,7 +7,7 @@ Every command writes ``outputs/<command>/<date>/<time>-<suffix>/``. Beside the r
 * ``.lock``: locked while a process works in the folder, so that no second one joins it; the system frees the lock when
   the process ends, however it ends.
 
-Needs the standard library and :mod:`ncp.files`, so that any part may use it.
+Any part may use it: it needs nothing but :mod:`ncp.files`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import hashlib
 import json
 import math
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ncp import files
 from ncp.errors import UserError
@@ -40,6 +42,128 @@ STATES = ("running", "finished", "failed", "interrupted", "continued")
 UNFINISHED = ("running", "failed", "interrupted")
 # what may differ between a run and its continuation
 NOT_HASHED = ("hydra", "paths", "ckpt_path")
+STATE_LIMIT = 2**20  # bytes of a run.json
+
+
+class State(TypedDict, total=False):
+    """What ``run.json`` holds; it may hold more."""
+
+    command: str
+    state: str
+    hash: str
+    overrides: list[str]
+    started: str
+    last_started: str
+    ended: str
+    error: str | None
+    continued_in: str
+
+
+class Network(TypedDict, total=False):
+    """An architecture in a result: ``code`` is null for a baseline, which has a name alone."""
+
+    text: str
+    code: list[int] | None
+
+
+class Cost(TypedDict, total=False):
+    """Of an architecture; a result may hold more."""
+
+    macs: int
+    params: int
+
+
+class Result(TypedDict, total=False):
+    """The keys of a ``result.json`` that other commands read (docs/result.md); it holds more."""
+
+    architecture: Network
+    space: str
+    predicted: dict[str, dict[str, float | None]]
+    std: dict[str, dict[str, float | None]]
+    cost: Cost
+    metrics: dict[str, float | None]
+    task: str
+    checkpoint: str | None
+
+
+class Objective(TypedDict):
+    """One thing that was searched for."""
+
+    name: str
+    setting: str
+    metric: str
+
+
+class Seconds(TypedDict):
+    """How long a search took."""
+
+    search: float
+
+
+class SearchedCost(TypedDict):
+    """Cost of the architecture that a search found."""
+
+    macs: int
+    params: int
+
+
+class Search(TypedDict):
+    """What the result of a search (it has ``objectives``) must hold, all of it."""
+
+    objectives: list[Objective]
+    architecture: Network
+    predicted: dict[str, dict[str, float | None]]
+    cost: SearchedCost
+    seconds: Seconds
+    chosen_step: int
+
+
+_began = time.perf_counter()
+_prefix = "ncp "
+
+
+def start_clock() -> None:
+    """Let :func:`seconds` count from now on: one job of several in a process begins."""
+    global _began
+    _began = time.perf_counter()
+
+
+def seconds() -> float:
+    """Seconds since the command (or the job of a multirun) began; elsewhere since this module was imported."""
+    return time.perf_counter() - _began
+
+
+def invoked_as(prefix: str) -> None:
+    """Note how this process' commands are written: ``python -m src.`` in a clone, ``ncp`` and a blank where it is installed."""
+    global _prefix
+    _prefix = prefix
+
+
+def invocation(command: str) -> str:
+    """A command as its user would type it: ``python -m src.search`` or ``ncp search``."""
+    return f"{_prefix}{command}"
+
+
+def made(folder: str | Path | None, command: str) -> Path:
+    """``folder``, made where it is not there yet; a new run folder of ``command`` for None."""
+    if folder is None:
+        return new_folder(command)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
+
+
+def new_folder(command: str, outputs: str | Path | None = None) -> Path:
+    """Make a run folder for a command that is called as a function: ``<outputs>/<command>/<date>/<time>-<suffix>``.
+
+    Args:
+        command: its name.
+        outputs: the folder of all outputs; None for ``$NCP_OUTPUTS``, else ``outputs`` here.
+    """
+    now = datetime.now()
+    root = Path(outputs or os.environ.get("NCP_OUTPUTS") or "outputs")
+    folder = root / command / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:
@@ -59,7 +183,7 @@ def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write strict JSON so that a reader sees the old file or the new one, never half of one.
+    """Write strict JSON, whole or not at all.
 
     numpy scalars and arrays become numbers and lists, paths strings, numbers that are not finite ``null``.
     """
@@ -78,16 +202,20 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
 def read_result(path: str | Path) -> dict[str, Any]:
     """The result that lies in a run folder, or in the file given. Raises ``UserError`` if there is none."""
     file = Path(path) / RESULT_FILE if Path(path).is_dir() else Path(path)
-    try:
-        content = json.loads(file.read_text())
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         raise UserError(
-            f"no result at '{file}'; give a run folder that holds a {RESULT_FILE}, or such a file"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{file}' cannot be read as JSON ({error})") from None
+            f"no result at '{files.printable(file)}'; give a run folder that holds a {RESULT_FILE}, or such a file"
+        )
+    content: Any = files.read_json(file)
     if not isinstance(content, dict):
-        raise UserError(f"'{file}' is JSON, but not the result of a command")
+        raise UserError(f"'{files.printable(file)}' is JSON, but not the result of a command")
+    where = f"the result '{files.printable(file)}'"
+    files.checked(content, Result, where)
+    if "objectives" in content:
+        files.checked(content, Search, where)
+        for wanted in content["objectives"]:
+            if wanted["metric"] not in content["predicted"].get(wanted["setting"], {}):
+                raise UserError(f"{where} lacks the prediction of its objective '{files.shown(wanted['name'])}'")
     return content
 
 
@@ -103,15 +231,18 @@ def found_architecture(value: Any) -> Any:
         return value
     architecture = read_result(path).get("architecture")
     if not isinstance(architecture, Mapping):
-        raise UserError(f"'{path}' holds no architecture; give the run of a search, or an architecture.yaml")
+        raise UserError(
+            f"'{files.printable(path)}' holds no architecture; give the run of a search, or an architecture.yaml"
+        )
     return dict(architecture)
 
 
 def state(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says, ``{}`` where there is none or it cannot be read."""
+    """What ``run.json`` says, ``{}`` where there is none, it cannot be read or is no state of a run."""
     try:
-        content = json.loads((folder / STATE_FILE).read_text())
-    except (OSError, ValueError):
+        content = files.read_json(folder / STATE_FILE, limit=STATE_LIMIT)
+        files.checked(content, State, STATE_FILE)
+    except UserError:
         return {}
     return content if isinstance(content, dict) else {}
 

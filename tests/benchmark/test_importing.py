@@ -192,7 +192,7 @@ def test_nasbench_text_in_csv(tmp_path):
         ("seg/trainval.pkl", pickle.dumps([{"mIoU": 1.0}] * 3), "no row that can be used as seg; the first: a mapping"),
         ("seg/trainval.pkl", pickle.dumps([print]), "refused"),
         ("seg.csv", b"\xff\xfe\x00", "cannot read the CSV"),
-        ("seg.csv", b"", "no row that can be used"),
+        ("seg.csv", b"", "its first line is empty"),
         ("seg.csv", b"a,b\n1,2\n", "no row that can be used"),
         ("seg.parquet", b"PAR1 and so on", "not a readable table"),
         ("other.csv", b"a\n1\n", "cannot tell the setting"),

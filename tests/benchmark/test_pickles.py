@@ -166,16 +166,62 @@ def test_absurd_sizes_take_no_memory(data):
 def test_limits(monkeypatch, tmp_path):
     path = tmp_path / "many.pkl"
     path.write_bytes(pickle.dumps([[] for _ in range(100)], protocol=2))
-    monkeypatch.setattr(pickles, "MAX_OBJECTS", 50)
-    with pytest.raises(UserError, match="more than 50 objects"):
+    monkeypatch.setattr(pickles, "MAX_MEMORY", 5000)
+    with pytest.raises(UserError, match="more than 5,000 bytes of memory"):
         pickles.read(path)
-    with pytest.raises(UserError, match="cannot read the pickle"):
+    with pytest.raises(UserError, match="there is no file"):
         pickles.read(tmp_path / "absent.pkl")
-    with pytest.raises(UserError, match="cannot read the pickle"):
+    with pytest.raises(UserError, match="is a folder"):
         pickles.read(tmp_path)
     monkeypatch.setattr(pickles, "MAX_BYTES", 10)
-    with pytest.raises(UserError, match="tables of up to 10 bytes"):
+    with pytest.raises(UserError, match="at most 10 are read"):
         pickles.read(path)
+
+
+def nested(leaf=b"N", levels=60):
+    """A tuple of two references to a tuple of two references to ... : a few hundred bytes, 2**levels leaves."""
+    return leaf + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(levels))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"}" + nested() + b"K\x01s",  # its hash has no end
+        b"cnumpy\ndtype\n" + nested() + b"K\x00K\x01\x87R",  # its text
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + nested() + nested() + b"\x87R",  # its equality
+        b"cnumpy\ndtype\nX\x02\x00\x00\x00f8\x85R(K\x03" + nested() + b"NNNtb",
+        nested() + nested() + b"\x93",
+    ],
+)
+def test_shared_tuples_take_no_time(program):
+    with pytest.raises(UserError, match=r"refused|corrupt"):
+        pickles.parse(b"\x80\x04" + program + b".")
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "before"),
+    [
+        (b"N", b"("),
+        (b"]", b"("),
+        (b"\x94", b"N"),
+        (b"h\x00", b"Nq\x00("),
+        (b"(", b""),
+        (b"K\x01a", b"]"),
+        (b"M\x00\x01", b"("),
+    ],
+    ids=["nones", "lists", "memo", "shared", "marks", "appended", "numbers"],
+)
+def test_a_few_bytes_never_become_many_more(opcodes, before, monkeypatch):
+    """The real memory stays near what is counted, whatever the opcode is that is repeated."""
+    monkeypatch.setattr(pickles, "MAX_MEMORY", 2**20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"bytes of memory"):
+            pickles.parse(b"\x80\x04" + before + opcodes * 200_000 + b".")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 2**20  # the program itself has up to 0.6
 
 
 def test_the_release_reads_as_with_the_standard_reader(shared):

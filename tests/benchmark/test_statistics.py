@@ -36,13 +36,11 @@ def table(setting, seed=0, n=50, **more):
     return Table(get(setting), codes, {**columns, **more})
 
 
-def test_ranks_and_correlations_equal_scipys():
+def test_correlations_equal_scipys():
     rng = np.random.default_rng(0)
     for n in (3, 10, 500):
         values = rng.integers(0, 40, size=(n, 5)).astype(float)  # many ties
         values[0] = [-1, 50, 0, 0, 3]
-        for column in values.T:
-            assert statistics.ranks(column).tolist() == stats.rankdata(column).tolist()
         assert statistics.spearman(values) == pytest.approx(stats.spearmanr(values).statistic, abs=1e-12)
 
 

@@ -189,7 +189,7 @@ def test_a_failed_write_leaves_the_old_table(seg, tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parquet, "write_table", broken)
+    monkeypatch.setattr(parquet.ParquetWriter, "write_table", broken)
     with pytest.raises(UserError, match="No space left"):
         seg.to_parquet(path)
     assert path.read_bytes() == before

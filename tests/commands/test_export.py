@@ -68,7 +68,7 @@ def test_onnx_of_a_training(training, tmp_path):
     assert about["class_names"].split("\n")[0] == "road"
 
 
-@pytest.mark.parametrize("task", ["cls", "seg", "det3d", "video"])
+@pytest.mark.parametrize("task", ["cls", "seg", "video"])
 def test_an_architecture_without_training(task, tmp_path):
     found = export.network_of(options(f"task={task}", "arch=narrow", "classes=5"))
     files = export.write(found, "safetensors", tmp_path / task, None)
@@ -77,6 +77,13 @@ def test_an_architecture_without_training(task, tmp_path):
     assert found.about == {"trained": "no"}
     again = export.network_of(options(f"task={task}", "arch=narrow", "classes=5"))
     assert all(torch.equal(a, b) for a, b in zip(found.net.parameters(), again.net.parameters(), strict=True))
+
+
+def test_a_detector_is_refused_until_it_can_be_whole(tmp_path, monkeypatch):
+    about = {"config": {"arch": {"kind": "ncp"}}, "task": "det3d", "architecture": NARROW, "latest": {"car/3d": 80.0}}
+    monkeypatch.setattr(export, "read_checkpoint", lambda path: {export.CHECKPOINT_KEY: about, "state_dict": {}})
+    with pytest.raises(UserError, match="holds a detector, and whole detectors cannot be exported yet"):
+        export.network_of(options(f"ckpt_path={tmp_path / 'last.ckpt'}"))
 
 
 def test_a_baseline_has_no_code_to_put_inside(tmp_path):
@@ -92,6 +99,7 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
         ((), "give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>"),
         (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
         (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
+        (("task=det3d", "arch=narrow"), "the files would lack its pillar encoder and its head"),
         (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, given was pickle"),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),

@@ -1,6 +1,8 @@
 """Weight files and ONNX: what is written can be read, by others too, and nothing else is taken."""
 
+import os
 import re
+import stat
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ncp.errors import UserError
-from ncp.models import build
+from ncp.models import build, export
 from ncp.models.export import export_onnx, load, load_into, onnx_error, save
 
 NARROW = "8_16-1_1_1_8-1_2_1_2_16_8-1_3_1_1_2_8_16_24-1_4_1_1_1_2_8_16_8_24-16"
@@ -81,7 +83,7 @@ def test_backbone_alone_starts_another_task(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(UserError, match="there is no weight file"):
+    with pytest.raises(UserError, match="there is no file"):
         load(tmp_path / "none.safetensors")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(save(trained("cls"), tmp_path / "net.safetensors").read_bytes()[:-100])
@@ -113,20 +115,101 @@ def test_damaged_contents_are_named(tmp_path):
     ]:
         with pytest.raises(UserError, match=re.escape(message)):
             load(rewritten(changes))
-    with pytest.raises(UserError, match="lacks 'task'"):
+    with pytest.raises(UserError, match="missing required field `task`"):
         load(rewritten({}, {k: v for k, v in metadata.items() if k != "task"}))
-    with pytest.raises(UserError, match=r"cannot be read: .*o1 must be in 8\.\.128"):
+    with pytest.raises(UserError, match=r"cannot be used: o1 must be in 8\.\.128"):
         load(rewritten({}, {**metadata, "architecture": NARROW[:-2] + "15"}))
 
 
 def test_unwritable_and_unsigned(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write the weights"):
+    with pytest.raises(UserError, match="cannot write"):
         save(trained("cls"), tmp_path / "file" / "net.safetensors")
     net = trained("cls")
     net.signature = None
     with pytest.raises(UserError, match=re.escape("made by ncp.models.build")):
         save(net, tmp_path / "net.safetensors")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A weight file's path, tensors and metadata."""
+    path = save(trained("seg"), tmp_path_factory.mktemp("written") / "net.safetensors")
+    with safe_open(path, framework="pt") as file:
+        return path, load_file(path), file.metadata()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": "1000000000"}, "<= 100000"),
+        ({"classes": "99999"}, "the network of its metadata has"),
+        ({"in_channels": "1000000000"}, "<= 10000"),
+        ({"in_channels": "0"}, ">= 1"),
+        ({"classes": "-1"}, ">= 0"),
+        ({"classes": "many"}, "classes"),
+        ({"classes": "1" * 5000}, "classes"),
+        ({"task": "../seg"}, "unknown task"),
+        ({"task": "cls"}, "do not fit"),
+        ({"stem_strides": "2,7"}, "stem_strides"),
+        ({"stem_strides": "2,2,2"}, "stem_strides"),
+        ({"architecture": "\x1b[31mx" * 50}, "is not a whole number"),
+    ],
+)
+def test_altered_metadata_is_one_line(written, change, message, tmp_path):
+    _, tensors, metadata = written
+    save_file(tensors, tmp_path / "net.safetensors", {**metadata, **change})
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        load(tmp_path / "net.safetensors")
+    assert "\x1b" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_architecture_in_a_file_is_no_path(written, tmp_path):
+    _, tensors, metadata = written
+    (tmp_path / "mine.yaml").write_text(f"text: {NARROW}\n")
+    save_file(tensors, tmp_path / "net.safetensors", {**metadata, "architecture": str(tmp_path / "mine.yaml")})
+    with pytest.raises(UserError, match="is not a whole number"):
+        load(tmp_path / "net.safetensors")
+
+
+def test_weights_that_are_not_finite_are_not_written(written, tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    net = trained("seg")
+    net.backbone.stem[0].conv.weight.data[0, 0, 0, 0] = torch.nan
+    for write, name in ((save, "net.safetensors"), (export_onnx, "net.onnx")):
+        (tmp_path / name).write_bytes(b"old")
+        with pytest.raises(UserError, match=r"not finite: backbone\.stem\.0\.conv\.weight"):
+            write(net, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_changed_network_is_no_longer_what_its_metadata_says(tmp_path):
+    net = trained("cls")
+    net.head.classifier = torch.nn.Identity()
+    with pytest.raises(UserError, match=r"was changed .*missing: head\.classifier"):
+        save(net, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_umask_decides_who_may_read(tmp_path):
+    old = os.umask(0o022)
+    try:
+        path = save(trained("cls"), tmp_path / "net.safetensors")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_an_onnx_file_that_fails_its_check_does_not_stay(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    (tmp_path / "net.onnx").write_bytes(b"old")
+    monkeypatch.setattr(export, "onnx_error", lambda *given: 0.5)
+    with pytest.raises(UserError, match=r"differs from torch by 5.0e-01"):
+        export_onnx(trained("cls"), tmp_path / "net.onnx", size=(64, 64))
+    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
+    assert (tmp_path / "net.onnx").read_bytes() == b"old"
 
 
 @pytest.mark.slow

@@ -68,12 +68,12 @@ def rewritten(fitted: MLP, path: Path, change: str = "", **card: object) -> Path
 @pytest.mark.parametrize(
     ("change", "card", "message"),
     [
-        ("nan", {}, r"holds non-finite weights \(net.shared.weight\)"),
+        ("nan", {}, "not finite: net.shared.weight"),
         ("missing", {}, "do not fit its card"),
         ("format", {}, "not a predictor"),
-        ("card", {}, "not a predictor"),
-        ("", {"kind": "forest"}, "not a predictor"),
-        ("", {"surprise": 1}, "not a predictor"),
+        ("card", {}, "is no JSON"),
+        ("", {"kind": "forest"}, "of kind 'forest'; kinds: mlp, gp"),
+        ("", {"surprise": 1}, "a key 'surprise'"),
         ("", {"config": {}}, "describes no network"),
         ("", {"space": "nowhere"}, "unknown space 'nowhere'"),
     ],
@@ -89,7 +89,7 @@ def test_files_that_are_no_good_predictor_are_refused(
 def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\x80\x04 this is no safetensors file")
     save_file({"w": torch.zeros(2)}, str(tmp_path / "b.safetensors"))
-    for name, message in {"a": "not a readable safetensors", "b": "not a predictor", "c": "no predictor file"}.items():
+    for name, message in {"a": "not a complete safetensors", "b": "not a predictor", "c": "there is no file"}.items():
         with pytest.raises(UserError, match=message):
             load(tmp_path / f"{name}.safetensors")
     with pytest.raises(UserError, match="unknown predictor family 'best'"):

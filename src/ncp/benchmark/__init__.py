@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.importing import from_rows, import_file, import_release
-    from ncp.benchmark.store import folder, load
+    from ncp.benchmark.loading import load
+    from ncp.benchmark.store import folder
     from ncp.benchmark.table import FLAGS, Provenance, Record, Refusal, Table
 
 _WHERE = {
@@ -22,7 +23,7 @@ _WHERE = {
     "import_file": "importing",
     "import_release": "importing",
     "folder": "store",
-    "load": "store",
+    "load": "loading",
     "FLAGS": "table",
     "Provenance": "table",
     "Record": "table",

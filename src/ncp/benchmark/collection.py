@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncp.benchmark import settings as known
+from ncp.benchmark.index import RowIndex
 from ncp.benchmark.table import RULES, Predictor, Record, Table
 from ncp.errors import UserError
 
@@ -126,7 +127,7 @@ class Benchmark(Mapping[str, Table]):
 
 def _positions(table: Table, mask: np.ndarray, codes_ND: np.ndarray) -> np.ndarray:
     """``(N,)`` the row of ``table`` within ``mask`` that holds each code; -1 where there is none."""
-    rows: dict[bytes, int] = {}
-    for row in np.flatnonzero(mask).tolist():
-        rows.setdefault(table.codes[row].tobytes(), row)
-    return np.array([rows.get(code.tobytes(), -1) for code in codes_ND], dtype=np.int64)
+    chosen = np.flatnonzero(mask)
+    found = RowIndex(table.codes[chosen]).find(codes_ND)
+    rows: np.ndarray = np.where(found >= 0, chosen[found], -1) if len(chosen) else found
+    return rows

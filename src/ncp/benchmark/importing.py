@@ -7,10 +7,10 @@ kept and carries a flag (see ``table.FLAGS`` and :mod:`ncp.benchmark.checks`).
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,30 +18,41 @@ from typing import Any
 
 import numpy as np
 
-from ncp import spaces
-from ncp.benchmark import checks, pickles, settings, store
+from ncp import files, spaces
+from ncp.benchmark import checks, readers, settings, store
 from ncp.benchmark.collection import Benchmark
+from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Provenance, Refusal, Table
 from ncp.errors import UserError
 
-MAX_ROWS = 2_000_000
+MAX_REFUSED = 100_000
+"""Rows that may be refused before a file is: it is then a table of something else."""
 PICKLE = "trainval.pkl"  # the release's one file a setting
 # keys of a row that describe the architecture, in whatever form
 _ARCHITECTURE = (
     "architecture", "code", "text", "embedding", "input_channel", "inverted_residual_setting", "network_setting", "last_channel",
 )  # fmt: skip
 _DERIVED = ("exact_macs", "exact_params", "flags", "flops_input")  # of our own exports: computed anew
-_RENAMED = {"Flops": "flops", "Params": "params"}  # nas-bench-201's spelling
+_MAX_NAME = 200
+_MAX_ITEMS = 500  # numbers and lists in all that describes one architecture; those of the release have about 200
+Progress = Callable[[float, str], None]
+"""Told the part that is done (0..1) and a line about it."""
 
 
-def import_release(source: str | Path, store_folder: str | Path | None = None, only: Sequence[str] = ()) -> Benchmark:
+def import_release(
+    source: str | Path,
+    store_folder: str | Path | None = None,
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Benchmark:
     """Import ``<source>/<setting>/trainval.pkl`` (or ``<setting>.parquet``, ``<setting>.csv``) into the store.
 
     Args:
         source: the release's folder ``data``, or the folder above it, or a single file.
         store_folder: where the tables go; default ``ncp.benchmark.store.folder()``.
         only: settings to import; default all that are there.
+        progress: told how far it is.
 
     Returns:
         The tables that were imported; each one's ``provenance`` says which rows were refused and why.
@@ -50,7 +61,11 @@ def import_release(source: str | Path, store_folder: str | Path | None = None, o
         UserError: when nothing is found, or a file cannot be used (the others are imported all the same).
     """
     wanted = {settings.get(name).name for name in only}
-    found = {n: p for n, p in sources(Path(source).expanduser()).items() if not wanted or n in wanted}
+    place = Path(source).expanduser()
+    if len(wanted) == 1 and place.is_file():  # what the user says counts more than the file's name
+        found = dict.fromkeys(wanted, place)
+    else:
+        found = {n: p for n, p in sources(place).items() if not wanted or n in wanted}
     absent = wanted - set(found)
     if absent or not found:
         raise UserError(
@@ -59,9 +74,9 @@ def import_release(source: str | Path, store_folder: str | Path | None = None, o
         )
     tables: dict[str, Table] = {}
     mistakes = []
-    for name, path in found.items():
+    for number, (name, path) in enumerate(found.items()):
         try:
-            tables[name] = import_file(path, name)
+            tables[name] = import_file(path, name, _part(progress, number, len(found), name))
         except UserError as error:
             mistakes.append(str(error))
             continue
@@ -94,69 +109,54 @@ def read_all(path: Path) -> Benchmark:
     return Benchmark({name: import_file(file, name) for name, file in sources(path).items()}, str(path))
 
 
-def import_file(path: str | Path, setting: str | Setting | None = None) -> Table:
+def _part(progress: Progress | None, number: int, of: int, name: str) -> Progress | None:
+    """The progress of one of several files."""
+    if progress is None:
+        return None
+
+    def tell(part: float, text: str) -> None:
+        progress((number + part) / of, f"{name}, {text}")
+
+    return tell
+
+
+def import_file(path: str | Path, setting: str | Setting | None = None, progress: Progress | None = None) -> Table:
     """One table from a release pickle, a Parquet or a CSV file.
 
     Args:
         path: the file; its name (``seg.csv``) or its folder's (``seg/trainval.pkl``) gives the setting unless stated.
-        setting: a setting's name, or one of your own.
+        setting: a setting's name, or one of your own; it counts more than what the file says of itself.
+        progress: told how far it is.
 
     Raises:
         UserError: when the file cannot be read, or none of its rows can be used.
     """
     path = Path(path).expanduser()
-    if setting is None:
-        setting = _setting_of(path)
-    elif isinstance(setting, str):
+    if isinstance(setting, str):
         setting = settings.get(setting)
-    readers = {".pkl": _pickle_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
-    if path.suffix not in readers:
-        raise UserError(f"'{path}' is not one of {', '.join(readers)}")
-    if path.suffix == ".parquet" and path.exists() and (own := store.read(path)) is not None:
+    if path.suffix == ".parquet" and (own := store.read(path, setting)) is not None:
         return own
-    rows = readers[path.suffix](path)
+    setting = setting or _setting_of(path)
+    source, digest = str(Path(*path.parts[-2:])), _digest(path)
+    return _collect(readers.batches(path), setting, files.printable(source), digest, progress)
+
+
+def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with files.open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror or error}") from None
-    return from_rows(rows, setting, source=str(Path(*path.parts[-2:])), sha256=digest)
+        raise UserError(f"cannot read '{files.printable(path)}': {error.strerror or error}") from None
 
 
 def _setting_of(path: Path) -> Setting:
     name = path.parent.name if path.name == PICKLE else path.stem
     if name not in settings.SETTINGS:
         raise UserError(
-            f"cannot tell the setting of '{path}': call it <setting>{path.suffix} or <setting>/{PICKLE} with one of "
-            f"{', '.join(settings.SETTINGS)}"
+            f"cannot tell the setting of '{files.printable(path)}': call it <setting>{path.suffix} or "
+            f"<setting>/{PICKLE} with one of {', '.join(settings.SETTINGS)}"
         )
     return settings.SETTINGS[name]
-
-
-def _pickle_rows(path: Path) -> list[Any]:
-    rows = pickles.read(path)
-    if not isinstance(rows, list):
-        raise UserError(f"'{path}' holds a {type(rows).__name__}; a table is a list of rows")
-    return rows
-
-
-def _csv_rows(path: Path) -> list[Any]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [{k: v for k, v in row.items() if k is not None and v != ""} for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read the CSV file '{path}': {store._first_line(error)}") from None
-
-
-def _parquet_rows(path: Path) -> list[Any]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        rows: list[Any] = parquet.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"cannot read the Parquet file '{path}': {store._first_line(error)}") from None
-    return rows
 
 
 def from_rows(rows: Iterable[Any], setting: Setting | str, source: str = "", sha256: str = "") -> Table:
@@ -169,69 +169,136 @@ def from_rows(rows: Iterable[Any], setting: Setting | str, source: str = "", sha
         UserError: when no row can be used.
     """
     setting = settings.get(setting) if isinstance(setting, str) else setting
+    return _collect(readers.from_rows(list(rows)), setting, source, sha256, None)
+
+
+def _collect(
+    batches: Iterable[readers.Batch], setting: Setting, source: str, sha256: str, progress: Progress | None
+) -> Table:
+    """The table of all rows that can be used; a column's numbers are all that is kept of a row."""
     space = spaces.get(setting.space)
-    rows = list(rows)
-    if len(rows) > MAX_ROWS:
-        raise UserError(f"{source or 'the source'} has {len(rows):,} rows; tables of up to {MAX_ROWS:,} are read")
-    codes, kept, refused = [], [], []
-    for number, row in enumerate(rows):
-        try:
-            code, values = _row(row, setting, space)
-        except UserError as error:
-            refused.append(Refusal(number, str(error)[:300]))
-            continue
-        codes.append(code)
-        kept.append(values)
-    if not kept:
+    what = source or "the source"
+    skip = frozenset((*_ARCHITECTURE, *_DERIVED, *space.labels))
+    codes, columns = array("i"), _Columns(setting.metrics, what)
+    refused: list[Refusal] = []
+    number = 0
+    for part, rows in batches:
+        for row in rows:
+            try:
+                code, values = _row(row, setting, space, skip)
+                columns.add(values)
+                codes.extend(code)
+            except _Refuse as error:
+                refused.append(Refusal(number, files.printable(error)[:300]))
+            number += 1
+        if len(refused) > MAX_REFUSED:
+            raise UserError(
+                f"{what}: more than {MAX_REFUSED:,} rows cannot be used as {setting.name}; the first: {refused[0].reason}"
+            )
+        if progress is not None:
+            progress(part, f"{number:,} rows")
+    if not codes:
         reason = f"; the first: {refused[0].reason}" if refused else ""
-        raise UserError(f"{source or 'the source'} has no row that can be used as {setting.name}{reason}")
-    names = list(dict.fromkeys([*setting.metrics, *(name for values in kept for name in values)]))
-    columns, ignored = {}, []
-    for name in names:
-        column = np.array([_number(values.get(name)) for values in kept], dtype=np.float64)
-        if np.isnan(column).all() and name not in setting.metrics:
-            ignored.append(name)
-        else:
-            columns[name] = column
-    provenance = Provenance(
-        source, sha256, datetime.now(UTC).isoformat(timespec="seconds"), len(rows), tuple(refused), {}, tuple(ignored)
-    )
-    return _checked(setting, space, np.array(codes, dtype=np.int64), columns, provenance)
+        raise UserError(f"{what} has no row that can be used as {setting.name}{reason}")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    found, ignored = columns.finish()
+    provenance = Provenance(source, sha256, date, number, tuple(refused), {}, ignored)
+    codes_ND = np.frombuffer(codes, dtype=np.intc).reshape(-1, space.dim).astype(np.int64)
+    return _checked(setting, space, codes_ND, found, provenance)
 
 
-def _row(row: Any, setting: Setting, space: spaces.Space[Any]) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """Code and other values of one row of the source; ``UserError`` when it cannot be used."""
-    if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
-        raise UserError(f"a row is a mapping from names to values, this one is a {type(row).__name__}")
-    given = {key: _plain(row[key], key) for key in _ARCHITECTURE if row.get(key) is not None}
+class _Refuse(UserError):
+    """This one row cannot be used."""
+
+
+class _Columns:
+    """Columns of numbers that grow by a row at a time; one that a row lacks is filled with NaN."""
+
+    def __init__(self, metrics: Sequence[str], what: str) -> None:
+        self.names = dict.fromkeys(metrics)  # in order of their first appearance
+        self.numbers: dict[str, array[float]] = {name: array("d") for name in metrics}
+        self.metrics, self.what, self.rows = tuple(metrics), what, 0
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """One row. Raises ``UserError`` where there are too many columns."""
+        for name, value in values.items():
+            number = _number(value)
+            column = self.numbers.get(name)
+            if column is None:
+                self.names[name] = None
+                if math.isnan(number):
+                    continue
+                column = self.numbers[name] = array("d")
+                readers.check_size(0, len(self.names), self.what)
+            if len(column) < self.rows:
+                column.extend([math.nan] * (self.rows - len(column)))
+            column.append(number)
+        self.rows += 1
+
+    def finish(self) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """Column by name, all of one length, and the names of those that hold no number."""
+        readers.check_size(self.rows, len(self.numbers), self.what)
+        out: dict[str, np.ndarray] = {}
+        for name in self.names:
+            if name in self.numbers:
+                numbers = self.numbers.pop(name)
+                out[name] = np.full(self.rows, np.nan)
+                out[name][: len(numbers)] = numbers
+        return out, tuple(name for name in self.names if name not in out)
+
+
+def _row(
+    row: Any, setting: Setting, space: spaces.Space[Any], skip: frozenset[str]
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Code of one row of the source, and its values but those to ``skip``. Raises ``_Refuse`` when it cannot be used."""
+    if isinstance(row, readers.Unreadable):
+        raise _Refuse(row.reason)
+    if not isinstance(row, Mapping):
+        raise _Refuse(f"a row is a mapping from names to values, this one is a {type(row).__name__}")
+    if len(row) > readers.MAX_COLUMNS:
+        raise _Refuse(f"it has {len(row):,} values; rows of up to {readers.MAX_COLUMNS:,} are read")
+    if not all(isinstance(key, str) and len(key) <= _MAX_NAME for key in row):
+        raise _Refuse(f"a row is a mapping from names to values; names are text of at most {_MAX_NAME} characters")
+    budget = [_MAX_ITEMS]
+    given = {key: _plain(row[key], key, budget) for key in _ARCHITECTURE if row.get(key) is not None}
     if all(label in row for label in space.labels):
         given["code"] = [_number(row[label]) for label in space.labels]
     if isinstance(text := given.pop("architecture", None), str):
         given["text"] = text
     elif text is not None:
         given.setdefault("code", text)
-    code: tuple[int, ...] = space.parse(given).code
-    skip = {*_ARCHITECTURE, *_DERIVED, *space.labels}
-    values = {_RENAMED.get(str(key), str(key)): value for key, value in row.items() if key not in skip}
-    main = _number(values.get(setting.main))
+    try:
+        code: tuple[int, ...] = space.parse(given).code
+    except UserError as error:
+        raise _Refuse(str(error)) from None
+    values: dict[str, Any] = {}
+    for key, value in row.items():
+        if key in skip:
+            continue
+        name = str(readers.RENAMED.get(key, key))
+        if name in values:
+            raise _Refuse(f"it holds {name} twice, in two spellings")
+        values[name] = value
     if setting.main not in values:
-        raise UserError(f"{setting.main} is missing")
+        raise _Refuse(f"{setting.main} is missing")
+    main = _number(values[setting.main])
     if not 0 <= main <= 100:
-        raise UserError(f"{setting.main} must be in 0..100, given was {str(values[setting.main])[:40]}")
+        raise _Refuse(f"{setting.main} must be in 0..100, given was {files.shown(values[setting.main], 40)}")
     return code, values
 
 
-def _plain(value: Any, key: str, depth: int = 0) -> Any:
+def _plain(value: Any, key: str, budget: list[int], depth: int = 0) -> Any:
     """Text, a number, or short nested lists of numbers; anything else is refused before it is looked at further."""
     if isinstance(value, np.ndarray) and value.size <= 1000:
         value = value.tolist()
     if isinstance(value, (list, tuple)):
-        if depth > 2 or len(value) > 100:
-            raise UserError(f"'{key}' is nested deeper or is longer than any architecture")
-        return [_plain(item, key, depth + 1) for item in value]
+        budget[0] -= len(value)
+        if depth > 2 or budget[0] < 0:
+            raise _Refuse(f"'{key}' is nested deeper or is longer than any architecture")
+        return [_plain(item, key, budget, depth + 1) for item in value]
     if (isinstance(value, str) and len(value) <= 1000) or isinstance(value, (int, float, np.number)):
         return value
-    raise UserError(f"'{key}' holds a {type(value).__name__}; an architecture is numbers or text")
+    raise _Refuse(f"'{key}' holds a {type(value).__name__}; an architecture is numbers or text")
 
 
 def _number(value: Any) -> float:
@@ -282,7 +349,5 @@ def _checked(
     if (batch := checks.shifted_batch(space, codes_ND, np.where(failed, np.nan, main), group)) is not None:
         rule = f"a batch {batch.shift:.1f} points off, {batch.share:.0%} of the rows of its convention"
         flag("suspect", batch.rows, f"{rule}: see ncp.benchmark.checks.shifted_batch")
-    first = np.zeros(n, dtype=bool)
-    first[np.unique(codes_ND, axis=0, return_index=True)[1]] = True
-    flag("repeat", ~first, "an earlier row has the same architecture")
+    flag("repeat", ~RowIndex(codes_ND).first(), "an earlier row has the same architecture")
     return Table(setting, codes_ND, columns, flags, replace(provenance, rules=rules))

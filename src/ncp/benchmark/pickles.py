@@ -4,7 +4,11 @@ A pickle is a program for a small stack machine, and the standard one lets the f
 is another machine for the same programs: it knows the opcodes that build plain data (lists, tuples, dicts, numbers,
 text, bytes) and one compound form, the reconstruction of a numeric numpy array, which it performs itself from checked
 sizes. No name in the file is ever imported, no object of the file is ever called; every other opcode is refused where it
-stands, before anything after it is read. Also refused: truncated files, sizes that the file cannot fill, absurd amounts.
+stands, before anything after it is read. Also refused: truncated files, sizes that the file cannot fill, and programs
+whose values would take more memory than :data:`MAX_MEMORY` (everything that is pushed, kept or remembered is counted).
+
+Values may be shared: a thousand bytes can describe a tuple whose text, hash or comparison never ends. The machine never
+makes those (keys of dictionaries are text or numbers), and whoever reads the result must not either.
 
 Source of the opcodes: the documentation of Python's ``pickletools`` (protocols 2 to 5).
 """
@@ -13,16 +17,21 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 
-MAX_BYTES = 256 * 2**20  # the largest file of the release has 3 MB
-MAX_OBJECTS = 20_000_000  # lists, dicts, tuples, texts and arrays; the largest file of the release makes 0.2 million
+MAX_BYTES = 256 * 2**20  # of a file; the largest of the release has 3 MB
+MAX_MEMORY = 2**30  # bytes that all values may take; those of the release take 13 to 24 times their file
+_PLACE = 16  # bytes that one place on the stack or in a list may come to take, lists growing ahead of what they hold
+_ENTRY = 128  # of a dictionary
+_KEYS = (str, int, float, bytes, bool, type(None))  # whose hash takes no longer than they are
 _DTYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 # the names that a pickled numpy array mentions -> what they stand for here
 _NAMES = {
@@ -75,15 +84,7 @@ def read(path: str | Path) -> Any:
         UserError: when the file is missing, too large, truncated or corrupt, or holds anything but plain data and numeric
             arrays; says which opcode or name, at which byte.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise UserError(f"'{path}' has {size:,} bytes; tables of up to {MAX_BYTES:,} bytes are read")
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the pickle '{path}': {error.strerror or error}") from None
-    return parse(data, str(path))
+    return parse(files.read_bytes(path, MAX_BYTES), files.printable(path))
 
 
 def parse(data: bytes, name: str = "the pickle") -> Any:
@@ -110,7 +111,7 @@ class _Machine:
         self.at = self.position = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.objects = 0
+        self.left = MAX_MEMORY
 
     def run(self) -> Any:
         """The one value that the program leaves behind."""
@@ -148,11 +149,22 @@ class _Machine:
         """An unsigned number of ``n`` bytes."""
         return int.from_bytes(self.take(n), "little")
 
+    def spend(self, amount: int) -> None:
+        """Account for bytes of memory."""
+        self.left -= amount
+        if self.left < 0:
+            raise _Refused(f"its values take more than {MAX_MEMORY:,} bytes of memory")
+
+    def push(self, value: Any) -> None:
+        """Push a value that exists already."""
+        self.left -= _PLACE
+        if self.left < 0:
+            self.spend(0)
+        self.stack.append(value)
+
     def new(self, value: Any) -> None:
         """Push a value that takes memory."""
-        self.objects += 1
-        if self.objects > MAX_OBJECTS:
-            raise _Refused(f"it holds more than {MAX_OBJECTS:,} objects")
+        self.spend(sys.getsizeof(value) + _PLACE)
         self.stack.append(value)
 
     def pop(self) -> Any:
@@ -193,23 +205,33 @@ def _proto(m: _Machine) -> None:
         raise _Refused(f"pickle protocol {version} is not one of 2 to 5")
 
 
+def _put_pairs(m: _Machine, keys: list[Any], values: list[Any]) -> None:
+    for key in keys:
+        if key.__class__ not in _KEYS:
+            raise _Refused(f"a dictionary with {files.shown(key)} as a key; keys are text or numbers")
+    m.spend(_ENTRY * len(keys))
+    m.top(dict).update(zip(keys, values, strict=True))
+
+
 def _pair(m: _Machine) -> None:
     value, key = m.pop(), m.pop()
-    m.top(dict)[key] = value
+    _put_pairs(m, [key], [value])
 
 
 def _pairs(m: _Machine) -> None:
     items = m.since_mark()
-    m.top(dict).update(zip(items[::2], items[1::2], strict=True))
+    _put_pairs(m, items[::2], items[1::2])
 
 
 def _append(m: _Machine) -> None:
     item = m.pop()
+    m.spend(_PLACE)
     m.top(list).append(item)
 
 
 def _appends(m: _Machine) -> None:
     items = m.since_mark()
+    m.spend(_PLACE * len(items))
     m.top(list).extend(items)
 
 
@@ -223,6 +245,7 @@ def _tuple(n: int) -> Callable[[_Machine], None]:
 def _put(m: _Machine, key: int) -> None:
     if m.stack[-1] is _MARK:
         raise ValueError("mark")
+    m.spend(_ENTRY)
     m.memo[key] = m.stack[-1]
 
 
@@ -232,20 +255,21 @@ def _long(m: _Machine) -> None:
     m.new(int.from_bytes(m.take(size), "little", signed=True))
 
 
-def _global(m: _Machine, module: Any, name: Any) -> None:
+def _global(m: _Machine, module: str, name: str) -> None:
     kind = _NAMES.get((module, name))
     if kind is None:
-        raise _Refused(f"it asks for '{str(module)[:60]}.{str(name)[:60]}', which is not on the list of allowed names")
+        asked = f"{files.shown(module, 60)}.{files.shown(name, 60)}"
+        raise _Refused(f"it asks for '{asked}', which is not on the list of allowed names")
     m.new(_Name(kind))
 
 
 def _text_global(m: _Machine) -> None:
     lines = []
     for _ in range(2):
-        end = m.data.index(b"\n", m.position)
+        end = m.data.index(b"\n", m.position, m.position + 1000)
         lines.append(m.take(end - m.position).decode())
         m.position += 1
-    _global(m, *lines)
+    _global(m, lines[0], lines[1])
 
 
 def _stack_global(m: _Machine) -> None:
@@ -261,14 +285,16 @@ def _reduce(m: _Machine) -> None:
     kind = function.kind if function.__class__ is _Name else None
     if kind == "reconstruct":
         base, shape, code = arguments
-        if base.__class__ is _Name and base.kind == "ndarray" and shape == (0,) and code == b"b":
+        plain = shape.__class__ is tuple and code.__class__ is bytes
+        if base.__class__ is _Name and base.kind == "ndarray" and plain and shape == (0,) and code == b"b":
+            m.spend(_ENTRY)  # of the array's own head
             m.new(_Array())
             return
     elif kind == "dtype" and arguments[0].__class__ is str:
         if arguments[0] in _DTYPES:
             m.new(_DType(arguments[0]))
             return
-        raise _Refused(f"an array of '{arguments[0][:20]}'; numeric arrays are read")
+        raise _Refused(f"an array of '{files.shown(arguments[0], 20)}'; numeric arrays are read")
     raise _Refused("it calls something that is not the reconstruction of a numeric array")
 
 
@@ -277,14 +303,14 @@ def _build(m: _Machine) -> None:
     state, target = m.pop(), m.stack[-1]
     if target.__class__ is _DType:
         _version, order, *rest = state
-        if order not in ("<", ">", "|", "=") or any(part is not None for part in rest[:3]):
+        if order.__class__ is not str or order not in ("<", ">", "|", "=") or any(p is not None for p in rest[:3]):
             raise _Refused("a structured array; plain numeric arrays are read")
         target.order = order
     elif target.__class__ is _Array:
         _version, shape, dtype, fortran, content = state
         if dtype.__class__ is not _DType or content.__class__ is not bytes or shape.__class__ is not tuple:
             raise _Refused("an array whose content is not numbers")
-        if any(n.__class__ is not int or n < 0 for n in shape) or len(shape) > 8:
+        if len(shape) > 8 or any(n.__class__ is not int or n < 0 for n in shape):
             raise ValueError("shape")
         order = "=" if dtype.order == "|" else dtype.order
         flat = np.frombuffer(content, dtype=np.dtype(order + dtype.code))
@@ -298,15 +324,15 @@ _HANDLERS: dict[int, Callable[[_Machine], None]] = {
     for code, handler in {
         "\x80": _proto,
         "\x95": lambda m: m.take(8),  # FRAME: a length that says nothing new
-        "(": lambda m: m.stack.append(_MARK),
+        "(": lambda m: m.push(_MARK),
         "]": lambda m: m.new([]),
         "}": lambda m: m.new({}),
         ")": lambda m: m.new(()),
-        "N": lambda m: m.stack.append(None),
-        "\x88": lambda m: m.stack.append(True),
-        "\x89": lambda m: m.stack.append(False),
-        "K": lambda m: m.stack.append(m.byte()),
-        "M": lambda m: m.stack.append(m.number(2)),
+        "N": lambda m: m.push(None),
+        "\x88": lambda m: m.push(True),
+        "\x89": lambda m: m.push(False),
+        "K": lambda m: m.push(m.byte()),
+        "M": lambda m: m.new(m.number(2)),
         "J": lambda m: m.new(int.from_bytes(m.take(4), "little", signed=True)),
         "\x8a": _long,
         "G": lambda m: m.new(struct.unpack(">d", m.take(8))[0]),
@@ -325,8 +351,8 @@ _HANDLERS: dict[int, Callable[[_Machine], None]] = {
         "q": lambda m: _put(m, m.byte()),
         "r": lambda m: _put(m, m.number(4)),
         "\x94": lambda m: _put(m, len(m.memo)),
-        "h": lambda m: m.stack.append(m.memo[m.byte()]),
-        "j": lambda m: m.stack.append(m.memo[m.number(4)]),
+        "h": lambda m: m.push(m.memo[m.byte()]),
+        "j": lambda m: m.push(m.memo[m.number(4)]),
         "c": _text_global,
         "\x93": _stack_global,
         "R": _reduce,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ncp.benchmark import ranking
 from ncp.benchmark.collection import Benchmark
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
@@ -72,18 +73,6 @@ class Rankings:
     correlation: Correlation
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks ``(N,)`` from 1, ascending, ties sharing their mean rank.
-
-    >>> ranks(np.array([10.0, 30.0, 20.0, 20.0])).tolist()
-    [1.0, 4.0, 2.5, 2.5]
-    """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean: np.ndarray = (last - (counts - 1) / 2)[inverse]
-    return mean
-
-
 def spearman(values: np.ndarray) -> np.ndarray:
     """``(M, M)`` Spearman's rank correlation of the columns of ``(N, M)``; NaN for a constant column.
 
@@ -92,12 +81,7 @@ def spearman(values: np.ndarray) -> np.ndarray:
     """
     if len(values) < MIN_ROWS:
         raise UserError(f"a rank correlation needs at least {MIN_ROWS} rows, given were {len(values)}")
-    ranked = np.stack([ranks(column) for column in values.T])
-    centred = ranked - ranked.mean(1, keepdims=True)
-    norm = np.sqrt((centred**2).sum(1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix: np.ndarray = centred @ centred.T / np.outer(norm, norm)
-    return np.clip(matrix, -1, 1)
+    return ranking.spearman_matrix(values)
 
 
 def table6(benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float] | None = None) -> list[Summary]:
@@ -159,7 +143,7 @@ def figure5b(table: Table, metrics: Sequence[str] | None = None, rows: str = "al
         raise UserError(f"rankings compare at least two metrics; {table.name} has {', '.join(names)}")
     values = _values(table, names, rows)
     order = np.argsort(-values[:, 0], kind="stable")
-    descending = np.stack([ranks(-column) for column in values[order].T], axis=1)
+    descending = np.stack([ranking.ranks(-column) for column in values[order].T], axis=1)
     return Rankings(descending, Correlation(tuple(names), spearman(values), len(values), rows))
 
 

@@ -1,239 +1,169 @@
 """Tables on disk: one Parquet file a setting, with its provenance inside, in one folder.
 
-The default folder is ``$NCP_DATA/benchmark``, or ``~/.cache/ncp/benchmark`` where that variable is not set. Any Parquet
-reader opens the files; their columns are described in :mod:`ncp.benchmark.table`, and the schema's metadata holds, under
-the key ``ncp``, JSON with the setting and the provenance.
+The default folder is ``$NCP_DATA/benchmark``, or ``benchmark`` in the cache (:func:`ncp.files.cache_folder`) without it.
+Any Parquet reader opens the files; their columns are described in :mod:`ncp.benchmark.table`, and the schema's metadata
+holds, under the key ``ncp``, JSON with the setting and the provenance.
 """
 
 from __future__ import annotations
 
-import csv
-import json
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ncp.benchmark import settings
-from ncp.benchmark.collection import Benchmark
+from ncp import files, spaces
+from ncp.benchmark import readers, settings
 from ncp.benchmark.settings import Setting
-from ncp.benchmark.table import FLAGS, Provenance, Refusal, Table
+from ncp.benchmark.table import FLAGS, Provenance, Table
+from ncp.benchmark.writing import FORMAT, KEY, write, write_csv
 from ncp.errors import UserError
 
-FORMAT = "ncp-table-1"
-_KEY = b"ncp"
+__all__ = ["folder", "path_of", "read", "write", "write_csv"]
+
+log = logging.getLogger(__name__)
 _NOT_METRICS = ("architecture", "exact_macs", "exact_params", "flags")  # written for other readers, not read back
+_TASKS = ("cls", "seg", "det3d", "video")
 
 
 def folder() -> Path:
     """Where imported tables live by default."""
     root = os.environ.get("NCP_DATA")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "ncp") / "benchmark"
+    return Path(root).expanduser() / "benchmark" if root else files.cache_folder("benchmark")
 
 
 def path_of(setting: str, store: str | Path | None = None) -> Path:
     """The file of a setting's table in ``store`` (default: :func:`folder`)."""
-    return (folder() if store is None else Path(store).expanduser()) / f"{setting}.parquet"
+    name = files.safe_name(setting, "setting's name")
+    return (folder() if store is None else Path(store).expanduser()) / f"{name}.parquet"
 
 
-def write(table: Table, path: str | Path) -> Path:
-    """Write one table as Parquet, complete or not at all. Raises ``UserError`` where it cannot be written."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    arrays: dict[str, Any] = {"architecture": [table.space.parse(c).text for c in table.codes.tolist()]}
-    arrays |= {label: table.codes[:, i].astype(np.int16) for i, label in enumerate(table.space.labels)}
-    arrays |= table.columns
-    arrays |= {"exact_macs": table.macs, "exact_params": table.params}
-    columns = {name: pa.array(values) for name, values in arrays.items()}
-    columns["flags"] = pa.array(_flag_texts(table)).dictionary_encode()
-    metadata = {"format": FORMAT, "setting": asdict(table.setting), "provenance": asdict(table.provenance)}
-    content = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
-    path = Path(path).expanduser()
-    with _new_file(path) as temporary:
-        parquet.write_table(
-            content,
-            temporary,
-            compression="zstd",
-            use_dictionary=["flags"],
-            write_statistics=False,
-            write_page_checksum=True,
-        )
-    return path
-
-
-def write_csv(table: Table, path: str | Path) -> Path:
-    """Write one table as CSV: the architecture as text, then all columns but the single dimensions."""
-    columns = {
-        "architecture": [table.space.parse(c).text for c in table.codes.tolist()],
-        **{n: ["" if np.isnan(v) else repr(v) for v in values.tolist()] for n, values in table.columns.items()},
-        "exact_macs": table.macs.tolist(),
-        "exact_params": table.params.tolist(),
-        "flags": _flag_texts(table),
-    }
-    path = Path(path).expanduser()
-    with _new_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return path
-
-
-def _flag_texts(table: Table) -> list[str]:
-    texts = [""] * len(table)
-    for name, mask in table.flags.items():
-        for row in np.flatnonzero(mask).tolist():
-            texts[row] = f"{texts[row]} {name}".strip()
-    return texts
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror or error}; choose another folder") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def read(path: str | Path) -> Table | None:
+def read(path: str | Path, setting: Setting | None = None) -> Table | None:
     """A table that :func:`write` wrote; None when the Parquet file is someone else's.
 
+    Args:
+        path: of the file.
+        setting: what the table is of; unless given, what the file says, which a name of ours overrules (the file may
+            describe settings of its own, not ours).
+
     Raises:
-        UserError: when the file is missing or damaged, or its rows are no longer valid.
+        UserError: when the file is missing or damaged, its rows are no longer valid, or they lack the setting's metrics.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
+    shown = files.printable(path)
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            metadata = _metadata(file.schema_arrow.metadata, path)
-            if metadata is None:
+        with parquet.ParquetFile(files.regular(path, readers.MAX_FILE), page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            raw = (schema.metadata or {}).get(KEY)
+            if raw is None:
                 return None
-            names = [n for n in file.schema_arrow.names if n not in _NOT_METRICS[:-1]]
+            stated, provenance = _metadata(raw, f"'{shown}'")
+            readers.check_size(file.metadata.num_rows, len(schema.names), f"'{shown}'")
+            readers.check_names(schema.names, f"'{shown}'")
+            readers.check_values(file.metadata, f"'{shown}'")
+            chosen = _chosen(stated, setting, shown)
+            names = [n for n in schema.names if n not in _NOT_METRICS[:-1]]
+            _check_types(schema, names, chosen, shown)
             content = file.read(columns=names, use_threads=False)
-        setting = Setting(**{**metadata["setting"], "metrics": tuple(metadata["setting"]["metrics"])})
-        return _table(content, setting, _provenance(metadata["provenance"]))
+        return _table(content, chosen, provenance, shown)
     except FileNotFoundError:
-        raise UserError(f"no table at '{path}'") from None
+        raise UserError(f"no table at '{shown}'") from None
     except UserError:
         raise
-    except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"'{path}' is not a readable table ({_first_line(error)}); import it again") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"'{shown}' is not a readable table ({readers.first_line(error)}); import it again") from None
 
 
-def _metadata(raw: dict[bytes, bytes] | None, path: str | Path) -> dict[str, Any] | None:
-    if not raw or _KEY not in raw:
-        return None
-    metadata: dict[str, Any] = json.loads(raw[_KEY])
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"'{path}' has the table format '{metadata.get('format')}', this version reads '{FORMAT}'")
-    return metadata
+def _metadata(raw: bytes, where: str) -> tuple[Setting, Provenance]:
+    content = files.parse_json(raw, f"the metadata of {where}")
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise UserError(f"{where} has the table format '{files.shown(found)}', this version reads '{FORMAT}'")
+    setting = files.checked(content.get("setting"), Setting, f"the setting in {where}")
+    files.safe_name(setting.name, f"setting's name in {where}")
+    texts = (*setting.metrics, *(v for f in fields(setting) if isinstance(v := getattr(setting, f.name), str)))
+    if any(files.printable(text) != text or len(text) > 500 for text in texts):
+        raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
+    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics or setting.task not in _TASKS:
+        raise UserError(f"the setting in {where} has no main metric among its metrics, or a task that is none")
+    spaces.get(setting.space)
+    provenance = files.checked(content.get("provenance"), Provenance, f"the provenance in {where}")
+    refused = tuple(replace(r, reason=files.printable(r.reason)) for r in provenance.refused)
+    rules = {files.printable(name): files.printable(rule) for name, rule in provenance.rules.items()}
+    ignored = tuple(map(files.printable, provenance.ignored))
+    source = files.printable(provenance.source)
+    return setting, replace(provenance, source=source, refused=refused, rules=rules, ignored=ignored)
 
 
-def _provenance(fields: dict[str, Any]) -> Provenance:
-    refused = tuple(Refusal(**r) for r in fields["refused"])
-    return Provenance(**{**fields, "refused": refused, "ignored": tuple(fields["ignored"])})
+def _chosen(stated: Setting, given: Setting | None, shown: str) -> Setting:
+    """What the user says, else the stated one, which cannot make one of our names mean something else."""
+    if given is None:
+        ours = settings.SETTINGS.get(stated.name, stated)
+        same = all(getattr(ours, name) == getattr(stated, name) for name in ("task", "metrics", "main", "space"))
+        return stated if same else ours
+    if given.space != stated.space:
+        raise UserError(
+            f"'{shown}' is a table of {stated.name} in space {stated.space}; {given.name} is in {given.space}"
+        )
+    if given.name != stated.name:
+        log.warning("'%s' says that it is a table of %s; it is read as %s, as asked", shown, stated.name, given.name)
+    return given
 
 
-def _table(content: Any, setting: Setting, provenance: Provenance) -> Table:
-    from ncp import spaces
+def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) -> None:
+    """Before anything is read: all columns are there, and they are numbers."""
+    from pyarrow import types
 
+    labels = spaces.get(setting.space).labels
+    missing = [n for n in (*labels, *setting.metrics, "flags") if n not in names]
+    if missing:
+        raise UserError(f"'{shown}' has no column '{missing[0]}', which a table of {setting.name} needs")
+    for name in names:
+        kind = schema.field(name).type
+        if name == "flags":
+            good = types.is_dictionary(kind) and types.is_string(kind.value_type)
+        else:
+            good = types.is_integer(kind) or (name not in labels and types.is_floating(kind))
+        if not good:
+            raise UserError(
+                f"'{shown}' is not a readable table (column '{files.shown(name)}' is {kind}); import it again"
+            )
+
+
+def _table(content: Any, setting: Setting, provenance: Provenance, shown: str) -> Table:
     space = spaces.get(setting.space)
     codes = np.stack([_numbers(content[label]) for label in space.labels], axis=1)
-    if not np.array_equal(space.round(codes), codes):
-        raise UserError(f"the table of {setting.name} holds codes outside of the space; import it again")
-    others = [n for n in content.column_names if n not in space.labels and n != "flags"]
-    table = Table(setting, codes, {n: _numbers(content[n]) for n in others}, _flags(content["flags"]), provenance)
-    main = table.column(setting.main)
+    for start in range(0, len(codes), 2**16):  # in parts: the check takes many times the memory of its codes
+        part = codes[start : start + 2**16]
+        if not np.array_equal(space.round(part), part):
+            raise UserError(f"'{shown}' holds codes outside of the space of {setting.name}; import it again")
+    columns = {n: _numbers(content[n]) for n in content.column_names if n not in space.labels and n != "flags"}
+    if any(np.isinf(values).any() for values in columns.values()):
+        raise UserError(f"'{shown}' holds numbers that are not finite; import it again")
+    main = columns[setting.main]
     if not ((main >= 0) & (main <= 100)).all():
-        raise UserError(f"the table of {setting.name} holds impossible values of {setting.main}; import it again")
-    return table
+        raise UserError(f"'{shown}' holds impossible values of {setting.main}; import it again")
+    return Table(setting, codes, columns, _flags(content["flags"]), provenance)
 
 
 def _numbers(column: Any) -> np.ndarray:
     """A column without nulls. Arrow's own ``to_numpy`` would import pandas, half a second, where that is installed."""
-    return np.from_dlpack(column.combine_chunks() if hasattr(column, "combine_chunks") else column)
+    array = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    if array.null_count:
+        raise ValueError("a column has holes")
+    return np.from_dlpack(array)
 
 
 def _flags(column: Any) -> dict[str, np.ndarray]:
     if not len(column):
         return {}
     chunk = column.combine_chunks()
-    texts = [text.split() for text in chunk.dictionary.to_pylist()]
+    texts = [(text or "")[:1000].split() for text in chunk.dictionary.to_pylist()]
     index = _numbers(chunk.indices)
     present = [name for name in FLAGS if any(name in text for text in texts)]
     return {name: np.array([name in text for text in texts])[index] for name in present}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
-
-
-def load(path_or_name: str | Path | None = None, store: str | Path | None = None) -> Any:
-    """Open a table, or several.
-
-    Args:
-        path_or_name: the name of a setting (``seg``, ``cls-50-1000``, ``cls``, ...), looked up in the store; the path of a
-            Parquet, CSV or release pickle file: a :class:`Table`. A folder of tables, or of the release: a
-            :class:`Benchmark`. None: all tables of the store.
-        store: folder of imported tables; default :func:`folder`.
-
-    Files that are not in our own format are imported in memory, which takes up to a second or two each.
-
-    Raises:
-        UserError: when there is no such table, with the command that imports it; when a file is damaged or hostile.
-    """
-    if path_or_name is None:
-        return _load_folder(folder() if store is None else Path(store).expanduser())
-    name = settings.SHORT.get(str(path_or_name), str(path_or_name))
-    if name in settings.SETTINGS:
-        path = path_of(name, store)
-        if not path.exists():
-            raise UserError(f"no table of '{name}' in '{path.parent}'; {_advice()}")
-        return _own(path)
-    path = Path(path_or_name).expanduser()
-    if path.is_dir():
-        return _load_folder(path)
-    if not path.exists():
-        short = ", ".join(settings.SHORT)
-        raise UserError(
-            f"'{path_or_name}' is neither a file or folder nor a setting; settings are {', '.join(settings.SETTINGS)}, "
-            f"in short {short}"
-        )
-    return _own(path)
-
-
-def _own(path: Path) -> Table:
-    table = read(path) if path.suffix == ".parquet" else None
-    if table is None:
-        from ncp.benchmark import importing
-
-        return importing.import_file(path)
-    return table
-
-
-def _load_folder(path: Path) -> Benchmark:
-    files = sorted(path.glob("*.parquet"))
-    if files:
-        tables = [_own(file) for file in files]
-        return Benchmark({table.name: table for table in tables}, str(path))
-    from ncp.benchmark import importing
-
-    if not importing.sources(path):
-        raise UserError(f"no tables in '{path}'; {_advice()}")
-    return importing.read_all(path)
-
-
-def _advice() -> str:
-    return "import the release once with: python -m src.benchmark action=import source=<clone of the release>/data"

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ncp import spaces
+from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
 from ncp.errors import UserError
 
@@ -155,7 +156,7 @@ class Table:
         return (self.at(row) for row in range(len(self)))
 
     def __contains__(self, architecture: Any) -> bool:
-        return self.space.parse(architecture).code in self._row_of
+        return self._find(self.space.parse(architecture)) is not None
 
     @property
     def name(self) -> str:
@@ -188,11 +189,13 @@ class Table:
         return _frozen(np.asarray(self.space.cost(self.codes).params, dtype=np.int64))
 
     @cached_property
-    def _row_of(self) -> dict[tuple[int, ...], int]:
-        rows: dict[tuple[int, ...], int] = {}
-        for row, code in enumerate(self.codes.tolist()):
-            rows.setdefault(tuple(code), row)
-        return rows
+    def index(self) -> RowIndex:
+        """Finds rows by their codes."""
+        return RowIndex(self.codes)
+
+    def _find(self, architecture: Any) -> int | None:
+        row = int(self.index.find(np.array([architecture.code], dtype=np.int64))[0])
+        return row if row >= 0 else None
 
     def column(self, name: str) -> np.ndarray:
         """``(N,)`` float64, read-only; ``macs`` and ``params`` are the exact ones, ``recorded_flops`` as released.
@@ -261,7 +264,7 @@ class Table:
                 no metrics of that epoch.
         """
         parsed = self.space.parse(architecture)
-        row = self._row_of.get(parsed.code)
+        row = self._find(parsed)
         if row is not None:
             return self._record(row, parsed, epoch)
         if predictor is None:
@@ -356,15 +359,15 @@ class Table:
 
     def to_csv(self, path: Any) -> None:
         """Write the table as CSV; :func:`ncp.benchmark.load` reads it back."""
-        from ncp.benchmark import store
+        from ncp.benchmark import writing  # with pyarrow and csv: what does not write does not need them
 
-        store.write_csv(self, path)
+        writing.write_csv(self, path)
 
     def to_parquet(self, path: Any) -> None:
         """Write the table as Parquet with its provenance; :func:`ncp.benchmark.load` reads it back."""
-        from ncp.benchmark import store
+        from ncp.benchmark import writing
 
-        store.write(self, path)
+        writing.write(self, path)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

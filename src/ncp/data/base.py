@@ -23,7 +23,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ncp.data.paths import hidden
 from ncp.errors import UserError
+from ncp.files import printable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -174,6 +176,7 @@ class DataModule(pl.LightningDataModule):
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
         notice: what a built-in set says of itself when it is used.
+        source: what the samples are, in a few words, for tables and pictures ("HMDB51 split 1").
         training_macs: a training ends after so many multiply-adds; None for the recipe's length.
 
     Args:
@@ -196,6 +199,7 @@ class DataModule(pl.LightningDataModule):
     val_set: Dataset[Sample]
     collate: Any = None  # None: torch's default
     notice: str = ""
+    source: str = ""
     training_macs: float | None = None
 
     def __init__(
@@ -315,13 +319,24 @@ def find_root(root: str | os.PathLike[str] | None, wanted: Sequence[str], name: 
     if not root:
         raise UserError(f"{name} needs data.root=<its folder>, which holds {', '.join(wanted)}")
     path = Path(root).expanduser()
+    try:
+        return _checked_root(path, root, wanted, name)
+    except OSError as error:
+        raise UserError(f"data.root='{printable(root)}' cannot be read ({error.strerror})") from None
+
+
+def _checked_root(path: Path, root: str | os.PathLike[str], wanted: Sequence[str], name: str) -> Path:
     if not path.is_dir():
-        raise UserError(f"data.root='{root}' is not a folder; {name} needs one that holds {', '.join(wanted)}")
+        raise UserError(
+            f"data.root='{printable(root)}' is not a folder; {name} needs one that holds {', '.join(wanted)}"
+        )
     missing = [entry for entry in wanted if not (path / entry).is_dir()]
     if missing:
-        present = sorted(entry.name for entry in path.iterdir())
+        present = [printable(entry) for entry in sorted(os.listdir(path)) if not hidden(entry)]
         found = ", ".join(present[:8]) + (", ..." if len(present) > 8 else "") if present else "nothing"
-        raise UserError(f"data.root='{root}' is not {name}: looked for {', '.join(missing)} and found {found}")
+        raise UserError(
+            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}"
+        )
     return path
 
 

@@ -12,17 +12,7 @@ from torchmetrics import Metric
 
 from ncp.metrics.kitti import MIN_OVERLAP, evaluate_objects
 from ncp.metrics.kitti_files import Objects
-
-# the names of the paper's tables: average precision at 11 recalls, moderate
-SHORT = {
-    "moderate": "car/3d/moderate",
-    "car-BEV": "car/bev/moderate",
-    "ped-3D": "pedestrian/3d/moderate",
-    "ped-BEV": "pedestrian/bev/moderate",
-    "cyc-3D": "cyclist/3d/moderate",
-    "cyc-BEV": "cyclist/bev/moderate",
-    "car-AOS": "car/aos/moderate",
-}
+from ncp.metrics.kitti_names import SHORT as SHORT
 
 
 class Frames(Protocol):

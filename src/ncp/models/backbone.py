@@ -20,6 +20,15 @@ from ncp.models.blocks import Block, Unit
 from ncp.spaces.cost import branch_sizes
 from ncp.spaces.multires import Architecture
 
+MAX_CHANNELS = 10_000
+
+
+def check_channels(in_channels: int) -> int:
+    """``in_channels`` itself, or a ``UserError``."""
+    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels <= MAX_CHANNELS:
+        raise UserError(f"in_channels must be at least 1 and at most {MAX_CHANNELS:,}, given was {in_channels!r}")
+    return in_channels
+
 
 class MultiResolutionBackbone(nn.Module):
     """Stem and blocks: an image to four maps.
@@ -36,8 +45,7 @@ class MultiResolutionBackbone(nn.Module):
 
     def __init__(self, architecture: Any, in_channels: int = 3, stem_strides: tuple[int, int] = (2, 2)) -> None:
         super().__init__()
-        if in_channels < 1:
-            raise UserError(f"in_channels must be at least 1, given was {in_channels}")
+        check_channels(in_channels)
         if len(stem_strides) != 2 or not set(stem_strides) <= {1, 2}:
             raise UserError(f"stem_strides must be two numbers out of 1 and 2, given was {stem_strides}")
         self.architecture = Architecture.parse(architecture)

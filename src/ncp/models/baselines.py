@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncp.errors import UserError
-from ncp.models.backbone import MultiResolutionNet, VideoNet
+from ncp.models.backbone import MultiResolutionNet, VideoNet, check_channels
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import task_of, to_channels_last
 from ncp.models.heads import PSPHead, SegmentationHead, VideoHead, check_classes
@@ -121,7 +122,7 @@ def build_timm(
     """
     spec = task_of(task)
     classes = spec.classes if classes is None else classes
-    in_channels = spec.in_channels if in_channels is None else in_channels
+    in_channels = check_channels(spec.in_channels if in_channels is None else in_channels)
     if head not in HEADS:
         raise UserError(f"unknown head '{head}'; heads: {', '.join(HEADS)}")
     if head != "auto" and task != "seg":
@@ -138,6 +139,7 @@ def build_timm(
         net = _video(name, classes, in_channels)
     if grad_checkpointing:
         _checkpoint(net, name)
+    protect(net)
     return to_channels_last(net) if channels_last else net
 
 

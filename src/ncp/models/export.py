@@ -14,25 +14,38 @@ import copy
 import math
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ncp import files, tensorfile
 from ncp.errors import UserError, missing_extra
-from ncp.models.backbone import MultiResolutionNet, Signature, VideoNet
-from ncp.models.factory import build
+from ncp.models.backbone import MAX_CHANNELS, MultiResolutionNet, Signature, VideoNet
+from ncp.models.factory import TASKS, build
+from ncp.models.heads import MAX_CLASSES, ClassificationHead
 from ncp.models.runtime import fused
+from ncp.spaces import cost
 from ncp.spaces.multires import NAMES, Architecture
 
 FORMAT = "ncp-network-1"
 PARTS = ("all", "backbone")
 ONNX_OPSET = 18
 ONNX_TOLERANCE = 1e-4  # of the largest output, between torch and onnxruntime in float32
+SLACK = 1_000_000  # weights that a file may lack and still be compared tensor by tensor, for a message that names one
+_COUNTED = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms; no parameters
+
+
+class _Card(msgspec.Struct):
+    """The metadata by which a network is built again; all values are text in the file."""
+
+    architecture: str
+    task: str
+    classes: Annotated[int, msgspec.Meta(ge=0, le=MAX_CLASSES)]
+    in_channels: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHANNELS)]
+    stem_strides: Annotated[str, msgspec.Meta(pattern=r"^[12],[12]\Z")]
 
 
 def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> Path:
@@ -44,24 +57,26 @@ def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[s
         extra: more text for the metadata (a metric, a commit...).
 
     Raises:
-        UserError: where the file cannot be written, or for a network that has no signature.
+        UserError: where the file cannot be written, for a network that has no signature or is not what its signature says,
+            and for weights that are not finite.
     """
-    path = Path(path)
     signature = _signature_of(net)
     if signature is None:
         raise UserError("only a network made by ncp.models.build can be saved with its architecture inside")
+    _check_itself(net, signature)
     metadata = {**(extra or {}), "format": FORMAT, **_to_text(signature)}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, metadata)
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            part.unlink()
-        raise UserError(f"cannot write the weights to '{path}': {error}") from None
-    return path
+    return tensorfile.write(path, net.state_dict(), metadata, "the weights of this network")
+
+
+def _check_itself(net: nn.Module, signature: Signature) -> None:
+    """A file must hold what its metadata says: the tensors of the network that the signature describes, no others."""
+    with torch.random.fork_rng(devices=[]):
+        wanted = build(**signature._asdict()).state_dict()
+    tensorfile.check_shapes(
+        {name: tuple(value.shape) for name, value in net.state_dict().items()},
+        {name: tuple(value.shape) for name, value in wanted.items()},
+        "this network was changed after it was built and is no longer what its metadata would say",
+    )
 
 
 def load(path: str | os.PathLike[str], channels_last: bool = True) -> MultiResolutionNet:
@@ -103,20 +118,25 @@ def load_into(net: MultiResolutionNet, path: str | os.PathLike[str], part: str =
 
 def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     """The signature and the tensors of a weight file; raises ``UserError`` for anything else."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no weight file '{path}'")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"'{path}' is not a complete safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise UserError(
-            f"'{path}' holds no network of this project (its format is {metadata.get('format')!r}, not '{FORMAT}')"
-        )
-    return _from_text(metadata, path), tensors
+    where = f"'{files.printable(path)}'"
+    head = tensorfile.head(path)
+    if head.metadata.get("format") != FORMAT:
+        found = files.shown(head.metadata.get("format"))
+        raise UserError(f"{where} holds no network of this project (its format is '{found}', not '{FORMAT}')")
+    signature = _from_text(head.metadata, f"the metadata of {where}")
+    numbers = sum(math.prod(s) for name, s in head.shapes.items() if not name.endswith(_COUNTED))
+    if (wanted := _parameters(signature)) > numbers + SLACK:  # before anything of that size is made
+        raise UserError(f"{where} holds {numbers:,} weights, the network of its metadata has {wanted:,}")
+    return signature, tensorfile.tensors(path)
+
+
+def _parameters(signature: Signature) -> int:
+    """The number of trainable parameters, counted from the architecture."""
+    code, channels, classes = Architecture.of_content(signature.architecture), signature.in_channels, signature.classes
+    if signature.task == "video":
+        return int(cost.video(code, classes=classes, in_channels=channels).params)
+    head = "classification" if TASKS[signature.task].head is ClassificationHead else "segmentation"
+    return int(cost.count(code, head=head, classes=classes, in_channels=channels).params)
 
 
 def _signature_of(net: nn.Module) -> Signature | None:
@@ -130,20 +150,16 @@ def _to_text(signature: Signature) -> dict[str, str]:
     return {**values, "stem_strides": ",".join(map(str, signature.stem_strides))}
 
 
-def _from_text(metadata: Mapping[str, str], path: Path) -> Signature:
+def _from_text(metadata: Mapping[str, str], where: str) -> Signature:
+    card: _Card = files.checked(dict(metadata), _Card, where, strict=False)
+    if card.task not in TASKS:
+        raise UserError(f"{where} cannot be used: unknown task '{files.shown(card.task)}'; tasks: {', '.join(TASKS)}")
     try:
-        first, second = (int(s) for s in metadata["stem_strides"].split(","))
-        return Signature(
-            Architecture.parse(metadata["architecture"]).text,
-            metadata["task"],
-            int(metadata["classes"]),
-            int(metadata["in_channels"]),
-            (first, second),
-        )
-    except KeyError as error:
-        raise UserError(f"the metadata of '{path}' lacks {error}") from None
-    except ValueError as error:
-        raise UserError(f"the metadata of '{path}' cannot be read: {error}") from None
+        text = Architecture.of_content(card.architecture).text  # opens no file, whatever the text is
+    except UserError as error:
+        raise UserError(f"{where} cannot be used: {error}") from None
+    first, second = map(int, card.stem_strides.split(","))
+    return Signature(text, card.task, card.classes, card.in_channels, (first, second))
 
 
 def _refuse_other(found: Signature, wanted: Signature, part: str, path: str | os.PathLike[str]) -> None:
@@ -158,25 +174,17 @@ def _refuse_other(found: Signature, wanted: Signature, part: str, path: str | os
             differences.append(f"{field} is {a}, not {b}")
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
-        raise UserError(f"the weights in '{path}' are of another network: {shown}")
+        raise UserError(f"the weights in '{files.printable(path)}' are of another network: {shown}")
 
 
 def _copy(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Strict loading that checks everything before it changes anything."""
     own = module.state_dict()
-    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    shapes = [n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape]
-    if missing or unknown or shapes:
-        parts = [
-            f"{what}: {names[0]} and {len(names) - 1} more"
-            for what, names in (("missing", missing), ("unknown", unknown))
-            if names
-        ]
-        parts += [f"{n} has shape {tuple(tensors[n].shape)}, not {tuple(own[n].shape)}" for n in shapes[:1]]
-        raise UserError(f"the weights in '{path}' do not fit the network ({'; '.join(parts)})")
-    bad = [n for n, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
-    if bad:
-        raise UserError(f"the weights in '{path}' are not finite: {bad[0]} and {len(bad) - 1} more")
+    tensorfile.check_shapes(
+        {name: tuple(value.shape) for name, value in tensors.items()},
+        {name: tuple(value.shape) for name, value in own.items()},
+        f"the weights in '{files.printable(path)}' do not fit the network",
+    )
     module.load_state_dict(tensors)
 
 
@@ -201,15 +209,18 @@ def export_onnx(
         extra: more text for the metadata.
 
     Raises:
-        UserError: where the ``export`` extra is missing, the file cannot be written, or onnxruntime's result differs from
-            torch's.
+        UserError: where the ``export`` extra is missing, the file cannot be written, the weights are not finite, the network
+            is not what its signature says, or onnxruntime's result differs from torch's; there is then no file, or the old one.
     """
     try:
         import onnx
         import onnxscript  # noqa: F401  the exporter needs it
     except ImportError as error:
         raise missing_extra(error.name or "onnx", "export") from None
-    path = Path(path)
+    path, signature = Path(path), _signature_of(net)
+    tensorfile.check_finite(net.state_dict(), "the weights of this network")
+    if signature is not None:
+        _check_itself(net, signature)
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     example = _example(net, size, frames, batch=2)
     name = "clips" if example.ndim == 5 else "images"
@@ -226,18 +237,18 @@ def export_onnx(
         )
     assert program is not None
     model = program.model_proto
-    signature = _signature_of(net)
     own = {"format": FORMAT, **_to_text(signature)} if signature is not None else {}
     onnx.helper.set_model_props(model, {**(extra or {}), **own})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, path)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}' ({error.strerror})") from None
-    if check:
-        worst = max(onnx_error(plain, path, _example(net, size, frames, batch)) for batch in (1, 3))
-        if not worst <= ONNX_TOLERANCE:
-            raise UserError(f"'{path}' differs from torch by {worst:.1e} of the largest output; try fold_norms=False")
+    with files.writing(path) as scratch:
+        onnx.save(model, scratch)
+        if check:
+            worst = max(onnx_error(plain, scratch, _example(net, size, frames, batch)) for batch in (1, 3))
+            if not worst <= ONNX_TOLERANCE:
+                shown = files.printable(path)
+                raise UserError(
+                    f"the ONNX file differs from torch by {worst:.1e} of the largest output and was not written to '{shown}'; "
+                    "try fold_norms=False"
+                )
     return path
 
 
@@ -253,7 +264,7 @@ def onnx_error(net: nn.Module, path: str | os.PathLike[str], images: Tensor) -> 
         wanted: Any = net(images)
     if tuple(given.shape) != tuple(wanted.shape):
         return math.inf
-    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max())
+    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
 
 
 def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:

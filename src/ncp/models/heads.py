@@ -27,10 +27,15 @@ def join(branches: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     return torch.cat([resize(x, size) for x in branches], dim=1)
 
 
+MAX_CLASSES = 100_000
+
+
 def check_classes(classes: int, least: int = 1) -> int:
     """``classes`` itself, or a ``UserError``."""
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < least:
-        raise UserError(f"classes must be a whole number of at least {least}, given was {classes!r}")
+    if isinstance(classes, bool) or not isinstance(classes, int) or not least <= classes <= MAX_CLASSES:
+        raise UserError(
+            f"classes must be a whole number of at least {least} and at most {MAX_CLASSES:,}, given was {classes!r}"
+        )
     return classes
 
 

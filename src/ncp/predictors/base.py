@@ -5,28 +5,35 @@ Shape suffixes: N architectures, D dimensions of the code, M metrics.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import spaces
+from ncp import files, spaces, tensorfile
 from ncp.errors import UserError
 
 FORMAT = "ncp-predictor-1"
 WEIGHTS = Path(__file__).parent / "weights"
-# kind -> module whose ``build(card)`` makes an empty predictor of that kind
+# kind -> module whose ``build(card)`` makes an empty predictor of that kind, and whose ``shapes(card)`` are those of its
+# tensors, told without making any: a card may say anything
 _KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp"}
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
+MAX_FILE = 256 * 2**20  # bytes; the bundled ones have 0.2 MB each
+
+# what a card in a file may say
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.+@/ -]+\Z")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
+Count = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 @dataclass
@@ -45,18 +52,23 @@ class Card:
         source: where the rows came from.
         licence: the terms of that source.
         config: what is needed to rebuild the module (sizes, activation, ...).
+        held: number of rows on which the errors were measured; 0 where that is not known.
+        region: ``lower`` and ``upper``, D numbers each: bounds of the architectures that it was fitted on; empty where they
+            come from the whole space.
     """
 
     kind: str
-    setting: str
-    metrics: tuple[str, ...]
-    space: str = "multires"
-    rows: int = 0
-    protocol: str = ""
+    setting: Name
+    metrics: Names
+    space: Name = "multires"
+    rows: Count = 0
+    protocol: Text = ""
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
-    source: str = ""
-    licence: str = ""
+    source: Text = ""
+    licence: Text = ""
     config: dict[str, Any] = field(default_factory=dict)
+    held: Count = 0
+    region: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Predictor(nn.Module):
@@ -138,26 +150,13 @@ class Predictor(nn.Module):
         their own.
 
         Raises:
-            UserError: where the file cannot be written.
+            UserError: where the file cannot be written, or the weights are not finite.
         """
-        from safetensors.torch import save
-
         tensors = {k: v.detach().contiguous().clone() for k, v in self.state_dict().items()}
         if dtype is not None:
             tensors = {k: v.to(dtype) if v.ndim > 1 and v.is_floating_point() else v for k, v in tensors.items()}
-        content = save(tensors, metadata={"format": FORMAT, "card": json.dumps(asdict(self.card))})
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        except OSError as error:
-            raise UserError(f"cannot write '{path}' ({error.strerror}); give another folder") from None
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        return path
+        metadata = {"format": FORMAT, "card": json.dumps(asdict(self.card))}
+        return tensorfile.write(path, tensors, metadata, f"the weights of the predictor of {self.setting}")
 
 
 def as_codes(codes: Any, space: spaces.Space[Any]) -> np.ndarray:
@@ -204,33 +203,48 @@ def load(name_or_path: str | Path, family: str = "default") -> Predictor:
 
 
 def _read(path: Path) -> Predictor:
-    from safetensors import SafetensorError, safe_open
-
+    """A predictor from a file: its card, then the tensors' shapes, then the tensors, each only if all before is right."""
+    where = f"'{files.printable(path)}'"
+    head = tensorfile.head(path, MAX_FILE)
+    if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
+        raise UserError(f"{where} is a safetensors file but not a predictor (its metadata has no '{FORMAT}' card)")
+    card = _card(files.parse_json(head.metadata["card"], f"the card in {where}"), where)
+    module = import_module(_KINDS[card.kind])
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except FileNotFoundError:
-        raise UserError(f"no predictor file at '{path}'") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"'{path}' is not a readable safetensors file ({error})") from None
-    try:
-        if metadata.get("format") != FORMAT:
-            raise KeyError("format")
-        fields = json.loads(metadata["card"])
-        fields["metrics"] = tuple(fields["metrics"])
-        card = Card(**fields)
-        module = import_module(_KINDS[card.kind])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(
-            f"'{path}' is a safetensors file but not a predictor (its metadata has no '{FORMAT}' card)"
-        ) from None
-    bad = [key for key, value in tensors.items() if value.is_floating_point() and not torch.isfinite(value).all()]
-    if bad:
-        raise UserError(f"'{path}' holds non-finite weights ({bad[0]}); fit the predictor again")
+        wanted = module.shapes(card)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    tensorfile.check_shapes(head.shapes, wanted, f"the weights in {where} do not fit its card")
     predictor: Predictor = module.build(card)
+    predictor.load_state_dict(tensorfile.tensors(path))
+    predictor = predictor.eval().requires_grad_(False)
+    if not path.is_relative_to(WEIGHTS):
+        _try(predictor, where)
+    return predictor
+
+
+def _card(content: Any, where: str) -> Card:
+    card: Card = files.checked(content, Card, f"the card in {where}")
+    unknown = set(content) - {f.name for f in fields(Card)}
+    if unknown:
+        raise UserError(f"the card in {where} has a key '{files.shown(min(unknown))}' that this version does not know")
+    if card.kind not in _KINDS:
+        raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(_KINDS)}")
+    if len(set(card.metrics)) < len(card.metrics):
+        raise UserError(f"the card in {where} names a metric twice: {', '.join(card.metrics)}")
+    files.safe_name(card.setting, f"setting on the card in {where}")
+    for name in ("protocol", "source", "licence"):
+        setattr(card, name, files.printable(getattr(card, name)))
+    return card
+
+
+def _try(predictor: Predictor, where: str) -> None:
+    """Finite weights may still be no predictor: a scale of zero, points of which no matrix can be made."""
+    code = predictor.space.encode([predictor.space.default()])
     try:
-        predictor.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"the weights in '{path}' do not fit its card: {str(error).splitlines()[-1].strip()}") from None
-    return predictor.eval().requires_grad_(False)
+        answers = [*predictor.predict(code).values(), *predictor.predict_std(code).values()]
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(f"{where} does not answer ({reason}); fit the predictor again") from None
+    if not np.isfinite(answers).all():
+        raise UserError(f"{where} answers with numbers that are not finite; fit the predictor again")

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
+from ncp import files
 from ncp.predictors.base import Card, Predictor
 
 JITTER = 1e-6  # relative to the signal's variance, on the inducing points' covariance
@@ -51,6 +54,15 @@ class Warp(nn.Module):
         return self.scale * torch.exp(-u_NM)
 
 
+@dataclass
+class Sizes:
+    """What the card's ``config`` holds: F features, U inducing points, R directions."""
+
+    features: Annotated[int, Meta(ge=0, le=10_000)]
+    points: Annotated[int, Meta(ge=0, le=100_000)]
+    directions: Annotated[int, Meta(ge=0, le=100_000)]
+
+
 class SparseGP(Predictor):
     """Medians and standard deviations of M metrics from U inducing points each.
 
@@ -70,18 +82,8 @@ class SparseGP(Predictor):
 
     def __init__(self, card: Card) -> None:
         super().__init__(card)
-        m, f, u, r = len(card.metrics), card.config["features"], card.config["points"], card.config["directions"]
-        self.warp = Warp(m)
-        for name, shape in {
-            "offset": (f,),
-            "spread": (f,),
-            "points": (m, u, f),
-            "inverse_scale": (m, f),
-            "level": (m,),
-            "signal": (m,),
-            "readout": (m, 1 + r, u),
-            "noise_u": (m,),
-        }.items():
+        self.warp = Warp(len(card.metrics))
+        for name, shape in _own_shapes(card).items():
             self.register_buffer(name, torch.zeros(shape))
         self._projection: Tensor | None = (
             None  # readout in terms of the kernel itself, made from the buffers when first asked
@@ -134,6 +136,27 @@ class SparseGP(Predictor):
     def noise(self, mean_NM: Tensor) -> Tensor:
         """Spread of a training's result around ``mean_NM``: wider where the metric is low."""
         return self.noise_u * (self.warp.top - mean_NM).clamp_min(0)
+
+
+def _own_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    sizes = files.checked(card.config, Sizes, "the card of this predictor")
+    m, f, u, r = len(card.metrics), sizes.features, sizes.points, sizes.directions
+    return {
+        "offset": (f,),
+        "spread": (f,),
+        "points": (m, u, f),
+        "inverse_scale": (m, f),
+        "level": (m,),
+        "signal": (m,),
+        "readout": (m, 1 + r, u),
+        "noise_u": (m,),
+    }
+
+
+def shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
+    per_metric = ("output_mean", "output_std", "noise_std", "warp.top", "warp.scale")
+    return {**dict.fromkeys(per_metric, (len(card.metrics),)), **_own_shapes(card)}
 
 
 def build(card: Card) -> SparseGP:

@@ -19,10 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncp import files, spaces
 from ncp.errors import UserError
 from ncp.predictors.base import Card, Predictor
 from ncp.predictors.rows import COSTS
 
+MAX_WIDTH = 65_536
 HEADS = ("metric", "group")
 ACTIVATIONS = {"relu": F.relu, "silu": F.silu}
 
@@ -54,8 +56,9 @@ class Layout:
         object.__setattr__(self, "head_dropout", tuple(float(p) for p in self.head_dropout))
         if self.activation not in ACTIVATIONS:
             raise UserError(f"unknown activation '{self.activation}'; activations: {', '.join(ACTIVATIONS)}")
-        if min(self.shared, self.separate) < 1:
-            raise UserError(f"layer widths must be positive, given were shared={self.shared}, separate={self.separate}")
+        if not all(1 <= width <= MAX_WIDTH for width in (self.shared, self.separate)):
+            given = f"shared={self.shared}, separate={self.separate}"
+            raise UserError(f"layer widths must be positive and at most {MAX_WIDTH}, given were {given}")
         if not all(0 <= p < 1 for p in (self.dropout, *self.head_dropout)):
             raise UserError(f"dropout must be in 0..1 (below 1), given was {self.dropout}, heads {self.head_dropout}")
         order = [i for group in self.groups for i in group]
@@ -174,12 +177,7 @@ class MLP(Predictor):
 
     def __init__(self, card: Card) -> None:
         super().__init__(card)
-        try:
-            self.layout = Layout(**card.config)
-        except TypeError:
-            raise UserError(f"the card of this predictor describes no network: {card.config}") from None
-        if sum(map(len, self.layout.groups)) != len(card.metrics):
-            raise UserError(f"the heads {self.layout.groups} do not hold the {len(card.metrics)} metrics of the card")
+        self.layout = _layout_of(card)
         self.register_buffer("input_mean", torch.zeros(self.space.dim))
         self.register_buffer("input_std", torch.ones(self.space.dim))
         self.net = Network(self.space.dim, self.layout)
@@ -269,6 +267,29 @@ class MLP(Predictor):
             (net.separate.weight.detach(), net.separate.bias.detach()),
             (net.output_weight().detach(), net.out_bias.detach()),
         )
+
+
+def _layout_of(card: Card) -> Layout:
+    found: Layout = files.checked(card.config, Layout, "the card of this predictor describes no network, its config")
+    if sum(map(len, found.groups)) != len(card.metrics) or len(found.groups) > len(card.metrics):
+        raise UserError(f"the {len(found.groups)} heads do not hold the {len(card.metrics)} metrics of the card")
+    return found
+
+
+def shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
+    form, m = _layout_of(card), len(card.metrics)
+    dim, hidden = spaces.get(card.space).dim, len(form.groups) * form.separate
+    out: dict[str, tuple[int, ...]] = dict.fromkeys(("output_mean", "output_std", "noise_std"), (m,))
+    out |= dict.fromkeys(("input_mean", "input_std"), (dim,))
+    for name, rows, columns in (("shared", form.shared, dim), ("separate", hidden, form.shared)):
+        out |= {f"net.{name}.weight": (rows, columns), f"net.{name}.bias": (rows,)}
+    out |= {"net.out_weight": (m, form.separate), "net.out_bias": (m,)}
+    if form.norm:
+        for name, width in (("norm_in", dim), ("norm_shared", form.shared), ("norm_separate", hidden)):
+            out |= {f"net.{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}
+            out[f"net.{name}.num_batches_tracked"] = ()
+    return out
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncp.report.text import console, relative
+from ncp import terminal
+from ncp.files import write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 _MARKS = {"found": "D", "default": "s", "best sampled": "^"}
 
 
-def write(loop: Loop, folder: Path) -> dict[str, Path]:
+def write_page(loop: Loop, folder: Path) -> dict[str, Path]:
     """``loop.png`` and ``loop.md``."""
     from ncp.report import style
 
-    files = {"picture": style.save(figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
-    files["page"].write_text(page(loop))
+    files = {"picture": style.save(loop_figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
+    write_text(files["page"], page(loop))
     return files
 
 
-def figure(loop: Loop) -> Figure:
+def loop_figure(loop: Loop) -> Figure:
     """A panel a setting: metric over cost, sampled and compared."""
     from ncp.report import style
 
@@ -125,7 +126,7 @@ def _sampled(loop: Loop) -> list[str]:
 def _fitted(loop: Loop) -> list[str]:
     return [
         f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
-        f"Kendall's tau {loop.errors[name]['kendall']:.2f}"
+        f"Kendall's tau {loop.errors[name].get('kendall', float('nan')):.2f}"
         for name in loop.names
     ]
 
@@ -151,17 +152,15 @@ def _cell(values: np.ndarray) -> str:
 
 def show(loop: Loop, files: dict[str, Path]) -> None:
     """The comparison as a table, and where the page is."""
-    from rich.table import Table
-
-    table = Table(title="Trained anew, within the cost of the default code", title_justify="left")
+    table = terminal.table("Trained anew, within the cost of the default code", boxed=True)
     table.add_column("architecture")
     table.add_column("M MACs", justify="right")
     for name in loop.names:
         table.add_column(f"{name} {loop.tables[name].main}", justify="right")
     for candidate, scores in loop.scores.items():
         table.add_row(candidate, f"{loop.macs[candidate] / 1e6:.1f}", *(_cell(scores[name]) for name in loop.names))
-    out = console()
-    out.print(table)
+    terminal.console().print(table)
     for name in loop.names:
-        out.print(verdict(loop, name))
-    out.print(f"{_time(loop)}; page: {relative(files['page'])}; picture: {relative(files['picture'])}")
+        terminal.say(verdict(loop, name))
+    page, picture = (terminal.relative(files[name]) for name in ("page", "picture"))
+    terminal.say(f"{_time(loop)}; page: {page}; picture: {picture}")

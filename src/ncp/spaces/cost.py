@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.spaces.architecture import Architecture
 from ncp.spaces.base import Cost
-from ncp.spaces.multires import DIMENSIONS, STAGE_START, Architecture
+from ncp.spaces.dimensions import DIMENSIONS, STAGE_START
 from ncp.spaces.polynomial import Evaluator, Polynomial
 
 HEADS = ("segmentation", "classification")

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.base import Cost
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OPERATIONS: tuple[str, ...] = ("avg_pool_3x3", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 N_EDGES, N_OPS = len(EDGES), len(OPERATIONS)
+_LONGEST_TEXT = 500
 
 _PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))  # edges of each path from the cell's input to its output
 
@@ -67,12 +69,11 @@ class Architecture:
             return cls(_from_text(value))
         if isinstance(value, Mapping):
             for key in ("code", "text", "embedding"):
-                if value.get(key) is not None:
+                if value.get(key) is not None and not isinstance(value[key], Mapping):
                     return cls.parse(value[key])
-            raise UserError(
-                f"a mapping that describes a cell needs code, text or embedding; given were {', '.join(value)}"
-            )
-        if isinstance(value, (Sequence, np.ndarray)):
+            keys = ", ".join(files.shown(key, 40) for key in list(value)[:20])
+            raise UserError(f"a mapping that describes a cell needs code, text or embedding; given were {keys}")
+        if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (bytes, bytearray)):
             return cls(_from_one_hot(value))
         raise UserError(f"a cell is 30 numbers or a |op~0|+... text; given was a {type(value).__name__}")
 
@@ -94,31 +95,42 @@ class Architecture:
 
 
 def _from_text(text: str) -> tuple[int, ...]:
+    if len(text) > _LONGEST_TEXT:
+        raise UserError(f"a cell text has at most {_LONGEST_TEXT} characters, given were {len(text):,}")
     words = re.findall(r"[^|+]+", text.strip())
     if len(words) != N_EDGES:
-        raise UserError(f"a cell text names {N_EDGES} edges, '{text}' names {len(words)}")
+        raise UserError(f"a cell text names {N_EDGES} edges, '{files.shown(text)}' names {len(words)}")
     out = []
     for (source, target), word in zip(EDGES, words, strict=True):
         name, _, node = word.partition("~")
         if name not in OPERATIONS or node != str(source):
             raise UserError(
-                f"edge {source}>{target} must be one of {', '.join(OPERATIONS)} followed by ~{source}, given was '{word}'"
+                f"edge {source}>{target} must be one of {', '.join(OPERATIONS)} followed by ~{source}, given was "
+                f"'{files.shown(word)}'"
             )
         out.append(OPERATIONS.index(name))
     return tuple(out)
 
 
 def _from_one_hot(values: Sequence[Any] | np.ndarray) -> tuple[int, ...]:
-    array = np.asarray(values, dtype=object)
-    if array.shape != (N_EDGES * N_OPS,):
-        raise UserError(f"a cell code has {N_EDGES * N_OPS} numbers, given was shape {array.shape}")
-    table = array.reshape(N_EDGES, N_OPS)
+    length = N_EDGES * N_OPS
+    if len(np.shape(values) if isinstance(values, np.ndarray) else [0]) != 1 or len(values) != length:
+        shape = values.shape if isinstance(values, np.ndarray) else (len(values),)
+        raise UserError(f"a cell code has {length} numbers, given was shape {shape}")
     out = []
-    for (source, target), row in zip(EDGES, table, strict=True):
-        if sorted(row.tolist()) != [0] * (N_OPS - 1) + [1]:
-            raise UserError(f"edge {source}>{target} must have one 1 and four 0, given was {row.tolist()}")
-        out.append(row.tolist().index(1))
+    for edge, (source, target) in enumerate(EDGES):
+        row = [_bit(value) for value in values[edge * N_OPS : (edge + 1) * N_OPS]]
+        if row.count(1) != 1 or row.count(0) != N_OPS - 1:
+            shown = [files.shown(value) for value in values[edge * N_OPS : (edge + 1) * N_OPS]]
+            raise UserError(f"edge {source}>{target} must have one 1 and four 0, given was [{', '.join(shown)}]")
+        out.append(row.index(1))
     return tuple(out)
+
+
+def _bit(value: Any) -> int | None:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return None
+    return 0 if value == 0 else 1 if value == 1 else None
 
 
 def _in_use(live: Any) -> tuple[list[Any], Any]:
@@ -155,6 +167,11 @@ class NasBench201Space:
     def encode(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """``(N, 30)`` float64 one-hot codes."""
         return np.array([a.code for a in architectures], dtype=np.float64).reshape(-1, self.dim)
+
+    def texts(self, codes_ND: np.ndarray) -> list[str]:
+        """``(N, 30)`` valid codes as text, many at a time."""
+        operations = np.asarray(codes_ND).reshape(-1, N_EDGES, N_OPS).argmax(-1)
+        return [Architecture(tuple(ops)).text for ops in operations.tolist()]
 
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)`` int64: each edge's largest number becomes 1, the others 0 (appendix C.3)."""

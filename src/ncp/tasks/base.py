@@ -21,6 +21,7 @@ from ncp import signals
 from ncp.data.base import DataModule, own_cores, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
+from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.position import Plan, Position, resumed
@@ -76,7 +77,7 @@ class Task(pl.LightningModule):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = protect(network)
         self.recipe, self.plan, self.seed = recipe, plan, seed
         self.classes: Sequence[str] = data.classes
         self.mean, self.std = data.mean, data.std
@@ -139,9 +140,9 @@ class Task(pl.LightningModule):
         """The network's output for a batch."""
         return self._compiled[0](self.prepare_batch(batch))
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
-        """Multiply-adds for one evaluation input, counted by torch on the network itself."""
-        return counted_macs(self.network, (1, data.in_channels, *(data.eval_size or data.size)))
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+        """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
+        return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))
 
     # ---- training
 
@@ -244,6 +245,17 @@ class Task(pl.LightningModule):
             self._stop("a weight", self.step - 1)
 
     def _stop(self, what: str, step: int) -> NoReturn:
+        if step == 0:  # nothing has been learnt yet: no learning rate can be the cause
+            precision = str(self.trainer.precision)
+            other = (
+                ""
+                if precision.startswith(("32", "64"))
+                else f", or the precision {precision} (try trainer.precision=32-true)"
+            )
+            raise UserError(
+                f"{what} is NaN or infinite at step 1 of {self.plan.steps}, before anything was learnt; look for the cause in "
+                f"the data or in the weights that the training starts from{other}"
+            )
         raise UserError(
             f"{what} became NaN or infinite at step {step + 1} of {self.plan.steps}, learning rate "
             f"{self.rate_at(step):.3g}; last good checkpoint: {self.last_good or 'none was written yet'}; lower "
@@ -310,6 +322,10 @@ class Task(pl.LightningModule):
         """The step of the newest evaluation, -1 before the first."""
         newest = self.ledger.newest
         return newest.step if newest is not None else -1
+
+    def in_words(self, metric: str) -> str:
+        """What people are told a metric is, where its name alone does not say how it was counted."""
+        return metric
 
     def record(self, values: Mapping[str, float], step: int) -> None:
         """Send figures to all loggers (and thereby to the progress bar and the history)."""

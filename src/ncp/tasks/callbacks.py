@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
-from ncp import files, signals
+from ncp import files, signals, terminal
 from ncp.errors import UserError
 from ncp.tasks.base import Task
 from ncp.tasks.position import Plan, Position
@@ -241,26 +241,16 @@ class Progress(Callback):
 
     def __init__(self, history: History, throughput: Throughput) -> None:
         self.history, self.throughput = history, throughput
-        self._bar: Any = None
-        self._task: Any = None
-        self._shown = -1
+        self._bar: terminal.Progress | None = None
+        self._shown = 0
+        self._loss: float | None = None  # of the newest step that was shown
+        self._began = (0, 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Open the bar where somebody looks at it."""
+        self._shown, self._began = trainer.global_step, (trainer.global_step, time.monotonic())
         if trainer.is_global_zero and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("Training"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=pl_module.plan.steps, completed=trainer.global_step, figures="")
+            self._bar = terminal.Progress("Training", pl_module.plan.steps, trainer.global_step, transient=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show the step and the newest figures."""
@@ -268,15 +258,27 @@ class Progress(Callback):
         place = Position.reached(trainer, plan)
         step = place.step
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, figures=self._figures(pl_module))
-        elif trainer.is_global_zero and place.passes == 0 and step != self._shown and plan.due(step).log:
-            self._shown = step
-            log.info("step %d of %d: %s", step, plan.steps, self._figures(pl_module))
+            self._bar.tell(step, self._figures(pl_module))
+        elif trainer.is_global_zero and place.passes == 0 and step != self._shown:
+            every = min(plan.log_every, max(1, plan.steps // 4))  # a short training says something too
+            if step % every == 0 or step == plan.steps:
+                self._shown = step
+                self._loss = float(outputs["loss"]) * plan.policy.accumulate if outputs else None
+                left = self._left(step, plan.steps)
+                log.info("step %d of %d: %s%s", step, plan.steps, self._figures(pl_module), left)
+
+    def _left(self, step: int, steps: int) -> str:
+        """When the end is expected, where that is more than a minute away."""
+        first, began = self._began
+        seconds = (time.monotonic() - began) / max(1, step - first) * (steps - step)
+        return f", end expected at {terminal.clock(seconds)}" if seconds > 60 else ""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Say how the evaluation went."""
         if trainer.state.fn == "fit" and trainer.is_global_zero and self._bar is None and not trainer.sanity_checking:
-            figures = ", ".join(f"{key} {value:.2f}" for key, value in list(pl_module.latest.items())[:6])
+            figures = ", ".join(
+                f"{pl_module.in_words(key)} {value:.2f}" for key, value in list(pl_module.latest.items())[:6]
+            )
             log.info("evaluation at step %d: %s", trainer.global_step, figures)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -295,10 +297,11 @@ class Progress(Callback):
     def _figures(self, task: Task) -> str:
         newest: Mapping[str, float] = self.history.newest
         parts = []
-        if "train/loss" in newest:
-            parts.append(f"loss {newest['train/loss']:.3f}, rate {newest.get('train/lr', 0):.4f}")
+        loss = newest.get("train/loss") if self._loss is None else self._loss
+        if loss is not None:
+            parts.append(f"loss {loss:.3f}, rate {task.rate_at(max(0, task.step - 1)):.4f}")
         if task.main_metric in task.latest:
-            parts.append(f"{task.main_metric} {task.latest[task.main_metric]:.2f}")
+            parts.append(f"{task.in_words(task.main_metric)} {task.latest[task.main_metric]:.2f}")
         if self.throughput.images_per_second:
             parts.append(f"{self.throughput.images_per_second:.3g} images/s")
         return ", ".join(parts)

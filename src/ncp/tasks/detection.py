@@ -23,6 +23,7 @@ from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
 from ncp.metrics.detection import SHORT, KittiScores
 from ncp.metrics.kitti_files import write
+from ncp.metrics.kitti_names import in_words
 from ncp.models.anchors import Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.factory import to_channels_last
@@ -168,6 +169,10 @@ class Detection(Task):
         dropped = batch["dropped"].sum()
         self._dropped[split] = self._dropped[split].to(dropped.device) + dropped
 
+    def in_words(self, metric: str) -> str:
+        """With the overlap from which a box counts as found."""
+        return in_words(metric, self.scores.min_overlap)
+
     def predict(self, batch: dict[str, Any]) -> list[Detections]:
         """See :meth:`detections`."""
         return self.detections(batch)
@@ -183,7 +188,7 @@ class Detection(Task):
         """Lists are gathered from all devices, empty ones too."""
         self.scores.update_nothing()
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
         assert isinstance(data, Kitti)
         return sum_of_macs(self.detector[0], data.grid_size)

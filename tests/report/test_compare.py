@@ -1,0 +1,115 @@
+"""One judge predicts all lines alike, measurements stand beside, and nothing in a name is markup or a path."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import recorded_results as recorded
+
+from ncp import predictors
+from ncp.report import compare
+from ncp.spaces.multires import SPACE
+
+
+def compared(tmp_path, *given, **more):
+    entries = compare.read([str(value) for value in given], **more)
+    return entries, compare.judge(entries.items)
+
+
+def test_all_are_predicted_by_the_same_predictors_for_all_objectives(tmp_path):
+    one = recorded.search(tmp_path / "one", 1, ["seg.mIoU"])
+    two = recorded.search(tmp_path / "two", 2, ["cls-50-1000.top1", "seg.mAcc"])
+    three = recorded.training(tmp_path / "three", 3, "video")
+    entries, judged = compared(tmp_path, one, two, three, "ncp_seg", SPACE.default().text)
+    assert judged.names == ["seg.mIoU", "seg.mAcc", "cls-50-1000.top1", "video.top1"]
+    assert all(set(values) == set(judged.names) for values in judged.values)
+    codes = np.array([entry.architecture.code for entry in entries.items])
+    for setting, metric in (name.split(".") for name in judged.names):
+        predictor = predictors.load(setting)
+        np.testing.assert_allclose([v[f"{setting}.{metric}"] for v in judged.values], predictor.predict(codes)[metric])
+        np.testing.assert_allclose([v[f"{setting}.{metric}"] for v in judged.std], predictor.predict_std(codes)[metric])
+    assert set(judged.judges) == {"seg", "cls-50-1000", "video"}
+    assert "the default predictor" in judged.judges["seg"]
+
+
+def test_known_names_alone_are_judged_on_the_four_tasks(tmp_path):
+    _, judged = compared(tmp_path, "default", "ncp_seg")
+    assert judged.names == ["cls-50-1000.top1", "seg.mIoU", "3ddet.moderate", "video.top1"]
+
+
+def test_another_judge_may_be_given(tmp_path):
+    entries = compare.read(["default"])
+    judged = compare.judge(entries.items, "paper")
+    expected = predictors.load("seg", family="paper").predict(SPACE.default())["mIoU"][0]
+    assert judged.values[0]["seg.mIoU"] == pytest.approx(expected)
+    assert "the paper" in judged.judges["seg"]
+
+
+def test_a_metric_without_a_predictor_is_as_the_search_recorded_it(tmp_path):
+    mine = recorded.search(tmp_path / "mine", 1, ["my-set.score"])
+    _, judged = compared(tmp_path, mine, "default")
+    assert judged.recorded == ["my-set.score"]
+    assert judged.values == [{"my-set.score": 71.0}, {}]
+
+
+def test_measured_stands_beside_predicted_and_a_baseline_has_no_prediction(tmp_path):
+    trained = recorded.training(
+        tmp_path / "trained", 1, metrics={"mIoU": 41.5, "mAcc": 50.0, "aAcc": 80.0, "other": 1.0}
+    )
+    baseline = recorded.training(tmp_path / "baseline", 2, architecture={"text": "resnet50", "code": None})
+    entries, judged = compared(tmp_path, "default", trained, baseline, names=["before", "after", "timm"])
+    head, *rows = compare.table(entries.items, judged)
+    column = {name: i for i, name in enumerate(head)}
+    assert [row[0] for row in rows] == ["before", "after", "timm"]
+    assert [row[column["seg.mIoU\nmeasured, %"]] for row in rows] == ["-", "41.50", "42.00"]
+    assert [row[column["seg.mIoU\npredicted, %"]] == "-" for row in rows] == [False, False, True]
+    assert [row[column["measured on"]] for row in rows] == ["-", "Streets, built in", "Streets, built in"]
+    assert [row[column["params\nM"]] for row in rows][2] == "2.000"
+    assert all(all(cell for cell in row) for row in rows)  # no empty cell
+
+
+def test_the_files_hold_what_the_table_says(tmp_path):
+    trained = recorded.training(tmp_path / "trained", 1)
+    searched = recorded.search(tmp_path / "searched", 2)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").write_text("{")
+    entries, judged = compared(tmp_path, trained, searched, tmp_path / "broken", names=["=a", "b", "c"])
+    files = compare.write_comparison(entries, judged, tmp_path / "out", "$x^{$")
+    assert set(files) == {"result", "table", "per_class", "architectures", "trajectories"}
+    content = json.loads(files["result"].read_text())
+    first, second = content["architectures"]
+    assert first["measured"] == {"seg.mIoU": 41.0}
+    assert first["per_class"] == {"road": 91.0, "sky": None}
+    assert second["predicted"].keys() == first["predicted"].keys() == {"seg.mIoU"}
+    assert list(content["left_out"]) == [str(tmp_path / "broken")]
+    rows = list(csv.DictReader(files["table"].open()))
+    assert rows[0]["name"] == "'=a"  # no formula
+    assert float(rows[1]["seg.mIoU, predicted, %"]) == second["predicted"]["seg.mIoU"]
+    assert rows[1]["measured on"] == ""
+    classes = list(csv.reader(files["per_class"].open()))
+    assert classes[1:] == [["road", "91.00"], ["sky", ""]]
+
+
+def test_what_is_printed_is_literal_and_names_what_was_left_out(tmp_path, capsys):
+    trained = recorded.training(tmp_path / "[bold]", 1, per_class={"[/x]\x1b[31m": 5.0, "road": 7.0})
+    entries, judged = compared(tmp_path, trained, "nowhere", names=["[/red] a", "b"])
+    compare.show(entries, judged, {"result": tmp_path / "[bold]" / "result.json"})
+    out, err = capsys.readouterr()
+    assert "[/red] a" in out
+    assert "[/x]\\x1b[31m" in out
+    assert "[bold]/result.json" in out
+    assert "\x1b" not in out + err
+    assert "left out: 'nowhere' is neither" in err
+
+
+def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "MOST_BARS", 3)
+    for job in range(30):
+        recorded.training(tmp_path / "sweep" / str(job), job)
+    entries, judged = compared(tmp_path, tmp_path / "sweep")
+    files = compare.write_comparison(entries, judged, tmp_path / "out", "t")
+    assert len(json.loads(files["result"].read_text())["architectures"]) == 30
+    width, height = np.frombuffer(files["architectures"].read_bytes()[16:24], ">u4")
+    assert height < 600
+    assert width < 1600
