@@ -8,13 +8,14 @@ import pytest
 import recorded_results as recorded
 
 from ncp import predictors
-from ncp.report import compare
+from ncp.report import compare, judgement
+from ncp.report import entries as entries_of
 from ncp.spaces.multires import SPACE
 
 
 def compared(tmp_path, *given, **more):
-    entries = compare.read([str(value) for value in given], **more)
-    return entries, compare.judge(entries.items)
+    entries = entries_of.read([str(value) for value in given], **more)
+    return entries, judgement.judge(entries.items)
 
 
 def test_all_are_predicted_by_the_same_predictors_for_all_objectives(tmp_path):
@@ -39,8 +40,8 @@ def test_known_names_alone_are_judged_on_the_four_tasks(tmp_path):
 
 
 def test_another_judge_may_be_given(tmp_path):
-    entries = compare.read(["default"])
-    judged = compare.judge(entries.items, "paper")
+    entries = entries_of.read(["default"])
+    judged = judgement.judge(entries.items, "paper")
     expected = predictors.load("seg", family="paper").predict(SPACE.default())["mIoU"][0]
     assert judged.values[0]["seg.mIoU"] == pytest.approx(expected)
     assert "the paper" in judged.judges["seg"]
@@ -118,8 +119,8 @@ def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypat
 def test_a_predictor_of_ones_own_judges_its_setting(tmp_path):
     file = predictors.load("seg-4x").save(tmp_path / "mine.safetensors")
     searched = recorded.search(tmp_path / "searched", 2, ["cls-50-1000.top1"])
-    entries = compare.read([str(searched), "default"])
-    judged = compare.judge(entries.items, {"seg-4x": str(file)})
+    entries = entries_of.read([str(searched), "default"])
+    judged = judgement.judge(entries.items, {"seg-4x": str(file)})
     expected = predictors.load("seg-4x").predict([e.architecture.code for e in entries.items])["mIoU"]
     np.testing.assert_allclose([values["seg-4x.mIoU"] for values in judged.values], expected)
     assert judged.recorded == ["cls-50-1000.top1"]
@@ -131,8 +132,8 @@ def test_predictions_beyond_the_bounds_of_the_rows_are_marked(tmp_path, monkeypa
     narrow.card.region = {"lower": SPACE.lower.tolist(), "upper": [32.0 if u == 128 else float(u) for u in SPACE.upper]}
     monkeypatch.setattr(predictors, "load", lambda name, **_: narrow)
     small = SPACE.parse([8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, 1, 1, 1, 8, 8, 8, 1, 1, 1, 1, 1, 8, 8, 8, 8, 8])
-    entries = compare.read([small.text, "default", str(recorded.search(tmp_path / "r", 1, ["seg.mIoU"]))])
-    judged = compare.judge(entries.items)
+    entries = entries_of.read([small.text, "default", str(recorded.search(tmp_path / "r", 1, ["seg.mIoU"]))])
+    judged = judgement.judge(entries.items)
     assert judged.outside == [[], ["seg"], ["seg"]]
     compare.show(entries, judged, {})
     out = capsys.readouterr().out
