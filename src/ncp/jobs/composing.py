@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ncp import configs, files, jobs, overrides
+from ncp import configs, files, overrides
 from ncp import options as typed
+from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
@@ -87,7 +88,7 @@ def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 def read(command: str, content: Mapping[str, Any]) -> Any:
     """The options of a command from plain values (:func:`values`). Raises ``UserError`` for what they cannot be."""
     kept = {key: value for key, value in content.items() if key not in _APART}
-    kind = jobs.module(command).Options
+    kind = commands.module(command).Options
     if "outputs" in kind.__dataclass_fields__ and "paths" in content:
         kept["outputs"] = content["paths"]["outputs"]
     return typed.read(kind, kept)
