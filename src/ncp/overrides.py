@@ -20,8 +20,14 @@ from ncp.errors import UserError
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
 _JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
 _NAMED = re.compile(r"""setting=\{name: *['"]?([^'"{}]*?)['"]?\}""")
-_RENAMED_DATA = {"cls": "digits", "cls-50-100": "digits", "cls-10c": "digits", "seg": "streets", "seg-4x": "streets",
-                 "det3d": "lidar", "video": "motions"}  # fmt: skip
+# options that are part of a setting now
+_PARTS = {
+    ("data", "builtin/cls-50-100"): "setting=cls-50-100", ("recipe", "builtin/cls-50-100"): "setting=cls-50-100",
+    ("data", "builtin/cls-10c"): "setting=cls-10c", ("recipe", "builtin/cls-10c"): "setting=cls-10c",
+    ("data", "builtin/seg-4x"): "setting=seg-4x", ("recipe", "imagenet-10"): "setting=cls-10c data.root=<where ImageNet is>",
+    ("recipe", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+    ("data", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+}  # fmt: skip
 # what decides about which words a setting stands for
 DECIDING = ("setting", "task", "data", "data.root", "recipe")
 
@@ -49,17 +55,8 @@ def refuse_old(words: Iterable[str]) -> None:
             raise UserError(f"experiment={value} is now {new}")
         if key == "training":
             raise UserError(f"training={value} is now setting={value}")
-        if key in ("data", "recipe") and value.startswith("builtin/"):
-            name = value.removeprefix("builtin/")
-            raise UserError(
-                f"{key}={value} is now {key}={_RENAMED_DATA.get(name, name)}, or setting=NAME without data.root"
-            )
-        if key == "recipe" and value in ("imagenet-10", "cityscapes-4x"):
-            raise UserError(
-                f"recipe={value} is now part of setting={'cls-10c' if value == 'imagenet-10' else 'seg-4x'}"
-            )
-        if key == "data" and value == "cityscapes-4x":
-            raise UserError("data=cityscapes-4x is now setting=seg-4x data.root=<where Cityscapes is>")
+        if (key, value) in _PARTS:
+            raise UserError(f"{key}={value} is now {_PARTS[key, value]}")
 
 
 def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
