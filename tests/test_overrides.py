@@ -78,6 +78,13 @@ def test_another_recipe_takes_the_place_of_the_settings():
     assert [word for word in words if "recipe" in word] == ["recipe=builtin/video"]
 
 
+def test_what_a_debug_option_shortens_stays_short():
+    words = overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x", "debug=tiny"]), None)
+    assert "++data.classes_kept=50" in words
+    assert not [word for word in words if word.startswith("++recipe.")]
+    assert "++recipe.length=10" in overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
+
+
 def test_data_without_a_setting_stays_as_it_is():
     assert overrides.expand(["task=seg", "data=ade20k"], "cls") == ["task=seg", "data=ade20k"]
 

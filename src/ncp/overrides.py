@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ncp import configs, files
 from ncp.benchmark import settings
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
@@ -123,7 +124,19 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
                 f"task={setting.task} data={data}"
             )
     kept = [word for word in words if key_of(word) not in ("setting", "task", "data") or "." in key_of(word)]
-    return [*written_out(setting, real, own_recipe=value_of(words, "recipe") is not None), *kept]
+    written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
+    shorter = _set_by("debug", value_of(words, "debug"))
+    return [*(word for word in written if key_of(word) not in shorter), *kept]
+
+
+def _set_by(group: str, option: str | None) -> set[str]:
+    """Dotted keys that an option of a group sets, which come after what a setting changes."""
+    if option is None:
+        return set()
+    found = [folder / group / f"{option}.yaml" for folder in configs.folders()]
+    content = next((files.read_yaml(path) for path in found if path.is_file()), None)
+    parts = content if isinstance(content, Mapping) else {}
+    return {f"{part}.{key}" for part, keys in parts.items() if isinstance(keys, Mapping) for key in keys}
 
 
 def by_setting(words: Sequence[str]) -> list[str]:
