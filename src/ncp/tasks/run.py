@@ -19,7 +19,8 @@ from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoints import LAST
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
@@ -30,11 +31,11 @@ from ncp.tasks.parts import (
     make_data,
     make_task,
     make_trainer,
-    read_checkpoint,
 )
 from ncp.tasks.position import resumed
 from ncp.tasks.processes import Siblings, agree
 from ncp.tasks.segmentation import Segmentation
+from ncp.tasks.storage import read_checkpoint
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
