@@ -6,7 +6,6 @@ import pytest
 import torch
 from composed import compose
 
-from ncp import cli
 from ncp.campaign import analysis, merge, train, work
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
@@ -17,8 +16,8 @@ from ncp.tasks import run as tasks
 OPTIONS = (
     "setting=3ddet", "count=3", "data.scenes=2", "data.val_scenes=1", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]",
     "data.window=[16,32]", "data.workers=0", "task.nms.score=0.005", "task.pick=mean", "recipe.batch=1", "recipe.length=4",
-    "recipe.eval_every=4", "recipe.save_every=9", "recipe.log_every=2", "recipe.keep=[2,3,4]", "keep=none", "++bounds.c=[8,16]",
-    "++bounds.b=[1,1]", "++bounds.n=[1,1]", "++bounds.i=[8,8]", "++bounds.o1=[8,8]", "trainer=cpu", "build.beat=1",
+    "recipe.eval_every=4", "recipe.save_every=9", "recipe.log_every=2", "recipe.keep=[2,3,4]", "keep=none", "bounds.c=[8,16]",
+    "bounds.b=[1,1]", "bounds.n=[1,1]", "bounds.i=[8,8]", "bounds.o1=[8,8]", "trainer=cpu", "build.beat=1",
     "build.patience=10",
 )  # fmt: skip
 CLASSES, VIEWS, LEVELS = ("car", "pedestrian", "cyclist"), ("2d", "bev", "3d", "aos"), ("easy", "moderate", "hard")
@@ -37,7 +36,7 @@ def whole(tmp_path_factory):
 
 
 def build(folder):
-    config = cli.plain(compose(*OPTIONS, f"build.dir={folder}", name="build"))
+    config = compose(*OPTIONS, f"build.dir={folder}", name="build")
     plan, store = work.open_build(config)
     work.work(config, plan, store)
     return plan, store
@@ -85,7 +84,7 @@ def test_a_take_over_loses_no_evaluation(whole, tmp_path, monkeypatch, tmp_path_
             raise Died
 
     monkeypatch.setattr(train.Watch, "on_validation_batch_start", die, raising=False)
-    config = cli.plain(compose(*OPTIONS, f"build.dir={tmp_path}", name="build"))
+    config = compose(*OPTIONS, f"build.dir={tmp_path}", name="build")
     plan, store = work.open_build(config)
     with pytest.raises(Died):
         work.work(config, plan, store)

@@ -15,7 +15,7 @@ from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks import callbacks
+from ncp.tasks import checkpoints
 from ncp.tasks import run as tasks
 
 
@@ -111,11 +111,11 @@ def test_slow_steps_are_saved_by_the_clock(tmp_path, monkeypatch, longest, saved
         if trainer.global_step == 5:
             raise Died
 
-    monkeypatch.setattr(callbacks, "LONGEST", longest)
+    monkeypatch.setattr(checkpoints, "LONGEST", longest)
     monkeypatch.setattr(train.Watch, "on_train_batch_end", die)
     with pytest.raises(Died):
         build(tmp_path, "count=1", "recipe.save_every=1000", "recipe.eval_every=6")
-    file = tmp_path / "units/000000/0/checkpoints" / callbacks.LAST
+    file = tmp_path / "units/000000/0/checkpoints" / checkpoints.LAST
     assert (torch.load(file, weights_only=False)["global_step"] if file.exists() else None) == saved
 
 

@@ -8,6 +8,7 @@ from ncp.errors import UserError
 from ncp.spaces import found
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
+from ncp.tasks.pretrained import load_pretrained
 
 TINY = (
     "task=cls",
@@ -150,7 +151,7 @@ def test_a_baseline_starts_from_its_own_whatever_the_classes(checkpoints, tmp_pa
     import timm
 
     other = timm.create_model("resnet18", num_classes=7)
-    parts.load_pretrained(other, path, lambda weights, network: weights, "resnet18")
+    load_pretrained(other, path, lambda weights, network: weights, "resnet18")
     assert torch.equal(other.layer4[1].conv2.weight, theirs["layer4.1.conv2.weight"])
     assert other.fc.weight.shape[0] == 7
 

@@ -31,8 +31,8 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def recipe(*overrides):
-    return Recipe.from_config(dict(compose(*overrides).recipe))
+def recipe(setting):
+    return Recipe.from_config(compose(f"setting={setting}", "data.root=/somewhere").recipe)
 
 
 # ---- plans
@@ -43,7 +43,7 @@ def recipe(*overrides):
     [("cls-50-1000", 50_000, (7_812, 15_625, 23_438, 31_250), 20), ("cls-10c", 50_000, (3_125,), 2)],
 )
 def test_the_papers_trainings_are_evaluated_at_their_epochs_and_at_no_step_beside(setting, samples, kept, count):
-    plan = recipe(f"experiment={setting}").plan(samples)
+    plan = recipe(setting).plan(samples)
     assert plan.keep == kept
     assert set(kept) <= set(plan.evaluate)
     assert len(plan.evaluate) == count  # every five epochs
@@ -52,7 +52,7 @@ def test_the_papers_trainings_are_evaluated_at_their_epochs_and_at_no_step_besid
 
 
 def test_kept_epochs_between_the_evaluations_are_evaluated_too():
-    plan = recipe("experiment=3ddet").plan(3_712)
+    plan = recipe("3ddet").plan(3_712)
     assert plan.evaluate == tuple(232 * e for e in (20, 40, 60, 76, 77, 78, 79, 80))
 
 

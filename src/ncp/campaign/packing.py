@@ -24,6 +24,7 @@ from ncp.campaign.scheduler import signals
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
+from ncp.signals import exit_code
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -186,8 +187,8 @@ def _slot(options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors
         with signals.terminable():
             signals.end_with_parent()
             work(options, plan, Folder(root), first)
-    except KeyboardInterrupt:
-        sys.exit(signals.INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        sys.exit(exit_code(stop))
     except UserError as error:
         errors.put(str(error))
         sys.exit(2)

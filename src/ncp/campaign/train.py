@@ -29,7 +29,8 @@ from ncp.errors import UserError
 from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoints import LAST
 from ncp.tasks.options import Callbacks, TrainOptions
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN

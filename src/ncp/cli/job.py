@@ -151,8 +151,8 @@ def _texts(words: Any) -> list[str]:
 
 def _continue(config: DictConfig, command: str, digest: str, folder: Path) -> Path:
     """The folder to work in: with ``ckpt_path=auto`` that of the newest unfinished run of the same configuration."""
-    if not is_first_rank() and os.environ.get(runs.HANDED_DOWN):
-        return Path(os.environ[runs.HANDED_DOWN])
+    if not is_first_rank():  # the first one looks for all, see ncp.tasks.processes
+        return Path(os.environ.get(runs.HANDED_DOWN) or folder)
     if OmegaConf.select(config, "ckpt_path") != "auto":
         return folder
     root = Path(OmegaConf.select(config, "paths.outputs") or "outputs")

@@ -17,7 +17,8 @@ from ncp.models.export import export_onnx, save
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.parts import choose_architecture, read_checkpoint
+from ncp.tasks.parts import choose_architecture
+from ncp.tasks.storage import read_checkpoint
 
 FORMATS = ("safetensors", "onnx")
 _NO_DETECTOR = "whole detectors cannot be exported yet: the files would lack its pillar encoder and its head"

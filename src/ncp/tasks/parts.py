@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
-from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
+from ncp.tasks.base import Task
+from ncp.tasks.callbacks import History, Progress, Throughput
+from ncp.tasks.checkpoints import Checkpoints
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
+from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
 from ncp.tasks.storage import WholeFiles
@@ -126,59 +128,6 @@ def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: 
         if not isinstance(value, bool):
             raise UserError(f"model.{key} must be true or false, given was {value!r}")
     return options
-
-
-def load_pretrained(
-    network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]], architecture: str = ""
-) -> None:
-    """Take the weights of a training's checkpoint that fit by name and shape; the rest, a task's head, keeps its initialisation.
-
-    Args:
-        network: to fill.
-        path: of the checkpoint.
-        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
-        architecture: the network's, for the message.
-
-    Raises:
-        UserError: when less than the whole body fits, or the checkpoint's network has more than this one.
-    """
-    content = read_checkpoint(path)
-    weights = {key.removeprefix("network."): value for key, value in content["state_dict"].items()}
-    weights = dict(adapt(weights, network))
-    own = network.state_dict()
-    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    body = body_of(network)
-    lacking = [key for key in body if key not in fitting]
-    theirs = str(content[CHECKPOINT_KEY].get("architecture", "another"))
-    # of the same architecture what is left over belongs to another task's head
-    left = [] if theirs == architecture else [k for k in weights if k not in own and is_body(k, body)]
-    if lacking or left or not fitting:
-        reasons = [f"{len(lacking)} of this network's {len(body)} entries find no weights there"] if lacking else []
-        reasons += [f"{len(left)} of its entries have no place in this network"] if left else []
-        first = (lacking or left or list(own))[0]
-        raise UserError(
-            f"pretrained='{path}' is of another architecture, {theirs}: {' and '.join(reasons) or 'nothing fits'}, first: "
-            f"{first}; give a checkpoint of the same architecture"
-        )
-    network.load_state_dict({**own, **fitting})
-    log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)
-
-
-def body_of(network: torch.nn.Module) -> list[str]:
-    """Names of the entries that tasks have in common: the backbone's, or of a network of one piece all but its classifier's."""
-    names = list(network.state_dict())
-    backbone = [name for name in names if name.startswith("backbone.")]
-    if backbone:
-        return backbone
-    find = getattr(network, "get_classifier", None)
-    heads = {id(p) for p in find().parameters()} if find is not None else set()
-    classifier = {name for name, p in network.named_parameters() if id(p) in heads}
-    return [name for name in names if name not in classifier]
-
-
-def is_body(name: str, body: Sequence[str]) -> bool:
-    """Whether an entry that the network lacks is of a part (the first word of its name) that its body has."""
-    return any(entry.split(".")[:1] == name.split(".")[:1] for entry in body)
 
 
 def make_task(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> Task:
@@ -319,20 +268,6 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
 
         return [make_wandb(folder, settings)]
     return []
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours; plain values and tensors only, so reading it runs no foreign code."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint '{path}'") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"'{path}' cannot be read as a checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "state_dict" not in content or CHECKPOINT_KEY not in content:
-        raise UserError(f"'{path}' is no checkpoint of a training of this project")
-    return content
 
 
 def _quiet() -> None:

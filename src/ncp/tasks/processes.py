@@ -29,6 +29,7 @@ from ncp.errors import UserError
 log = logging.getLogger(__name__)
 PARENT = "NCP_PARENT"  # the process that started this one
 _RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK")
+_WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # options of Hydra
 _script: Siblings | None = None  # of a script, whose processes take part in all its trainings
 
 
@@ -250,11 +251,16 @@ def command() -> tuple[list[str], str]:
 def options(arguments: Sequence[str]) -> list[str]:
     """Of a command line what is neither an override nor asks for a multirun.
 
-    >>> options(["train", "--config-dir", "mine", "-m", "seed=1,2", "~recipe.keep"])
-    ['train', '--config-dir', 'mine']
+    >>> options(["train", "--config-dir", "my=own", "-m", "seed=1,2", "~recipe.keep"])
+    ['train', '--config-dir', 'my=own']
     """
-    overrides = [a for a in arguments if a[:1] in "+~" or ("=" in a and not a.startswith("-"))]
-    return [a for a in arguments if a not in ("-m", "--multirun", *overrides)]
+    kept: list[str] = []
+    for argument in arguments:
+        value = bool(kept) and kept[-1] in _WITH_VALUE
+        override = argument[:1] in ("+", "~") or ("=" in argument and not argument.startswith("-"))
+        if value or not (override or argument in ("-m", "--multirun")):
+            kept.append(argument)
+    return kept
 
 
 def _end_with(parent: int) -> None:

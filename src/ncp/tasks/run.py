@@ -19,7 +19,8 @@ from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoints import LAST
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
@@ -30,11 +31,11 @@ from ncp.tasks.parts import (
     make_data,
     make_task,
     make_trainer,
-    read_checkpoint,
 )
 from ncp.tasks.position import resumed
 from ncp.tasks.processes import Siblings, agree
 from ncp.tasks.segmentation import Segmentation
+from ncp.tasks.storage import read_checkpoint
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -97,12 +98,17 @@ def fit(run: Run) -> None:
         take_up(run, checkpoint)
         try:
             run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # Lightning's translation of an interrupt
-            raise signals.interruption() from None
+        except SystemExit as leaving:
+            raise translated(leaving) from None
         except RuntimeError as error:
             signals.check_after(error)
             raise _does_not_fit(error, run) or error from None
     run.seconds = time.perf_counter() - started
+
+
+def translated(leaving: SystemExit) -> BaseException:
+    """Lightning makes ``SystemExit(1)`` of an interrupt; another exit is somebody else's."""
+    return signals.interruption() if leaving.code == 1 else leaving
 
 
 def take_up(run: Run, checkpoint: Path | None) -> None:
@@ -214,8 +220,8 @@ def evaluate(run: Run) -> dict[str, float]:
         with signals.handled(), run.siblings:
             try:
                 run.trainer.validate(run.task, run.data, verbose=False)
-            except SystemExit:
-                raise signals.interruption() from None
+            except SystemExit as leaving:
+                raise translated(leaving) from None
         run.seconds_evaluation = time.perf_counter() - started
     run.siblings.wait()
     return dict(run.task.latest)
