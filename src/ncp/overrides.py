@@ -11,7 +11,7 @@ word is ``setting={name:seg}``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ncp import configs, files
 from ncp.benchmark import settings

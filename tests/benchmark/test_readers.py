@@ -138,6 +138,18 @@ def test_long_text_that_is_stored_once(tmp_path):
         benchmark.load(path)
 
 
+def test_a_list_that_is_stored_as_one_number_repeated(tmp_path):
+    path, n = tmp_path / "seg.parquet", 10**6
+    code = pa.ListArray.from_arrays(pa.array([0, n], pa.int32()), pa.array(np.zeros(n, np.int8)))
+    parquet.write_table(pa.table({"code": code, "mIoU": [50.0]}), path)
+    assert path.stat().st_size < 2000
+    with pytest.raises(UserError, match="lists of more than 500 numbers"):
+        benchmark.load(path)
+    codes = pa.array(CODES.tolist())
+    parquet.write_table(pa.table({"code": codes, "mIoU": [50.0] * 60}), path, row_group_size=7)
+    assert benchmark.load(path).codes.tolist() == CODES.tolist()
+
+
 @pytest.mark.parametrize("name", ["seg.csv", "seg.parquet", "seg/trainval.pkl"])
 def test_a_pipe_is_no_table(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)

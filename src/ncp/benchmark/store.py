@@ -26,7 +26,6 @@ __all__ = ["folder", "path_of", "read", "write", "write_csv"]
 
 log = logging.getLogger(__name__)
 _NOT_METRICS = ("architecture", "exact_macs", "exact_params", "flags")  # written for other readers, not read back
-_TASKS = ("cls", "seg", "det3d", "video")
 
 
 def folder() -> Path:
@@ -107,8 +106,9 @@ def _stated(content: Any, where: str) -> Setting:
     texts = (*setting.metrics, *(v for f in fields(setting) if isinstance(v := getattr(setting, f.name), str)))
     if any(not text.isprintable() or len(text) > 500 for text in texts):
         raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics or setting.task not in _TASKS:
-        raise UserError(f"the setting in {where} has no main metric among its metrics, or a task that is none")
+    files.safe_name(setting.task, f"task in {where}")
+    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics:
+        raise UserError(f"the setting in {where} has no main metric among its metrics")
     spaces.get(setting.space)
     ours = settings.SETTINGS.get(setting.name, setting)
     same = all(getattr(ours, name) == getattr(setting, name) for name in ("task", "metrics", "main", "space"))
