@@ -163,8 +163,8 @@ class Progress:
         from rich import progress
 
         columns = [progress.TextColumn("{task.description}", markup=False), progress.BarColumn()]
-        columns += [progress.MofNCompleteColumn()] if counted else []  # type: ignore[list-item]
-        columns += [progress.TimeElapsedColumn(), progress.TimeRemainingColumn()]  # type: ignore[list-item]
+        columns += [progress.MofNCompleteColumn()] if counted else []
+        columns += [progress.TimeElapsedColumn(), progress.TimeRemainingColumn()]
         columns += [progress.TextColumn("{task.fields[note]}", markup=False)]
         self._bar = progress.Progress(*columns, console=console(stderr=True), transient=transient)
         self._bar.start()

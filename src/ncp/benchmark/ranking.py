@@ -33,7 +33,8 @@ def spearman_matrix(values_NM: np.ndarray) -> np.ndarray:
     norm = np.sqrt((centred**2).sum(1))
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix: np.ndarray = centred @ centred.T / np.outer(norm, norm)
-    return np.clip(matrix, -1, 1)
+    out: np.ndarray = np.clip(matrix, -1, 1)
+    return out
 
 
 def kendall(a: np.ndarray, b: np.ndarray) -> float:

@@ -22,8 +22,9 @@ from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
+from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
-from ncp.campaign.units import Claim, Worker, folder
+from ncp.campaign.units import Claim, Worker
 from ncp.data.base import DataModule
 from ncp.errors import UserError
 from ncp.tasks import ledger as ledgers

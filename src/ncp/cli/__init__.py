@@ -149,7 +149,7 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
     sys.argv[1:] = options + words.for_hydra
     # Hydra names the job and its log after the task function's module
     function = partial(job)
-    function.__module__ = f"ncp.jobs.{name}"  # type: ignore[attr-defined]
+    function.__module__ = f"ncp.jobs.{name}"
     with signals.handled(), _environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(function)()
 

@@ -52,12 +52,13 @@ class ClipAugmentation:
         for name, limit in most.items():
             if not 0 <= getattr(made, name) <= limit:
                 raise UserError(f"data.augmentation.{name} is in 0..{limit:g}, given was {getattr(made, name)}")
-        return made
+        out: ClipAugmentation = made
+        return out
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator, size: T.Size) -> Tensor:
         """``(T, 3, *size)`` uint8."""
         flat = T.random_resized_crop(clip_TCHW.flatten(0, 1), rng, size, self.scale)
-        x = self.colours(flat.unflatten(0, (-1, 3)).float(), rng)
+        x = self.colours(flat.unflatten(0, (-1, 3)).float(), rng)  # type: ignore[no-untyped-call]
         if rng.random() < self.greyscale:
             x = F.rgb_to_grayscale(x, num_output_channels=3)
         return x.clamp(0, 255).round().to(torch.uint8)

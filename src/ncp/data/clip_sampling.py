@@ -66,11 +66,13 @@ class Sampling:
         if total < span:
             return np.repeat(_spread(total, self.frames)[None], self.clips, axis=0)
         starts = np.linspace(0, total - span, self.clips) if self.clips > 1 else np.array([(total - span) / 2])
-        return np.floor(starts).astype(int)[:, None] + self.stride * np.arange(self.frames)
+        out: np.ndarray = np.floor(starts).astype(int)[:, None] + self.stride * np.arange(self.frames)
+        return out
 
 
 def _whole(positions: np.ndarray, total: int) -> np.ndarray:
-    return np.minimum(np.floor(positions).astype(int), total - 1)
+    out: np.ndarray = np.minimum(np.floor(positions).astype(int), total - 1)
+    return out
 
 
 def _spread(total: int, frames: int) -> np.ndarray:

@@ -109,7 +109,7 @@ class ClipSet(Dataset[Sample]):
         if training and self.augmentation is not None:
             frames = self.augmentation(frames, rng, self.size)
         else:
-            frames = T.centre_crop(frames.flatten(0, 1), self.size, self._share(frames)).unflatten(0, (-1, 3))
+            frames = T.centre_crop(frames.flatten(0, 1), self.size, self._share(frames)).unflatten(0, (-1, 3))  # type: ignore[no-untyped-call]
         where_KT = where.reshape(numbers_KT.shape)
         if self.sampling.shuffle:
             order = np.random.default_rng((self.seed, item, key_part(rng)))

@@ -120,7 +120,7 @@ def _opened(path: Path, what: str) -> Iterator[tuple[ImageFile.ImageFile, bytes]
             _check_chunks(content)
         if picture.format in _JPEG and content.count(b"\xff\xda") > SCANS:
             raise _Refused(f"is a JPEG of more than {SCANS} scans; save it anew")
-        yield picture, content  # type: ignore[misc]
+        yield picture, content
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _head(path: Path) -> Iterator[ImageFile.ImageFile]:
         _check_kind(picture)
         if picture.format == "PNG":
             picture.getexif = partial(Image.Image.getexif, picture)  # type: ignore[method-assign]  # its own decodes all
-        yield picture  # type: ignore[misc]
+        yield picture
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def _guarded(path: Path, what: str) -> Iterator[None]:
         reason = str(error) if isinstance(error, _Refused) else f"has more than {PIXELS:,} pixels; make it smaller"
         raise UserError(f"the {what} '{printable(path)}' {reason}") from None
     except Exception as error:  # on damaged files the decoders raise almost anything
-        unknown = isinstance(error, Image.UnidentifiedImageError)
+        unknown = isinstance(error, Image.UnidentifiedImageError)  # type: ignore[attr-defined]
         reason = "of an unknown format" if unknown else " ".join(str(error).split())
         reason = reason.rsplit(".cpp:", 1)[-1].lstrip("0123456789, ")[:120]  # torchvision names its own source first
         raise UserError(

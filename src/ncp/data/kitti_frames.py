@@ -109,16 +109,19 @@ class Calibration:
     @property
     def rotation(self) -> np.ndarray:
         """``(3, 3)``: LiDAR to rectified camera."""
-        return self.rectification @ self.lidar_to_camera[:, :3]
+        out: np.ndarray = self.rectification @ self.lidar_to_camera[:, :3]
+        return out
 
     @property
     def translation(self) -> np.ndarray:
         """``(3,)``: the LiDAR's origin in the rectified camera frame."""
-        return self.rectification @ self.lidar_to_camera[:, 3]
+        out: np.ndarray = self.rectification @ self.lidar_to_camera[:, 3]
+        return out
 
     def to_camera(self, points_P3: np.ndarray) -> np.ndarray:
         """Points ``(P, 3)`` from the LiDAR to the rectified camera frame."""
-        return points_P3 @ self.rotation.T + self.translation
+        out: np.ndarray = points_P3 @ self.rotation.T + self.translation
+        return out
 
     def to_lidar(self, points_P3: np.ndarray) -> np.ndarray:
         """Points ``(P, 3)`` from the rectified camera to the LiDAR frame."""
@@ -159,7 +162,8 @@ class Calibration:
         rectangles = np.concatenate([pixels.min(1), pixels.max(1)], axis=1)
         if image is None:
             return rectangles
-        return np.clip(rectangles, 0, [image[1] - 1, image[0] - 1] * 2)
+        out: np.ndarray = np.clip(rectangles, 0, [image[1] - 1, image[0] - 1] * 2)
+        return out
 
     def in_image(self, points_P: np.ndarray, image: tuple[int, int]) -> np.ndarray:
         """``(P,)``: which points (LiDAR frame) the camera sees; KITTI's objects are labelled only there."""
@@ -199,7 +203,8 @@ def _is_rotation(matrix_33: np.ndarray) -> bool:
     products = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, g * g + h * h + i * i - 1)
     angles = (a * d + b * e + c * f, a * g + b * h + c * i, d * g + e * h + f * i)
     handed = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
-    return max(map(abs, (*products, *angles))) <= 1e-3 and handed > 0
+    out: bool = max(map(abs, (*products, *angles))) <= 1e-3 and handed > 0
+    return out
 
 
 def wrap(angle: np.ndarray) -> np.ndarray:
@@ -215,7 +220,8 @@ def corners_3d(boxes_K7: np.ndarray) -> np.ndarray:
     u, v = boxes_K7[:, 3:4] * ahead, boxes_K7[:, 4:5] * left
     cos, sin = np.cos(boxes_K7[:, 6:7]), np.sin(boxes_K7[:, 6:7])
     offset = np.stack([u * cos - v * sin, u * sin + v * cos, boxes_K7[:, 5:6] * up], -1)
-    return boxes_K7[:, None, :3] + offset
+    out: np.ndarray = boxes_K7[:, None, :3] + offset
+    return out
 
 
 def points_in_boxes(points_P: np.ndarray, boxes_K7: np.ndarray, margin: float = 0.0) -> np.ndarray:

@@ -48,7 +48,8 @@ def draw_video(rng: np.random.Generator, motion: str, length: int, side: int) ->
     x_T3HW = ground_3[:, None, None] + across_TW[:, None, None, :] * stripes_3[:, None, None]
     x_T3HW = x_T3HW + inside_THW[:, None] * spot_3[:, None, None]
     x_T3HW = x_T3HW + rng.normal(0, NOISE, x_T3HW.shape)
-    return (np.clip(x_T3HW, 0, 1) * 255).round().astype(np.uint8)
+    out: np.ndarray = (np.clip(x_T3HW, 0, 1) * 255).round().astype(np.uint8)
+    return out
 
 
 class MotionVideos:

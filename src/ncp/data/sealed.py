@@ -76,7 +76,7 @@ def broken_seal(folder: Path) -> str | None:
             return f"{files.printable(differing[0])} is {'missing' if differing[0] in content else 'not of it'}"
         for name, (size, checksum) in content.items():
             with files.open_regular(there[name]) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+                found = hashlib.file_digest(file, "sha256").hexdigest()
                 if os.fstat(file.fileno()).st_size != size or found != checksum:
                     return f"{files.printable(name)} is cut off or altered"
     except UserError as error:

@@ -151,7 +151,8 @@ def stack(samples: Sequence[Sample]) -> Sample:
                 f"the {name}s of a batch differ in size ({found} pixels); set data.eval_batch=1, and with data.overfit also "
                 "recipe.per_device=1"
             )
-    return default_collate(list(samples))
+    out: dict[str, Any] = default_collate(list(samples))
+    return out
 
 
 class SegmentationData(DataModule):

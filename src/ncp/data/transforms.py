@@ -29,14 +29,16 @@ def resize_image(image_CHW: Tensor, size: Size) -> Tensor:
     """Bilinear with antialiasing."""
     if tuple(image_CHW.shape[-2:]) == tuple(size):
         return image_CHW
-    return F.resize(image_CHW, list(size), InterpolationMode.BILINEAR, antialias=True)
+    out: Tensor = F.resize(image_CHW, list(size), InterpolationMode.BILINEAR, antialias=True)
+    return out
 
 
 def resize_label(label_HW: Tensor, size: Size) -> Tensor:
     """Nearest neighbour (of the pixels' centres)."""
     if tuple(label_HW.shape[-2:]) == tuple(size):
         return label_HW
-    return F.resize(label_HW[None], list(size), InterpolationMode.NEAREST_EXACT)[0]
+    out: Tensor = F.resize(label_HW[None], list(size), InterpolationMode.NEAREST_EXACT)[0]
+    return out
 
 
 def random_resized_crop(

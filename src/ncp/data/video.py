@@ -129,7 +129,8 @@ def _picture(frame: Any) -> np.ndarray:
     for side in frame.side_data:
         if side.type.name == "DISPLAYMATRIX":
             return _upright(array_HW3, np.frombuffer(bytes(side), dtype=np.int32)[:9].reshape(3, 3))
-    return array_HW3
+    out: np.ndarray = array_HW3
+    return out
 
 
 def _upright(array_HW3: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -65,7 +65,8 @@ class _Ragged:
         self.flat = np.fromiter((number for row in rows for number in row), dtype=np.int64, count=int(self.ends[-1]))
 
     def __getitem__(self, item: int) -> list[int]:
-        return self.flat[self.ends[item] : self.ends[item + 1]].tolist()
+        out: list[int] = self.flat[self.ends[item] : self.ends[item + 1]].tolist()
+        return out
 
 
 def index_videos(paths: Sequence[Path], cache: str | os.PathLike[str] | None = None) -> list[Index | CorruptVideo]:

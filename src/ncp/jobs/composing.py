@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ncp import configs, files, overrides
 from ncp import options as typed
+from ncp.commandline import hydra_value
 from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
@@ -60,7 +61,7 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
     listed = words_for_hydra(command, words, folder / f"{command}.yaml")
     mine = configs.own()
     if mine is not None:
-        listed.append(f"hydra.searchpath=[{overrides.render(f'file://{mine}')}]")
+        listed.append(f"hydra.searchpath=[{hydra_value(f'file://{mine}')}]")
     running = GlobalHydra.instance().hydra  # of the command that asks, such as the loop
     GlobalHydra.instance().clear()
     try:

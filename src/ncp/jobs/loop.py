@@ -17,10 +17,10 @@ from ncp import benchmark, jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import packing
 from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
-from ncp.campaign.units import RECORD
+from ncp.campaign.states import RECORD
 from ncp.commandline import shell_word
 from ncp.errors import UserError
-from ncp.overrides import render, value_of
+from ncp.overrides import render, value_of  # type: ignore[attr-defined]
 from ncp.progress import Steps
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from msgspec import Meta
 from ncp import runs
 
 if TYPE_CHECKING:
-    from ncp.search.run import Result
+    from ncp.search.result import Result
 
 Count = Annotated[int, Meta(ge=1)]
 

@@ -224,7 +224,8 @@ def _image_intersection(a_P4: np.ndarray, b_P4: np.ndarray) -> np.ndarray:
 
 
 def _image_area(boxes_P4: np.ndarray) -> np.ndarray:
-    return (boxes_P4[:, 2] - boxes_P4[:, 0]) * (boxes_P4[:, 3] - boxes_P4[:, 1])
+    out: np.ndarray = (boxes_P4[:, 2] - boxes_P4[:, 0]) * (boxes_P4[:, 3] - boxes_P4[:, 1])
+    return out
 
 
 def _ground(values: np.ndarray) -> np.ndarray:
@@ -237,7 +238,8 @@ def _ground(values: np.ndarray) -> np.ndarray:
 
 
 def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below != 0)
+    out: np.ndarray = np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below != 0)
+    return out
 
 
 def _ground_intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:

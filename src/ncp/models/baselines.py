@@ -140,7 +140,8 @@ def build_timm(
     if grad_checkpointing:
         _checkpoint(net, name)
     protect(net)
-    return to_channels_last(net) if channels_last else net
+    out: nn.Module = to_channels_last(net) if channels_last else net
+    return out
 
 
 def _checkpoint(net: Any, name: str) -> None:

@@ -69,7 +69,7 @@ class Protected(nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copied and pickled by the class that was protected: the mixed one has no name that could be imported."""
-        return _remake, (type(self).__mro__[2],), self.__getstate__()  # type: ignore[attr-defined]
+        return _remake, (type(self).__mro__[2],), self.__getstate__()  # type: ignore[no-untyped-call]
 
 
 def _lowered(x: Tensor) -> torch.dtype | None:

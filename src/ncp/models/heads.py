@@ -101,7 +101,7 @@ class VideoHead(nn.Module):
     def forward(self, branches: Sequence[Tensor], frames: int) -> Tensor:
         """Maps of ``B * frames`` images, a clip's frames one after the other, to logits ``(B, classes)``."""
         x = join(branches, branches[-1].shape[-2:])
-        x_BCTHW = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        x_BCTHW = x.unflatten(0, (-1, frames)).transpose(1, 2)  # type: ignore[no-untyped-call]
         y_BCTHW = F.relu_(self.norm(self.conv(x_BCTHW)))
         out: Tensor = self.classifier(y_BCTHW.mean((2, 3, 4)))
         return out

@@ -224,7 +224,7 @@ class PillarEncoder(nn.Module):
         self.linear = nn.Linear(10 if z_offset else 9, channels, bias=False)
         self.norm: nn.Module = nn.BatchNorm1d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, points_N4: Tensor, counts_B: Tensor, windows: Windows | None = None) -> Tensor:
         """``(N, 4)`` points of B scenes to ``(B, C, H, W)``, channels last in memory; empty cells are 0.
 

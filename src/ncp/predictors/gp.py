@@ -100,7 +100,7 @@ class SparseGP(Predictor):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SparseGP:
         self._projection = None
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:

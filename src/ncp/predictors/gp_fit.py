@@ -131,7 +131,7 @@ def fit_process(
     for step in range(options.steps):
         some = part if step < options.steps * 2 // 3 else slice(None)
         optimiser.zero_grad()
-        _solvable(process.loss, z_NF[some], y_N[some]).backward()
+        _solvable(process.loss, z_NF[some], y_N[some]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         if tick is not None:
@@ -143,7 +143,7 @@ def fit_process(
 def _solvable(function: Callable[..., T], *arguments: Any) -> T:
     try:
         return function(*arguments)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         raise UserError(
             "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
             "outliers among the rows, or fit predictor=paper"

@@ -70,7 +70,7 @@ class Panel:
         ha: str = "left", va: str = "center",
     ) -> None:  # fmt: skip
         place = self.data + ScaledTranslation(shift[0] * POINT, shift[1] * POINT, self.fig.dpi_scale_trans)
-        self.fig.text(x, y, text, transform=place, color=colour, size=size, ha=ha, va=va)  # type: ignore[arg-type]
+        self.fig.text(x, y, text, transform=place, color=colour, size=size, ha=ha, va=va)
 
     def line(self, x: np.ndarray, y: np.ndarray, colour: str, width: float = 1.6, steps: bool = False) -> None:
         """A line, or a staircase that keeps each value until the next."""

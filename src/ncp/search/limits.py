@@ -113,7 +113,8 @@ class Region:
         """``(N,)`` bool: valid codes inside the region."""
         codes = np.asarray(codes_ND, dtype=np.float64)
         inside = ((codes >= self.lower) & (codes <= self.upper)).all(-1)
-        return inside & (self.space.round(codes) == codes).all(-1)
+        out: np.ndarray = inside & (self.space.round(codes) == codes).all(-1)
+        return out
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``(n, D)`` float64 codes of the region, drawn from the space and moved into it."""
@@ -132,7 +133,8 @@ class Region:
 
     def cheapest(self) -> np.ndarray:
         """``(D,)`` code at the lower bounds: the least cost, since cost grows with every dimension that costs."""
-        return self.round(self.lower[None])[0]
+        out: np.ndarray = self.round(self.lower[None])[0]
+        return out
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,10 @@ class Loss:
         Targets that are set anew make the loss constant; what it descends then, ``-(z - lam * cost)``, stands for it.
         """
         if goals is None:
-            return -(at.z - self.lam * at.cost) @ weights_K
-        return (self._distance(goals.z - at.z) + self.lam * self._distance(at.cost - goals.cost)) @ weights_K
+            ascent: np.ndarray = -(at.z - self.lam * at.cost) @ weights_K
+            return ascent
+        out: np.ndarray = (self._distance(goals.z - at.z) + self.lam * self._distance(at.cost - goals.cost)) @ weights_K
+        return out
 
     def slopes(self, at: Outputs, goals: Outputs | None, weights_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of the loss by z and by cost, ``(S, K)`` each."""
@@ -116,7 +118,8 @@ class Loss:
 
     def _slope(self, far: np.ndarray) -> np.ndarray:
         far = np.where(np.isfinite(far), far, 0.0)
-        return np.sign(far) if self.kind == "l1" else np.clip(far, -1, 1)
+        out: np.ndarray = np.sign(far) if self.kind == "l1" else np.clip(far, -1, 1)
+        return out
 
     def reached(self, at: Outputs, goals: Outputs | None) -> np.ndarray:
         """``(S,)`` bool: all targets are met within ``REACHED``."""

@@ -133,7 +133,8 @@ class Polish:
 
     def _excess(self, codes: np.ndarray, signed_NJ: np.ndarray) -> np.ndarray:
         costs = len(self.criterion.budget.limits)
-        return np.maximum(signed_NJ[:, costs:], 0).sum(1) + self.criterion.budget.excess(codes)
+        out: np.ndarray = np.maximum(signed_NJ[:, costs:], 0).sum(1) + self.criterion.budget.excess(codes)
+        return out
 
     def _pairs(
         self,
@@ -155,7 +156,8 @@ class Polish:
         order = order[gain[order] > -np.inf]
         codes = near[i[order]] + near[j[order]] - candidate.code
         codes = codes[self.region.contains(codes)]
-        return codes[: self.pairs]
+        out: np.ndarray = codes[: self.pairs]
+        return out
 
     def _step(self, candidate: _Candidate, codes: np.ndarray, value: np.ndarray, excess: np.ndarray) -> None:
         if candidate.excess > 0:

@@ -209,12 +209,14 @@ def shrink(region: Region, budget: Budget, codes_SD: np.ndarray) -> np.ndarray:
         fits = ~_over(region, budget, region.lower + middle[:, None] * (codes - region.lower))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
     share = np.where(over, low, 1.0)
-    return region.lower + share[:, None] * (codes - region.lower)
+    out: np.ndarray = region.lower + share[:, None] * (codes - region.lower)
+    return out
 
 
 def _over(region: Region, budget: Budget, codes: np.ndarray) -> np.ndarray:
     cost = region.space.cost(codes)
-    return np.any([np.asarray(getattr(cost, name)) > limit for name, limit in budget.limits], axis=0)
+    out: np.ndarray = np.any([np.asarray(getattr(cost, name)) > limit for name, limit in budget.limits], axis=0)
+    return out
 
 
 def _adam(gradient: Tensor, momentum: Tensor, square: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:

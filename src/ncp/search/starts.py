@@ -42,7 +42,8 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
         start = space.default()
     start = runs.found_architecture(getattr(start, "architecture", start))
     try:
-        return space.encode([space.parse(start)])[0]
+        out: np.ndarray = space.encode([space.parse(start)])[0]
+        return out
     except UserError as error:
         if isinstance(start, str) and _NO_PATH.fullmatch(start) is None and not start.endswith((".yaml", ".yml")):
             there = "that path holds none" if os.path.exists(start) else "there is no such path"

@@ -75,12 +75,14 @@ class Trajectory:
     @property
     def best_code(self) -> np.ndarray:
         """``(D,)`` int64 code of the best architecture."""
-        return self.walk.rounded[self.best[1]]
+        out: np.ndarray = self.walk.rounded[self.best[1]]
+        return out
 
     @property
     def last_code(self) -> np.ndarray:
         """``(D,)`` int64 code of the last architecture of the best walk."""
-        return self.walk.rounded[-1]
+        out: np.ndarray = self.walk.rounded[-1]
+        return out
 
     @property
     def reason(self) -> str:

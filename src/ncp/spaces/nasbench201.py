@@ -176,7 +176,8 @@ class NasBench201Space:
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)`` int64: each edge's largest number becomes 1, the others 0 (appendix C.3)."""
         codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, N_EDGES, N_OPS)
-        return np.eye(N_OPS, dtype=np.int64)[codes.argmax(-1)].reshape(-1, self.dim)
+        out: np.ndarray = np.eye(N_OPS, dtype=np.int64)[codes.argmax(-1)].reshape(-1, self.dim)
+        return out
 
     def project(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)``: on each edge the nearest shares of the five operations, none negative and all together 1.

@@ -47,7 +47,7 @@ class Relative(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move all weights that have gradients."""
         loss = None
         if closure is not None:
@@ -89,4 +89,5 @@ def _least(weight: Tensor, least: float, floor: float) -> float:
     if weight.ndim < 2:
         return least
     inputs = weight[0].numel()
-    return max(least, floor * inputs**-0.5)
+    out: float = max(least, floor * inputs**-0.5)
+    return out

@@ -243,7 +243,7 @@ def make_trainer(
             use_distributed_sampler=False,
             **more,
         )
-    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
+    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:  # type: ignore[attr-defined]
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
     # its handlers would answer a signal with a collective operation that the other processes do not expect
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]

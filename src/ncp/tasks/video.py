@@ -86,7 +86,8 @@ class VideoRecognition(Task):
         frames = batch["image"].flatten(0, 2)
         x = normalise(frames, self.mean, self.std, next(self.network.parameters()).dtype)
         x = x.contiguous(memory_format=torch.channels_last)
-        return x.unflatten(0, (-1, batch["image"].shape[2]))
+        out: Tensor = x.unflatten(0, (-1, batch["image"].shape[2]))  # type: ignore[no-untyped-call]
+        return out
 
     def on_fit_start(self) -> None:
         """Refuse to begin without a pretrained network where one is required."""
@@ -115,7 +116,8 @@ class VideoRecognition(Task):
     def probabilities(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes)``: averaged over a video's clips."""
         logits = self(batch).float()
-        return logits.softmax(1).unflatten(0, batch["image"].shape[:2]).mean(1)
+        out: Tensor = logits.softmax(1).unflatten(0, batch["image"].shape[:2]).mean(1)
+        return out
 
     @torch.no_grad()
     def score(self, batch: dict[str, Any]) -> None:
