@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,35 @@ def test_yaml_aliases_and_tags_are_refused():
         files.parse_yaml("!!python/object/apply:os.system ['true']", "it")
 
 
+@pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', "[1e999]"])
+def test_numbers_that_are_not_finite_are_no_json(text):
+    with pytest.raises(UserError, match=r"not finite"):
+        files.parse_json(text, "it")
+
+
+def test_values_are_shown_short_and_containers_never():
+    bottomless = ()
+    for _ in range(60):
+        bottomless = (bottomless, bottomless)  # its text has 2**60 parentheses
+    assert files.shown(bottomless) == "a tuple"
+    assert files.shown("a\x1b[31m") == "a\\x1b[31m"
+    assert files.shown("x" * 10**6) == "x" * 77 + "..."
+    assert files.shown(10**5000) == "a huge number"
+    assert [files.shown(v) for v in (None, True, 3, 0.5)] == ["None", "True", "3", "0.5"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"cannot write '.*file/x' .*; give another folder"),
+        files.writing(tmp_path / "file" / "x"),
+    ):
+        pass
+    with files.writing(tmp_path / "new" / "x") as scratch:
+        scratch.write_text("a")
+    assert (tmp_path / "new" / "x").read_text() == "a"
+
+
 def test_a_type_is_held_to(tmp_path):
     (tmp_path / "card.json").write_text(json.dumps({"name": "x", "count": 3}))
     assert files.read_json(tmp_path / "card.json", Card) == Card("x", 3)
@@ -78,6 +108,7 @@ def test_plain_names_pass():
 def test_escapes_are_shown_and_not_sent():
     assert files.printable("a\x1b[31mb\u202e\n") == "a\\x1b[31mb\\u202e\n"
     assert files.printable(b"caf\xe9") == "caf\\udce9"
+    assert files.printable(Path("a\nerror: b\t.png")) == "a\\nerror: b\\t.png"
 
 
 def test_an_error_leaves_the_old_file_and_no_scratch(tmp_path):

@@ -44,7 +44,7 @@ def test_a_setting_stands_for_its_built_in_set_or_for_real_data():
     assert overrides.expand(overrides.adapt(["setting=seg"]), None) == [
         "setting={name:seg}",
         "task=seg",
-        "data=streets",
+        "data=builtin/seg",
     ]
     real = overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
     assert real[:4] == ["setting={name:cls-10c}", "task=cls", "data=imagenet", "recipe=imagenet"]
@@ -74,8 +74,15 @@ def test_the_settings_own_data_may_be_said():
 
 
 def test_another_recipe_takes_the_place_of_the_settings():
-    words = overrides.expand(overrides.adapt(["setting=cls-10c", "recipe=motions"]), None)
-    assert [word for word in words if "recipe" in word] == ["recipe=motions"]
+    words = overrides.expand(overrides.adapt(["setting=cls-10c", "recipe=builtin/video"]), None)
+    assert [word for word in words if "recipe" in word] == ["recipe=builtin/video"]
+
+
+def test_what_a_debug_option_shortens_stays_short():
+    words = overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x", "debug=tiny"]), None)
+    assert "++data.classes_kept=50" in words
+    assert not [word for word in words if word.startswith("++recipe.")]
+    assert "++recipe.length=10" in overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
 
 
 def test_data_without_a_setting_stays_as_it_is():
@@ -99,8 +106,8 @@ def test_words_are_shown_as_they_were_typed():
         ("+experiment=cls-10c", "setting=cls-10c"),
         ("experiment=loop", "sample=small"),
         ("training=cls", "setting=cls"),
-        ("data=builtin/seg", "data=streets"),
-        ("recipe=builtin/det3d", "recipe=lidar"),
+        ("data=builtin/seg-4x", "setting=seg-4x"),
+        ("recipe=builtin/cls-10c", "setting=cls-10c"),
         ("data=cityscapes-4x", "setting=seg-4x"),
         ("recipe=imagenet-10", "setting=cls-10c"),
     ],

@@ -54,6 +54,19 @@ def test_only_the_newest_of_the_same_command_and_configuration_counts(tmp_path):
     assert runs.find_unfinished(tmp_path, "train", "nothing") is None
 
 
+def test_a_deep_or_strange_state_does_not_hide_the_run(tmp_path):
+    wanted = make(tmp_path, "one", "failed")
+    for number, content in enumerate(
+        ("[" * 100_000, '{"hash": "abc", "state": ["failed"]}', '{"a":' * 500 + "1" + "}" * 500, "")
+    ):
+        folder = make(tmp_path, f"bad{number}", "failed", started="2027-01-01T00:00:00")
+        (folder / "run.json").write_text(content)
+    os.mkfifo(make(tmp_path, "pipe", "failed") / "pipe")
+    (tmp_path / "train/2026-01-01/pipe/run.json").unlink()
+    os.rename(tmp_path / "train/2026-01-01/pipe/pipe", tmp_path / "train/2026-01-01/pipe/run.json")
+    assert runs.find_unfinished(tmp_path, "train", "abc") == wanted
+
+
 def test_jobs_of_a_sweep_are_found_too(tmp_path):
     folder = make(tmp_path, "sweep/3", "running")
     assert runs.find_unfinished(tmp_path, "train", "abc") == folder

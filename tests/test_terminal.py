@@ -5,6 +5,7 @@ import csv
 import io
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -186,3 +187,13 @@ def test_nothing_else_prints(tmp_path):
     bad = tmp_path / "bad.py"
     bad.write_text("from rich.table import Table\nprint('x')\n")
     assert len(prints(bad)) == 2  # the search does see them
+
+
+def test_warnings_and_uncaught_exceptions_are_literal_too(tmp_path):
+    code = "import warnings\nfrom ncp import terminal\nterminal.take_over()\n"
+    code += "warnings.warn('of a\\x1b[2Jb')\nraise OSError('c\\x1b[2Jd')\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "of a\\x1b[2Jb" in done.stderr
+    assert "OSError: c\\x1b[2Jd" in done.stderr
+    assert "\x1b" not in done.stderr

@@ -11,8 +11,9 @@ word is ``setting={name:seg}``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ncp import configs, files
 from ncp.benchmark import settings
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
@@ -20,8 +21,14 @@ from ncp.errors import UserError
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
 _JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
 _NAMED = re.compile(r"""setting=\{name: *['"]?([^'"{}]*?)['"]?\}""")
-_RENAMED_DATA = {"cls": "digits", "cls-50-100": "digits", "cls-10c": "digits", "seg": "streets", "seg-4x": "streets",
-                 "det3d": "lidar", "video": "motions"}  # fmt: skip
+# options that are part of a setting now
+_PARTS = {
+    ("data", "builtin/cls-50-100"): "setting=cls-50-100", ("recipe", "builtin/cls-50-100"): "setting=cls-50-100",
+    ("data", "builtin/cls-10c"): "setting=cls-10c", ("recipe", "builtin/cls-10c"): "setting=cls-10c",
+    ("data", "builtin/seg-4x"): "setting=seg-4x", ("recipe", "imagenet-10"): "setting=cls-10c data.root=<where ImageNet is>",
+    ("recipe", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+    ("data", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+}  # fmt: skip
 # what decides about which words a setting stands for
 DECIDING = ("setting", "task", "data", "data.root", "recipe")
 
@@ -49,17 +56,8 @@ def refuse_old(words: Iterable[str]) -> None:
             raise UserError(f"experiment={value} is now {new}")
         if key == "training":
             raise UserError(f"training={value} is now setting={value}")
-        if key in ("data", "recipe") and value.startswith("builtin/"):
-            name = value.removeprefix("builtin/")
-            raise UserError(
-                f"{key}={value} is now {key}={_RENAMED_DATA.get(name, name)}, or setting=NAME without data.root"
-            )
-        if key == "recipe" and value in ("imagenet-10", "cityscapes-4x"):
-            raise UserError(
-                f"recipe={value} is now part of setting={'cls-10c' if value == 'imagenet-10' else 'seg-4x'}"
-            )
-        if key == "data" and value == "cityscapes-4x":
-            raise UserError("data=cityscapes-4x is now setting=seg-4x data.root=<where Cityscapes is>")
+        if (key, value) in _PARTS:
+            raise UserError(f"{key}={value} is now {_PARTS[key, value]}")
 
 
 def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
@@ -126,7 +124,19 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
                 f"task={setting.task} data={data}"
             )
     kept = [word for word in words if key_of(word) not in ("setting", "task", "data") or "." in key_of(word)]
-    return [*written_out(setting, real, own_recipe=value_of(words, "recipe") is not None), *kept]
+    written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
+    shorter = _set_by("debug", value_of(words, "debug"))
+    return [*(word for word in written if key_of(word) not in shorter), *kept]
+
+
+def _set_by(group: str, option: str | None) -> set[str]:
+    """Dotted keys that an option of a group sets, which come after what a setting changes."""
+    if option is None:
+        return set()
+    found = [folder / group / f"{option}.yaml" for folder in configs.folders()]
+    content = next((files.read_yaml(path) for path in found if path.is_file()), None)
+    parts = content if isinstance(content, Mapping) else {}
+    return {f"{part}.{key}" for part, keys in parts.items() if isinstance(keys, Mapping) for key in keys}
 
 
 def by_setting(words: Sequence[str]) -> list[str]:

@@ -13,6 +13,8 @@ import logging
 import re
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +77,25 @@ def fields(names: Mapping[str, Any], width: int = 15) -> None:
     out = console()
     for name, value in names.items():
         out.print(Text.assemble((literal(f"{name:<{width}}"), "dim"), literal(value)))
+
+
+def take_over() -> None:
+    """From now on warnings, and exceptions that nobody catches, are printed here too. For the command line, not for notebooks."""
+
+    def warn(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        say(warnings.formatwarning(message, category, filename, lineno, line).rstrip(), stderr=True)
+
+    def fail(kind: Any, error: Any, trace: Any) -> None:
+        say("".join(traceback.format_exception(kind, error, trace)).rstrip(), stderr=True)
+
+    warnings.showwarning, sys.excepthook = warn, fail
 
 
 def console(stderr: bool = False) -> Console:

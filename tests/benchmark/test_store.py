@@ -95,8 +95,12 @@ def test_load_by_name_and_by_folder(release, tmp_path, monkeypatch):
 
 def test_the_default_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("NCP_DATA", raising=False)
+    for name in ("NCP_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert benchmark.folder() == tmp_path / ".cache" / "ncp" / "benchmark"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert benchmark.folder() == tmp_path / "xdg" / "ncp" / "benchmark"
 
 
 @pytest.mark.parametrize("name", ["seg", "det3d", "nas-bench-201", None])

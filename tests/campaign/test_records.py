@@ -46,14 +46,6 @@ def test_a_failure_names_its_kind_and_reason(error, kind, reason):
     assert json.dumps(content)
 
 
-def test_evaluations_come_from_the_history_by_step():
-    history = [(4, "val/mIoU", 2.0), (2, "train/loss", 9.0), (2, "val/mIoU", 1.0), (2, "val/mAcc", 3.0)]
-    assert records.evaluations(history, steps_per_epoch=2.0) == [
-        records.Evaluation(2, 1.0, {"mIoU": 1.0, "mAcc": 3.0}),
-        records.Evaluation(4, 2.0, {"mIoU": 2.0}),
-    ]
-
-
 def test_a_row_holds_the_final_metrics_those_by_epoch_and_numbers():
     plan = made_records.plan(2)
     early, late = (records.Evaluation(10, epoch, {"mIoU": value}) for epoch, value in ((0.6, 1.0), (1.4, 2.0)))

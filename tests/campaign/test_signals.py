@@ -11,6 +11,14 @@ import pytest
 from ncp.campaign.scheduler import signals
 
 
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal():
+    """A shell lets what it starts in the background ignore Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def send(number):
     os.kill(os.getpid(), number)
     time.sleep(0.01)  # Python runs handlers between two of its instructions
@@ -57,7 +65,7 @@ def test_the_processes_of_a_worker_end_with_it(tmp_path, number, code):
         wait(lambda: len(list(tmp_path.glob("*.started"))) == 2)
         children = [int(file.stem) for file in tmp_path.glob("*.started")]
         parent.send_signal(number)
-        assert parent.wait(30) == code
+        assert parent.wait(90) == code
         wait(lambda: not any(map(lives, children)))
         assert sorted(int(file.stem) for file in tmp_path.glob("*.left")) == sorted(children)  # and had time to tidy up
     finally:
@@ -65,7 +73,7 @@ def test_the_processes_of_a_worker_end_with_it(tmp_path, number, code):
 
 
 def wait(what):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)

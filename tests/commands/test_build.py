@@ -56,6 +56,9 @@ def lives(pid):
 def test_a_build_that_is_told_to_end_leaves_nothing_running(tmp_path, number, code, at_a_time):
     said = tmp_path / "said.txt"
     line = command(tmp_path, f"build.per_device={at_a_time}", "recipe.length=4000", "recipe.eval_every=2000")
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what a shell starts in the background ignores it
     with open(said, "w") as out:
         process = subprocess.Popen(line, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=out, stderr=out)
     try:
@@ -66,6 +69,7 @@ def test_a_build_that_is_told_to_end_leaves_nothing_running(tmp_path, number, co
         assert process.wait(LIMIT) == code, said.read_text()[-3000:]
     finally:
         process.kill()
+        signal.signal(signal.SIGINT, before)
     assert len(leases) == at_a_time
     wait(lambda: not any(lives(lease["pid"]) for lease in leases), said)
     assert len(list(tmp_path.glob("build/units/*/0.released.json"))) == at_a_time

@@ -95,7 +95,7 @@ def test_the_settings_state_result_time_and_source():
             "is read as a single number; write the 31-number text or a list",
         ),
         (("task=cls", "arch=code", "arch.code=[1,2,3]"), "a code has 27 numbers"),
-        (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "cannot read the architecture file '/nowhere.yaml'"),
+        (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "there is no file '/nowhere.yaml'"),
         (("task=cls", "arch=timm", "arch.name=resnet5"), "timm has no network called 'resnet5'"),
         (("task=cls", "compile=fast"), "compile must be true, false or one of default, reduce-overhead, max-autotune"),
         (("task=cls", "keep=all"), "keep must be one of paper, last, none"),

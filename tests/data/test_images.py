@@ -205,6 +205,9 @@ def test_files_that_are_missing_or_none_are_named(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"this is no picture")
     with pytest.raises(UserError, match=r"bad.jpg' is corrupt or no image \(of an unknown format\)"):
         read_image(tmp_path / "bad.jpg")
+    (tmp_path / "two\nlines.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"two\\nlines.png' is corrupt"):
+        read_image(tmp_path / "two\nlines.png")
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UserError, match=r"pipe.png' is no regular file"):
         read_label(tmp_path / "pipe.png")

@@ -307,7 +307,7 @@ def test_kittis_7481_frames_take_seconds(root: Path) -> None:
             os.link(folder / f"{i % 4:06d}.{ending}", folder / f"{i:06d}.{ending}")
     started = time.process_time()
     assert len(read_frames(root, read_split(root, "all"))) == 7481
-    assert time.process_time() - started < 12
+    assert time.process_time() - started < 20  # three on an idle machine
 
 
 def test_log_lines_do_not_carry_escapes(root: Path, caplog: pytest.LogCaptureFixture) -> None:

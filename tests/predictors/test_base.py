@@ -1,7 +1,10 @@
 """Files of predictors: what is written comes back, and nothing else is accepted."""
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import fit_rows
 import numpy as np
@@ -10,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ncp.errors import UserError
-from ncp.predictors import load, training
+from ncp.predictors import load, mlp, training
 from ncp.predictors.mlp import MLP
 
 
@@ -96,6 +99,49 @@ def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
         load("seg", family="best")
     with pytest.raises(UserError, match="unknown setting 'segmentation'"):
         load("segmentation")
+
+
+@pytest.mark.parametrize("family", ["default", "paper"])
+def test_shapes_are_told_as_they_are_made(family: str) -> None:
+    predictor = load("seg", family)
+    module = import_module(type(predictor).__module__)
+    made = {name: tuple(value.shape) for name, value in module.build(predictor.card).state_dict().items()}
+    assert module.shapes(predictor.card) == made
+
+
+@pytest.mark.parametrize("units", [10**8, 65_536])
+def test_a_card_that_says_too_much_takes_no_memory(fitted: MLP, tmp_path: Path, units: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(mlp, "build", lambda card: pytest.fail("was built before the shapes were compared"))
+    config = {**fitted.card.config, "shared": units, "separate": units}
+    with pytest.raises(UserError, match=r"widths must be positive and at most|do not fit its card"):
+        load(rewritten(fitted, tmp_path / "big.safetensors", config=config))
+
+
+def test_a_predictor_that_is_not_finite_is_not_written(fitted: MLP, tmp_path: Path) -> None:
+    other = mlp.build(fitted.card)
+    with torch.no_grad():
+        other.net.out_bias[0] = torch.inf
+    with pytest.raises(UserError, match=r"not finite: net\.out_bias"):
+        other.save(tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_and_texts_of_a_card(fitted: MLP, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    for name in ("../x", "/tmp/x", "a/b", "\x1b[31m", ""):
+        with pytest.raises(UserError, match=r"setting"):
+            load(rewritten(fitted, path, setting=name))
+    assert load(rewritten(fitted, path, source="a\x1b[31mb")).card.source == "a\\x1b[31mb"
+
+
+def test_a_pipe_is_no_predictor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="no regular file"):
+        load(tmp_path / "x.safetensors")
+    with (tmp_path / "y.safetensors").open("wb") as file:
+        file.write((10**12).to_bytes(8, "little") + b"{}")
+    with pytest.raises(UserError, match="not a complete safetensors"):
+        load(tmp_path / "y.safetensors")
 
 
 def test_codes_are_checked(fitted: MLP) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,28 @@ def test_a_hostile_file_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
 
 
+def test_files_that_unpack_without_end_are_refused(tmp_path: Path) -> None:
+    rows = fit_rows.make(10)
+    saved(tmp_path / "best_model.pth", sizes=(1, 2))
+    with (
+        zipfile.ZipFile(tmp_path / "best_model.pth") as old,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(UserError, match="is compressed"):
+        release.from_file(tmp_path / "packed.pth", rows)
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(UserError, match="no regular file"):
+        release.from_file(tmp_path / "pipe.pth", rows)
+    torch.save({"nets.0.0.weight": torch.tensor(1.0), "nets.0.0.bias": torch.tensor(1.0)}, tmp_path / "flat.pth")
+    with pytest.raises(UserError, match="not a predictor of the release"):
+        release.from_file(tmp_path / "flat.pth", rows)
+
+
 def test_what_is_not_a_predictor_of_the_release_is_refused(tmp_path: Path) -> None:
     rows = fit_rows.make(10)
-    with pytest.raises(UserError, match="no weights at"):
+    with pytest.raises(UserError, match="there is no file"):
         release.from_file(tmp_path / "none.pth", rows)
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(UserError, match="holds no state dictionary"):

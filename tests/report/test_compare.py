@@ -4,53 +4,17 @@ import csv
 import json
 
 import numpy as np
-import pytest
 import recorded_results as recorded
 
 from ncp import predictors
-from ncp.report import compare
+from ncp.report import compare, judgement
+from ncp.report import entries as entries_of
 from ncp.spaces.multires import SPACE
 
 
 def compared(tmp_path, *given, **more):
-    entries = compare.read([str(value) for value in given], **more)
-    return entries, compare.judge(entries.items)
-
-
-def test_all_are_predicted_by_the_same_predictors_for_all_objectives(tmp_path):
-    one = recorded.search(tmp_path / "one", 1, ["seg.mIoU"])
-    two = recorded.search(tmp_path / "two", 2, ["cls-50-1000.top1", "seg.mAcc"])
-    three = recorded.training(tmp_path / "three", 3, "video")
-    entries, judged = compared(tmp_path, one, two, three, "ncp_seg", SPACE.default().text)
-    assert judged.names == ["seg.mIoU", "seg.mAcc", "cls-50-1000.top1", "video.top1"]
-    assert all(set(values) == set(judged.names) for values in judged.values)
-    codes = np.array([entry.architecture.code for entry in entries.items])
-    for setting, metric in (name.split(".") for name in judged.names):
-        predictor = predictors.load(setting)
-        np.testing.assert_allclose([v[f"{setting}.{metric}"] for v in judged.values], predictor.predict(codes)[metric])
-        np.testing.assert_allclose([v[f"{setting}.{metric}"] for v in judged.std], predictor.predict_std(codes)[metric])
-    assert set(judged.judges) == {"seg", "cls-50-1000", "video"}
-    assert "the default predictor" in judged.judges["seg"]
-
-
-def test_known_names_alone_are_judged_on_the_four_tasks(tmp_path):
-    _, judged = compared(tmp_path, "default", "ncp_seg")
-    assert judged.names == ["cls-50-1000.top1", "seg.mIoU", "3ddet.moderate", "video.top1"]
-
-
-def test_another_judge_may_be_given(tmp_path):
-    entries = compare.read(["default"])
-    judged = compare.judge(entries.items, "paper")
-    expected = predictors.load("seg", family="paper").predict(SPACE.default())["mIoU"][0]
-    assert judged.values[0]["seg.mIoU"] == pytest.approx(expected)
-    assert "the paper" in judged.judges["seg"]
-
-
-def test_a_metric_without_a_predictor_is_as_the_search_recorded_it(tmp_path):
-    mine = recorded.search(tmp_path / "mine", 1, ["my-set.score"])
-    _, judged = compared(tmp_path, mine, "default")
-    assert judged.recorded == ["my-set.score"]
-    assert judged.values == [{"my-set.score": 71.0}, {}]
+    entries = entries_of.read([str(value) for value in given], **more)
+    return entries, judgement.judge(entries.items)
 
 
 def test_measured_stands_beside_predicted_and_a_baseline_has_no_prediction(tmp_path):
@@ -113,3 +77,16 @@ def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypat
     width, height = np.frombuffer(files["architectures"].read_bytes()[16:24], ">u4")
     assert height < 600
     assert width < 1600
+
+
+def test_predictions_beyond_the_bounds_of_the_rows_are_marked(tmp_path, monkeypatch, capsys):
+    narrow = predictors.load("seg")
+    narrow.card.region = {"lower": SPACE.lower.tolist(), "upper": [32.0 if u == 128 else float(u) for u in SPACE.upper]}
+    monkeypatch.setattr(predictors, "load", lambda name, **_: narrow)
+    small = SPACE.parse([8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, 1, 1, 1, 8, 8, 8, 1, 1, 1, 1, 1, 8, 8, 8, 8, 8])
+    entries = entries_of.read([small.text, "default", str(recorded.search(tmp_path / "r", 1, ["seg.mIoU"]))])
+    judged = judgement.judge(entries.items)
+    assert judged.outside == [[], ["seg"], ["seg"]]
+    compare.show(entries, judged, {})
+    out = capsys.readouterr().out
+    assert out.count("*") == 3  # two cells and what the sign means

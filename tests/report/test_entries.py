@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 
 import pytest
 import recorded_results as recorded
@@ -150,32 +149,6 @@ def test_a_damaged_job_leaves_the_multirun_readable(damage, tmp_path):
     read = entries.read([str(tmp_path / "sweep")])
     assert [e.training.metrics["mIoU"] for e in read.items] == [40.0, 42.0]
     assert list(read.left_out) == [str(tmp_path / "sweep" / "1")]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda text: text[: len(text) // 2], "equally long rows|steps"),
-        (lambda text: "", "equally long rows"),
-        (lambda text: text.replace("rounded.seg.mIoU", "rounded.seg.mAcc"), "no column 'rounded.seg.mIoU'"),
-        (lambda text: text.replace("code.c4_4", "code.c9_9"), "no column 'code.c4_4'"),
-        (lambda text: text.replace(",1000000000,", ",nan,"), "not finite"),
-        (lambda text: text.replace(",1000000000,", ",1e300,"), "beyond all bounds"),
-        (lambda text: text.replace(",1000000000,", ",many,"), "something else than numbers"),
-        (lambda text: "\n".join(text.splitlines()[:3]), "the result names step 5"),
-        (lambda text: text + '"' + "x" * 200_000, "CSV|equally long"),
-        (lambda text: text.encode() + b"\xff", "UTF-8"),
-    ],
-)
-def test_a_damaged_trajectory_costs_the_walk_alone(change, message, tmp_path):
-    folder = recorded.search(tmp_path / "r")
-    changed = change((folder / "trajectory.csv").read_text())
-    (folder / "trajectory.csv").write_bytes(changed if isinstance(changed, bytes) else changed.encode())
-    (entry,) = lines(str(folder))
-    assert entry.search is not None
-    assert entry.walk is None
-    assert "trajectory.csv" in entry.walk_error
-    assert re.search(message, entry.walk_error)
 
 
 def test_no_altered_value_is_a_traceback(tmp_path):

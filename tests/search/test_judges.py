@@ -54,6 +54,12 @@ def test_the_judge_is_who_the_user_names(tmp_path):
         search(["seg"], iterations=2, judge={"cls": path})
 
 
+def test_a_predictor_of_another_setting_is_told():
+    found = search(["video"], predictor={"video": ncp.predictors.load("cls")}, iterations=1, starts=1)
+    assert found.notes == ("the predictor given for video was fitted for cls-50-1000",)
+    assert search(["seg"], iterations=1, starts=1).notes == ()
+
+
 def test_the_two_uncertainties_are_told_apart():
     found = search(["seg"], iterations=2, starts=2)
     predictor = ncp.predictors.load("seg")

@@ -65,6 +65,16 @@ def test_memory_does_not_grow_with_the_starts(monkeypatch, strategy):
     assert peaks[2] < peaks[1] * 1.3  # four times the starts, as much memory
 
 
+@pytest.mark.parametrize("strategy", ["robust", "paper", "winner_takes_all"])
+def test_of_many_walks_those_of_the_given_start_and_of_the_default_code_are_kept(strategy):
+    start = SPACE.sample(1, np.random.default_rng(5))[0]
+    found = search(["seg"], strategy=strategy, predictor={"seg": RISING}, starts=70, iterations=1, start=start)
+    begun = {tuple(walk.rounded[0].tolist()) for walk in found.trajectory.walks}
+    assert {start.code, SPACE.default().code} <= begun
+    few = search(["seg"], strategy=strategy, predictor={"seg": RISING}, starts=3, iterations=1, start=start)
+    assert SPACE.default().code not in {tuple(walk.rounded[0].tolist()) for walk in few.trajectory.walks}
+
+
 def test_winner_takes_all_keeps_few_walks_of_many():
     found = search(["seg"], strategy="winner_takes_all", predictor={"seg": RISING}, starts=90, iterations=1)
     assert found.trajectory.starts == 90
@@ -72,10 +82,10 @@ def test_winner_takes_all_keeps_few_walks_of_many():
 
 
 def test_few_starts_keep_all_walks():
-    found = search(["seg"], predictor={"seg": RISING}, starts=gallery.FEW, iterations=2)
-    assert [walk.number for walk in found.trajectory.walks] == list(range(gallery.FEW))
+    found = search(["seg"], predictor={"seg": RISING}, starts=module.FEW, iterations=2)
+    assert [walk.number for walk in found.trajectory.walks] == list(range(module.FEW))
     table = found.trajectory.to_table("all")
-    assert set(table["start"]) == set(range(gallery.FEW))
+    assert set(table["start"]) == set(range(module.FEW))
 
 
 def walk_of(number):
@@ -84,7 +94,7 @@ def walk_of(number):
 
 def test_a_gallery_keeps_the_first_a_spread_and_the_best():
     losses = np.random.default_rng(0).permutation(400).astype(float)
-    kept = Gallery(400, best=3)
+    kept = Gallery(Starts(Region(SPACE), DEFAULT, 400, np.random.default_rng(0)), best=3)
     for first in range(0, 400, 100):
         kept.offer(first, losses[first : first + 100], lambda i, first=first: walk_of(first + i))
     best = np.argsort(losses)[:3].tolist()
@@ -173,4 +183,4 @@ def test_what_is_found_is_no_worse_than_the_given_start(seed):
 
 
 def test_the_chunk_is_no_smaller_than_the_default_number_of_starts():
-    assert module.CHUNK >= gallery.FEW >= 32
+    assert module.CHUNK >= module.FEW >= 32

@@ -251,3 +251,28 @@ def test_groups_hold_every_dimension_once():
 def test_architectures_do_not_change():
     with pytest.raises(AttributeError):
         SPACE.default().code = CODE
+
+
+def test_a_few_aliases_do_not_unfold_without_end(tmp_path):
+    path = tmp_path / "x.yaml"
+    levels = "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12))
+    path.write_text(f"a: &a [1]\n{levels}code: *m\n")
+    with pytest.raises(UserError, match="aliases"):
+        Architecture.parse(path)
+
+
+def test_a_file_that_names_a_file_opens_no_second_one(tmp_path):
+    good = tmp_path / "good.yaml"
+    good.write_text(f"text: {SPACE.default().text}\n")
+    (tmp_path / "x.yaml").write_text(f'"{good}"\n')
+    (tmp_path / "y.yaml").write_text(f'architecture: {{text: "{good}"}}\n')
+    (tmp_path / "z.yaml").write_text(f'code: "{good}"\n')
+    assert Architecture.parse(good) == SPACE.default()
+    for name in "xyz":
+        with pytest.raises(UserError, match="is not a whole number"):
+            Architecture.parse(tmp_path / f"{name}.yaml")
+
+
+def test_texts_of_many_codes():
+    codes = SPACE.sample_codes(50, np.random.default_rng(0))
+    assert SPACE.texts(codes) == [Architecture(tuple(code)).text for code in codes.tolist()]

@@ -179,3 +179,8 @@ def test_projection_is_the_nearest_point_of_each_edges_simplex():
     assert (np.linalg.norm(near - codes, axis=-1) <= distance).all()
     valid = SPACE.encode(SPACE.sample(20, rng))
     np.testing.assert_array_equal(SPACE.project(valid), valid)
+
+
+def test_texts_of_many_codes():
+    cells = SPACE.sample(30, np.random.default_rng(0))
+    assert SPACE.texts(SPACE.encode(cells)) == [cell.text for cell in cells]

@@ -298,6 +298,8 @@ def _plain(value: Any, key: str, budget: list[int], depth: int = 0) -> Any:
         return [_plain(item, key, budget, depth + 1) for item in value]
     if (isinstance(value, str) and len(value) <= 1000) or isinstance(value, (int, float, np.number)):
         return value
+    if isinstance(value, str):
+        raise _Refuse(f"'{key}' has {len(value):,} characters; no architecture is so long")
     raise _Refuse(f"'{key}' holds a {type(value).__name__}; an architecture is numbers or text")
 
 

@@ -28,6 +28,7 @@ MAX_GROUP = 2 * 2**30
 """Bytes to which a row group of a Parquet file may unpack."""
 MAX_LINE = 2**20
 MAX_TEXT = 10_000
+MAX_LIST = 500
 BATCH = 4000
 RENAMED = {"Flops": "flops", "Params": "params"}  # nas-bench-201's spelling
 
@@ -156,6 +157,7 @@ def from_parquet(path: Path) -> Iterator[Batch]:
             check_names(schema.names, what)
             used = [field.name for field in schema if _usable(field.type)]
             check_values(file.metadata, what)
+            _check_lists(file, [field.name for field in schema if field.name in used and _is_list(field.type)], what)
             texts = [field.name for field in schema if field.name in used and _is_text(field.type)]
             left_out = dict.fromkeys(set(schema.names) - set(used))
             count = 0
@@ -179,12 +181,31 @@ def _is_text(kind: Any) -> bool:
     return bool(types.is_string(inner) or types.is_large_string(inner))
 
 
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _check_lists(file: Any, names: list[str], what: str) -> None:
+    """A list of one number repeated takes no room in a file, and all of it in memory: count before reading."""
+    if not names:
+        return
+    # in a small buffer, and it refuses damaged descriptions of columns, for which the next lines would end the process
+    file.scan_contents(names)
+    paths = [file.schema.column(k).path for k in range(len(file.schema))]
+    wanted = [k for k, path in enumerate(paths) if any(path.startswith(f"{name}.") for name in names)]
+    for i in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(i)
+        if any(group.column(k).num_values > MAX_LIST * max(1, group.num_rows) for k in wanted):
+            raise UserError(f"{what} has lists of more than {MAX_LIST} numbers; no architecture has so many")
+
+
 def _usable(kind: Any) -> bool:
     from pyarrow import types
 
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        kind = kind.value_type
-        return bool(types.is_integer(kind) or types.is_floating(kind))
+    if _is_list(kind):
+        return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
     return bool(_is_text(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
@@ -200,7 +221,7 @@ def _check_text(column: Any, name: str, what: str) -> None:
 def check_values(metadata: Any, what: str) -> None:
     """Raise ``UserError`` where a Parquet file says that its rows unpack to more than a table's may.
 
-    Only the groups are asked: for a damaged description of a column pyarrow ends the whole process.
+    Only the groups are asked: for a damaged description of a column pyarrow would end the whole process.
     """
     if any(metadata.row_group(i).total_byte_size > MAX_GROUP for i in range(metadata.num_row_groups)):
         raise UserError(f"{what} has row groups that unpack to more than {MAX_GROUP:,} bytes; write smaller ones")

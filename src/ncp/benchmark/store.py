@@ -26,7 +26,6 @@ __all__ = ["folder", "path_of", "read", "write", "write_csv"]
 
 log = logging.getLogger(__name__)
 _NOT_METRICS = ("architecture", "exact_macs", "exact_params", "flags")  # written for other readers, not read back
-_TASKS = ("cls", "seg", "det3d", "video")
 
 
 def folder() -> Path:
@@ -62,11 +61,10 @@ def read(path: str | Path, setting: Setting | None = None) -> Table | None:
             raw = (schema.metadata or {}).get(KEY)
             if raw is None:
                 return None
-            stated, provenance = _metadata(raw, f"'{shown}'")
+            chosen, provenance = _metadata(raw, setting, f"'{shown}'")
             readers.check_size(file.metadata.num_rows, len(schema.names), f"'{shown}'")
             readers.check_names(schema.names, f"'{shown}'")
             readers.check_values(file.metadata, f"'{shown}'")
-            chosen = _chosen(stated, setting, shown)
             names = [n for n in schema.names if n not in _NOT_METRICS[:-1]]
             _check_types(schema, names, chosen, shown)
             content = file.read(columns=names, use_threads=False)
@@ -79,40 +77,42 @@ def read(path: str | Path, setting: Setting | None = None) -> Table | None:
         raise UserError(f"'{shown}' is not a readable table ({readers.first_line(error)}); import it again") from None
 
 
-def _metadata(raw: bytes, where: str) -> tuple[Setting, Provenance]:
+def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, Provenance]:
+    """What the table is of (what the user says counts more than what the file says), and where its rows come from."""
     content = files.parse_json(raw, f"the metadata of {where}")
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise UserError(f"{where} has the table format '{files.shown(found)}', this version reads '{FORMAT}'")
-    setting = files.checked(content.get("setting"), Setting, f"the setting in {where}")
-    files.safe_name(setting.name, f"setting's name in {where}")
-    texts = (*setting.metrics, *(v for f in fields(setting) if isinstance(v := getattr(setting, f.name), str)))
-    if any(files.printable(text) != text or len(text) > 500 for text in texts):
-        raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics or setting.task not in _TASKS:
-        raise UserError(f"the setting in {where} has no main metric among its metrics, or a task that is none")
-    spaces.get(setting.space)
     provenance = files.checked(content.get("provenance"), Provenance, f"the provenance in {where}")
     refused = tuple(replace(r, reason=files.printable(r.reason)) for r in provenance.refused)
     rules = {files.printable(name): files.printable(rule) for name, rule in provenance.rules.items()}
-    ignored = tuple(map(files.printable, provenance.ignored))
-    source = files.printable(provenance.source)
-    return setting, replace(provenance, source=source, refused=refused, rules=rules, ignored=ignored)
-
-
-def _chosen(stated: Setting, given: Setting | None, shown: str) -> Setting:
-    """What the user says, else the stated one, which cannot make one of our names mean something else."""
+    ignored, source = tuple(map(files.printable, provenance.ignored)), files.printable(provenance.source)
+    provenance = replace(provenance, source=source, refused=refused, rules=rules, ignored=ignored)
+    stated = content.get("setting")
     if given is None:
-        ours = settings.SETTINGS.get(stated.name, stated)
-        same = all(getattr(ours, name) == getattr(stated, name) for name in ("task", "metrics", "main", "space"))
-        return stated if same else ours
-    if given.space != stated.space:
-        raise UserError(
-            f"'{shown}' is a table of {stated.name} in space {stated.space}; {given.name} is in {given.space}"
+        return _stated(stated, where), provenance
+    name = stated.get("name") if isinstance(stated, dict) else None
+    if name != given.name:
+        log.warning(
+            "%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name
         )
-    if given.name != stated.name:
-        log.warning("'%s' says that it is a table of %s; it is read as %s, as asked", shown, stated.name, given.name)
-    return given
+    return given, provenance
+
+
+def _stated(content: Any, where: str) -> Setting:
+    """A setting that a file describes: its own, or exactly one of ours."""
+    setting: Setting = files.checked(content, Setting, f"the setting in {where}")
+    files.safe_name(setting.name, f"setting's name in {where}")
+    texts = (*setting.metrics, *(v for f in fields(setting) if isinstance(v := getattr(setting, f.name), str)))
+    if any(not text.isprintable() or len(text) > 500 for text in texts):
+        raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
+    files.safe_name(setting.task, f"task in {where}")
+    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics:
+        raise UserError(f"the setting in {where} has no main metric among its metrics")
+    spaces.get(setting.space)
+    ours = settings.SETTINGS.get(setting.name, setting)
+    same = all(getattr(ours, name) == getattr(setting, name) for name in ("task", "metrics", "main", "space"))
+    return setting if same else ours
 
 
 def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) -> None:

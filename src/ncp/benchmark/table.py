@@ -179,14 +179,18 @@ class Table:
         return tuple(sorted({int(m["epoch"]) for name in self.columns if (m := _AT_EPOCH.match(name))}))
 
     @cached_property
+    def _cost(self) -> Any:
+        return self.space.cost(self.codes)
+
+    @cached_property
     def macs(self) -> np.ndarray:
         """``(N,)`` int64 exact multiply-adds in the space's standard setting."""
-        return _frozen(np.asarray(self.space.cost(self.codes).macs, dtype=np.int64))
+        return _frozen(np.asarray(self._cost.macs, dtype=np.int64))
 
     @cached_property
     def params(self) -> np.ndarray:
         """``(N,)`` int64 exact parameters in the space's standard setting."""
-        return _frozen(np.asarray(self.space.cost(self.codes).params, dtype=np.int64))
+        return _frozen(np.asarray(self._cost.params, dtype=np.int64))
 
     @cached_property
     def index(self) -> RowIndex:

@@ -14,6 +14,6 @@ units/000123/0/              the training's own folder: checkpoints, metrics.csv
 ```
 
 No file is ever changed after it was written (the lease's time apart), so there is no lock that a dead process could leave
-behind, and a reader never sees half of anything. All of them are read through schemas (``schemas``, ``leases``, ``reading``): others
-may have written them.
+behind, and a reader never sees half of anything. All of them are read through schemas (``schemas``, ``leases``, ``reading``),
+since others may have written them.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,13 +22,6 @@ from ncp.campaign.records import DONE, STOPPED, TrainingRecord
 from ncp.campaign.status import UnitStatus
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
-
-# last part of a data set's module -> what the table says that it was trained on
-BUILT_IN = {
-    "digits": "built-in handwritten digits",
-    "streets": "built-in street scenes",
-    "lidar": "built-in LiDAR scenes",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     records = [unit.record for unit in units if unit.record and unit.state == DONE]
     if not records:
         raise UserError("no training is done yet; there is nothing to merge")
-    setting, digest = _setting(plan), hashlib.sha256()
+    setting, digest = _setting(plan, records), hashlib.sha256()
     rows = []
     for record in records:
         digest.update(schemas.encode(record))
@@ -121,12 +114,10 @@ def why_not(unit: UnitStatus, plan: BuildPlan) -> str | None:
     return files.printable(f"{text}: {reason}")[:300]
 
 
-def _setting(plan: BuildPlan) -> Setting:
+def _setting(plan: BuildPlan, records: Sequence[TrainingRecord]) -> Setting:
     """The setting, saying what it was trained on where that is not the release's data."""
     setting = settings.get(plan.setting)
-    data = plan.training.get("data")
-    target = str(data.get("_target_", "")) if isinstance(data, Mapping) else ""
-    words = BUILT_IN.get(target.split(".")[-2] if "." in target else "")
+    words = next((record.dataset for record in records if record.dataset), "")
     return replace(setting, dataset=words) if words else setting
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ncp import terminal
 from ncp.campaign import reading
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
@@ -181,7 +182,7 @@ def _slot(options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors
     """One process of several."""
     import sys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
     try:
         with signals.terminable():
             signals.end_with_parent()

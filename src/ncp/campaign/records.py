@@ -61,6 +61,7 @@ class TrainingRecord:
         generation, lost, failures: the attempt that succeeded, deaths before it, and what earlier attempts failed of.
         worker: who trained it (host, SLURM job, ...).
         device: its name, and the precision.
+        dataset: what a built-in set is; empty on real data, which the setting describes.
         versions: of the software.
         finished: UTC, ISO 8601.
         checkpoint: the last one, relative to the build's folder, where it was kept.
@@ -85,6 +86,7 @@ class TrainingRecord:
     failures: Annotated[list[Notes], Meta(max_length=1000)] = field(default_factory=list)
     worker: Facts = field(default_factory=dict)
     device: Facts = field(default_factory=dict)
+    dataset: Name = ""
     versions: dict[str, str] = field(default_factory=dict)
     finished: Name = ""
     checkpoint: Annotated[str, Meta(max_length=4000)] | None = None

@@ -197,6 +197,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         failures=claim.failures,
         worker=dict(bench.worker.me),
         device=device(trainer),
+        dataset=data.source if data.builtin else "",
         versions=records.versions(),
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,

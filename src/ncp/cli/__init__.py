@@ -24,6 +24,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -64,6 +65,8 @@ def command(name: str, module: Any = None, conf: Path | None = None) -> Callable
 
 def entry() -> NoReturn:
     """``ncp COMMAND ...``, the script that an installed wheel brings."""
+    if {"-sc", "--shell-completion"} & set(sys.argv[1:2]):
+        sys.exit(_complete())
     given = sys.argv[1:2]
     if given and given[0] in jobs.COMMANDS:
         os.environ[_COMMAND] = sys.argv.pop(1)
@@ -71,6 +74,19 @@ def entry() -> NoReturn:
         sys.exit(_overview(given[0] if given else "--help"))
     runs.invoked_as("ncp ")
     command(os.environ[_COMMAND])()
+
+
+def _complete() -> int:
+    """Shell completion: the commands' names, then what Hydra knows of the command that the line begins with."""
+    name, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].lstrip().partition(" ")
+    if "COMP_LINE" not in os.environ:  # the script for the shell is the same for all commands
+        name = jobs.COMMANDS[0]
+    elif name not in jobs.COMMANDS or " " not in os.environ["COMP_LINE"].strip() + rest:
+        terminal.say(" ".join(known for known in jobs.COMMANDS if known.startswith(name)))
+        return OK
+    else:
+        os.environ["COMP_LINE"] = f"ncp {rest}"
+    return _run(name, None, configs.shipped())
 
 
 def _overview(given: str) -> int:
@@ -91,6 +107,7 @@ def _overview(given: str) -> int:
 def _run(name: str, module: Any, conf: Path) -> int:
     """Run the command line; the exit code."""
     gc.set_threshold(*_GARBAGE)
+    terminal.take_over()
     logging.raiseExceptions = False  # a log file on a full disk must not hide the one line that says so
     ended = Ended()
     job = Job(name, module, ended)
@@ -107,6 +124,9 @@ def _run(name: str, module: Any, conf: Path) -> int:
             where = ended.place() or "no folder yet"
             terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
         return signals.exit_code(stop)
+    except BrokenPipeError:  # `ncp train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = text.mistake(error, composing=True, known=lambda: text.known_keys(conf, name))
         if message is None:

@@ -163,7 +163,7 @@ def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) 
         "  --multirun, -m        one run for each combination of KEY=A,B,...\n"
         f"  --config-dir FOLDER   further options and settings of your own (or ${configs.VARIABLE})\n"
         "  paths.outputs=FOLDER  where run folders are made (default: outputs)\n"
-        f'  shell completion      eval "$({runs.invocation(name)} -sc install=bash)"\n'
+        '  shell completion      eval "$(ncp -sc install=bash)" (or zsh, fish), where ncp is installed\n'
         "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 or 143 interrupted.",
     ]
     return "\n\n".join(part for part in parts if part)

@@ -3,7 +3,8 @@
 The paper's lists (section 3.3, appendix A.1) are not published, so the subsets are drawn here by a stated rule: the sorted
 synsets are shuffled by the subset's seed and the first K are kept; in each, the sorted file names are shuffled by (seed,
 synset) and the first M are kept. So the 10 classes are among the 50, and the 100 images among the 1,000. A file of synsets
-replaces the first half of the rule. The chosen lists are written beside the run.
+replaces the first half of the rule. The chosen lists are written beside the run. What tools leave behind (names that begin with
+a dot) is neither class nor image.
 """
 
 from __future__ import annotations

@@ -182,11 +182,11 @@ def _check_chunks(content: bytes) -> None:
 def _colours(picture: Image.Image) -> np.ndarray:
     """``(H, W, 3)`` uint8."""
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
-        grey_HW = (np.array(picture).astype(np.int64) >> 8).astype(np.uint8)
+        grey_HW = (np.array(picture) >> 8).astype(np.uint8)
         return np.repeat(grey_HW[:, :, None], 3, axis=2)
     if picture.mode not in _COLOURS:
         raise _Refused(f"has pixels of the kind {picture.mode} ({picture.format}); save it as RGB with 8 bits")
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _numbers(picture: Any) -> np.ndarray:

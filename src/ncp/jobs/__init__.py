@@ -12,20 +12,12 @@ and ``jobs.search.run(options)`` searches. Importing ``ncp.jobs`` imports none o
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 from typing import Any
 
-from ncp.errors import UserError
+from ncp.jobs.commands import COMMANDS, module
 
-COMMANDS = ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report")
-
-
-def module(command: str) -> ModuleType:
-    """The module of a command. Raises ``UserError`` for an unknown one."""
-    if command not in COMMANDS:
-        raise UserError(f"unknown command '{command}'; the commands are {', '.join(COMMANDS)}")
-    return importlib.import_module(f"ncp.jobs.{command}")
+__all__ = ["COMMANDS", "module", "options"]
 
 
 def options(command: str, *words: str) -> Any:

@@ -13,6 +13,7 @@ from ncp.benchmark import statistics
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
+from ncp.report.predictor import progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +94,8 @@ def import_tables(options: Options) -> Answer:
     if options.source is None:
         raise UserError("what to import? give source=<clone of the release>/data, or one .pkl, .csv or .parquet file")
     only = [options.setting] if options.setting else []
-    tables = benchmark.import_release(options.source, options.store, only)
+    with progress("import") as tell:
+        tables = benchmark.import_release(options.source, options.store, only, tell)
     refused = [["Setting", "Row", "Reason"]]
     for name, table in tables.items():
         refused += [[name, str(r.row), r.reason] for r in table.provenance.refused]

@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ncp import configs, files, jobs, overrides
+from ncp import configs, files, overrides
 from ncp import options as typed
+from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
@@ -53,14 +54,20 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
         UserError: for a setting that does not exist or does not fit; Hydra's own errors for keys that do not exist.
     """
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
 
     folder = conf or configs.shipped()
     listed = words_for_hydra(command, words, folder / f"{command}.yaml")
     mine = configs.own()
     if mine is not None:
         listed.append(f"hydra.searchpath=[{overrides.render(f'file://{mine}')}]")
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-        return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
+    running = GlobalHydra.instance().hydra  # of the command that asks, such as the loop
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+            return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 def read(command: str, content: Mapping[str, Any]) -> Any:
     """The options of a command from plain values (:func:`values`). Raises ``UserError`` for what they cannot be."""
     kept = {key: value for key, value in content.items() if key not in _APART}
-    kind = jobs.module(command).Options
+    kind = commands.module(command).Options
     if "outputs" in kind.__dataclass_fields__ and "paths" in content:
         kept["outputs"] = content["paths"]["outputs"]
     return typed.read(kind, kept)

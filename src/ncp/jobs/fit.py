@@ -110,9 +110,17 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
     if path.is_file():
         if len(names) > 1:
             raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
-        return [importing.import_file(path, names[0])]
+        return [_read(path, names[0])]
     found = importing.sources(path)
     missing = [name for name in names if name not in found]
     if missing:
         raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
-    return [importing.import_file(found[name], name) for name in names]
+    return [_read(found[name], name) for name in names]
+
+
+def _read(path: Path, name: str) -> Table:
+    from ncp.benchmark import importing
+    from ncp.report.predictor import progress
+
+    with progress(f"reading {name}") as tell:
+        return importing.import_file(path, name, tell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from ncp.benchmark import settings
 from ncp.campaign import packing
 from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
 from ncp.campaign.units import RECORD
+from ncp.commandline import shell_word
 from ncp.errors import UserError
 from ncp.overrides import render, value_of
 from ncp.progress import Steps
@@ -199,7 +199,7 @@ class _Steps:
         place = self.folder / "runs" / f"{len(self.loop.commands):02d}-{command}"
         place.mkdir(parents=True)
         shown = [word.replace(f"{self.folder}/", "") for word in words]
-        self.loop.commands[step] = " ".join([runs.invocation(command), *map(shlex.quote, shown)])
+        self.loop.commands[step] = " ".join([runs.invocation(command), *map(shell_word, shown)])
         started, before = time.perf_counter(), _processor_time()
         try:
             with self.progress.step(step, self._trained(words)):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ncp import runs
 
 if TYPE_CHECKING:
-    from ncp.report.compare import Judgement
     from ncp.report.entries import Entries
+    from ncp.report.judgement import Judgement
 
 
 @dataclass
@@ -43,10 +43,11 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: where nothing can be read, or for architectures of different spaces.
     """
-    from ncp.report import compare
+    from ncp.report import compare, judgement
+    from ncp.report import entries as reading
 
-    entries = compare.read(options.runs, options.names, options.space)
-    judged = compare.judge(entries.items, options.predictors)
+    entries = reading.read(options.runs, options.names, options.space)
+    judged = judgement.judge(entries.items, options.predictors)
     folder = runs.made(folder, "report")
     return Outcome(entries, judged, compare.write_comparison(entries, judged, folder, options.title))
 

@@ -127,7 +127,10 @@ def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     numbers = sum(math.prod(s) for name, s in head.shapes.items() if not name.endswith(_COUNTED))
     if (wanted := _parameters(signature)) > numbers + SLACK:  # before anything of that size is made
         raise UserError(f"{where} holds {numbers:,} weights, the network of its metadata has {wanted:,}")
-    return signature, tensorfile.tensors(path)
+    tensors = tensorfile.tensors(path)
+    if bad := [name for name, value in tensors.items() if name.endswith("running_var") and (value < 0).any()]:
+        raise UserError(f"{where} holds variances below 0 ({files.shown(bad[0])})")
+    return signature, tensors
 
 
 def _parameters(signature: Signature) -> int:

@@ -8,6 +8,7 @@ mean and population standard deviation over all rows of the table that it was tr
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncp import files
 from ncp.errors import UserError
 from ncp.predictors.base import Card
 from ncp.predictors.mlp import MLP, Layout
@@ -25,6 +27,7 @@ from ncp.predictors.rows import Rows
 _SHARED = {"norm_in": "fc.0", "shared": "fc.1", "norm_shared": "fc.2"}
 _HEAD = {"separate": "0", "norm_separate": "1"}
 _OUTPUT = "4"
+MAX_FILE = 64 * 2**20  # bytes; the program's own weights have 0.4 MB
 _FIELDS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -54,6 +57,8 @@ def from_state(
         shared, separate = len(ours["net.shared.bias"]), len(tensors["nets.0.0.bias"])
     except KeyError as error:
         raise UserError(f"these weights are not a predictor of the release: they hold no {error}") from None
+    except (TypeError, RuntimeError):  # single numbers, parts that cannot be joined
+        raise UserError("these weights are not a predictor of the release: their shapes are others") from None
     bad = [name for name, value in ours.items() if not torch.isfinite(value).all()]
     if bad:
         raise UserError(f"these weights hold numbers that are not finite ({bad[0]})")
@@ -80,13 +85,9 @@ def from_file(path: str | Path, rows: Rows, activation: str = "silu") -> MLP:
         UserError: for a file that is missing, is not a state dictionary, or does not fit ``rows``; see also
             :func:`from_state`.
     """
-    try:
-        state = torch.load(Path(path), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"no weights at '{path}'") from None
-    except Exception as error:  # torch raises a dozen kinds for damaged and hostile files
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(f"'{path}' is not a file of weights that can be read safely ({line})") from None
+    with files.open_regular(path, MAX_FILE) as file:
+        _check_packed(file, path)
+        state = _load(file, path)
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"'{path}' holds no state dictionary (names and tensors)")
     try:
@@ -96,6 +97,31 @@ def from_file(path: str | Path, rows: Rows, activation: str = "silu") -> MLP:
     predictor.standardise(rows.codes, rows.targets)
     predictor.card.rows, predictor.card.source, predictor.card.licence = len(rows), rows.source, rows.licence
     return predictor
+
+
+def _check_packed(file: Any, path: str | Path) -> None:
+    """torch packs its files without compression; a compressed one may unpack without end."""
+    if zipfile.is_zipfile(file):
+        file.seek(0)
+        try:
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(file).infolist())
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+            packed = True
+        if packed:
+            raise UserError(
+                f"'{files.printable(path)}' is compressed or damaged; weights are read as torch.save writes them"
+            )
+    file.seek(0)
+
+
+def _load(file: Any, path: str | Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for damaged and hostile files
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(
+            f"'{files.printable(path)}' is not a file of weights that can be read safely ({files.printable(line)})"
+        ) from None
 
 
 def _rename(tensors: Mapping[str, Tensor], groups: Sequence[int]) -> dict[str, Tensor]:

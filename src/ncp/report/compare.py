@@ -5,117 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ncp import files, runs, terminal
 from ncp.benchmark import settings
-from ncp.errors import UserError
-from ncp.report import entries as reading
 from ncp.report.entries import Entries, Entry
+from ncp.report.judgement import Judgement
 
-FAMILY = "default"
 MOST_CLASSES = 40  # in the terminal; the file holds all
 WALKS = "metrics as each search predicted them; the dot is what it returned"
 MOST_BARS = 24  # architectures in one picture
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What one judge predicts for all lines alike.
-
-    Attributes:
-        judges: setting -> which predictor, in words.
-        values, std: a mapping ``setting.metric`` -> percent for each line, empty for one that no judge can read.
-        recorded: names of metrics without a judge here; their values are those that each search recorded.
-    """
-
-    judges: Mapping[str, str]
-    values: Sequence[Mapping[str, float]]
-    std: Sequence[Mapping[str, float]]
-    recorded: Sequence[str] = ()
-    names: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", list(dict.fromkeys(name for values in self.values for name in values)))
-
-
-def read(given: Any, names: Any = None, space: str = "multires") -> Entries:
-    """What is to be compared; see :func:`ncp.report.entries.read`."""
-    return reading.read(given, names, space)
-
-
-def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
-    """Predict all metrics that any line was searched or trained for, for every line, by the same predictors.
-
-    Args:
-        entries: the lines.
-        predictors: the judges: None or ``default`` (the bundled default ones), ``paper``, or setting -> file.
-    """
-    import numpy as np
-
-    wanted = _wanted(entries)
-    able = [i for i, entry in enumerate(entries) if entry.architecture is not None]
-    space = entries[able[0]].space if able else None
-    codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
-    judges: dict[str, str] = {}
-    values: list[dict[str, float]] = [{} for _ in entries]
-    std: list[dict[str, float]] = [{} for _ in entries]
-    recorded = []
-    for setting, metrics in wanted.items() if space is not None else ():
-        predictor = _judge_of(setting, predictors, space)
-        if predictor is None:
-            recorded += [f"{setting}.{metric}" for metric in metrics]
-            for i in able:
-                values[i] |= _recorded(entries[i], setting, metrics)
-            continue
-        predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
-        card = predictor.card
-        judges[setting] = (
-            f"{'the paper' if card.kind == 'mlp' else 'the default'} predictor, fitted on {card.rows:,} rows"
-        )
-        for metric in metrics:
-            for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
-                values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
-    return Judgement(judges, values, std, [name for name in recorded if any(name in v for v in values)])
-
-
-def _wanted(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Setting -> metrics to predict: of all searches and trainings, else the main ones of the four tasks."""
-    out: dict[str, list[str]] = {}
-    for entry in entries:
-        pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
-        if entry.training and entry.architecture is not None:
-            pairs.append((entry.training.setting, entry.training.main_metric))
-        for setting, metric in pairs:
-            out.setdefault(setting, [])
-            out[setting] += [metric] if metric not in out[setting] else []
-    if not out and any(entry.architecture is not None for entry in entries):
-        out = {name: [settings.get(name).main] for name in settings.SHORT.values()}
-    return out
-
-
-def _judge_of(setting: str, predictors: Any, space: Any) -> Any:
-    """The predictor that judges a setting; None where there is none for these architectures."""
-    from ncp.predictors import load
-
-    if isinstance(predictors, Mapping):
-        given = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
-        predictor = load(str(given[setting])) if setting in given else None
-    else:
-        try:
-            predictor = load(setting, family=str(predictors or FAMILY))
-        except UserError:
-            if predictors not in (None, FAMILY, "paper"):
-                raise
-            return None  # a setting of the user's own, or of another space
-    return predictor if predictor is not None and predictor.card.space == space.name else None
-
-
-def _recorded(entry: Entry, setting: str, metrics: Sequence[str]) -> dict[str, float]:
-    known = entry.search.predicted.get(setting, {}) if entry.search else {}
-    return {f"{setting}.{metric}": value for metric in metrics if (value := known.get(metric)) is not None}
 
 
 def measured(entry: Entry) -> dict[str, float]:
@@ -146,7 +46,11 @@ def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: s
 
     The last three only where there is something for them. Numbers are on disk before pictures are drawn.
     """
-    rows = [_row(entry, judged.values[i], judged.std[i]) for i, entry in enumerate(entries.items)]
+    rows = [
+        _row(entry, judged.values[i], judged.std[i])
+        | {"extrapolated": list(judged.outside[i]) if judged.outside else []}
+        for i, entry in enumerate(entries.items)
+    ]
     content = {
         "command": "report",
         "space": entries.items[0].space.name,
@@ -233,7 +137,8 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
             if exact:
                 row += ["" if number is None else repr(number) for number in (value, std)]
             else:
-                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else ""))
+                beyond = bool(judged.outside) and name.partition(".")[0] in judged.outside[i]
+                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else "") + "*" * beyond)
         row += [
             ("" if exact else "-") if name not in score else repr(score[name]) if exact else f"{score[name]:.2f}"
             for name in names
@@ -281,6 +186,10 @@ def show(entries: Entries, judged: Judgement, written: Mapping[str, Path]) -> No
     for words, of in same.items():
         terminal.say(
             f"{', '.join(of)} predicted by {words}; ± is one standard deviation of a training's result", style="dim"
+        )
+    if any(judged.outside):
+        terminal.say(
+            "*: outside the bounds of the architectures that the predictor was fitted on: a guess", style="dim"
         )
     for name in judged.recorded:
         terminal.say(f"{name}: no predictor here knows it; as each search recorded it", style="dim")

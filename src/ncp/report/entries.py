@@ -6,90 +6,22 @@ Result files come from anywhere: each is checked when it is read, and one that c
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from ncp import files, runs, spaces
-from ncp.benchmark import settings
 from ncp.errors import UserError
+from ncp.report import walks
+from ncp.report.results import Described, Search, Training
 from ncp.report.sweep import distinct
 from ncp.spaces import found
 
 TRAJECTORY = "trajectory.csv"
 SEVERAL_RUNS = 1000  # jobs of a multirun that are read at most
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-Value = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)] | None
-Name = Annotated[str, msgspec.Meta(max_length=1000)]
-
-
-class Described(msgspec.Struct):
-    """An architecture in a result; a baseline has no code."""
-
-    text: Name
-    code: Annotated[list[int], msgspec.Meta(max_length=1000)] | None = None
-
-
-class Objective(msgspec.Struct):
-    """What a search was for."""
-
-    setting: Name
-    metric: Name
-
-    @property
-    def name(self) -> str:
-        """``setting.metric``."""
-        return f"{self.setting}.{self.metric}"
-
-
-class Search(msgspec.Struct):
-    """The part of a search's result that is compared."""
-
-    architecture: Described
-    objectives: Annotated[list[Objective], msgspec.Meta(min_length=1, max_length=100)]
-    predicted: dict[str, dict[str, Value]]
-    chosen_step: Count = 0
-    space: Name = "multires"
-
-
-class Cost(msgspec.Struct):
-    """Of a trained network: its own parameters, and for an architecture of the space the benchmark's multiply-adds."""
-
-    params: Count
-    macs: Count | None = None
-    macs_at_size: Count | None = None
-    size: list[int] | None = None
-
-
-class Data(msgspec.Struct):
-    """What a network was trained on."""
-
-    name: Name
-    builtin: bool = False
-
-
-class Training(msgspec.Struct):
-    """The part of a training's (or an evaluation's) result that is compared."""
-
-    architecture: Described
-    task: Name
-    main_metric: Name
-    metrics: dict[str, Value]
-    cost: Cost
-    data: Data | None = None
-    steps: Count | None = None
-    per_class: dict[str, Value] | None = None
-
-    @property
-    def setting(self) -> str:
-        """The setting whose predictors know something about it: its task's first."""
-        return settings.SHORT.get(self.task, self.task)
 
 
 @dataclass(frozen=True)
@@ -283,54 +215,13 @@ def _parse(space: spaces.Space[Any], value: Any, where: str) -> Any:
         raise UserError(f"{where} holds no architecture ({files.printable(error)[:120]})") from None
 
 
-# ---- trajectories
-
-
 def _with_walk(entry: Entry, path: Path) -> Entry:
-    if not path.exists():
+    if entry.search is None or not path.exists():
         return entry
     try:
-        return replace(entry, walk=read_walk(path, entry))
+        return replace(
+            entry,
+            walk=walks.read(path, entry.space, [o.name for o in entry.search.objectives], entry.search.chosen_step),
+        )
     except UserError as error:
         return replace(entry, walk_error=str(error))
-
-
-def read_walk(path: Path, entry: Entry) -> dict[str, np.ndarray]:
-    """The columns of a ``trajectory.csv``, numbers where all values are numbers.
-
-    Raises:
-        UserError: where a column is missing or is not of finite numbers, or the chosen step is not in it.
-    """
-    where, search = f"'{files.printable(path)}'", entry.search
-    assert search is not None
-    try:
-        rows = list(csv.reader(files.read_text(path).splitlines()))
-    except csv.Error as error:
-        raise UserError(f"{where} is no CSV ({error})") from None
-    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        raise UserError(f"{where} is not the trajectory of a search: a header and equally long rows were expected")
-    columns = {name: values for name, *values in zip(*rows, strict=True)}
-    names = [o.name for o in search.objectives]
-    needed = ["step", "macs", "params", *(f"{kind}.{name}" for name in names for kind in ("continuous", "rounded"))]
-    needed += [f"{kind}.{label}" for label in entry.space.labels for kind in ("code", "rounded")]
-    optional = [f"continuous.std.{name}" for name in names]
-    out = {}
-    for name in (*needed, *(name for name in optional if name in columns)):
-        if name not in columns:
-            raise UserError(f"{where} is not the trajectory of this search: it has no column '{name}'")
-        out[name] = _numbers(columns[name], f"{where}, column '{name}'")
-    if search.chosen_step >= len(rows) - 1:
-        raise UserError(f"{where} has {len(rows) - 1} steps; the result names step {search.chosen_step}")
-    if "phase" in columns:
-        out["phase"] = np.array(columns["phase"])
-    return out
-
-
-def _numbers(texts: Sequence[str], where: str) -> np.ndarray:
-    try:
-        out = np.array([float(text) for text in texts])
-    except ValueError:
-        raise UserError(f"{where} holds something else than numbers") from None
-    if not all(map(math.isfinite, out)) or np.abs(out).max() > 1e15:
-        raise UserError(f"{where} holds numbers that are not finite or beyond all bounds")
-    return out

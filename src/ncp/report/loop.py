@@ -94,7 +94,7 @@ def page(loop: Loop) -> str:
     """Markdown: what came of it, then every step with its picture, command and time."""
     lines = ["# The loop, closed", "", _subtitle(loop), "", "![](loop.png)", "", *_comparison(loop), ""]
     lines += ["All within the multiply-adds of the default code; trained with seeds that the sample did not have.", ""]
-    lines += [f"- {verdict(loop, name)}" for name in loop.names]
+    lines += [f"- {terminal.markdown(verdict(loop, name))}" for name in loop.names]
     lines += ["", "## 1. Sample and train", "", *_sampled(loop), "", *_commands(loop, "build")]
     lines += ["## 2. Fit the predictors", "", *_fitted(loop), "", *_commands(loop, "fit")]
     lines += ["## 3. Search one architecture for all", "", f"Found: `{loop.candidates['found'].text}`", ""]
@@ -106,11 +106,12 @@ def page(loop: Loop) -> str:
 
 
 def _comparison(loop: Loop) -> list[str]:
-    mains = [f"{name}: {loop.tables[name].main}" for name in loop.names]
+    mains = [terminal.markdown(f"{name}: {loop.tables[name].main}") for name in loop.names]
     lines = ["| architecture | M MACs | " + " | ".join(mains) + " |", "| --- | --: |" + " --: |" * len(mains)]
     for candidate, scores in loop.scores.items():
         cells = [_cell(scores[name]) for name in loop.names]
-        lines.append(f"| {candidate} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
+        name = terminal.markdown(candidate)
+        lines.append(f"| {name} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
     cells = [f"{loop.predicted[name]:.2f}" for name in loop.names]
     return [*lines, f"| found, as predicted | {loop.macs['found'] / 1e6:.1f} | " + " | ".join(cells) + " |"]
 
@@ -119,13 +120,15 @@ def _sampled(loop: Loop) -> list[str]:
     out = []
     for name, table in loop.tables.items():
         values = table.column(table.main)
-        out.append(f"- {name}: {len(table)} architectures, {table.main} {values.min():.2f} to {values.max():.2f}")
+        out.append(
+            f"- {terminal.markdown(name)}: {len(table)} architectures, {table.main} {values.min():.2f} to {values.max():.2f}"
+        )
     return out
 
 
 def _fitted(loop: Loop) -> list[str]:
     return [
-        f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
+        f"- {terminal.markdown(name)}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
         f"Kendall's tau {loop.errors[name].get('kendall', float('nan')):.2f}"
         for name in loop.names
     ]

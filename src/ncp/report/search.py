@@ -68,7 +68,8 @@ def subtitle(result: Result, options: Mapping[str, Any]) -> str:
     limits += [f"{name} at least {value}" for name, value in _flat(options.get("floor") or {})]
     how = "; ".join(limits) or f"λ = {options.get('lam', 0.5):g}"
     starts = result.trajectory.starts
-    return f"strategy {result.strategy}, {starts:,} start{'s' if starts > 1 else ''}; {how}; {result.reason}"
+    ended = result.trajectory.walk.reason + ("" if result.kept else "; a limit is not kept")
+    return f"strategy {result.strategy}, {starts:,} start{'s' if starts > 1 else ''}; {how}; {ended}"
 
 
 def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:

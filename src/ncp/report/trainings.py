@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from ncp import files, runs, terminal
 from ncp.commandline import command_line
 from ncp.errors import UserError
-from ncp.report.entries import Training, overrides
+from ncp.report.entries import overrides
+from ncp.report.results import Training
 from ncp.report.sweep import distinct
 
 TABLE_FILE = "trainings.csv"

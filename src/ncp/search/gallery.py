@@ -1,4 +1,4 @@
-"""Which walks a search keeps: all of few starts; of many the first, a spread of the others, and the best."""
+"""Which walks a search keeps: all of few starts; of many those that are not random, a spread of the others, and the best."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ncp.search.starts import FEW, Starts
 from ncp.search.trajectory import Walk
 
-FEW = 64
-"""Starts of which every walk is kept."""
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -18,12 +17,12 @@ class Gallery:
     """Walks by the number of their start.
 
     Args:
-        starts: how many there will be.
+        starts: all that there will be.
         best: how many of the best are kept.
     """
 
-    def __init__(self, starts: int, best: int = 0) -> None:
-        self.few, self.best = starts <= FEW, best
+    def __init__(self, starts: Starts, best: int = 0) -> None:
+        self.few, self.best, self.anchors = len(starts) <= FEW, best, starts.anchors
         self._walks: dict[int, Walk] = {}
         self._leaders: list[tuple[float, int, Walk]] = []
 
@@ -40,7 +39,9 @@ class Gallery:
         if self.few:
             chosen = range(len(losses))
         elif number == 0:  # random starts like all others: their quantiles stand for everyone's
-            chosen = sorted({0, *(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)})
+            chosen = sorted(
+                {*range(min(self.anchors, len(losses))), *(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)}
+            )
         self._walks |= {number + i: make(i) for i in chosen}
         if not self.best:
             return

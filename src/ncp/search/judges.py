@@ -114,6 +114,15 @@ def check_skill(wanted: Iterable[tuple[str, str]], predictors: Mapping[str, Pred
     return tuple(found)
 
 
+def others_setting(predictors: Mapping[str, Predictor]) -> list[str]:
+    """What to say of predictors that are asked for one setting and were fitted for another."""
+    return [
+        f"the predictor given for {name} was fitted for {predictor.setting}"
+        for name, predictor in predictors.items()
+        if predictor.setting != name
+    ]
+
+
 def known_region(predictors: Mapping[str, Predictor]) -> tuple[np.ndarray, np.ndarray] | None:
     """Lower and upper bounds ``(D,)`` within which all predictors were fitted; None where that is the whole space.
 

@@ -88,7 +88,7 @@ class Region:
         try:
             lower, upper = (float(v) for v in limits)
         except (TypeError, ValueError):
-            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was {limits!r}") from None
+            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was {shown(limits)}") from None
         on_grid = all((v - low) % step == 0 for v in (lower, upper))
         if not (low <= lower <= upper <= high and on_grid):
             raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was [{lower:g}, {upper:g}]")

@@ -55,7 +55,7 @@ class Propagation:
     def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
         """Propagate all starts; marked is the best rounded step under the loss that keeps the budget, or comes nearest."""
         starts = Starts.of(start, budget.region)
-        gallery, queries = Gallery(len(starts), SHORTLIST), 0
+        gallery, queries = Gallery(starts, SHORTLIST), 0
         for number, codes_SD in starts.chunks():
             codes, losses, steps, met = self._propagate(objectives, budget.region.clamp(codes_SD), budget)
             rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)

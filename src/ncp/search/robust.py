@@ -69,7 +69,7 @@ class Robust:
         """
         criterion = Criterion(objectives, budget, self.lam, self.kappa)
         starts = Starts.of(start, budget.region)
-        gallery, ends = Gallery(len(starts)), _Ends(self.keep)
+        gallery, ends = Gallery(starts), _Ends(self.keep)
         own: list[tuple[np.ndarray, Walk]] = []
         for number, codes_SD in starts.chunks():
             codes_TSD, loss_TS = self.ascend(criterion, codes_SD)

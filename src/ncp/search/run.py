@@ -15,7 +15,7 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
-from ncp.search.judges import Given, Panel, check_skill, known_region, panels, read_predictors
+from ncp.search.judges import Given, Panel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
 from ncp.search.result import Candidate, Result, candidates
@@ -157,7 +157,7 @@ def prepare(
         floors=[(f.setting, f.metric, f.value) for f in floors],
     )
     wanted = [(o.setting, o.metric) for o in items] + [(f.setting, f.metric) for f in floors]
-    notes = check_skill(wanted, asked.predictors, force)
+    notes = (*check_skill(wanted, asked.predictors, force), *others_setting(asked.predictors))
     origin = read_start(goals.space, start)
     region = Region(goals.space, origin, fixed, bounds, known_region(asked.predictors))
     limits = Budget(region, floors=floors, queries=queries, **costs)

@@ -18,6 +18,8 @@ from ncp.files import printable
 from ncp.numeric import shown
 from ncp.search.limits import Region
 
+FEW = 64
+"""Starts of which every walk is kept."""
 CHUNK = 512
 """Starts that move at once: enough to fill a processor, few enough to stay in its cache."""
 _NO_PATH = re.compile(r"[\d\s_,()\[\]-]+|\|.*")  # numbers, or the text of a cell
@@ -54,7 +56,10 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
 
 
 class Starts:
-    """The first code, then random ones of the region.
+    """The first code, then random ones of the region; of many the second one is the space's default, if the first was given.
+
+    Attributes:
+        anchors: how many of them are not random.
 
     Args:
         region: where they lie.
@@ -76,7 +81,11 @@ class Starts:
     ) -> None:
         self.region, self.count, self.rng, self.given = region, count, rng, given
         self.progress = progress
-        self._codes = region.round(first[None]).astype(np.float64)
+        anchors = [first]
+        if given and count > FEW:  # of many, one may be spared for what everything is compared with
+            anchors.append(region.space.encode([region.space.default()])[0])
+        self._codes = region.round(np.stack(anchors)).astype(np.float64)
+        self.anchors = len(anchors)
 
     @classmethod
     def of(cls, codes: Any, region: Region) -> Starts:
@@ -85,7 +94,7 @@ class Starts:
             return codes
         array = np.asarray(codes, dtype=np.float64)
         made = cls(region, array[0], len(array), np.random.default_rng(0))
-        made._codes = array
+        made._codes, made.anchors = array, 1
         return made
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from ncp.search.limits import Budget, Region
 from ncp.search.loss import Loss
 from ncp.search.objectives import Objectives
 from ncp.search.propagation import SHORTLIST, best_of, promise
-from ncp.search.starts import Starts
+from ncp.search.starts import FEW, Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 
@@ -73,14 +73,15 @@ class WinnerTakesAll:
             UserError: in a space whose dimensions cannot move one by one, such as a one-hot code.
         """
         starts = Starts.of(start, budget.region)
-        gallery, queries = Gallery(len(starts), SHORTLIST), 0
-        for number, codes_1D in starts.chunks(1):
-            code_D = budget.region.round(codes_1D)[0].astype(np.float64)
-            walk = replace(self._walk(objectives, code_D, budget.region), number=number)
-            last = np.array([len(walk) - 1])
-            key = promise(budget, walk.loss[:, None], walk.rounded[:, None], last)
-            gallery.offer(number, key, [walk].__getitem__)
-            queries += len(walk)
+        gallery, queries = Gallery(starts, SHORTLIST), 0
+        for number, codes_SD in starts.chunks(FEW):
+            rounded = budget.region.round(codes_SD).astype(np.float64)
+            walks = [
+                replace(self._walk(objectives, c, budget.region), number=number + s) for s, c in enumerate(rounded)
+            ]
+            keys = [promise(budget, w.loss[:, None], w.rounded[:, None], np.array([len(w) - 1])) for w in walks]
+            gallery.offer(number, np.concatenate(keys), walks.__getitem__)
+            queries += sum(map(len, walks))
         return best_of(self.loss, objectives, budget, gallery, queries, len(starts))
 
     def _walk(self, objectives: Objectives, code_D: np.ndarray, region: Region) -> Walk:

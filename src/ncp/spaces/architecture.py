@@ -7,6 +7,7 @@ before they are looked at, and of a value that is no number or text only its typ
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from ncp.spaces.dimensions import DIMENSIONS, INDEX, NAMES, STAGE_START, STAGES
 # position of the four constant branch counts in the 31-number form
 _BRANCH_COUNT_AT = {3: 1, 7: 2, 13: 3, 21: 4}
 _LONGEST_TEXT, _LONGEST_LIST = 1000, 200
+_ALLOWED = tuple(frozenset(range(d.lower, d.upper + 1, d.step)) for d in DIMENSIONS)
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:[-_, ]+[0-9]{1,9})*")
 
 
 class Block(NamedTuple):
@@ -135,6 +138,12 @@ def _listed(value: Any, what: str) -> list[Any]:
 def _validate(code: Iterable[Any]) -> tuple[int, ...]:
     """27 plain ints within bounds and on the grid, or a ``UserError``."""
     values = tuple(code)
+    if len(values) == len(_ALLOWED):
+        for value, allowed_values in zip(values, _ALLOWED, strict=True):
+            if value.__class__ is not int or value not in allowed_values:
+                break
+        else:  # as nearly always; what follows finds the words for what is wrong
+            return values
     if len(values) != len(DIMENSIONS):
         hint = ""
         if len(values) == 26:
@@ -180,12 +189,12 @@ def _from_numbers(values: list[Any]) -> tuple[int, ...]:
 def _from_text(text: str) -> tuple[int, ...]:
     if len(text) > _LONGEST_TEXT:
         raise UserError(f"an architecture has at most {_LONGEST_TEXT} characters, given were {len(text):,}")
-    words = text.strip().strip("[]()").replace("-", "_").replace(",", "_").replace(" ", "_").split("_")
-    words = [w for w in words if w]
-    bad = next((w for w in words if not (w.isdecimal() and w.isascii() and len(w) < 10)), None)
-    if bad is not None:
+    inner = text.strip().strip("[]()").strip("-_, ")
+    if inner and not _NUMBERS.fullmatch(inner):
+        words = [w for w in re.split(r"[-_, ]+", inner) if w]
+        bad = next((w for w in words if not _NUMBERS.fullmatch(w)), text)
         raise UserError(f"'{files.shown(bad)}' in the architecture '{files.shown(text)}' is not a whole number")
-    return _from_numbers([int(w) for w in words])
+    return _from_numbers([int(word) for word in re.findall("[0-9]+", inner)])
 
 
 def _from_mapping(row: Mapping[Any, Any]) -> tuple[int, ...]:

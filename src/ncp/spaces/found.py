@@ -7,6 +7,7 @@ that of Table 3's Cls (2.05 G, 5.35 M), whose code is not public.
 
 from __future__ import annotations
 
+from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.multires import Architecture
 
@@ -26,5 +27,5 @@ def get(name: str) -> Architecture:
     16
     """
     if name not in FOUND:
-        raise UserError(f"unknown architecture '{name}'; the named ones are {', '.join(FOUND)}")
+        raise UserError(f"unknown architecture '{files.shown(name)}'; the named ones are {', '.join(FOUND)}")
     return Architecture.parse(FOUND[name])
