@@ -1,8 +1,8 @@
 """Signals that ask a process to end, or a training to write a checkpoint.
 
-SIGTERM and SIGINT (Ctrl-C) raise :class:`Interrupted` in the main thread, so what was begun is put away and records are
-written; a command then exits with 128 + the signal's number, as shells expect (143, 130). SIGUSR1, which a scheduler sends before
-its time limit, only asks for a checkpoint; the training writes it after the running step.
+SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed) raise :class:`Interrupted` in the main thread, so what was begun is
+put away and records are written; a command then exits with 128 + the signal's number, as shells expect (143, 130, 129). SIGUSR1,
+which a scheduler sends before its time limit, only asks for a checkpoint; the training writes it after the running step.
 
 Needs the standard library alone.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-_END = (signal.SIGTERM, signal.SIGINT)
+END = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 _SAVE = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
@@ -53,11 +53,11 @@ def handled() -> Iterator[None]:
         yield
         return
     before: dict[Any, Any] = {}
-    for number in _END:
+    for number in END:
         current = signal.getsignal(number)
-        # what is ignored stays so (a shell's background jobs do not get Ctrl-C), as does another's handler of Ctrl-C
-        if current not in (None, signal.SIG_IGN) and (
-            number == signal.SIGTERM or current is signal.default_int_handler
+        # what is ignored stays so (a shell's background jobs do not get Ctrl-C), as do others' handlers, of SIGTERM apart
+        if current in (signal.SIG_DFL, signal.default_int_handler) or (
+            number == signal.SIGTERM and current not in (None, signal.SIG_IGN)
         ):
             before[number] = signal.signal(number, _end)
     if _SAVE is not None and signal.getsignal(_SAVE) == signal.SIG_DFL:

@@ -134,7 +134,7 @@ class Siblings:
         if first is None:
             return
         rank, code = first
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in signals.END:
             if code in (-number, 128 + number):
                 raise signals.Interrupted(number) from None
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -199,6 +199,7 @@ class Siblings:
         if not self.started:
             return
         self._over.set()
+        atexit.unregister(self._at_exit)
         for process in self.started:
             process.terminate()
         until = time.monotonic() + 3.0
