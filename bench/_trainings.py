@@ -13,15 +13,12 @@ STARTED = time.perf_counter()
 
 def main(overrides: list[str]) -> None:
     """Train with ``conf/train.yaml`` and these overrides; metrics, seconds and speed on stdout."""
-    import hydra
-
+    from ncp import jobs
     from ncp.tasks import run as tasks
 
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        config = hydra.compose("train", overrides=["callbacks.progress=false", *overrides])
+    options = jobs.options("train", "callbacks.progress=false", *overrides)
     with tempfile.TemporaryDirectory() as folder:
-        run = tasks.assemble(config, Path(folder))
+        run = tasks.assemble(options, Path(folder))
         tasks.fit(run)
         result = tasks.summarise(run, tasks.evaluate(run))
     cpu = time.process_time()

@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 
 from bench._timing import show
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, Evaluation, TrainingRecord
+from ncp.campaign.states import RECORD, State
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, State, Worker
+from ncp.campaign.units import Worker
 from ncp.spaces.multires import SPACE
 
 MODELS, WORKERS = 22_500, 64
@@ -65,7 +66,7 @@ class SlowMemory:
         folder[file] = [content, self.now]
         return True
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = 0) -> bytes | None:
         """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return folder[file][0] if file in folder else None
@@ -84,6 +85,14 @@ class SlowMemory:
         """As ``ncp.campaign.store.Store``."""
         folder, file = self._at(name)
         return self.now - folder[file][1] if file in folder else None
+
+    def move(self, old: str, new: str) -> bool:
+        """As ``ncp.campaign.store.Store``."""
+        folder, file = self._at(old)
+        if file not in folder:
+            return False
+        folder[new.rpartition("/")[2]] = folder.pop(file)
+        return True
 
 
 def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dict[str, float]:
@@ -169,7 +178,7 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
     }
 
 
-def durations(plan: Plan, rng: np.random.Generator) -> np.ndarray:
+def durations(plan: BuildPlan, rng: np.random.Generator) -> np.ndarray:
     """``(N,)`` seconds for the models of a plan, from the recorded trainings."""
     with open(DURATIONS, newline="") as file:
         rows = [(row["setting"], float(row["macs"]), float(row["seconds"])) for row in csv.DictReader(file)]
@@ -196,24 +205,24 @@ def record_durations(folders: list[Path]) -> None:
         for store in map(Folder, folders):
             for unit in read_units(read(store), store):
                 if unit.record and unit.state == DONE:
-                    took = round(unit.record["seconds"], 2)
-                    writer.writerow([unit.record["setting"], unit.record["cost"]["macs_at_size"], took])
+                    took = round(unit.record.seconds, 2)
+                    writer.writerow([unit.record.setting, unit.record.cost["macs_at_size"], took])
 
 
-def make_plan(models: int, seed: int = 0) -> Plan:
+def make_plan(models: int, seed: int = 0) -> BuildPlan:
     """A plan of random architectures."""
     codes = SPACE.sample_codes(models, np.random.default_rng(seed))
     texts = tuple(architecture.text for architecture in SPACE.decode(codes))
-    return Plan("cls-50-1000", texts, tuple(int(v) for v in SPACE.cost(codes).macs), {}, seed)
+    return BuildPlan("cls-50-1000", texts, tuple(int(v) for v in SPACE.cost(codes).macs), {}, seed)
 
 
-def write_records(plan: Plan, store: Folder) -> None:
+def write_records(plan: BuildPlan, store: Folder) -> None:
     """A record for each unit, as a training leaves them."""
     rng = np.random.default_rng(0)
     for unit, text in zip(plan.units, plan.architectures, strict=True):
         top1 = float(rng.normal(82, 2))
         rows = [Evaluation(100 * e, 5.0 * e, {"top1": top1 * e / EPOCHS, "top5": 95.0}) for e in range(1, EPOCHS + 1)]
-        record = Record(
+        record = TrainingRecord(
             unit=unit,
             setting=plan.setting,
             architecture=text,

@@ -106,7 +106,7 @@ def draw(path: Path, truth: Truth, results: list[Any]) -> None:
     """The picture of the walk whose end is the median one of the 20, as an example that is neither best nor worst."""
     order = np.argsort([truth.of(r.architecture.code)[0] for r in results], kind="stable")
     i = int(order[len(order) // 2])
-    fig = picture.figure(
+    fig = picture.walk_figure(
         truth.macs / 1e6,
         truth.accuracy,
         steps(truth, results[i]),
@@ -130,7 +130,7 @@ def against_rows(truth: Truth, subsets: int, path: Path | None) -> None:
         per = np.array(found).reshape(len(CURVE), subsets, 2)
         title = "More rows, better cells: NAS-Bench-201"
         under = f"robust search under {BUDGET / 1e6:.2f} M multiply-adds; a dot is a random subset of rows"
-        print(f"picture: {style.save(picture.curve(CURVE, list(per), title, under, BAR), path)}")
+        print(f"picture: {style.save(picture.rows_figure(CURVE, list(per), title, under, BAR), path)}")
 
 
 def columns() -> list[str]:

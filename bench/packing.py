@@ -1,6 +1,6 @@
 """Does it pay to train several small networks on one device at a time? python -m bench.packing [NUMBER ...] [--setting SETTING]
 
-The same build of small architectures (experiment=loop) on the built-in set with 1, 2, ... trainings at a time; models an hour,
+The same build of small architectures (sample=small) on the built-in set with 1, 2, ... trainings at a time; models an hour,
 and the gain over one at a time. On a machine with a GPU that is what is shared; else the processor's cores are.
 """
 
@@ -23,7 +23,7 @@ def seconds(setting: str, count: int, number: int, length: int) -> float:
     """Of a whole build, processes' start and all."""
     with tempfile.TemporaryDirectory() as root:
         line = [
-            *(sys.executable, "-m", "src.build", f"setting={setting}", "experiment=loop", f"count={count}"),
+            *(sys.executable, "-m", "src.build", f"setting={setting}", "sample=small", f"count={count}"),
             *(f"build.per_device={number}", f"paths.outputs={root}", f"recipe.length={length}"),
         ]
         # alone, a training may use every core

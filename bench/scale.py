@@ -2,7 +2,7 @@
 
 Operations are exact: the mean over a sample of the space of our own count, at each setting's own sizes, times the recipe's
 images. What a card makes of them is an assumption (``--share`` of its peak); ``--rate`` puts a measured number of images a
-second of the default code (``python -m src.train experiment=... arch=default`` prints it) in the place of the assumption.
+second of the default code (``python -m src.train setting=... arch=default`` prints it) in the place of the assumption.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -37,7 +38,8 @@ from ncp.search.robust import Robust
 
 SPACE = spaces.get("multires")
 METRICS = ("mIoU", "mAcc", "aAcc", "flops", "params")
-STEPS, MANY = 70, 1024
+STEPS, MANY, LARGE = 70, 1024, 20_000
+MEMORY_BAR = 1000.0  # MB of the whole process, torch included, however many starts
 PAPER_BAR, MANY_PAPER_BAR, MANY_DEFAULT_BAR = 0.015, 1.0, 4.0
 
 
@@ -127,6 +129,9 @@ def main() -> int:
     many_paper = best(lambda: Propagation().run(goals, many, budget, rng), repeat=3)
     many_default = best(lambda: Robust(iterations=STEPS).ascend(criterion, many), repeat=2)
     default = best(lambda: search(["seg"], predictor={"seg": gp}), repeat=3)
+    began = time.process_time()
+    search(["seg"], predictor={"seg": gp}, starts=LARGE)
+    large, memory = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def line(name: str, seconds: float, bar: float | None = None) -> list[str]:
         limit = "" if bar is None else f"{bar * 1e3:.0f} ms"
@@ -141,9 +146,10 @@ def main() -> int:
         line(f"{MANY} starts x {STEPS}, paper's predictor", many_paper, MANY_PAPER_BAR),
         line(f"{MANY} starts x {STEPS}, default predictor, with its doubt", many_default, MANY_DEFAULT_BAR),
         line("default search (32 starts, polish)", default),
+        line(f"default search, {LARGE:,} starts, in chunks; peak memory {memory:.0f} of {MEMORY_BAR:.0f} MB", large),
     ]
     show("Searching, one thread", ["what", "time", "bar", "", "x first line"], rows)
-    missed = ours > PAPER_BAR or many_paper > MANY_PAPER_BAR or many_default > MANY_DEFAULT_BAR
+    missed = ours > PAPER_BAR or many_paper > MANY_PAPER_BAR or many_default > MANY_DEFAULT_BAR or memory > MEMORY_BAR
     return 1 if missed else 0
 
 

@@ -79,7 +79,7 @@ def main() -> int:
                     mean, std = verdict(judges[name], found.architecture)
                     bar = bars.get(name, lower.get(name, np.nan) - WITHIN)
                     lower.setdefault(name, mean - std)
-                    met = mean - std >= bar
+                    met = mean - std >= bar and found.kept
                     missed |= strategy == "robust" and not met
                     predicted = found.predicted[name][settings.get(short).main]
                     label = f"{strategy}, {'+'.join(objectives)}, seed {seed}"

@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ncp.metrics.kitti_names import in_words
 from ncp.spaces import cost, found
 from ncp.spaces.multires import SPACE, Architecture
 
@@ -118,7 +119,8 @@ def main() -> int:
             value, wall = result["metrics"][metric], result["wall"]  # type: ignore[index]
             missed |= value < bar or min(wall, result["cpu"] / 2 + 15) > LIMIT
             speed, wait = f"{result['images_per_second']:.3g}", f"{result['data_wait_share']:.1%}"
-            shown = f"{metric} {value:.1f} (chance {chance:.0f}, bar {bar:.0f})"
+            words = in_words(metric, result.get("min_overlap", {}))  # type: ignore[arg-type]
+            shown = f"{words} {value:.1f} (chance {chance:.0f}, bar {bar:.0f})"
             console.print(f"{task}, {name}: {shown}, {wall:.0f} s", highlight=False)
             table.add_row(task, name, shown, f"{wall:.0f}", f"{result['cpu'] / 2:.0f}", speed, wait)
     console.print(table)

@@ -3,7 +3,7 @@
     python -m bench.video
     python -m bench.video --root /data/hmdb51        # the loader on the real videos too
 
-Clips are those of ``experiment=video``: 8 frames of 112x112. Every time is the best of some repetitions, on one thread unless
+Clips are those of ``setting=video``: 8 frames of 112x112. Every time is the best of some repetitions, on one thread unless
 OMP_NUM_THREADS says otherwise; with a GPU, in bf16 on it. The loader reads files as HMDB51's (240 lines, MPEG-4 in AVI), which
 the benchmark writes itself, with the experiment's augmentation.
 """
@@ -97,17 +97,15 @@ def write_set(root: Path, videos: int = 6, frames: int = 90) -> None:
 
 def loader_row(root: Path, counts: Any, cache: Path, clips: int = 40) -> tuple[str, str, str]:
     """One worker's rate over ``clips`` training clips."""
-    import hydra
     import torch
 
+    from ncp import jobs
     from ncp.data.base import BatchPolicy
     from ncp.tasks.parts import make_data
 
     torch.set_num_threads(1)
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"data.root={root}", f"data.cache={cache}", "data.workers=0", f"data.counts={counts}"]
-        config = hydra.compose("train", overrides=["experiment=video", *overrides])
-    data = make_data(config)
+    words = [f"data.root={root}", f"data.cache={cache}", "data.workers=0", f"data.counts={counts}"]
+    data = make_data(jobs.options("train", "setting=video", *words))
     data.plan(BatchPolicy.fit(4), clips // 4 + 1)
     batches = iter(data.train_dataloader())
     next(batches)

@@ -1,40 +1,8 @@
-"""Build a benchmark: ``python -m src.build setting=seg count=8``; ``--help`` explains the options."""
+"""Build a benchmark: ``python -m src.build``; ``--help`` explains the options."""
 
-from omegaconf import DictConfig
+from ncp import cli
 
-from ncp import cli, runs
-from ncp.errors import UserError
-
-ACTIONS = ("run", "status", "merge", "analyse", "plan")
-
-
-@cli.main("build")
-def main(config: DictConfig) -> None:
-    """Train many architectures, here or on a cluster, and merge their results into one table."""
-    from ncp.campaign import analysis, merge, packing, status, work
-    from ncp.report import campaign as report
-
-    options = cli.plain(config)
-    action, build = options["action"], options["build"]
-    if action not in ACTIONS:
-        raise UserError(f"unknown action '{action}'; actions: {', '.join(ACTIONS)}")
-    plan, store = work.open_build(options) if action in ("run", "plan") else work.find_build(options)
-    if action == "run":
-        packing.run(options, plan, store)
-    units = status.read_units(plan, store, build["attempts"], build["patience"])
-    summary, files = status.summarise(plan, units), []
-    if action == "merge" or (action == "run" and summary.counts["done"]):
-        merged = merge.merge(plan, units)
-        files.append(merge.write(plan, store, merged))
-        report.show_merged(merged, files[0])
-    if action == "analyse":
-        proxy = analysis.load(options["proxy"]) if options["proxy"] else None
-        figures = analysis.figure5(analysis.load(store.root, plan.setting), proxy)
-        files += report.write_figures(figures, plan.setting, cli.run_folder())
-        report.show_figures(figures)
-    report.show_status(plan, summary, store.root)
-    runs.write_result(cli.run_folder(), report.result(plan, status.as_json(summary), store.root, files))
-
+main = cli.command("build")
 
 if __name__ == "__main__":
     main()

@@ -1,26 +1,8 @@
-"""Export a network: ``python -m src.export ckpt_path=... format=onnx``; ``--help`` explains the options."""
+"""Export a network: ``python -m src.export``; ``--help`` explains the options."""
 
-from pathlib import Path
+from ncp import cli
 
-from omegaconf import DictConfig
-
-from ncp import cli, runs
-
-
-@cli.main("export")
-def main(config: DictConfig) -> dict[str, str]:
-    """Write a trained network, or an architecture without training, as safetensors or ONNX."""
-    from ncp.tasks import export
-
-    folder = cli.run_folder()
-    found = export.network_of(config)
-    options = cli.plain(config)
-    files = export.write(found, options["format"], Path(options["out"] or folder / found.task), options["size"])
-    runs.write_result(folder, export.summarise(found, files, options["size"]))
-    for path in files.values():
-        print(path)
-    return files
-
+main = cli.command("export")
 
 if __name__ == "__main__":
     main()

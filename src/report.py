@@ -1,20 +1,8 @@
-"""Compare found architectures: ``python -m src.report runs=[outputs/search/DATE/RUN,...]``; ``--help`` explains the options."""
-
-from omegaconf import DictConfig
+"""Compare found architectures: ``python -m src.report``; ``--help`` explains the options."""
 
 from ncp import cli
 
-
-@cli.main("report")
-def main(config: DictConfig) -> None:
-    """Compare architectures, found or given: a table, their dimensions as bars (Figure 8), their searches (Figure 9)."""
-    from ncp.report import compare
-
-    options = cli.plain(config)
-    entries = compare.read(options["runs"], options["names"], options["space"])
-    files = compare.write(entries, cli.run_folder(), options["title"])
-    compare.show(entries, files)
-
+main = cli.command("report")
 
 if __name__ == "__main__":
     main()

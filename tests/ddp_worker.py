@@ -19,6 +19,9 @@ EXACT = (
     "recipe.freeze_norms=true", "trainer.precision=64-true", "+recipe.optimizer={name:sgd,lr:0.1,momentum:0.9}",
 )  # fmt: skip
 LIVE = (*SMALL_SEG, "recipe.batch=4")
+FEW = (*EXACT, "data.val_scenes=1")  # fewer samples than devices
+# goes on from a checkpoint that one process wrote in the folder of that name
+RESUMED = (*EXACT, "recipe.save_every=3", "recipe.keep=[3]", "recipe.eval_every=2", "recipe.per_device=1")
 
 
 def first_gradients(run: tasks.Run) -> dict[str, torch.Tensor]:
@@ -54,7 +57,9 @@ def launch(script: Path, folder: Path, names: tuple[str, ...], **environment: st
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    for name, options in (("exact", EXACT), ("live", LIVE)):
+    checkpoint = folder / "begun" / "checkpoints" / "step-000003.ckpt"
+    resumed = (*RESUMED, f"ckpt_path={checkpoint}")
+    for name, options in (("exact", EXACT), ("live", LIVE), ("few", FEW), ("resumed", resumed)):
         run = tasks.assemble(compose(*options, *TWO), folder / name)
         gradients = first_gradients(run)
         tasks.fit(run)

@@ -30,7 +30,7 @@ class Memory:
         self.folders[folder][file] = [content, self.now]
         return True
 
-    def read(self, name):
+    def read(self, name, limit=None):
         folder, file = self._split(name, "read")
         entry = self.folders[folder].get(file)
         return entry and entry[0]
@@ -49,6 +49,13 @@ class Memory:
         folder, file = self._split(name, "age")
         entry = self.folders[folder].get(file)
         return entry and self.now - entry[1]
+
+    def move(self, old, new):
+        folder, file = self._split(old, "move")
+        entry = self.folders[folder].pop(file, None)
+        if entry is not None:
+            self.folders[folder][new.rsplit("/", 1)[1]] = entry
+        return entry is not None
 
 
 class Events:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,7 @@ def test_plain_names_pass():
 def test_escapes_are_shown_and_not_sent():
     assert files.printable("a\x1b[31mb\u202e\n") == "a\\x1b[31mb\\u202e\n"
     assert files.printable(b"caf\xe9") == "caf\\udce9"
+    assert files.printable(Path("a\nerror: b\t.png")) == "a\\nerror: b\\t.png"
 
 
 def test_an_error_leaves_the_old_file_and_no_scratch(tmp_path):

@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.strip()]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+YAML = [text for kind, text in BLOCKS if kind == "yaml"]
 # what needs real data or imported tables is only composed
 NOT_HERE = ("/data/", "hydra/launcher=", "NCP/data", "src.benchmark")
 # the built-in trainings take a minute each otherwise
@@ -27,6 +28,16 @@ SHORTER = {
 
 def words(command: str) -> list[str]:
     return shlex.split(command, comments=True)
+
+
+@cache
+def own_settings() -> Path:
+    """The folder ``mine`` of the README, with the files that it shows (each says where it lies in its first line)."""
+    for text in YAML:
+        file = outputs() / text.splitlines()[0].removeprefix("# ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return outputs() / "mine"
 
 
 @cache
@@ -102,10 +113,16 @@ def test_make_has_the_target(target):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("make ")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(("make ", "pip "))])
 def test_a_command_of_the_readme(command):
     given = words(command)
+    if given[0] == "ncp":
+        done = run([str(Path(sys.executable).with_name("ncp")), *given[1:]])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+        return
     assert given[:2] == ["python", "-m"], command
+    given = [w.replace("mine", str(own_settings())) if w == "mine" else w for w in given]
     if given[2].startswith("bench."):  # minutes on real tables; its options are what it says
         said = run([sys.executable, *given[1:3], "--help"])
         assert said.returncode == 0, said.stderr

@@ -225,8 +225,12 @@ def shown(value: Any, length: int = 80) -> str:
 
 
 def printable(value: Any) -> str:
-    """A text for terminals and reports: control characters, escapes and undecodable bytes are shown, not sent."""
-    text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
+    """A text for terminals and reports: control characters, escapes and undecodable bytes are shown, not sent.
+
+    The name of a file (bytes or a path) is one line whatever it holds; other texts keep their lines.
+    """
+    named = isinstance(value, (bytes, os.PathLike))
+    text = os.fsdecode(value).replace("\n", "\\n").replace("\t", "\\t") if named else str(value)
     text = text.encode("utf-8", "backslashreplace").decode()
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 

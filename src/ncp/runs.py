@@ -17,6 +17,8 @@ import hashlib
 import json
 import math
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +34,7 @@ except ImportError:  # Windows has no such locks; two runs are then told apart b
 
 STATE_FILE = "run.json"
 LOCK_FILE = ".lock"
+HANDED_DOWN = "NCP_RUN_FOLDER"  # in the environment of processes that take part in another one's run
 CONFIG_FILE = "config.yaml"  # resolved
 RESULT_FILE = "result.json"
 # "continued": another run's folder took over (``ckpt_path=auto``); its path stands under ``continued_in``
@@ -115,6 +118,54 @@ class Search(TypedDict):
     chosen_step: int
 
 
+_began = time.perf_counter()
+_prefix = "ncp "
+
+
+def start_clock() -> None:
+    """Let :func:`seconds` count from now on: one job of several in a process begins."""
+    global _began
+    _began = time.perf_counter()
+
+
+def seconds() -> float:
+    """Seconds since the command (or the job of a multirun) began; elsewhere since this module was imported."""
+    return time.perf_counter() - _began
+
+
+def invoked_as(prefix: str) -> None:
+    """Note how this process' commands are written: ``python -m src.`` in a clone, ``ncp`` and a blank where it is installed."""
+    global _prefix
+    _prefix = prefix
+
+
+def invocation(command: str) -> str:
+    """A command as its user would type it: ``python -m src.search`` or ``ncp search``."""
+    return f"{_prefix}{command}"
+
+
+def made(folder: str | Path | None, command: str) -> Path:
+    """``folder``, made where it is not there yet; a new run folder of ``command`` for None."""
+    if folder is None:
+        return new_folder(command)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
+
+
+def new_folder(command: str, outputs: str | Path | None = None) -> Path:
+    """Make a run folder for a command that is called as a function: ``<outputs>/<command>/<date>/<time>-<suffix>``.
+
+    Args:
+        command: its name.
+        outputs: the folder of all outputs; None for ``$NCP_OUTPUTS``, else ``outputs`` here.
+    """
+    now = datetime.now()
+    root = Path(outputs or os.environ.get("NCP_OUTPUTS") or "outputs")
+    folder = root / command / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:
     """16 hexadecimal digits that are equal when two runs would compute the same.
 
@@ -136,7 +187,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> Path:
 
     numpy scalars and arrays become numbers and lists, paths strings, numbers that are not finite ``null``.
     """
-    return files.write_text(path, json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
+    return files.write_text(path, _text(content))
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -210,7 +265,13 @@ def mark(folder: Path, new_state: str, **more: Any) -> None:
     """Set the state of a run, with ``more`` keys such as ``error``."""
     assert new_state in STATES, new_state
     now = datetime.now().isoformat(timespec="milliseconds")
-    write_json(folder / STATE_FILE, {**state(folder), "state": new_state, "ended": now, **more})
+    content = {**state(folder), "state": new_state, "ended": now, **more}
+    try:
+        write_json(folder / STATE_FILE, content)
+    except OSError:  # a full disk has no room beside the file, but mostly some in it
+        with open(folder / STATE_FILE, "r+") as file:
+            file.write(_text({key: value[:300] if isinstance(value, str) else value for key, value in content.items()}))
+            file.truncate()
 
 
 @contextlib.contextmanager

@@ -1,21 +1,21 @@
-"""The command's real configuration: every setting on its built-in set, every experiment in its place."""
+"""The command's real configuration: every setting on its built-in set, and on real data."""
 
 import dataclasses
 
 import pytest
-from composed import CONF, compose
+from composed import compose, config_of
 from omegaconf import OmegaConf
 
-from ncp import cli
 from ncp.benchmark import settings
 from ncp.campaign import plan as plans
 from ncp.campaign.scheduler import sweep
+from ncp.spaces.multires import SPACE
 
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml") if path.stem in settings.SETTINGS)
+TRAINED = sorted(name for name, setting in settings.SETTINGS.items() if setting.real)
 
 
 def plan(*overrides):
-    return plans.make(cli.plain(compose("count=3", *overrides, name="build")))
+    return plans.make(compose("count=3", *overrides, name="build"))
 
 
 @pytest.mark.parametrize("name", [*settings.PAPER, *settings.SHORT])
@@ -35,20 +35,21 @@ def test_settings_of_one_task_differ_as_their_recipes_do():
     assert plan("setting=seg-4x").macs < plan("setting=seg").macs
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_puts_real_data_and_its_recipe_in_place(name):
-    made = plan(f"setting={name}", f"experiment={name}", "data.root=/data/somewhere")
-    alone = compose(f"experiment={name}", "data.root=/data/somewhere", name="train")
-    assert made.training["recipe"] == cli.plain(alone.recipe)
-    assert made.training["data"]["_target_"] == alone.data._target_
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_and_building_mean_the_same_on_real_data(name):
+    made = plan(f"setting={name}", "data.root=/data/somewhere")
+    alone = compose(f"setting={name}", "data.root=/data/somewhere", name="train")
+    assert made.training["recipe"] == alone.recipe
+    assert made.training["data"]["_target_"] == alone.data["_target_"]
     assert "root" not in made.training["data"]
-    assert plan(f"setting={name}", f"experiment={name}", "data.root=/elsewhere").hash == made.hash
+    assert plan(f"setting={name}", "data.root=/elsewhere").hash == made.hash
 
 
-def test_the_experiment_of_the_loop():
-    config = compose("setting=cls", "experiment=loop", name="build")
-    assert config.count == 24
-    assert len(plans.make(cli.plain(config))) == 24
+def test_a_sample_of_small_architectures():
+    options = compose("setting=cls", "sample=small", name="build")
+    assert options.count == 24
+    assert len(plans.make(options)) == 24
+    assert max(max(SPACE.parse(text).code) for text in plans.make(options).architectures) <= 32
 
 
 @pytest.mark.parametrize("command", ["train", "build", "search"])
@@ -58,7 +59,7 @@ def test_every_command_has_both_launchers_of_a_cluster(command, launcher):
     from hydra_plugins.hydra_submitit_launcher import config as store
 
     given = {"train": ["task=seg"], "build": ["setting=seg", "count=2500"], "search": ["objectives=[seg]"]}[command]
-    hydra = compose(*given, f"hydra/launcher={launcher}", name=command, with_hydra=True).hydra
+    hydra = config_of(*given, f"hydra/launcher={launcher}", name=command, with_hydra=True).hydra
     assert set(hydra.launcher) == {field.name for field in dataclasses.fields(store.SlurmQueueConf)}
     assert hydra.launcher._target_.endswith("SlurmLauncher")
 
@@ -68,7 +69,7 @@ def test_a_job_of_a_build_outlives_its_time_limit(monkeypatch, given, number):
     """The plugin's default is to end it at the first one."""
     monkeypatch.setattr(sweep._Jobs, "install", lambda check: None)
     overrides = ["shard=range(0,250)", "hydra/launcher=submitit_slurm", *given]
-    config = compose("count=2500", *overrides[1:], name="build", with_hydra=True)
+    config = config_of("count=2500", *overrides[1:], name="build", with_hydra=True)
     config.hydra.overrides.hydra = overrides[1:]
     OmegaConf.update(config, "hydra.overrides.task", overrides[:1])
     OmegaConf.update(config, "hydra.job.num", 0, force_add=True)

@@ -43,3 +43,16 @@ def test_a_requeued_job_knows_that_its_former_life_is_over(monkeypatch, restart,
     other = {"slurm_job": "12_3", "slurm_restart": restart, "machine": "elsewhere"}
     assert liveness.alive(other, me) is verdict
     assert liveness.alive({**other, "slurm_job": "12_4"}, me) is None
+
+
+@pytest.mark.parametrize("pid", [None, "7", "abc", 0, -1, 1.0, True, int("9" * 100), [1], {"a": 1}])
+def test_of_a_strange_process_nothing_is_known(pid):
+    me = liveness.identity()
+    assert liveness.alive({**me, "pid": pid}, me) is None
+    assert liveness.alive({"machine": me["machine"]}, me) is None
+
+
+@pytest.mark.parametrize("restart", [None, "0", "many", -1.5, [0]])
+def test_a_strange_count_of_restarts_says_nothing(restart):
+    me = {"slurm_job": "12_3", "slurm_restart": 1, "machine": "here"}
+    assert liveness.alive({"slurm_job": "12_3", "slurm_restart": restart}, me) is None

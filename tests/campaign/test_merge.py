@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ncp.campaign import merge
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import Evaluation, Record
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import Evaluation, TrainingRecord
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
 from ncp.predictors import rows
@@ -24,11 +24,11 @@ def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
     """A folder of ``count`` recorded units; ``metrics(i)`` are those of unit i, made by ``node<i mod 6>``."""
     codes = SPACE.sample_codes(count, np.random.default_rng(0))
     texts = tuple(a.text for a in SPACE.decode(codes))
-    plan = Plan(setting, texts, (1,) * count, {"data": {"_target_": target}}, 1)
+    plan = BuildPlan(setting, texts, (1,) * count, {"data": {"_target_": target}}, 1)
     store = Folder(root)
     for i, (name, text) in enumerate(zip(plan.units, texts, strict=True)):
         final = metrics(i)
-        record = Record(
+        record = TrainingRecord(
             name, setting, text, codes[i].tolist(), 1, final,
             evaluations=[Evaluation(10, 1.0, {k: v / 2 for k, v in final.items()}), Evaluation(20, 2.0, final)],
             worker={"host": f"node{i % 6}"}, finished=f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}+00:00", seconds=7.0,
@@ -90,3 +90,24 @@ def test_merging_again_changes_no_byte_and_order_of_writing_none_either(tmp_path
     [refusal] = fewer.provenance.refused
     assert "not trained yet" in refusal.reason
     assert plan.architectures[3] in refusal.reason
+
+
+def test_a_build_that_cannot_be_written_is_merged_elsewhere(tmp_path, monkeypatch):
+    plan, store = built(tmp_path / "build", "seg", lambda i: {"mIoU": 40.0, "mAcc": 50.0, "aAcc": 60.0}, count=3)
+    reader = Folder(store.root, reading=True)
+    merged = merge.merge(plan, read_units(plan, reader))
+    monkeypatch.setattr(merge.os, "access", lambda path, mode: False)
+    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
+    assert not (store.root / "seg.parquet").exists()
+    monkeypatch.undo()
+    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
+
+
+def test_reading_a_build_changes_nothing_in_it(tmp_path):
+    plan, _ = built(tmp_path, "seg", lambda i: {"mIoU": 40.0, "mAcc": 50.0, "aAcc": 60.0}, count=3)
+    (tmp_path / "units/000002/record.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    units = read_units(plan, Folder(tmp_path, reading=True))
+    merge.merge(plan, units)
+    assert units[2].state == "running"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

@@ -1,14 +1,14 @@
 """Several trainings at a time on one device."""
 
-import json
 import os
 
+import made_records
 import pytest
 from small_builds import options
 
 from ncp.campaign import packing, work
+from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units
-from ncp.campaign.units import RECORD
 from ncp.errors import UserError
 
 
@@ -39,8 +39,7 @@ def test_before_anything_is_recorded_one_at_a_time(tmp_path):
 def test_the_largest_peak_of_this_device_decides(tmp_path, monkeypatch):
     plan, store = work.open_build(options(tmp_path))
     for unit, (device, peak) in enumerate([("cpu", 1000), ("cpu", 3000), ("another", 90_000)]):
-        content = {"device": {"name": device}, "peak_memory_mb": peak}
-        store.create(f"units/{plan.units[unit]}/{RECORD}", json.dumps(content).encode())
+        made_records.put(plan, store, unit, device={"name": device}, peak_memory_mb=float(peak))
     monkeypatch.setattr(packing, "free_memory_mb", lambda: 10_000.0)
     monkeypatch.setattr(packing, "cores", lambda: 16)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -64,14 +63,14 @@ def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, exp
 @pytest.mark.slow
 def test_two_processes_share_the_work(tmp_path, monkeypatch):
     started, wait = [], packing._wait
-    monkeypatch.setattr(packing, "_wait", lambda processes, start: (started.extend(processes), wait(processes, start)))
+    monkeypatch.setattr(packing, "_wait", lambda processes, *rest: (started.extend(processes), wait(processes, *rest)))
     config = options(tmp_path, "build.per_device=2")
     plan, store = work.open_build(config)
     packing.run(config, plan, store)
     units = read_units(plan, store)
     assert [unit.state for unit in units] == ["done"] * 3
     assert started == [0, 1]
-    assert os.getpid() not in {unit.record["worker"]["pid"] for unit in units}
+    assert os.getpid() not in {unit.record.worker["pid"] for unit in units}
     assert sorted(store.path(f"units/{unit.name}/{RECORD}").is_file() for unit in units) == [True] * 3
 
 

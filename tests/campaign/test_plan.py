@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncp import options
 from ncp.campaign import plan as plans
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
-from ncp.spaces.multires import SPACE, Architecture
+from ncp.spaces.multires import Architecture
 
 BASE = {
     "setting": "seg",
@@ -26,7 +28,7 @@ BASE = {
 
 
 def config(**changes):
-    return {**json.loads(json.dumps(BASE)), **changes}
+    return options.read(BuildOptions, {**json.loads(json.dumps(BASE)), **changes})
 
 
 def test_the_plan_is_a_pure_function_of_the_configuration():
@@ -40,7 +42,7 @@ def test_what_decides_about_results_changes_the_plan_and_what_does_not_leaves_it
     same = [
         {"data": {"crop": [64, 128], "root": "/elsewhere", "workers": 0}},
         {"trainer": {"accelerator": "gpu", "devices": 8, "precision": "auto"}},
-        {"shard": 7, "keep": "last", "paths": {"outputs": "/x"}},
+        {"shard": 7, "keep": "last", "outputs": "/x"},
     ]
     others = [
         {"seed": 4},
@@ -60,60 +62,16 @@ def test_costs_are_the_exact_ones_at_the_trainings_size():
         assert macs == int(cost.count(Architecture.parse(text).code, size=(64, 128)).macs)
 
 
-def test_a_larger_count_begins_with_the_same_architectures():
-    assert plans.make(config(count=30)).architectures[:12] == plans.make(config()).architectures
-
-
-def test_bounds_narrow_the_sample():
-    plan = plans.make(config(count=40, bounds={"c": [8, 16], "b2": [1, 1]}))
-    codes = np.array([Architecture.parse(text).code for text in plan.architectures])
-    channels = [i for i, label in enumerate(SPACE.labels) if label.startswith("c")]
-    assert set(codes[:, channels].ravel()) == {8, 16}
-    assert set(codes[:, SPACE.labels.index("b2")]) == {1}
-    assert set(codes[:, SPACE.labels.index("b3")]) == {1, 2, 3, 4}
-
-
-def test_a_list_of_architectures(tmp_path):
-    texts = [a.text for a in SPACE.sample(5, np.random.default_rng(0))]
-    file = tmp_path / "list.txt"
-    file.write_text("# five\n" + "\n".join([*texts, texts[0]]) + "\n")
-    plan = plans.make(config(count=None, build={"architectures": str(file)}))
-    assert list(plan.architectures) == texts
-    assert len(plans.make(config(count=2, build={"architectures": str(file)}))) == 2
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"count": None}, "count=2500"),
-        ({"count": 0}, "within 1"),
-        ({"setting": "segment"}, "unknown setting"),
-        ({"build": {"architectures": "nowhere.txt"}}, "there is no file"),
-        ({"bounds": {"q9": [1, 2]}}, "no dimension"),
-        ({"bounds": {"c": [8, 13]}}, "steps of 8"),
-        ({"bounds": {"c": 8}}, "[lower, upper]"),
-        ({"bounds": {"b": [0, 2]}}, "must be within"),
-    ],
-)
-def test_mistakes_are_one_clear_line(change, words):
-    with pytest.raises(UserError) as error:
-        plans.make(config(**change))
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_more_than_there_are_is_refused():
-    bounds = {label: [SPACE.lower[i], SPACE.lower[i]] for i, label in enumerate(SPACE.labels)} | {"b1": [1, 3]}
-    assert len(plans.make(config(count=3, bounds=bounds))) == 3
-    with pytest.raises(UserError, match="only 3 architectures"):
-        plans.make(config(count=4, bounds=bounds))
+def test_an_unknown_setting_is_one_clear_line():
+    with pytest.raises(UserError, match="unknown setting 'segment'"):
+        plans.make(config(setting="segment"))
 
 
 @settings(max_examples=60, deadline=None)
 @given(macs=st.lists(st.integers(1, 10**12), min_size=1, max_size=200), number=st.integers(1, 40))
 def test_shards_are_disjoint_complete_and_balanced(macs, number):
     texts = tuple(str(i) for i in range(len(macs)))
-    shards = plans.Plan("seg", texts, tuple(macs), {}, 0).shards(number)
+    shards = plans.BuildPlan("seg", texts, tuple(macs), {}, 0).shards(number)
     assert len(shards) == number
     assert sorted(i for shard in shards for i in shard) == list(range(len(macs)))
     loads = [sum(macs[i] for i in shard) for shard in shards]

@@ -1,23 +1,22 @@
-"""How far a build is, from hand-made folders; and parts of a build that are off."""
+"""How far a build is, and what stands in its way, from hand-made folders."""
 
 import json
 
-import numpy as np
+import made_records
 import pytest
 from simulated_builds import Memory
 
-from ncp.campaign import checks
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import Record
-from ncp.campaign.status import read_units, summarise
-from ncp.errors import UserError
-from ncp.spaces.multires import SPACE
+from ncp.campaign.status import blockers, read_units, summarise
 
-PLAN = Plan("seg", tuple("abcdefgh"), (10, 10, 20, 20, 10, 10, 10, 10), {}, 0)
+PLAN = made_records.plan(8, macs=(10, 10, 20, 20, 10, 10, 10, 10))
 
 
 def put(store, name, content=None):
     store.create(f"units/{name}", json.dumps(content or {}).encode())
+
+
+def record(unit, finished, **changes):
+    return made_records.record(PLAN, unit, finished=finished, **changes).as_json()
 
 
 @pytest.fixture
@@ -29,11 +28,11 @@ def store():
     for unit, second in ((0, 0), (1, 30)):
         put(made, f"00000{unit}/0.lease")
         stamp = f"2026-01-01T00:00:{second:02d}+00:00"
-        put(made, f"00000{unit}/record.json", {"state": "done", "finished": stamp, "seconds": 1800})
+        put(made, f"00000{unit}/record.json", record(unit, stamp))
     for attempt in (0, 1):
         put(made, f"000002/{attempt}.lease")
         put(made, f"000002/{attempt}.failed.{attempt}.json", {"kind": "nan"})
-    put(made, "000003/record.json", {"state": "stopped", "finished": "2026-01-01T00:01:00+00:00", "seconds": 1800})
+    put(made, "000003/record.json", record(3, "2026-01-01T00:01:00+00:00", state="stopped"))
     put(made, "000004/0.lease")
     put(made, "000006/0.lease")
     put(made, "000006/0.released.json")
@@ -67,36 +66,33 @@ def test_nothing_is_known_before_the_first_results():
     assert summary.counts["left"] == 8
 
 
-def rows(shift=0.0, n=160):
-    """Random architectures with a smooth metric; those of ``node3`` lie ``shift`` points off."""
-    rng = np.random.default_rng(1)
-    codes = SPACE.sample_codes(n, rng)
-    metric = 60 + 2 * (np.log2(codes) @ rng.normal(size=SPACE.dim)) / 5 + rng.normal(0, 0.7, n)
-    of = [{"machine": f"node{i % 8}", "day": f"{i // 40}"} for i in range(n)]
-    metric[[i for i in range(n) if i % 8 == 3]] += shift
-    return codes, metric, of
+def test_what_blocks_is_named(store):
+    lines = blockers(read_units(PLAN, store), patience=300)
+    assert [line[:12] for line in lines] == ["unit 000005:", "unit 000004:"]  # who is silent first
+    assert "an unknown worker; last heard of 1,000 s ago" in lines[0]
+    assert "will be taken over" in lines[0]
+    assert "free in 300 s of silence" in lines[1]
 
 
-def test_a_machine_whose_results_are_off_is_found():
-    [anomaly] = checks.anomalies(SPACE, *rows(shift=-8.0))
-    assert (anomaly.what, anomaly.value) == ("machine", "node3")
-    assert anomaly.rows.sum() == 20
-    assert -10 < anomaly.shift < -4
-    assert "machine node3" in anomaly.rule
+@pytest.mark.parametrize("content", ["", '{"format": "ncp-record-1", "unit"', "[]"])
+def test_a_record_that_cannot_be_used_is_no_result(store, content):
+    store.folders["units/000000"]["record.json"][0] = content.encode()
+    units = read_units(PLAN, store)
+    assert (units[0].state, units[0].record) == ("damaged", None)
+    assert "units/000000/record.json" in units[0].problem
+    summary = summarise(PLAN, units)
+    assert summary.counts["damaged"] == 1
+    assert not summary.finished
+    assert "will be trained again" in blockers(units, 300)[0]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_good_results_are_left_alone(seed):
-    codes, metric, of = rows()
-    order = np.random.default_rng(seed).permutation(len(of))
-    assert checks.anomalies(SPACE, codes, metric, [of[i] for i in order]) == []
-    assert checks.anomalies(SPACE, codes[:20], metric[:20], of[:20]) == []
+def test_a_bar_can_count_the_units(store):
+    seen = []
 
+    def track(units, total):
+        for unit in units:
+            seen.append((unit, total))
+            yield unit
 
-def test_records_survive_json_and_others_are_refused():
-    record = Record("000001", "seg", "x", [1, 2], 3, {"mIoU": 1.5, "bad": float("nan")})
-    content = json.loads(json.dumps(record.as_json()))
-    assert content["metrics"] == {"mIoU": 1.5}  # strict JSON has no NaN
-    assert Record.from_json(content).metrics == {"mIoU": 1.5}
-    with pytest.raises(UserError, match="unit 000001"):
-        Record.from_json({**content, "format": "other"})
+    assert len(read_units(PLAN, store, track=track)) == 8
+    assert seen == [(unit, 8) for unit in range(8)]

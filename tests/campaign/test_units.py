@@ -2,14 +2,17 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_builds import Events, Killed, Memory, content
 
-from ncp.campaign.plan import Plan
-from ncp.campaign.units import LOST_WITHOUT_PROGRESS, RECORD, State, Worker
+from ncp.campaign.leases import LIVING
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.states import RECORD, State
+from ncp.campaign.units import LOST_WITHOUT_PROGRESS, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
 
@@ -53,13 +56,15 @@ def test_a_silent_owner_is_replaced_and_finds_out():
     assert b.record(second, {"from": "b"})
 
 
-def test_a_dead_owner_is_replaced_at_once_and_a_living_silent_one_never():
+def test_a_dead_owner_is_replaced_at_once_and_a_living_silent_one_after_long():
     store = Memory()
     worker(store, "a", [0]).next()
+    store.now = 100.0 * LIVING  # its process lives, so that it may be busy; or hang, or be another one with its number
     assert worker(store, "b", [0], steal=False, alive=lambda other: True).next() is None
-    store.now = 1e6
-    assert worker(store, "b", [0], steal=False, alive=lambda other: True).next() is None
-    store.now = 0
+    store.now += 1
+    assert worker(store, "b", [0], steal=False, alive=lambda other: True).next().generation == 1
+    store = Memory()
+    worker(store, "a", [0]).next()
     claim = worker(store, "b", [0], alive=lambda other: other["who"] != "a").next()
     assert claim.generation == 1
 
@@ -102,27 +107,87 @@ def test_deaths_with_progress_are_no_failure():
         assert worker(store, attempt, [0], **options).next() is not None
 
 
-def test_the_state_of_a_folder():
-    names = ["0.lease", "0", "1.lease", "0.released.json", "2.lease", "2.failed.0.json", "3.lease", ".x.lease"]
-    state = State.of(names)
-    assert (state.recorded, state.generation, state.closed, state.failed, state.lost) == (False, 3, False, 2, (1,))
-    assert state.failures == ("2.failed.0.json",)
-    assert list(state.open) == [3]
-    empty = State.of([])
-    assert (empty.recorded, empty.generation, empty.closed, empty.failures, list(empty.open)) == (
-        False,
-        -1,
-        False,
-        (),
-        [],
-    )
-    assert State.of([RECORD, "0.lease"]).recorded
+@pytest.mark.parametrize(
+    "name", [f"{'9' * 100}.lease", "999999999.lease", "7.lease", "٣.lease", "00.lease", "-1.lease"]
+)
+def test_a_lease_whose_number_is_too_high_is_nobodys(name):
+    store = Memory()
+    store.create(f"units/000000/{name}", b"{}")
+    a = worker(store, "a", [0], steal=False)
+    claim = a.next()
+    assert (claim.generation, claim.resume) == (0, ())
+    assert a.record(claim, {"from": "a"})
 
 
-def test_two_workers_that_fail_of_the_same_attempt_count_once():
-    state = State.of(["0.lease", "1.lease", "0.failed.0.json", "1.failed.0.json"])
-    assert state.failures == ("0.failed.0.json",)
-    assert len(State.of(["0.lease", "1.lease", "0.failed.0.json", "1.failed.1.json"]).failures) == 2
+def empty(store):
+    """What a worker asks about a unit's record."""
+
+    def damage(unit):
+        return "it is empty" if store.read(f"units/{NAMES[unit]}/{RECORD}") == b"" else None
+
+    return damage
+
+
+def test_a_damaged_record_is_set_aside_and_its_unit_trained_again():
+    store = Memory()
+    a = worker(store, "a", [0], steal=False)
+    a.record(a.next(), {"from": "a"})
+    store.folders["units/000000"][RECORD][0] = b""
+    assert worker(store, "b", [0], steal=False).next() is None  # one that does not look believes it
+    # although the process that wrote it lives: it was done with this unit
+    b = worker(store, "b", [0], steal=False, damage=empty(store), alive=lambda other: True)
+    claim = b.next()
+    assert (claim.generation, claim.resume, claim.lost) == (1, (0,), 0)
+    assert store.read("units/000000/1.damaged.json") == b""
+    assert worker(store, "c", [0], steal=False, damage=empty(store), alive=lambda other: True).next() is None
+    assert b.record(claim, {"from": "b"})
+    assert content(store, f"units/000000/{RECORD}") == {"from": "b"}
+    assert State.of(store.names("units/000000")).lost == ()
+
+
+def test_a_worker_that_dies_before_it_sets_the_record_aside_is_replaced():
+    store = Memory()
+    a = worker(store, "a", [0], steal=False)
+    a.record(a.next(), {"from": "a"})
+    store.folders["units/000000"][RECORD][0] = b""
+    b = worker(store, "b", [0], steal=False, damage=empty(store))
+    b._set_aside = lambda claim: (_ for _ in ()).throw(Killed)
+    with pytest.raises(Killed):
+        b.next()
+    options = {"steal": False, "damage": empty(store)}
+    assert worker(store, "c", [0], alive=lambda other: True, **options).next() is None  # it may be about to
+    assert worker(store, "c", [0], alive=lambda other: other["who"] != "b", **options).next().generation == 2
+
+
+def test_a_good_record_that_comes_between_the_look_and_the_claim_is_kept():
+    store = Memory()
+    a = worker(store, "a", [0], steal=False)
+    a.record(a.next(), {"from": "a"})
+    answers = iter(["cut off", None])  # another one set the damaged one aside and was quicker
+    b = worker(store, "b", [0], steal=False, damage=lambda unit: next(answers))
+    assert b.next() is None
+    assert content(store, f"units/000000/{RECORD}") == {"from": "a"}
+
+
+def test_who_leaves_hands_back_what_it_holds_and_nothing_else():
+    store = Memory()
+    a = worker(store, "a", [0])
+    a.leave()
+    claim = a.next()
+    a.leave()
+    assert "0.released.json" in store.names("units/000000")
+    assert worker(store, "b", [0]).next().generation == 1
+    a.held = replace(claim, generation=1)
+    a.leave()  # as if it were ended while it lost the race for that claim: b has it
+    assert "1.released.json" not in store.names("units/000000")
+
+
+def test_what_is_waited_for_is_named():
+    store = Memory()
+    worker(store, "a", [0]).next()
+    b = worker(store, "b", [0], steal=False)
+    assert b.next() is None
+    assert [(holder.unit, holder.generation, holder.silent) for holder in b.blockers] == [("000000", 0, 0.0)]
 
 
 # ---- the simulation
@@ -151,6 +216,7 @@ class Job:
             alive=world.knows,
             patience=PATIENCE,
             attempts=2,
+            damage=world.damage,
         )
         world.events.after(1, lambda life=self.life: self.step(life))
 
@@ -203,7 +269,7 @@ class World:
         self.store = Memory()
         self.events = Events(self.store)
         self.durations, self.bad = durations, set(bad)
-        self.plan = Plan("seg", tuple(map(str, durations)), tuple(int(d) for d in durations), {}, 0)
+        self.plan = BuildPlan("seg", tuple(map(str, durations)), tuple(int(d) for d in durations), {}, 0)
         self.shards = self.plan.shards(shards)
         self.faults, self.omniscient, self.counts = dict(faults), omniscient, Counter()
         self.lives, self.living = itertools.count(), set()
@@ -229,8 +295,21 @@ class World:
             self.current.asleep = True
         elif kind == "outage":
             self.store.now += 2.5 * PATIENCE
+        elif kind == "cut":
+            self.cut()
         elif kind in ("others", "overtaken") and self.depth < 3:
             self.in_between(overtaken=kind == "overtaken")
+
+    def damage(self, unit):
+        """A record that was cut off holds nothing."""
+        entry = self.store.folders[f"units/{self.plan.units[unit]}"].get(RECORD)
+        return "it is empty" if entry is not None and not entry[0] else None
+
+    def cut(self):
+        """The newest record is cut off: its disk was full, or somebody's was."""
+        those = [folder[RECORD] for folder in self.store.folders.values() if folder.get(RECORD, [b""])[0]]
+        if those:
+            max(those, key=lambda entry: entry[1])[0] = b""
 
     def in_between(self, overtaken):
         """Others work while this one is in the middle of an operation; when overtaken it sleeps past its patience."""
@@ -306,6 +385,35 @@ def test_nothing_is_lost_or_doubled_whatever_goes_wrong(durations, shards, bad, 
             assert state.recorded
     assert len(world.told) == len(set(world.told))  # at most one worker is told that its result counts
     assert set(world.told) <= set(recorded)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    durations=st.lists(st.integers(5, 400), min_size=1, max_size=8),
+    shards=st.integers(1, 4),
+    faults=st.lists(
+        st.tuples(
+            st.tuples(st.just("any"), st.integers(1, 300)),
+            st.sampled_from(["kill", "sleep", "others", "overtaken", "outage", "cut", "cut", "cut"]),
+        ),
+        max_size=25,
+    ),
+    omniscient=st.booleans(),
+)
+def test_records_that_are_cut_off_are_made_again_whatever_else_goes_wrong(durations, shards, faults, omniscient):
+    world = World(durations, shards, [], faults, omniscient)
+    world.events.run(until=3e4)
+    world.faults.clear()
+    for _ in range(2):
+        world.store.now += 2 * PATIENCE
+        for job in world.jobs:
+            job.start()
+        world.events.run(until=world.store.now + 3e4)
+    for unit, name in enumerate(world.plan.units):
+        state = State.of(world.store.names(f"units/{name}"))
+        assert state.recorded or len(state.failures) >= 2
+        if state.recorded:
+            assert content(world.store, f"units/{name}/{RECORD}")["unit"] == unit
 
 
 def test_the_simulation_does_see_faults():

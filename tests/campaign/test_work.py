@@ -9,12 +9,13 @@ from small_builds import build, options
 
 from ncp import benchmark
 from ncp.campaign import merge, status, train, work
+from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
-from ncp.campaign.units import RECORD
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks import callbacks
+from ncp.tasks import checkpoints
 from ncp.tasks import run as tasks
 
 
@@ -110,11 +111,11 @@ def test_slow_steps_are_saved_by_the_clock(tmp_path, monkeypatch, longest, saved
         if trainer.global_step == 5:
             raise Died
 
-    monkeypatch.setattr(callbacks, "LONGEST", longest)
+    monkeypatch.setattr(checkpoints, "LONGEST", longest)
     monkeypatch.setattr(train.Watch, "on_train_batch_end", die)
     with pytest.raises(Died):
         build(tmp_path, "count=1", "recipe.save_every=1000", "recipe.eval_every=6")
-    file = tmp_path / "units/000000/0/checkpoints" / callbacks.LAST
+    file = tmp_path / "units/000000/0/checkpoints" / checkpoints.LAST
     assert (torch.load(file, weights_only=False)["global_step"] if file.exists() else None) == saved
 
 
@@ -123,7 +124,7 @@ def failing(monkeypatch, *errors):
     left, seen, original = list(errors), [], tasks.fit
 
     def fit(run):
-        seen.append(run.config)
+        seen.append(run.options)
         if left:
             raise left.pop(0)
         original(run)
@@ -143,11 +144,66 @@ def test_a_nan_is_recorded_and_tried_again_with_another_seed(tmp_path, monkeypat
     assert content["seed"] == seen[1].seed
 
 
+def test_a_training_that_ends_with_nan_metrics_has_failed(tmp_path, monkeypatch):
+    evaluate, calls = tasks.evaluate, []
+
+    def nan_at_first(run):
+        calls.append(run.config.seed)
+        return {name: float("nan") if len(calls) == 1 else value for name, value in evaluate(run).items()}
+
+    monkeypatch.setattr(tasks, "evaluate", nan_at_first)
+    plan, store, tally = build(tmp_path, "count=1")
+    assert tally == {"recorded": 1, "failed": 1}
+    assert calls == [1, 1 + train.NEXT_SEED]
+    [unit] = read_units(plan, store)
+    assert [(failure["kind"], failure["reason"]) for failure in unit.failures] == [
+        ("nan", "the metric mIoU became NaN or infinite at the end of the training")
+    ]
+    assert len(merge.merge(plan, [unit]).table) == 1
+
+
+@pytest.mark.parametrize("keep", ["none", "last"])
+def test_a_damaged_record_is_made_again_with_the_same_result(tmp_path, keep):
+    plan, store, _ = build(tmp_path, "count=2", f"keep={keep}")
+    good = [record(store, unit) for unit in range(2)]
+    path = store.path(f"units/000001/{RECORD}")
+    path.write_bytes(path.read_bytes()[:200])
+    assert build(tmp_path, "count=2", f"keep={keep}")[2] == {"recorded": 1}
+    units = read_units(plan, store)
+    assert [unit.state for unit in units] == ["done", "done"]
+    again = record(store, 1)
+    assert (again["generation"], again["metrics"]) == (1, good[1]["metrics"])
+    assert again["evaluations"] == good[1]["evaluations"]
+    assert record(store, 0) == good[0]
+    assert len(store.path("units/000001/1.damaged.json").read_bytes()) == 200
+    assert len(merge.merge(plan, units).table) == 2
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(143), KeyboardInterrupt()])
+def test_a_worker_that_is_ended_hands_its_unit_back(tmp_path, monkeypatch, leaving):
+    def end(*_):
+        raise leaving
+
+    monkeypatch.setattr(train, "train", end)  # before or after the training's own hands
+    with pytest.raises(type(leaving)):
+        build(tmp_path, "count=1")
+    assert (tmp_path / "units/000000/0.released.json").is_file()
+
+
+def test_a_strange_lease_stops_no_worker(tmp_path):
+    lease = tmp_path / "units/000000/0.lease"
+    lease.parent.mkdir(parents=True)
+    lease.write_text('{"pid": "abc", "born": [], "claimed": ' + "9" * 400 + ', "slurm_restart": "x"}')
+    os.utime(lease, (4e9, 4e9))
+    assert build(tmp_path, "count=1")[2] == {"recorded": 1}
+    assert record(Folder(tmp_path), 0)["seconds"] < 1000
+
+
 def test_too_little_memory_is_met_with_smaller_parts_of_the_same_batch(tmp_path, monkeypatch):
     seen = failing(monkeypatch, RuntimeError("CUDA out of memory. Tried to allocate"), MemoryError("x"))
     build(tmp_path, "count=1", "build.attempts=3", "recipe.batch=4")
-    assert [config.recipe.per_device for config in seen] == [None, 2, 1]
-    assert {config.recipe.batch for config in seen} == {4}
+    assert [config.recipe["per_device"] for config in seen] == [None, 2, 1]
+    assert {config.recipe["batch"] for config in seen} == {4}
     assert len({config.seed for config in seen}) == 1
 
 
@@ -187,7 +243,7 @@ def test_a_unit_that_was_taken_over_is_left_alone(tmp_path, monkeypatch):
     config = options(tmp_path, "count=1", "build.steal=false")
     plan, store = work.open_build(config)
     worker = work.make_worker(config, plan, store)
-    bench = train.Bench(work.complete(config), plan, store, worker)
+    bench = train.Bench(config, plan, store, worker)
     assert not train.train(bench, worker.next())
     assert not store.path(f"units/000000/{RECORD}").exists()
     assert not list(tmp_path.glob("units/*/*.failed.*"))
@@ -197,7 +253,7 @@ def test_a_hopeless_training_is_stopped_and_recorded_as_such(tmp_path):
     config = options(tmp_path, "count=1", "build.stop={at: 0.5, share: 1.0e-9, least: 2}")
     plan, store = work.open_build(config)
     worker = work.make_worker(config, plan, store)
-    bench = train.Bench(work.complete(config), plan, store, worker, peers=lambda step: [99.0, 99.5])
+    bench = train.Bench(config, plan, store, worker, peers=lambda step: [99.0, 99.5])
     assert train.train(bench, worker.next())
     content = record(store, 0)
     assert content["state"] == "stopped"
@@ -217,9 +273,9 @@ def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, kee
     assert kept.is_file()
     assert sorted(file.name for file in kept.parent.iterdir()) == files
     config = options(tmp_path / "second", "count=1", f"pretrained={tmp_path / 'first'}")
-    assert train._pretrained(config["pretrained"], plan.architectures[0]) == str(kept)
+    assert train._pretrained(config.pretrained, plan.architectures[0]) == str(kept)
     with pytest.raises(UserError, match="holds no checkpoint of 8_8"):
-        train._pretrained(config["pretrained"], "8_8-other")
+        train._pretrained(config.pretrained, "8_8-other")
 
 
 @pytest.mark.parametrize(
@@ -228,8 +284,8 @@ def test_kept_checkpoints_and_a_second_build_that_starts_from_them(tmp_path, kee
         (("shard=3",), "within 0..0"),
         (("build.beat=50", "build.patience=60"), "three times"),
         (("build.attempts=0",), "build.attempts"),
-        (("build.per_device=many",), "per_device must be auto"),
-        (("build.stop={before: 3}",), "build.stop has no 'before'"),
+        (("build.per_device=many",), "build.per_device must be one of a whole number, auto, null, given was 'many'"),
+        (("build.stop={before: 3}",), "unknown key 'build.stop.before'"),
     ],
 )
 def test_mistakes(tmp_path, overrides, words):
@@ -246,8 +302,7 @@ def test_a_mistake_in_the_recipe_is_no_failed_training(tmp_path):
 
 def test_a_build_that_is_not_there(tmp_path):
     config = options(tmp_path / "none")
-    config["build"]["dir"] = None
-    config["paths"] = {"outputs": str(tmp_path)}
+    config.build.dir, config.outputs = None, str(tmp_path)
     with pytest.raises(UserError, match="no build of this configuration yet"):
         work.find_build(config)
 

@@ -11,14 +11,11 @@ import pytest
 from release_format import release_rows, write_release
 
 from ncp.errors import UserError
-from ncp.report import benchmark_actions as actions
+from ncp.jobs import benchmark as actions
 from ncp.spaces.multires import SPACE, Architecture
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("cls-50-1000", "seg", "3ddet", "video")
-OPTIONS = dict.fromkeys(
-    ("source", "store", "setting", "rows", "architecture", "epoch", "metric", "max_macs", "max_params", "losses", "to")
-) | {"predict": False, "k": 3}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,9 @@ def result(folder):
 
 
 def run(action, store, **options):
-    return actions.run({**OPTIONS, "action": action, "store": str(store), **options})
+    return actions.answer_to(
+        actions.Options(**{"action": action, "store": str(store), "predict": False, "k": 3, **options})
+    )
 
 
 def test_statistics_leave_tables_and_pictures(store, tmp_path):
@@ -163,7 +162,7 @@ def test_refused_rows_are_written_down(tmp_path):
     path.write_bytes(pickle.dumps([*release_rows("seg", 5), {"mIoU": -1}], protocol=3))
     answer = run("import", tmp_path / "store", source=str(tmp_path / "data"))
     assert answer.result["imported"]["seg"]["refused"] == 1
-    actions.write(answer, tmp_path)
+    actions.write_answer(answer, tmp_path)
     with (tmp_path / "refused.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["Setting"], row["Row"]) == ("seg", "5")

@@ -9,14 +9,14 @@ from inspect import signature
 from pathlib import Path
 
 import fit_rows
-import hydra
 import numpy as np
 import pytest
 
+from ncp import jobs, runs
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
+from ncp.jobs.fit import family_of
 from ncp.predictors import gp_fit, load, training
-from ncp.report.predictor import family_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,7 +70,7 @@ def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Pa
     bundled = load(tmp_path / "weights" / "seg.safetensors")
     np.testing.assert_allclose(bundled.predict(codes)["mIoU"], predictor.predict(codes)["mIoU"], rtol=1e-3)
     assert f"{predictor.card.errors['mIoU']['mae']:.3f}" in out
-    assert "src.search 'objectives=[seg]'" in out
+    assert f"{runs.invocation('search')} 'objectives=[seg]'" in out
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_fit_leaves_predictor_card_errors_and_picture(fit: Command, source: Pa
             "the paper predictor has no option 'width'; its options: activation",
         ),
         (["setting=video"], "holds no table of video; it holds seg"),
-        (["setting=sky"], "no option 'sky' for 'setting'"),
+        (["setting=sky"], "unknown setting 'sky'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, arguments: list[str], message: str) -> None:
@@ -94,27 +94,42 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, argum
     assert message in lines[0]
 
 
-def test_every_setting_has_a_file_and_says_its_name() -> None:
-    files = {file.stem for file in (ROOT / "conf" / "setting").glob("*.yaml")}
-    assert files == {*settings.SETTINGS, *settings.SHORT, "all"}
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for name in sorted(files):
-            config = hydra.compose("fit", [f"setting={name}"])
-            assert config.setting == (name if name == "all" else settings.get(name).name)
-            assert config.protocol == "honest"
+def test_every_setting_can_be_named() -> None:
+    for name in (*settings.SETTINGS, *settings.SHORT, "all"):
+        options = jobs.options("fit", f"setting={name}")
+        assert options.setting == name
+        assert options.protocol == "honest"
 
 
 def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        paper = hydra.compose("fit", ["setting=seg", "predictor=paper"]).predictor
-        default = hydra.compose("fit", ["setting=seg"]).predictor
+    paper = jobs.options("fit", "setting=seg", "predictor=paper").predictor
+    default = jobs.options("fit", "setting=seg").predictor
     # appendix E.1
     expected = {"heads": "metric", "shared": 256, "separate": 128, "dropout": 0.5, "lr": 0.01, "weight_decay": 1e-7}
     assert expected.items() <= dict(paper).items()
-    assert (paper.batch_size, paper.epochs) == (128, 200)
+    assert (paper["batch_size"], paper["epochs"]) == (128, 200)
     parameters = signature(training.fit).parameters
     for name, value in paper.items():
         if name != "family":
             assert parameters[str(name)].default == value, name
     assert set(default) == {"family", *(field.name for field in fields(gp_fit.Options))} - {"seed"}
     assert family_of(dict(default)) == ("default", {})
+
+
+def test_a_fit_that_taught_nothing_says_so(fit: Command, tmp_path: Path) -> None:
+    rows = fit_rows.make(24, metrics=("mIoU", "mAcc", "aAcc"))
+    noise = np.random.default_rng(0).normal(50, 3, rows.targets.shape)
+    store.write(
+        Table(settings.get("seg"), rows.codes, dict(zip(rows.metrics, noise.T, strict=True))), tmp_path / "seg.parquet"
+    )
+    few = ["predictor.steps=3", "predictor.points=8", "predictor.directions=4", "folds=3"]
+    out, _ = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", "protocol=all-rows", *few)
+    assert "warning: the predictor of seg has not learned mIoU: on 24 rows that it did not see" in out
+    assert "force=true" in out
+    (folder,) = (tmp_path / "out" / "fit").glob("*/*")
+    assert "24 rows" in json.loads((folder / "result.json").read_text())["without_skill"]["seg"]["mIoU"]
+    same = {name: np.full(24, 70.0) for name in rows.metrics}
+    store.write(Table(settings.get("seg"), rows.codes, same), tmp_path / "seg.parquet")
+    _, err = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", code=2)
+    assert "mIoU is 70 in all 24 rows of seg" in err
+    assert err.count("\n") == 1

@@ -15,7 +15,7 @@ from ncp.spaces.multires import Architecture
 
 ROOT = Path(__file__).resolve().parents[2]
 # shorter still than debug=short, on one core: that the numbers are good is not what is tested here
-SHORTER = ("debug=short", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=4", "per_device=1")
+SHORTER = ("count=20", "repeats=1", "steps={cls:4,seg:4}", "per_device=1")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from recorded_runs import load_run, predictor
 
-from ncp import spaces
+import ncp.predictors
+from ncp import runs, spaces
 from ncp.spaces.cost import paper_units
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,9 +81,24 @@ def test_a_search_shows_and_leaves_what_it_found(command, tmp_path):
     assert int(chosen["macs"]) == result["cost"]["macs"]
 
     assert err == ""
-    for part in ("seg mIoU, predicted", f"{predicted:.2f} ± 0.50 %", "multiply-adds", "parameters", architecture.text):
+    for part in ("seg mIoU, predicted", "± doubt", "± noise", "multiply-adds", "parameters", architecture.text):
         assert part in out
-    assert f"python -m src.train task=seg arch=file arch.path={folder}/architecture.yaml" in out
+    line = next(line for line in out.splitlines() if line.startswith("seg mIoU, predicted"))
+    before = result["start"]["predicted"]["seg"]["mIoU"]
+    # found, the predictor's own doubt (it has none), a training's noise, gain
+    assert line.split()[3:] == [
+        f"{before:.2f}",
+        "%",
+        f"{predicted:.2f}",
+        "%",
+        "-",
+        "±",
+        "0.50",
+        f"{predicted - before:+.2f}",
+    ]
+    assert result["doubt"]["seg"]["mIoU"] == 0
+    assert result["noise"]["seg"]["mIoU"] == pytest.approx(0.5, abs=1e-4)
+    assert f"{runs.invocation('train')} task=seg arch=file arch.path={folder}/architecture.yaml" in out
 
 
 def test_limits_start_fixed_and_bounds_reach_the_search(command, tmp_path):
@@ -100,6 +116,33 @@ def test_limits_start_fixed_and_bounds_reach_the_search(command, tmp_path):
     assert [o["name"] for o in result["objectives"]] == ["seg.mAcc"]
     config = yaml.safe_load((second / "config.yaml").read_text())
     assert config["budget"]["macs"] == 0.6e9
+
+
+def test_the_given_start_and_the_default_code_are_what_gains_are_told_against(command, tmp_path):
+    start = SPACE.parse("64_64-2_1_2_64-2_2_2_2_64_64-2_3_2_2_2_64_64_64-2_4_2_2_2_2_64_64_64_64-32")
+    out, _ = command("search", "objectives=[seg]", f"start={start.text}", "starts=4", "iterations=5", "kappa=0")
+    result = json.loads((run_folders(tmp_path)[0] / "result.json").read_text())
+    seg = predictor(load_run(), "seg")
+    values = {name: seg.predict(a)["mIoU"][0] for name, a in (("start", start), ("default", SPACE.default()))}
+    found = result["predicted"]["seg"]["mIoU"]
+    assert result["start"]["code"] == list(start.code)
+    assert result["start"]["given"] is True
+    assert result["default"]["code"] == list(SPACE.default().code)
+    for name, value in values.items():
+        assert result[name]["predicted"]["seg"]["mIoU"] == pytest.approx(value, abs=1e-4)
+        assert result["gain"][name]["seg"]["mIoU"] == pytest.approx(found - value, abs=1e-3)
+        assert f"{value:.2f} %" in out
+        assert f"{found - value:+.2f}" in out
+    assert "against start" in out
+    assert "against default" in out
+
+
+@pytest.mark.parametrize("given", ["floor={seg:{mIoU:76}}", "floor={seg:76}", "floor.seg=76", "floor={seg.mIoU:76}"])
+def test_floors_are_given_whole_or_by_keys(command, tmp_path, given):
+    command("search", "objectives=[seg]", given, "bounds={c4_4:[8,64]}", "starts=2", "iterations=5")
+    result = json.loads((run_folders(tmp_path)[0] / "result.json").read_text())
+    assert result["predicted"]["seg"]["mIoU"] >= 76
+    assert result["architecture"]["code"][SPACE.labels.index("c4_4")] <= 64
 
 
 def test_a_floor_is_given_without_a_plus(command, tmp_path):
@@ -123,8 +166,26 @@ def test_a_floor_is_given_without_a_plus(command, tmp_path):
         (["strategy=paper", "propagation.loss=l2"], "smooth_l1"),
         (["strategy=robust", "propagation.loss=l1"], "propagation.loss"),
         (["predictors={seg:nowhere.safetensors}"], "nowhere.safetensors"),
-        (["iterations=many"], "must be a number"),
+        (["iterations=many"], "must be a whole number"),
         (["objectives=[]"], "objectives=[cls,seg]"),
+        (["objectives=5"], "objectives"),
+        (["start=/nonexistent"], "there is no such path"),
+        (["start=nonexistent"], "there is no such path"),
+        (["seed=-1"], "seed"),
+        (["seed=1.5"], "seed"),
+        (["seed=null"], "seed"),
+        (["seed=many"], "seed"),
+        (["starts=0"], "starts"),
+        (["floor=77"], "floor"),
+        (["floor=[77]"], "floor"),
+        (["floor={seg:{mIoU:{a:1}}}"], "floor.seg.mIoU must be a finite number"),
+        (["floor={seg:{iou:77}}"], "mIoU, mAcc, aAcc"),
+        (["bounds=[8,64]"], "bounds"),
+        (["bounds={c4_4:8}"], "bounds.c4_4 is [lower, upper]"),
+        (["bounds={x9:[8,64]}"], "unknown dimension 'x9'"),
+        (["budget=1e9"], "budget"),
+        (["judge=best"], "unknown predictor family 'best'"),
+        (["force=7"], "force"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(command, arguments, part):
@@ -143,6 +204,7 @@ def test_a_sweep_ends_with_one_table_and_a_pareto_plot(command, tmp_path):
     (sweep,) = (f.parent for f in (tmp_path / "search").rglob("sweep.csv"))
     rows = list(csv.DictReader((sweep / "sweep.csv").open()))
     assert [row["overrides"] for row in rows] == ["lam=0.1", "lam=2"]
+    assert [row["judge"] for row in rows] == [row["predictor"] for row in rows]
     assert float(rows[0]["seg.mIoU"]) > float(rows[1]["seg.mIoU"])
     assert int(rows[0]["macs"]) > int(rows[1]["macs"])
     assert (sweep / "pareto.png").read_bytes()[:4] == b"\x89PNG"
@@ -150,6 +212,39 @@ def test_a_sweep_ends_with_one_table_and_a_pareto_plot(command, tmp_path):
     assert err.count("error: job") == 2  # the two with an impossible budget
     assert "error: job 1 (" in err
     assert "lam=0.1 budget.macs=1" in err
+
+
+def test_a_sweep_over_strategies_has_one_judge_and_loses_none(command, tmp_path):
+    """The paper's strategies ask the paper's predictors and cannot keep this budget; the table says so."""
+    out, err = command(
+        "search", "-m", "predictors=null", "objectives=[seg]", "strategy=robust,paper,winner_takes_all",
+        "budget.macs=200000000.0,1e9", "iterations=5",
+    )  # fmt: skip
+    assert "error" not in err
+    (sweep,) = (f.parent for f in (tmp_path / "search").rglob("sweep.csv"))
+    rows = list(csv.DictReader((sweep / "sweep.csv").open()))
+    assert len(rows) == 6
+    for row in rows:
+        judge = ncp.predictors.load("seg").predict(SPACE.parse(row["text"]))["mIoU"][0]
+        assert float(row["seg.mIoU"]) == pytest.approx(judge, rel=1e-5)
+        assert (row["keeps_limits"] == "True") == (int(row["macs"]) <= float(row["overrides"].rpartition("=")[2]))
+        assert row["overrides"] in out
+    assert {row["predictor"] for row in rows} == {"default", "paper"}
+    assert {row["judge"] for row in rows} == {"default"}
+    assert {row["overrides"].rpartition("=")[2] for row in rows} == {"2e8", "1e9"}
+    assert "misses its limit" in out
+
+
+def test_a_predictor_that_has_learned_nothing_is_refused_unless_forced(command, tmp_path):
+    mlp = predictor(load_run(), "seg")
+    mlp.card.rows, mlp.card.errors = 24, {"mIoU": {"kendall": -0.32, "rmse": 9.0}}
+    path = mlp.save(tmp_path / "poor.safetensors")
+    given = ["objectives=[seg]", f"predictors={{seg:{path}}}", "starts=2", "iterations=2"]
+    _, err = command("search", *given, code=2)
+    assert "has not learned mIoU" in err
+    assert err.count("\n") == 1
+    out, _ = command("search", *given, "force=true")
+    assert "note: the predictor of seg has not learned mIoU" in out
 
 
 def test_report_compares_searches_and_given_architectures(command, tmp_path):
@@ -165,7 +260,10 @@ def test_report_compares_searches_and_given_architectures(command, tmp_path):
     )
     assert default["architecture"]["text"] == text
     assert "seg.mIoU" in ours["predicted"]
-    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["ours", "same", "default"]
+    lines = [line.split() for line in out.splitlines() if line.split()[:1] in (["ours"], ["same"], ["default"])]
+    assert [words[0] for words in lines] == ["ours", "same", "default"]
+    assert lines[0][1:] == lines[1][1:]  # the same architecture in the eyes of one judge
+    assert all("seg.mIoU" in one["predicted"] for one in (ours, same, default))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """The stream of samples, loaders and the batch policy."""
 
+import importlib
+import os
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
 
+from ncp.data import base
 from ncp.data.base import BatchPolicy, Key, Loader, ShardSampler, StreamSampler, find_root, sample_rng, worker_count
 from ncp.errors import UserError
 
@@ -111,3 +116,65 @@ def test_a_wrong_root_says_what_was_looked_for_and_found(tmp_path):
     (tmp_path / "c").mkdir()
     with pytest.raises(UserError, match=r"is not Set: looked for b and found a, c"):
         find_root(tmp_path, ("a", "b"), "Set")
+
+
+MODULES = sorted(
+    {
+        found
+        for path in (Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml")
+        for found in re.findall(r"^_target_: (\S+)$", path.read_text(), re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("target", MODULES)
+def test_every_data_module_says_what_its_samples_are(target):
+    module, _, name = target.rpartition(".")
+    data = getattr(importlib.import_module(module), name)()
+    assert 5 < len(data.source) < 60
+    assert "trained" not in data.source
+    assert data.source.startswith("built-in") is data.builtin
+
+
+def test_sources_name_what_was_chosen():
+    from ncp.data.cityscapes import Cityscapes
+    from ncp.data.hmdb51 import HMDB51
+    from ncp.data.imagenet import ImageNet
+
+    assert ImageNet(classes_kept=50, images_kept=1000).source == "ImageNet, 50 classes, 1,000 images each"
+    assert ImageNet().source == "ImageNet"
+    assert Cityscapes(resized=(256, 512)).source == "Cityscapes, resized to 256x512"
+    assert HMDB51(split=2).source == "HMDB51 split 2"
+
+
+def test_a_root_may_have_any_name(tmp_path):
+    for name in ("a=b", "set (1)", "c#d", "数据", "it's", "[x] *?%03d", os.fsdecode(b"caf\xe9")):
+        (tmp_path / name / "a").mkdir(parents=True)
+        assert find_root(str(tmp_path / name), ("a",), "Set") == tmp_path / name
+    with pytest.raises(UserError, match=r"caf\\udce9' is not Set: looked for b and found a"):
+        find_root(tmp_path / os.fsdecode(b"caf\xe9"), ("b",), "Set")
+    (tmp_path / "d" / ".ipynb_checkpoints").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"looked for b and found nothing"):
+        find_root(tmp_path / "d", ("b",), "Set")
+
+
+CORES = frozenset(range(128))
+
+
+@pytest.mark.parametrize(
+    ("everybody", "sharing", "workers"),
+    [
+        # 8 GPUs of a node whose 64 cores SLURM divides among its tasks: 8 each
+        ([("a", frozenset(range(8 * i, 8 * i + 8))) for i in range(8)], 1, 7),
+        # the same without binding: all may use all
+        ([("a", frozenset(range(64)))] * 8, 8, 7),
+        # 4 nodes of 128 cores and 8 GPUs each
+        ([(f"node{i // 8}", CORES) for i in range(32)], 8, 15),
+        ([("a", CORES)], 1, 16),
+    ],
+)
+def test_cores_are_divided_once_by_those_that_share_them(monkeypatch, everybody, sharing, workers):
+    mine = everybody[0]
+    monkeypatch.setattr(base, "own_cores", lambda: mine[1])
+    assert base.sharing_cores(mine, everybody) == sharing
+    assert worker_count(sharing) == workers

@@ -1,5 +1,7 @@
 """ImageNet's layout, the subsets' rule, and what is wrong with a folder."""
 
+import os
+
 import pytest
 import torch
 from layouts import make_imagenet
@@ -110,3 +112,61 @@ def test_real_images_in_the_same_layout(shared):
     item = data.train_set[Key(0, 17)]
     assert item["image"].shape == (3, 64, 64)
     assert item["image"].float().std() > 10
+
+
+def test_what_tools_leave_behind_is_no_class_and_no_image(root):
+    for split in ("train", "val"):
+        (root / split / ".ipynb_checkpoints").mkdir()
+        (root / split / ".ipynb_checkpoints" / "a-checkpoint.JPEG").write_bytes(b"")
+        for folder in sorted(root.glob(f"{split}/n*")):
+            (folder / f"._{folder.name}_0.JPEG").write_bytes(b"\0\5\x16\7")
+            (folder / ".ipynb_checkpoints").mkdir()
+            (folder / ".ipynb_checkpoints" / "b.JPEG").write_bytes(b"")
+    data = make(root)
+    assert [len(data.classes), len(data.train_set), len(data.val_set)] == [6, 30, 12]
+
+
+def test_all_problems_of_a_root_are_said_at_once(root):
+    folders = sorted((root / "train").iterdir())
+    for folder in folders[:2]:
+        for path in folder.iterdir():
+            path.unlink()
+    for path in (root / "val" / folders[3].name).iterdir():
+        path.unlink()
+    (root / "val" / folders[3].name).rmdir()
+    with pytest.raises(UserError) as error:
+        make(root)
+    message = str(error.value)
+    assert "has 3 problems: (1) " in message
+    assert all(folders[i].name in message for i in (0, 1, 3))
+    assert "\n" not in message
+
+
+def test_names_in_any_encoding_and_with_spaces(root, tmp_path):
+    folder = sorted((root / "train").iterdir())[0]
+    os.rename(os.fsencode(sorted(folder.iterdir())[0]), os.fsencode(folder) + b"/caf\xe9.JPEG")
+    for split in ("train", "val"):
+        os.rename(root / split / folder.name, os.fsencode(root / split) + b"/golden gr\xfcn")
+    data = make(root, images_kept=5)
+    assert data.train_set[Key(0, 0)]["image"].shape == (3, 32, 32)
+    data.describe(tmp_path)
+    lines = (tmp_path / "train_images.txt").read_bytes().splitlines()
+    assert b"golden gr\xfcn/caf\xe9.JPEG" in lines
+    assert len(lines) == 30
+    again = make(root, synsets=str(tmp_path / "synsets.txt"))
+    assert again.classes == data.classes
+    (root / "train" / os.fsdecode(b"golden gr\xfcn") / os.fsdecode(b"caf\xe9.JPEG")).write_bytes(b"")
+    with pytest.raises(UserError, match=r"golden gr\\udcfcn/caf\\udce9.JPEG' is corrupt"):
+        make(root).train_set[Key(0, 0)]
+
+
+def test_a_list_of_synsets_is_a_file(root, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"cannot read data.synsets=.*no regular file"):
+        make(root, synsets=str(tmp_path / "pipe"))
+    name = sorted(path.name for path in (root / "train").iterdir())[1]
+    (tmp_path / "list.txt").write_text(f"# two words a line\n{name} tench\n")
+    assert make(root, synsets=str(tmp_path / "list.txt")).classes == [name]
+    (tmp_path / "list.txt").write_text(f"{name} tench\n{name} shark\n")
+    with pytest.raises(UserError, match=r"must list synsets once each"):
+        make(root, synsets=str(tmp_path / "list.txt"))

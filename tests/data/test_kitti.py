@@ -10,7 +10,7 @@ import torch
 
 from ncp.data.base import BatchPolicy, Key
 from ncp.data.kitti import Kitti, as_augmentation, collate, frames_of, grid_size, read_split
-from ncp.data.kitti_augment import Augmentation, Database, Scene, collides, move_objects
+from ncp.data.kitti_augment import Augmentation, collides
 from ncp.data.kitti_frames import points_in_boxes
 from ncp.errors import UserError
 
@@ -133,74 +133,50 @@ def test_database_is_built_once(root: Path, caplog: pytest.LogCaptureFixture) ->
     assert frames_of(_data(root, augmentation=NO_CHANGE).train_set).database is None
 
 
-def _scene(rng: np.random.Generator) -> Scene:
-    boxes = np.array([[10.0, 2, -1, 4, 1.6, 1.5, 0.4], [20, -5, -1, 0.8, 0.6, 1.7, -2]])
-    near = np.concatenate([rng.uniform(-0.25, 0.25, (50, 4)) + np.append(box[:3], 0.5) for box in boxes])
-    points = np.concatenate([near, rng.uniform([0, -20, -2, 0], [40, 20, 1, 1], (500, 4))])
-    return Scene(points.astype(np.float32), boxes, np.array([0, 1]))
+@pytest.mark.parametrize("name", ["points.npy", "objects.npz", "sealed.json"])
+@pytest.mark.parametrize("damage", ["cut off", "altered", "missing"])
+def test_a_damaged_database_is_noticed_and_built_anew(
+    root: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = frames_of(_data(root, augmentation={}).train_set).database
+    assert first is not None
+    wanted = [np.array(first.of(i)) for i in range(4)]
+    (path,) = (root / "cache").glob(f"objects-*/{name}")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "altered" else content[: len(content) // 2])
+    again = frames_of(_data(root, augmentation={}).train_set).database
+    assert "made anew" in caplog.text
+    assert again is not None
+    for i, points in enumerate(wanted):
+        np.testing.assert_array_equal(again.of(i), points)
+    assert [p.name for p in (root / "cache").iterdir()] == [path.parent.name]
 
 
-def _local(scene: Scene) -> list[np.ndarray]:
-    """Each object's points as the object sees them, in lengths of its box."""
-    out = []
-    for box in scene.boxes:
-        inside = scene.points[points_in_boxes(scene.points, box[None], margin=1e-4)[0], :3] - box[:3]
-        cos, sin = np.cos(box[6]), np.sin(box[6])
-        out.append((inside @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])) / box[3:6])
-    return out
+@pytest.mark.parametrize("part", ["velodyne", "calib"])
+def test_the_database_follows_points_and_calibrations(root: Path, part: str) -> None:
+    first = frames_of(_data(root, augmentation={}).train_set).database
+    path = next(iter(sorted((root / "training" / part).iterdir())))
+    if part == "velodyne":
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        points[:3, :3] += 500
+        points.tofile(path)
+    else:
+        path.write_text(path.read_text().replace("700 0 621", "700 0 620"))
+    again = frames_of(_data(root, augmentation={}).train_set).database
+    assert first is not None
+    assert again is not None
+    assert len(list((root / "cache").iterdir())) == 2
+    assert len(again.points) == len(first.points) - (3 if part == "velodyne" else 0)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"flip": 1.0},
-        {"turn": 0.7},
-        {"scale": (1.1, 1.2)},
-        {"shift": 0.5},
-        {"object_turn": 0.3, "object_shift": 0.5},
-        {"flip": 1.0, "turn": 0.7, "scale": (0.8, 1.2), "shift": 0.5, "object_turn": 0.3, "object_shift": 0.5},
-    ],
-)
-def test_objects_keep_their_points(changes: dict[str, Any]) -> None:
-    rng = np.random.default_rng(3)
-    before = _scene(rng)
-    after = Augmentation(**{**NO_CHANGE, **changes})(before, np.random.default_rng(5))
-    mirrored = np.array([1, -1, 1]) if changes.get("flip") else np.ones(3)
-    moved = "object_shift" in changes  # a moved object may land on points of the ground, which are then inside as well
-    for a, b in zip(_local(before), _local(after), strict=True):
-        assert len(a) >= 50
-        distance = np.linalg.norm((a * mirrored)[:, None] - b[None], axis=-1).min(1)
-        assert np.sort(distance)[: 50 if moved else None].max() < 1e-4
-    assert np.allclose(before.boxes, after.boxes, atol=1e-12) == (not changes)
-    assert len(after.points) == len(before.points)
-
-
-def test_moved_objects_do_not_meet() -> None:
-    boxes = np.array([[10.0 + 0.1 * i, 2.2 * i, -1, 4, 1.6, 1.5, 0.0] for i in range(6)])
-    scene = Scene(np.zeros((0, 4), np.float32), boxes, np.zeros(6, dtype=np.int64))
-    moved = move_objects(scene, np.random.default_rng(0), 0.2, 0.5)
-    assert not np.triu(collides(moved.boxes, moved.boxes), 1).any()
-    assert (np.abs(moved.boxes - boxes).max(1) > 0).sum() >= 3
-
-
-def test_sampling_fills_up_to_the_wanted_number() -> None:
-    rng = np.random.default_rng(1)
-    scenes = [_scene(rng) for _ in range(3)]
-    for i, scene in enumerate(scenes):
-        scene.boxes[:, 1] += 8 * i
-        scene.points[:, 1] += 8 * i
-    database = Database.collect(scenes, (5, 5, 5))
-    assert len(database) == 6
-    empty = Scene(np.zeros((0, 4), np.float32), np.zeros((0, 7)), np.zeros(0, dtype=np.int64))
-    filled = database.fill(empty, (2, 9, 4), rng)
-    assert sorted(filled.labels.tolist()) == [0, 0, 1, 1, 1]
-    occupied = database.fill(scenes[0], (15, 0, 0), rng)
-    assert occupied.labels.tolist().count(0) == 3  # its own, which blocks its copy, and the two others
-    assert occupied.labels.tolist().count(1) == 1
-    assert database.fill(scenes[0], (0, 0, 0), rng) is scenes[0]
-    assert len(Database.collect(scenes, (10**6, 5, 5))) == 3
-    assert len(Database.collect([], (5, 5, 5)).fill(empty, (3, 3, 3), rng).boxes) == 0
+def test_the_cache_is_the_users_folder_unless_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCP_CACHE", str(tmp_path / "mine"))
+    _data(root, augmentation={}, cache=None)
+    assert [p.name.split("-")[0] for p in (tmp_path / "mine").iterdir()] == ["objects"]
 
 
 # --- what users give --------------------------------------------------------------------------------------------------
@@ -269,11 +245,22 @@ def _loader(data: Kitti) -> Any:
 
 def test_grid_and_augmentation_are_checked() -> None:
     assert grid_size((0, -10.24, -3, 20.48, 10.24, 1), 0.16) == (128, 128)
-    for limits in ((0, 0, 0, 1, 1), (0, 0, 0, -1, 1, 1), (0, 0, 0, 1.1, 1, 1)):
+    for limits in ((0, 0, 0, 1, 1), (0, 0, 0, -1, 1, 1), (0, 0, 0, 1.1, 1, 1), (0, 0, 0, float("nan"), 1, 1)):
         with pytest.raises(UserError, match=r"data.limits"):
             grid_size(limits, 0.16)
     assert as_augmentation({"sampled": [1, 2, 3]}) == Augmentation(sampled=(1, 2, 3))
     with pytest.raises(UserError, match=r"data.augmentation takes sampled"):
         as_augmentation({"sample": 1})
-    with pytest.raises(UserError, match="flip <= 1"):
-        as_augmentation({"flip": 2})
+    with pytest.raises(UserError, match="16,777,216 are possible"):
+        grid_size((0, 0, 0, 1e4, 1e4, 1), 0.16)
+    for change in (
+        {"flip": 2},
+        {"shift": float("nan")},
+        {"turn": float("inf")},
+        {"least_points": [5]},
+        {"sampled": [1, 2]},
+    ):
+        with pytest.raises(UserError, match="flip <= 1"):
+            as_augmentation(change)
+    with pytest.raises(UserError, match=r"scale\[0\] <= scale\[1\]"):
+        as_augmentation({"scale": [2, 1]})

@@ -1,4 +1,4 @@
-"""The simulated LiDAR: geometry by hand, occlusion, noise, drop-out; the built-in set in KITTI's layout."""
+"""The built-in LiDAR set, in KITTI's layout."""
 
 import io
 import logging
@@ -11,73 +11,8 @@ import pytest
 from ncp.data.base import Key
 from ncp.data.kitti import frames_of
 from ncp.data.kitti_frames import points_in_boxes
-from ncp.data.lidar import COUNTS, LIMITS, Lidar, depth_picture
-from ncp.data.lidar_scene import BEAMS, HEIGHT, Block, Thing, distances, place_things, rays, scan
+from ncp.data.lidar import Lidar, depth_picture
 from ncp.errors import UserError
-
-
-def test_rays_meet_blocks_where_they_should() -> None:
-    wall = Block(10.0, 0, 0, 2.0, 4.0, 2.0, 0.0, 0.5, -1)
-    directions = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [10, 1.99, 0], [10, 2.3, 0], [1, 0, 0.2]])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    distance, incidence = distances(directions, [wall])
-    assert distance[0, 0] == pytest.approx(9.0)
-    assert incidence[0, 0] == pytest.approx(1.0)
-    assert np.isinf(distance[[1, 2, 4, 5], 0]).all()
-    assert distance[3, 0] == pytest.approx(np.hypot(9, 9 * 0.199))
-    turned = wall._replace(yaw=np.pi / 4, length=2.0, width=2.0)
-    assert distances(directions[:1], [turned])[0][0, 0] == pytest.approx(10 - np.sqrt(2))
-
-
-def test_rays_are_those_of_64_beams() -> None:
-    assert len(BEAMS) == 64
-    assert np.rad2deg([BEAMS.max(), BEAMS.min()]).round(1).tolist() == [2.0, -24.3]
-    np.testing.assert_allclose(np.linalg.norm(rays(), axis=1), 1)
-
-
-def _car(x: float, y: float = 0.0) -> Thing:
-    return Thing("Car", (x, y, 0.75 - HEIGHT, 4.0, 1.6, 1.5, 0.0))
-
-
-def test_what_is_nearer_hides_what_is_behind() -> None:
-    rng = np.random.default_rng(0)
-    alone = scan([_car(12)], [], rng)
-    assert alone.visible.tolist() == [1.0]
-    wall = Block(6.0, 0, 0, 0.3, 6.0, 6.0, 0.0, 0.5, -1)
-    hidden = scan([_car(12)], [wall], rng)
-    assert hidden.visible.tolist() == [0.0]
-    assert hidden.hits.tolist() == [0]
-    behind = scan([_car(8), _car(14)], [], rng)
-    assert behind.visible[0] == 1
-    assert behind.visible[1] < 0.6
-
-
-def test_points_lie_on_the_things_but_for_noise() -> None:
-    rng = np.random.default_rng(1)
-    result = scan([_car(10, 2)], [], rng)
-    box = np.array([_car(10, 2).box])
-    inside = points_in_boxes(result.points, box, margin=0.1)[0]
-    assert inside.sum() >= result.hits[0] > 200
-    ground = result.points[~inside]
-    expected = rays()[:, 2]
-    assert np.abs(ground[:, 2] + HEIGHT).max() < 1.5  # a slope of some thousandths, seen up to 80 m
-    assert np.abs(ground[np.hypot(ground[:, 0], ground[:, 1]) < 15, 2] + HEIGHT).max() < 0.3
-    assert 0.6 < len(result.points) / (expected < np.sin(np.deg2rad(-1.24))).sum() < 1.0  # some rays are lost
-    depth = np.linalg.norm(result.points[inside, :3], axis=1)
-    again = np.linalg.norm(scan([_car(10, 2)], [], np.random.default_rng(2)).points[:, :3], axis=1)
-    assert np.isin(depth, again).mean() < 0.05  # noise: hardly a distance comes twice
-    assert ((result.points[:, 3] >= 0) & (result.points[:, 3] <= 1)).all()
-
-
-def test_things_stand_apart_on_the_ground() -> None:
-    from ncp.data.kitti_augment import collides
-
-    for seed in range(5):
-        things, others = place_things(np.random.default_rng(seed), LIMITS, COUNTS)
-        boxes = np.array([t.box for t in things] + [b[:7] for b in others])
-        assert not np.triu(collides(boxes, boxes), 1).any()
-        np.testing.assert_allclose(boxes[:, 2] - boxes[:, 5] / 2, -HEIGHT)
-        assert {t.kind for t in things} == {"Car", "Pedestrian", "Cyclist"}
 
 
 def _set(folder: Path, **changes: Any) -> Lidar:
@@ -105,6 +40,16 @@ def test_set_is_written_once_in_kittis_layout(tmp_path: Path, caplog: pytest.Log
     assert "no image" not in caplog.text
     other = _set(tmp_path / "other", scenes=1, scene_seed=1)
     assert not np.array_equal(other.train_set[Key(-1, 0)]["points"][:5], first["points"][:5])
+
+
+def test_damaged_scenes_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wanted = _set(tmp_path).train_set[Key(-1, 1)]
+    (folder,) = tmp_path.iterdir()
+    path = folder / "training" / "velodyne" / "000001.bin"
+    path.write_bytes(path.read_bytes()[:-160])  # ten points less: a file that reads as well as the whole one
+    found = _set(tmp_path).train_set[Key(-1, 1)]
+    assert "velodyne/000001.bin is cut off or altered" in caplog.text
+    np.testing.assert_array_equal(found["points"], wanted["points"])
 
 
 def test_labels_are_like_kittis(cache: Path) -> None:

@@ -249,6 +249,8 @@ def test_frames_are_those_with_results_or_those_asked_for(folders: tuple[Path, P
     assert ap["car/3d/easy"]["AP11"] == pytest.approx(100 / 11)  # two of two found: only the recalls 0 and 1/40 are set
     assert ap["car/3d/easy"]["AP40"] == pytest.approx(100 / 40)
     assert len(kitti.read_folders(labels, results, ["000001"])[0]) == 1
+    with pytest.raises(UserError, match=r"the name of a frame '\.\./000001' cannot be part of a path"):
+        kitti.read_folders(labels, results, ["../000001"])
     with pytest.raises(UserError, match=r"1 of 2 frames have no result file .* first is 000002; .* empty file"):
         kitti.evaluate(labels, results, ["000001", "000002"])
     (results / "stats_car.txt").write_text("1.0\n")
@@ -273,6 +275,30 @@ def test_bad_folders_and_lines(folders: tuple[Path, Path]) -> None:
         kitti.evaluate(labels, results)
     with pytest.raises(UserError, match="every frame needs both"):
         kitti.curves([Objects()], [])
+
+
+def test_labels_and_results_without_boxes_in_the_image_are_refused(folders: tuple[Path, Path]) -> None:
+    """All would be ignored at every difficulty, and perfect detections had 0: the rule is told instead."""
+    labels, results = folders
+    flat = "Car 0.00 0 1.85 0 0 0 0 1.67 1.87 3.69 -16.53 2.39 58.49 1.57"
+    whole = (labels / "000000.txt").read_text()
+    for frame in ("000000", "000001"):
+        (labels / f"{frame}.txt").write_text(flat + "\n")
+    with pytest.raises(
+        UserError, match=r"no labelled object in '.*label_2' has a box in the image .*000000\.txt.*all AP would be 0"
+    ):
+        kitti.evaluate(labels, results)
+    (labels / "000000.txt").write_text(whole)
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 labelled objects have no box in the image and are ignored, .* 000001\.txt"
+    ):
+        kitti.evaluate(labels, results)
+    (labels / "000001.txt").write_text("")  # a frame without objects is none without boxes
+    kitti.evaluate(labels, results)
+    for frame in ("000000", "000001"):
+        (results / f"{frame}.txt").write_text(flat + " 0.5\n")
+    with pytest.raises(UserError, match=r"no detection in '.*results' has a box in the image"):
+        kitti.evaluate(labels, results)
 
 
 def test_needs_numpy_alone() -> None:

@@ -153,6 +153,51 @@ def test_loss_of_a_batch_is_the_mean_of_its_scenes() -> None:
         torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
 
 
+def test_scenes_weigh_alike_whatever_they_hold() -> None:
+    """Three scenes of 6, 1 and no objects, anchor by anchor in plain Python: divided by each scene's own positives, averaged.
+
+    Divided by the batch's positives (mmdetection3d's way) the same output costs something else.
+    """
+    anchors, which = _made((16, 16))
+    generator = torch.Generator().manual_seed(3)
+    found = an.Prediction(*(torch.randn(3, len(anchors), k, generator=generator) for k in (3, 7, 2)))
+    boxes = _random_boxes(18).view(3, 6, 7)
+    labels = torch.tensor([[0, 1, 2, 0, 1, 0], [2, -1, -1, -1, -1, -1], [-1] * 6])
+    sums, positives = np.zeros((3, 3)), np.zeros(3)
+    for b in range(3):
+        owner = an.match(anchors, which, boxes[b], labels[b], CLASSES).tolist()
+        for a in range(len(anchors)):
+            if owner[a] != -2:
+                for n in range(3):
+                    right = owner[a] >= 0 and n == int(which[a])
+                    p = 1 / (1 + math.exp(-float(found.classes[b, a, n])))
+                    p, alpha = (p, 0.25) if right else (1 - p, 0.75)
+                    sums[b, 1] -= alpha * (1 - p) ** 2 * math.log(p)
+            if owner[a] >= 0:
+                positives[b] += 1
+                box, anchor = boxes[b, owner[a]].tolist(), anchors[a].tolist()
+                diagonal = math.hypot(anchor[3], anchor[4])
+                code = [
+                    (box[0] - anchor[0]) / diagonal,
+                    (box[1] - anchor[1]) / diagonal,
+                    (box[2] - anchor[2]) / anchor[5],
+                ]
+                code += [math.log(box[i] / anchor[i]) for i in (3, 4, 5)] + [box[6] - anchor[6]]
+                errors = [float(found.boxes[b, a, i]) - code[i] for i in range(7)]
+                errors[6] = math.sin(errors[6])
+                sums[b, 0] += 2 * sum(4.5 * e * e if abs(e) < 1 / 9 else abs(e) - 1 / 18 for e in errors)
+                back = (box[6] - math.pi / 4) % (2 * math.pi) >= math.pi
+                logits = found.directions[b, a].tolist()
+                sums[b, 2] += 0.2 * (math.log(sum(map(math.exp, logits))) - logits[back])
+    assert positives[0] > positives[1] > positives[2] == 0
+    got = an.losses(found, anchors, which, boxes, labels, CLASSES)
+    by_scene = (sums / np.maximum(positives, 1)[:, None]).mean(0)
+    by_batch = sums.sum(0) / positives.sum()
+    for k, name in enumerate(("box", "class", "direction")):
+        assert float(got[name]) == pytest.approx(by_scene[k], rel=1e-4), name
+        assert abs(by_batch[k] - by_scene[k]) > 0.1 * by_scene[k]
+
+
 def test_perfect_output_costs_nothing_and_is_found() -> None:
     anchors, which = _made()
     boxes = torch.tensor(

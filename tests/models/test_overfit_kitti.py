@@ -1,4 +1,10 @@
-"""Learning three real frames by heart: every labelled car, pedestrian and cyclist is found, exactly, first, and alone."""
+"""Learning three real frames by heart: every labelled car, pedestrian and cyclist is found, exactly, first, and alone.
+
+Anchors that overlap an object neither well nor badly belong to no loss: what they write is the network's guess, usually the same
+object again, somewhat shifted. Whether the publication's suppression (from an overlap of .5 on) takes such a copy away is luck,
+decided by the last bits of a processor's sums. So copies are suppressed as in the open implementations (.01: no two objects stand
+in one place), and what the losses do demand, low scores of all background, is checked on the anchors themselves.
+"""
 
 from pathlib import Path
 
@@ -10,6 +16,7 @@ from ncp.data.base import Key
 from ncp.data.kitti import Kitti, collate
 from ncp.metrics.boxes import iou_3d
 from ncp.models import build
+from ncp.models.anchors import BACKGROUND, match
 from ncp.models.detector import Detector
 from ncp.models.pillars import Grid, Windows
 from ncp.tasks.schedules import one_cycle
@@ -20,6 +27,7 @@ STEPS, RATE = 110, 1e-2
 PARTS = Windows(torch.tensor([[176, 0], [208, 272], [160, 160]]), (160, 112))
 LEAST = (0.7, 0.5, 0.5)  # overlap of car, pedestrian, cyclist
 FALSE = 0.3  # highest score of a box that is no object
+COPY = 0.01  # overlap from which the lower of two boxes is a copy of the higher
 
 
 def learn(detector: Detector, batch: dict[str, torch.Tensor]) -> None:
@@ -40,6 +48,14 @@ def learn(detector: Detector, batch: dict[str, torch.Tensor]) -> None:
         optimizer.step()
 
 
+def highest_of_background(detector: Detector, logits_BAN: torch.Tensor, batch: dict[str, torch.Tensor]) -> float:
+    """The highest score of any class at an anchor that overlaps no object enough to be undecided."""
+    anchors, which = (detector._first(values, PARTS.size) for values in (detector.anchors, detector.anchor_class))
+    moved, labels = PARTS.objects(batch["boxes"], batch["labels"], detector.encoder.grid)
+    matched = [match(anchors, which, b, k, detector.kinds) for b, k in zip(moved, labels, strict=True)]
+    return float(torch.sigmoid(logits_BAN[torch.stack(matched) == BACKGROUND]).max())
+
+
 @pytest.mark.slow
 def test_every_object_is_found_and_nothing_else(shared: Path, tmp_path: Path) -> None:
     data = Kitti(root=shared / "kitti_sample", counts=None, train_split="all", val_split="all", cache=tmp_path)
@@ -50,7 +66,10 @@ def test_every_object_is_found_and_nothing_else(shared: Path, tmp_path: Path) ->
     learn(detector, batch)
     detector.eval()
     with torch.no_grad():
-        scenes = detector.detect(detector(batch["points"], batch["counts"], PARTS), PARTS)
+        raw = detector(batch["points"], batch["counts"], PARTS)
+        scenes = detector.detect(raw, PARTS, overlap=COPY)
+    background = highest_of_background(detector, raw.classes.float(), batch)
+    assert background <= FALSE
     counted = []
     for found, boxes, labels in zip(scenes, batch["boxes"], batch["labels"], strict=True):
         true, wanted = boxes[labels >= 0].double().numpy(), labels[labels >= 0].tolist()

@@ -27,9 +27,8 @@ def _plain(points: torch.Tensor, counts: torch.Tensor, most: int, size: int) -> 
             x, y, z = points[i, :3].tolist()
             if not (0 <= x < 1.6 and -0.8 <= y < 0.8 and -3 <= z < 1):
                 continue
-            cell = int((np.float32(y) + np.float32(0.8)) * np.float32(1 / 0.16)) * 10 + int(
-                np.float32(x) * np.float32(1 / 0.16)
-            )
+            row, column = (np.float32(y) + np.float32(0.8)) / np.float32(0.16), np.float32(x) / np.float32(0.16)
+            cell = int(row) * 10 + int(column)
             if cell not in pillars and len(pillars) == most:
                 continue
             members = pillars.setdefault(cell, [])
@@ -51,6 +50,25 @@ def test_pillars_against_a_plain_loop(most: int, size: int, device: str) -> None
     members = [m for pillars in expected for cell in sorted(pillars) for m in [pillars[cell]]]
     assert found.lengths.tolist() == [len(m) for m in members]
     torch.testing.assert_close(found.points.cpu(), points[[i for m in members for i in m]], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_points_on_borders_fall_where_division_puts_them(device: str) -> None:
+    """KITTI's grid, points on and beside the pillars' borders, against numpy's division (mmcv's and spconv's rule)."""
+    grid = Grid((0.0, -39.68, -3.0, 69.12, 39.68, 1.0), 0.16, (496, 432))
+    rng = np.random.default_rng(7)
+    border = np.stack([rng.integers(0, 432, 4000) * 0.16, rng.integers(0, 496, 4000) * 0.16 - 39.68], 1).astype(
+        np.float32
+    )
+    xy = np.concatenate([border, np.nextafter(border, np.float32(1e3)), np.nextafter(border, np.float32(-1e3))])
+    xy = xy[((xy >= [0, np.float32(-39.68)]) & (xy < [69, 39])).all(1)]
+    points = torch.from_numpy(np.column_stack([xy, np.zeros((len(xy), 2), np.float32)]))
+    place = np.floor((xy - np.array([0, -39.68], np.float32)) / np.float32(0.16)).astype(np.int64)
+    by_product = np.floor((xy - np.array([0, -39.68], np.float32)) * np.float32(1 / 0.16)).astype(np.int64)
+    assert (place != by_product).any(1).sum() > 10  # the two rules do differ here
+    found = pillarise(points.to(device), torch.tensor([len(points)]), grid, len(points), len(points))
+    np.testing.assert_array_equal(found.cells.cpu(), np.unique(place[:, 1] * 432 + place[:, 0]))
+    assert int(found.lengths.sum()) == len(points)
 
 
 def test_decoration_by_hand() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ncp.errors import UserError
-from ncp.predictors import evaluation, protocols
+from ncp.predictors import evaluation, gp_fit, protocols
 from ncp.predictors.base import Predictor
 from ncp.predictors.rows import Rows
 
@@ -134,3 +134,53 @@ def test_mistakes_are_named() -> None:
         protocols.run(rows, "default", options={"epochs": 3})
     with pytest.raises(UserError, match="10 rows are too few"):
         protocols.run(rows.subset(slice(10)), "paper")
+
+
+@pytest.mark.parametrize("family", ["default", "paper"])
+def test_a_metric_that_never_varies_is_one_line_or_left_out(family: str) -> None:
+    rows = fit_rows.make(40, metrics=("mIoU", "aAcc"))
+    options: dict[str, Any] = {"steps": 5, "points": 8, "directions": 4} if family == "default" else SMALL
+    same = replace(rows, targets=np.full_like(rows.targets, 70.0))
+    with pytest.raises(UserError, match="mIoU is 70 in all 40 rows of seg: there is nothing to learn") as error:
+        protocols.run(same, family, "all-rows", folds=2, options=options)
+    assert "\n" not in str(error.value)
+    side = replace(rows, targets=np.stack([rows.targets[:, 0], np.full(40, 90.0)], 1))
+    outcome = protocols.run(side, family, "all-rows", folds=2, options=options)
+    assert outcome.predictor.metrics == ("mIoU",)
+    assert "without aAcc, the same in all rows" in outcome.predictor.card.protocol
+
+
+@pytest.mark.parametrize("odd", [[0], [0, 1], [3, 17, 30]])
+def test_a_metric_that_hardly_varies_is_fitted(odd: list[int]) -> None:
+    """In some folds it does not vary at all."""
+    rows = fit_rows.make(40, metrics=("mIoU",))
+    targets = np.full_like(rows.targets, 70.0)
+    targets[odd] += 2
+    options = {"steps": 5, "points": 8, "directions": 4}
+    outcome = protocols.run(replace(rows, targets=targets), "default", "all-rows", folds=5, options=options)
+    assert np.isfinite(outcome.held.predicted).all()
+    assert (np.abs(outcome.held.predicted - 70) < 5).all()
+
+
+@pytest.mark.parametrize("outlier", [1e6, -1e12, 70 + 1e-7])
+def test_extreme_values_are_fitted(outlier: float) -> None:
+    rows = fit_rows.make(40, metrics=("mIoU",))
+    targets = rows.targets.copy()
+    targets[7] = outlier
+    predictor = protocols.fit(replace(rows, targets=targets), "default", steps=20, points=8, directions=4)
+    assert np.isfinite(predictor.predict(rows.codes)["mIoU"]).all()
+
+
+def test_equations_that_cannot_be_solved_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsolvable(*arguments: Any) -> Any:
+        raise torch.linalg.LinAlgError("cholesky: not positive-definite")
+
+    monkeypatch.setattr(gp_fit._Process, "loss", unsolvable)
+    with pytest.raises(UserError, match="look for outliers among the rows"):
+        protocols.fit(fit_rows.make(40), "default")
+
+
+@pytest.mark.parametrize("given", [{"seed": -1}, {"seed": 1.5}, {"seed": None}, {"folds": 1}, {"folds": 2.5}])
+def test_numbers_that_are_none(given: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(given))} must be"):
+        protocols.run(fit_rows.make(40), "paper", "all-rows", **given)

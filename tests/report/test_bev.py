@@ -1,12 +1,19 @@
 """The bird's-eye picture shows what it says: forward up, left to the left, true and found boxes in their colours."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
+from matplotlib.text import Text
 
-from ncp.report.bev import FOUND, TRUE, draw
+from ncp.data.lidar import Lidar
+from ncp.models.anchors import Detections
+from ncp.report.bev import FOUND, TRUE, detection_picture, draw
 
 LIMITS = (0.0, -10.0, -3.0, 20.0, 10.0, 1.0)
 
@@ -47,3 +54,37 @@ def test_empty_scenes_and_many() -> None:
     figure = draw([empty] * 5, LIMITS, "title", "subtitle", columns=3)
     assert sum(ax.get_visible() for ax in figure.axes) == 5
     figure.canvas.draw()
+
+
+def test_the_picture_of_a_training_says_at_which_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built-in scenes count from .5 on, KITTI's rule from .7 on: the same figure is another one."""
+    monkeypatch.setenv("NCP_CACHE", str(tmp_path))
+    for overlap, text in (
+        (None, "car 3D AP at IoU 0.5, moderate: 61.0%"),
+        (0.7, "car 3D AP at IoU 0.7, moderate: 61.0%"),
+    ):
+        data = Lidar(scenes=1, val_scenes=1, workers=0, limits=(0, -5.12, -3, 10.24, 5.12, 1))
+        if overlap is not None:
+            data.min_overlap = {"car": overlap, "pedestrian": 0.5, "cyclist": 0.5}
+        data.setup()
+        options = SimpleNamespace(callbacks=SimpleNamespace(picture_samples=4))
+        run: Any = SimpleNamespace(data=data, options=options, architecture="narrow", task=_Found(data))
+        figure = detection_picture(run)
+        texts = [found.get_text() for found in figure.findobj(Text)]  # type: ignore[union-attr]
+        assert [t for t in texts if text in t], texts
+
+
+class _Found:
+    """A task that finds what is labelled."""
+
+    def __init__(self, data: Lidar) -> None:
+        self.latest, self.data = {"moderate": 61.0}, data
+
+    def cpu(self) -> "_Found":
+        return self
+
+    float = eval = cpu
+
+    def predict(self, batch: dict[str, Any]) -> list[Detections]:
+        known = batch["labels"][0] >= 0
+        return [Detections(batch["boxes"][0][known], batch["labels"][0][known], torch.ones(int(known.sum())))]

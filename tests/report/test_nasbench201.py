@@ -13,7 +13,7 @@ def test_steps_in_one_place_share_a_label():
 
 
 def test_the_path_is_drawn_where_it_goes():
-    fig = nasbench201.figure(CLOUD, CLOUD / 5, PATH, "Propagation", limit=90.365)
+    fig = nasbench201.walk_figure(CLOUD, CLOUD / 5, PATH, "Propagation", limit=90.365)
     (ax,) = fig.axes
     marks = [tuple(c.get_offsets()[0]) for c in ax.collections if len(c.get_offsets()) == 1]
     assert marks == [(150.0, 5.0), (120.0, 40.0), (90.36, 46.8)]
@@ -29,7 +29,7 @@ def test_the_path_is_drawn_where_it_goes():
 
 def test_the_curve_goes_through_the_medians(tmp_path):
     found = [np.array([[40.0, 80.0], [44.0, 80.0], [45.0, 90.0]]), np.array([[46.0, 80.0], [45.0, 80.0], [47.0, 86.0]])]
-    fig = nasbench201.curve((100, 500), found, "Rows", bar=46.8)
+    fig = nasbench201.rows_figure((100, 500), found, "Rows", bar=46.8)
     line = fig.axes[0].lines[0]
     assert list(line.get_xdata()) == [100, 500]
     assert list(line.get_ydata()) == [44.0, 46.0]

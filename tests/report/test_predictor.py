@@ -11,6 +11,7 @@ from rich.console import Console
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
+from ncp.jobs.fit import tables
 from ncp.predictors import load, protocols, training
 from ncp.predictors.rows import from_table
 from ncp.report import predictor as report
@@ -27,7 +28,7 @@ def outcome() -> protocols.Outcome:
 
 
 def test_the_picture_shows_every_row_of_every_metric(outcome: protocols.Outcome) -> None:
-    figure = report.figure(outcome)
+    figure = report.errors_figure(outcome)
     assert [ax.get_title("left") for ax in figure.axes] == ["mIoU (%)", "mAcc (%)", "recorded flops (billions)"]
     for i, ax in enumerate(figure.axes):
         points = ax.collections[0].get_offsets()
@@ -42,7 +43,7 @@ def test_the_picture_shows_every_row_of_every_metric(outcome: protocols.Outcome)
 
 
 def test_the_files_hold_the_predictor_its_card_and_the_picture(outcome: protocols.Outcome, tmp_path: Path) -> None:
-    files = report.write(outcome, tmp_path / "run", tmp_path / "bundled")
+    files = report.write_fit(outcome, tmp_path / "run", tmp_path / "bundled")
     assert set(files) == {"predictor", "card", "picture", "bundled"}
     assert files["bundled"] == tmp_path / "bundled" / "seg.safetensors"
     assert files["bundled"].stat().st_size < files["predictor"].stat().st_size
@@ -74,12 +75,12 @@ def table(name: str) -> Table:
 def test_tables_are_found_in_a_file_a_folder_and_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("seg", "cls-50-1000"):
         store.write(table(name), tmp_path / f"{name}.parquet")
-    assert [t.name for t in report.tables("cls", tmp_path)] == ["cls-50-1000"]
-    assert [t.name for t in report.tables("seg", tmp_path / "seg.parquet")] == ["seg"]
-    assert from_table(report.tables("seg", tmp_path)[0]).metrics == ("mIoU", "mAcc", "aAcc")
+    assert [t.name for t in tables("cls", tmp_path)] == ["cls-50-1000"]
+    assert [t.name for t in tables("seg", tmp_path / "seg.parquet")] == ["seg"]
+    assert from_table(tables("seg", tmp_path)[0]).metrics == ("mIoU", "mAcc", "aAcc")
     monkeypatch.setenv("NCP_DATA", str(tmp_path / "data"))
     store.write(table("video"), store.path_of("video"))
-    assert [t.name for t in report.tables("video", None)] == ["video"]
+    assert [t.name for t in tables("video", None)] == ["video"]
     for setting, source, message in (
         ("seg", None, "no table of 'seg'"),
         ("video", tmp_path, "holds no table of video; it holds cls-50-1000, seg"),
@@ -89,4 +90,4 @@ def test_tables_are_found_in_a_file_a_folder_and_the_store(tmp_path: Path, monke
         ("sky", tmp_path, "unknown setting 'sky'"),
     ):
         with pytest.raises(UserError, match=message):
-            report.tables(setting, source)
+            tables(setting, source)

@@ -7,6 +7,8 @@ from toy_predictors import Toy, capacity
 from ncp import spaces
 from ncp.errors import UserError
 from ncp.search import search
+from ncp.search.limits import Region
+from ncp.search.starts import Starts
 from ncp.search.strategies import names
 
 SPACE = spaces.get("multires")
@@ -63,6 +65,27 @@ def test_nothing_found_within_the_queries():
         search(["seg"], strategy="random", predictor={"seg": RISING}, queries=0)
 
 
-def test_paper_strategy_with_a_limit_that_no_step_keeps():
-    with pytest.raises(UserError, match=r"no step of this walk keeps budget\.macs"):
-        search(["seg"], strategy="paper", predictor={"seg": RISING}, budget={"macs": 2e7}, iterations=2)
+@pytest.mark.parametrize("strategy", ["paper", "winner_takes_all"])
+def test_a_limit_that_no_step_keeps_gives_the_nearest_step_and_says_so(strategy):
+    given = {"strategy": strategy, "predictor": {"seg": RISING}, "iterations": 4, "lam": 5}
+    found = search(["seg"], budget={"macs": 2e7}, **given)
+    walk = found.trajectory.walk.rounded
+    costs = SPACE.cost(walk).macs
+    assert found.macs == costs.min() > 2e7
+    assert not found.kept
+    assert f"no step of this walk keeps budget.macs=2e7 (has {found.macs:,} multiply-adds)" in found.reason
+    within = search(["seg"], budget={"macs": int(np.median(costs))}, **given)
+    assert within.kept
+    assert within.macs <= np.median(costs)
+    assert "no step" not in within.reason
+    assert within.macs in costs  # the same walk, another step of it
+
+
+def test_of_many_walks_one_that_keeps_the_limit_is_found():
+    """However much better the others are by their loss."""
+    codes = Starts(Region(SPACE), np.array(SPACE.default().code), 60, np.random.default_rng(0)).all()
+    limit = int(np.sort(SPACE.cost(codes.astype(int)).macs)[2])  # met by three of the starts, before they grow
+    given = {"strategy": "paper", "predictor": {"seg": RISING}, "starts": 60, "iterations": 1, "lam": 0}
+    found = search(["seg"], budget={"macs": limit}, **given)
+    assert found.kept
+    assert found.macs <= limit

@@ -53,6 +53,8 @@ def test_unknown_objective_lists_the_nine_and_the_four():
         ([{"metric": "seg", "direction": "up"}], "max or min"),
         ([{"setting": "seg"}], "keys metric, weight and direction"),
         ([7], "an objective is"),
+        (7, "objectives are a list, such as .cls,seg., given was 7"),
+        ([{"metric": "seg", "weight": True}], "positive number"),
     ],
 )
 def test_malformed_objectives(given, words):
@@ -130,11 +132,39 @@ def test_region_of_a_one_hot_space():
         ({"combine": "product"}, "sum or mean"),
         ({"cost": "latency"}, "exact or learned"),
         ({"start": "64_64"}, "27 numbers"),
+        ({"seed": -1}, "seed must be a whole number from 0, given was -1"),
+        ({"seed": 1.5}, "whole number from 0"),
+        ({"seed": None}, "given was null"),
+        ({"seed": True}, "given was true"),
+        ({"starts": 1.5}, "whole number"),
+        ({"iterations": None}, "whole number"),
+        ({"strategy": "random", "queries": 2.5}, "queries must be a positive whole number"),
+        ({"lam": None}, "lambda must be a finite number, given was null"),
+        ({"kappa": "much"}, "kappa must be a finite number"),
+        ({"floor": 77}, r"floors are {setting: {metric: value}}, .* given was 77"),
+        ({"floor": [77]}, "floors are"),
+        ({"floor": {"seg": {"mIoU": {"least": 77}}}}, "floor.seg.mIoU must be a finite number"),
+        ({"floor": {"seg": [77]}}, "finite number"),
+        ({"budget": 1e9}, "a budget is {macs: 1e9"),
+        ({"bounds": [8, 64]}, "bounds are {dimension: .lower, upper.}"),
+        ({"bounds": {"c4_4": {"lower": 8}}}, r"\[lower, upper\]"),
+        ({"bounds": {"c4_4": [8, 16, 24]}}, r"\[lower, upper\]"),
+        ({"bounds": {"c4_4": None}}, r"\[lower, upper\]"),
+        ({"fixed": 5}, "fixed is a list of dimensions"),
+        ({"fixed": {"i1": 3}}, "fixed is a list of dimensions"),
+        ({"fixed": ["c4_4"], "bounds": {"c4_4": [8, 32]}}, "the start's c4_4=64 is not within 8..32"),
+        ({"options": {"keep": 0}}, "keep must be a positive whole number"),
+        ({"options": {"learning_rate": None}}, "learning_rate must be a finite number"),
+        ({"options": {"penalty": -1}}, "penalty must be positive"),
+        ({"options": {"polish": 3}}, "polish is true or false"),
+        ({"options": 5}, "options of strategy robust are"),
+        ({"options": {"width": 5}}, "no option 'width'"),
     ],
 )
 def test_refusals(given, words):
     with pytest.raises(UserError, match=words) as error:
         search(["seg"], predictor={"seg": FLAT}, **given)
+    assert len(str(error.value)) < 400
     assert "\n" not in str(error.value)
 
 

@@ -13,6 +13,8 @@ from ncp.errors import UserError
 from ncp.metrics import kitti
 from ncp.models import build
 from ncp.models.detector import PointPillarsNet
+from ncp.report import training
+from ncp.report.training import rows
 from ncp.spaces import cost
 from ncp.tasks import run as tasks
 from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection, sum_of_macs
@@ -62,6 +64,16 @@ def test_kept_steps_are_evaluated_in_full_and_picked_from(tmp_path: Path) -> Non
     again = kitti.evaluate_objects(labels, results, content["min_overlap"])
     for key, ap in content["evaluations"]["4"].items():
         assert again[key]["AP40"] == pytest.approx(ap["AP40"], abs=0.5), key
+    result = tasks.summarise(run, metrics)
+    assert result["min_overlap"] == content["min_overlap"] == {"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25}
+    table = dict(rows({**result, "images_per_second": None}))
+    assert {"moderate (IoU 0.5)", "ped-3D (IoU 0.25)", "car-AOS (IoU 0.5)"} <= set(table)
+    assert not {"moderate", "ped-3D"} & set(table)
+    curves = training.curves([(1, "val/moderate", 1.0), (1, "train/loss", 2.0)], "", "", run.task.in_words)
+    assert {ax.get_title(loc="left") for ax in curves.axes if ax.get_visible()} == {
+        "loss",
+        "car 3D AP at IoU 0.5, moderate (%)",
+    }
     history = (tmp_path / tasks.HISTORY).read_text()
     assert "train/box_loss" in history
     assert "val/moderate" in history
@@ -165,8 +177,8 @@ def test_large_networks_train_for_fewer_steps(tmp_path: Path) -> None:
 
 
 def test_the_papers_recipe() -> None:
-    config = compose("experiment=3ddet")
-    recipe = Recipe.from_config(tasks.plain(config.recipe))
+    config = compose("setting=3ddet", "data.root=/somewhere")
+    recipe = Recipe.from_config(config.recipe)
     plan = recipe.plan(3712)
     assert (plan.steps, plan.epoch, plan.policy.total) == (80 * 232, 232, 16)
     assert plan.keep == tuple(232 * e for e in (76, 77, 78, 79, 80))
@@ -218,7 +230,7 @@ def test_what_users_give(tmp_path: Path) -> None:
 def test_a_few_steps_on_kittis_grid(shared: Path, tmp_path: Path) -> None:
     """The paper's setting itself, on three real frames with a narrow network: finite losses, official files."""
     overrides = (
-        "experiment=3ddet", "arch=narrow", f"data.root={shared / 'kitti_sample'}", "data.counts=null", "data.train_split=all",
+        "setting=3ddet", "arch=narrow", f"data.root={shared / 'kitti_sample'}", "data.counts=null", "data.train_split=all",
         "data.val_split=all", f"data.cache={tmp_path}", "data.workers=0", "recipe.batch=1", "recipe.unit=steps",
         "recipe.length=2", "recipe.keep=[]", "recipe.eval_every=2", "callbacks.progress=false", "task.write_results=true",
         "task.nms.score=0.0",
@@ -242,6 +254,6 @@ def test_an_untrained_head_scores_as_the_recipe_says(tmp_path: Path, options: tu
 
 
 def test_the_papers_recipe_keeps_the_published_prior_and_impossible_ones_are_refused(tmp_path: Path) -> None:
-    assert Recipe.from_config(dict(compose("experiment=3ddet").recipe)).prior == 0.01
+    assert Recipe.from_config(compose("setting=3ddet", "data.root=/somewhere").recipe).prior == 0.01
     with pytest.raises(UserError, match=r"recipe\.prior must be between 0 and 1, given was 1"):
         _run(tmp_path, "recipe.prior=1")

@@ -10,6 +10,7 @@ import torch
 from composed import compose
 from torch.utils.flop_counter import FlopCounterMode
 
+from ncp.models.runtime import cpu_has_bf16
 from ncp.report import training as report
 from ncp.spaces.multires import Architecture
 from ncp.tasks import run as tasks
@@ -27,6 +28,7 @@ COMMON = (
 )  # fmt: skip
 TWO_STEPS = ("arch=narrow", "recipe.length=2", "recipe.eval_every=2")
 SEEDS = (1, 3, 17)  # of the smaller ones among random architectures, for the time that they take
+PRECISIONS = ("32-true", "bf16-mixed") if cpu_has_bf16() else ("32-true",)  # those that this processor computes in
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +69,12 @@ def measured(run: tasks.Run) -> int:
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("seed", "precision"), [*((seed, PRECISIONS[-1]) for seed in SEEDS), *((SEEDS[0], p) for p in PRECISIONS[:-1])]
+)
 @pytest.mark.parametrize("task", list(TASKS))
-def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed):
-    run = make(tmp_path / "run", task, "arch=random", f"seed={seed}")
+def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed, precision):
+    run = make(tmp_path / "run", task, "arch=random", f"seed={seed}", f"trainer.precision={precision}")
     assert isinstance(run.architecture, Architecture)
     watch = WithoutGradient()
     run.trainer.callbacks.append(watch)
@@ -94,6 +98,25 @@ def test_a_random_architecture_from_configuration_to_result(tmp_path, task, seed
     assert tasks.evaluate(again) == pytest.approx(metrics, abs=1e-6, nan_ok=True)
 
 
+@pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bfloat16 instructions")
+@pytest.mark.parametrize("task", list(TASKS))
+def test_the_same_command_gives_the_same_result_in_bf16(tmp_path, task):
+    """Two trainings in memory that holds other things each time."""
+    weights = []
+    for name in ("one", "two"):
+        run = make(tmp_path / name, task, *TWO_STEPS, "trainer.precision=bf16-mixed", "seed=3")
+        rubbish = [torch.full((1 << power,), float("nan") if name == "one" else 1e30) for power in range(4, 20)]
+        del rubbish
+        tasks.fit(run)
+        losses = [value for _, key, value in read_history(run.history.path) if key == "train/loss"]
+        assert len(losses) == 2
+        weights.append((losses, copy.deepcopy(run.task.network.state_dict())))
+    assert weights[0][0] == weights[1][0]
+    for key, value in weights[0][1].items():
+        assert value.isfinite().all()
+        assert torch.equal(value, weights[1][1][key]), key
+
+
 @pytest.mark.parametrize("task", list(TASKS))
 def test_tensorboard_gets_every_tasks_figures(tmp_path, task):
     run = make(tmp_path / "run", task, "arch=narrow", "logger=tensorboard")
@@ -114,15 +137,17 @@ class KillBeforeTheSecondStep(pl.Callback):
             raise Killed
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("task", list(TASKS))
-def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, task):
-    whole = make(tmp_path / "whole", task, *TWO_STEPS)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, task, precision):
+    steps = (*TWO_STEPS, f"trainer.precision={precision}")
+    whole = make(tmp_path / "whole", task, *steps)
     tasks.fit(whole)
-    broken = make(tmp_path / "broken", task, *TWO_STEPS)
+    broken = make(tmp_path / "broken", task, *steps)
     broken.trainer.callbacks.append(KillBeforeTheSecondStep())
     with pytest.raises(Killed):
         tasks.fit(broken)
-    resumed = make(tmp_path / "broken", task, *TWO_STEPS, "ckpt_path=auto")
+    resumed = make(tmp_path / "broken", task, *steps, "ckpt_path=auto")
     tasks.fit(resumed)
     assert resumed.throughput._seen == 1  # the first step was not done again
     for key, value in whole.task.network.state_dict().items():

@@ -3,36 +3,35 @@
 import pytest
 import torch
 from composed import compose
-from omegaconf import OmegaConf
 
 from ncp.errors import UserError
 from ncp.tasks.recipe import Recipe
 
 
 def recipe(*overrides):
-    return Recipe.from_config(OmegaConf.to_container(compose(*overrides).recipe, resolve=True))
+    return Recipe.from_config(compose(*overrides).recipe)
 
 
 def test_classification_is_the_papers():
-    plan = recipe("experiment=cls-50-1000").plan(50_000, devices=2)
+    plan = recipe("setting=cls-50-1000", "data.root=/somewhere").plan(50_000, devices=2)
     assert plan.steps == 31_250  # 100 epochs of 50,000 images in batches of 160
     assert (plan.policy.total, plan.policy.per_device, plan.policy.accumulate) == (160, 80, 1)
-    assert plan.eval_every == round(5 * 50_000 / 160)
+    assert plan.evaluate == tuple(round(e * 50_000 / 160) for e in range(5, 101, 5))
     assert plan.keep == tuple(round(e * 50_000 / 160) for e in (25, 50, 75, 100))
     assert plan.log_every == 20
-    made = recipe("experiment=cls-50-1000")
+    made = recipe("setting=cls-50-1000", "data.root=/somewhere")
     assert dict(made.optimizer) == {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
     assert [round(made.rate()(t), 6) for t in (0, 0.5, 1)] == [0.1, 0.05, 0]
-    assert recipe("experiment=cls-10c").plan(50_000).steps == 3_125
-    assert recipe("experiment=cls-50-100").plan(5_000).steps == 3_125
-    assert recipe("experiment=cls-10-1000").plan(10_000).steps == 6_250
+    assert recipe("setting=cls-10c", "data.root=/somewhere").plan(50_000).steps == 3_125
+    assert recipe("setting=cls-50-100", "data.root=/somewhere").plan(5_000).steps == 3_125
+    assert recipe("setting=cls-10-1000", "data.root=/somewhere").plan(10_000).steps == 6_250
 
 
 def test_segmentation_is_the_papers():
-    made = recipe("experiment=seg")
+    made = recipe("setting=seg", "data.root=/somewhere")
     plan = made.plan(2_975, devices=8)
     assert plan.steps == 25_000
-    assert plan.eval_every == 5_000
+    assert plan.evaluate == (5_000, 10_000, 15_000, 20_000, 25_000)
     assert plan.keep == (5_000, 10_000, 15_000, 20_000, 25_000)
     assert plan.log_every == 50
     assert (plan.policy.per_device, plan.policy.accumulate) == (8, 1)
@@ -45,37 +44,39 @@ def test_segmentation_is_the_papers():
 
 @pytest.mark.parametrize(("devices", "accumulate"), [(1, 8), (2, 4), (4, 2), (8, 1)])
 def test_fewer_devices_keep_the_total_batch(devices, accumulate):
-    plan = recipe("experiment=seg").plan(2_975, devices)
+    plan = recipe("setting=seg", "data.root=/somewhere").plan(2_975, devices)
     assert plan.policy.accumulate == accumulate
     assert plan.steps == 25_000  # optimiser steps, not passes
 
 
 def test_seg_4x_and_ade20k():
-    config = compose("experiment=seg-4x")
-    assert list(config.data.resized) == [256, 512]
-    assert list(config.data.crop) == [128, 256]
-    assert recipe("experiment=seg-4x").plan(2_975).steps == 25_000
-    config = compose("experiment=ade20k")
-    assert list(config.data.crop) == [512, 512]
-    assert recipe("experiment=ade20k").plan(20_210).steps == 40_000
+    config = compose("setting=seg-4x", "data.root=/somewhere")
+    assert config.data["resized"] == [256, 512]
+    assert config.data["crop"] == [128, 256]
+    assert recipe("setting=seg-4x", "data.root=/somewhere").plan(2_975).steps == 25_000
+    config = compose("setting=ade20k", "data.root=/somewhere")
+    assert config.data["crop"] == [512, 512]
+    assert recipe("setting=ade20k", "data.root=/somewhere").plan(20_210).steps == 40_000
 
 
 def test_the_data_brings_its_recipe_and_the_user_has_the_last_word():
     assert recipe("task=seg", "data=cityscapes").length == 25_000
     assert recipe("task=seg", "data=cityscapes", "recipe=ade20k").length == 40_000
-    assert recipe("experiment=seg", "recipe.length=7").length == 7
+    assert recipe("setting=seg", "data.root=/somewhere", "recipe.length=7").length == 7
 
 
 def test_momentum_can_follow_the_poly_schedule_only_with_sgd():
-    assert recipe("experiment=seg", "recipe.momentum_schedule=poly").momentum_schedule == "poly"
+    assert recipe("setting=seg", "data.root=/somewhere", "recipe.momentum_schedule=poly").momentum_schedule == "poly"
     with pytest.raises(UserError, match=r"momentum_schedule needs the optimizer sgd, not adam"):
-        recipe("experiment=seg", "recipe.momentum_schedule=poly", "recipe.optimizer.name=adam")
+        recipe("setting=seg", "data.root=/somewhere", "recipe.momentum_schedule=poly", "recipe.optimizer.name=adam")
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("recipe.batch=0", "recipe.batch must be positive"),
+        ("recipe.length=.inf", "recipe.length must be positive, given was .*inf"),
+        ("recipe.eval_every=often", "recipe.eval_every must be positive, given was often"),
         ("recipe.unit=weeks", "recipe.unit must be one of epochs, steps"),
         ("recipe.optimizer.name=lion", "unknown optimizer 'lion'; optimizers: sgd, adam, adamw"),
         ("recipe.optimizer.lr=-1", "recipe.optimizer.lr must be positive"),
@@ -85,10 +86,10 @@ def test_momentum_can_follow_the_poly_schedule_only_with_sgd():
 )
 def test_mistakes_are_named(override, message):
     with pytest.raises(UserError, match=message):
-        recipe("experiment=seg", override)
+        recipe("setting=seg", "data.root=/somewhere", override)
 
 
 def test_arguments_that_the_optimiser_does_not_have_are_refused():
-    made = recipe("experiment=seg", "+recipe.optimizer.speed=3")
+    made = recipe("setting=seg", "data.root=/somewhere", "+recipe.optimizer.speed=3")
     with pytest.raises(UserError, match=r"recipe.optimizer: .*speed"):
         made.make_optimizer([torch.zeros(1, requires_grad=True)])

@@ -198,6 +198,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
     assert tasks.read_checkpoint(tmp_path / "checkpoints/last.ckpt")["ncp"]["step"] == 3
 
 
+@pytest.mark.parametrize(("precision", "hint"), [("32-true", False), ("bf16-mixed", True)])
+def test_no_learning_rate_is_blamed_before_anything_was_learnt(tmp_path, precision, hint):
+    run = make(tmp_path, f"trainer.precision={precision}")
+    with torch.no_grad():
+        next(run.task.network.parameters()).fill_(float("nan"))
+    with pytest.raises(
+        UserError, match=r"the loss is NaN or infinite at step 1 of 8, before anything was learnt"
+    ) as error:
+        tasks.fit(run)
+    text = str(error.value)
+    assert "data" in text
+    assert "recipe.optimizer.lr" not in text
+    assert ("precision bf16-mixed (try trainer.precision=32-true)" in text) is hint
+
+
 def test_weights_that_are_not_finite_are_never_written(tmp_path):
     class After(pl.Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -325,7 +340,9 @@ def test_only_the_recipes_that_say_so_begin_with_small_residual_branches(tmp_pat
         assert len(units) > 20
         assert all((m.norm2.weight == scale).all() and (m.norm1.weight == 1).all() for m in units)
     for experiment in ("seg", "3ddet", "video", "cls-50-1000"):  # the paper's recipes leave the usual start
-        assert not {"residual_scale", "fusion_scale"} & set(compose(f"experiment={experiment}").recipe)
+        assert not {"residual_scale", "fusion_scale"} & set(
+            compose(f"setting={experiment}", "data.root=/somewhere").recipe
+        )
 
 
 def test_the_detection_recipe_straightens_fusions(tmp_path):

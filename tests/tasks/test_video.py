@@ -6,7 +6,6 @@ import pytest
 import torch
 from composed import compose
 from layouts import make_hmdb51
-from omegaconf import OmegaConf
 
 from ncp.errors import UserError
 from ncp.models import build
@@ -38,26 +37,29 @@ def train(folder, *overrides):
 
 
 def test_the_recipe_is_the_papers():
-    config = compose("experiment=video")
-    recipe = Recipe.from_config(OmegaConf.to_container(config.recipe, resolve=True))
+    config = compose("setting=video", "data.root=/somewhere")
+    recipe = Recipe.from_config(config.recipe)
     plan = recipe.plan(2649, devices=4)
     assert plan.steps == round(100 * 2649 / 80)
     assert (plan.policy.total, plan.policy.per_device, plan.policy.accumulate) == (80, 20, 1)
-    assert (plan.log_every, plan.eval_every, plan.keep) == (10, round(10 * 2649 / 80), ())
+    assert (plan.log_every, plan.keep) == (10, ())
+    assert plan.evaluate == tuple(round(10 * k * 2649 / 80) for k in range(1, 11))
     assert dict(recipe.optimizer) == {"name": "adam", "lr": 0.01, "betas": [0.9, 0.999], "weight_decay": 1e-5}
     assert [round(recipe.rate()(t), 6) for t in (0, 0.5, 1)] == [0.01, 0.005, 0]
     data = config.data
-    assert (data.size, data.split, data.least_frames, list(data.counts)) == (112, 1, 64, [3570, 1530, 2649])
-    jitter = {k: v for k, v in data.augmentation.items() if k != "scale"}
+    assert (data["size"], data["split"], data["least_frames"], data["counts"]) == (112, 1, 64, [3570, 1530, 2649])
+    jitter = {k: v for k, v in data["augmentation"].items() if k != "scale"}
     assert jitter == {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.25, "greyscale": 0.3}
 
 
 def test_video_p_needs_a_pretrained_network(tmp_path):
-    assert compose("experiment=video-p").data == compose("experiment=video").data
+    assert (
+        compose("setting=video-p", "data.root=/somewhere").data == compose("setting=video", "data.root=/somewhere").data
+    )
     run = tasks.assemble(compose(*SMALL, "task.pretrained_required=true"), tmp_path)
     with pytest.raises(UserError, match=r"starts from a classification training .* give pretrained="):
         tasks.fit(run)
-    assert compose("experiment=video-p").task.pretrained_required
+    assert compose("setting=video-p", "data.root=/somewhere").task["pretrained_required"]
 
 
 def test_a_training_from_configuration_to_result(tmp_path):
@@ -164,7 +166,7 @@ def test_baselines_of_timm_and_their_pretrained_weights(name):
 def test_real_files_and_a_corrupt_one(tmp_path, caplog):
     root = make_hmdb51(tmp_path / "hmdb51")
     options = (
-        "experiment=video", "debug=tiny", f"data.root={root}", f"data.cache={tmp_path}", "data.least_frames=1",
+        "setting=video", "debug=tiny", f"data.root={root}", f"data.cache={tmp_path}", "data.least_frames=1",
         "callbacks.progress=false", "recipe.length=3", "recipe.eval_every=3",
     )  # fmt: skip
     run = tasks.assemble(compose(*options), tmp_path)

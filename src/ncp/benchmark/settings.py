@@ -1,15 +1,47 @@
-"""The settings of NAS-Bench-MR: nine ways to train one and the same architecture, and NAS-Bench-201 beside them.
+"""Settings: a way to train and measure an architecture, each written in one file, ``conf/setting/NAME.yaml``.
 
-Source: the paper's section 3.2 and Table 6; names as in the public release. Needs the standard library alone.
+The file says what is measured and on what, and how it is trained: on real data (where ``data.root`` is given) and on a built-in
+set (where it is not). Training, building, fitting, searching, reporting and the tables all read it here. A user's own folder
+(``--config-dir``, ``$NCP_CONFIG``) may hold further ones; a file that cannot be used is refused when it is read, naming the key.
+
+Source of the nine of NAS-Bench-MR: the paper's section 3.2 and Table 6; names as in the public release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+from ncp import configs, files
 from ncp.errors import UserError
+
+TASKS = ("cls", "seg", "det3d", "video")
+FOLDER = "setting"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)?")
+CHANGEABLE = ("data", "recipe", "task", "model")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a setting is trained on one kind of data.
+
+    Attributes:
+        data: an option of the group ``data`` (``conf/data/NAME.yaml``).
+        recipe: an option of the group ``recipe``; None for the one that the data brings.
+        change: what differs from these options, ``{data | recipe | task | model: {key: value}}``.
+        result, time, source: what to expect, how long it takes, and where that is from; for people.
+    """
+
+    data: str
+    recipe: str | None = None
+    change: dict[str, dict[str, Any]] = field(default_factory=dict)
+    result: str = ""
+    time: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -17,63 +49,172 @@ class Setting:
     """One column group of the benchmark: what was trained, and what was measured in percent points.
 
     Attributes:
-        name: the release's name, spelled so everywhere.
-        task: ``cls``, ``seg``, ``det3d`` or ``video``.
+        name: the file's name (for the paper's nine, the release's name), spelled so everywhere.
+        task: one of :data:`TASKS`.
         metrics: the measured quantities, the main one first; higher is better.
-        main: the metric that the paper reports.
-        dataset: what the networks were trained and measured on.
-        paper_name: the column's name in the paper's tables and figures.
+        main: the metric that is reported and searched for; the first one unless the file says otherwise.
+        dataset: what the networks are trained and measured on.
+        paper_name: the column's name in the paper's tables and figures; the name where it has none.
         space: the search space of its architectures, a name that ``ncp.spaces.get`` knows.
+        real, builtin: how it is trained where ``data.root`` is given, and where it is not; None where it cannot be.
+        order: the place in lists; the paper's settings have 1 to 9.
     """
 
     name: str
     task: str
     metrics: tuple[str, ...]
-    main: str
-    dataset: str
-    paper_name: str
+    main: str = ""
+    dataset: str = ""
+    paper_name: str = ""
     space: str = "multires"
+    real: Variant | None = None
+    builtin: Variant | None = None
+    order: int = 1000
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UserError(f"a setting's name is made of letters, digits and - _ . +, given was '{self.name}'")
+        if self.task not in TASKS:
+            raise UserError(f"task must be one of {', '.join(TASKS)}, given was '{self.task}'")
+        if not self.metrics or len(set(self.metrics)) < len(self.metrics):
+            raise UserError("metrics must list different names, the main one first")
+        for name, default in (("main", self.metrics[0]), ("dataset", self.name), ("paper_name", self.name)):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+        if self.main not in self.metrics:
+            raise UserError(f"main must be one of the metrics {', '.join(self.metrics)}, given was '{self.main}'")
+        for variant in (self.real, self.builtin):
+            unknown = [part for part in (variant.change if variant else ()) if part not in CHANGEABLE]
+            if unknown:
+                raise UserError(f"change may hold {', '.join(CHANGEABLE)}, given was '{unknown[0]}'")
+
+    def described(self) -> dict[str, Any]:
+        """What is measured, without how it is trained: what a table says of its setting."""
+        names = ("name", "task", "metrics", "main", "dataset", "paper_name", "space")
+        return {name: getattr(self, name) for name in names}
+
+    def variant(self, real: bool) -> Variant:
+        """How it is trained on real data, or on the built-in set.
+
+        Raises:
+            UserError: where it cannot be, saying what to give.
+        """
+        found = self.real if real else self.builtin
+        if found is not None:
+            return found
+        if self.real is None and self.builtin is None:
+            raise UserError(f"setting={self.name} is a table alone; it is not trained here")
+        if real:
+            raise UserError(f"setting={self.name} has no real data set, only a built-in one; leave data.root out")
+        raise UserError(f"setting={self.name} has no built-in set; give data.root=<where its data is>")
 
 
-_TOP = ("top1", "top5")
-_IOU = ("mIoU", "mAcc", "aAcc")
-_IN50 = "ImageNet-50-1000 (50 classes, 1,000 images a class)"
-_ROWS = (
-    Setting("cls-50-1000", "cls", _TOP, "top1", _IN50, "Cls-A"),
-    Setting("cls-50-100", "cls", _TOP, "top1", "ImageNet-50-100 (50 classes, 100 images a class)", "Cls-B"),
-    Setting("cls-10-1000", "cls", _TOP, "top1", "ImageNet-10-1000 (10 classes, 1,000 images a class)", "Cls-C"),
-    Setting("cls-10c", "cls", _TOP, "top1", f"{_IN50}, 10 epochs, its own schedule", "Cls-10c"),
-    Setting("seg", "seg", _IOU, "mIoU", "Cityscapes at 512x1024", "Seg"),
-    Setting("seg-4x", "seg", _IOU, "mIoU", "Cityscapes at 128x256", "Seg-4x"),
-    Setting("3ddet", "det3d", ("moderate",), "moderate", "KITTI, 3D boxes of cars, moderate", "3dDet"),
-    Setting("video", "video", _TOP, "top1", "HMDB51, trained from scratch", "Video"),
-    Setting("video-p", "video", _TOP, "top1", "HMDB51, pretrained on ImageNet-50-1000", "Video-p"),
-    Setting(
-        "nas-bench-201", "cls", ("Acc",), "Acc", "ImageNet16-120 at 16x16 (NAS-Bench-201)", "ImageNet16", "nasbench201"
-    ),
+def read(path: Path, name: str) -> Setting:
+    """The setting of a file.
+
+    Raises:
+        UserError: naming the file and the key, for a missing or unknown key, a wrong type, or a name other than ``name``.
+    """
+    content = files.read_yaml(path)
+    where = f"the setting file '{files.printable(path)}'"
+    if not isinstance(content, Mapping):
+        raise UserError(f"{where} holds no keys; it needs name, task and metrics")
+    _known_keys(content, Setting, where)
+    for part in ("real", "builtin"):
+        if isinstance(content.get(part), Mapping):
+            _known_keys(content[part], Variant, f"{where}, {part}")
+    setting: Setting = files.checked(content, Setting, where)
+    if setting.name != name:
+        raise UserError(f"{where} must have name: {name}, as the file is called, given was '{setting.name}'")
+    return setting
+
+
+def _known_keys(content: Mapping[str, Any], kind: type, where: str) -> None:
+    names = list(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+    for key in content:
+        if key not in names:
+            raise UserError(f"{where}: unknown key '{files.printable(key)}'; the keys are {', '.join(names)}")
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, name: str, stamp: tuple[int, int]) -> Setting:
+    return read(path, name)
+
+
+def _find(folder: Path) -> dict[str, Path]:
+    """Setting files below a folder of configurations, ``{name: path}``; one level of folders may group them."""
+    root = folder / FOLDER
+    found = [*root.glob("*.yaml"), *root.glob("*/*.yaml")]
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(found)}
+
+
+class _Settings(Mapping[str, Setting]):
+    """All settings by name: the shipped ones in their order, then the user's. Files are read when they are asked for."""
+
+    def __getitem__(self, name: str) -> Setting:
+        shipped = _shipped()
+        if name in shipped:
+            return shipped[name]
+        path = _own()[name]
+        about = path.stat()
+        return _read(path, name, (about.st_mtime_ns, about.st_size))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*_shipped(), *_own()])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in _shipped() or name in _own()
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Setting]:
+    found = [read(path, name) for name, path in _find(configs.shipped()).items()]
+    return {setting.name: setting for setting in sorted(found, key=lambda setting: (setting.order, setting.name))}
+
+
+def _own() -> dict[str, Path]:
+    """The user's files. Raises ``UserError`` where one takes the name of a shipped setting, whose tables would be mixed up."""
+    folder = configs.own()
+    if folder is None:
+        return {}
+    found = _find(folder)
+    for name in found:
+        if name in _shipped() or name in SHORT:
+            raise UserError(
+                f"'{files.printable(found[name])}': the name '{name}' is taken by a shipped setting; choose another"
+            )
+    return found
+
+
+SETTINGS: Mapping[str, Setting] = _Settings()
+PAPER: tuple[str, ...] = (
+    *("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "3ddet"),
+    *("video", "video-p"),
 )
-
-SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in _ROWS})
-PAPER: tuple[str, ...] = tuple(s.name for s in _ROWS if s.space == "multires")
 """The nine settings of NAS-Bench-MR, in the paper's order."""
-SHORT: Mapping[str, str] = MappingProxyType({"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet", "video": "video"})
+SHORT: Mapping[str, str] = {"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet", "video": "video"}
 """A task's name stands for its first setting."""
 
 
 def get(name: str) -> Setting:
-    """The setting called ``name``, one of the ten names or of the four short ones (``cls seg det3d video``).
+    """The setting called ``name``: a file's name, or one of the four short ones (``cls seg det3d video``).
 
     >>> get("det3d").name, get("seg-4x").main
     ('3ddet', 'mIoU')
 
     Raises:
-        UserError: for any other name, listing those that exist.
+        UserError: for any other name, listing those that exist; for a file that cannot be used.
     """
     text = str(name)
-    setting = SETTINGS.get(SHORT.get(text, text))
-    if setting is None:
+    known = SHORT.get(text, text)
+    if known not in SETTINGS:
         short = ", ".join(f"{a} (= {b})" for a, b in SHORT.items())
+        others = [other for other in SETTINGS if other not in PAPER]
         raise UserError(
-            f"unknown setting '{text}'; the settings are {', '.join(PAPER)}, in short {short}; beside them nas-bench-201"
+            f"unknown setting '{files.printable(text)}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
+            f"{', '.join(others)}"
         )
-    return setting
+    return SETTINGS[known]

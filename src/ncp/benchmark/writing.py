@@ -45,7 +45,7 @@ def _contents(table: Table) -> Iterator[Any]:
     """Arrow tables of some thousand rows."""
     import pyarrow as pa
 
-    metadata = {"format": FORMAT, "setting": asdict(table.setting), "provenance": asdict(table.provenance)}
+    metadata = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
     for part in _parts(table):
         arrays: dict[str, Any] = {"architecture": table.space.texts(table.codes[part])}
         arrays |= {label: table.codes[part, i].astype(np.int16) for i, label in enumerate(table.space.labels)}

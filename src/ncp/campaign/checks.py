@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ncp import files
 from ncp.benchmark import checks
+from ncp.campaign.records import TrainingRecord
 from ncp.spaces import Space
 
 MIN_ROWS = 40  # fewer cannot tell an architecture's part from a batch's
@@ -45,16 +47,17 @@ class Anomaly:
         return f"{self.what} {self.value}: {self.shift:+.1f} points from what the other rows predict (z {self.z:.0f})"
 
 
-def properties(record: dict[str, Any]) -> dict[str, str]:
+def properties(record: TrainingRecord) -> dict[str, str]:
     """By what rows are grouped."""
-    worker, versions = record.get("worker", {}), record.get("versions", {})
-    return {
+    worker, versions = record.worker, record.versions
+    found = {
         "machine": str(worker.get("host", "")),
-        "device": str(record.get("device", {}).get("name", "")),
+        "device": str(record.device.get("name", "")),
         "job": str(worker.get("slurm_job", "")),
         "software": f"{versions.get('ncp')} {versions.get('commit', '')} torch {versions.get('torch')}".strip(),
-        "day": str(record.get("finished", ""))[:10],
+        "day": record.finished[:10],
     }
+    return {what: files.printable(value)[:200] for what, value in found.items()}
 
 
 def anomalies(
@@ -71,20 +74,19 @@ def anomalies(
     rest_N = checks.residuals(space, codes_ND, metric_N)
     found = []
     for what in of_N[0]:
-        values = np.array([properties[what] for properties in of_N])
-        for value in np.unique(values):
-            rows = values == value
-            anomaly = _compare(rest_N, rows, what, str(value))
+        values, group_N, sizes = np.unique(
+            np.array([properties[what] for properties in of_N]), return_inverse=True, return_counts=True
+        )
+        for group in np.flatnonzero((sizes >= MIN_GROUP) & (2 * sizes <= len(metric_N))):
+            anomaly = _compare(rest_N, group_N == group, what, str(values[group]))
             if anomaly is not None:
                 found.append(anomaly)
     return sorted(found, key=lambda anomaly: -abs(anomaly.z))
 
 
 def _compare(rest_N: np.ndarray, rows: np.ndarray, what: str, value: str) -> Anomaly | None:
-    """A minority whose median residual lies beside that of the others."""
+    """A minority of at least ``MIN_GROUP`` whose median residual lies beside that of the others."""
     inside, outside = rest_N[rows], rest_N[~rows]
-    if not MIN_GROUP <= len(inside) <= len(outside):
-        return None
     shift = float(np.median(inside) - np.median(outside))
     sd = max(1.4826 * float(np.median(np.abs(outside - np.median(outside)))), 1e-9)
     error = 1.2533 * sd * np.sqrt(1 / len(inside) + 1 / len(outside))

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ncp import files
 from ncp.benchmark import importing, settings
 from ncp.benchmark import store as tables
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Refusal, Table
-from ncp.campaign import checks
+from ncp.campaign import checks, schemas
 from ncp.campaign.checks import Anomaly
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Record
-from ncp.campaign.status import Unit
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, TrainingRecord
+from ncp.campaign.status import UnitStatus
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
-
-# last part of a data set's module -> what the table says that it was trained on
-BUILT_IN = {
-    "digits": "built-in handwritten digits",
-    "streets": "built-in street scenes",
-    "lidar": "built-in LiDAR scenes",
-}
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Merged:
     anomalies: list[Anomaly]
 
 
-def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
+def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     """The table of all trainings that were done.
 
     Failed, stopped and open units are no rows: they stand in the provenance's ``refused``, each with its reason, so that
@@ -50,22 +44,28 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     Raises:
         UserError: where no training is done yet.
     """
-    contents = [unit.record for unit in units if unit.record and unit.record["state"] == DONE]
-    if not contents:
+    records = [unit.record for unit in units if unit.record and unit.state == DONE]
+    if not records:
         raise UserError("no training is done yet; there is nothing to merge")
-    setting, digest = _setting(plan), hashlib.sha256()
+    setting, digest = _setting(plan, records), hashlib.sha256()
     rows = []
-    for content in contents:
-        digest.update(json.dumps(content, sort_keys=True).encode())
-        rows.append(Record.from_json(content).row())
+    for record in records:
+        digest.update(schemas.encode(record))
+        rows.append(record.row())
     for row, costs in zip(rows, _costs(setting, [row["code"] for row in rows]), strict=True):
         row.update(costs)
     source = f"build {plan.setting}-{plan.hash}"
     table = importing.from_rows(rows, setting, source=source, sha256=digest.hexdigest())
-    assert len(table) == len(contents), "every record of a finished training is a row"
-    refused = [Refusal(int(unit.name), reason) for unit in units if (reason := why_not(unit, plan))]
+    # a record that is no row after all is told like any other unit that is none
+    unusable = {int(records[refusal.row].unit): refusal.reason for refusal in table.provenance.refused}
+    records = [record for record in records if int(record.unit) not in unusable]
+    refused = [
+        Refusal(int(unit.name), reason)
+        for unit in units
+        if (reason := unusable.get(int(unit.name)) or why_not(unit, plan)) is not None
+    ]
     found = checks.anomalies(
-        table.space, table.codes, table.column(table.main), [checks.properties(content) for content in contents]
+        table.space, table.codes, table.column(table.main), [checks.properties(record) for record in records]
     )
     flags, rules = dict(table.flags), dict(table.provenance.rules)
     for kept in (flags, rules):  # by a threshold of the release's table; a record says itself whether a training failed
@@ -75,7 +75,7 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
         rules["suspect"] = "; ".join([*([rules["suspect"]] if "suspect" in rules else []), *(a.rule for a in found)])
     provenance = replace(
         table.provenance,
-        date=max(str(content["finished"]) for content in contents),
+        date=max(records, key=TrainingRecord.finished_at).finished,
         rows_read=len(plan),
         refused=tuple(refused),
         rules=rules,
@@ -83,29 +83,41 @@ def merge(plan: Plan, units: Sequence[Unit]) -> Merged:
     return Merged(Table(setting, table.codes, table.columns, flags, provenance), found)
 
 
-def write(plan: Plan, store: Folder, merged: Merged) -> Path:
-    """``<build>/<setting>.parquet``, replaced as a whole."""
-    return tables.write(merged.table, store.path(f"{plan.setting}.parquet"))
+def write(plan: BuildPlan, store: Folder, merged: Merged, instead: Path | None = None) -> Path:
+    """``<build>/<setting>.parquet``, replaced as a whole.
+
+    Args:
+        instead: where the table goes when the build's folder cannot be written (another user's, or an archive).
+
+    Raises:
+        UserError: where it can be written nowhere.
+    """
+    name = files.safe_name(plan.setting.replace("/", "-"), "setting") + ".parquet"
+    if instead is not None and not os.access(store.root, os.W_OK):
+        return tables.write(merged.table, instead / name)
+    return tables.write(merged.table, store.path(name))
 
 
-def why_not(unit: Unit, plan: Plan) -> str | None:
+def why_not(unit: UnitStatus, plan: BuildPlan) -> str | None:
     """Why a unit is no row of the table; None where it is one."""
     text = plan.architectures[int(unit.name)]
     if unit.state == DONE:
         return None
+    reason = f"not trained yet ({unit.state})"
     if unit.state == STOPPED and unit.record:
-        return f"{text}: stopped early: {unit.record.get('reason', '')}"[:300]
-    if unit.state == "failed":
+        reason = f"stopped early: {unit.record.reason}"
+    elif unit.state == "failed" and unit.failures:
         last = unit.failures[-1]
-        return f"{text}: failed {len(unit.failures)} times, last: {last.get('kind')}: {last.get('reason')}"[:300]
-    return f"{text}: not trained yet ({unit.state})"
+        reason = f"failed {len(unit.failures)} times, last: {last.get('kind')}: {last.get('reason')}"
+    elif unit.state == "damaged":
+        reason = f"its record cannot be used and will be made again: {unit.problem}"
+    return files.printable(f"{text}: {reason}")[:300]
 
 
-def _setting(plan: Plan) -> Setting:
+def _setting(plan: BuildPlan, records: Sequence[TrainingRecord]) -> Setting:
     """The setting, saying what it was trained on where that is not the release's data."""
     setting = settings.get(plan.setting)
-    target = str((plan.training.get("data") or {}).get("_target_", ""))
-    words = BUILT_IN.get(target.split(".")[-2] if "." in target else "")
+    words = next((record.dataset for record in records if record.dataset), "")
     return replace(setting, dataset=words) if words else setting
 
 

@@ -10,42 +10,49 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ncp.campaign.plan import Plan
+from ncp import terminal
+from ncp.campaign import reading
+from ncp.campaign.options import BuildOptions
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.scheduler import signals
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, folder, read_json
 from ncp.campaign.work import work
 from ncp.errors import UserError
+from ncp.signals import exit_code
 
 log = logging.getLogger(__name__)
 MOST = 8
 ENOUGH = 20
 SHARE = 0.9  # of the free memory
 CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
+PATIENCE = 30.0  # seconds that a process has to hand back what it trains
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
 
 
-def run(config: Mapping[str, Any], plan: Plan, store: Folder) -> None:
+def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> None:
     """Train this shard, one unit at a time or several.
 
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
     """
-    per_device = config["build"]["per_device"] or 1
+    per_device = options.build.per_device or 1
     if per_device == "auto":
-        work(config, plan, store, most=1)
-        per_device = how_many(plan, store, plan.shards(int(config["shards"]))[int(config["shard"])])
+        work(options, plan, store, most=1)
+        per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
-        work(config, plan, store)
+        work(options, plan, store)
     else:
-        side_by_side(config, plan, store, per_device)
+        side_by_side(options, plan, store, per_device)
 
 
-def how_many(plan: Plan, store: Folder, shard: Sequence[int]) -> int:
+def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
     """Trainings that fit on this machine's device at a time, by the peaks that are recorded; 1 before there are any.
 
     Args:
@@ -57,9 +64,9 @@ def how_many(plan: Plan, store: Folder, shard: Sequence[int]) -> int:
     device = torch.cuda.get_device_name() if gpu else "cpu"
     peaks: list[float] = []
     for unit in dict.fromkeys([*shard, *range(len(plan))]):
-        record = read_json(store, f"{folder(plan.units[unit])}/{RECORD}")
-        if record and record.get("device", {}).get("name") == device:
-            peaks.append(float(record["peak_memory_mb"]))
+        record = reading.read_or_none(plan, store, unit)
+        if record and record.device.get("name") == device:
+            peaks.append(record.peak_memory_mb)
         if len(peaks) == ENOUGH:
             break
     if not peaks:
@@ -94,46 +101,60 @@ def free_memory_mb() -> float:
     return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
 
 
-def side_by_side(config: Mapping[str, Any], plan: Plan, store: Folder, number: int) -> None:
-    """``number`` processes over the same shard; each takes whatever is next."""
+def side_by_side(
+    options: BuildOptions, plan: BuildPlan, store: Folder, number: int, target: Callable[..., None] | None = None
+) -> None:
+    """``number`` processes over the same shard; each takes whatever is next. They end with this one, however it ends.
+
+    Args:
+        target: what each process runs, called as :func:`_slot` is.
+
+    Raises:
+        UserError: for a user's mistake that one of them met, or when they crash again and again.
+        SystemExit, KeyboardInterrupt: where somebody ended them.
+    """
     context = multiprocessing.get_context("spawn")
     threads = str(max(1, cores() // number))
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = threads
-    mine = len(plan.shards(int(config["shards"]))[int(config["shard"])])
+    mine = len(plan.shards(options.shards)[options.shard])
     errors = context.SimpleQueue()
 
     def start(slot: int) -> Any:
         first = slot % max(1, mine)
-        process = context.Process(
-            target=_slot, args=(dict(config), plan, store.root, first, errors), name=f"slot-{slot}"
-        )
+        arguments = (options, plan, store.root, first, errors)
+        process = context.Process(target=target or _slot, args=arguments, name=f"slot-{slot}")
         process.start()
         return process
 
-    processes = {slot: start(slot) for slot in range(number)}
+    processes: dict[int, Any] = {}
     try:
-        _wait(processes, start)
+        with signals.terminable() as ours:
+            for slot in range(number):
+                processes[slot] = start(slot)
+            _wait(processes, start, (0, *signals.LEAVING) if ours else (0,))
     finally:
-        for process in processes.values():
-            if process.is_alive():
-                process.terminate()
-            process.join()
+        _end(processes.values())
         if before is None:
             os.environ.pop("OMP_NUM_THREADS")
         else:
             os.environ["OMP_NUM_THREADS"] = before
     if not errors.empty():
         raise UserError(errors.get())
+    codes = {process.exitcode for process in processes.values()}
+    if codes & {signals.INTERRUPTED, -signal.SIGINT}:
+        raise KeyboardInterrupt
+    if codes & {signals.TERMINATED, -signal.SIGTERM}:
+        raise SystemExit(signals.TERMINATED)
 
 
-def _wait(processes: dict[int, Any], start: Any) -> None:
-    """Until all have ended; one that crashed begins anew, a few times."""
+def _wait(processes: dict[int, Any], start: Any, ended: Sequence[int] = (0,)) -> None:
+    """Until all have ended with a code of ``ended``; one that ended with another begins anew, a few times."""
     restarts = 0
-    while running := {slot: process for slot, process in processes.items() if process.is_alive() or process.exitcode}:
+    while running := {slot: p for slot, p in processes.items() if p.is_alive() or p.exitcode not in ended}:
         for slot, process in running.items():
             process.join(timeout=0.2)
-            if process.exitcode in (None, 0):
+            if process.exitcode is None or process.exitcode in ended:
                 continue
             if process.exitcode == 2:  # a user's mistake: it was told through the queue
                 return
@@ -144,13 +165,30 @@ def _wait(processes: dict[int, Any], start: Any) -> None:
             processes[slot] = start(slot)
 
 
-def _slot(config: Mapping[str, Any], plan: Plan, root: Path, first: int, errors: Any) -> None:
+def _end(processes: Iterable[Any]) -> None:
+    """Ask all to end, and make them after a while."""
+    living = [process for process in processes if process.is_alive()]
+    for process in living:
+        process.terminate()
+    end = time.monotonic() + PATIENCE
+    for process in living:
+        process.join(max(0.1, end - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _slot(options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors: Any) -> None:
     """One process of several."""
     import sys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
     try:
-        work(config, plan, Folder(root), first)
+        with signals.terminable():
+            signals.end_with_parent()
+            work(options, plan, Folder(root), first)
+    except KeyboardInterrupt as stop:
+        sys.exit(exit_code(stop))
     except UserError as error:
         errors.put(str(error))
         sys.exit(2)

@@ -11,32 +11,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 
-from ncp import spaces
+from ncp import files, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
+from ncp.campaign import choosing
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.store import Store
 from ncp.errors import UserError
 
 FORMAT = "ncp-plan-1"
 FILE = "plan.json"
-MAX_COUNT = 1_000_000
-CHUNK = 64  # architectures drawn at a time, so that a larger sample begins with the smaller one
+LIMIT = 512 * 2**20  # bytes; a plan of a million architectures has a fifth
 # what of a configuration decides about a training's result: these parts, and of them not where files lie or what runs them
 TRAINING = ("task", "data", "recipe", "model", "pretrained", "compile", "trainer")
 MOVABLE = {
     "data": ("root", "cache", "workers", "eval_batch"),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
 }
-SOURCES = ("sample", "release", "a file that lists them")
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """Which architectures are trained, and how.
 
     Attributes:
@@ -99,156 +99,76 @@ class Plan:
         return out
 
 
-def make(config: Mapping[str, Any]) -> Plan:
-    """The plan of a configuration (``conf/build.yaml``, resolved).
+def make(options: BuildOptions) -> BuildPlan:
+    """The plan of a build's options.
 
     Raises:
         UserError: for an unknown setting, a count or a source of architectures that cannot be used.
     """
-    setting = settings.get(str(config["setting"]))
-    seed = int(config["seed"])
-    training = {key: _without(config.get(key), MOVABLE.get(key, ())) for key in TRAINING}
-    codes_ND = _choose(config, setting, seed)
+    setting = settings.get(str(options.setting))
+    training = {key: _without(getattr(options, key), MOVABLE.get(key, ())) for key in TRAINING}
+    codes_ND = choosing.choose(options, setting)
     space = spaces.get(setting.space)
     texts = tuple(architecture.text for architecture in space.decode(codes_ND))
     macs = _macs(setting, space, codes_ND, training)
-    return Plan(setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), seed)
+    return BuildPlan(
+        setting.name, texts, tuple(int(value) for value in macs), json.loads(json.dumps(training)), options.seed
+    )
 
 
-def publish(plan: Plan, store: Store) -> None:
+def publish(plan: BuildPlan, store: Store) -> None:
     """Write the plan, or verify that the one there is the same.
 
     Raises:
-        UserError: where the folder holds another plan, saying what differs.
+        UserError: where the folder holds another plan, saying what differs, or one that cannot be read.
     """
     if store.create(FILE, plan.content):
         return
-    there = store.read(FILE)
-    if there != plan.content:
+    there = read(store)
+    if there.content != plan.content:
         raise UserError(f"build.dir holds another plan ({_difference(there, plan)}); give another build.dir or none")
 
 
-def read(store: Store) -> Plan:
+class _File(Struct):
+    """What ``plan.json`` must hold."""
+
+    format: Literal["ncp-plan-1"]
+    setting: Annotated[str, Meta(max_length=200)]
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    training: dict[str, Any]
+    architectures: Annotated[list[Annotated[str, Meta(min_length=1, max_length=1000)]], Meta(min_length=1)]
+    macs: list[Annotated[int, Meta(ge=1, le=10**18)]]
+
+
+def read(store: Store) -> BuildPlan:
     """The published plan.
 
     Raises:
         UserError: where there is none, or it is not of this format.
     """
-    content = store.read(FILE)
+    content = store.read(FILE, LIMIT)
+    where = f"the {FILE} of this build"
     if content is None:
         raise UserError(
             f"there is no build in this folder (no {FILE}); give build.dir=<its folder>, or its configuration"
         )
     try:
-        fields = json.loads(content)
-        if fields["format"] != FORMAT:
-            raise KeyError("format")
-        plan = Plan(
-            fields["setting"], tuple(fields["architectures"]), tuple(fields["macs"]), fields["training"], fields["seed"]
+        fields: _File = files.checked(files.parse_json(content, where), _File, where)
+        json.dumps(fields.training, allow_nan=False)
+    except ValueError as error:
+        raise UserError(f"{where} is damaged or not of the format {FORMAT}: {error}") from None
+    try:
+        known = settings.get(fields.setting).name == fields.setting  # short names are not written down
+    except UserError:
+        known = False
+    if not known:
+        raise UserError(f"{where} is of a setting that is not known here: '{files.printable(fields.setting)[:80]}'")
+    number = len(fields.architectures)
+    if len(fields.macs) != number or len(set(fields.architectures)) != number or number > choosing.MAX_COUNT:
+        raise UserError(
+            f"{where} is damaged: it lists {number:,} architectures with repeats, or {len(fields.macs):,} costs"
         )
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"the {FILE} of this build is damaged or not of the format {FORMAT}") from None
-    return plan
-
-
-def _choose(config: Mapping[str, Any], setting: Setting, seed: int) -> np.ndarray:
-    """``(N, D)`` codes without repeats, at most ``count``."""
-    build, count = config["build"], config.get("count")
-    if count is not None and not 1 <= int(count) <= MAX_COUNT:
-        raise UserError(f"count must be within 1..{MAX_COUNT:,}, given was {count}")
-    source, space = str(build["architectures"]), spaces.get(setting.space)
-    bounds = config.get("bounds") or {}
-    if source == "sample":
-        if count is None:
-            raise UserError("how many architectures? give count=2500, as the paper has")
-        return sample(space, int(count), seed, bounds)
-    if bounds:
-        raise UserError(f"bounds is for build.architectures=sample, given was '{source}'")
-    if source == "release":
-        from ncp import benchmark
-
-        codes = benchmark.load(setting.name).codes
-    else:
-        codes = _listed(source, space)
-    _, first = np.unique(codes, axis=0, return_index=True)
-    return np.asarray(codes[np.sort(first)][: None if count is None else int(count)])
-
-
-def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str, Any]) -> np.ndarray:
-    """``(count, D)`` different codes, drawn uniformly within ``bounds``.
-
-    ``bounds``: a label, or how labels begin, such as ``c`` -> ``[lower, upper]``.
-
-    A larger count with the same seed begins with the same codes.
-    """
-    lower, upper = _limits(space, bounds)
-    rng = np.random.default_rng(seed)
-    steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
-    most = float(np.prod(steps.astype(np.float64)))
-    if count > most:
-        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
-    found: dict[tuple[int, ...], None] = {}
-    for _ in range(100 * (count // CHUNK + 1)):
-        if bounds:
-            drawn = lower + space.step * (rng.random((CHUNK, space.dim)) * steps).astype(np.int64)
-            codes = [code for code in drawn.astype(np.int64) if np.array_equal(space.round(code[None])[0], code)]
-        else:
-            codes = [np.array(architecture.code) for architecture in space.sample(CHUNK, rng)]
-        for code in codes:
-            if len(found) < count:
-                found.setdefault(tuple(code.tolist()))
-        if len(found) == count:
-            return np.array(list(found), dtype=np.int64)
-    raise UserError(f"could not draw {count} different architectures within bounds; widen them")
-
-
-def _limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    lower, upper = space.lower.copy(), space.upper.copy()
-    for pattern, limits in bounds.items():
-        exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]
-        where = exact or [i for i, label in enumerate(space.labels) if label.startswith(str(pattern))]
-        if not where:
-            raise UserError(
-                f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}"
-            )
-        try:
-            low, high = (float(value) for value in limits)
-        except (TypeError, ValueError):
-            raise UserError(f"bounds.{pattern} is [lower, upper], given was {limits!r}") from None
-        for i in where:
-            on_grid = all((value - space.lower[i]) % space.step[i] == 0 for value in (low, high))
-            if not (space.lower[i] <= low <= high <= space.upper[i] and on_grid):
-                raise UserError(
-                    f"bounds.{pattern} must be within {space.lower[i]:g}..{space.upper[i]:g} in steps of "
-                    f"{space.step[i]:g}, given was [{low:g}, {high:g}]"
-                )
-            lower[i], upper[i] = low, high
-    return lower, upper
-
-
-def _listed(source: str, space: spaces.Space[Any]) -> np.ndarray:
-    """The architectures of a text file, one a line, or of any table that ``ncp.benchmark`` reads."""
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise UserError(f"build.architectures must be one of {', '.join(SOURCES)}; there is no file '{source}'")
-    if path.suffix in (".parquet", ".csv", ".pkl"):
-        from ncp import benchmark
-
-        table = benchmark.load(path)
-        if table.setting.space != space.name:
-            raise UserError(f"'{source}' is of the space {table.setting.space}, this setting's is {space.name}")
-        return np.asarray(table.codes)
-    codes = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if text:
-            try:
-                codes.append(space.parse(text).code)
-            except UserError as error:
-                raise UserError(f"'{source}', line {number}: {error}") from None
-    if not codes:
-        raise UserError(f"'{source}' lists no architecture; it should hold one a line")
-    return np.array(codes, dtype=np.int64)
+    return BuildPlan(fields.setting, tuple(fields.architectures), tuple(fields.macs), fields.training, fields.seed)
 
 
 def _macs(setting: Setting, space: spaces.Space[Any], codes_ND: np.ndarray, training: Mapping[str, Any]) -> np.ndarray:
@@ -273,20 +193,22 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
     return {key: item for key, item in value.items() if key not in keys} if isinstance(value, Mapping) else value
 
 
-def _difference(there: bytes | None, plan: Plan) -> str:
+def _difference(there: BuildPlan, here: BuildPlan) -> str:
     """The first thing in which the published plan differs."""
-    try:
-        old, new = json.loads(there or b""), json.loads(plan.content)
-    except ValueError:
-        return "its plan.json is damaged"
-    for key in ("format", "setting", "seed"):
-        if old.get(key) != new[key]:
-            return f"{key} {old.get(key)} there, {new[key]} here"
+    for key in ("setting", "seed"):
+        if getattr(there, key) != getattr(here, key):
+            return f"{key} {getattr(there, key)} there, {getattr(here, key)} here"
     for part in TRAINING:
-        a, b = (fields["training"].get(part) for fields in (old, new))
-        if a != b:
-            if isinstance(a, Mapping) and isinstance(b, Mapping):
-                key = next(k for k in sorted({*a, *b}) if a.get(k) != b.get(k))
-                return f"{part}.{key} {a.get(key)} there, {b.get(key)} here"
-            return f"{part} {a} there, {b} here"
-    return f"{len(old.get('architectures', []))} architectures there, {len(plan)} here, or others"
+        a, b = there.training.get(part), here.training.get(part)
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            key = next(k for k in sorted({*a, *b}) if a.get(k) != b.get(k))
+            part, a, b = f"{part}.{key}", a.get(key), b.get(key)
+        return files.printable(f"{part} {_short(a)} there, {_short(b)} here")
+    return f"{len(there):,} architectures there, {len(here):,} here, or others"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
+from msgspec import Meta
+
+from ncp.campaign.schemas import Count, Facts, Name, Notes, Positive, Scalar, Seed, Words
 from ncp.errors import UserError
 
 FORMAT = "ncp-record-1"
-DONE, STOPPED = "done", "stopped"
+DONE: Final = "done"
+STOPPED: Final = "stopped"
+Metrics = Annotated[dict[Name, float], Meta(max_length=2000)]
 # kinds of failure, each with its rule for the next attempt
 RULES = {
     "nan": "the next attempt has another seed",
@@ -27,17 +32,17 @@ RULES = {
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "numpy", "timm")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Metrics in percent points after ``step`` optimiser steps, which are ``epoch`` epochs."""
 
-    step: int
-    epoch: float
-    metrics: dict[str, float]
+    step: Count
+    epoch: Positive
+    metrics: Metrics
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
     """The result of one unit.
 
     Attributes:
@@ -56,50 +61,45 @@ class Record:
         generation, lost, failures: the attempt that succeeded, deaths before it, and what earlier attempts failed of.
         worker: who trained it (host, SLURM job, ...).
         device: its name, and the precision.
+        dataset: what a built-in set is; empty on real data, which the setting describes.
         versions: of the software.
         finished: UTC, ISO 8601.
         checkpoint: the last one, relative to the build's folder, where it was kept.
     """
 
-    unit: str
-    setting: str
-    architecture: str
-    code: list[int]
-    seed: int
-    metrics: dict[str, float]
-    state: str = DONE
-    reason: str = ""
-    evaluations: list[Evaluation] = field(default_factory=list)
-    cost: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-    images_per_second: float | None = None
-    peak_memory_mb: float = 0.0
-    generation: int = 0
-    lost: int = 0
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    worker: dict[str, Any] = field(default_factory=dict)
-    device: dict[str, Any] = field(default_factory=dict)
+    unit: Annotated[str, Meta(pattern=r"^[0-9]{6}$")]
+    setting: Name
+    architecture: Annotated[str, Meta(max_length=1000)]
+    code: Annotated[list[Count], Meta(max_length=1000)]
+    seed: Seed
+    metrics: Metrics
+    state: Literal["done", "stopped"] = "done"
+    reason: Words = ""
+    evaluations: Annotated[list[Evaluation], Meta(max_length=100_000)] = field(default_factory=list)
+    cost: dict[str, Scalar | list[int]] = field(default_factory=dict)
+    steps: Count = 0
+    seconds: Positive = 0.0
+    images_per_second: Positive | None = None
+    peak_memory_mb: Positive = 0.0
+    generation: Count = 0
+    lost: Count = 0
+    failures: Annotated[list[Notes], Meta(max_length=1000)] = field(default_factory=list)
+    worker: Facts = field(default_factory=dict)
+    device: Facts = field(default_factory=dict)
+    dataset: Name = ""
     versions: dict[str, str] = field(default_factory=dict)
-    finished: str = ""
-    checkpoint: str | None = None
-    format: str = FORMAT
+    finished: Name = ""
+    checkpoint: Annotated[str, Meta(max_length=4000)] | None = None
+    format: Literal["ncp-record-1"] = "ncp-record-1"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not finite is left out."""
         out: dict[str, Any] = _finite(asdict(self))
         return out
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Record:
-        """Raises ``UserError`` for anything else than a record of this format."""
-        try:
-            if content["format"] != FORMAT:
-                raise KeyError("format")
-            evaluations = [Evaluation(**item) for item in content["evaluations"]]
-            return cls(**{**content, "evaluations": evaluations})
-        except (KeyError, TypeError):
-            raise UserError(f"the record of unit {content.get('unit', '?')} is not of the format {FORMAT}") from None
+    def finished_at(self) -> float:
+        """When the training ended, in seconds since 1970. Raises ``ValueError`` where the record does not say."""
+        return datetime.fromisoformat(self.finished).timestamp()
 
     def row(self) -> dict[str, Any]:
         """A row for :func:`ncp.benchmark.from_rows`: final metrics, those by epoch as ``<metric>@<epoch>``, and numbers."""
@@ -118,6 +118,23 @@ class Record:
             "network_macs": self.cost.get("macs_at_size"),
         }
         return out | {name: value for name, value in numbers.items() if value is not None}
+
+
+def check_metrics(metrics: Mapping[str, float], needed: Sequence[str], setting: str) -> None:
+    """Whether a training that came to its end measured what its setting needs.
+
+    Raises:
+        UserError: for a metric that is missing, not finite (a failure of the kind ``nan``) or outside of 0..100.
+    """
+    for name in needed:
+        value = metrics.get(name)
+        if value is None:
+            measured = ", ".join(metrics) or "nothing"
+            raise UserError(f"the training measured {measured}, but the setting {setting} needs {name}")
+        if not math.isfinite(value):
+            raise UserError(f"the metric {name} became NaN or infinite at the end of the training")
+        if not 0 <= value <= 100:
+            raise UserError(f"the metric {name} is in percent points, 0..100; the training measured {value}")
 
 
 def failure(error: BaseException, seed: int, worker: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -182,15 +199,6 @@ def versions() -> dict[str, str]:
 def now() -> str:
     """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def evaluations(history: Iterable[tuple[int, str, float]], steps_per_epoch: float) -> list[Evaluation]:
-    """The evaluations among a training's figures ``(step, "val/<metric>", value)``, by step."""
-    found: dict[int, dict[str, float]] = {}
-    for step, key, value in history:
-        if key.startswith("val/"):
-            found.setdefault(step, {})[key.removeprefix("val/")] = value
-    return [Evaluation(step, step / steps_per_epoch, metrics) for step, metrics in sorted(found.items())]
 
 
 def _finite(value: Any) -> Any:

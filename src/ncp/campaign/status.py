@@ -1,41 +1,51 @@
-"""How far a build is. Reads names and results only; never in the way of the workers."""
+"""How far a build is. Reads names and results only, writes nothing; never in the way of the workers."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
-from ncp.campaign.plan import Plan
+from ncp.campaign import leases, reading
+from ncp.campaign.leases import Holder
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import TrainingRecord
+from ncp.campaign.scheduler import liveness
+from ncp.campaign.states import State, folder
 from ncp.campaign.store import Store
-from ncp.campaign.units import RECORD, State, folder, read_json
 
 READERS = 16  # a slow file system answers many at a time
-STATES = ("done", "stopped", "failed", "running", "silent", "left")
+AT_A_TIME = 512  # units given to them at a time
+STATES = ("done", "stopped", "failed", "damaged", "running", "silent", "left")
 RATE_OVER = 50  # the newest so many results give the speed
 T = TypeVar("T")
+Track = Callable[[Iterable[T], int], Iterable[T]]
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitStatus:
     """What is known of one unit.
 
     Attributes:
         name: of the unit.
-        state: from ``STATES``: ``running`` has a fresh heartbeat, ``silent`` an old one (it will be taken over).
+        state: from ``STATES``: ``running`` has a fresh heartbeat, ``silent`` none any more (it will be taken over), of a
+            ``damaged`` one the record cannot be used (it will be trained again).
         record: the result, where there is one.
         failures: what attempts failed of, oldest first.
+        holder: whose lease it is, of those that run or are silent.
+        problem: what is wrong with the record of a damaged one.
     """
 
     name: str
     state: str
-    record: dict[str, Any] | None = None
+    record: TrainingRecord | None = None
     failures: tuple[dict[str, Any], ...] = ()
+    holder: Holder | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,54 +73,87 @@ class Status:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not (self.counts["running"] or self.counts["silent"] or self.counts["left"])
+        return not any(self.counts[state] for state in ("damaged", "running", "silent", "left"))
 
 
-def read_units(plan: Plan, store: Store, attempts: int = 2, patience: float = 300.0) -> list[Unit]:
-    """All units, read by several threads."""
+def read_units(
+    plan: BuildPlan,
+    store: Store,
+    attempts: int = 2,
+    patience: float = 300.0,
+    track: Track[int] = lambda units, total: units,
+) -> list[UnitStatus]:
+    """All units, read by several threads; in time and memory linear in their number.
 
-    def one(name: str) -> Unit:
-        names = store.names(folder(name))
-        state = State.of(names)
-        failures = tuple(read_json(store, f"{folder(name)}/{file}") or {} for file in state.failures)
+    Args:
+        plan, store: of the build.
+        attempts, patience: as the workers have them.
+        track: wraps what is gone through, given how many there are: a progress bar.
+
+    Raises:
+        UserError: where the file system does not answer.
+    """
+    me = liveness.identity()
+
+    def alive(other: Mapping[str, Any]) -> bool | None:
+        return liveness.alive(other, me)
+
+    def one(unit: int) -> UnitStatus:
+        name = plan.units[unit]
+        state = State.of(store.names(folder(name)))
+        failures = tuple(reading.read_failure(store, name, file) for file in state.failures)
+        problem = ""
         if state.recorded:
-            record = read_json(store, f"{folder(name)}/{RECORD}")
-            return Unit(name, str((record or {}).get("state", "done")), record, failures)
+            try:
+                if record := reading.read(plan, store, unit):
+                    return UnitStatus(name, record.state, record, failures)
+            except (reading.Damaged, reading.OtherVersion) as error:
+                problem = str(error)
         if len(failures) >= attempts:
-            return Unit(name, "failed", None, failures)
+            return UnitStatus(name, "failed", None, failures)
+        if problem:
+            return UnitStatus(name, "damaged", None, failures, problem=problem)
         if state.generation < 0 or state.closed:
-            return Unit(name, "left", None, failures)
-        age = store.age(f"{folder(name)}/{state.generation}.lease")
-        return Unit(name, "running" if age is not None and age <= patience else "silent", None, failures)
+            return UnitStatus(name, "left", None, failures)
+        holder = leases.holder(store, name, state.generation, alive)
+        return UnitStatus(name, "silent" if holder.gone(patience) else "running", None, failures, holder)
 
-    return in_parallel(one, plan.units)
+    return list(in_parallel(one, track(range(len(plan)), len(plan))))
 
 
-def in_parallel(function: Callable[[str], T], names: tuple[str, ...]) -> list[T]:
-    """``function`` of every name, in order."""
+def in_parallel(function: Callable[[int], T], units: Iterable[int]) -> Iterator[T]:
+    """``function`` of every unit, in order; so many at a time that whoever counts them sees them go."""
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(function, names, chunksize=64))
+        rest = iter(units)
+        while some := list(itertools.islice(rest, AT_A_TIME)):
+            yield from pool.map(function, some)
 
 
-def summarise(plan: Plan, units: list[Unit], now: float | None = None) -> Status:
+def summarise(plan: BuildPlan, units: Sequence[UnitStatus], now: float | None = None) -> Status:
     """Counts, speed and expected end."""
     counts = Counter(unit.state for unit in units)
     cost = dict(zip(plan.units, plan.macs, strict=True))
     over = sum(cost[unit.name] for unit in units if unit.state in ("done", "stopped", "failed"))
-    share = over / sum(plan.macs)
-    results = sorted(
-        (datetime.fromisoformat(unit.record["finished"]).timestamp(), cost[unit.name]) for unit in units if unit.record
-    )
+    results = sorted((unit.record.finished_at(), cost[unit.name]) for unit in units if unit.record)
     per_hour, left = _speed(results, sum(plan.macs) - over, time.time() if now is None else now)
     return Status(
         counts={state: counts.get(state, 0) for state in STATES},
         total=len(plan),
-        share=share,
+        share=over / sum(plan.macs),
         per_hour=per_hour,
         seconds_left=left,
         reasons=dict(Counter(str(f.get("kind", "unknown")) for unit in units for f in unit.failures)),
-        hours=sum(float(unit.record.get("seconds", 0)) for unit in units if unit.record) / 3600,
+        hours=sum(unit.record.seconds for unit in units if unit.record) / 3600,
     )
+
+
+def blockers(units: Sequence[UnitStatus], patience: float) -> list[str]:
+    """What stands in the way, a line each: records that cannot be used, then leases, those that are silent first."""
+    damaged = [
+        f"unit {unit.name}: {unit.problem}; it will be trained again" for unit in units if unit.state == "damaged"
+    ]
+    held = sorted((unit for unit in units if unit.holder), key=lambda unit: (unit.state != "silent", unit.name))
+    return damaged + [unit.holder.words(patience) for unit in held if unit.holder and unit.holder.silent is not None]
 
 
 def _speed(results: list[tuple[float, int]], cost_left: int, now: float) -> tuple[float | None, float | None]:
@@ -127,17 +170,13 @@ def _speed(results: list[tuple[float, int]], cost_left: int, now: float) -> tupl
 
 def as_json(status: Status) -> dict[str, Any]:
     """For ``result.json``."""
-    return json.loads(
-        json.dumps(
-            {
-                "units": status.counts,
-                "total": status.total,
-                "share": status.share,
-                "models_per_hour": status.per_hour,
-                "seconds_left": status.seconds_left,
-                "failures": status.reasons,
-                "training_hours": status.hours,
-                "finished": status.finished,
-            }
-        )
-    )
+    return {
+        "units": dict(status.counts),
+        "total": status.total,
+        "share": status.share,
+        "models_per_hour": status.per_hour,
+        "seconds_left": status.seconds_left,
+        "failures": dict(status.reasons),
+        "training_hours": status.hours,
+        "finished": status.finished,
+    }

@@ -7,12 +7,37 @@ that create the same file exactly one is told that it did.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
-from pathlib import Path
+import stat
+import time
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from ncp import files
 from ncp.errors import UserError
+
+LIMIT = 16 * 2**20
+"""Bytes of a record, a lease or a note of a failure; a plan may have more (``ncp.campaign.plan.LIMIT``)."""
+AHEAD = 300.0
+"""Seconds that a file's time may lie ahead of the file system's clock; one from further in the future says nothing."""
+
+
+class Unusable(UserError):
+    """What carries a file's name is no regular file, or is larger than any of its kind."""
+
+
+def inside(name: str) -> str:
+    """``name`` if it stays inside the build's folder.
+
+    Raises:
+        UserError: for an absolute name, one that goes up, or one that is no name.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or any(ord(letter) < 32 for letter in name):
+        raise UserError(f"'{files.printable(name)[:80]}' lies outside of the build's folder")
+    return name
 
 
 class Store(Protocol):
@@ -22,8 +47,8 @@ class Store(Protocol):
         """Write a file that does not exist yet; False (and nothing changes) where it does."""
         ...
 
-    def read(self, name: str) -> bytes | None:
-        """A file's content, None where there is none."""
+    def read(self, name: str, limit: int = LIMIT) -> bytes | None:
+        """A file's content, None where there is none. Raises ``Unusable`` for a pipe, a folder, or more bytes than that."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -35,31 +60,49 @@ class Store(Protocol):
         ...
 
     def age(self, name: str) -> float | None:
-        """Seconds since a file was written or touched, by the file system's own clock; None where there is no file."""
+        """Seconds since a file was written or touched, by the file system's own clock; None where there is no file.
+
+        Infinity where its time says nothing: it lies in the future, or there is no regular file of that name.
+        """
+        ...
+
+    def move(self, old: str, new: str) -> bool:
+        """Give a file another name in its folder; False where there is none."""
         ...
 
 
 class Folder:
     """A :class:`Store` in a folder.
 
+    Args:
+        root: the folder; made where there is none.
+        reading: write nothing at all, neither here nor later; ages are then by this machine's clock.
+
     Raises:
-        UserError: where the folder cannot be made or written.
+        UserError: where the folder cannot be made, read or written.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, reading: bool = False) -> None:
+        self.root, self.reading = Path(root), reading
         self._token = f"{os.getpid()}-{secrets.token_hex(4)}"
+        if reading:
+            return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make the folder '{root}' ({error.strerror}); give another build.dir") from None
 
     def path(self, name: str) -> Path:
-        """Where a name lies."""
-        return self.root / name
+        """Where a name lies.
+
+        Raises:
+            UserError: for a name that leaves the folder (names may come out of files).
+        """
+        return self.root / inside(name)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write beside the place, then give it its name, which fails where the name is taken."""
+        assert not self.reading, "a folder that was opened for reading"
         path = self.path(name)
         scratch = path.with_name(f".{path.name}.{self._token}")
         try:
@@ -72,19 +115,29 @@ class Folder:
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = LIMIT) -> bytes | None:
         """The content, None where there is none."""
+        path = self.path(name)
         try:
-            return self.path(name).read_bytes()
-        except FileNotFoundError:
-            return None
+            return files.read_bytes(path, limit)
+        except UserError as error:
+            about = _about(path)
+            if about is None:
+                return None
+            odd = not stat.S_ISREG(about.st_mode) or about.st_size > limit
+            raise Unusable(str(error)) if odd else error from None
 
     def names(self, folder: str) -> list[str]:
         """Without the files that are being written."""
+        path = self.path(folder)
         try:
-            return [entry for entry in os.listdir(self.path(folder)) if not entry.startswith(".")]
+            return [entry for entry in os.listdir(path) if not entry.startswith(".")]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise UserError(
+                f"'{path}' cannot be listed ({error.strerror}); it should be a folder of this build"
+            ) from None
 
     def touch(self, name: str) -> None:
         """By the file system's clock, not this machine's."""
@@ -93,17 +146,37 @@ class Folder:
 
     def age(self, name: str) -> float | None:
         """Against a file touched now: machines' clocks differ, the file system's does not from itself."""
+        path = self.path(name)
+        then = _modified(path)
+        if then is None or math.isinf(then):
+            return None if then is None else math.inf
+        age = (time.time() if self.reading else self._now()) - then
+        return math.inf if age < -AHEAD else max(0.0, age)
+
+    def move(self, old: str, new: str) -> bool:
+        """Renamed: whatever it is, it is not read and nothing of it is lost."""
+        assert not self.reading, "a folder that was opened for reading"
         try:
-            then = _modified(self.path(name))
+            os.rename(self.path(old), self.path(new))
         except FileNotFoundError:
-            return None
+            return False
+        except OSError as error:
+            raise UserError(f"cannot rename '{self.path(old)}' ({error.strerror})") from None
+        return True
+
+    def _now(self) -> float:
+        """What the file system's clock says."""
         probe = self.root / ".clock" / self._token
-        probe.parent.mkdir(exist_ok=True)
-        probe.touch()
-        now = _modified(probe)
+        try:
+            probe.parent.mkdir(exist_ok=True)
+            probe.touch()
+            with open(probe, "rb") as file:
+                now = os.fstat(file.fileno()).st_mtime
+        except OSError as error:
+            raise UserError(f"cannot write '{probe.parent}' ({error.strerror}); it is to be a folder") from None
         with contextlib.suppress(OSError):
             probe.unlink()
-        return max(0.0, now - then)
+        return now
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -113,10 +186,26 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _modified(path: Path) -> float:
-    """Opened first: network file systems then ask the server instead of their cache."""
-    with open(path, "rb") as file:
-        return os.fstat(file.fileno()).st_mtime
+def _modified(path: Path) -> float | None:
+    """A regular file's time; infinity for anything else of that name, None where there is nothing."""
+    try:  # opened first: network file systems then ask the server instead of their cache
+        with files.open_regular(path) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except UserError:  # perhaps it may not be read; its time may
+        about = _about(path)
+    if about is None:
+        return None
+    return about.st_mtime if stat.S_ISREG(about.st_mode) else math.inf
+
+
+def _about(path: Path) -> os.stat_result | None:
+    """What the file system knows of a name; None where it knows none."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return path.lstat() if path.is_symlink() else None
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be looked up ({error.strerror})") from None
 
 
 def _link(scratch: Path, path: Path) -> bool:
@@ -131,6 +220,12 @@ def _link(scratch: Path, path: Path) -> bool:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return False
-        with open(file, "wb") as out:
-            out.write(scratch.read_bytes())
+        try:
+            with open(file, "wb") as out:
+                out.write(scratch.read_bytes())
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)  # no half of a file
+            raise
         return True

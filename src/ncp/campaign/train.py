@@ -8,27 +8,30 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
-from ncp.campaign.plan import Plan
-from ncp.campaign.records import DONE, STOPPED, Evaluation, Record
+from ncp.campaign.options import BuildOptions, StopRule
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker, folder
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
-from ncp.tasks.callbacks import LAST, History, Throughput, read_history
+from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoints import LAST
+from ncp.tasks.options import Callbacks, TrainOptions
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
 # finished trainings' main metric at a step, for early stopping
@@ -65,7 +68,7 @@ class Heart(threading.Thread):
 class Watch(pl.Callback):
     """Stops a training that another worker took over, and, where that is asked for, one without hope."""
 
-    def __init__(self, heart: Heart, stop: Mapping[str, Any] | None, peers: Peers) -> None:
+    def __init__(self, heart: Heart, stop: StopRule | None, peers: Peers) -> None:
         self.heart, self.rule, self.peers = heart, stop, peers
         self.reason = ""
 
@@ -77,17 +80,17 @@ class Watch(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Compare with those that finished, at the same step."""
         step, steps = trainer.global_step, pl_module.plan.steps
-        if self.rule is None or trainer.state.fn != "fit" or step >= steps or step < float(self.rule["at"]) * steps:
+        if self.rule is None or trainer.state.fn != "fit" or step >= steps or step < self.rule.at * steps:
             return
         values = sorted(self.peers(step))
         mine = pl_module.latest.get(pl_module.main_metric)
-        if mine is None or len(values) < int(self.rule["least"]):
+        if mine is None or len(values) < self.rule.least:
             return
-        limit = values[int(float(self.rule["share"]) * len(values))]
+        limit = values[int(self.rule.share * len(values))]
         if mine < limit:
             self.reason = (
                 f"{pl_module.main_metric} {mine:.2f} at step {step} of {steps} is among the lowest "
-                f"{float(self.rule['share']):.0%} of {len(values)} finished trainings (under {limit:.2f})"
+                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {limit:.2f})"
             )
             trainer.should_stop = True
 
@@ -97,13 +100,13 @@ class Bench:
     """What a worker keeps between trainings.
 
     Attributes:
-        config: the build's, resolved.
+        options: the build's.
         plan, store, worker: of the build.
         peers: see ``Watch``.
     """
 
-    config: DictConfig
-    plan: Plan
+    options: BuildOptions
+    plan: BuildPlan
     store: Folder
     worker: Worker
     peers: Peers = lambda step: ()
@@ -113,7 +116,7 @@ class Bench:
         """The data set, made once: its user's mistakes come before the first training, not as 2,500 failed ones."""
         if seed not in self._data:
             self._data.clear()
-            self._data[seed] = parts.make_data(OmegaConf.merge(self.config, {"seed": seed}))  # type: ignore[arg-type]
+            self._data[seed] = parts.make_data(self.options.training(seed=seed))
         return self._data[seed]
 
 
@@ -123,26 +126,24 @@ def train(bench: Bench, claim: Claim) -> bool:
     Returns:
         Whether there is a record (False: the attempt failed, or another worker has taken the unit over).
     """
-    config = unit_config(bench.config, bench.plan, claim)
+    options = unit_options(bench.options, bench.plan, claim)
     place = bench.store.path(f"{folder(claim.name)}/{claim.generation}")
-    heart = Heart(bench.worker, claim, float(bench.config.build.beat))
+    heart = Heart(bench.worker, claim, bench.options.build.beat)
     started, earlier = time.perf_counter(), earlier_seconds(bench, claim)
     heart.start()
     try:
         take_up(bench.store, claim, place)
-        record = run(bench, claim, config, place, heart, earlier)
+        record = run(bench, claim, options, place, heart, earlier)
         if not bench.worker.record(claim, record.as_json()):
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit) as leaving:
+    except (KeyboardInterrupt, SystemExit):
         bench.worker.release(claim)
-        if getattr(leaving, "code", None) == 1:  # Lightning's translation of an interrupt
-            raise KeyboardInterrupt from None
-        raise  # a scheduler's signal
+        raise
     except Exception as error:
         seconds = time.perf_counter() - started + earlier
-        bench.worker.fail(claim, records.failure(error, int(config.seed), bench.worker.me, seconds))
+        bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
         shutil.rmtree(place / parts.CHECKPOINTS, ignore_errors=True)
         return False
     finally:
@@ -154,40 +155,38 @@ def train(bench: Bench, claim: Claim) -> bool:
     return True
 
 
-def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Heart, earlier: float) -> Record:
+def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> TrainingRecord:
     """The training and its record."""
     reset_peak_memory()
-    data = bench.data(int(config.seed))
+    data = bench.data(options.seed)
     text = bench.plan.architectures[claim.unit]
     architecture = parts.choose_architecture({"kind": "code", "code": text})
-    task = parts.make_task(config, data, architecture)
+    task = parts.make_task(options, data, architecture)
     history, throughput = History(place / tasks.HISTORY), Throughput()
-    trainer = parts.make_trainer(config, place, task, history, throughput)
-    watch = Watch(heart, config.build.stop, bench.peers)
+    trainer = parts.make_trainer(options, place, task, history, throughput)
+    watch = Watch(heart, bench.options.build.stop, bench.peers)
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
-    unit = tasks.Run(config, place, data, architecture, task, trainer, history, throughput)
+    unit = tasks.Run(options, place, data, architecture, task, trainer, history, throughput)
     tasks.fit(unit)
     if heart.lost:
         raise Superseded
-    metrics = dict(task.latest) if watch.reason else tasks.evaluate(unit)
+    if not watch.reason:
+        tasks.evaluate(unit)
+    metrics = task.measured()
     setting = settings.get(bench.plan.setting)
-    missing = [name for name in setting.metrics if name not in metrics]
-    if missing:
-        raise UserError(
-            f"the training measured {', '.join(metrics)}, but the setting {setting.name} needs {missing[0]}"
-        )
+    records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / parts.CHECKPOINTS / LAST
-    kept = bench.config.keep != "none" and last.is_file()
-    return Record(
+    kept = bench.options.keep != "none" and last.is_file()
+    return TrainingRecord(
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
         code=list(spaces.get(setting.space).parse(text).code),
         state=STOPPED if watch.reason else DONE,
         reason=watch.reason,
-        seed=int(config.seed),
+        seed=options.seed,
         metrics=metrics,
-        evaluations=records.evaluations(read_history(history.path), task.plan.epoch) or [_only(task, metrics)],
+        evaluations=[Evaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
         cost=tasks.costs(task, data, architecture),
         steps=trainer.global_step,
         seconds=unit.seconds + unit.seconds_evaluation + earlier,
@@ -198,31 +197,29 @@ def run(bench: Bench, claim: Claim, config: DictConfig, place: Path, heart: Hear
         failures=claim.failures,
         worker=dict(bench.worker.me),
         device=device(trainer),
+        dataset=data.source if data.builtin else "",
         versions=records.versions(),
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,
     )
 
 
-def _only(task: Any, metrics: Mapping[str, float]) -> Evaluation:
-    return Evaluation(task.plan.steps, task.plan.steps / task.plan.epoch, dict(metrics))
-
-
-def unit_config(config: DictConfig, plan: Plan, claim: Claim) -> DictConfig:
-    """The configuration of one training, after what earlier attempts failed of (``records.RULES``)."""
+def unit_options(options: BuildOptions, plan: BuildPlan, claim: Claim) -> TrainOptions:
+    """The options of one training, after what earlier attempts failed of (``records.RULES``)."""
     kinds = [failure.get("kind") for failure in claim.failures]
-    changes: dict[str, Any] = {
-        "arch": {"kind": "code", "code": plan.architectures[claim.unit]},
-        "seed": plan.seed + NEXT_SEED * kinds.count("nan"),
-        "ckpt_path": "auto",
-        "keep": "last" if config.keep == "none" else config.keep,
-        "callbacks": {"progress": False},
-        "pretrained": _pretrained(config.pretrained, plan.architectures[claim.unit]),
-    }
+    recipe = dict(options.recipe)
     if halvings := kinds.count("memory"):
-        most = int(config.recipe.per_device or config.recipe.batch)
-        changes["recipe"] = {"per_device": max(1, most >> halvings)}
-    return OmegaConf.merge(config, changes)  # type: ignore[return-value]
+        most = int(recipe.get("per_device") or recipe["batch"])
+        recipe["per_device"] = max(1, most >> halvings)
+    return options.training(
+        arch={"kind": "code", "code": plan.architectures[claim.unit]},
+        seed=plan.seed + NEXT_SEED * kinds.count("nan"),
+        ckpt_path="auto",
+        keep="last" if options.keep == "none" else options.keep,
+        callbacks=Callbacks(progress=False),
+        pretrained=_pretrained(options.pretrained, plan.architectures[claim.unit]),
+        recipe=recipe,
+    )
 
 
 def _pretrained(where: str | None, text: str) -> str | None:
@@ -230,14 +227,14 @@ def _pretrained(where: str | None, text: str) -> str | None:
     if where is None or not Path(where).is_dir():
         return where
     from ncp.campaign import plan as plans
-    from ncp.campaign.units import RECORD, read_json
+    from ncp.campaign import reading
 
-    store = Folder(where)
+    store = Folder(where, reading=True)
     other = plans.read(store)
     if text in other.architectures:
-        content = read_json(store, f"{folder(other.units[other.architectures.index(text)])}/{RECORD}")
-        if content and content.get("checkpoint"):
-            return str(store.path(content["checkpoint"]))
+        record = reading.read(other, store, other.architectures.index(text))
+        if record and record.checkpoint:
+            return str(store.path(record.checkpoint))
     raise UserError(f"pretrained='{where}' holds no checkpoint of {text}; build there with keep=last")
 
 
@@ -249,8 +246,9 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
         checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(old / tasks.HISTORY, place / tasks.HISTORY)
+            for name in (tasks.HISTORY, ledgers.FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(old / name, place / name)
             try:
                 os.link(
                     checkpoint, new
@@ -271,22 +269,16 @@ def progress(store: Folder, name: str, generation: int) -> int:
 
 def earlier_seconds(bench: Bench, claim: Claim) -> float:
     """What the interrupted attempts that this one goes on from took, by their leases."""
-    from ncp.campaign.units import read_json
+    from ncp.campaign import leases
 
-    total = 0.0
-    for generation in claim.resume:
-        lease = f"{folder(claim.name)}/{generation}.lease"
-        content, age = read_json(bench.store, lease), bench.store.age(lease)
-        if content and age is not None:
-            total += max(0.0, time.time() - age - float(content.get("claimed", time.time())))
-    return total
+    return sum(leases.seconds_held(bench.store, claim.name, generation, time.time()) for generation in claim.resume)
 
 
 def tidy(bench: Bench, claim: Claim) -> None:
     """Remove what interrupted attempts left, and the checkpoints that are not kept."""
     for generation in range(claim.generation):
         shutil.rmtree(bench.store.path(f"{folder(claim.name)}/{generation}"), ignore_errors=True)
-    if bench.config.keep == "none":
+    if bench.options.keep == "none":
         shutil.rmtree(bench.store.path(f"{folder(claim.name)}/{claim.generation}"), ignore_errors=True)
 
 

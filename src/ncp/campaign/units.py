@@ -1,76 +1,32 @@
 """Who trains what: each unit is claimed by one worker at a time, resumed by another when that one dies, recorded once.
 
-A unit's folder holds write-once files, numbered by generation: ``<g>.lease`` (who works; its time is the heartbeat),
-``<g>.failed.<a>.json`` (attempt a failed; two workers that overlapped may both say so of the same attempt),
-``<g>.released.json`` (handed back, for example before a time limit) and ``record.json``.
-
 A claim is the exclusive creation of the next generation's lease: of several workers that find a unit free, or its owner dead,
-exactly one gets it; a worker that was thought dead finds the newer lease and stops.
+exactly one gets it; a worker that was thought dead finds the newer lease and stops. The files of a unit's folder are described in
+:mod:`ncp.campaign.states`.
+
+A record that cannot be used (empty, cut off, of another architecture) is no result: whoever holds the newest lease moves it to
+``<g>.damaged.json`` and trains anew. Nothing else is ever renamed or removed.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ncp import files
+from ncp.campaign import leases
+from ncp.campaign.leases import Holder, Verdict
+from ncp.campaign.reading import read_failure
+from ncp.campaign.states import RECORD, State, folder
 from ncp.campaign.store import Store
+from ncp.errors import UserError
 
-RECORD = "record.json"
+log = logging.getLogger(__name__)
 LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
-_FILE = re.compile(r"^(?P<generation>\d+)\.(?P<kind>lease|released|failed)(\.(?P<attempt>\d+))?(\.json)?$")
-
-Verdict = Callable[[Mapping[str, Any]], bool | None]
-
-
-@dataclass(frozen=True)
-class State:
-    """What a unit's folder says.
-
-    Attributes:
-        recorded: there is a result.
-        generation: the newest lease's, -1 for none.
-        closed: the newest generation failed or was handed back.
-        failures: the file of each attempt that failed, in their order.
-        failed: the newest generation that failed, -1 for none.
-        lost: generations that ended without a word, ascending (the newest one not counted while it is open).
-    """
-
-    recorded: bool
-    generation: int
-    closed: bool
-    failures: tuple[str, ...]
-    failed: int
-    lost: tuple[int, ...]
-
-    @classmethod
-    def of(cls, names: Sequence[str]) -> State:
-        """From the names in the folder."""
-        leases, ended, failures = set[int](), set[int](), dict[int, tuple[int, str]]()
-        for name in names:
-            if match := _FILE.match(name):
-                generation = int(match["generation"])
-                (leases if match["kind"] == "lease" else ended).add(generation)
-                if match["kind"] == "failed":
-                    attempt = int(match["attempt"] or 0)
-                    failures[attempt] = min(failures.get(attempt, (generation, name)), (generation, name))
-        newest = max(leases, default=-1)
-        return cls(
-            recorded=RECORD in names,
-            generation=newest,
-            closed=newest in ended,
-            failures=tuple(name for _, (_, name) in sorted(failures.items())),
-            failed=max((generation for generation, _ in failures.values()), default=-1),
-            lost=tuple(sorted(generation for generation in leases - ended if generation < newest)),
-        )
-
-    @property
-    def open(self) -> range:
-        """Generations after the last failure, whose checkpoints may be taken up."""
-        return range(self.failed + 1, self.generation + 1)
 
 
 @dataclass
@@ -98,11 +54,6 @@ class Claim:
         return f"{folder(self.name)}/{self.generation}.{kind}"
 
 
-def folder(name: str) -> str:
-    """A unit's folder."""
-    return f"units/{name}"
-
-
 class Worker:
     """Claims units and publishes what became of them.
 
@@ -117,6 +68,13 @@ class Worker:
         steal: take units of other shards when the own one is done.
         progress: how far a generation's checkpoint is, a number that grows (to tell deaths without progress); 0 where unknown.
         clock: seconds, for the lease's own note of when it was taken.
+        damage: why a unit's record has to be set aside, None where it is good; where not given, records are believed. Of
+            other shards' units the records are believed until those units are claimed.
+
+    Attributes:
+        waiting: see :meth:`next`.
+        blockers: units of the own shard that others hold, since the last :meth:`next`.
+        held: the claim that this worker has not given an end to yet.
     """
 
     def __init__(
@@ -131,9 +89,10 @@ class Worker:
         steal: bool = True,
         progress: Callable[[str, int], int] = lambda name, generation: 0,
         clock: Callable[[], float] = time.time,
+        damage: Callable[[int], str | None] | None = None,
     ) -> None:
         self.store, self.names, self.me, self.alive = store, names, dict(me), alive
-        self.clock = clock
+        self.clock, self.damage = clock, damage
         self.patience, self.attempts, self.progress = patience, attempts, progress
         own = set(mine)
         # others' units from the back: their owners come from the front
@@ -141,13 +100,16 @@ class Worker:
         others = [i for i in range(len(names)) if i not in own] if steal else []
         self.mine, self.others = list(mine), others[first:] + others[:first]
         self.waiting = False
+        self.blockers: list[Holder] = []
+        self.held: Claim | None = None
+        self._own = own
         self._over: set[int] = set()
 
     def next(self) -> Claim | None:
         """The next unit to train; None when there is none now. Then ``waiting`` says whether one of the shard's own is still
         in the hands of another worker, which may die.
         """
-        self.waiting = False
+        self.waiting, self.blockers = False, []
         for unit in self._left(self.mine):
             if claim := self._try(unit):
                 return claim
@@ -163,52 +125,69 @@ class Worker:
 
     def _try(self, unit: int) -> Claim | None:
         name = self.names[unit]
-        names = self.store.names(folder(name))
-        if RECORD in names:
+        state = State.of(self.store.names(folder(name)))
+        again = state.recorded and unit in self._own and self._damaged(unit) is not None
+        if len(state.failures) >= self.attempts or (state.recorded and not again):
             self._over.add(unit)
             return None
-        state = State.of(names)
-        if len(state.failures) >= self.attempts:
-            self._over.add(unit)
+        if not self._free(unit, state, again):
             return None
-        if state.generation >= 0 and not state.closed and not self._dead(name, state.generation):
-            return None
-        claim = self._claim(unit, state)
-        if claim is None or not self._hopeless(claim, state):
+        claim = self._claim(unit, state, again)
+        if claim is None or again or not self._hopeless(claim, state):
             return claim
         self.fail(claim, {"kind": "lost", "reason": f"its process died {LOST_WITHOUT_PROGRESS} times without progress"})
         return self._try(unit)
 
-    def _claim(self, unit: int, state: State) -> Claim | None:
+    def _free(self, unit: int, state: State, again: bool) -> bool:
+        """Whether nobody holds a unit, or its holder has gone."""
+        name, generation = self.names[unit], state.generation
+        if generation < 0 or state.closed:
+            return True
+        if again and not leases.read_or_nothing(self.store, name, generation).get("again"):
+            return True  # the lease of the one that left the damaged record: it was done
+        holder = leases.holder(self.store, name, generation, self.alive)
+        if holder.gone(self.patience):
+            return True
+        if unit in self._own and holder.silent is not None:
+            self.blockers.append(holder)
+        return False
+
+    def _claim(self, unit: int, state: State, again: bool) -> Claim | None:
         name, generation = self.names[unit], state.generation + 1
         usable = state.open
         progress = max((self.progress(name, g) for g in usable), default=0)
         claim = Claim(unit, name, generation, resume=tuple(reversed(usable)), lost=len(state.lost))
-        if not self.store.create(
-            claim.file("lease"), _json({**self.me, "claimed": self.clock(), "progress": progress})
-        ):
+        words = {**self.me, "claimed": self.clock(), "progress": progress} | ({"again": True} if again else {})
+        self.held = claim
+        if not self.store.create(claim.file("lease"), _json(words)):
+            self.held = None
             return None
         after = State.of(self.store.names(folder(name)))
-        if after.recorded or len(after.failures) >= self.attempts:  # published between the look and the claim
+        good = after.recorded and not self._set_aside(claim)
+        if good or len(after.failures) >= self.attempts:  # published between the look and the claim
             self._over.add(unit)
             self.release(claim)
             return None
-        claim.failures = [self._read(f"{folder(name)}/{file}") for file in after.failures]
+        claim.failures = [read_failure(self.store, name, file) for file in after.failures]
         return claim
 
-    def _dead(self, name: str, generation: int) -> bool:
-        """Whether the owner of a lease has gone."""
-        lease = f"{folder(name)}/{generation}.lease"
-        verdict = self.alive(self._read(lease))
-        if verdict is not None:
-            return not verdict
-        age = self.store.age(lease)
-        return age is not None and age > self.patience
+    def _damaged(self, unit: int) -> str | None:
+        return self.damage(unit) if self.damage is not None else None
+
+    def _set_aside(self, claim: Claim) -> bool:
+        """Give a damaged record, looked at again under the claim, another name; False where it is good."""
+        reason = self._damaged(claim.unit)
+        if reason is None:
+            return False
+        self.store.move(f"{folder(claim.name)}/{RECORD}", claim.file("damaged.json"))
+        log.warning("unit %s is trained again: %s; set aside as '%s'", claim.name, reason, claim.file("damaged.json"))
+        return True
 
     def _hopeless(self, claim: Claim, state: State) -> bool:
         """Whether the last owners all died, and none of them got further than the one before."""
         lost = [g for g in state.open if g in state.lost or (g == state.generation and not state.closed)]
-        marks = [self._read(f"{folder(claim.name)}/{g}.lease").get("progress", 0) for g in (*lost, claim.generation)]
+        read = [leases.read_or_nothing(self.store, claim.name, g) for g in (*lost, claim.generation)]
+        marks = [content.get("progress", 0) for content in read]
         return len(lost) >= LOST_WITHOUT_PROGRESS and len(set(marks[-LOST_WITHOUT_PROGRESS - 1 :])) == 1
 
     def beat(self, claim: Claim) -> bool:
@@ -225,28 +204,35 @@ class Worker:
     def record(self, claim: Claim, content: Mapping[str, Any]) -> bool:
         """Publish the result; False when the unit was taken over, or has one already."""
         self._over.add(claim.unit)
-        if not self.owns(claim):
-            return False
-        return self.store.create(f"{folder(claim.name)}/{RECORD}", _json(content))
+        told = self.owns(claim) and self.store.create(f"{folder(claim.name)}/{RECORD}", _json(content))
+        self.held = None
+        return told
 
     def fail(self, claim: Claim, content: Mapping[str, Any]) -> None:
         """Publish that this attempt failed; ``content`` holds ``kind`` and ``reason``."""
         self.store.create(claim.file(f"failed.{len(claim.failures)}.json"), _json(content))
+        self.held = None
 
     def release(self, claim: Claim) -> None:
         """Hand the unit back, to be resumed by whoever comes next."""
         self.store.create(claim.file("released.json"), _json({"worker": self.me}))
+        self.held = None
 
-    def _read(self, name: str) -> dict[str, Any]:
-        return read_json(self.store, name) or {}
+    def leave(self) -> None:
+        """Hand back what this worker holds, if anything: it was told to end."""
+        claim = self.held
+        if claim is not None:
+            lease = leases.read_or_nothing(self.store, claim.name, claim.generation)
+            if all(lease.get(key) == value for key, value in self.me.items()):  # not another's, created a moment before
+                self.release(claim)
 
 
 def read_json(store: Store, name: str) -> dict[str, Any] | None:
     """A file's content; None where there is none or it is no JSON object."""
-    raw = store.read(name)
     try:
-        content = json.loads(raw) if raw is not None else None
-    except ValueError:
+        raw = store.read(name)
+        content = files.parse_json(raw, f"'{name}'") if raw is not None else None
+    except UserError:
         return None
     return content if isinstance(content, dict) else None
 

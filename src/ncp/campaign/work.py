@@ -2,116 +2,110 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
+from typing import TYPE_CHECKING
 
 from ncp.campaign import plan as plans
-from ncp.campaign.plan import Plan
-from ncp.campaign.scheduler import liveness
+from ncp.campaign import reading
+from ncp.campaign.options import BuildOptions
+from ncp.campaign.plan import BuildPlan
+from ncp.campaign.records import DONE
+from ncp.campaign.scheduler import liveness, signals
+from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
-from ncp.campaign.units import RECORD, Worker, folder, read_json
+from ncp.campaign.units import Worker
 from ncp.errors import UserError
 
+if TYPE_CHECKING:
+    from ncp.campaign.train import Bench
+
 log = logging.getLogger(__name__)
-STOP_KEYS = {"at": 0.5, "share": 0.25, "least": 20}
 
 
-def build_folder(config: Mapping[str, Any], plan: Plan | None) -> Path:
+def build_folder(options: BuildOptions, plan: BuildPlan | None) -> Path:
     """``build.dir``, or the default one that carries the plan's hash."""
-    given = config["build"].get("dir")
+    given = options.build.dir
     if given:
-        return Path(str(given)).expanduser()
+        return Path(given).expanduser()
     assert plan is not None
-    return Path(str(config["paths"]["outputs"])) / "build" / f"{plan.setting}-{plan.hash}"
+    return Path(options.outputs) / "build" / f"{plan.setting}-{plan.hash}"
 
 
-def open_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
+def open_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
     """The plan of a configuration, published, and its folder.
 
     Raises:
         UserError: where the folder holds another plan, or a key of ``build`` cannot be used.
     """
-    check(config)
-    plan = plans.make(config)
-    store = Folder(build_folder(config, plan))
+    check(options)
+    plan = plans.make(options)
+    store = Folder(build_folder(options, plan))
     plans.publish(plan, store)
     return plan, store
 
 
-def find_build(config: Mapping[str, Any]) -> tuple[Plan, Folder]:
-    """A build that is there: in ``build.dir`` whatever the rest of the configuration says, or the configuration's own."""
-    if config["build"].get("dir"):
-        store = Folder(build_folder(config, None))
+def find_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
+    """A build that is there, for reading: in ``build.dir`` whatever else the configuration says, or the configuration's own.
+
+    Raises:
+        UserError: where there is none.
+    """
+    if options.build.dir:
+        store = Folder(build_folder(options, None), reading=True)
         return plans.read(store), store
-    plan = plans.make(config)
-    path = build_folder(config, plan)
+    plan = plans.make(options)
+    path = build_folder(options, plan)
     if not (path / plans.FILE).is_file():
         raise UserError(
             f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir"
         )
-    return plan, Folder(path)
+    return plan, Folder(path, reading=True)
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Refuse numbers that cannot be meant."""
-    build, shard, shards = config["build"], int(config["shard"]), int(config["shards"])
+def check(options: BuildOptions) -> None:
+    """Refuse numbers that do not fit together."""
+    shard, shards, build = options.shard, options.shards, options.build
     if not 0 <= shard < shards:
         raise UserError(
             f"shard must be within 0..{shards - 1}, given was {shard}; the number of shards is shards={shards}"
         )
-    if not 0 < float(build["beat"]) < float(build["patience"]) / 3:
+    if not build.beat < build.patience / 3:
         raise UserError(
-            f"build.patience must be more than three times build.beat, given were {build['patience']} and {build['beat']}"
+            f"build.patience must be more than three times build.beat, given were {build.patience:g} and {build.beat:g}"
         )
-    for key in ("attempts", "give_up"):
-        if int(build[key]) < 1:
-            raise UserError(f"build.{key} must be at least 1, given was {build[key]}")
-    per_device = build["per_device"]
-    if per_device not in (None, "auto") and not (isinstance(per_device, int) and per_device >= 1):
-        raise UserError(f"build.per_device must be auto or a number from 1 up, given was {per_device!r}")
-    if (stop := build["stop"]) is not None:
-        unknown = [key for key in stop if key not in STOP_KEYS]
-        if unknown:
-            raise UserError(f"build.stop has no '{unknown[0]}'; its keys: {', '.join(STOP_KEYS)}")
 
 
-def complete(config: Mapping[str, Any]) -> DictConfig:
-    """The configuration that trainings are made from."""
-    stop = config["build"]["stop"]
-    build = {**config["build"], "stop": None if stop is None else {**STOP_KEYS, **stop}}
-    return OmegaConf.create({**config, "build": build})
-
-
-def make_worker(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0) -> Worker:
+def make_worker(options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0) -> Worker:
     """The worker of this shard; ``first`` turns its list, so that several on one device begin apart."""
     from ncp.campaign.train import progress
 
-    me, build = liveness.identity(), config["build"]
-    mine = plan.shards(int(config["shards"]))[int(config["shard"])]
+    me, build = liveness.identity(), options.build
+    mine = plan.shards(options.shards)[options.shard]
     return Worker(
         store,
         plan.units,
         mine[first:] + mine[:first],
         me,
         alive=lambda other: liveness.alive(other, me),
-        patience=float(build["patience"]),
-        attempts=int(build["attempts"]),
-        steal=bool(build["steal"]),
+        patience=build.patience,
+        attempts=build.attempts,
+        steal=build.steal,
         progress=lambda name, generation: progress(store, name, generation),
+        damage=lambda unit: reading.damage(plan, store, unit),
     )
 
 
-def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, most: int | None = None) -> Counter[str]:
+def work(
+    options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0, most: int | None = None
+) -> Counter[str]:
     """Train until nothing is left for this worker.
 
     Args:
-        config: resolved (``conf/build.yaml``).
+        options: of the build.
         plan, store: of the build.
         first: see :func:`make_worker`.
         most: so many trainings at most.
@@ -121,69 +115,99 @@ def work(config: Mapping[str, Any], plan: Plan, store: Folder, first: int = 0, m
 
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
+        SystemExit, KeyboardInterrupt: after SIGTERM or Ctrl-C; what was being trained is handed back.
     """
-    from ncp.campaign.train import Bench, train
-    from ncp.tasks.parts import device_count, plain
+    from ncp.campaign.train import Bench
+    from ncp.tasks.parts import device_count
     from ncp.tasks.recipe import Recipe
 
-    if device_count(config["trainer"]) > 1:
+    if device_count(options.trainer) > 1:
         raise UserError(
             "a build trains each architecture on one device and spreads the architectures (shards, build.per_device); "
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
-    Recipe.from_config(plain(config["recipe"]))  # its mistakes are the user's, not 2,500 failed trainings
-    worker = make_worker(config, plan, store, first)
-    bench = Bench(complete(config), plan, store, worker, Peers(plan, store))
-    bench.data(plan.seed)
+    Recipe.from_config(options.recipe)  # its mistakes are the user's, not 2,500 failed trainings
+    with signals.terminable():
+        worker = make_worker(options, plan, store, first)
+        bench = Bench(options, plan, store, worker, Peers(plan, store))
+        bench.data(plan.seed)
+        try:
+            return _train_all(bench, options, most)
+        except (KeyboardInterrupt, SystemExit):
+            # why it ends counts more than why that cannot be written down
+            with signals.undisturbed(), contextlib.suppress(UserError):
+                worker.leave()
+            raise
+
+
+def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter[str]:
+    from ncp.campaign.train import train
+
+    plan, store, worker = bench.plan, bench.store, bench.worker
     tally: Counter[str] = Counter()
     bad: list[str] = []
+    told: set[str] = set()
     while most is None or tally["recorded"] < most:
         claim = worker.next()
         if claim is None and worker.waiting:
-            time.sleep(min(float(config["build"]["beat"]), 5.0))
+            _explain(worker, told)
+            time.sleep(min(options.build.beat, 5.0))
             continue
         if claim is None:
             break
         if train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            _tell(plan, store, claim.name)
-        elif failure := read_json(store, claim.file(f"failed.{len(claim.failures)}.json")):
-            tally["failed"] += 1
-            bad.append(claim.name)
-            log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
-            if len(bad) >= int(config["build"]["give_up"]):
-                raise UserError(
-                    f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything "
-                    "is recorded, the same command goes on"
-                )
+            _tell(plan, store, claim.unit)
+            continue
+        file = f"{claim.generation}.failed.{len(claim.failures)}.json"
+        if file not in store.names(folder(claim.name)):
+            continue  # another worker has it now
+        failure = reading.read_failure(store, claim.name, file)
+        tally["failed"] += 1
+        bad.append(claim.name)
+        log.warning("unit %s, attempt %d: %s", claim.name, len(claim.failures) + 1, failure["reason"])
+        if len(bad) >= options.build.give_up:
+            raise UserError(
+                f"{len(bad)} trainings failed in a row on this worker, the last one: {failure['reason']}; everything is "
+                "recorded, the same command goes on"
+            )
     return tally
 
 
-def _tell(plan: Plan, store: Folder, name: str) -> None:
-    record = read_json(store, f"{folder(name)}/{RECORD}") or {}
-    metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.get("metrics", {}).items())[:3])
-    log.info("unit %s of %d: %s in %.0f s", name, len(plan), metrics, record.get("seconds", 0.0))
+def _explain(worker: Worker, told: set[str]) -> None:
+    """Say once what this worker waits for."""
+    for holder in worker.blockers:
+        if holder.unit not in told:
+            told.add(holder.unit)
+            log.info(
+                "waiting for %s; action=release units=%s frees it", holder.words(worker.patience), int(holder.unit)
+            )
+
+
+def _tell(plan: BuildPlan, store: Folder, unit: int) -> None:
+    if record := reading.read_or_none(plan, store, unit):
+        metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
+        log.info("unit %s of %d: %s in %.0f s", record.unit, len(plan), metrics, record.seconds)
 
 
 class Peers:
     """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
 
-    def __init__(self, plan: Plan, store: Folder, refresh: float = 60.0) -> None:
+    def __init__(self, plan: BuildPlan, store: Folder, refresh: float = 60.0) -> None:
         from ncp.benchmark import settings
 
         self.plan, self.store, self.refresh = plan, store, refresh
         self.main = settings.get(plan.setting).main
-        self._read: dict[str, dict[int, float]] = {}
+        self._read: dict[int, dict[int, float]] = {}
         self._at = -float("inf")
 
     def __call__(self, step: int) -> list[float]:
         """Values of those that were evaluated at ``step`` and were trained to their end."""
         if time.monotonic() - self._at > self.refresh:
             self._at = time.monotonic()
-            for name in self.plan.units:
-                if name not in self._read and (content := read_json(self.store, f"{folder(name)}/{RECORD}")):
-                    done = content["state"] == "done"
-                    rows = content["evaluations"] if done else []
-                    self._read[name] = {e["step"]: e["metrics"][self.main] for e in rows if self.main in e["metrics"]}
+            for unit in range(len(self.plan)):
+                if unit not in self._read and (record := reading.read_or_none(self.plan, self.store, unit)):
+                    rows = record.evaluations if record.state == DONE else []
+                    self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
         return [values[step] for values in self._read.values() if step in values]

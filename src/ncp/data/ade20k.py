@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ncp.data.base import IGNORE, find_root
+from ncp.data.paths import visible
+from ncp.data.problems import Problems
 from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
 from ncp.errors import UserError
+from ncp.files import printable, read_bytes
 
 COUNT = 150
 
@@ -25,9 +28,9 @@ def label_map() -> LabelMap:
 
 def find_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     """Image and annotation files of a split, sorted."""
-    images = sorted((root / "images" / split).glob("*.jpg"))
+    images = visible(root / "images" / split, "*.jpg")
     if not images:
-        raise UserError(f"the split '{split}' is empty: no '{root}/images/{split}/*.jpg'")
+        raise UserError(f"the split '{split}' is empty: no '{printable(root)}/images/{split}/*.jpg'")
     pairs = [(image, root / "annotations" / split / f"{image.stem}.png") for image in images]
     missing_labels(pairs)
     return pairs
@@ -37,7 +40,7 @@ def class_names(path: Path) -> tuple[str, ...]:
     """The 150 names of the release's table (last column, up to the first comma); empty where it is absent or different."""
     if not path.is_file():
         return ()
-    rows = [line.split("\t") for line in path.read_text(errors="replace").splitlines()]
+    rows = [line.split("\t") for line in read_bytes(path).decode(errors="replace").splitlines()]
     names = tuple(row[-1].split(",")[0].strip() for row in rows if row[0].strip().isdigit())
     return names if len(names) == COUNT else ()
 
@@ -56,6 +59,7 @@ class ADE20K(SegmentationData):
     """
 
     classes = tuple(f"class {i + 1}" for i in range(COUNT))
+    source = "ADE20K"
     palette = tuple(
         (round(255 * r), round(255 * g), round(255 * b))
         for i in range(COUNT)
@@ -78,8 +82,13 @@ class ADE20K(SegmentationData):
     def prepare(self) -> None:
         """List both splits, and read the classes' names where the release's list of them is there."""
         root = find_root(self.root, ("images", "annotations"), "ADE20K")
-        train = Pairs(find_pairs(root, "training"), label_map())
-        val = Pairs(find_pairs(root, "validation"), label_map())
+        problems = Problems(f"data.root='{printable(root)}'")
+        found = []
+        for split in ("training", "validation"):
+            with problems.collecting():
+                found.append(Pairs(find_pairs(root, split), label_map()))
+        problems.check()
+        train, val = found
         self.classes = class_names(root / "objectInfo150.txt") or self.classes
         short = self.size[0]
         self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, base=(short, 4 * short))

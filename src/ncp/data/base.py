@@ -23,7 +23,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ncp.data.paths import hidden
 from ncp.errors import UserError
+from ncp.files import printable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -174,6 +176,7 @@ class DataModule(pl.LightningDataModule):
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
         notice: what a built-in set says of itself when it is used.
+        source: what the samples are, in a few words, for tables and pictures ("HMDB51 split 1").
         training_macs: a training ends after so many multiply-adds; None for the recipe's length.
 
     Args:
@@ -196,6 +199,7 @@ class DataModule(pl.LightningDataModule):
     val_set: Dataset[Sample]
     collate: Any = None  # None: torch's default
     notice: str = ""
+    source: str = ""
     training_macs: float | None = None
 
     def __init__(
@@ -212,6 +216,7 @@ class DataModule(pl.LightningDataModule):
         self.overfit, self.tiny = overfit, tiny
         self.policy = BatchPolicy.fit(1)
         self.batches = 0
+        self.sharing = 1  # processes that load data on the cores that this one may use
         self._prepared = False
 
     @abstractmethod
@@ -245,14 +250,21 @@ class DataModule(pl.LightningDataModule):
         sampler = StreamSampler(length, self.batches, self.policy, rank, self.seed, start)
         return self._loader(self.train_set, sampler)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there are fewer validation samples than devices, and none for this one."""
+        return self.trainer is not None and self.trainer.global_rank >= len(self.val_set)  # type: ignore[arg-type]
+
     def val_dataloader(self) -> Loader:
-        """This device's part of the validation set."""
+        """This device's part of the validation set. An idle device gets the first sample, which its task must not count: every
+        device takes part in the operations around an evaluation."""
         rank, devices = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         length = len(self.val_set)  # type: ignore[arg-type]
-        return self._loader(self.val_set, ShardSampler(length, self.eval_batch, rank, devices))
+        sampler = ShardSampler(1, 1) if self.idle else ShardSampler(length, self.eval_batch, rank, devices)
+        return self._loader(self.val_set, sampler)
 
     def _loader(self, data: Dataset[Sample], sampler: Sampler[list[Key]]) -> Loader:
-        workers = worker_count(self.policy.devices) if self.workers == "auto" else int(self.workers)
+        workers = worker_count(self.sharing) if self.workers == "auto" else int(self.workers)
         return Loader(
             data,
             batch_sampler=sampler,
@@ -263,10 +275,39 @@ class DataModule(pl.LightningDataModule):
         )
 
 
-def worker_count(devices: int = 1, most: int = 16) -> int:
-    """Loader processes per device: the cores that this process may use, shared by the devices, one left for the step."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(most, cores // devices - 1))
+def worker_count(sharing: int = 1, most: int = 16) -> int:
+    """Loader processes of a device: the cores that its process may use, divided by the processes that share them, less one for
+    the step.
+
+    Args:
+        sharing: see :func:`sharing_cores`.
+        most: at most so many.
+    """
+    return max(1, min(most, len(own_cores()) // sharing - 1))
+
+
+def own_cores() -> frozenset[int]:
+    """The cores on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def sharing_cores(mine: tuple[str, frozenset[int]], everybody: Sequence[tuple[str, frozenset[int]]]) -> int:
+    """How many of a training's processes share one's cores: those of the same machine that may run on some of them.
+
+    Where SLURM binds its tasks each has cores of its own; elsewhere all processes of a machine have all of its cores.
+
+    Args:
+        mine: machine and cores of this process.
+        everybody: of all processes, this one among them.
+
+    >>> bound = [("a", frozenset({0, 1})), ("a", frozenset({2, 3}))]
+    >>> sharing_cores(bound[0], bound), sharing_cores(("b", frozenset({0, 1})), [("b", frozenset({0, 1}))] * 2 + bound)
+    (1, 2)
+    """
+    machine, cores = mine
+    return sum(machine == other and bool(cores & theirs) for other, theirs in everybody)
 
 
 def find_root(root: str | os.PathLike[str] | None, wanted: Sequence[str], name: str) -> Path:
@@ -278,13 +319,24 @@ def find_root(root: str | os.PathLike[str] | None, wanted: Sequence[str], name: 
     if not root:
         raise UserError(f"{name} needs data.root=<its folder>, which holds {', '.join(wanted)}")
     path = Path(root).expanduser()
+    try:
+        return _checked_root(path, root, wanted, name)
+    except OSError as error:
+        raise UserError(f"data.root='{printable(root)}' cannot be read ({error.strerror})") from None
+
+
+def _checked_root(path: Path, root: str | os.PathLike[str], wanted: Sequence[str], name: str) -> Path:
     if not path.is_dir():
-        raise UserError(f"data.root='{root}' is not a folder; {name} needs one that holds {', '.join(wanted)}")
+        raise UserError(
+            f"data.root='{printable(root)}' is not a folder; {name} needs one that holds {', '.join(wanted)}"
+        )
     missing = [entry for entry in wanted if not (path / entry).is_dir()]
     if missing:
-        present = sorted(entry.name for entry in path.iterdir())
+        present = [printable(entry) for entry in sorted(os.listdir(path)) if not hidden(entry)]
         found = ", ".join(present[:8]) + (", ..." if len(present) > 8 else "") if present else "nothing"
-        raise UserError(f"data.root='{root}' is not {name}: looked for {', '.join(missing)} and found {found}")
+        raise UserError(
+            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}"
+        )
     return path
 
 

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ncp.data.base import IGNORE, find_root
-from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels, small_copies
+from ncp.data.paths import visible
+from ncp.data.problems import Problems
+from ncp.data.resized import small_copies
+from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
 from ncp.errors import UserError
+from ncp.files import printable
 
 # name, id in the files, colour of the official pictures
 CLASSES = (
@@ -47,9 +51,11 @@ def label_map() -> LabelMap:
 
 def find_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     """Image and label files of a split, sorted by city and frame."""
-    images = sorted((root / "leftImg8bit" / split).glob("*/*_leftImg8bit.png"))
+    images = visible(root / "leftImg8bit" / split, "*/*_leftImg8bit.png")
     if not images:
-        raise UserError(f"the split '{split}' is empty: no '{root}/leftImg8bit/{split}/<city>/*_leftImg8bit.png'")
+        raise UserError(
+            f"the split '{split}' is empty: no '{printable(root)}/leftImg8bit/{split}/<city>/*_leftImg8bit.png'"
+        )
     labels = root / "gtFine" / split
     pairs = [(i, labels / i.parent.name / i.name.replace("_leftImg8bit", "_gtFine_labelIds")) for i in images]
     missing_labels(pairs)
@@ -87,13 +93,17 @@ class Cityscapes(SegmentationData):
             resized = (32, 64)
         self.resized = (resized[0], resized[1]) if resized is not None else None
         self.eval_size = self.resized or FULL
+        self.source = "Cityscapes" + (f", resized to {self.resized[0]}x{self.resized[1]}" if self.resized else "")
 
     def prepare(self) -> None:
         """List both splits; make the small copies where they are wanted."""
         root = find_root(self.root, ("leftImg8bit", "gtFine"), "Cityscapes")
-        sources = []
+        problems = Problems(f"data.root='{printable(root)}'")
+        found = []
         for split in ("train", "val"):
-            pairs = Pairs(find_pairs(root, split), label_map(), self.resized)
-            sources.append(small_copies(pairs, self.cache) if self.resized else pairs)
+            with problems.collecting():
+                found.append(Pairs(find_pairs(root, split), label_map(), self.resized))
+        problems.check()
+        sources = [small_copies(pairs, self.cache) if self.resized else pairs for pairs in found]
         self.train_set = SegmentationSet(sources[0], self.seed, self.size, self.scale)
         self.val_set = SegmentationSet(sources[1], self.seed)

@@ -64,8 +64,9 @@ class Digits(DataModule):
     builtin = True
     notice = (
         "data: the built-in handwritten digits (scikit-learn's, real, 10 classes); for ImageNet: "
-        "experiment=cls-50-1000 data.root=<folder with train and val>"
+        "setting=cls-50-1000 data.root=<folder with train and val>"
     )
+    source = "built-in digits"
     classes = tuple(str(i) for i in range(10))
     mean = (0.3, 0.3, 0.3)
     std = (0.35, 0.35, 0.35)

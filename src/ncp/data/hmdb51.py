@@ -11,14 +11,18 @@ frames, after which 2,649 remain. The evaluation keeps its short videos.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ncp.data.base import find_root
 from ncp.data.clips import CorruptVideo, VideoData
-from ncp.data.video import VideoFiles, index_videos
+from ncp.data.paths import inside, visible
+from ncp.data.problems import Problems
+from ncp.data.video_files import VideoFiles, index_videos
 from ncp.errors import UserError
+from ncp.files import printable, read_bytes, write_bytes
 
 log = logging.getLogger(__name__)
 TRAINING, TESTING = "1", "2"
@@ -33,46 +37,58 @@ class Listed(NamedTuple):
 
 
 def read_hmdb51(folder: Path, split: int) -> Listed:
-    """The split files of HMDB51; raises ``UserError`` for one that is malformed, or when there is none."""
+    """The split files of HMDB51; raises ``UserError`` for those that are malformed, or when there is none."""
     ending = f"_test_split{split}.txt"
-    files = sorted(folder.glob(f"*{ending}"))
+    files = visible(folder, f"*{ending}")
     if not files:
-        raise UserError(f"'{folder}' holds no files *{ending} (the official split files, unpacked into one folder)")
+        raise UserError(
+            f"'{printable(folder)}' holds no files *{ending} (the official split files, unpacked into one folder)"
+        )
     out = Listed([file.name.removesuffix(ending) for file in files], [], [])
+    problems = Problems(f"'{printable(folder)}'")
     for label, file in enumerate(files):
-        for line in _lines(file):
-            name, _, mark = line.strip().rpartition(" ")
-            if mark not in ("0", TRAINING, TESTING) or not name:
-                raise UserError(f"'{file}': a line is '<file> <0, 1 or 2>', found '{line.strip()}'")
-            if mark != "0":
+        for line in _lines(file, problems):
+            name, _, mark = line.rpartition(" ")
+            if mark not in ("0", TRAINING, TESTING) or not name or "/" in name:
+                problems.add(f"'{printable(file)}': a line is '<file> <0, 1 or 2>', found '{printable(line)[:120]}'")
+            elif mark != "0":
                 part = out.training if mark == TRAINING else out.testing
                 part.append((f"{out.classes[label]}/{name.strip()}", label))
+    problems.check()
     return out
 
 
 def read_ucf101(folder: Path, split: int) -> Listed:
     """The split files of UCF101; the classes are those of both lists, sorted as in its ``classInd.txt``."""
-    parts = []
-    for name in ("train", "test"):
-        file = folder / f"{name}list{split:02d}.txt"
+    parts: list[list[str]] = []
+    problems = Problems(f"'{printable(folder)}'")
+    for part in ("train", "test"):
+        file = folder / f"{part}list{split:02d}.txt"
+        parts.append([])
         if not file.is_file():
-            raise UserError(f"'{folder}' holds no {file.name} (the official split files, unpacked into one folder)")
-        paths = [line.split()[0] for line in _lines(file)]
-        wrong = [path for path in paths if path.count("/") != 1]
-        if wrong:
-            raise UserError(f"'{file}': a line is '<class>/<file>', found '{wrong[0]}'")
-        parts.append(paths)
+            problems.add(
+                f"'{printable(folder)}' holds no {file.name} (the official split files, unpacked into one folder)"
+            )
+            continue
+        for path in (line.split()[0] for line in _lines(file, problems)):
+            if path.count("/") != 1 or not all(path.split("/")):
+                problems.add(f"'{printable(file)}': a line is '<class>/<file>', found '{printable(path)[:120]}'")
+                continue
+            with problems.collecting():
+                parts[-1].append(inside(path, f"'{printable(file)}'"))
+    problems.check()
     classes = sorted({path.split("/")[0] for paths in parts for path in paths}, key=str.lower)
     label = {name: i for i, name in enumerate(classes)}
     training, testing = ([(path, label[path.split("/")[0]]) for path in paths] for paths in parts)
     return Listed(classes, training, testing)
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read '{file}': {type(error).__name__}") from None
+def _lines(file: Path, problems: Problems) -> list[str]:
+    """The lines that are not empty; names as the file system has them, whatever their encoding."""
+    with problems.collecting():
+        text = os.fsdecode(read_bytes(file).removeprefix(b"\xef\xbb\xbf"))
+        return [line.strip() for line in text.split("\n") if line.strip()]
+    return []
 
 
 class VideoFolders(VideoData):
@@ -85,7 +101,7 @@ class VideoFolders(VideoData):
         counts: what the split must list, for training and for evaluation, and how many training videos are expected to remain;
             null for any. Other lists are refused, another remainder is reported.
         partial: use what is there of the listed files (a part of the data set) instead of refusing an incomplete one.
-        cache: folder of the index (see :func:`ncp.data.video.index_videos`).
+        cache: folder of the index (see :func:`ncp.data.video_files.index_videos`).
         common: see :class:`ncp.data.clips.VideoData`.
     """
 
@@ -112,6 +128,7 @@ class VideoFolders(VideoData):
         self.root, self.split, self.least_frames, self.partial, self.cache = root, split, least_frames, partial, cache
         self.counts = None if counts is None or self.tiny else [*counts, None][:3]
         self.report: dict[str, int] = {}
+        self.source = f"{self.title} split {split}"
 
     def listed(self, folder: Path) -> Listed:
         """Read the split files."""
@@ -123,39 +140,53 @@ class VideoFolders(VideoData):
         listed = self.listed(root / "splits")
         self.classes = listed.classes
         found = [len(listed.training), len(listed.testing)]
+        problems = Problems(f"data.root='{printable(root)}'")
         if self.counts is not None and any(
             want not in (None, n) for want, n in zip(self.counts[:2], found, strict=True)
         ):
-            raise UserError(
-                f"split {self.split} of '{root}' lists {found[0]:,} and {found[1]:,} videos, {self.title}'s lists "
-                f"{self.counts[0]:,} and {self.counts[1]:,}; data.counts=null takes it as it is"
+            wanted = " and ".join("any number of" if want is None else f"{want:,}" for want in self.counts[:2])
+            problems.add(
+                f"split {self.split} of '{printable(root)}' lists {found[0]:,} and {found[1]:,} videos, {self.title}'s "
+                f"lists {wanted}; data.counts=null takes it as it is"
             )
-        for train, entries in ((True, listed.training), (False, listed.testing)):
-            self._use_files(root / "videos", entries, train)
+        there = {
+            train: self._present(root / "videos", entries, train, problems)
+            for train, entries in ((True, listed.training), (False, listed.testing))
+        }
+        problems.check()
+        for train, files in there.items():
+            self._use_files(files, train)
         self.report |= {"listed for training": found[0], "listed for evaluation": found[1]}
         self._say()
 
-    def _use_files(self, folder: Path, entries: Sequence[tuple[str, int]], train: bool) -> None:
-        there = [(folder / name, label) for name, label in entries]
-        absent = [path for path, _ in there if not path.is_file()]
-        if absent and not self.partial and not self.tiny:
-            raise UserError(
-                f"{len(absent):,} of the {len(there):,} listed videos are not in '{folder}', first '{absent[0]}'; unpack "
-                "the class archives there, or use what is there with data.partial=true"
+    def _present(
+        self, folder: Path, entries: Sequence[tuple[str, int]], train: bool, problems: Problems
+    ) -> list[tuple[Path, int]]:
+        """The listed files that are there."""
+        files = [(folder / name, label) for name, label in entries]
+        there = [(path, label) for path, label in files if path.is_file()]
+        missing = len(files) - len(there)
+        if missing and not self.partial and not self.tiny:
+            first = next(path for path, _ in files if not path.is_file())
+            problems.add(
+                f"{missing:,} of the {len(files):,} listed videos are not in '{printable(folder)}', first "
+                f"'{printable(first)}'; unpack the class archives there, or use what is there with data.partial=true"
             )
-        there = [pair for pair in there if pair[0] not in set(absent)]
+        self.report[f"missing for {'training' if train else 'evaluation'}"] = missing
+        return there
+
+    def _use_files(self, there: Sequence[tuple[Path, int]], train: bool) -> None:
         made = index_videos([path for path, _ in there], self.cache)
-        name = "training" if train else "evaluation"
         kept, short = [], 0
         for (path, label), index in zip(there, made, strict=True):
             if isinstance(index, CorruptVideo):
-                self.note_name("training" if train else "validation", str(path), str(index))
+                self.note_name("training" if train else "validation", printable(path), str(index))
             elif train and index.frames < self.least_frames:
                 short += 1
             else:
                 kept.append((path, label, index))
         self.use(VideoFiles([k[0] for k in kept], [k[2] for k in kept]), [k[1] for k in kept], train)
-        self.report |= {f"missing for {name}": len(absent), f"used for {name}": len(kept)}
+        self.report[f"used for {'training' if train else 'evaluation'}"] = len(kept)
         if train:
             self.report["too short"] = short
 
@@ -178,7 +209,7 @@ class VideoFolders(VideoData):
         lines = []
         for split, source in self.sources.items():
             lines += [f"{split} {source.name(i)} {source.length(i)}" for i in range(len(source))]
-        (folder / "videos.txt").write_text("\n".join(lines) + "\n")
+        write_bytes(folder / "videos.txt", os.fsencode("\n".join(lines) + "\n"))
 
 
 class HMDB51(VideoFolders):

@@ -11,11 +11,9 @@ Source: paper, appendix A.1; Lang et al. 2019, section 4.
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,107 +22,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ncp import files
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
 from ncp.data.kitti_augment import Augmentation, Database, Scene
-from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size, read_points
+from ncp.data.kitti_checks import check_labels, check_view
+from ncp.data.kitti_frames import CLASSES
+from ncp.data.kitti_scan import Frame as Frame
+from ncp.data.kitti_scan import read_frames as read_frames
+from ncp.data.kitti_scan import read_split as read_split
+from ncp.data.kitti_scan import scan
+from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.metrics.kitti import MIN_OVERLAP
-from ncp.metrics.kitti_files import Objects, read
+from ncp.metrics.kitti_files import Objects
 
-log = logging.getLogger(__name__)
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
+MOST_PILLARS = 2**24  # of a scene; KITTI's map has 214,272
 SPLIT_COUNTS = (3712, 3769)
-EVERY_FRAME = "all"
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One labelled frame: its files' place, name, calibration, labels and image size (height, width)."""
-
-    folder: Path
-    name: str
-    calibration: Calibration
-    objects: Objects
-    image: tuple[int, int]
-
-    def points(self) -> tuple[np.ndarray, int]:
-        """Points ``(P, 4)`` that the camera sees, and how many were left out for not being finite."""
-        points, bad = read_points(self.folder / "velodyne" / f"{self.name}.bin")
-        return points[self.calibration.in_image(points, self.image)], bad
-
-    def scene(self, classes: Sequence[str] = CLASSES) -> tuple[Scene, int]:
-        """Points with the boxes of the known classes, and how many points were left out."""
-        points, bad = self.points()
-        labels = class_ids(self.objects.types, classes)
-        known = labels >= 0
-        return Scene(points, self.calibration.boxes_to_lidar(self.objects[known]), labels[known]), bad
-
-
-def read_split(root: Path, split: str) -> list[str]:
-    """The frames of a split: the lines of ``<root>/<split>``, or every frame with points for ``all``.
-
-    Raises:
-        UserError: for a file that is missing or empty, holds anything else than frames, or names one twice.
-    """
-    if split == EVERY_FRAME:
-        return sorted(p.stem for p in (root / "training" / "velodyne").glob("*.bin"))
-    path = root / split
-    try:
-        lines = path.read_text().split()
-    except OSError:
-        raise UserError(
-            f"'{path}' cannot be read: a split is a file of frames, one a line (such as 000000), below data.root; "
-            f"'{EVERY_FRAME}' takes every frame"
-        ) from None
-    bad = [line for line in lines if not line.isdigit()]
-    if bad or not lines:
-        raise UserError(f"'{path}' holds {f'{bad[0]!r}, which is no frame number' if bad else 'no frames'}")
-    twice = [name for name, count in Counter(lines).items() if count > 1]
-    if twice:
-        raise UserError(f"'{path}' lists {len(twice)} frames more than once, the first is {twice[0]}")
-    return lines
-
-
-def read_frames(root: Path, names: Sequence[str]) -> list[Frame]:
-    """Calibration, labels and image sizes of frames; point files are only measured.
-
-    Unknown types and missing images are reported once, with a count.
-
-    Raises:
-        UserError: naming the file, for whatever is missing, cut off or malformed.
-    """
-    folder = root / "training"
-    for part, ending in (("velodyne", "bin"), ("label_2", "txt"), ("calib", "txt")):
-        missing = [n for n in names if not (folder / part / f"{n}.{ending}").is_file()]
-        if missing:
-            raise UserError(
-                f"{len(missing)} of {len(names)} frames have no file in '{folder / part}', the first is {missing[0]}.{ending}"
-            )
-    frames, blind, empty = [], 0, 0
-    for name in names:
-        size = (folder / "velodyne" / f"{name}.bin").stat().st_size
-        if size % 16:
-            raise UserError(
-                f"{folder / 'velodyne' / name}.bin: {size} bytes are no whole number of points (16 bytes each); is the file "
-                "cut off?"
-            )
-        empty += size == 0
-        image = image_size(folder / "image_2" / f"{name}.png")
-        blind += image is None
-        calibration = Calibration.read(folder / "calib" / f"{name}.txt")
-        objects = read(folder / "label_2" / f"{name}.txt", scores=False)
-        frames.append(Frame(folder, name, calibration, objects, image or DEFAULT_IMAGE))
-    if blind:
-        log.warning(
-            "%d of %d frames have no image; their size is taken to be %dx%d", blind, len(frames), *DEFAULT_IMAGE
-        )
-    if empty:
-        log.warning("%d of %d frames have no points", empty, len(frames))
-    unknown = Counter(name for frame in frames for name in frame.objects.unknown())
-    if unknown:
-        log.warning("objects of types that KITTI does not have are left out: %s", dict(unknown))
-    return frames
 
 
 class KittiSet(Dataset[Sample]):
@@ -223,6 +138,7 @@ class Kitti(DataModule):
     """
 
     task = "det3d"
+    source = "KITTI object detection"
     classes = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
@@ -254,15 +170,32 @@ class Kitti(DataModule):
     def prepare(self) -> None:
         """Read splits, labels and calibrations; build the object database when it is needed and not there."""
         root = find_root(self.root, ["training"], "KITTI")
-        names = [read_split(root, split) for split in self.splits]
-        if self.counts is not None and not self.tiny and [len(n) for n in names] != list(self.counts):
-            raise UserError(
+        problems = Problems(f"KITTI in '{files.printable(root)}'")
+        names: list[list[str]] = []
+        for split in self.splits:
+            with problems.collecting():
+                names.append(read_split(root, split))
+        whole = len(names) == len(self.splits)
+        if whole and self.counts is not None and not self.tiny and [len(n) for n in names] != list(self.counts):
+            problems.add(
                 f"the splits hold {len(names[0])} and {len(names[1])} frames where {self.counts[0]} and {self.counts[1]} are "
                 "expected; set data.counts=null to use them all the same"
             )
-        if self.tiny:
+        if whole and self.tiny:
             names = [names[0][:4], names[1][:2]]
-        self.build(*(read_frames(root, part) for part in names))
+        frames: dict[str, Frame] = {}
+        for part in names:
+            new = [name for name in part if name not in frames]
+            frames.update((frame.name, frame) for frame in scan(root, new, problems))
+        problems.check()
+        train, val = ([frames[name] for name in part] for part in names)
+        for kind, split, chosen in zip(("training", "validation"), self.splits, (train, val), strict=True):
+            with problems.collecting():
+                check_labels(chosen, f"{kind} split ({files.printable(split)})", kind == "validation", self.classes)
+        with problems.collecting():
+            check_view({frame.name: frame for frame in (*train, *val)}.values(), self.classes)
+        problems.check()
+        self.build(train, val)
 
     def build(self, train: Sequence[Frame], val: Sequence[Frame]) -> None:
         """The two sets of frames that were read."""
@@ -273,7 +206,7 @@ class Kitti(DataModule):
     def _database(self, frames: Sequence[Frame]) -> Database | None:
         if self.augmentation is None or not any(self.augmentation.sampled):
             return None
-        identity = [f"{f.folder.resolve()}/{f.name} {hash_of(f.objects)}" for f in frames]
+        identity = [identity_of(frame) for frame in frames]
         return Database.cached(cache_folder(self.cache), identity, _scenes(frames), self.augmentation.least_points)
 
     def describe(self, folder: Path) -> None:
@@ -294,18 +227,19 @@ def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
         yield frame.scene()[0]
 
 
-def hash_of(objects: Objects) -> str:
-    """A short fingerprint of labels."""
-    import hashlib
-
-    return hashlib.sha256(objects.values.tobytes() + "".join(objects.types.tolist()).encode()).hexdigest()[:12]
+def identity_of(frame: Frame) -> str:
+    """What the objects of a frame depend on: its place, labels, calibration and image, size and time of its points."""
+    points = os.stat(frame.folder / "velodyne" / f"{frame.name}.bin")
+    calibration, objects = frame.calibration, frame.objects
+    content = hashlib.sha256("\n".join([*objects.types.tolist(), str(frame.image)]).encode())
+    for array in (objects.values, calibration.projection, calibration.rectification, calibration.lidar_to_camera):
+        content.update(np.ascontiguousarray(array).tobytes())
+    return f"{frame.folder.resolve()}/{frame.name} {points.st_size} {points.st_mtime_ns} {content.hexdigest()}"
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """Where derived files go: ``cache``, else ``$XDG_CACHE_HOME/ncp`` (``~/.cache/ncp``)."""
-    if cache:
-        return Path(cache).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncp"
+    """Where derived files go: ``cache``, else the user's cache folder (:func:`ncp.files.cache_folder`)."""
+    return Path(cache).expanduser() if cache else files.cache_folder()
 
 
 def as_augmentation(value: Any) -> Augmentation | None:
@@ -332,14 +266,20 @@ def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
     Raises:
         UserError: for an empty space, or one that is not a whole number of pillars.
     """
-    if len(limits) != 6 or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
+    finite = np.isfinite([*limits, pillar]).all()
+    if len(limits) != 6 or not finite or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
         raise UserError(
             f"data.limits are x, y, z from and x, y, z to, in metres; given were {list(limits)} and pillar {pillar}"
         )
     sides = [(limits[4] - limits[1]) / pillar, (limits[3] - limits[0]) / pillar]
     if any(abs(side - round(side)) > 1e-6 for side in sides):
         raise UserError(f"data.limits must span a whole number of pillars of {pillar} m, given were {list(limits)}")
-    return round(sides[0]), round(sides[1])
+    size = round(sides[0]), round(sides[1])
+    if size[0] * size[1] > MOST_PILLARS:
+        raise UserError(
+            f"data.limits span {size[0]:,} x {size[1]:,} pillars of {pillar} m; at most {MOST_PILLARS:,} are possible"
+        )
+    return size
 
 
 def window_size(window: Sequence[int], whole: tuple[int, int]) -> tuple[int, int]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncp.data.kitti_frames import points_in_boxes, wrap
+from ncp.data.kitti_frames import CLASSES, points_in_boxes, wrap
+from ncp.data.sealed import sealed_folder
 from ncp.errors import UserError
 from ncp.metrics.boxes import BEV_OF_7, intersection_bev
 
@@ -61,11 +60,16 @@ class Augmentation:
     shift: float = 0.2
 
     def __post_init__(self) -> None:
-        numbers = (self.object_turn, self.object_shift, self.flip, self.turn, self.shift, *self.sampled)
-        if min(numbers) < 0 or self.flip > 1 or not 0 < self.scale[0] <= self.scale[1]:
+        amounts = (self.object_turn, self.object_shift, self.flip, self.turn, self.shift, *self.sampled)
+        numbers = (*amounts, *self.scale, *self.least_points)
+        counts = {len(self.sampled), len(self.least_points)} == {len(CLASSES)} and len(self.scale) == 2
+        if not counts or not np.isfinite(numbers).all() or min(amounts) < 0 or self.flip > 1:
             raise UserError(
-                f"an augmentation has amounts from 0 up, flip <= 1 and 0 < scale[0] <= scale[1]; given: {self}"
+                "an augmentation has finite amounts from 0 up, flip <= 1, one number of sampled and least_points for each of "
+                f"{len(CLASSES)} classes, and two of scale; given: {self}"
             )
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise UserError(f"an augmentation has 0 < scale[0] <= scale[1]; given was {self.scale}")
 
     def __call__(self, scene: Scene, rng: np.random.Generator, database: Database | None = None) -> Scene:
         """The augmented scene; ``scene`` itself stays as it is."""
@@ -183,18 +187,9 @@ class Database:
         return cls(np.concatenate(points), starts, np.concatenate(boxes), np.concatenate(labels))
 
     def save(self, folder: Path) -> None:
-        """Write the database; the folder appears at once, complete, or not at all."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-            part = Path(name) / "part"
-            part.mkdir()
-            np.save(part / "points.npy", self.points)
-            np.savez(part / "objects.npz", starts=self.starts, boxes=self.boxes, labels=self.labels)
-            try:
-                os.replace(part, folder)
-            except OSError:
-                if not (folder / "objects.npz").is_file():  # another process was faster
-                    raise
+        """Write the database into a folder."""
+        np.save(folder / "points.npy", self.points)
+        np.savez(folder / "objects.npz", starts=self.starts, boxes=self.boxes, labels=self.labels)
 
     @classmethod
     def load(cls, folder: Path) -> Database:
@@ -206,19 +201,19 @@ class Database:
     def cached(
         cls, base: Path, identity: Sequence[str], scenes: Iterable[Scene], least_points: Sequence[int]
     ) -> Database:
-        """The database of a training set: read when it was built before, else built and kept under ``base``.
+        """The database of a training set: read when it was built before and is whole, else built and kept under ``base``.
 
         Args:
-            identity: what the objects depend on (frames, label files); hashed into the folder's name.
+            identity: what the objects depend on (frames, label files, points); hashed into the folder's name.
+
+        Raises:
+            UserError: where it cannot be written.
         """
         text = "\n".join([_FORMAT, str(tuple(least_points)), *identity])
-        folder = base / f"objects-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        if not (folder / "objects.npz").is_file():
+        folder = base / f"objects-{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+        def make(part: Path) -> None:
             log.info("cutting the labelled objects out of the training set, once, into %s", folder)
-            try:
-                cls.collect(scenes, least_points).save(folder)
-            except OSError as error:
-                raise UserError(
-                    f"cannot write the object database to '{folder}' ({error.strerror}); set data.cache"
-                ) from None
-        return cls.load(folder)
+            cls.collect(scenes, least_points).save(part)
+
+        return cls.load(sealed_folder(folder, make, "the database of labelled objects"))

@@ -10,17 +10,23 @@ Shape names: P points (x, y, z, reflectance), K boxes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ncp import files
+from ncp.data.kitti_points import read_points as read_points
 from ncp.errors import UserError
 from ncp.metrics.kitti_files import Objects, results
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 DEFAULT_IMAGE = (375, 1242)  # height and width of most KITTI images
+LARGEST_SIDE = 2**15  # pixels
+LIMIT = 2**16  # bytes of a calibration file, which has about a thousand
+UPRIGHT = 0.7  # cosine of the angle between the camera's and the LiDAR's vertical axes, at least
+LARGEST = 1e6  # of a calibration's numbers: pixels and metres
 NEAREST = 0.1  # metres: what is nearer to the image plane is not projected
 _NEEDED = {"P2": 12, "R0_rect": 9, "Tr_velo_to_cam": 12}
 
@@ -44,26 +50,61 @@ class Calibration:
         """Read a calibration file.
 
         Raises:
-            UserError: for a file that cannot be read, a line that is missing or has the wrong count of numbers, or rotations
-                that are none.
+            UserError: for a file that cannot be read, a line that is missing, comes twice or has the wrong count of numbers, and
+                as :meth:`check` says; with the file and the line.
         """
-        lines: dict[str, list[str]] = {}
         try:
-            for line in Path(path).read_text(encoding="utf-8").splitlines():
-                name, _, rest = line.partition(":")
-                if name.strip():
-                    lines[name.strip()] = rest.split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the calibration '{path}': {type(error).__name__}") from None
+            text = files.read_text(path, LIMIT)
+        except UserError as error:
+            raise UserError(f"cannot read the calibration: {error}") from None
+        return cls.parse(text, files.printable(path))
+
+    @classmethod
+    def parse(cls, text: str, shown: str) -> Calibration:
+        """As :meth:`read`, from the text of the file ``shown``."""
+        lines: dict[str, tuple[int, list[str]]] = {}
+        for number, line in enumerate(text.split("\n"), start=1):
+            name, _, rest = line.partition(":")
+            if name.strip() in lines:
+                raise UserError(f"{shown}, line {number}: a second {files.printable(name.strip())}")
+            if name.strip():
+                lines[name.strip()] = (number, rest.split())
         missing = [name for name in _NEEDED if name not in lines]
         if missing:
-            raise UserError(f"{path}: lines missing: {', '.join(missing)}; a calibration needs {', '.join(_NEEDED)}")
-        found = {name: _matrix(path, name, lines[name], count) for name, count in _NEEDED.items()}
+            raise UserError(f"{shown}: lines missing: {', '.join(missing)}; a calibration needs {', '.join(_NEEDED)}")
+        where = {name: f"{shown}, line {lines[name][0]}" for name in _NEEDED}
+        found = {name: _matrix(where[name], name, lines[name][1], count) for name, count in _NEEDED.items()}
         calibration = cls(found["P2"], found["R0_rect"], found["Tr_velo_to_cam"])
-        for name, rotation in (("R0_rect", found["R0_rect"]), ("Tr_velo_to_cam", found["Tr_velo_to_cam"][:, :3])):
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
-                raise UserError(f"{path}: {name} is not a rotation")
+        calibration.check(where)
         return calibration
+
+    def check(self, where: Mapping[str, str]) -> None:
+        """Refuse what no camera and no LiDAR can be.
+
+        Args:
+            where: by line's name, the beginning of the message about it.
+
+        Raises:
+            UserError: for rotations that are none, focal lengths that are not positive, and a LiDAR that does not stand upright
+                in the camera's picture: boxes turn about one axis alone, which must be up for both.
+        """
+        for name, rotation in (("R0_rect", self.rectification), ("Tr_velo_to_cam", self.lidar_to_camera[:, :3])):
+            if not _is_rotation(rotation):
+                raise UserError(f"{where[name]}: {name} is not a rotation")
+        focal = min(self.projection[0, 0], self.projection[1, 1])
+        ahead = self.projection[2, 2]
+        if not (focal > 0 and ahead > 0 and np.abs(self.projection[2, :2]).max() <= 0.01 * ahead):
+            raise UserError(
+                f"{where['P2']}: P2 projects nothing: its focal lengths (first and sixth number) must be above 0 and its third "
+                "row begin with 0 0 1"
+            )
+        if self.rotation[1, 2] > -UPRIGHT:
+            degrees = np.rad2deg(np.arccos(np.clip(-self.rotation[1, 2], -1, 1)))
+            raise UserError(
+                f"{where['Tr_velo_to_cam']}: Tr_velo_to_cam turns the LiDAR's z axis (up) {degrees:.0f} degrees away from the "
+                "camera's up, so that points lie neither in the image nor in the labels; it must bring x forward, y left, z up "
+                "into x right, y down, z forward"
+            )
 
     @property
     def rotation(self) -> np.ndarray:
@@ -140,14 +181,25 @@ class Calibration:
         return results(names, alpha, rectangles, size, location, rotation_y, np.asarray(scores_K))[seen]
 
 
-def _matrix(path: str | Path, name: str, words: list[str], count: int) -> np.ndarray:
+def _matrix(where: str, name: str, words: list[str], count: int) -> np.ndarray:
     try:
         values = np.array([float(w) for w in words])
     except ValueError:
-        raise UserError(f"{path}: {name} holds something that is not a number") from None
+        raise UserError(f"{where}: {name} holds something that is not a number") from None
     if len(values) != count or not np.isfinite(values).all():
-        raise UserError(f"{path}: {name} needs {count} finite numbers, given were {len(values)}")
+        raise UserError(f"{where}: {name} needs {count} finite numbers, given were {len(values)}")
+    if np.abs(values).max() > LARGEST:
+        raise UserError(f"{where}: {name} holds {np.abs(values).max():g}; numbers up to {LARGEST:,.0f} are read")
     return values.reshape(3, -1)
+
+
+def _is_rotation(matrix_33: np.ndarray) -> bool:
+    """Whether rows are of length 1, at right angles to each other, and right-handed."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix_33.tolist()
+    products = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, g * g + h * h + i * i - 1)
+    angles = (a * d + b * e + c * f, a * g + b * h + c * i, d * g + e * h + f * i)
+    handed = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return max(map(abs, (*products, *angles))) <= 1e-3 and handed > 0
 
 
 def wrap(angle: np.ndarray) -> np.ndarray:
@@ -180,42 +232,22 @@ def points_in_boxes(points_P: np.ndarray, boxes_K7: np.ndarray, margin: float = 
     return inside
 
 
-def read_points(path: str | Path) -> tuple[np.ndarray, int]:
-    """Points ``(P, 4)`` float32 of a velodyne file, and how many were left out because a number in them is not finite.
-
-    An empty file is an empty scene.
-
-    Raises:
-        UserError: for a file that cannot be read or does not hold four 4-byte numbers a point.
-    """
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the points '{path}': {error.strerror or type(error).__name__}") from None
-    if len(raw) % 16:
-        raise UserError(f"{path}: {len(raw)} bytes are no whole number of points (16 bytes each); is the file cut off?")
-    points = np.frombuffer(raw, dtype="<f4").reshape(-1, 4)
-    finite = np.isfinite(points).all(1)
-    bad = len(points) - int(finite.sum())
-    return (points[finite] if bad else points.copy()), bad
-
-
 def image_size(path: str | Path) -> tuple[int, int] | None:
     """Height and width of a PNG from its first 24 bytes; None when there is no such file.
 
     Raises:
-        UserError: when it is not a PNG.
+        UserError: when it cannot be read, is not a PNG, or has a side of 0 or of more than ``LARGEST_SIDE`` pixels.
     """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(24)
-    except FileNotFoundError:
+    if not Path(path).exists():
         return None
-    except OSError as error:
-        raise UserError(f"cannot read the image '{path}': {error.strerror}") from None
-    if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise UserError(f"{path} is not a PNG image")
+    with files.open_regular(path) as file:
+        head = file.read(24)
+    shown = files.printable(path)
+    if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n") or head[12:16] != b"IHDR":
+        raise UserError(f"{shown} is not a PNG image")
     width, height = struct.unpack(">II", head[16:24])
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise UserError(f"{shown}: an image of {height} x {width} pixels; a side has 1 to {LARGEST_SIDE:,}")
     return int(height), int(width)
 
 

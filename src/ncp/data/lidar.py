@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from ncp.data.kitti import Kitti, cache_folder, read_frames
 from ncp.data.kitti_frames import DEFAULT_IMAGE, Calibration, wrap
 from ncp.data.lidar_scene import Scan, place_things, scan
+from ncp.data.sealed import sealed_folder
 from ncp.errors import UserError
 from ncp.metrics.kitti_files import Objects, write
 
@@ -112,10 +111,11 @@ class Lidar(Kitti):
     """
 
     builtin = True
+    source = "built-in LiDAR scenes"
     min_overlap: Mapping[str, float] = MappingProxyType({"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25})
     notice = (
         "data: the built-in LiDAR scenes (simulated, 18 x 18 m; AP at overlaps .5/.25/.25); for KITTI: "
-        "experiment=3ddet data.root=<folder with training and ImageSets>"
+        "setting=3ddet data.root=<folder with training and ImageSets>"
     )
 
     def __init__(
@@ -144,24 +144,13 @@ class Lidar(Kitti):
         self.build(frames[: self.scenes], frames[self.scenes :])
 
     def _written(self, count: int) -> Path:
-        """The folder of the scenes; it appears at once, complete, or not at all."""
+        """The folder of the scenes, whole."""
         identity = f"{_VERSION} {count} {self.scene_seed} {self.limits}"
         base = cache_folder(self.cache)
         folder = base / f"lidar-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-        if not folder.is_dir():
+
+        def make(part: Path) -> None:
             log.info("simulating %d LiDAR scenes, once, into %s", count, folder)
-            try:
-                base.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=base) as name:
-                    part = Path(name) / "part"
-                    write_set(part, count, self.scene_seed, self.limits)
-                    try:
-                        os.replace(part, folder)
-                    except OSError:
-                        if not folder.is_dir():  # else another process was faster
-                            raise
-            except OSError as error:
-                raise UserError(
-                    f"cannot write the built-in scenes to '{base}' ({error.strerror}); set data.cache"
-                ) from None
-        return folder
+            write_set(part, count, self.scene_seed, self.limits)
+
+        return sealed_folder(folder, make, "the built-in scenes")

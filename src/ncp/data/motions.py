@@ -91,8 +91,9 @@ class Motions(VideoData):
     builtin = True
     notice = (
         "data: the built-in motions (procedural, 4 classes, clips of 16x16); for HMDB51: "
-        "experiment=video data.root=<folder with videos and splits>"
+        "setting=video data.root=<folder with videos and splits>"
     )
+    source = "built-in motions"
     classes = NAMES
     mean = (0.5, 0.5, 0.5)
     std = (0.25, 0.25, 0.25)

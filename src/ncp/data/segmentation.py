@@ -1,23 +1,22 @@
-"""What the segmentation sets share: pairs of image and label files, label maps, the small copies, the DataModule."""
+"""What the segmentation sets share: pairs of image and label files, label maps, the DataModule."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, default_collate
 
 from ncp.data import transforms as T
-from ncp.data.base import IGNORE, DataModule, Key, Sample, sample_rng, to_tensor, worker_count
+from ncp.data.base import IGNORE, DataModule, Fixed, Key, Sample, sample_rng, to_tensor
+from ncp.data.images import image_size, orientation
+from ncp.data.paths import PathList
 from ncp.errors import UserError
+from ncp.files import printable
 
 INVALID = 254  # in a label map: a number that may not occur
 
@@ -43,7 +42,7 @@ class LabelMap:
         if bool(wrong.any()):
             number = int(label_HW[wrong][0])
             raise UserError(
-                f"the label '{path}' holds the number {number} in {int(wrong.sum())} pixels; {self.allowed}"
+                f"the label '{printable(path)}' holds the number {number} in {int(wrong.sum())} pixels; {self.allowed}"
             )
         return mapped
 
@@ -51,25 +50,42 @@ class LabelMap:
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
     """Image and label files, decoded and mapped; item ``i`` is ``((3, H, W) uint8, (H, W) uint8)``.
 
-    With ``size``, images and labels are resized to it.
+    Both are turned as their EXIF says (see :mod:`ncp.data.images`). With ``size``, they are resized to it.
     """
 
     def __init__(self, files: Sequence[tuple[Path, Path]], label_map: LabelMap, size: T.Size | None = None) -> None:
-        self.files, self.label_map, self.size = [(str(i), str(a)) for i, a in files], label_map, size
+        self.images, self.labels = PathList(image for image, _ in files), PathList(label for _, label in files)
+        self.label_map, self.size = label_map, size
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image_path, label_path = map(Path, self.files[index])
+        image_path, label_path = Path(self.images[index]), Path(self.labels[index])
         image, label = T.read_image(image_path), self.label_map(T.read_label(label_path), label_path)
         if image.shape[-2:] != label.shape:
             raise UserError(
-                f"'{image_path}' has {tuple(image.shape[-2:])} pixels but its label '{label_path}' {tuple(label.shape)}"
+                f"'{printable(image_path)}' has {tuple(image.shape[-2:])} pixels but its label '{printable(label_path)}' "
+                f"{tuple(label.shape)}{_turn_hint(image_path, label_path)}"
             )
         if self.size is not None:
             image, label = T.resize_image(image, self.size), T.resize_label(label, self.size)
         return image, label
+
+    def sizes(self, indices: Iterable[int]) -> Iterator[tuple[int, T.Size]]:
+        """Numbers of pairs with their images' heights and widths, from the heads of the files."""
+        for index in indices:
+            yield index, self.size or image_size(Path(self.images[index]))
+
+
+def _turn_hint(image: Path, label: Path) -> str:
+    found = orientation(image), orientation(label)
+    if found[0] == found[1]:
+        return ""
+    return (
+        f"; their EXIF orientations are {found[0]} and {found[1]}, and each is turned as its own says: give labels of the "
+        "upright image, or remove the image's orientation"
+    )
 
 
 class ArrayPairs(Dataset[tuple[Tensor, Tensor]]):
@@ -84,51 +100,9 @@ class ArrayPairs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return to_tensor(self.images[index].copy()), to_tensor(self.labels[index].copy())
 
-
-def small_copies(pairs: Pairs, cache: str | os.PathLike[str] | None = None) -> ArrayPairs:
-    """Resize every pair once and keep the result as two memory-mapped files.
-
-    Args:
-        pairs: with ``size``.
-        cache: folder of the copies; default ``$XDG_CACHE_HOME/ncp`` (``~/.cache/ncp``). The name of the set's own folder
-            there depends on the files, their sizes and dates, and the target size; it appears by one atomic rename.
-    """
-    assert pairs.size is not None
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncp"
-    base = Path(cache).expanduser() if cache else default
-    stamp = [(name, os.stat(name).st_size, int(os.stat(name).st_mtime)) for pair in pairs.files for name in pair]
-    key = hashlib.sha256(repr((pairs.size, pairs.label_map.table.tolist(), stamp)).encode()).hexdigest()[:16]
-    target = base / f"resized-{pairs.size[0]}x{pairs.size[1]}-{key}"
-    if not target.is_dir():
-        try:
-            base.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=base))
-        except OSError as error:
-            raise UserError(f"cannot write the resized copies to '{base}' ({error.strerror}); set data.cache") from None
-        _write_copies(pairs, scratch)
-        try:
-            scratch.rename(target)
-        except OSError:  # another process was faster; its copies are the same
-            for file in scratch.iterdir():
-                file.unlink()
-            scratch.rmdir()
-    return ArrayPairs(np.load(target / "images.npy", mmap_mode="r"), np.load(target / "labels.npy", mmap_mode="r"))
-
-
-def _write_copies(pairs: Pairs, folder: Path) -> None:
-    from rich.progress import track
-
-    assert pairs.size is not None
-    height, width = pairs.size
-    create = partial(np.lib.format.open_memmap, mode="w+", dtype=np.uint8)
-    images = create(str(folder / "images.npy"), shape=(len(pairs), 3, height, width))
-    labels = create(str(folder / "labels.npy"), shape=(len(pairs), height, width))
-    workers = worker_count() if len(pairs) > 64 else 0
-    loader = DataLoader(pairs, batch_size=None, num_workers=workers)
-    for i, (image, label) in enumerate(track(loader, f"Resizing {len(pairs)} images once", total=len(pairs))):
-        images[i], labels[i] = image.numpy(), label.numpy()
-    images.flush()
-    labels.flush()
+    def sizes(self, indices: Iterable[int]) -> Iterator[tuple[int, T.Size]]:
+        """Numbers of pairs with their images' heights and widths, which are all the same."""
+        return ((index, (self.images.shape[2], self.images.shape[3])) for index in indices)
 
 
 class SegmentationSet(Dataset[Sample]):
@@ -167,6 +141,19 @@ class SegmentationSet(Dataset[Sample]):
         return {"image": image.contiguous(), "label": label.contiguous()}
 
 
+def stack(samples: Sequence[Sample]) -> Sample:
+    """Samples as one batch; ``UserError`` where their images or labels differ in size."""
+    for name in ("image", "label"):
+        shapes = {tuple(sample[name].shape[-2:]) for sample in samples}
+        if len(shapes) > 1:
+            found = " and ".join(f"{height}x{width}" for height, width in sorted(shapes)[:2])
+            raise UserError(
+                f"the {name}s of a batch differ in size ({found} pixels); set data.eval_batch=1, and with data.overfit also "
+                "recipe.per_device=1"
+            )
+    return default_collate(list(samples))
+
+
 class SegmentationData(DataModule):
     """Base of the segmentation sets.
 
@@ -178,6 +165,7 @@ class SegmentationData(DataModule):
 
     task = "seg"
     palette: Sequence[tuple[int, int, int]] = ()  # a colour per class, for pictures
+    collate = staticmethod(stack)
 
     def __init__(
         self,
@@ -195,13 +183,42 @@ class SegmentationData(DataModule):
             )
         self.size, self.scale = (crop[0], crop[1]), (scale[0], scale[1])
 
+    def setup(self, stage: str | None = None) -> None:
+        """As in the base; images that differ in size cannot share an evaluation batch, which is said before any training.
+
+        Raises:
+            UserError: also for a wrong layout.
+        """
+        fresh = not self._prepared
+        super().setup(stage)
+        if fresh and self.eval_batch > 1:
+            whole = self.val_set.data if isinstance(self.val_set, Fixed) else self.val_set
+            assert isinstance(whole, SegmentationSet)
+            _check_sizes(whole.pairs, min(len(self.val_set), len(whole)), self.eval_batch)  # type: ignore[arg-type]
+
+
+def _check_sizes(pairs: Pairs | ArrayPairs, count: int, batch: int) -> None:
+    seen: dict[T.Size, int] = {}
+    for index, size in pairs.sizes(range(count)):
+        seen.setdefault(size, index)
+        if len(seen) > 1:
+            assert isinstance(pairs, Pairs)
+            (one, i), (other, j) = seen.items()
+            raise UserError(
+                f"data.eval_batch={batch} needs images of one size, but '{printable(pairs.images[i])}' has "
+                f"{one[0]}x{one[1]} pixels and '{printable(pairs.images[j])}' {other[0]}x{other[1]}; set data.eval_batch=1"
+            )
+
 
 def missing_labels(pairs: Sequence[tuple[Path, Path]]) -> None:
     """Raise a ``UserError`` when labels are missing: how many, and the first."""
     missing = [(image, label) for image, label in pairs if not label.is_file()]
     if missing:
         image, label = missing[0]
-        raise UserError(f"{len(missing)} of {len(pairs)} images have no label; for '{image}' looked for '{label}'")
+        raise UserError(
+            f"{len(missing):,} of {len(pairs):,} images have no label; for '{printable(image)}' looked for "
+            f"'{printable(label)}'"
+        )
 
 
 assert IGNORE > INVALID

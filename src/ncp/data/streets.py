@@ -258,8 +258,9 @@ class Streets(SegmentationData):
     builtin = True
     notice = (
         "data: the built-in street scenes (procedural, 10 classes, 64x128); for Cityscapes: "
-        "experiment=seg data.root=<folder with leftImg8bit and gtFine>"
+        "setting=seg data.root=<folder with leftImg8bit and gtFine>"
     )
+    source = "built-in street scenes"
     classes = NAMES
     palette = tuple(colour for name in NAMES for known, _, colour in CITYSCAPES if known == name)
 

@@ -9,44 +9,20 @@ Shape suffixes: C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image, read_file
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from ncp.data.base import IGNORE
-from ncp.errors import UserError
+from ncp.data.images import read_image as read_image
+from ncp.data.images import read_label as read_label
 
 Size = tuple[int, int]
 Rng = np.random.Generator
 HUE_STEPS = 180  # the 8-bit hue circle of the common implementation
-
-
-def read_image(path: Path) -> Tensor:
-    """``(3, H, W)`` uint8. torchvision's decoders are the fastest of those tried (1.8x PIL on JPEG, 1.4x on PNG)."""
-    return _decode(path, ImageReadMode.RGB)
-
-
-def read_label(path: Path) -> Tensor:
-    """``(H, W)`` uint8, the numbers as they stand in the file."""
-    label_CHW = _decode(path, ImageReadMode.UNCHANGED)
-    if label_CHW.shape[0] != 1 or label_CHW.dtype != torch.uint8:
-        raise UserError(f"the label '{path}' must be an 8-bit image of one channel, found {tuple(label_CHW.shape)}")
-    return label_CHW[0]
-
-
-def _decode(path: Path, mode: ImageReadMode) -> Tensor:
-    try:
-        return decode_image(read_file(str(path)), mode=mode)
-    except RuntimeError as error:
-        if not Path(path).is_file():
-            raise UserError(f"the file '{path}' is missing") from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not an image"
-        raise UserError(f"the image '{path}' is corrupt or no image ({reason}); replace or remove it") from None
 
 
 def resize_image(image_CHW: Tensor, size: Size) -> Tensor:

@@ -1,95 +1,37 @@
 """Video files: an index of their frames without decoding, and decoding of single frames with PyAV.
 
-The index of a file lists how many frames it shows and where decoding can begin. It comes from the packets' headers (about a
-millisecond a file) and is kept in the cache. Reading seeks to the last such place before a wanted frame unless decoding is
-there already, and stops behind the last wanted frame. (Most clips of HMDB51 have one such place, at their beginning.)
+Frame k is the k-th that is shown, wherever reading begins. Three kinds of files get there in three ways:
 
-XviD packs two frames into one packet and follows it by an empty one, so packets count frames; a packet of a single byte, which
-begins such streams, stands for no frame. With frames that are stored out of order, a frame after a seek can be numbered
-wrongly by the codec's delay, one or two frames; on the clips that were tried it is exact.
+- Where every packet carries the time at which it is shown (MP4, MKV, WebM with the usual codecs), the index lists these times,
+  and decoded frames are known by theirs. Reading seeks to the last key frame before a wanted one; where a container lands
+  elsewhere, the times tell, and reading begins earlier.
+- AVI files carry no such times: packets count frames (XviD packs two frames into one packet and follows it by an empty one; a
+  packet of a single byte stands for no frame). Where no frame is stored out of order the packets' own numbers serve as times;
+  else reading begins at the beginning and counts. (Most clips of HMDB51 and UCF101 have one key frame, there.)
+- All others are decoded once for their index, and read from the beginning.
+
+The index of the first two comes from the packets' headers (about a millisecond a file); all are kept in the cache. Frames are
+turned and mirrored as the file's display matrix says.
 
 Shape suffixes: T frames, H height, W width.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import bisect
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ncp.data.base import worker_count
 from ncp.data.clips import CorruptVideo
-from ncp.errors import missing_extra
+from ncp.data.video_index import Index, index_video, opened
 
-log = logging.getLogger(__name__)
-DUMMY = 1  # bytes of a packet without a frame
+__all__ = ["Index", "index_video", "read_frames"]
 LOST = 4  # frames at the end that a decoder may owe (its delay) before a file counts as corrupt
-
-
-class Index(NamedTuple):
-    """What is known of a file without decoding it.
-
-    Attributes:
-        frames: how many it shows.
-        starts: (number of the frame, time stamp of its packet) where decoding can begin, ascending.
-    """
-
-    frames: int
-    starts: tuple[tuple[int, int], ...]
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ModuleNotFoundError:
-        raise missing_extra("av", "video") from None
-    av.logging.set_level(av.logging.PANIC)  # the codecs' chatter about harmless oddities
-    return av
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A container and its first video stream; every failure of the library is a :class:`CorruptVideo`."""
-    av = _av()
-    try:
-        # titles in other encodings than UTF-8 are common in AVI files and no reason to refuse one
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise CorruptVideo("has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # the loader's processes are the threads
-            yield container, stream
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CorruptVideo(f"cannot be decoded ({reason})") from None
-
-
-def index_video(path: Path) -> Index:
-    """The index of a file; raises :class:`CorruptVideo` for one that cannot be opened or shows nothing."""
-    frames = 0
-    starts: list[tuple[int, int]] = []
-    with _opened(path) as (container, stream):
-        for packet in container.demux(stream):
-            begins = packet.is_keyframe and packet.dts is not None
-            if packet.size <= DUMMY or not (starts or begins):  # what stands before the first start is never shown
-                continue
-            if begins:
-                starts.append((frames, int(packet.dts)))
-            frames += 1
-    if not frames or not starts:
-        raise CorruptVideo("has no frames")
-    return Index(frames, tuple(starts))
 
 
 def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
@@ -101,103 +43,101 @@ def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
         index: of the file.
 
     Returns:
-        ``(T, 3, H, W)`` uint8, RGB.
+        ``(T, 3, H, W)`` uint8, RGB, upright.
 
     Raises:
         CorruptVideo: when a frame cannot be had. The last few may be owed by the decoder; the last that came stands for them.
     """
-    found: list[np.ndarray] = []
-    with _opened(path) as (container, stream):
-        position, decoder = -1, None  # number of the newest frame
-        frame: Any = None
-        for number in numbers:
-            start = max(s for s in index.starts if s[0] <= number)
-            if decoder is None or start[0] > position + 1:
-                if start[0] > 0:
-                    container.seek(start[1], stream=stream)
-                decoder, position = container.decode(stream), start[0] - 1
-            while position < number:
-                newest = next(decoder, None)
-                if newest is None:
-                    break
-                frame, position = newest, position + 1
-            if frame is None or position < number - LOST:
-                raise CorruptVideo(f"ends at frame {position + 1} of {index.frames}")
-            found.append(frame.to_ndarray(format="rgb24"))
+    try:
+        found = _read(path, numbers, index, seeking=True)
+    except CorruptVideo:
+        if not index.stamps:
+            raise
+        found = _read(path, numbers, index, seeking=False)  # some containers cannot seek, or land anywhere
     if len({array.shape for array in found}) != 1:
         raise CorruptVideo("has frames of several sizes")
     return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
 
 
-class VideoFiles:
-    """A :class:`ncp.data.clips.Source` of files with their indices."""
-
-    def __init__(self, paths: Sequence[Path], indices: Sequence[Index]) -> None:
-        assert len(paths) == len(indices)
-        self.paths, self.indices = [str(path) for path in paths], list(indices)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def name(self, item: int) -> str:
-        """The path."""
-        return self.paths[item]
-
-    def length(self, item: int) -> int:
-        """Frames of the file."""
-        return self.indices[item].frames
-
-    def read(self, item: int, numbers: Sequence[int]) -> Tensor:
-        """See :func:`read_frames`."""
-        return read_frames(Path(self.paths[item]), numbers, self.indices[item])
+def _read(path: Path, numbers: Sequence[int], index: Index, seeking: bool) -> list[np.ndarray]:
+    with opened(path) as (container, stream):
+        reader = _Timed(container, stream, index, seeking) if index.stamps else _Counting(container, stream, index)
+        return [_picture(reader.frame(number)) for number in numbers]
 
 
-def index_videos(paths: Sequence[Path], cache: str | os.PathLike[str] | None = None) -> list[Index | CorruptVideo]:
-    """The index of every file, or what is wrong with it; read from the cache where it was made before.
+class _Counting:
+    """Frames by their number, from the beginning on."""
 
-    Args:
-        paths: of the files.
-        cache: folder; default ``$XDG_CACHE_HOME/ncp`` (``~/.cache/ncp``). The cached file's name depends on the paths, sizes and
-            dates. Where it cannot be written, nothing is kept.
-    """
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncp"
-    stamps = [(str(p), p.stat().st_size, int(p.stat().st_mtime)) if p.is_file() else (str(p), 0, 0) for p in paths]
-    key = hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]
-    target = (Path(cache).expanduser() if cache else default) / f"videos-{key}.json"
-    if target.is_file():
-        try:
-            return [_unpack(entry) for entry in json.loads(target.read_text())]
-        except (OSError, ValueError, TypeError):
-            log.info("the index '%s' is damaged and is made anew", target)
-    with ThreadPoolExecutor(worker_count()) as pool:
-        made = list(pool.map(_index_or_error, paths))
-    _keep(target, made)
-    return made
+    def __init__(self, container: Any, stream: Any, index: Index) -> None:
+        self.decoder, self.total = container.decode(stream), index.frames
+        self.position, self.newest = -1, None
+
+    def frame(self, number: int) -> Any:
+        """The frame ``number``; numbers ascend."""
+        while self.position < number:
+            newest = next(self.decoder, None)
+            if newest is None:
+                break
+            self.newest, self.position = newest, self.position + 1
+        if self.newest is None or self.position < number - LOST:
+            raise CorruptVideo(f"ends at frame {self.position + 1} of {self.total}")
+        return self.newest
 
 
-def _index_or_error(path: Path) -> Index | CorruptVideo:
-    if not path.is_file():
-        return CorruptVideo("is missing")
-    try:
-        return index_video(path)
-    except CorruptVideo as error:
-        return error
+class _Timed:
+    """Frames by their time, from the last start before each on; or, without ``seeking``, from the beginning on."""
+
+    def __init__(self, container: Any, stream: Any, index: Index, seeking: bool) -> None:
+        self.container, self.stream, self.index, self.seeking = container, stream, index, seeking
+        self.decoder = container.decode(stream)
+        self.newest: Any = None
+        self.position = -1  # the number of the newest frame
+
+    def frame(self, number: int) -> Any:
+        """The frame ``number``; numbers ascend."""
+        starts = [start for start in self.index.starts if start[0] <= number]
+        if not self.seeking or self.position + 1 >= starts[-1][0]:
+            if self._forward(number):
+                return self.newest
+            starts = starts[:-1] if self.seeking else []
+        for first, stamp in reversed(starts[-2:]):
+            self.container.seek(stamp, stream=self.stream)
+            self.decoder, self.newest, self.position = self.container.decode(self.stream), None, first - 1
+            if self._forward(number):
+                return self.newest
+        if not self.seeking and self.newest is not None and self.position >= max(number, self.index.frames) - LOST:
+            return self.newest
+        raise CorruptVideo(f"ends at frame {self.position + 1} of {self.index.frames}, or frame {number} is damaged")
+
+    def _forward(self, number: int) -> bool:
+        """Decode up to a frame; False where it does not come."""
+        wanted, stamps = self.index.stamps[number], self.index.stamps
+        if self.newest is not None and self.newest.pts == wanted:
+            return True
+        for frame in self.decoder:
+            if frame.pts is None or frame.pts > wanted:
+                return False
+            self.newest, self.position = frame, bisect.bisect_right(stamps, frame.pts) - 1
+            if frame.pts == wanted:
+                return True
+        return False
 
 
-def _unpack(entry: Any) -> Index | CorruptVideo:
-    if isinstance(entry, str):
-        return CorruptVideo(entry)
-    return Index(int(entry[0]), tuple((int(n), int(stamp)) for n, stamp in entry[1]))
+def _picture(frame: Any) -> np.ndarray:
+    """``(H, W, 3)`` uint8, upright: turned and mirrored as the frame's display matrix says."""
+    array_HW3 = frame.to_ndarray(format="rgb24")
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":
+            return _upright(array_HW3, np.frombuffer(bytes(side), dtype=np.int32)[:9].reshape(3, 3))
+    return array_HW3
 
 
-def _keep(target: Path, made: Sequence[Index | CorruptVideo]) -> None:
-    """Write by one rename; an unwritable cache costs only time."""
-    text = json.dumps([str(m) if isinstance(m, CorruptVideo) else [m.frames, m.starts] for m in made])
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(name, target)
-    except OSError:
-        log.info("the index of the videos cannot be kept in '%s'; set data.cache", target.parent)
+def _upright(array_HW3: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Apply a display matrix: a pixel at (x, y) is shown at (x, y) times its upper left 2 x 2 part."""
+    turn = matrix[:2, :2].astype(np.float64)
+    turn = np.round(turn / max(1.0, np.abs(turn).max()), 2)
+    if turn[0, 0] == 0 == turn[1, 1]:
+        array_HW3, turn = array_HW3.transpose(1, 0, 2), turn[::-1]
+    if turn[0, 1] != 0 or turn[1, 0] != 0 or turn[0, 0] == 0 or turn[1, 1] == 0:
+        raise CorruptVideo("is to be shown turned by other than quarter turns")
+    return array_HW3[:: int(np.sign(turn[1, 1])), :: int(np.sign(turn[0, 0]))]

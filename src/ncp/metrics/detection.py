@@ -12,17 +12,7 @@ from torchmetrics import Metric
 
 from ncp.metrics.kitti import MIN_OVERLAP, evaluate_objects
 from ncp.metrics.kitti_files import Objects
-
-# the names of the paper's tables: average precision at 11 recalls, moderate
-SHORT = {
-    "moderate": "car/3d/moderate",
-    "car-BEV": "car/bev/moderate",
-    "ped-3D": "pedestrian/3d/moderate",
-    "ped-BEV": "pedestrian/bev/moderate",
-    "cyc-3D": "cyclist/3d/moderate",
-    "cyc-BEV": "cyclist/bev/moderate",
-    "car-AOS": "car/aos/moderate",
-}
+from ncp.metrics.kitti_names import SHORT as SHORT
 
 
 class Frames(Protocol):
@@ -65,6 +55,11 @@ class KittiScores(Metric):
         number = torch.full((len(scores_K), 1), float(index), device=boxes_K7.device)
         row = torch.cat([number, boxes_K7, labels_K[:, None].to(boxes_K7), scores_K[:, None].to(boxes_K7)], 1)
         self.rows.append(row.double().to(self.device))
+
+    def update_nothing(self) -> None:
+        """Take part in what the devices gather without a frame of its own."""
+        self.indices.append(torch.zeros(0, dtype=torch.long, device=self.device))
+        self.rows.append(torch.zeros(0, 10, dtype=torch.double, device=self.device))
 
     def compute(self) -> dict[str, float]:
         """The paper's seven figures in percent; ``full`` holds the others."""

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 from ncp.metrics.boxes import intersection_bev
 from ncp.metrics.kitti_files import Objects, read
@@ -89,7 +90,9 @@ def evaluate(
         never detected has 0.
 
     Raises:
-        UserError: for a missing folder, a missing file or a malformed line (file, line and column are named).
+        UserError: for a missing folder, a missing file or a malformed line (file, line and column are named), and where no
+            label or no detection of the three classes has a box in the image: difficulties are heights in the image, so
+            without boxes everything is ignored and even perfect detections have 0.
     """
     labels, results = read_folders(label_dir, result_dir, frames)
     return evaluate_objects(labels, results)
@@ -122,6 +125,7 @@ def read_folders(
         frames = sorted(p.stem for p in result_dir.glob("*.txt") if p.stem.isdigit())
         if not frames:
             raise UserError(f"'{result_dir}' holds no result files (000000.txt, ...)")
+    frames = [files.safe_name(frame, "name of a frame") for frame in frames]
     for folder, kind in ((result_dir, "result"), (label_dir, "label")):
         missing = [f for f in frames if not (folder / f"{f}.txt").is_file()]
         if missing:
@@ -131,11 +135,35 @@ def read_folders(
             )
     labels = [read(label_dir / f"{f}.txt", scores=False) for f in frames]
     results = [read(result_dir / f"{f}.txt", scores=True) for f in frames]
+    _check_image_boxes(labels, frames, label_dir, "labelled object")
+    _check_image_boxes(results, frames, result_dir, "detection")
     unknown = Counter(name for objects in (*labels, *results) for name in objects.unknown())
     if unknown:
         names = ", ".join(f"{name} ({count})" for name, count in unknown.most_common(5))
         warnings.warn(f"objects of types that KITTI does not have are not evaluated: {names}", stacklevel=3)
     return labels, results
+
+
+def _check_image_boxes(objects: Sequence[Objects], frames: Sequence[str], folder: Path, what: str) -> None:
+    """Warn of objects without a box in the image, which no difficulty counts; refuse where none has one."""
+    mine = [o.of(CLASSES) for o in objects]
+    lacking = [int((own & ~o.in_image).sum()) for own, o in zip(mine, objects, strict=True)]
+    total, without = int(sum(own.sum() for own in mine)), sum(lacking)
+    if not without:
+        return
+    first = frames[next(i for i, count in enumerate(lacking) if count)]
+    if without == total:
+        raise UserError(
+            f"no {what} in '{folder}' has a box in the image (columns 5 to 8; the first without is in {first}.txt): the "
+            "difficulties are heights in the image, so all AP would be 0; write the boxes' rectangles in the image"
+        )
+    if (
+        what != "detection"
+    ):  # those at the border of the image often are a line wide, and the official tool ignores them too
+        warnings.warn(
+            f"{without} of {total} {what}s have no box in the image and are ignored, the first in {first}.txt",
+            stacklevel=4,
+        )
 
 
 def curves(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ncp import files
 from ncp.errors import UserError
 
 TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
@@ -22,6 +23,11 @@ _COLUMNS = (
     *("height", "width", "length", "x", "y", "z", "rotation_y", "score"),
 )
 LABEL_COLUMNS = 14
+LIMIT = 2**24  # bytes of a file: about a hundred thousand objects
+LONGEST_TYPE = 32  # characters
+LARGEST = 1e6  # any number of a line: far above pixels, metres and radians, far below what overflows
+LONGEST = 100.0  # metres that a side of an object may have
+UNKNOWN_PLACE = -1000.0  # metres
 _KNOWN = {name.lower() for name in TYPES}
 
 
@@ -84,59 +90,111 @@ class Objects:
         """``(K,)``; results only."""
         return self.values[:, 14]
 
+    @property
+    def in_image(self) -> np.ndarray:
+        """``(K,)`` bool: which have a box in the image, one of some width and height."""
+        boxes = self.image_boxes
+        return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+
+    def of(self, types: Sequence[str]) -> np.ndarray:
+        """``(K,)`` bool: which are of these types, in any spelling of case."""
+        wanted = {name.lower() for name in types}
+        return np.array([name.lower() in wanted for name in self.types.tolist()], dtype=bool)
+
     def unknown(self) -> list[str]:
         """The types, in any spelling of case, that KITTI does not have."""
         return [t for t in self.types.tolist() if t.lower() not in _KNOWN]
 
 
-def read(path: str | Path, scores: bool) -> Objects:
+def read(path: str | Path, scores: bool, solid: Sequence[str] = ()) -> Objects:
     """Read a label file (``scores=False``) or a result file (``scores=True``); an empty file has no objects.
 
+    Args:
+        path: of the file.
+        scores: whether the lines end with one.
+        solid: types, in any spelling of case, whose boxes must have a place and an extent in space (see ``LONGEST``).
+
     Raises:
-        UserError: for a file that cannot be read, or a line that does not have the right number of columns, or holds
-            something that is not a finite number; with the file, the line's number and the column.
+        UserError: for a file that cannot be read, or a line that does not have the right number of columns, holds something
+            that is not a finite number, or no box where there must be one; with the file, the line's number and the column,
+            and how many more lines are wrong.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror or type(error).__name__}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"'{path}' is not a text file") from None
+        text = files.read_text(path, LIMIT)
+    except UserError as error:
+        raise UserError(f"cannot read the {'results' if scores else 'labels'}: {error}") from None
     types: list[str] = []
     rows: list[list[float]] = []
+    wrong: list[str] = []
     expected = LABEL_COLUMNS + 1 + scores
-    for number, line in enumerate(text.splitlines(), start=1):
+    solid_types = {name.lower() for name in solid}
+    for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if not words:
             continue
+        problem = None
         if len(words) != expected:
             kind = "result (15 columns and a score)" if scores else "label (15 columns, no score)"
-            raise UserError(f"{path}, line {number}: {len(words)} columns, a {kind} has {expected}")
-        types.append(words[0])
-        rows.append(_numbers(path, number, words))
+            problem = f"{len(words)} columns, a {kind} has {expected}"
+        elif len(words[0]) > LONGEST_TYPE:
+            problem = f"a type of {len(words[0]):,} characters; at most {LONGEST_TYPE} are read"
+        elif (values := _numbers(words)) is None:
+            problem = _not_a_number(words)
+        elif words[0].lower() in solid_types and not _is_solid(values):
+            problem = _not_solid(words[0], values)
+        else:
+            types.append(words[0])
+            rows.append(values)
+        if problem is not None:
+            wrong.append(f"line {number}: {problem}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more lines of this file)" if len(wrong) > 1 else ""
+        raise UserError(files.printable(f"{path}, {wrong[0]}{more}"))
     if not rows:
         return Objects(values=np.zeros((0, expected - 1)))
     return Objects(np.array(types), np.array(rows))
 
 
-def _numbers(path: str | Path, number: int, words: list[str]) -> list[float]:
-    """The columns after the type as finite numbers; occlusion must be whole."""
+def _numbers(words: list[str]) -> list[float] | None:
+    """The columns after the type as numbers of a bounded size with a whole occlusion, or None."""
     try:
         values = [float(w) for w in words[1:]]
-        if all(map(math.isfinite, values)) and values[1].is_integer():
-            return values
     except ValueError:
-        pass
+        return None
+    return values if all(abs(v) <= LARGEST for v in values) and values[1].is_integer() else None
+
+
+def _not_a_number(words: list[str]) -> str:
+    """What is wrong with a line that :func:`_numbers` refused."""
     for name, word in zip(_COLUMNS, words[1:], strict=False):
         try:
             value = float(word)
         except ValueError:
-            raise UserError(f"{path}, line {number}: '{word}' for {name} is not a number") from None
+            return f"'{word[:40]}' for {name} is not a number"
         if not math.isfinite(value):
-            raise UserError(f"{path}, line {number}: {name} is {word}, it must be finite")
+            return f"{name} is {word}, it must be finite"
+        if abs(value) > LARGEST:
+            return f"{name} is {word[:40]}, it must be within {LARGEST:,.0f} of 0"
         if name == "occluded" and not value.is_integer():
-            raise UserError(f"{path}, line {number}: occluded is {word}, it must be a whole number (-1 to 3)")
+            return f"occluded is {word}, it must be a whole number (-1 to 3)"
     raise AssertionError("a line was refused for no reason")
+
+
+def _is_solid(values: Sequence[float]) -> bool:
+    size, place, turn = values[7:10], values[10:13], values[13]
+    return min(size) > 0 and max(size) <= LONGEST and max(map(abs, place)) < -UNKNOWN_PLACE and abs(turn) <= 2 * math.pi
+
+
+def _not_solid(name: str, values: Sequence[float]) -> str:
+    """What is wrong with a box that :func:`_is_solid` refused."""
+    advice = "correct it, or call the object DontCare"
+    for column in range(7, 10):
+        if not 0 < values[column] <= LONGEST:
+            return f"{_COLUMNS[column]} of a {name} is {values[column]:g} m, it must be above 0 and at most {LONGEST:g}; {advice}"
+    for column in range(10, 13):
+        if abs(values[column]) >= -UNKNOWN_PLACE:
+            return f"{_COLUMNS[column]} of a {name} is {values[column]:g} m, it must be nearer than 1,000 m; {advice}"
+    return f"rotation_y of a {name} is {values[13]:g}, it must be an angle in radians, -2 pi to 2 pi; {advice}"
 
 
 def write(path: str | Path, objects: Objects) -> None:

@@ -150,7 +150,12 @@ def losses(
     classes: tuple[AnchorClass, ...],
 ) -> dict[str, Tensor]:
     """The three losses ``box``, ``class``, ``direction`` with their weights: of each scene the sum over its anchors divided by
-    the number of its matched ones, then the mean over the scenes (as in the authors' code).
+    the number of its matched ones, then the mean over the scenes.
+
+    The publication divides by "the number of positive anchors" and does not say whether a scene's or a batch's. The code that
+    its authors built on (second.pytorch, ``NormByNumPositives``) and OpenPCDet count scene by scene and average over the scenes,
+    as here; mmdetection3d counts over the batch, so that scenes with many objects weigh more (for batches of one scene both are
+    the same). By scenes, a batch that is accumulated or spread over devices has the gradient of the whole.
 
     The turn enters as the sine of its error, so that a box and the same box turned round cost the same.
     """

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionNet, VideoNet, check_channels
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import task_of, to_channels_last
 from ncp.models.heads import PSPHead, SegmentationHead, VideoHead, check_classes
@@ -101,6 +102,7 @@ def build_timm(
     in_channels: int | None = None,
     head: str = "auto",
     channels_last: bool = True,
+    grad_checkpointing: bool = False,
 ) -> nn.Module:
     """A hand-designed baseline for a task; the same inputs and outputs as :func:`ncp.models.build`.
 
@@ -113,9 +115,10 @@ def build_timm(
         in_channels: as in ``build``.
         head: of ``seg``: ``join``, ``psp``, or ``auto``: join for HRNet, psp for the others (as in the paper's Table 2).
         channels_last: memory format of the weights and with them of all maps.
+        grad_checkpointing: as in ``build``, where timm can do it.
 
     Raises:
-        UserError: for an unknown name, task or head, or a network that cannot do the task.
+        UserError: for an unknown name, task or head, or a network that cannot do the task or be checkpointed.
     """
     spec = task_of(task)
     classes = spec.classes if classes is None else classes
@@ -134,7 +137,19 @@ def build_timm(
         net = _bird_eye(name, classes, in_channels)
     else:
         net = _video(name, classes, in_channels)
+    if grad_checkpointing:
+        _checkpoint(net, name)
+    protect(net)
     return to_channels_last(net) if channels_last else net
+
+
+def _checkpoint(net: Any, name: str) -> None:
+    try:
+        net.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError, UserError):
+        raise UserError(
+            f"timm has no gradient checkpointing for '{name}'; leave model.grad_checkpointing out"
+        ) from None
 
 
 def _segmentation(name: str, classes: int, in_channels: int, head: str) -> nn.Module:

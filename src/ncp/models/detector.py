@@ -24,6 +24,7 @@ from ncp.models.anchors import (
     losses,
     make_anchors,
 )
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder, Windows
@@ -97,7 +98,7 @@ class Detector(nn.Module):
         self.register_buffer("anchor_class", which, persistent=False)
         self.anchors: Tensor
         self.anchor_class: Tensor
-        to_channels_last(self)
+        to_channels_last(protect(self))
 
     def forward(self, points_N4: Tensor, counts_B: Tensor, windows: Windows | None = None) -> Prediction:
         """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor.

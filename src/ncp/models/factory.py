@@ -9,6 +9,7 @@ from torch import nn
 
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet, Signature, VideoNet
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.heads import ClassificationHead, SegmentationHead, VideoHead
 from ncp.spaces import found
@@ -85,6 +86,7 @@ def build(
     net.signature = Signature(arch.text, task, classes, backbone.in_channels, backbone.stem_strides)
     initialise(net)
     net.set_grad_checkpointing(grad_checkpointing)
+    protect(net)
     return to_channels_last(net) if channels_last else net
 
 

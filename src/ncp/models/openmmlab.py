@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ncp.errors import UserError, missing_extra
 from ncp.models.backbone import MultiResolutionBackbone
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import architecture_of, to_channels_last
 
@@ -61,6 +62,7 @@ class NCPBackbone(nn.Module):
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(self.net.channels[i] for i in self.out_indices)
         self.init_weights()
+        protect(self)
         if channels_last:
             to_channels_last(self)
 

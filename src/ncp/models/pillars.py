@@ -148,11 +148,15 @@ def pillarise(
 
 
 def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Each point's cell, and whether it is inside; products only, since CPU and GPU divide by a number differently."""
+    """Each point's cell, and whether it is inside.
+
+    Divided in the points' own precision, as mmcv and spconv do, so that a point on the border of two pillars falls into theirs.
+    The divisor is a tensor: GPUs would multiply by the inverse of a number, which puts some of these points elsewhere.
+    """
     low, high = points_N4.new_tensor(grid.limits[:3]), points_N4.new_tensor(grid.limits[3:])
     xyz = points_N4[:, :3]
     inside = ((xyz >= low) & (xyz < high)).all(1)  # false for NaN
-    scaled = (xyz[:, :2] - low[:2]) * (1.0 / grid.pillar)
+    scaled = (xyz[:, :2] - low[:2]) / points_N4.new_full((2,), grid.pillar)
     column_row = torch.where(inside[:, None], scaled, 0).floor().long()
     column = column_row[:, 0].clamp(0, grid.size[1] - 1)  # a point just below the upper side may round up
     row = column_row[:, 1].clamp(0, grid.size[0] - 1)

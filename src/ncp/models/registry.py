@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet
+from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import architecture_of, to_channels_last
 from ncp.models.heads import ClassificationHead
@@ -61,6 +62,7 @@ class TimmMultiResolutionNet(MultiResolutionNet):
         ]
         initialise(self)
         self._set_head(num_classes, global_pool)
+        protect(self)
         if channels_last:
             to_channels_last(self)
 

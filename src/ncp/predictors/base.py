@@ -52,6 +52,9 @@ class Card:
         source: where the rows came from.
         licence: the terms of that source.
         config: what is needed to rebuild the module (sizes, activation, ...).
+        held: number of rows on which the errors were measured; 0 where that is not known.
+        region: ``lower`` and ``upper``, D numbers each: bounds of the architectures that it was fitted on; empty where they
+            come from the whole space.
     """
 
     kind: str
@@ -64,6 +67,8 @@ class Card:
     source: Text = ""
     licence: Text = ""
     config: dict[str, Any] = field(default_factory=dict)
+    held: Count = 0
+    region: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Predictor(nn.Module):

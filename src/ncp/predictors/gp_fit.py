@@ -8,14 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from ncp.errors import UserError
 from ncp.predictors.base import Card
 from ncp.predictors.gp import JITTER, SparseGP, matern52
-from ncp.predictors.rows import Rows
+from ncp.predictors.rows import Rows, is_constant
+from ncp.predictors.trust import region_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,16 @@ def fit_process(
         y_N: the metric in its unit, float64.
         options: see :class:`Options`.
         tick: called after every step, for a progress bar.
+
+    A metric that does not vary (as in a part of the rows it may not) is answered by its value everywhere.
+
+    Raises:
+        UserError: where the numbers are so extreme that the equations cannot be solved.
     """
+    if is_constant(y_N.numpy()):
+        for _ in range(options.steps if tick is not None else 0):
+            tick()  # type: ignore[misc]
+        return _constant(z_NF, y_N, options)
     process = _Process(z_NF, y_N, options)
     optimiser = torch.optim.Adam(process.parameters(), lr=options.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
@@ -118,13 +131,40 @@ def fit_process(
     for step in range(options.steps):
         some = part if step < options.steps * 2 // 3 else slice(None)
         optimiser.zero_grad()
-        process.loss(z_NF[some], y_N[some]).backward()
+        _solvable(process.loss, z_NF[some], y_N[some]).backward()
         optimiser.step()
         schedule.step()
         if tick is not None:
             tick()
     with torch.no_grad():
-        return _summary(process, z_NF, y_N, options)
+        return _solvable(_summary, process, z_NF, y_N, options)
+
+
+def _solvable(function: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return function(*arguments)
+    except torch.linalg.LinAlgError:
+        raise UserError(
+            "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
+            "outliers among the rows, or fit predictor=paper"
+        ) from None
+
+
+def _constant(z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
+    """The buffers of a process that answers one value, without any doubt."""
+    n, f = z_NF.shape
+    u = min(options.points, n // 2)
+    one, value = y_N.new_ones(()), y_N.mean()
+    return {
+        "points": y_N.new_zeros(u, f) + torch.arange(u, dtype=y_N.dtype)[:, None],
+        "inverse_scale": y_N.new_ones(f),
+        "level": 0 * one,
+        "signal": 1e-6 * one,
+        "readout": y_N.new_zeros(1 + min(options.directions, u), u),
+        "noise_u": 0 * one,
+        "warp.top": value + 1,
+        "warp.scale": one,
+    }
 
 
 def _summary(process: _Process, z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
@@ -167,11 +207,12 @@ def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | Non
     }
     predictor = SparseGP(
         Card("gp", rows.setting, rows.metrics, rows.space, rows=len(rows), source=rows.source, licence=rows.licence,
-             config=config, **card)
+             config=config, region=region_of(rows.codes), **card)
     ).double()  # fmt: skip
     state = {key: torch.stack([f[key] for f in fitted]) for key in fitted[0]}
-    mean_NM, _ = y_NM.mean(0), None
-    state |= {"offset": offset, "spread": spread, "output_mean": mean_NM, "output_std": y_NM.std(0)}
+    mean_M, std_M = y_NM.mean(0), y_NM.std(0)
+    std_M = torch.where(std_M > 1e-12, std_M, 1.0)  # a search divides by it
+    state |= {"offset": offset, "spread": spread, "output_mean": mean_M, "output_std": std_M}
     predictor.load_state_dict(state | {"noise_std": torch.zeros_like(y_NM[0])})
-    predictor.noise_std.copy_(predictor.noise(mean_NM))
+    predictor.noise_std.copy_(predictor.noise(mean_M))
     return predictor.float().eval().requires_grad_(False)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from ncp.errors import UserError
-from ncp.predictors import evaluation
+from ncp.numeric import whole
+from ncp.predictors import evaluation, trust
 from ncp.predictors.base import FAMILIES, Predictor
 from ncp.predictors.rows import Rows
 
@@ -73,6 +74,12 @@ class Outcome:
     counts: dict[str, int]
     seconds: float = 0.0
     all_rows: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+    @property
+    def without_skill(self) -> dict[str, str]:
+        """Metric -> why its predictions are worth nothing, of those of which the errors say so."""
+        reasons = {name: trust.without_skill(self.predictor, name) for name in self.predictor.metrics}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def split(n: int, protocol: str, seed: int = 0) -> dict[str, np.ndarray]:
@@ -169,21 +176,27 @@ def run(
     Rows that are known to be wrong are left out, and where there are any the protocol is run on all rows as well, so that
     both results can be reported (``Outcome.all_rows``); the predictor returned is that of the good rows.
 
+    A metric other than the main one that is the same in all rows is left out, and the card says so.
+
     Raises:
-        UserError: for an unknown family, protocol or option, or too few rows.
+        UserError: for an unknown family, protocol or option, too few rows, or a main metric that never varies.
     """
     start = time.perf_counter()
+    seed, folds = whole("seed", seed, 0), whole("folds", folds, 2)
+    used, same = (rows if rows.good.all() else rows.only_good()).varying()
+    rows = rows.only_metrics(used.metrics)
     all_good = bool(rows.good.all())
     tell = _parts(progress, 1 if all_good else 2)
-    used = rows if all_good else rows.only_good()
     outcome = _run(used, family, protocol, seed, folds, next(tell), dict(options or {}))
     if not all_good:
         other = _run(rows, family, protocol, seed, folds, next(tell), dict(options or {})).held
         outcome.all_rows = {"all": other.errors(), "good": other.subset(other.good).errors()}
     card = outcome.predictor.card
-    card.rows, card.errors = outcome.counts["fitted"], outcome.held.errors()
+    card.rows, card.errors, card.held = outcome.counts["fitted"], outcome.held.errors(), len(outcome.held.measured)
     card.source, card.licence = rows.source, rows.licence
     card.protocol = _describe(protocol, outcome, seed, folds)
+    if same:
+        card.protocol += f"; without {', '.join(same)}, the same in all rows"
     if rule := rows.rule():
         main = rows.metrics[0]
         card.protocol += (

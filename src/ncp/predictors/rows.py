@@ -5,6 +5,7 @@ Shape suffixes: N rows, D dimensions of the code, M metrics.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,27 @@ class Rows:
         """Some rows, by row numbers or a mask ``(N,)``."""
         return replace(self, codes=self.codes[index], targets=self.targets[index], good=self.good[index])
 
+    def only_metrics(self, names: Sequence[str]) -> Rows:
+        """The same rows with some of their metrics."""
+        keep = [self.metrics.index(name) for name in names]
+        return replace(self, targets=self.targets[:, keep], metrics=tuple(names))
+
+    def varying(self) -> tuple[Rows, tuple[str, ...]]:
+        """The rows without the metrics that are the same in all of them, and these metrics' names.
+
+        Raises:
+            UserError: where the main metric is one of them: then there is nothing to learn.
+        """
+        if not len(self):
+            return self, ()
+        same = tuple(name for i, name in enumerate(self.metrics) if is_constant(self.targets[:, i]))
+        if self.metrics and self.metrics[0] in same:
+            raise UserError(
+                f"{self.metrics[0]} is {self.targets[0, 0]:g} in all {len(self):,} rows of {self.setting}: there is nothing "
+                "to learn from them; train longer, or architectures that differ more"
+            )
+        return self.only_metrics([name for name in self.metrics if name not in same]), same
+
     def only_good(self) -> Rows:
         """The rows of which nothing is known to be wrong."""
         return self.subset(self.good)
@@ -86,6 +108,15 @@ class Rows:
         if self.setting == "3ddet":
             return f"{rest}: the one run whose flops were recorded at 112 pixels, without trainings below 60 AP"
         return f"{rest}: without failed trainings and suspect batches"
+
+
+def is_constant(values_N: np.ndarray) -> bool:
+    """Whether ``(N,)`` values differ by no more than rounding.
+
+    >>> is_constant(np.array([70.0, 70.0])), is_constant(np.array([70.0, 70.01]))
+    (True, False)
+    """
+    return bool(np.ptp(values_N) <= 1e-9 * max(1.0, float(np.abs(values_N).max()))) if len(values_N) else True
 
 
 def from_table(table: Table, costs: bool = True) -> Rows:

@@ -24,6 +24,7 @@ from ncp.predictors.base import Card
 from ncp.predictors.evaluation import rmse
 from ncp.predictors.mlp import MLP, layout
 from ncp.predictors.rows import Rows
+from ncp.predictors.trust import region_of
 
 # called after every epoch with the part done (0..1) and a line about it
 Progress = Callable[[float, str], None]
@@ -152,6 +153,7 @@ def fit(
     )
     card = Card("mlp", rows.setting, rows.metrics, rows.space, config=form.to_dict())
     card.rows, card.source, card.licence = len(rows), rows.source, rows.licence
+    card.region = region_of(rows.codes)
     with torch.random.fork_rng(devices=[]), _threads(threads):
         torch.manual_seed(seed)
         predictor = MLP(card)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ncp import spaces
+from ncp import spaces, terminal
 from ncp.report import style
 
 
-def figure(architectures: Mapping[str, Any], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def dimensions_figure(
+    architectures: Mapping[str, Any], space: spaces.Space[Any], title: str, subtitle: str = ""
+) -> Figure:
     """One row of bars for each architecture.
 
     Every bar is drawn as a part of its dimension's range, with the value written above it, so that channels and numbers
@@ -22,16 +24,18 @@ def figure(architectures: Mapping[str, Any], space: spaces.Space[Any], title: st
         architectures: name -> architecture of ``space``.
     """
     count = len(architectures)
-    width, height = max(9.0, 0.4 * space.dim + 1.6), 1.15 * count + 1.05
+    names = [terminal.shorten(name) for name in architectures]
+    left = max(1.3, 0.095 * max(map(len, names)) + 0.2)  # inches
+    width, height = max(9.0, 0.4 * space.dim + 0.3 + left), 1.15 * count + 1.05
     fig = style.figure(width, height, title, subtitle)
     grid = fig.add_gridspec(
-        count, 1, left=1.3 / width, right=0.99, top=1 - 0.7 / height, bottom=0.35 / height, hspace=0.3
+        count, 1, left=left / width, right=0.99, top=1 - 0.7 / height, bottom=0.35 / height, hspace=0.3
     )
     x = np.arange(space.dim)
     kinds = {i: group.split(",")[0] for group, indices in space.groups.items() for i in indices}
     palette = dict(zip(dict.fromkeys(kinds.values()), style.CYCLE * space.dim, strict=False))
     colours = [palette[kinds[i]] for i in range(space.dim)]
-    for row, (name, architecture) in enumerate(architectures.items()):
+    for row, (name, architecture) in enumerate(zip(names, architectures.values(), strict=True)):
         ax = fig.add_subplot(grid[row, 0])
         code = np.asarray(architecture.code, dtype=float)
         ax.bar(x, code / space.upper, color=colours, width=0.78)

@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ncp import terminal
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table as RichTable
 
     from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.statistics import Correlation, Rankings, Summary
@@ -135,19 +136,9 @@ def imports(benchmark: Benchmark) -> Rows:
     return out
 
 
-def as_rich(rows: Rows, title: str = "") -> RichTable:
+def as_rich(rows: Rows, title: str = "") -> Any:
     """For a terminal; columns of numbers are set to the right."""
-    from rich import box
-    from rich.table import Table as RichTable
-
-    table = RichTable(
-        title=title or None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = terminal.table(title, ruled=True)
     for i, name in enumerate(rows[0]):
         numeric = all(_is_number(row[i]) for row in rows[1:])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -158,7 +149,7 @@ def as_rich(rows: Rows, title: str = "") -> RichTable:
 
 def as_markdown(rows: Rows) -> str:
     """For a README."""
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(terminal.markdown, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
 
 
@@ -166,8 +157,8 @@ def as_csv(rows: Rows) -> str:
     """For a spreadsheet; numbers without thousands separators."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows([[cell.replace(",", "") if _is_number(cell) else cell for cell in row] for row in rows[1:]])
+    cells = [rows[0], *([cell.replace(",", "") if _is_number(cell) else cell for cell in row] for row in rows[1:])]
+    writer.writerows([terminal.csv_cell(cell) for cell in row] for row in cells)
     return out.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncp.metrics.boxes import BEV_OF_7, corners_bev
+from ncp.metrics.kitti_names import in_words
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def detection_picture(run: Run) -> Figure:
 
     data: Any = run.data
     frames = frames_of(data.val_set)
-    wanted = min(len(frames), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    wanted = min(len(frames), run.options.callbacks.picture_samples)
     task: Any = run.task.cpu().float().eval()
     scenes = []
     for i in np.linspace(0, len(frames) - 1, wanted).astype(int).tolist():
@@ -137,5 +138,6 @@ def detection_picture(run: Run) -> Figure:
                 "title": f"frame {frames.frames[i].name}",
             }
         )
-    metric = f"car 3D AP, moderate: {run.task.latest.get('moderate', float('nan')):.1f}% on the whole validation set"
-    return draw(scenes, data.limits, f"3D detection: {metric}", str(run.architecture))
+    name = in_words("moderate", data.min_overlap)
+    figure = f"{name}: {run.task.latest.get('moderate', float('nan')):.1f}% on the whole validation set"
+    return draw(scenes, data.limits, f"3D detection: {figure}", str(run.architecture))

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncp.report.text import console, relative
+from ncp import files, terminal
+from ncp.commandline import command_line
+from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
     from ncp.campaign.merge import Merged
-    from ncp.campaign.plan import Plan
+    from ncp.campaign.plan import BuildPlan
     from ncp.campaign.status import Status
 
 _WORDS = {
     "done": "trained",
     "stopped": "stopped early",
     "failed": "failed for good",
+    "damaged": "record damaged, will be trained again",
     "running": "running now",
     "silent": "silent, will be taken over",
     "left": "left",
 }
 
+_SHOWN = 10  # lines about what blocks
 _FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5c": "ranks by class and view"}
 
 
-def show_status(plan: Plan, status: Status, folder: Path) -> None:
-    """A table and a bar."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
+def track(units: Iterable[int], total: int) -> Iterator[int]:
+    """Go through ``units`` under a progress bar, where a person looks at a terminal."""
+    with terminal.Progress("Reading the build", total) as bar:
+        for done, unit in enumerate(units, start=1):
+            yield unit
+            bar.tell(done)
 
-    table = Table(title=f"Build {plan.setting}-{plan.hash}: {status.total:,} architectures", title_justify="left")
+
+def show_status(plan: BuildPlan, status: Status, folder: Path, blockers: Sequence[str] = ()) -> None:
+    """A table and a bar, and what stands in the way (see :func:`ncp.campaign.status.blockers`)."""
+    from rich.progress_bar import ProgressBar
+
+    table = terminal.table(f"Build {plan.setting}-{plan.hash}: {status.total:,} architectures", boxed=True)
     table.add_column("")
     table.add_column("models", justify="right")
     table.add_column("share", justify="right")
@@ -46,8 +57,23 @@ def show_status(plan: Plan, status: Status, folder: Path) -> None:
     speed = "not known yet" if status.per_hour is None else f"{status.per_hour:,.1f} models an hour"
     out.print(f"speed: {speed}; expected end: {_end(status)}; {status.hours:.2f} hours of training recorded")
     if status.reasons:
-        out.print("attempts that failed: " + ", ".join(f"{kind} {count}" for kind, count in status.reasons.items()))
-    out.print(f"folder: {relative(folder)}")
+        reasons = ", ".join(f"{files.printable(kind)} {count}" for kind, count in status.reasons.items())
+        out.print(f"attempts that failed: {reasons}", markup=False)
+    for line in blockers[:_SHOWN]:
+        out.print(files.printable(line), markup=False)
+    if len(blockers) > _SHOWN:
+        out.print(f"... and {len(blockers) - _SHOWN:,} more like these")
+    if status.counts["running"] or status.counts["silent"]:
+        out.print("to free what a dead worker holds: action=release (units=NUMBER also where it seems to live)")
+    out.print(f"folder: {relative(folder)}", markup=False)
+
+
+def show_released(freed: Sequence[str]) -> None:
+    """Which units were handed back."""
+    some = ", ".join(freed[:_SHOWN]) + (", ..." if len(freed) > _SHOWN else "")
+    console().print(
+        f"freed: {some}" if freed else "nothing to free: no unit is held by a worker that is silent or gone"
+    )
 
 
 def _end(status: Status) -> str:
@@ -63,15 +89,16 @@ def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
     """The table in a few lines, and the command that goes on from it."""
     table, out = merged.table, console()
     values = table.column(table.main)
-    out.print(f"table: {relative(file)}: {len(table):,} rows, {table.main} {values.min():.2f} to {values.max():.2f}")
+    found = f"{len(table):,} rows, {table.main} {values.min():.2f} to {values.max():.2f}"
+    out.print(f"table: {relative(file)}: {found}", markup=False)
     for record in table.best(k=best):
         out.print(
             f"  {table.main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}"
         )
     for anomaly in merged.anomalies:
-        out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows")
+        out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows", markup=False)
     if len(table) >= 20:
-        out.print(f"next: python -m src.fit setting={table.name} source={relative(file.parent)}")
+        out.print(f"next: {command_line('fit', setting=table.name, source=relative(file.parent))}")
 
 
 def write_figures(figures: Mapping[str, Any], setting: str, folder: Path) -> list[Path]:
@@ -97,13 +124,13 @@ def show_figures(figures: Mapping[str, Any]) -> None:
     out = console()
     for name, content in figures.items():
         if isinstance(content, str):
-            out.print(f"Figure {name} ({_FIGURES[name]}): {content}")
+            out.print(f"Figure {name} ({_FIGURES[name]}): {content}", markup=False)
         else:
             rows = benchmark.correlation(getattr(content, "correlation", content))
             out.print(benchmark.as_rich(rows, f"Figure {name}: {_FIGURES[name]}"))
 
 
-def result(plan: Plan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
+def result(plan: BuildPlan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
     """The content of ``result.json``."""
     return {
         "setting": plan.setting,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ncp import terminal
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def video_picture(run: Any, samples: dict[str, Any], predictions: Any) -> Figure
     )
     for row, clip, label, predicted in zip(axes, clips, samples["label"], predictions, strict=True):
         right = int(predicted) == int(label)
-        named = classes[int(predicted)]
-        text = named if right else f"{named}, not {classes[int(label)]}" if int(label) >= 0 else "unreadable"
+        named, truth = (terminal.shorten(str(classes[int(k)]), 28) for k in (predicted, label))
+        text = named if right else f"{named},\nnot {truth}" if int(label) >= 0 else "unreadable"
         for ax, frame in zip(row, clip, strict=False):
             ax.imshow(frame.permute(1, 2, 0).numpy(), interpolation="nearest")
             ax.set_axis_off()

@@ -1,126 +1,213 @@
-"""Several architectures side by side: a table, bars (Figure 8) and, for those that were searched, their walks (Figure 9)."""
+"""Architectures side by side: predicted by one judge, measured where they were trained, bars (Figure 8) and walks (Figure 9)."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncp import runs, spaces
-from ncp.errors import UserError
-from ncp.report.search import check_trajectory, read_csv
-from ncp.report.text import console, relative
+from ncp import files, runs, terminal
+from ncp.benchmark import settings
+from ncp.report.entries import Entries, Entry
+from ncp.report.judgement import Judgement
 
-TRAJECTORY = "trajectory.csv"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One architecture to compare; ``result`` and ``table`` (its trajectory) are there if a search found it."""
-
-    name: str
-    space: spaces.Space[Any]
-    architecture: Any
-    result: Mapping[str, Any] | None = None
-    table: Mapping[str, Any] | None = None
-
-    @property
-    def predicted(self) -> dict[str, float]:
-        """``setting.metric`` -> prediction for the search's objectives."""
-        if self.result is None:
-            return {}
-        return {o["name"]: self.result["predicted"][o["setting"]][o["metric"]] for o in self.result["objectives"]}
+MOST_CLASSES = 40  # in the terminal; the file holds all
+WALKS = "metrics as each search predicted them; the dot is what it returned"
+MOST_BARS = 24  # architectures in one picture
 
 
-def read(given: Sequence[Any], names: Sequence[str] | None = None, space: str = "multires") -> list[Entry]:
-    """Read run folders, ``result.json`` files, architecture files or texts.
+def measured(entry: Entry) -> dict[str, float]:
+    """``task.metric`` -> percent of a training or an evaluation: the main metric and the benchmark's others."""
+    training = entry.training
+    if training is None:
+        return {}
+    known = settings.SETTINGS.get(training.setting)
+    names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
+    found = {name: training.metrics.get(name) for name in names}
+    return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}
 
-    Raises:
-        UserError: for none, a wrong number of names, anything unreadable, or architectures of different spaces.
+
+def costs(entry: Entry) -> dict[str, int | None]:
+    """``macs`` in the benchmark's unit and ``params``: of the architecture, else (a baseline) what its training counted."""
+    if entry.architecture is not None:
+        cost = entry.space.cost([entry.architecture.code])
+        return {"macs": int(cost.macs[0]), "params": int(cost.params[0])}
+    assert entry.training is not None
+    return {"macs": None, "params": entry.training.cost.params}
+
+
+# ---- files
+
+
+def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: str) -> dict[str, Path]:
+    """Write ``result.json``, ``comparison.csv``, ``per_class.csv``, ``architectures.png`` and ``trajectories.png``; name -> path.
+
+    The last three only where there is something for them. Numbers are on disk before pictures are drawn.
     """
-    if isinstance(given, str):
-        given = [given]
-    if not given:
-        raise UserError("nothing to compare; give run folders, as in runs=[outputs/search/DATE/RUN]")
-    if names is not None and len(names) != len(given):
-        raise UserError(f"{len(names)} names were given for {len(given)} runs; give one for each, or none")
-    entries = [_entry(value, space, None if names is None else str(names[i])) for i, value in enumerate(given)]
-    found = sorted({entry.space.name for entry in entries})
-    if len(found) > 1:
-        raise UserError(f"the architectures are of different spaces ({', '.join(found)}); compare those of one")
-    return entries
+    rows = [
+        _row(entry, judged.values[i], judged.std[i])
+        | {"extrapolated": list(judged.outside[i]) if judged.outside else []}
+        for i, entry in enumerate(entries.items)
+    ]
+    content = {
+        "command": "report",
+        "space": entries.items[0].space.name,
+        "judge": dict(judged.judges),
+        "architectures": rows,
+        "left_out": dict(entries.left_out),
+    }
+    out = {"result": runs.write_result(folder, content)}
+    out["table"] = files.write_text(folder / "comparison.csv", _as_csv(table(entries.items, judged, exact=True)))
+    if classes := per_class(entries.items):
+        out["per_class"] = files.write_text(folder / "per_class.csv", _as_csv(classes))
+    return out | _draw(entries.items, folder, title)
 
 
-def _entry(value: Any, space: str, name: str | None) -> Entry:
-    path = Path(value) if isinstance(value, str) else None
-    if path is None or not (path.is_dir() or path.suffix == ".json"):
-        if path is not None and path.suffix not in (".yaml", ".yml") and not str(value)[:1].isdigit():
-            raise UserError(f"'{value}' is neither a run folder nor a file nor an architecture")
-        its_space = spaces.get(space)
-        return Entry(name or (path.stem if path and path.suffix else str(value)), its_space, its_space.parse(value))
-    result = runs.read_result(path)
-    architecture = runs.found_architecture(value)
-    its_space = spaces.get(str(result.get("space", space)))
-    trajectory = (path if path.is_dir() else path.parent) / TRAJECTORY
-    table = None
-    if trajectory.is_file() and "objectives" in result:
-        metrics = [o["name"] for o in result["objectives"]]
-        table = check_trajectory(read_csv(trajectory), its_space, metrics, result["chosen_step"], trajectory)
-    default = ", ".join(o["setting"] for o in result.get("objectives", [])) or path.name
-    return Entry(name or default, its_space, its_space.parse(architecture), result if table else None, table)
+def _row(entry: Entry, predicted: Mapping[str, float], std: Mapping[str, float]) -> dict[str, Any]:
+    architecture, training = entry.architecture, entry.training
+    text = architecture.text if architecture is not None else training.architecture.text if training else entry.name
+    return {
+        "name": entry.name,
+        "given": entry.given,
+        "architecture": {"code": None if architecture is None else list(architecture.code), "text": text},
+        "predicted": dict(predicted),
+        "std": dict(std),
+        "measured": measured(entry),
+        "data": None if training is None or training.data is None else training.data.name,
+        "per_class": None if training is None else training.per_class,
+        "cost": costs(entry),
+    }
 
 
-def write(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]:
-    """Write ``architectures.png``, ``result.json`` and, where there are searches, ``trajectories.png``; name -> path."""
+def _draw(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]:
     from ncp.report import bars, propagation, style
 
-    space = entries[0].space
-    rows = []
-    for entry in entries:
-        cost = space.cost([entry.architecture.code])
-        rows.append(
-            {
-                "name": entry.name,
-                "architecture": {"code": list(entry.architecture.code), "text": entry.architecture.text},
-                "predicted": entry.predicted,
-                "cost": {"macs": int(cost.macs[0]), "params": int(cost.params[0])},
-            }
-        )
-    files = {"result": runs.write_result(folder, {"command": "report", "space": space.name, "architectures": rows})}
-    unique = _unique([entry.name for entry in entries])
-    architectures = {name: entry.architecture for name, entry in zip(unique, entries, strict=True)}
-    subtitle = "each bar is a part of its dimension's range"
-    files["architectures"] = style.save(
-        bars.figure(architectures, space, title, subtitle), folder / "architectures.png"
-    )
+    out = {}
+    names = _unique([entry.name for entry in entries])
+    drawn = {n: e.architecture for n, e in zip(names, entries, strict=True) if e.architecture is not None}
+    if drawn:
+        space = next(entry.space for entry in entries if entry.architecture is not None)
+        subtitle = "each bar is a part of its dimension's range"
+        if len(drawn) > MOST_BARS:
+            subtitle += f"; the first {MOST_BARS} of {len(drawn)} architectures"
+            drawn = dict(list(drawn.items())[:MOST_BARS])
+        picture = bars.dimensions_figure(drawn, space, title, subtitle)
+        out["architectures"] = style.save(picture, folder / "architectures.png")
     searched = [
-        propagation.Search(name, e.table, [o["name"] for o in e.result["objectives"]], e.result["chosen_step"])
-        for name, e in zip(unique, entries, strict=True)
-        if e.table is not None and e.result is not None
-    ]
+        propagation.Search(name, e.walk, [o.name for o in e.search.objectives], e.search.chosen_step)
+        for name, e in zip(names, entries, strict=True)
+        if e.walk is not None and e.search is not None
+    ][:MOST_BARS]
     if searched:
-        files["trajectories"] = style.save(propagation.transfer(searched, space, title), folder / "trajectories.png")
-    return files
+        picture = propagation.transfer_figure(searched, space, title, WALKS)
+        out["trajectories"] = style.save(picture, folder / "trajectories.png")
+    return out
 
 
-def show(entries: Sequence[Entry], files: Mapping[str, Path]) -> None:
-    """Print one table of all and where the files are."""
-    from rich.table import Table
+def _as_csv(rows: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([terminal.csv_cell(cell) for cell in row] for row in rows)
+    return buffer.getvalue()
 
-    metrics = list(dict.fromkeys(name for entry in entries for name in entry.predicted))
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in (*(f"{m}, %" for m in metrics), "multiply-adds, G", "params, M"):
-        table.add_column(name, justify="right", header_style="dim")
-    for entry in entries:
-        cost = entry.space.cost([entry.architecture.code])
-        values = [f"{entry.predicted[m]:.2f}" if m in entry.predicted else "" for m in metrics]
-        table.add_row(entry.name, *values, f"{cost.macs[0] / 1e9:.3f}", f"{cost.params[0] / 1e6:.3f}")
-    out = console()
-    out.print(table)
-    for path in files.values():
-        out.print(relative(path), style="dim")
+
+# ---- tables
+
+
+def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> list[list[str]]:
+    """Names, predictions, measurements and costs, a line each below a head; a ``-`` where there can be no number.
+
+    Args:
+        exact: numbers as they are, for a file, with deviations in columns of their own.
+    """
+    scores = [measured(entry) for entry in entries]
+    names = list(dict.fromkeys(name for score in scores for name in score))
+    trained = any(scores)
+    head, then = ["name"], ", " if exact else "\n"
+    for name in judged.names:
+        head += [f"{name}{then}predicted, %"] + ([f"{name}, deviation, %"] if exact else [])
+    head += [f"{name}{then}measured, %" for name in names] + (["measured on"] if trained else [])
+    head += ["multiply-adds", "params"] if exact else ["multiply-adds\nG", "params\nM"]
+    out = [head]
+    for i, (entry, score) in enumerate(zip(entries, scores, strict=True)):
+        row = [entry.name]
+        for name in judged.names:
+            value, std = judged.values[i].get(name), judged.std[i].get(name)
+            if exact:
+                row += ["" if number is None else repr(number) for number in (value, std)]
+            else:
+                beyond = bool(judged.outside) and name.partition(".")[0] in judged.outside[i]
+                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else "") + "*" * beyond)
+        row += [
+            ("" if exact else "-") if name not in score else repr(score[name]) if exact else f"{score[name]:.2f}"
+            for name in names
+        ]
+        row += [_data(entry) or ("" if exact else "-")] if trained else []
+        cost = costs(entry)
+        for key, unit in (("macs", 1e9), ("params", 1e6)):
+            number = cost[key]
+            row.append(("" if exact else "-") if number is None else str(number) if exact else f"{number / unit:.3f}")
+        out.append(row)
+    return out
+
+
+def _data(entry: Entry) -> str:
+    if entry.training is None:
+        return ""
+    data = entry.training.data
+    return "unknown" if data is None else f"{data.name}, built in" if data.builtin else data.name
+
+
+def per_class(entries: Sequence[Entry]) -> list[list[str]]:
+    """IoU in percent, a line for each class, a column for each run that has such scores; empty where none has."""
+    having = [(e.name, e.training.per_class) for e in entries if e.training is not None and e.training.per_class]
+    if not having:
+        return []
+    classes = list(dict.fromkeys(name for _, scores in having for name in scores))
+    out = [["class", *(f"{name}, IoU, %" for name, _ in having)]]
+    for name in classes:
+        values = [scores.get(name) for _, scores in having]
+        out.append([name, *("" if value is None else f"{value:.2f}" for value in values)])
+    return out
+
+
+def show(entries: Entries, judged: Judgement, written: Mapping[str, Path]) -> None:
+    """Print the tables, who judged, what was left out, and where the files are."""
+    for reason in entries.left_out.values():
+        terminal.say(f"left out: {reason}", stderr=True)
+    for entry in entries.items:
+        if entry.walk_error:
+            terminal.say(f"left out of the picture: {entry.walk_error}", stderr=True)
+    terminal.console().print(_for_terminal(table(entries.items, judged)))
+    same: dict[str, list[str]] = {}
+    for setting, words in judged.judges.items():
+        same.setdefault(words, []).append(setting)
+    for words, of in same.items():
+        terminal.say(
+            f"{', '.join(of)} predicted by {words}; ± is one standard deviation of a training's result", style="dim"
+        )
+    if any(judged.outside):
+        terminal.say(
+            "*: outside the bounds of the architectures that the predictor was fitted on: a guess", style="dim"
+        )
+    for name in judged.recorded:
+        terminal.say(f"{name}: no predictor here knows it; as each search recorded it", style="dim")
+    classes = per_class(entries.items)
+    if 1 < len(classes) <= MOST_CLASSES + 1:
+        terminal.console().print(_for_terminal([[cell or "-" for cell in row] for row in classes]))
+    for path in written.values():
+        terminal.say(terminal.relative(path), style="dim")
+
+
+def _for_terminal(rows: Sequence[Sequence[str]]) -> Any:
+    out = terminal.table()
+    for i, name in enumerate(rows[0]):
+        how: dict[str, Any] = {"no_wrap": True} if i == 0 else {"justify": "right", "overflow": "fold"}
+        out.add_column("" if i == 0 else name, header_style="dim", **how)
+    for name, *cells in rows[1:]:
+        out.add_row(terminal.shorten(name, 40), *cells)
+    return out
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncp.report.text import console, relative
+from ncp import terminal
+from ncp.files import write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 _MARKS = {"found": "D", "default": "s", "best sampled": "^"}
 
 
-def write(loop: Loop, folder: Path) -> dict[str, Path]:
+def write_page(loop: Loop, folder: Path) -> dict[str, Path]:
     """``loop.png`` and ``loop.md``."""
     from ncp.report import style
 
-    files = {"picture": style.save(figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
-    files["page"].write_text(page(loop))
+    files = {"picture": style.save(loop_figure(loop), folder / "loop.png"), "page": folder / "loop.md"}
+    write_text(files["page"], page(loop))
     return files
 
 
-def figure(loop: Loop) -> Figure:
+def loop_figure(loop: Loop) -> Figure:
     """A panel a setting: metric over cost, sampled and compared."""
     from ncp.report import style
 
@@ -93,7 +94,7 @@ def page(loop: Loop) -> str:
     """Markdown: what came of it, then every step with its picture, command and time."""
     lines = ["# The loop, closed", "", _subtitle(loop), "", "![](loop.png)", "", *_comparison(loop), ""]
     lines += ["All within the multiply-adds of the default code; trained with seeds that the sample did not have.", ""]
-    lines += [f"- {verdict(loop, name)}" for name in loop.names]
+    lines += [f"- {terminal.markdown(verdict(loop, name))}" for name in loop.names]
     lines += ["", "## 1. Sample and train", "", *_sampled(loop), "", *_commands(loop, "build")]
     lines += ["## 2. Fit the predictors", "", *_fitted(loop), "", *_commands(loop, "fit")]
     lines += ["## 3. Search one architecture for all", "", f"Found: `{loop.candidates['found'].text}`", ""]
@@ -105,11 +106,12 @@ def page(loop: Loop) -> str:
 
 
 def _comparison(loop: Loop) -> list[str]:
-    mains = [f"{name}: {loop.tables[name].main}" for name in loop.names]
+    mains = [terminal.markdown(f"{name}: {loop.tables[name].main}") for name in loop.names]
     lines = ["| architecture | M MACs | " + " | ".join(mains) + " |", "| --- | --: |" + " --: |" * len(mains)]
     for candidate, scores in loop.scores.items():
         cells = [_cell(scores[name]) for name in loop.names]
-        lines.append(f"| {candidate} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
+        name = terminal.markdown(candidate)
+        lines.append(f"| {name} | {loop.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
     cells = [f"{loop.predicted[name]:.2f}" for name in loop.names]
     return [*lines, f"| found, as predicted | {loop.macs['found'] / 1e6:.1f} | " + " | ".join(cells) + " |"]
 
@@ -118,14 +120,16 @@ def _sampled(loop: Loop) -> list[str]:
     out = []
     for name, table in loop.tables.items():
         values = table.column(table.main)
-        out.append(f"- {name}: {len(table)} architectures, {table.main} {values.min():.2f} to {values.max():.2f}")
+        out.append(
+            f"- {terminal.markdown(name)}: {len(table)} architectures, {table.main} {values.min():.2f} to {values.max():.2f}"
+        )
     return out
 
 
 def _fitted(loop: Loop) -> list[str]:
     return [
-        f"- {name}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
-        f"Kendall's tau {loop.errors[name]['kendall']:.2f}"
+        f"- {terminal.markdown(name)}, on rows it did not see: mean absolute error {loop.errors[name]['mae']:.2f}, "
+        f"Kendall's tau {loop.errors[name].get('kendall', float('nan')):.2f}"
         for name in loop.names
     ]
 
@@ -151,17 +155,15 @@ def _cell(values: np.ndarray) -> str:
 
 def show(loop: Loop, files: dict[str, Path]) -> None:
     """The comparison as a table, and where the page is."""
-    from rich.table import Table
-
-    table = Table(title="Trained anew, within the cost of the default code", title_justify="left")
+    table = terminal.table("Trained anew, within the cost of the default code", boxed=True)
     table.add_column("architecture")
     table.add_column("M MACs", justify="right")
     for name in loop.names:
         table.add_column(f"{name} {loop.tables[name].main}", justify="right")
     for candidate, scores in loop.scores.items():
         table.add_row(candidate, f"{loop.macs[candidate] / 1e6:.1f}", *(_cell(scores[name]) for name in loop.names))
-    out = console()
-    out.print(table)
+    terminal.console().print(table)
     for name in loop.names:
-        out.print(verdict(loop, name))
-    out.print(f"{_time(loop)}; page: {relative(files['page'])}; picture: {relative(files['picture'])}")
+        terminal.say(verdict(loop, name))
+    page, picture = (terminal.relative(files[name]) for name in ("page", "picture"))
+    terminal.say(f"{_time(loop)}; page: {page}; picture: {picture}")

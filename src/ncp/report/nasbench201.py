@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ncp.report import style
 
 
-def figure(
+def walk_figure(
     macs_N: np.ndarray,
     accuracy_N: np.ndarray,
     path_T2: np.ndarray,
@@ -79,7 +79,7 @@ def labels(path_T2: np.ndarray) -> list[tuple[int, list[int]]]:
     return out
 
 
-def curve(
+def rows_figure(
     rows: Sequence[int], found: Sequence[np.ndarray], title: str, subtitle: str = "", bar: float | None = None
 ) -> Figure:
     """Where searches end against the number of rows that their predictor was fitted on.

@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ncp
-from ncp import runs
-from ncp.benchmark import settings
-from ncp.errors import UserError
+from ncp import runs, terminal
+from ncp.commandline import command_line
 from ncp.files import safe_name
-from ncp.report.text import console, relative
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ncp.benchmark.table import Table
     from ncp.predictors.protocols import HeldOut, Outcome, Progress
 
 SHOWN = ("mae", "rmse", "spearman", "kendall", "calibration")
@@ -36,44 +33,7 @@ _COST_UNITS = {
 }
 
 
-def tables(setting: str, source: str | Path | None) -> list[Table]:
-    """The tables to fit on.
-
-    Args:
-        setting: a setting's name, or ``all`` for the paper's nine.
-        source: the release's folder, a folder of tables or one table's file; None for the store of imported tables.
-
-    Raises:
-        UserError: for an unknown setting, or a table that is missing or cannot be read.
-    """
-    from ncp import benchmark
-    from ncp.benchmark import importing
-
-    names = list(settings.PAPER) if setting == "all" else [settings.get(setting).name]
-    if source is None:
-        return [benchmark.load(name) for name in names]
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise UserError(f"source '{source}' does not exist; give a table's file or a folder of tables")
-    if path.is_file():
-        if len(names) > 1:
-            raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
-        return [_read(path, names[0])]
-    found = importing.sources(path)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
-    return [_read(found[name], name) for name in names]
-
-
-def _read(path: Path, name: str) -> Table:
-    from ncp.benchmark import importing
-
-    with progress(f"reading {name}") as tell:
-        return importing.import_file(path, name, tell)
-
-
-def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
+def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
     """Write ``predictor.safetensors``, ``card.json`` and ``scatter.png`` into ``folder``; name -> path.
 
     With ``out`` the weights also go to ``<out>/<setting>.safetensors`` with matrices in half precision, as they are bundled.
@@ -90,7 +50,7 @@ def write(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict
         name = safe_name(outcome.predictor.setting, "setting's name")  # it may come out of a file
         path = Path(out).expanduser() / f"{name}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
-    return files | {"picture": style.save(figure(outcome), folder / "scatter.png")}
+    return files | {"picture": style.save(errors_figure(outcome), folder / "scatter.png")}
 
 
 def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -103,6 +63,7 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
         "seed": options.get("seed"),
         "errors": {name: o.predictor.card.errors for name, o in outcomes.items()},
         "errors_with_wrong_rows": {name: o.all_rows for name, o in outcomes.items() if o.all_rows},
+        "without_skill": {name: o.without_skill for name, o in outcomes.items()},
         "rows": {name: o.counts for name, o in outcomes.items()},
         "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
         "seconds": {"fit": {name: o.seconds for name, o in outcomes.items()}, "total": seconds},
@@ -111,27 +72,28 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
 
 def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
     """Print the table of errors, how they were measured, and where the files are."""
-    out = console()
+    out = terminal.console()
     out.print()
     out.print(errors_table(outcomes))
+    terminal.fields({name: outcome.predictor.card.protocol for name, outcome in outcomes.items()})
     for name, outcome in outcomes.items():
-        out.print(f"[dim]{name}[/]  {outcome.predictor.card.protocol}")
+        for metric, reason in outcome.without_skill.items():
+            terminal.say(
+                f"warning: the predictor of {name} has not learned {metric}: {reason}; a search for it has to be forced",
+                style="yellow",
+            )
     out.print()
-    for name, written in files.items():
-        out.print(f"[dim]{name:<15}[/]{relative(written)}")
+    terminal.fields({name: terminal.relative(written) for name, written in files.items()})
     if len(outcomes) == 1:
         (setting,) = outcomes
-        command = (
-            f"python -m src.search 'objectives=[{setting}]' 'predictors={{{setting}:{relative(files['predictor'])}}}'"
-        )
-        out.print(f"{'search with it':<15}{command}", style="dim", markup=False)
+        given: dict[str, Any] = {"predictors": {setting: terminal.relative(files["predictor"])}}
+        given |= {"force": True} if outcomes[setting].predictor.metrics[0] in outcomes[setting].without_skill else {}
+        terminal.fields({"search with it": command_line("search", objectives=[setting], **given)})
 
 
 def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
     """A rich table: errors of every metric on rows that the predictor was not fitted on."""
-    from rich.table import Table
-
-    table = Table(title="Errors on rows not fitted", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = terminal.table("Errors on rows not fitted")
     for name in ("setting", "metric", "unit"):
         table.add_column(name, header_style="dim")
     for key in SHOWN:
@@ -157,7 +119,7 @@ def unit(metric: str, space: str = "multires") -> str:
     return _COST_UNITS.get(metric, {}).get(space, "%")
 
 
-def figure(outcome: Outcome) -> Figure:
+def errors_figure(outcome: Outcome) -> Figure:
     """Predicted against measured, a panel a metric, over the rows that the predictor was not fitted on."""
     from ncp.report import style
 
@@ -215,21 +177,5 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """A progress bar on stderr, drawn at most ten times a second; yields what a fit tells its progress to."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task(title, total=1.0, state="")
-
-        def tell(part: float, text: str) -> None:
-            bar.update(task, completed=part, state=text)
-
-        yield tell
-
-
-def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The family and its options from the configuration group ``predictor``; null stands for the code's own default."""
-    options = {key: value for key, value in predictor.items() if key != "family" and value is not None}
-    return str(predictor["family"]), options
+    with terminal.Progress(title, total=1.0, counted=False) as bar:
+        yield bar.tell

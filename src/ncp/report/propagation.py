@@ -87,7 +87,7 @@ def _height(rows: int, head: float = _HEAD, panel_height: float = _PANEL) -> flo
     return head + rows * (_ABOVE + panel_height) + (rows - 1) * _BELOW + _FOOT
 
 
-def figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def search_figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
     fig = style.figure(WIDTH, _height(rows), title, subtitle)
@@ -107,7 +107,7 @@ def figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str =
     return fig
 
 
-def transfer(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def transfer_figure(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
     rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))

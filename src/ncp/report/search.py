@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ncp
-from ncp import runs
+from ncp import runs, terminal
 from ncp.benchmark import settings
+from ncp.commandline import command_line
+from ncp.files import write_text
+from ncp.numeric import shortest
 from ncp.report.drawing import draw
-from ncp.report.text import console, relative
+from ncp.report.search_table import comparison, in_a_line, references
+from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
-    from ncp.search.run import Result
-
-LEARNED_COSTS = ("flops", "params")  # predicted beside the metrics, but exact cost is known
+    from ncp.search.result import Candidate, Result
 
 
-def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Callable[[], float]) -> dict[str, Path]:
+def write_search(
+    result: Result, folder: Path, options: Mapping[str, Any], seconds: Callable[[], float]
+) -> dict[str, Path]:
     """Write ``architecture.yaml``, ``trajectory.csv``, ``result.json`` and ``search.png``; name -> path.
 
     The numbers are on disk before the picture is drawn.
@@ -36,13 +42,13 @@ def write(result: Result, folder: Path, options: Mapping[str, Any], seconds: Cal
 
     table = result.trajectory.to_table()
     files = {"architecture": folder / "architecture.yaml", "trajectory": folder / "trajectory.csv"}
-    files["architecture"].write_text(architecture_yaml(result))
-    files["trajectory"].write_text(as_csv(table))
+    write_text(files["architecture"], architecture_yaml(result))
+    write_text(files["trajectory"], as_csv(table))
     content = summary(result, options)
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     trajectory = result.trajectory
     search = propagation.Search("", table, [o.name for o in result.objectives], trajectory.best[1])
-    picture = propagation.figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
+    picture = propagation.search_figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
     files["picture"] = style.save(picture, folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     return files
@@ -57,18 +63,19 @@ def title(result: Result) -> str:
 
 def subtitle(result: Result, options: Mapping[str, Any]) -> str:
     """How it was searched, in words."""
-    limits = [
-        f"{name} at most {value:.4g}" for name, value in (options.get("budget") or {}).items() if value is not None
-    ]
+    budget = options.get("budget") or {}
+    limits = [f"{name} at most {shortest(value)}" for name, value in budget.items() if value is not None]
     limits += [f"{name} at least {value}" for name, value in _flat(options.get("floor") or {})]
     how = "; ".join(limits) or f"λ = {options.get('lam', 0.5):g}"
-    walks = len(result.trajectory.walks)
-    return f"strategy {result.strategy}, {walks} start{'s' if walks > 1 else ''}; {how}; {result.reason}"
+    starts = result.trajectory.starts
+    ended = result.trajectory.walk.reason + ("" if result.kept else "; a limit is not kept")
+    return f"strategy {result.strategy}, {starts:,} start{'s' if starts > 1 else ''}; {how}; {ended}"
 
 
 def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``result.json`` without the seconds; its keys are described in docs/result.md."""
     space = result.trajectory.objectives.space
+    found = result.found
     return {
         "command": "search",
         "version": ncp.__version__,
@@ -77,23 +84,53 @@ def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
         "strategy": result.strategy,
         "limits": {"budget": dict(options.get("budget") or {}), "floor": dict(options.get("floor") or {})},
         "lam": options.get("lam"),
+        "kappa": options.get("kappa"),
         "seed": options.get("seed"),
-        "architecture": _described(result.architecture),
-        "predicted": result.predicted,
-        "std": result.std,
-        "cost": costs(space.name, result.architecture, result.macs, result.params),
-        "start": {
-            **_described(result.start),
-            "predicted": result.start_predicted,
-            "std": result.start_std,
-            "cost": costs(space.name, result.start, result.start_macs, result.start_params),
-        },
+        "predictor": result.predictor,
+        "judge": result.judge,
+        **_candidate(space.name, found),
+        "start": {**_reference(space.name, result.before), "given": options.get("start") is not None},
+        "default": _reference(space.name, result.default),
+        "gain": {name: gains(found, reference) for name, reference in references(result).items()},
+        "walk_start": _described(space.decode(result.trajectory.walk.rounded[:1])[0]),
         "last": _described(result.last),
         "steps": len(result.trajectory) - 1,
         "chosen_step": result.trajectory.best[1],
-        "starts": len(result.trajectory.walks),
+        "starts": result.trajectory.starts,
         "queries": result.trajectory.queries,
         "reason": result.reason,
+        "keeps_limits": result.kept,
+        "notes": list(result.notes),
+    }
+
+
+def _candidate(space: str, candidate: Candidate) -> dict[str, Any]:
+    """One architecture: what it is and costs, and what the search's predictors and the judge say of it."""
+    predicted, judged = candidate.predicted, candidate.judged
+    return {
+        "architecture": _described(candidate.architecture),
+        "predicted": predicted.value,
+        "std": predicted.std,
+        "doubt": predicted.doubt,
+        "noise": predicted.noise,
+        "judged": judged.value,
+        "judged_doubt": judged.doubt,
+        "judged_noise": judged.noise,
+        "extrapolated": not candidate.known,
+        "cost": costs(space, candidate.architecture, candidate.macs, candidate.params),
+    }
+
+
+def _reference(space: str, candidate: Candidate) -> dict[str, Any]:
+    content = _candidate(space, candidate)
+    return {**content.pop("architecture"), **content}
+
+
+def gains(found: Candidate, reference: Candidate) -> dict[str, dict[str, float]]:
+    """Setting -> metric -> how much more the judge gives to ``found``."""
+    return {
+        setting: {metric: value - reference.judged.value[setting][metric] for metric, value in metrics.items()}
+        for setting, metrics in found.judged.value.items()
     }
 
 
@@ -129,48 +166,6 @@ def as_csv(table: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def read_csv(path: Path) -> dict[str, Any]:
-    """What :func:`as_csv` wrote, as numpy columns (numbers where all values are numbers)."""
-    import numpy as np
-
-    from ncp import files
-    from ncp.errors import UserError
-
-    shown = files.printable(path)
-    try:
-        rows = list(csv.reader(files.read_text(path).splitlines(), strict=True))
-    except csv.Error as error:
-        raise UserError(f"'{shown}' is not the trajectory of a search ({error})") from None
-    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        raise UserError(f"'{shown}' is not the trajectory of a search: a header and equally long rows were expected")
-    if len(set(rows[0])) < len(rows[0]):
-        raise UserError(f"'{shown}' is not the trajectory of a search: two of its columns have one name")
-    out: dict[str, Any] = {}
-    for name, *values in zip(*rows, strict=True):
-        try:
-            out[name] = np.array(values, dtype=float)
-        except ValueError:
-            out[name] = np.array(values)
-    return out
-
-
-def check_trajectory(
-    table: Mapping[str, Any], space: Any, metrics: Sequence[str], chosen: int, path: Path
-) -> Mapping[str, Any]:
-    """``table`` itself, if it has the numbers that are drawn and a row ``chosen``; a ``UserError`` otherwise."""
-    from ncp import files
-    from ncp.errors import UserError
-
-    names = ["step", "macs", "params", *(f"{part}.{m}" for part in ("continuous", "rounded") for m in metrics)]
-    names += [f"{part}.{label}" for part in ("code", "rounded") for label in space.labels]
-    bad = [name for name in names if name not in table or table[name].dtype.kind != "f"]
-    if bad:
-        raise UserError(f"the trajectory '{files.printable(path)}' has no numbers in a column '{files.shown(bad[0])}'")
-    if not 0 <= chosen < len(table["step"]):
-        raise UserError(f"the trajectory '{files.printable(path)}' has no step {chosen}, which its result chose")
-    return table
-
-
 def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:
     """Print the table, the drawing, where the files are and the command that trains the architecture.
 
@@ -178,67 +173,49 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     """
     out = console()
     if brief:
-        found = ", ".join(
-            f"{o.name} {_with_std(result.predicted[o.setting][o.metric], result.std[o.setting][o.metric])}"
-            for o in result.objectives
-        )
-        out.print(f"  {found}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s", markup=False)
+        out.print(f"  {in_a_line(result)}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s")
+        _say_notes(result)
         return
     out.print()
-    out.print(comparison(result))
+    out.print(comparison(result, title(result), _kappa(result)))
+    _say_notes(result)
     out.print()
-    out.print(draw(result.architecture), markup=False)
-    out.print(f"[dim]code[/]   {result.architecture.text}")
+    out.print(draw(result.architecture))
+    terminal.fields({"code": result.architecture.text}, 7)
     out.print()
-    for name in ("picture", "result", "trajectory", "architecture"):
-        out.print(f"[dim]{name:<13}[/]{relative(files[name])}")
+    terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
     for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
         if task is not None:
-            path = relative(files["architecture"])
-            out.print(f"[dim]{'train it':<13}[/]python -m src.train task={task} arch=file arch.path={path}")
+            path = {"arch.path": relative(files["architecture"])}
+            terminal.fields({"train it": command_line("train", task=task, arch="file", **path)}, 13)
 
 
-def comparison(result: Result) -> Any:
-    """A rich table: predicted metrics with their uncertainty, and cost, of the start and of what was found."""
-    from rich.table import Table
-
-    wanted = {o.name for o in result.objectives}
-    table = Table(title=title(result), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("start", "found", "change"):
-        table.add_column(name, justify="right", header_style="dim")
-    for setting, metrics in result.predicted.items():
-        for metric, value in metrics.items():
-            if metric in LEARNED_COSTS and f"{setting}.{metric}" not in wanted:
-                continue
-            before = result.start_predicted[setting][metric]
-            table.add_row(
-                f"{setting} {metric}, predicted",
-                _with_std(before, result.start_std[setting][metric]),
-                _with_std(value, result.std[setting][metric]),
-                f"{value - before:+.2f}",
-                style="bold" if f"{setting}.{metric}" in wanted else None,
-            )
-    for name, unit, before, value in (
-        ("multiply-adds", 1e9, result.start_macs, result.macs),
-        ("parameters", 1e6, result.start_params, result.params),
-    ):
-        letter = "G" if unit == 1e9 else "M"
-        table.add_row(
-            name,
-            f"{before / unit:.3f} {letter}",
-            f"{value / unit:.3f} {letter}",
-            f"{100 * (value / before - 1):+.0f} %",
-        )
-    walks = len(result.trajectory.walks)
-    table.add_row("search", "", f"{result.seconds:.2f} s", f"{walks} start{'s' if walks > 1 else ''}", style="dim")
-    table.caption = f"strategy {result.strategy}: {result.reason}; ± is one standard deviation of a training's result"
-    table.caption_justify = "left"
-    return table
+def _kappa(result: Result) -> float | None:
+    return result.kappa if any(d > 0 for metrics in result.doubt.values() for d in metrics.values()) else None
 
 
-def _with_std(value: float, std: float) -> str:
-    return f"{value:.2f} ± {std:.2f} %" if std > 0 else f"{value:.2f} %"
+def _say_notes(result: Result) -> None:
+    for note in (*result.notes, *([] if result.kept else [f"a limit is not kept: {result.trajectory.broken}"])):
+        terminal.say(f"note: {note}", style="yellow")
+
+
+@contextlib.contextmanager
+def search_progress(after: float = 1.0) -> Iterator[Callable[[float, str], None]]:
+    """Yields what a search tells its progress to: a bar on stderr, from ``after`` seconds on and on a terminal alone."""
+    began, bar = time.monotonic(), None
+
+    def tell(part: float, note: str) -> None:
+        nonlocal bar
+        if bar is None and part < 1 and time.monotonic() - began > after:
+            bar = terminal.Progress("search", total=1.0, counted=False)
+        if bar is not None:
+            bar.tell(part, note)
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.stop()
 
 
 def _described(architecture: Any) -> dict[str, Any]:

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+from ncp.files import printable, replacing
 
 # Okabe and Ito's palette, told apart by people with any common colour vision
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -20,9 +25,54 @@ COST = VERMILION
 DPI = 100
 
 
+class LiteralFigure(Figure):
+    """A figure whose texts are drawn as they are: names of classes and files are no formulas, and hold no control characters."""
+
+    def draw(self, renderer: Any) -> None:
+        """As ever, after all texts were made literal."""
+        numbers = {id(text) for ax in self.axes for axis in (ax.xaxis, ax.yaxis) for text in _own_texts(axis)}
+        for text in self.findobj(Text):
+            if id(text) not in numbers:
+                literal_label(text)
+        super().draw(renderer)
+
+
+def literal_label(text: Any) -> Any:
+    """A matplotlib text that is drawn as it is: ``$`` begins no formula, control characters are shown. Returns it."""
+    text.set_parse_math(False)
+    if (shown := printable(text.get_text())) != text.get_text():
+        text.set_text(shown)
+    return text
+
+
+def _own_texts(axis: Any) -> list[Any]:
+    """The numbers at an axis that matplotlib writes itself, powers of ten as formulas. Labels that were given: none."""
+    formatter: Any = axis.get_major_formatter()
+    if isinstance(formatter, FuncFormatter):  # it writes the labels anew at every drawing
+        if not isinstance(formatter.func, _Shown):
+            formatter.func = _Shown(formatter.func)
+        return []
+    if isinstance(formatter, FixedFormatter):
+        formatter.seq = [printable(label) for label in formatter.seq]
+        return []
+    return [
+        label for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) for label in (tick.label1, tick.label2)
+    ]
+
+
+class _Shown:
+    """A function that labels ticks, with control characters shown."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *place: Any) -> str:
+        return printable(self.function(*place))
+
+
 def figure(width: float, height: float, title: str, subtitle: str = "") -> Figure:
     """An empty figure of ``width`` x ``height`` inches with a title at the top left."""
-    fig = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    fig = LiteralFigure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(fig)
     fig.text(0.012, 1 - 0.12 / height, title, size=13, weight="bold", color=INK, va="top")
     if subtitle:
@@ -50,7 +100,7 @@ def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
 
 
 def save(fig: Figure, path: Path) -> Path:
-    """Write a PNG and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(path, dpi=DPI)
+    """Write a PNG, whole or not at all, and return its path."""
+    with replacing(path) as scratch:
+        fig.savefig(scratch, dpi=DPI)
     return path

@@ -1,19 +1,25 @@
-"""After a multirun of searches: one table of all of them and a Pareto plot."""
+"""After a multirun of searches: one table of all of them, in the eyes of one judge, and a Pareto plot."""
 
 from __future__ import annotations
 
 import csv
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from ncp import runs
+from ncp import files, runs, terminal
+from ncp.errors import UserError
+from ncp.numeric import as_written
 
 TABLE_FILE, PICTURE_FILE = "sweep.csv", "pareto.png"
+BROKEN = "misses its limit"
+_Figures = dict[str, dict[str, float | None]]
 
 
 class Summary(Callback):
@@ -28,82 +34,243 @@ class Summary(Callback):
             warnings.warn(f"the summary of the sweep could not be written: {error}", stacklevel=2)
 
 
-def summarise(folder: Path) -> list[dict[str, Any]]:
+class _Objective(msgspec.Struct):
+    name: str
+    setting: str
+    metric: str
+    direction: str = "max"
+
+
+class _Architecture(msgspec.Struct):
+    text: str
+    code: list[int]
+
+
+class _Cost(msgspec.Struct):
+    macs: int
+    params: int
+
+
+class _Seconds(msgspec.Struct):
+    search: float
+
+
+class Found(msgspec.Struct):
+    """What a table of searches needs of a ``result.json``."""
+
+    objectives: list[_Objective]
+    architecture: _Architecture
+    predicted: _Figures
+    cost: _Cost
+    seconds: _Seconds
+    space: str = "multires"
+    predictor: dict[str, str] = {}
+    judge: dict[str, str] = {}
+    judged: _Figures = {}
+    judged_doubt: _Figures = {}
+    judged_noise: _Figures = {}
+    keeps_limits: bool = True
+
+
+@dataclass
+class Point:
+    """One search.
+
+    Attributes:
+        job, label: its folder's name, and the overrides in which jobs differ.
+        found: its result.
+        metrics, doubt, noise: ``setting.metric`` -> what the table's judge says, of all objectives of all searches.
+        own: what the search's own predictors said, of its objectives.
+    """
+
+    job: str
+    label: str
+    found: Found
+    metrics: dict[str, float] = field(default_factory=dict)
+    doubt: dict[str, float] = field(default_factory=dict)
+    noise: dict[str, float] = field(default_factory=dict)
+    own: dict[str, float] = field(default_factory=dict)
+
+    def drawn(self, lower: Sequence[str]) -> dict[str, Any]:
+        """As :func:`ncp.report.pareto.pareto_figure` takes it."""
+        kept = self.found.keeps_limits
+        label = self.label if kept else f"{self.label} ({BROKEN})"
+        return {"label": label, "macs": self.found.cost.macs, "metrics": self.metrics, "lower": lower, "kept": kept}
+
+
+def summarise(folder: Path) -> list[Point]:
     """Collect the results under a sweep's folder, write and print their summary; one point for each finished search."""
     points = collect(folder)
     if not points:
         return []
     from ncp.report import pareto, style
 
-    metrics = list(dict.fromkeys(name for point in points for name in point["metrics"]))
-    with open(folder / TABLE_FILE, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["job", "overrides", *metrics, "macs", "params", "seconds", "text"])
-        for p in points:
-            values = [p["metrics"].get(name) for name in metrics]
-            writer.writerow([p["job"], p["label"], *values, p["macs"], p["params"], p["seconds"], p["text"]])
-    picture = style.save(
-        pareto.figure(points, f"{len(points)} searches", "line: those that no other one beats in metric and cost"),
-        folder / PICTURE_FILE,
-    )
-    _show(points, metrics, (picture, folder / TABLE_FILE))
+    judges = judge_all(points)
+    names = list(dict.fromkeys(o.name for p in points for o in p.found.objectives))
+    names = [name for name in names if any(name in p.metrics for p in points)]
+    lower = [o.name for p in points for o in p.found.objectives if o.direction == "min"]
+    files.write_text(folder / TABLE_FILE, _as_csv(points, names))
+    under = f"judged by {_words(judges)}; line: those that no other one beats in metric and cost"
+    if any(not p.found.keeps_limits for p in points):
+        under += f"; hollow: {BROKEN}"
+    drawing = pareto.pareto_figure([p.drawn(lower) for p in points], f"{len(points)} searches", under)
+    picture = style.save(drawing, folder / PICTURE_FILE)
+    _show(points, names, lower, judges, (picture, folder / TABLE_FILE))
     return points
 
 
-def collect(folder: Path) -> list[dict[str, Any]]:
-    """One entry for each job with a result: ``job``, ``label`` (the overrides in which jobs differ), ``metrics``, costs."""
+def collect(folder: Path) -> list[Point]:
+    """One point for each job with a result that can be read, without the judge's figures."""
     jobs = sorted((f.parent for f in folder.glob(f"*/{runs.RESULT_FILE}")), key=lambda p: (len(p.name), p.name))
-    overrides = {job: runs.state(job).get("overrides", []) for job in jobs}
-    labels = distinct(list(overrides.values()))
+    read = []
+    for job in jobs:
+        try:
+            read.append((job, files.read_json(job / runs.RESULT_FILE, Found)))
+        except UserError as error:
+            terminal.say(f"left out of the summary: {error}", stderr=True)
+    overrides = [_texts(runs.state(job).get("overrides")) for job, _ in read]
     points = []
-    for job, label in zip(jobs, labels, strict=True):
-        result = runs.read_result(job)
-        points.append(
-            {
-                "job": job.name,
-                "label": label or job.name,
-                "metrics": {o["name"]: result["predicted"][o["setting"]][o["metric"]] for o in result["objectives"]},
-                "macs": result["cost"]["macs"],
-                "params": result["cost"]["params"],
-                "seconds": result["seconds"]["search"],
-                "text": result["architecture"]["text"],
-            }
-        )
+    for (job, found), label in zip(read, distinct(overrides), strict=True):
+        own = {o.name: found.predicted.get(o.setting, {}).get(o.metric) for o in found.objectives}
+        points.append(Point(job.name, label or job.name, found, own={k: v for k, v in own.items() if v is not None}))
     return points
 
 
 def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides of each job that not all jobs have, joined.
+    """The overrides of each job that not all jobs have, joined, with numbers as people write them.
 
-    >>> distinct([["lam=1", "seed=3"], ["lam=2", "seed=3"]])
-    ['lam=1', 'lam=2']
+    >>> distinct([["lam=1", "budget.macs=1000000000.0", "seed=3"], ["lam=1", "budget.macs=2500000000.0", "seed=3"]])
+    ['budget.macs=1e9', 'budget.macs=2.5e9']
     """
     common = set.intersection(*(set(o) for o in overrides)) if len(overrides) > 1 else set()
-    return [" ".join(o.lstrip("+") for o in own if o not in common) for own in overrides]
+    return [" ".join(as_written(o.lstrip("+")) for o in own if o not in common) for own in overrides]
 
 
-def _show(points: Sequence[dict[str, Any]], metrics: Sequence[str], files: Sequence[Path]) -> None:
-    from rich.table import Table
+def judge_all(points: Sequence[Point]) -> dict[str, str]:
+    """Give every point the figures of one judge for all objectives of all searches; setting -> who that is.
 
+    The judge that the searches name; where they name several, the default predictors. Figures that a search did not record
+    are predicted here. A metric that the judge does not predict keeps what the search's own predictor said.
+    """
+    wanted: dict[str, list[_Objective]] = {}
+    for o in {o.name: o for p in points for o in p.found.objectives}.values():
+        wanted.setdefault(o.setting, []).append(o)
+    judges: dict[str, str] = {}
+    for setting, objectives in wanted.items():
+        named = list(dict.fromkeys(p.found.judge[setting] for p in points if setting in p.found.judge))
+        judges[setting] = named[0] if len(named) == 1 else "default"
+        if len(named) != 1 or any(_recorded(p, o) is None for p in points for o in objectives):
+            _predict(points, setting, judges)
+        for p in points:
+            for o in objectives:
+                _fill(p, o, judges[setting])
+    return judges
+
+
+def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> None:
+    """Let a setting's judge predict all points; where it cannot be had, the recorded figures stay and a line says so."""
+    import numpy as np
+
+    from ncp.predictors.base import FAMILIES, load
+    from ncp.search.judges import Panel
+    from ncp.search.result import opinions
+
+    name = judges[setting]
+    try:
+        predictor = load(setting, family=name) if name in FAMILIES else load(name)
+        able = [p for p in points if p.found.space == predictor.space.name]
+        codes = np.array([p.found.architecture.code for p in able], dtype=np.float64)
+        if len(able):
+            for p, opinion in zip(able, opinions(Panel({setting: predictor}, {setting: name}), codes), strict=True):
+                p.found.judge = {**p.found.judge, setting: name}
+                for own, new in (("judged", "value"), ("judged_doubt", "doubt"), ("judged_noise", "noise")):
+                    setattr(p.found, own, {**getattr(p.found, own), **getattr(opinion, new)})
+    except UserError as error:
+        terminal.say(f"{setting} is not judged anew: {error}", stderr=True)
+
+
+def _recorded(point: Point, o: _Objective) -> float | None:
+    return point.found.judged.get(o.setting, {}).get(o.metric)
+
+
+def _fill(point: Point, o: _Objective, judge: str) -> None:
+    if point.found.judge.get(o.setting) == judge and (value := _recorded(point, o)) is not None:
+        point.metrics[o.name] = value
+        for figures, out in ((point.found.judged_doubt, point.doubt), (point.found.judged_noise, point.noise)):
+            if (spread := figures.get(o.setting, {}).get(o.metric)) is not None:
+                out[o.name] = spread
+    elif o.name in point.own:
+        point.metrics[o.name] = point.own[o.name]
+
+
+def _texts(overrides: Any) -> list[str]:
+    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
+
+
+def _words(names: dict[str, str]) -> str:
+    """Who answers, in words."""
+    if len(set(names.values())) == 1:
+        return next(iter(names.values()))
+    return ", ".join(f"{name} for {setting}" for setting, name in names.items())
+
+
+def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    more = [f"{name}.{part}" for name in names for part in ("doubt", "noise", "own")]
+    writer.writerow(
+        ["job", "overrides", *names, "macs", "params", "seconds", "text", *more, "predictor", "judge", "keeps_limits"]
+    )
+    for p in points:
+        f = p.found
+        row = [p.job, p.label, *(p.metrics.get(n) for n in names), f.cost.macs, f.cost.params, f.seconds.search]
+        row += [f.architecture.text, *(part.get(n) for n in names for part in (p.doubt, p.noise, p.own))]
+        writer.writerow(map(terminal.csv_cell, [*row, _words(f.predictor), _words(f.judge), f.keeps_limits]))
+    return buffer.getvalue()
+
+
+def _show(
+    points: Sequence[Point], names: Sequence[str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
+) -> None:
     from ncp.report.pareto import front
-    from ncp.report.text import console, relative
 
     best: set[int] = set()
-    for name in metrics:
-        have = [i for i, p in enumerate(points) if name in p["metrics"]]
-        found = front([points[i]["macs"] for i in have], [points[i]["metrics"][name] for i in have])
-        best |= {have[i] for i in found}
-    table = Table(title=f"{len(points)} searches", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in names:
+        have = [i for i, p in enumerate(points) if name in p.metrics and p.found.keeps_limits]
+        sign = -1 if name in lower else 1
+        on = front([points[i].found.cost.macs for i in have], [sign * points[i].metrics[name] for i in have])
+        best |= {have[i] for i in on}
+    caption = f"metrics as judged by {_words(judges)}; bold: on the Pareto front of a metric"
+    caption += (
+        "\n± doubt: one standard deviation of the judge's own doubt; ± noise: of one training's result around that"
+    )
+    table = terminal.table(f"{len(points)} searches", caption)
     table.add_column("search", header_style="dim", no_wrap=True)
-    for name in (*(f"{m}, %" for m in metrics), "multiply-adds, G", "params, M", "search, s"):
-        table.add_column(name, justify="right", header_style="dim")
+    spreads = [n for n in names if len(names) <= 2 and any(p.doubt.get(n) or p.noise.get(n) for p in points)]
+    asked = {n: n.rpartition(".")[0] for n in names}
+    others = [
+        n for n in names if any(n in p.own and p.found.predictor.get(asked[n]) != judges[asked[n]] for p in points)
+    ]
+    heads = [h for n in names for h in (f"{n}, %", *(("± doubt", "± noise") if n in spreads else ()))]
+    heads += [f"{n}, its own" for n in others]
+    for head in (*heads, "multiply-adds, G", "params, M", "search, s"):
+        table.add_column(head, justify="right", header_style="dim")
     for i, p in enumerate(points):
-        values = [f"{p['metrics'][m]:.2f}" if m in p["metrics"] else "" for m in metrics]
-        row = [p["label"], *values, f"{p['macs'] / 1e9:.3f}", f"{p['params'] / 1e6:.3f}", f"{p['seconds']:.2f}"]
-        table.add_row(*row, style="bold" if i in best else None)
-    table.caption, table.caption_justify = "bold: on the Pareto front of a metric", "left"
-    out = console()
+        cells = []
+        for n in names:
+            cells += [_number(p.metrics, n), *([_number(p.doubt, n), _number(p.noise, n)] if n in spreads else [])]
+        cells += [_number(p.own, n) for n in others]
+        cost = (f"{p.found.cost.macs / 1e9:.3f}", f"{p.found.cost.params / 1e6:.3f}", f"{p.found.seconds.search:.2f}")
+        label = p.label if p.found.keeps_limits else f"{p.label} ({BROKEN})"
+        table.add_row(label, *cells, *cost, style="bold" if i in best else None)
+    out = terminal.console()
     out.print()
     out.print(table)
-    for file in files:
-        out.print(relative(file), style="dim")
+    for file in made:
+        terminal.say(terminal.relative(file), style="dim")
+
+
+def _number(values: dict[str, float], name: str) -> str:
+    return f"{values[name]:.2f}" if name in values else ""

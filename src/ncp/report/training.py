@@ -5,12 +5,17 @@ A task's picture is one function in ``PICTURES``; a task without one has only it
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncp import files, terminal
+from ncp.commandline import command_line
+from ncp.metrics.kitti_names import overlap_of
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -18,61 +23,118 @@ if TYPE_CHECKING:
 
     from ncp.tasks.run import Run
 
+PER_CLASS = "per_class.csv"
+BENCHMARK_UNIT = "at 128x128, 19 classes per pixel, whatever the task"
 
-def show(result: Mapping[str, Any], folder: Path, files: list[Path]) -> None:
-    """Print the table of a finished training or evaluation."""
-    from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=f"{result['task']}: {result['architecture']['text']}", title_justify="left", show_header=False)
+def show(result: Mapping[str, Any], folder: Path, written: list[Path]) -> None:
+    """Print the table of a finished training or evaluation, where its files are, and the commands that go on from it."""
+    table = terminal.table(f"{result['task']}: {result['architecture']['text']}", boxed=True, header=False)
     for name, value in rows(result):
         table.add_row(name, value)
-    console = Console()
-    console.print(table)
-    for path in [folder / "result.json", *files]:
-        console.print(str(path), soft_wrap=True, highlight=False)
+    terminal.console().print(table)
+    for path in [folder / "result.json", *written]:
+        terminal.say(terminal.relative(path))
+    terminal.fields(next_commands(result))
+
+
+def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
+    """What to do with the checkpoint: words -> the command line to copy; nothing where none was kept."""
+    if not result.get("checkpoint"):
+        return {}
+    path = terminal.relative(result["checkpoint"])
+    out = {}
+    if not result.get("eval_images_per_second"):  # not itself an evaluation
+        out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
+    if result["task"] != "det3d":  # whole detectors are not exported
+        out["export it:"] = command_line("export", ckpt_path=path)
+    return out
 
 
 def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The table's rows: metrics, speed, memory, cost."""
     cost, seconds = result["cost"], result["seconds"]
-    out = [(name, "-" if value is None else f"{value:.2f}") for name, value in result["metrics"].items()]
+    out = []
+    for name, value in result["metrics"].items():
+        overlap = overlap_of(name, result.get("min_overlap", {}))
+        out.append((name if overlap is None else f"{name} (IoU {overlap:g})", "-" if value is None else f"{value:.2f}"))
+    if text := extremes(result.get("per_class") or {}):
+        out.append(("IoU by class", text))
     if result["images_per_second"]:
         wait = result["data_wait_share"] or 0.0
         out.append(("training", f"{result['images_per_second']:.3g} images/s, {wait:.0%} of the time waiting for data"))
     if result.get("eval_images_per_second"):
         out.append(("evaluation", f"{result['eval_images_per_second']:.3g} images/s"))
     out.append(("peak memory", f"{result['peak_memory_mb']:,.0f} MiB"))
-    height, width = cost["size"]
-    macs = [f"{cost['macs_at_size'] / 1e9:.3g} G at {height}x{width}"]
+    out.append(("multiply-adds", f"{cost['macs_at_size'] / 1e9:.3g} G {_measured_at(cost)}"))
     if "macs" in cost:
-        macs.append(f"{cost['macs'] / 1e9:.3g} G at 128x128 (per pixel, 19 classes)")
-    out += [("multiply-adds", "; ".join(macs)), ("parameters", f"{cost['params'] / 1e6:.2f} M")]
+        out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {BENCHMARK_UNIT}"))
+    out.append(("parameters", f"{cost['params'] / 1e6:.2f} M"))
     if seconds.get("training"):
         out.append(("time", f"{seconds['training']:.0f} s for {result['steps']:,} steps"))
     return out
+
+
+def _measured_at(cost: Mapping[str, Any]) -> str:
+    """The input and the head for which the multiply-adds of this very network hold."""
+    height, width = cost["size"]
+    sizes, classes = cost.get("sizes", 1), cost.get("classes")
+    unit = {"seg": "per pixel", "cls": "per image", "video": "per clip"}.get(cost.get("head", ""))
+    out = f"at {height}x{width}" + (f" (the commonest of {sizes} sizes)" if sizes > 1 else "")
+    if cost.get("head") == "det3d":
+        return f"for a grid of {height}x{width} pillars, with the detection head"
+    return f"{out}, {classes} classes {unit}" if classes and unit else out
+
+
+def extremes(per_class: Mapping[str, float | None]) -> str:
+    """The best and the worst class, for one line."""
+    known = sorted(((value, name) for name, value in per_class.items() if value is not None and value == value))
+    if len(known) < 2:
+        return ""
+    (low, worst), (high, best) = known[0], known[-1]
+    return f"{best} {high:.1f} (best) to {worst} {low:.1f} (worst)"
+
+
+def write_per_class(result: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write ``per_class.csv`` (class, IoU in percent; empty for a class that did not occur), where there are such scores."""
+    scores = result.get("per_class")
+    if not scores:
+        return []
+    known = [(name, "" if value is None or value != value else repr(float(value))) for name, value in scores.items()]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([("class", "IoU"), *((terminal.csv_cell(name), value) for name, value in known)])
+    return [files.write_text(folder / PER_CLASS, buffer.getvalue())]
 
 
 def draw(run: Run) -> list[Path]:
     """Write ``curves.png`` and ``<task>.png`` into the run folder; those that can be drawn."""
     from ncp.tasks.callbacks import read_history
 
-    files = []
+    written = []
     history = read_history(run.history.path) if run.history.path.is_file() else []
+    history = [row for row in history if not row[1].startswith("val/")]
+    history += [
+        (entry.step, f"val/{name}", entry.metrics[name]) for entry in run.task.ledger for name in run.task.latest
+    ]
     if any(step > 0 for step, _, _ in history):
-        figure = curves(history, f"{run.task.name}: training", str(run.architecture))
-        files.append(style.save(figure, run.folder / "curves.png"))
-    if run.task.name in PICTURES and run.config.get("callbacks", {}).get("picture_samples", 4):
+        figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
+        written.append(style.save(figure, run.folder / "curves.png"))
+    if run.task.name in PICTURES and run.options.callbacks.picture_samples:
         figure = PICTURES[run.task.name](run)
-        files.append(style.save(figure, run.folder / f"{run.task.name}.png"))
-    return files
+        written.append(style.save(figure, run.folder / f"{run.task.name}.png"))
+    return written
 
 
-def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = "") -> Figure:
+def curves(
+    history: list[tuple[int, str, float]], title: str, subtitle: str = "", in_words: Callable[[str], str] = str
+) -> Figure:
     """Loss, learning rate and every metric over the steps; a metric's training and validation values share a panel.
 
     Args:
         history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
+        title, subtitle: above the panels.
+        in_words: a metric's name as its panel says it.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -93,7 +155,7 @@ def curves(history: list[tuple[int, str, float]], title: str, subtitle: str = ""
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         unit = "" if metric == "lr" or metric.endswith("loss") else "%"
-        style.dress(ax, {"lr": "learning rate"}.get(metric, metric.replace("_", " ")), unit, "step")
+        style.dress(ax, {"lr": "learning rate"}.get(metric, in_words(metric).replace("_", " ")), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
             if points:
@@ -114,7 +176,7 @@ def _samples(run: Run) -> tuple[dict[str, Any], Any]:
     from ncp.data.base import Key
 
     data: Any = run.data.val_set
-    wanted = min(len(data), int(run.config.get("callbacks", {}).get("picture_samples", 4)))
+    wanted = min(len(data), run.options.callbacks.picture_samples)
     items = [data[Key(-1, int(i))] for i in np.linspace(0, len(data) - 1, wanted)]
     task: Any = run.task.cpu().float().eval()
     with torch.no_grad():
@@ -161,7 +223,7 @@ def segmentation_picture(run: Run) -> Figure:
 def _patches(palette: np.ndarray, shown: list[int], classes: Any) -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(facecolor=palette[k] / 255, label=classes[k]) for k in shown]
+    return [Patch(facecolor=palette[k] / 255, label=terminal.shorten(str(classes[k]), 16)) for k in shown]
 
 
 def classification_picture(run: Run) -> Figure:
@@ -177,7 +239,8 @@ def classification_picture(run: Run) -> Figure:
         right = int(predicted) == int(label)
         ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
         ax.set_axis_off()
-        text = classes[int(predicted)] if right else f"{classes[int(predicted)]}, not {classes[int(label)]}"
+        seen, truth = (terminal.shorten(str(classes[int(k)]), 26) for k in (predicted, label))
+        text = seen if right else f"{seen}\nnot {truth}"
         ax.set_title(text, size=9.5, color=style.dark(style.GREEN if right else style.VERMILION))
     return fig
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ncp.search.front import Front, pareto
     from ncp.search.objectives import Objective
-    from ncp.search.run import Result, search
+    from ncp.search.result import Result
+    from ncp.search.run import search
     from ncp.search.trajectory import Trajectory
 
 __all__ = ["Front", "Objective", "Result", "Trajectory", "pareto", "search"]
@@ -17,7 +18,7 @@ _WHERE = {
     "Front": "front",
     "pareto": "front",
     "Objective": "objectives",
-    "Result": "run",
+    "Result": "result",
     "search": "run",
     "Trajectory": "trajectory",
 }

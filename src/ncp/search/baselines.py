@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ncp.errors import UserError
+from ncp.numeric import whole
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
 from ncp.search.polish import moves
 from ncp.search.robust import shrink
+from ncp.search.starts import Progress, Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 
 class _Asker:
     """Scores codes until the queries are spent, and remembers when the best one so far changed."""
 
-    def __init__(self, criterion: Criterion, queries: int) -> None:
-        self.criterion, self.left = criterion, queries
+    def __init__(self, criterion: Criterion, queries: int, tell: Progress) -> None:
+        self.criterion, self.left, self.queries, self.tell = criterion, queries, queries, tell
         self.best = -np.inf
         self.codes: list[np.ndarray] = []
         self.scores: list[float] = []
@@ -34,6 +36,7 @@ class _Asker:
         codes = codes_ND[: self.left]
         self.left -= len(codes)
         result = self.criterion.scores(codes)
+        self.tell(1 - self.left / self.queries, f"{self.queries - self.left:,} of {self.queries:,} queries")
         score = result.score
         for i in np.flatnonzero(score > np.maximum.accumulate(np.concatenate([[self.best], score[:-1]]))):
             self.codes.append(codes[i])
@@ -56,14 +59,14 @@ class Baseline:
     queries: int = 2000
     starts = 1
 
-    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Search from ``(S, D)`` starts; raises ``UserError`` if nothing that keeps the limits was met."""
-        queries = self.queries if budget.queries is None else budget.queries
-        if queries < 1:
-            raise UserError(f"queries must be at least 1, given was {queries}")
+    def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Search from all starts; raises ``UserError`` if nothing that keeps the limits was met."""
+        queries = whole("queries", self.queries if budget.queries is None else budget.queries, 1)
         criterion = Criterion(objectives, budget, self.lam, self.kappa)
-        asker = _Asker(criterion, queries)
-        first = budget.region.round(start).astype(np.float64)
+        starts = Starts.of(start, budget.region)
+        # those beyond the queries cannot be asked about; one chunk, since what follows draws from the same generator
+        first = budget.region.round(next(starts.chunks(queries))[1]).astype(np.float64)
+        asker = _Asker(criterion, queries, starts.tell)
         asker(first)
         self._search(asker, first, budget, rng)
         if asker.excess > 0:
@@ -72,7 +75,7 @@ class Baseline:
         spent = queries - asker.left
         reason = f"{spent} queries made" if not asker.left else f"no better neighbour after {spent} queries"
         walk = Walk(codes, codes.astype(np.int64), -np.array(asker.scores), reason, ("best so far",) * len(codes))
-        return Trajectory(objectives, [walk], (0, len(codes) - 1), queries=spent)
+        return Trajectory(objectives, [walk], (0, len(codes) - 1), spent, len(starts))
 
     def _search(self, asker: _Asker, first: np.ndarray, budget: Budget, rng: np.random.Generator) -> None:
         raise NotImplementedError

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ncp.errors import UserError
+from ncp.numeric import finite, shortest
 from ncp.search.limits import COSTS, Budget
 from ncp.search.objectives import Forward, Objectives
 
@@ -52,11 +53,8 @@ class Criterion:
     """
 
     def __init__(self, objectives: Objectives, budget: Budget, lam: float = 0.5, kappa: float = 1.0) -> None:
-        if not 0 <= kappa < float("inf"):
-            raise UserError(f"kappa must not be negative, given was {kappa}")
-        if not 0 <= lam < float("inf"):
-            raise UserError(f"lambda must not be negative, given was {lam}")
-        self.objectives, self.budget, self.kappa, self.lam = objectives, budget, kappa, lam
+        self.objectives, self.budget = objectives, budget
+        self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lambda", lam, least=0)
         self.queries = 0
         floored = {f.name for f in budget.floors}
         raised = torch.tensor([o.name not in floored for o in objectives.items], dtype=torch.float64)
@@ -108,14 +106,18 @@ class Criterion:
 
     def unreachable(self, code_D: np.ndarray, how: str) -> UserError:
         """The error for limits that a search could not keep; ``code_D`` is the architecture that came nearest."""
+        return UserError(f"{how} {self.missed(code_D)}; the best found is given in brackets: loosen a limit")
+
+    def missed(self, code_D: np.ndarray) -> str:
+        """The limits, and in brackets what an architecture has and reaches."""
         with torch.no_grad():
             forward = self.objectives.forward(torch.as_tensor(code_D[None], dtype=torch.float64), std=self.kappa > 0)
         cost = self.objectives.space.cost(code_D[None].astype(np.int64))
         parts = []
         for name, limit in self.budget.limits:
-            parts.append(f"budget.{name}={limit:.6g} (has {int(getattr(cost, name)[0]):,} {COSTS[name]})")
+            parts.append(f"budget.{name}={shortest(limit)} (has {int(getattr(cost, name)[0]):,} {COSTS[name]})")
         for i, floor in enumerate(self.budget.floors):
             slack = float(self._floors(forward)[0, i]) * self.objectives.floor_scale[i]
             doubt = f" after {self.kappa:g} standard deviations are taken off" if self.kappa else ""
             parts.append(f"floor.{floor.name}={floor.value:g} (reaches {floor.value + slack:.2f}{doubt})")
-        return UserError(f"{how} {' and '.join(parts)}; the best found is given in brackets: loosen a limit")
+        return " and ".join(parts)

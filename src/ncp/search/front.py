@@ -72,11 +72,12 @@ def pareto(
     kappa: float = 1.0,
     seed: int = 0,
     predictor: str | Mapping[str, Predictor] = "default",
+    force: bool = False,
 ) -> Front:
     """Search one architecture per lambda, all in one batch, and keep those that no other one beats.
 
     Args:
-        objectives: as in :func:`ncp.search.search`, and so are ``start`` to ``predictor``.
+        objectives: as in :func:`ncp.search.search`, and so are ``start`` to ``force``.
         lams: weights of cost; the larger, the cheaper the architecture.
         starts: how many codes move for each of them.
 
@@ -87,14 +88,15 @@ def pareto(
     if not len(lam_L) or not np.isfinite(lam_L).all() or (lam_L < 0).any():
         raise UserError(f"a front needs lambdas that are not negative, given were {list(lams)}")
     problem = prepare(
-        objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor
+        *(objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor),
+        force=force,
     )
     began = time.perf_counter()
     strategy = Robust(kappa=kappa, iterations=iterations)
     criterion = Criterion(problem.objectives, problem.budget, kappa=kappa)
     with one_thread():
         lam_S = np.repeat(lam_L, starts)
-        codes_SD = np.tile(problem.starts(starts), (len(lam_L), 1))
+        codes_SD = np.tile(problem.starts(starts).all(), (len(lam_L), 1))
         codes_TSD, _ = strategy.ascend(criterion, codes_SD, lam_S)
         ends_LD = _best_of_each(criterion, codes_TSD[-1], lam_S, starts)
         polished = strategy.finish(criterion, ends_LD, lam_L)

@@ -5,7 +5,6 @@ Shape suffixes: N codes, D dimensions of the code.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.errors import UserError
+from ncp.numeric import finite, shortest, shown
 from ncp.search.objectives import split_metric
 
 COSTS = {"macs": "multiply-adds", "params": "parameters"}
@@ -27,9 +27,11 @@ class Region:
         start: ``(D,)`` code whose values the fixed dimensions keep.
         fixed: labels of dimensions that stay.
         bounds: label -> ``(lower, upper)``.
+        known: lower and upper bounds ``(D,)`` each of what the predictors were fitted on; the whole space unless given.
 
     Raises:
-        UserError: for an unknown label, or bounds that are empty, off the grid or outside the space's.
+        UserError: for an unknown label, bounds that are empty, off the grid or outside the space's or of what is known, or
+            a fixed dimension whose value lies outside of them.
     """
 
     def __init__(
@@ -38,19 +40,42 @@ class Region:
         start: np.ndarray | None = None,
         fixed: Iterable[str] = (),
         bounds: Mapping[str, Any] | None = None,
+        known: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.space = space
-        self.lower, self.upper = space.lower.copy(), space.upper.copy()
-        for label, limits in dict(bounds or {}).items():
+        self.lower, self.upper = (space.lower.copy(), space.upper.copy()) if known is None else map(np.copy, known)
+        if bounds is not None and not isinstance(bounds, Mapping):
+            raise UserError(
+                f"bounds are {{dimension: [lower, upper]}}, such as {{c4_4: [8, 64]}}, given was {shown(bounds)}"
+            )
+        for label, limits in (bounds or {}).items():
             i = self._index(label)
-            self.lower[i], self.upper[i] = self._bounds(i, limits)
+            lower, upper = self._bounds(i, limits)
+            if max(lower, self.lower[i]) > min(upper, self.upper[i]):
+                raise UserError(
+                    f"bounds.{label}=[{lower:g},{upper:g}] lies outside of the architectures that the predictor was fitted "
+                    f"on, {self.lower[i]:g}..{self.upper[i]:g}; give bounds within them, or fit one to others"
+                )
+            self.lower[i], self.upper[i] = max(lower, self.lower[i]), min(upper, self.upper[i])
         origin = space.encode([space.default()])[0] if start is None else np.asarray(start, dtype=np.float64)
-        origin = np.clip(origin, self.lower, self.upper)
-        for label in [fixed] if isinstance(fixed, str) else fixed or ():
+        for label in self._labels(fixed):
             i = self._index(label)
+            if not self.lower[i] <= origin[i] <= self.upper[i]:
+                raise UserError(
+                    f"fixed dimensions keep the start's value, but the start's {label}={origin[i]:g} is not within "
+                    f"{self.lower[i]:g}..{self.upper[i]:g}; start elsewhere, or free it"
+                )
             self.lower[i] = self.upper[i] = origin[i]
         self.fixed = self.lower == self.upper
         self.whole = bool((self.lower == space.lower).all() and (self.upper == space.upper).all())
+
+    @staticmethod
+    def _labels(fixed: Any) -> list[Any]:
+        if isinstance(fixed, str):
+            return [fixed]
+        if fixed is not None and (isinstance(fixed, Mapping) or not isinstance(fixed, Iterable)):
+            raise UserError(f"fixed is a list of dimensions, such as [i1,i2], given was {shown(fixed)}")
+        return list(fixed or ())
 
     def _index(self, label: str) -> int:
         if str(label) not in self.space.labels:
@@ -63,7 +88,7 @@ class Region:
         try:
             lower, upper = (float(v) for v in limits)
         except (TypeError, ValueError):
-            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was {limits!r}") from None
+            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was {shown(limits)}") from None
         on_grid = all((v - low) % step == 0 for v in (lower, upper))
         if not (low <= lower <= upper <= high and on_grid):
             raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was [{lower:g}, {upper:g}]")
@@ -155,7 +180,7 @@ class Budget:
             if smallest > limit:
                 where = "of the space" if self.region.whole else "within the bounds and fixed dimensions"
                 raise UserError(
-                    f"budget.{name}={limit:.6g} cannot be met: the smallest architecture {where} has {smallest:,} "
+                    f"budget.{name}={shortest(limit)} cannot be met: the smallest architecture {where} has {smallest:,} "
                     f"{COSTS[name]}"
                 )
 
@@ -171,22 +196,25 @@ class Budget:
 
 def parse_costs(given: Mapping[str, Any] | None) -> dict[str, float]:
     """``{macs: 1.0e9, params: 5e6}`` with either left out or None; raises ``UserError`` for anything else."""
+    if given is not None and not isinstance(given, Mapping):
+        raise UserError(f"a budget is {{macs: 1e9, params: 5e6}} or one of them, given was {shown(given)}")
     out = {}
-    for name, value in dict(given or {}).items():
+    for name, value in (given or {}).items():
         if name not in COSTS:
             raise UserError(f"unknown budget '{name}'; a budget is of {' or '.join(COSTS)} (multiply-adds, parameters)")
-        if value is None:
-            continue
-        out[name] = _number(f"budget.{name}", value)
-        if out[name] <= 0:
-            raise UserError(f"budget.{name} must be positive, given was {value}")
+        if value is not None:
+            out[name] = finite(f"budget.{name}", value, above=0)
     return out
 
 
 def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] | None = None) -> tuple[Floor, ...]:
     """``{seg: {mIoU: 77}}``, ``{seg.mIoU: 77}`` or ``{seg: 77}`` (main metric); raises ``UserError`` for anything else."""
+    if given is not None and not isinstance(given, Mapping):
+        raise UserError(
+            f"floors are {{setting: {{metric: value}}}}, such as {{seg: {{mIoU: 77}}}}, given was {shown(given)}"
+        )
     floors = []
-    for name, value in dict(given or {}).items():
+    for name, value in (given or {}).items():
         if value is None:
             continue
         inner = value.items() if isinstance(value, Mapping) else [("", value)]
@@ -194,15 +222,5 @@ def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] 
             if number is None:
                 continue
             setting, metric = split_metric(f"{name}.{metric}" if metric else str(name), predictors)
-            floors.append(Floor(setting, metric, _number(f"floor.{setting}.{metric}", number)))
+            floors.append(Floor(setting, metric, finite(f"floor.{setting}.{metric}", number)))
     return tuple(floors)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{name} must be a finite number, given was {value!r}")
-    return number

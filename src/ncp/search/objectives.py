@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,7 +18,8 @@ from torch import Tensor
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
-from ncp.predictors.base import Predictor, load
+from ncp.numeric import finite, shown
+from ncp.predictors.base import Predictor
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
@@ -80,11 +80,11 @@ class Objective:
         if direction not in DIRECTIONS:
             raise UserError(f"the direction of {setting}.{metric} is max or min, given was '{direction}'")
         try:
-            weight = float(value.get("weight", 1.0))
-        except (TypeError, ValueError):
-            weight = float("nan")
-        if not 0 < weight < float("inf"):
-            raise UserError(f"the weight of {setting}.{metric} is a positive number, given was {value.get('weight')!r}")
+            weight = finite("weight", value.get("weight", 1.0), above=0)
+        except UserError:
+            raise UserError(
+                f"the weight of {setting}.{metric} is a positive number, given was {shown(value.get('weight'))}"
+            ) from None
         return cls(setting, metric, direction, weight)
 
 
@@ -111,6 +111,8 @@ def parse_objectives(values: Any, predictors: Mapping[str, Predictor] | None = N
     """One objective or a list of them; raises ``UserError`` for none, an unknown one or one given twice."""
     if isinstance(values, (str, Mapping, Objective)):
         values = [values]
+    if values is not None and not isinstance(values, Iterable):
+        raise UserError(f"objectives are a list, such as [cls,seg], given was {shown(values)}")
     objectives = tuple(Objective.parse(v, predictors) for v in values or ())
     if not objectives:
         raise UserError("a search needs an objective, for instance objectives=[cls,seg]")
@@ -294,21 +296,3 @@ def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, 
     """Means and standard deviations of columns, ``(K,)`` float64 each."""
     both = torch.tensor([c[2:] for c in columns], dtype=torch.float64)
     return both[:, 0], both[:, 1]
-
-
-def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Predictor]:
-    """Setting, by its full name, -> predictor: files are read, predictors stay as they are."""
-    return {settings.SHORT.get(n, n): load(p) if isinstance(p, str | Path) else p for n, p in given.items()}
-
-
-def load_predictors(names: Iterable[str], given: str | Mapping[str, Predictor]) -> dict[str, Predictor]:
-    """Setting -> predictor: from a mapping by full names, or the bundled ones of a family (``default`` or ``paper``)."""
-    out: dict[str, Predictor] = {}
-    for name in dict.fromkeys(names):
-        if not isinstance(given, Mapping):
-            out[name] = load(name, family=given)
-        elif name in given:
-            out[name] = given[name]
-        else:
-            raise UserError(f"no predictor given for '{name}'; given were {', '.join(given) or 'none'}")
-    return out

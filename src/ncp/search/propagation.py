@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ncp.errors import UserError
-from ncp.search.criterion import Criterion
+from ncp.search.criterion import BROKEN, Criterion
+from ncp.search.gallery import Gallery
 from ncp.search.gradients import gradient_function
 from ncp.search.limits import Budget
 from ncp.search.loss import Loss, Outputs
 from ncp.search.objectives import Objectives
-from ncp.search.trajectory import Trajectory, Walk, walks_of
+from ncp.search.starts import Starts
+from ncp.search.trajectory import Trajectory, Walk
 
-_SHORTLIST = 16  # starts whose every rounded step is scored when the best one is chosen
+SHORTLIST = 16  # starts whose every rounded step is scored when the best one is chosen
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,25 @@ class Propagation:
 
     starts = 1
 
-    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Propagate ``(S, D)`` starts; the best rounded step under the loss that keeps the budget is marked."""
-        codes, losses, steps, met = self._propagate(objectives, budget.region.clamp(start), budget)
-        rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
-        if self.round_every:
-            rounded_TSD = rounded_TSD[np.arange(len(codes)) // self.round_every * self.round_every]
-        reasons = ["all targets reached" if m else f"{self.iterations} iterations done" for m in met]
-        walks = walks_of(codes, losses, steps, reasons, rounded_TSD)
-        best = best_step(self.loss, objectives, budget, walks)
-        return Trajectory(objectives, walks, best, queries=int(steps.sum()) + len(steps))
+    def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Propagate all starts; marked is the best rounded step under the loss that keeps the budget, or comes nearest."""
+        starts = Starts.of(start, budget.region)
+        gallery, queries = Gallery(starts, SHORTLIST), 0
+        for number, codes_SD in starts.chunks():
+            codes, losses, steps, met = self._propagate(objectives, budget.region.clamp(codes_SD), budget)
+            rounded_TSD = budget.region.round(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape)
+            if self.round_every:
+                rounded_TSD = rounded_TSD[np.arange(len(codes)) // self.round_every * self.round_every]
+            walk = partial(self._walk, (codes, rounded_TSD, losses), steps, met, number)
+            gallery.offer(number, promise(budget, losses, rounded_TSD, steps), walk)
+            queries += int(steps.sum()) + len(steps)
+        return best_of(self.loss, objectives, budget, gallery, queries, len(starts))
+
+    def _walk(self, arrays: Sequence[np.ndarray], steps_S: np.ndarray, met_S: np.ndarray, number: int, s: int) -> Walk:
+        """That of the s-th of the starts of which the first has a number, cut after its last update."""
+        codes, rounded, losses = (np.array(array[: steps_S[s] + 1, s]) for array in arrays)
+        reason = "all targets reached" if met_S[s] else f"{self.iterations} iterations done"
+        return Walk(codes, rounded, losses, reason, number=number + s)
 
     def _propagate(
         self, objectives: Objectives, start: np.ndarray, budget: Budget
@@ -107,25 +120,40 @@ class Propagation:
         return own[0].double().numpy() if use_own else objectives.space.scale
 
 
-def best_step(loss: Loss, objectives: Objectives, budget: Budget, walks: Sequence[Walk]) -> tuple[int, int]:
-    """``(walk, step)`` of least loss at the rounded code among the steps that keep the budget.
+def promise(budget: Budget, loss_TS: np.ndarray, rounded_TSD: np.ndarray, steps_S: np.ndarray) -> np.ndarray:
+    """``(S,)``: by which walks compare before their rounded steps are scored, the least is the best.
 
-    Of many starts only the ones whose continuous codes came furthest are looked through.
-
-    Raises:
-        UserError: if no step keeps the budget, naming the one that comes nearest.
+    The least loss at a continuous code whose rounded one keeps the limits of cost; where no step does, by how much they
+    are missed comes first.
     """
-    order = sorted(range(len(walks)), key=lambda s: float(walks[s].loss.min()))[:_SHORTLIST]
+    valid_TS = np.arange(len(loss_TS))[:, None] <= steps_S
+    if not budget.limits:
+        return np.asarray(np.where(valid_TS, loss_TS, np.inf).min(0))
+    excess_TS = budget.excess(rounded_TSD.reshape(-1, rounded_TSD.shape[-1])).reshape(loss_TS.shape)
+    least_S = np.where(valid_TS, excess_TS, np.inf).min(0)
+    kept_S = np.where(valid_TS & (excess_TS <= least_S), loss_TS, np.inf).min(0)
+    return np.asarray(np.where(least_S > 0, -BROKEN * (1 + least_S), kept_S))
+
+
+def best_of(
+    loss: Loss, objectives: Objectives, budget: Budget, gallery: Gallery, queries: int, starts: int
+) -> Trajectory:
+    """The trajectory whose best step has the least loss at the rounded code among those that keep the budget.
+
+    Of many starts only the most promising ones are looked through. Where no step keeps the budget, the one that comes
+    nearest is the best, and the trajectory says what it breaks.
+    """
+    walks = gallery.walks()
     criterion = Criterion(objectives, budget, kappa=0.0)
     found = []
-    for s in order:
+    for s in gallery.leaders:
         goals = loss.goals(objectives, _outputs(objectives, walks[s].codes[:1]))
         loss_T = loss.value(_outputs(objectives, walks[s].rounded), goals, objectives.weights_K.numpy())
         found += [(x, v, s, t) for t, (x, v) in enumerate(zip(criterion.excess(walks[s].rounded), loss_T, strict=True))]
     excess, _, s, t = min(found)
-    if excess > 0:
-        raise criterion.unreachable(walks[s].rounded[t], "no step of this walk keeps")
-    return s, t
+    broken = f"no step of this walk keeps {criterion.missed(walks[s].rounded[t])}" if excess > 0 else ""
+    place = list(walks).index(s)
+    return Trajectory(objectives, list(walks.values()), (place, t), queries, starts, broken)
 
 
 def _outputs(objectives: Objectives, codes_ND: np.ndarray) -> Outputs:

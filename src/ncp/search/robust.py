@@ -10,16 +10,23 @@ Shape suffixes: S starts, D dimensions, T steps, J limits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncp.errors import UserError
+from ncp.numeric import finite, shown, whole
 from ncp.search.criterion import Criterion
+from ncp.search.gallery import Gallery
 from ncp.search.limits import Budget, Region
 from ncp.search.objectives import Objectives
 from ncp.search.polish import Polish, Polished
+from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 
@@ -47,19 +54,42 @@ class Robust:
     keep: int = 6
     polish: bool = True
 
-    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Search from ``(S, D)`` starts; the result keeps the limits, or a ``UserError`` says what is reachable."""
+    def __post_init__(self) -> None:
+        for name, least in (("iterations", 1), ("starts", 1), ("keep", 1)):
+            whole(name, getattr(self, name), least)
+        finite("learning_rate", self.learning_rate, above=0)
+        finite("penalty", self.penalty, above=0)
+        if not isinstance(self.polish, bool):
+            raise UserError(f"polish is true or false, given was {shown(self.polish)}")
+
+    def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Search from all starts; the result keeps the limits, or a ``UserError`` says what is reachable.
+
+        A start that the user gave is polished as well, itself and where its walk ends.
+        """
         criterion = Criterion(objectives, budget, self.lam, self.kappa)
-        codes_TSD, loss_TS = self.ascend(criterion, start)
-        ends, owner = self.ends(criterion, codes_TSD[-1])
-        polished = self.finish(criterion, ends)
+        starts = Starts.of(start, budget.region)
+        gallery, ends = Gallery(starts), _Ends(self.keep)
+        own: list[tuple[np.ndarray, Walk]] = []
+        for number, codes_SD in starts.chunks():
+            codes_TSD, loss_TS = self.ascend(criterion, codes_SD)
+            walk = partial(self._walk, budget.region, codes_TSD, loss_TS, number)
+            ends.add(*self.ends(criterion, codes_TSD[-1]), walk)
+            gallery.offer(number, loss_TS[-1], walk)
+            if starts.given and number == 0:
+                own = [(walk(0).rounded[-1], walk(0)), _standing(criterion, codes_SD[:1])]
+        candidates = ends.with_others(own)
+        polished = self.finish(criterion, np.stack([code for code, _ in candidates]))
         best = max(range(len(polished)), key=lambda i: polished[i].score)
         if polished[best].excess > 0:
             raise criterion.unreachable(polished[best].path[-1], "no architecture was found that keeps")
-        walks = self._walks(budget.region, codes_TSD, loss_TS)
-        s = owner[best]
-        walks[s] = extend(walks[s], polished[best])
-        return Trajectory(objectives, walks, (s, len(walks[s]) - 1), queries=criterion.queries)
+        for _, walk_kept in candidates[: len(ends.best)]:
+            gallery.keep(walk_kept)
+        found = extend(candidates[best][1], polished[best])
+        gallery.keep(found)
+        walks = list(gallery.walks().values())
+        place = next(i for i, w in enumerate(walks) if w is found)
+        return Trajectory(objectives, walks, (place, len(found) - 1), criterion.queries, len(starts))
 
     def ascend(
         self, criterion: Criterion, start: np.ndarray, lam_S: np.ndarray | None = None
@@ -91,16 +121,15 @@ class Robust:
         wave = (1 + np.cos(np.pi * t / self.iterations)) / 2
         return float(self.learning_rate * (0.05 + 0.95 * wave))
 
-    def ends(
-        self, criterion: Criterion, codes_SD: np.ndarray, lam_S: np.ndarray | None = None
-    ) -> tuple[np.ndarray, list[int]]:
-        """The ``keep`` best different rounded codes, and from which start each came."""
+    def ends(self, criterion: Criterion, codes_SD: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray]:
+        """The ``keep`` best different rounded codes, from which start each came, and by what they compare."""
         rounded = criterion.budget.region.round(codes_SD)
         _, first = np.unique(rounded, axis=0, return_index=True)
-        scores = criterion.scores(rounded[first], None if lam_S is None else lam_S[first])
+        scores = criterion.scores(rounded[first])
         # a rounded end may miss a limit by a hair; it is repaired, so excess counts here like lost value, not as exclusion
-        order = first[np.argsort(-(scores.value - 4 * self.penalty * scores.excess), kind="stable")][: self.keep]
-        return rounded[order], order.tolist()
+        value = scores.value - 4 * self.penalty * scores.excess
+        order = np.argsort(-value, kind="stable")[: self.keep]
+        return rounded[first[order]], first[order].tolist(), value[order]
 
     def finish(self, criterion: Criterion, codes_CD: np.ndarray, lam_C: np.ndarray | None = None) -> list[Polished]:
         """Repair and polish ``(C, D)`` rounded codes."""
@@ -109,11 +138,51 @@ class Robust:
         repair = Polish(criterion, pairs=0, repair_only=True)
         return repair.run(codes_CD, lam_C)
 
-    def _walks(self, region: Region, codes_TSD: np.ndarray, loss_TS: np.ndarray) -> list[Walk]:
-        rounded = region.round(codes_TSD.reshape(-1, codes_TSD.shape[-1])).reshape(codes_TSD.shape)
+    def _walk(self, region: Region, codes_TSD: np.ndarray, loss_TS: np.ndarray, number: int, s: int) -> Walk:
+        """That of the s-th of the starts of which the first has a number."""
+        codes_TD = np.array(codes_TSD[:, s])
+        phase = ("propagation",) * len(codes_TD)
         reason = f"{self.iterations} iterations done"
-        phase = ("propagation",) * len(codes_TSD)
-        return [Walk(codes_TSD[:, s], rounded[:, s], loss_TS[:, s], reason, phase) for s in range(codes_TSD.shape[1])]
+        return Walk(codes_TD, region.round(codes_TD), np.array(loss_TS[:, s]), reason, phase, number + s)
+
+
+class _Ends:
+    """The best different rounded ends of all walks so far, each with its walk.
+
+    Args:
+        keep: how many.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self.keep = keep
+        self._found: list[tuple[float, np.ndarray, Walk]] = []
+
+    def add(self, codes: np.ndarray, owners: list[int], values: np.ndarray, walk: Callable[[int], Walk]) -> None:
+        """More of them; of equal ones the earlier stays."""
+        new = [(float(v), c, walk(s)) for c, s, v in zip(codes, owners, values, strict=True)]
+        merged: dict[tuple[int, ...], tuple[float, np.ndarray, Walk]] = {}
+        for end in sorted([*self._found, *new], key=lambda end: -end[0]):
+            merged.setdefault(tuple(end[1].tolist()), end)
+        self._found = list(merged.values())[: self.keep]
+
+    @property
+    def best(self) -> list[tuple[np.ndarray, Walk]]:
+        """Codes and walks, the best first."""
+        return [(code, walk) for _, code, walk in self._found]
+
+    def with_others(self, others: list[tuple[np.ndarray, Walk]]) -> list[tuple[np.ndarray, Walk]]:
+        """Those, then the others whose codes are not among them."""
+        out = {tuple(code.tolist()): (code, walk) for code, walk in self.best}
+        for code, walk in others:
+            out.setdefault(tuple(code.tolist()), (code, walk))
+        return list(out.values())
+
+
+def _standing(criterion: Criterion, code_1D: np.ndarray) -> tuple[np.ndarray, Walk]:
+    """A start as it is, and the walk of one step that it makes."""
+    rounded = criterion.budget.region.round(code_1D)
+    loss = -criterion.scores(rounded).value
+    return rounded[0], Walk(rounded.astype(np.float64), rounded, loss, "from the start itself", ("start",))
 
 
 def extend(walk: Walk, polished: Polished) -> Walk:
@@ -124,6 +193,7 @@ def extend(walk: Walk, polished: Polished) -> Walk:
         np.concatenate([walk.loss, -polished.values]),
         f"{walk.reason}, then no better neighbour",
         walk.phase + ("polish",) * len(polished.path),
+        walk.number,
     )
 
 

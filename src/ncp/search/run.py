@@ -5,64 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
+from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
+from ncp.search.judges import Given, Panel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
-from ncp.search.objectives import (
-    LEARNED_COST,
-    Objective,
-    Objectives,
-    load_predictors,
-    parse_objectives,
-    read_predictors,
-)
+from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
+from ncp.search.result import Candidate, Result, candidates
+from ncp.search.starts import Progress, Starts, read_start
 from ncp.search.strategies import make, preferred_family
-from ncp.search.trajectory import Trajectory, predict
-
-
-@dataclass
-class Result:
-    """What a search found.
-
-    Attributes:
-        architecture: the best architecture by the strategy's own criterion.
-        predicted: setting -> metric -> prediction in the metric's unit, of all settings asked for.
-        std: the same for the standard deviation of a training's result around the prediction.
-        macs, params: exact cost in the space's standard setting.
-        start: the architecture from which the best walk started; ``start_predicted``, ``start_std``, ``start_macs``,
-            ``start_params`` describe it likewise.
-        last: the architecture of the best walk's last step.
-        trajectory: every step.
-        reason: why the search stopped.
-        seconds: wall time of the search, without loading predictors.
-        strategy, objectives: what was run.
-    """
-
-    architecture: Any
-    predicted: dict[str, dict[str, float]]
-    std: dict[str, dict[str, float]]
-    macs: int
-    params: int
-    start: Any
-    start_predicted: dict[str, dict[str, float]]
-    start_std: dict[str, dict[str, float]]
-    start_macs: int
-    start_params: int
-    last: Any
-    trajectory: Trajectory = field(repr=False)
-    reason: str = ""
-    seconds: float = 0.0
-    strategy: str = ""
-    objectives: tuple[Objective, ...] = ()
+from ncp.search.trajectory import Trajectory
 
 
 def search(
@@ -81,8 +40,11 @@ def search(
     kappa: float = 1.0,
     queries: int | None = None,
     seed: int = 0,
-    predictor: str | Mapping[str, Predictor | str | Path] | None = None,
+    predictor: Given = None,
     options: Mapping[str, Any] | None = None,
+    judge: Given = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Result:
     """Search one architecture for one or several objectives.
 
@@ -90,7 +52,8 @@ def search(
         objectives: settings or their metrics: ``["cls", "seg"]``, ``["seg.mAcc"]``,
             ``[{"metric": "seg.mAcc", "weight": 0.5, "direction": "max"}]``.
         strategy: its name, see ``ncp.search.strategies.STRATEGIES``.
-        start: an architecture in any form the space reads, a ``Result``, or None for the space's default.
+        start: an architecture in any form the space reads, a ``Result``, the run folder of a search, or None for the space's
+            default. It is among the codes that move, and what is found is no worse than it where it keeps the limits.
         starts: how many starts move at once (None: the strategy's own number); those after the first are drawn with ``seed``.
         iterations: updates of a propagation.
         budget: ``{"macs": 1.0e9, "params": 5e6}``: upper limits of exact cost that the architecture keeps.
@@ -106,36 +69,52 @@ def search(
         predictor: a family of bundled predictors (``default``, ``paper``), a mapping setting -> predictor or its file (short
             names of settings too), or None for the family that belongs to the strategy.
         options: further options of the strategy, such as ``{"loss": "l1", "targets": "fixed"}``.
+        judge: who predicts the figures by which searches compare, named as ``predictor``; None for the predictors that are
+            named there, else the default ones, whatever the strategy's own are.
+        force: search even for a metric that its predictor has not learned, by its errors on rows that it did not see.
+        progress: told the part done (0..1) and a line about it.
+
+    A search keeps to the bounds of the architectures that its predictors were fitted on, as their cards state them.
 
     Raises:
         UserError: for anything that does not exist or cannot be met, naming what is allowed or reachable.
     """
     problem = prepare(
-        objectives, strategy, start, starts, budget, floor, fixed, bounds, combine, cost, queries, seed, predictor
+        *(objectives, strategy, start, starts, budget, floor, fixed, bounds, combine, cost, queries, seed, predictor),
+        judge=judge,
+        force=force,
     )
     began = time.perf_counter()
     runner = make(strategy, lam, iterations, kappa, options)
     with one_thread():
-        codes = problem.starts(starts if starts is not None else runner.starts)
+        codes = problem.starts(starts if starts is not None else runner.starts, progress)
         trajectory = runner.run(problem.objectives, codes, problem.budget, problem.rng)
         seconds = time.perf_counter() - began
-        return _result(problem.objectives, trajectory, strategy, seconds)
+        return _result(problem, trajectory, strategy, getattr(runner, "kappa", None), seconds)
 
 
 @dataclass
 class Problem:
-    """What every search needs: objectives with predictors, the first start, the limits, a generator of random numbers."""
+    """What every search needs: objectives with predictors, the first start, the limits, a generator of random numbers.
+
+    Attributes:
+        origin: ``(D,)`` code of the start as it was given, or of the space's default; ``given`` tells which.
+        asked, judge: who predicts, and who judges.
+        notes: what a reader of the result must know, in words.
+    """
 
     objectives: Objectives
     origin: np.ndarray
+    given: bool
     budget: Budget
     rng: np.random.Generator
+    asked: Panel
+    judge: Panel
+    notes: tuple[str, ...] = ()
 
-    def starts(self, n: int) -> np.ndarray:
-        """``(n, D)`` codes of the region: the given start, then random ones."""
-        region = self.budget.region
-        first = region.round(self.origin[None]).astype(np.float64)
-        return np.concatenate([first, region.sample(n - 1, self.rng)])
+    def starts(self, n: int, progress: Progress | None = None) -> Starts:
+        """``n`` codes of the region: the given start, then random ones."""
+        return Starts(self.budget.region, self.origin, n, self.rng, self.given, progress)
 
 
 def prepare(
@@ -151,30 +130,39 @@ def prepare(
     cost: str = "auto",
     queries: int | None = None,
     seed: int = 0,
-    predictor: str | Mapping[str, Predictor | str | Path] | None = None,
+    predictor: Given = None,
+    judge: Given = None,
+    force: bool = False,
 ) -> Problem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
-    if starts is not None and starts < 1:
-        raise UserError(f"starts must be at least 1, given was {starts}")
+    if starts is not None:
+        whole("starts", starts, 1)
+    if queries is not None:
+        queries = whole("queries", queries, 1)
+    rng = np.random.default_rng(whole("seed", seed, 0))
+    if not isinstance(force, bool):
+        raise UserError(f"force is true or false, given was {shown(force)}")
     family = preferred_family(strategy)
-    given = read_predictors(predictor) if isinstance(predictor, Mapping) else predictor or family
-    own = given if isinstance(given, dict) else None
+    own = read_predictors(predictor) if isinstance(predictor, Mapping) else None
     floors = parse_floors(floor, own)
     items = parse_objectives(objectives or [f.name for f in floors], own)
     costs = parse_costs(budget)
     needed = [o.setting for o in items] + [f.setting for f in floors]
-    predictors = load_predictors(needed, given)
+    asked, judging = panels(needed, predictor, own, family, judge)
     goals = Objectives(
         items,
-        predictors,
-        cost=_cost(cost, family, items, predictors),
+        asked.predictors,
+        cost=_cost(cost, family, items, asked.predictors),
         combine=combine,
         floors=[(f.setting, f.metric, f.value) for f in floors],
     )
-    origin = _start(goals.space, start)
-    limits = Budget(Region(goals.space, origin, fixed, bounds), floors=floors, queries=queries, **costs)
+    wanted = [(o.setting, o.metric) for o in items] + [(f.setting, f.metric) for f in floors]
+    notes = (*check_skill(wanted, asked.predictors, force), *others_setting(asked.predictors))
+    origin = read_start(goals.space, start)
+    region = Region(goals.space, origin, fixed, bounds, known_region(asked.predictors))
+    limits = Budget(region, floors=floors, queries=queries, **costs)
     limits.check_reachable()
-    return Problem(goals, origin, limits, np.random.default_rng(seed))
+    return Problem(goals, origin, start is not None, limits, rng, asked, judging, notes)
 
 
 @contextmanager
@@ -188,14 +176,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _start(space: spaces.Space[Any], start: Any) -> np.ndarray:
-    if start is None:
-        return space.encode([space.default()])[0]
-    if isinstance(start, Result):
-        start = start.architecture
-    return space.encode([space.parse(start)])[0]
-
-
 def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mapping[str, Predictor]) -> str:
     """``auto`` is the learned cost for the paper's own strategies where all predictors have one and the same."""
     if cost != "auto":
@@ -206,35 +186,37 @@ def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mappin
     return "learned" if family == "paper" and able else "exact"
 
 
-def _result(goals: Objectives, trajectory: Trajectory, strategy: str, seconds: float) -> Result:
-    space = goals.space
-    walk = trajectory.walk
-    codes = np.stack([trajectory.best_code, walk.rounded[0], trajectory.last_code]).astype(np.int64)
-    best, first, last = space.decode(codes)
-    mean, std = predict(goals, codes[:2], noise=True)
-    cost = space.cost(codes[:2])
-
-    def table(values: Mapping[str, np.ndarray], row: int) -> dict[str, dict[str, float]]:
-        return {
-            setting: {metric: float(values[f"{setting}.{metric}"][row]) for metric in p.metrics}
-            for setting, p in goals.predictors.items()
-        }
-
+def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: float | None, seconds: float) -> Result:
+    space = problem.objectives.space
+    default = space.encode([space.default()])[0]
+    codes = np.stack([trajectory.best_code, problem.origin, default])
+    found, before, by_default = candidates(problem.objectives, problem.asked, problem.judge, codes)
     return Result(
-        architecture=best,
-        predicted=table(mean, 0),
-        std=table(std, 0),
-        macs=int(cost.macs[0]),
-        params=int(cost.params[0]),
-        start=first,
-        start_predicted=table(mean, 1),
-        start_std=table(std, 1),
-        start_macs=int(cost.macs[1]),
-        start_params=int(cost.params[1]),
-        last=last,
+        found=found,
+        before=before,
+        default=by_default,
+        last=space.decode(trajectory.last_code[None])[0],
         trajectory=trajectory,
         reason=trajectory.reason,
+        kept=not trajectory.broken,
+        notes=(*problem.notes, *_outside(problem, before)),
         seconds=seconds,
         strategy=strategy,
-        objectives=goals.items,
+        objectives=problem.objectives.items,
+        kappa=kappa,
+        predictor=problem.asked.names,
+        judge=problem.judge.names,
     )
+
+
+def _outside(problem: Problem, before: Candidate) -> list[str]:
+    """What to say of a start that lies elsewhere than the search may go."""
+    start = "the start" if problem.given else "the default code"
+    notes = []
+    if not before.known:
+        notes.append(
+            f"{start} lies outside of the architectures that the predictor was fitted on: its figures are extrapolated"
+        )
+    if problem.given and not problem.budget.region.contains(problem.origin[None])[0]:
+        notes.append("the start was moved into the bounds of the search")
+    return notes

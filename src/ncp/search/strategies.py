@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.numeric import finite, shown, whole
 from ncp.search.baselines import BASELINES, Baseline
 from ncp.search.limits import Budget
 from ncp.search.loss import Loss
@@ -27,8 +28,8 @@ class Strategy(Protocol):
         """How many starts it takes."""
         ...
 
-    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Search from ``(S, D)`` codes that lie in the budget's region."""
+    def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Search from starts, a :class:`Starts` or ``(S, D)`` codes, that lie in the budget's region."""
         ...
 
 
@@ -80,11 +81,13 @@ def preferred_family(name: str) -> str:
 
 def make(name: str, lam: float, iterations: int, kappa: float, options: Mapping[str, Any] | None = None) -> Strategy:
     """The strategy called ``name``; raises ``UserError`` for an unknown name or option."""
-    if isinstance(iterations, bool) or int(iterations) != iterations or iterations < 1:
-        raise UserError(f"iterations must be a positive whole number, given was {iterations}")
+    iterations = whole("iterations", iterations, 1)
+    lam, kappa = finite("lambda", lam, least=0), finite("kappa", kappa, least=0)
+    if options is not None and not isinstance(options, Mapping):
+        raise UserError(f"the options of strategy {name} are {{name: value}}, given was {shown(options)}")
     maker = _entry(name)[0]
     try:
-        return maker(lam=lam, iterations=int(iterations), kappa=kappa, **dict(options or {}))
+        return maker(lam=lam, iterations=iterations, kappa=kappa, **{str(k): v for k, v in (options or {}).items()})
     except TypeError as error:
         wrong = str(error).rsplit("argument", 1)[-1].strip()
         raise UserError(f"strategy {name} has no option {wrong}") from None

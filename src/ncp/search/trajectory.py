@@ -26,6 +26,7 @@ class Walk:
         loss: ``(T,)`` float64: what the strategy minimises, at ``codes``.
         reason: why it stopped.
         phase: ``(T,)`` names of the part of the strategy that made each code.
+        number: of its start.
     """
 
     codes: np.ndarray
@@ -33,6 +34,7 @@ class Walk:
     loss: np.ndarray
     reason: str
     phase: tuple[str, ...] = ()
+    number: int = 0
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -40,21 +42,30 @@ class Walk:
 
 @dataclass
 class Trajectory:
-    """The walks of all starts, and which step was best by the strategy's own criterion.
+    """The walks of the starts, and which step was best by the strategy's own criterion.
+
+    Of many starts only some walks are kept: the first, a spread of the others, and the best.
 
     Predictions and exact costs are computed when they are asked for; a search need not wait for them.
 
     Attributes:
         objectives: what was searched for; answers the predictions.
-        walks: one per start.
-        best: ``(walk, step)`` of the best architecture.
+        walks: one per start, or some of them.
+        best: ``(walk, step)`` of the best architecture, by its place in ``walks``.
         queries: number of codes about which predictors were asked.
+        starts: how many codes moved.
+        broken: in words, which limits the best architecture does not keep; empty where it keeps all.
     """
 
     objectives: Objectives = field(repr=False)
     walks: list[Walk]
     best: tuple[int, int]
     queries: int = 0
+    starts: int = 0
+    broken: str = ""
+
+    def __post_init__(self) -> None:
+        self.starts = self.starts or len(self.walks)
 
     @property
     def walk(self) -> Walk:
@@ -73,8 +84,8 @@ class Trajectory:
 
     @property
     def reason(self) -> str:
-        """Why the best walk stopped."""
-        return self.walk.reason
+        """Why the best walk stopped, and what it could not keep."""
+        return "; ".join(filter(None, (self.walk.reason, self.broken)))
 
     def __len__(self) -> int:
         return len(self.walk)
@@ -98,15 +109,14 @@ class Trajectory:
         ``rounded.<setting>.<metric>``, ``rounded.std.<setting>.<metric>`` at the rounded one (std: the model's own part).
 
         Args:
-            starts: ``best`` (the walk of the best architecture) or ``all``.
+            starts: ``best`` (the walk of the best architecture) or ``all`` (that were kept).
         """
-        chosen = [self.best[0]] if starts == "best" else list(range(len(self.walks)))
-        walks = [self.walks[i] for i in chosen]
+        walks = [self.walk] if starts == "best" else self.walks
         space = self.objectives.space
         codes = np.concatenate([w.codes for w in walks])
         rounded = np.concatenate([w.rounded for w in walks])
         table: dict[str, np.ndarray] = {
-            "start": np.repeat(chosen, [len(w) for w in walks]),
+            "start": np.repeat([w.number for w in walks], [len(w) for w in walks]),
             "step": np.concatenate([np.arange(len(w)) for w in walks]),
             "phase": np.array([p for w in walks for p in (w.phase or ("propagation",) * len(w))]),
             "loss": np.concatenate([w.loss for w in walks]),
@@ -137,13 +147,3 @@ def predict(objectives: Objectives, codes: Any, noise: bool = False) -> tuple[_C
         mean |= {f"{setting}.{k}": v for k, v in predictor.predict(x).items()}
         std |= {f"{setting}.{k}": v for k, v in predictor.predict_std(x, noise=noise).items()}
     return mean, std
-
-
-def walks_of(
-    codes_TSD: np.ndarray, loss_TS: np.ndarray, steps_S: np.ndarray, reasons: list[str], rounded_TSD: np.ndarray
-) -> list[Walk]:
-    """One walk per start, cut after ``steps`` updates."""
-    return [
-        Walk(codes_TSD[: n + 1, s], rounded_TSD[: n + 1, s], loss_TS[: n + 1, s], reasons[s])
-        for s, n in enumerate(steps_S.tolist())
-    ]

@@ -10,16 +10,19 @@ Shape suffixes: D dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.search.gallery import Gallery
 from ncp.search.gradients import gradient_function
 from ncp.search.limits import Budget, Region
 from ncp.search.loss import Loss
 from ncp.search.objectives import Objectives
-from ncp.search.propagation import best_step
+from ncp.search.propagation import SHORTLIST, best_of, promise
+from ncp.search.starts import FEW, Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 
@@ -63,15 +66,23 @@ class WinnerTakesAll:
     iterations: int = 70
     starts = 1
 
-    def run(self, objectives: Objectives, start: np.ndarray, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Walk from each of ``(S, D)`` starts; the best step that keeps the budget is marked.
+    def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
+        """Walk from every start; marked is the best step that keeps the budget, or the one that comes nearest.
 
         Raises:
             UserError: in a space whose dimensions cannot move one by one, such as a one-hot code.
         """
-        walks = [self._walk(objectives, code, budget.region) for code in budget.region.round(start).astype(np.float64)]
-        best = best_step(self.loss, objectives, budget, walks)
-        return Trajectory(objectives, walks, best, queries=sum(map(len, walks)))
+        starts = Starts.of(start, budget.region)
+        gallery, queries = Gallery(starts, SHORTLIST), 0
+        for number, codes_SD in starts.chunks(FEW):
+            rounded = budget.region.round(codes_SD).astype(np.float64)
+            walks = [
+                replace(self._walk(objectives, c, budget.region), number=number + s) for s, c in enumerate(rounded)
+            ]
+            keys = [promise(budget, w.loss[:, None], w.rounded[:, None], np.array([len(w) - 1])) for w in walks]
+            gallery.offer(number, np.concatenate(keys), walks.__getitem__)
+            queries += sum(map(len, walks))
+        return best_of(self.loss, objectives, budget, gallery, queries, len(starts))
 
     def _walk(self, objectives: Objectives, code_D: np.ndarray, region: Region) -> Walk:
         space = objectives.space

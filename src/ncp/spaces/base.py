@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ncp import files
+from ncp import files, registry
 from ncp.errors import UserError
 
 # name -> module that holds the SPACE instance
@@ -123,13 +123,17 @@ class Space(Protocol[A]):
 
 
 def names() -> tuple[str, ...]:
-    """The names of all spaces."""
-    return tuple(_MODULES)
+    """The names of all spaces: ours, and those that installed packages announce (entry points of the group ``ncp.spaces``)."""
+    return (*_MODULES, *(name for name in registry.announced("ncp.spaces") if name not in _MODULES))
 
 
 def get(name: str) -> Space[Any]:
     """The space called ``name``; raises ``UserError`` if there is none."""
-    if name not in _MODULES:
-        raise UserError(f"unknown space '{files.shown(name)}'; known spaces: {', '.join(_MODULES)}")
-    space: Space[Any] = import_module(_MODULES[name]).SPACE
-    return space
+    if name in _MODULES:
+        space: Space[Any] = import_module(_MODULES[name]).SPACE
+        return space
+    if name not in names():
+        raise UserError(f"unknown space '{files.shown(name)}'; known spaces: {', '.join(names())}")
+    module, _, attribute = registry.announced("ncp.spaces")[name].rpartition(".")
+    theirs: Space[Any] = getattr(import_module(module), attribute)
+    return theirs

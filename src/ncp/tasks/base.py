@@ -6,8 +6,9 @@ Shape suffixes: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import copy
+import platform
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -16,11 +17,15 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from ncp.data.base import DataModule
+from ncp import signals
+from ncp.data.base import DataModule, own_cores, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
+from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
-from ncp.tasks.recipe import Plan, Recipe
+from ncp.tasks.ledger import Evaluation, Ledger
+from ncp.tasks.position import Plan, Position, resumed
+from ncp.tasks.recipe import Recipe
 
 NORMS = nn.modules.batchnorm._BatchNorm
 CHECKPOINT_KEY = "ncp"  # our part of a checkpoint
@@ -52,7 +57,8 @@ class Task(pl.LightningModule):
         about: what is written into every checkpoint (architecture, configuration), plain values only.
 
     Attributes:
-        latest: the newest evaluation, ``{metric: value}``, and ``latest_step`` its step.
+        ledger: the evaluations so far.
+        kept_at: where the checkpoint of a step is kept, None for a step that is not.
         restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
     """
 
@@ -71,13 +77,13 @@ class Task(pl.LightningModule):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = protect(network)
         self.recipe, self.plan, self.seed = recipe, plan, seed
         self.classes: Sequence[str] = data.classes
         self.mean, self.std = data.mean, data.std
         self.about = dict(about or {})
-        self.latest: dict[str, float] = {}
-        self.latest_step = -1
+        self.ledger = Ledger()
+        self.kept_at: Callable[[int], str | None] = lambda step: None
         self.restored_step = -1
         self.last_good: str | None = None  # the newest checkpoint's path
         self._rate = recipe.rate()
@@ -102,6 +108,11 @@ class Task(pl.LightningModule):
         return build_timm(name, task=cls.name, classes=len(data.classes), **options)
 
     @classmethod
+    def model_options(cls, architecture: Any) -> tuple[str, ...]:
+        """The keys of ``model`` that an architecture's network takes."""
+        return ("channels_last", "grad_checkpointing")
+
+    @classmethod
     def adapt_pretrained(
         cls, weights: Mapping[str, Tensor], network: nn.Module, settings: Mapping[str, Any]
     ) -> Mapping[str, Tensor]:
@@ -116,6 +127,9 @@ class Task(pl.LightningModule):
     def score(self, batch: dict[str, Any]) -> None:
         """Update ``self.scores`` with an evaluation batch."""
 
+    def score_nothing(self) -> None:
+        """What a device without evaluation samples gives to ``self.scores``: sums need nothing."""
+
     def prepare_batch(self, batch: dict[str, Any]) -> Tensor:
         """The network's input: the batch's ``image`` normalised on the device, channels last."""
         dtype = next(self.network.parameters()).dtype
@@ -126,11 +140,19 @@ class Task(pl.LightningModule):
         """The network's output for a batch."""
         return self._compiled[0](self.prepare_batch(batch))
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
-        """Multiply-adds for one evaluation input, counted by torch on the network itself."""
-        return counted_macs(self.network, (1, data.in_channels, *(data.eval_size or data.size)))
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+        """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
+        return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))
 
     # ---- training
+
+    def setup(self, stage: str) -> None:
+        """Tell the data how many processes load from the same cores; all processes are there by now."""
+        mine = (platform.node(), own_cores())
+        everybody: list[Any] = [None] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(everybody, mine)
+        self.trainer.datamodule.sharing = sharing_cores(mine, everybody) if self.trainer.world_size > 1 else 1  # type: ignore[attr-defined]
 
     @property
     def step(self) -> int:
@@ -160,14 +182,26 @@ class Task(pl.LightningModule):
         return self._rate(min(1.0, step / self.plan.steps))
 
     def on_train_start(self) -> None:
-        """Set the modes again: Lightning restores those it found."""
+        """Set the modes again: Lightning restores those it found. An evaluation that was interrupted comes first."""
         self.train()
+        place = Position.reached(self.trainer, self.plan)
+        if self.owed(place.step) and not self.quick:
+            # Lightning looks whether this number divides the passes done
+            self.trainer.val_check_batch = place.number
+
+    def owed(self, step: int) -> bool:
+        """Whether an evaluation was due after ``step`` steps that is not in the ledger."""
+        return step > 0 and self.plan.due(step).evaluate and step not in self.ledger
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Rates and random states as functions of the step: a resumed run needs no more than the step."""
-        # an own state per batch and device; numpy and Python's are not used in a step
-        torch.manual_seed(int(np.random.SeedSequence((self.seed, batch_idx, self.global_rank)).generate_state(1)[0]))
-        if batch_idx % self.plan.policy.accumulate == 0:
+        """Rates and random states as functions of the position: a resumed run needs no more than that."""
+        signals.check()
+        place = Position.running(self.trainer, self.plan)
+        torch.manual_seed(place.seed(self.seed, self.global_rank))  # numpy's and Python's are not used in a step
+        if not self.quick:
+            ends = place.last_pass and self.plan.due(place.step + 1).evaluate
+            self.trainer.val_check_batch = place.interval(ends)
+        if place.passes == 0:
             done = self.step / self.plan.steps
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = self.rate_at(self.step)
@@ -177,18 +211,18 @@ class Task(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One pass; records loss, rate and the task's figures every ``log_every`` steps."""
-        accumulate = self.plan.policy.accumulate
-        due = (batch_idx + 1) % (accumulate * self.plan.log_every) == 0 or self.quick
-        loss, figures = self.loss(batch, bool(due))
-        self._watch(loss, batch_idx, bool(due))
+        place = Position.running(self.trainer, self.plan)
+        due = self.quick or (place.last_pass and self.plan.due(place.step + 1).log)
+        loss, figures = self.loss(batch, due)
+        self._watch(loss, due)
         if due:
             values = {f"train/{key}": float(value) for key, value in {"loss": loss.detach(), **figures}.items()}
             self.record({**values, "train/lr": self.rate_at(self.step)}, self.step + 1)
         return loss
 
-    def _watch(self, loss: Tensor, batch_idx: int, due: bool) -> None:
+    def _watch(self, loss: Tensor, due: bool) -> None:
         """Stop at a loss that is not finite. On GPUs the first bad step is noted there and read when figures are due."""
-        now = torch.where(torch.isfinite(loss.detach()), torch.inf, float(batch_idx))
+        now = torch.where(torch.isfinite(loss.detach()), torch.inf, float(self.step))
         self._first_bad = now if self._first_bad is None else torch.minimum(self._first_bad, now)
         if loss.device.type == "cpu" or due:
             self.check_finite()
@@ -202,7 +236,7 @@ class Task(pl.LightningModule):
         first = float(self._first_bad)
         if not np.isfinite(first):
             return
-        self._stop("the loss", int(first) // self.plan.policy.accumulate)
+        self._stop("the loss", int(first))
 
     def check_weights(self) -> None:
         """Raise a ``UserError`` if a weight is not finite (before a checkpoint is written)."""
@@ -211,6 +245,17 @@ class Task(pl.LightningModule):
             self._stop("a weight", self.step - 1)
 
     def _stop(self, what: str, step: int) -> NoReturn:
+        if step == 0:  # nothing has been learnt yet: no learning rate can be the cause
+            precision = str(self.trainer.precision)
+            other = (
+                ""
+                if precision.startswith(("32", "64"))
+                else f", or the precision {precision} (try trainer.precision=32-true)"
+            )
+            raise UserError(
+                f"{what} is NaN or infinite at step 1 of {self.plan.steps}, before anything was learnt; look for the cause in "
+                f"the data or in the weights that the training starts from{other}"
+            )
         raise UserError(
             f"{what} became NaN or infinite at step {step + 1} of {self.plan.steps}, learning rate "
             f"{self.rate_at(step):.3g}; last good checkpoint: {self.last_good or 'none was written yet'}; lower "
@@ -233,15 +278,54 @@ class Task(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count one batch."""
-        self.score(batch)
+        if self.trainer.datamodule.idle:  # type: ignore[attr-defined]
+            self.score_nothing()
+        else:
+            self.score(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """The scores over the whole set, on all devices alike."""
+        """The scores over the whole set, on all devices alike, into the ledger."""
         values = {key: float(value) for key, value in self.scores.compute().items()}
         self.scores.reset()
-        if not self.trainer.sanity_checking:
-            self.latest, self.latest_step = values, self.step
-            self.record({f"val/{key}": value for key, value in values.items() if np.isfinite(value)}, self.step)
+        place = Position(self.plan, self.evaluated_step)
+        entry = Evaluation(
+            step=place.step,
+            samples=place.samples,
+            set=self.plan.samples,
+            metrics={**values, **self.further_figures()},
+            checkpoint=self.kept_at(place.step),
+        )
+        self.ledger.add(entry, write=self.trainer.is_global_zero and not self.quick)
+        self.record({f"val/{key}": value for key, value in values.items() if np.isfinite(value)}, place.step)
+
+    @property
+    def evaluated_step(self) -> int:
+        """The step that an evaluation is of, within a training or of its checkpoint alone."""
+        return self.step if self.restored_step < 0 else self.restored_step
+
+    def further_figures(self) -> dict[str, float]:
+        """What ``scores`` measured beside its own metrics, for the ledger and for records."""
+        return {}
+
+    def measured(self) -> dict[str, float]:
+        """All figures of the result so far: those of the newest evaluation."""
+        newest = self.ledger.newest
+        return dict(newest.metrics) if newest is not None else {}
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """The task's own metrics of the result so far, ``{}`` before the first evaluation."""
+        return self.measured()
+
+    @property
+    def latest_step(self) -> int:
+        """The step of the newest evaluation, -1 before the first."""
+        newest = self.ledger.newest
+        return newest.step if newest is not None else -1
+
+    def in_words(self, metric: str) -> str:
+        """What people are told a metric is, where its name alone does not say how it was counted."""
+        return metric
 
     def record(self, values: Mapping[str, float], step: int) -> None:
         """Send figures to all loggers (and thereby to the progress bar and the history)."""
@@ -252,10 +336,21 @@ class Task(pl.LightningModule):
     # ---- checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to build the network again, and the newest scores."""
-        checkpoint[CHECKPOINT_KEY] = {**self.about, "step": self.step, "latest": self.latest, "at": self.latest_step}
+        """Add what is needed to build the network again and to go on, and the newest scores for whoever gets the file alone."""
+        place = Position.reached(self.trainer, self.plan)
+        checkpoint[CHECKPOINT_KEY] = {
+            **self.about,
+            "step": place.step,
+            "position": place.as_dict(),
+            "latest": self.latest,
+            "at": self.latest_step,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back the newest scores."""
-        ours = checkpoint.get(CHECKPOINT_KEY, {})
-        self.latest, self.latest_step = dict(ours.get("latest", {})), int(ours.get("at", -1))
+        """Put Lightning's counters where the checkpoint's steps are under this run's devices and passes."""
+        if self.trainer.state.fn != "fit":
+            return
+        self.ledger.take(self.trainer.strategy.broadcast(self.ledger.entries()))  # what the first process read
+        place = resumed(checkpoint[CHECKPOINT_KEY], self.plan, "ckpt_path")
+        counters = place.counters(self.trainer.fit_loop.state_dict(), self.owed(place.step))
+        checkpoint["loops"] = {"fit_loop": counters}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from ncp.data.base import DataModule
-from ncp.tasks.recipe import Plan
+from ncp.tasks.position import Plan
 
 log = logging.getLogger(__name__)
 LEAST_STEPS = 24
@@ -30,5 +29,4 @@ def shortened(plan: Plan, data: DataModule, macs: int) -> Plan:
         "%d steps instead of %d: this network's share of data.training_macs=%.3g", steps, plan.steps, data.training_macs
     )
     data.plan(plan.policy, steps)
-    every = min(plan.eval_every, steps)
-    return replace(plan, steps=steps, eval_every=every, keep=tuple(at for at in plan.keep if at <= steps))
+    return plan.shortened(steps)

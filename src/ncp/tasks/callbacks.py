@@ -1,10 +1,11 @@
-"""What happens beside the steps: checkpoints, the history of all figures, throughput, the progress bar."""
+"""What is told beside the steps: the history of all figures, throughput, the progress bar."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import logging
-import os
 import sys
 import time
 from argparse import Namespace
@@ -16,81 +17,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
-from ncp.errors import UserError
+from ncp import files, terminal
 from ncp.tasks.base import Task
+from ncp.tasks.position import Position
 
 log = logging.getLogger(__name__)
-KEEP = ("paper", "last", "none")
-LAST = "last.ckpt"
-# seconds without a checkpoint, where one process trains (several might not agree): a kill loses minutes at any speed
-LONGEST = 600.0
-
-
-class Checkpoints(Callback):
-    """Full checkpoints (weights, optimiser, position), each written beside its place and then renamed.
-
-    ``last.ckpt`` every ``save_every`` steps, after ten minutes without one, and at the end;
-    with ``keep=paper`` also ``step-<n>.ckpt`` at the recipe's steps.
-    Where an evaluation falls on the same step it comes first, so that a resumed run need not repeat it.
-
-    Args:
-        folder: of the checkpoints.
-        keep: ``paper``, ``last`` (the newest only) or ``none`` (nothing is written, a killed run starts anew).
-    """
-
-    def __init__(self, folder: Path, keep: str = "paper") -> None:
-        if keep not in KEEP:
-            raise UserError(f"keep must be one of {', '.join(KEEP)}, given was '{keep}'")
-        self.folder, self.keep = folder, keep
-        self._saved, self._at = -1, time.monotonic()
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """The time without a checkpoint begins."""
-        self._at = time.monotonic()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """After every step, unless an evaluation follows."""
-        plan = pl_module.plan
-        complete = (batch_idx + 1) % plan.policy.accumulate == 0
-        if complete and not (trainer.enable_validation and trainer.global_step % plan.eval_every == 0):
-            self._save_if_due(trainer, pl_module)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """After an evaluation within the training."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._save_if_due(trainer, pl_module)
-
-    def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
-        step, plan = trainer.global_step, task.plan
-        kept = step in plan.keep and self.keep == "paper"
-        long_ago = trainer.world_size == 1 and time.monotonic() - self._at > LONGEST
-        due = kept or long_ago or step % plan.save_every == 0 or step == plan.steps
-        if self.keep == "none" or task.quick or not due or step == self._saved:
-            return
-        task.check_finite()
-        task.check_weights()
-        task.average_buffers()
-        self._saved, self._at = step, time.monotonic()
-        scratch, last = self.folder / f".{LAST}.tmp", self.folder / LAST
-        trainer.save_checkpoint(scratch)
-        if trainer.is_global_zero:
-            if kept:
-                _link(scratch, self.folder / f"step-{step:06d}.ckpt")
-            os.replace(scratch, last)
-        task.last_good = str(last)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file that will not be changed any more; a copy where the file system has no such names."""
-    scratch = target.with_name(f".{target.name}.tmp")
-    scratch.unlink(missing_ok=True)
-    try:
-        os.link(source, scratch)
-    except OSError:
-        import shutil
-
-        shutil.copyfile(source, scratch)
-    os.replace(scratch, target)
 
 
 class History(Logger):
@@ -130,10 +61,14 @@ class History(Logger):
     def truncate(self, step: int) -> None:
         """Drop what lies behind ``step`` (a resumed run writes it again) and a row that was cut off."""
         if self.path.is_file():
-            rows = [row for row in read_history(self.path) if row[0] <= step]
-            self.path.unlink()
-            for at, key, value in rows:
-                self.log_metrics({key: value}, at)
+            text = io.StringIO(newline="")
+            writer = csv.writer(text)
+            writer.writerow(("step", "metric", "value"))
+            for at, key, value in read_history(self.path):
+                if at <= step:
+                    writer.writerow((at, key, repr(value)))
+                    self.newest[key] = value
+            files.write_text(self.path, text.getvalue())
 
 
 def read_history(path: Path) -> list[tuple[int, str, float]]:
@@ -142,7 +77,8 @@ def read_history(path: Path) -> list[tuple[int, str, float]]:
     with open(path, newline="") as file:
         for row in csv.reader(file):
             if len(row) == 3 and row[0].isdigit():
-                out.append((int(row[0]), row[1], float(row[2])))
+                with contextlib.suppress(ValueError):  # cut off within the number
+                    out.append((int(row[0]), row[1], float(row[2])))
     return out
 
 
@@ -199,40 +135,44 @@ class Progress(Callback):
 
     def __init__(self, history: History, throughput: Throughput) -> None:
         self.history, self.throughput = history, throughput
-        self._bar: Any = None
-        self._task: Any = None
-        self._shown = -1
+        self._bar: terminal.Progress | None = None
+        self._shown = 0
+        self._loss: float | None = None  # of the newest step that was shown
+        self._began = (0, 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Open the bar where somebody looks at it."""
+        self._shown, self._began = trainer.global_step, (trainer.global_step, time.monotonic())
         if trainer.is_global_zero and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("Training"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=pl_module.plan.steps, completed=trainer.global_step, figures="")
+            self._bar = terminal.Progress("Training", pl_module.plan.steps, trainer.global_step, transient=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show the step and the newest figures."""
-        step, plan = trainer.global_step, pl_module.plan
+        plan = pl_module.plan
+        place = Position.reached(trainer, plan)
+        step = place.step
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, figures=self._figures(pl_module))
-        elif trainer.is_global_zero and step != self._shown and (step % plan.log_every == 0 or step == plan.steps):
-            self._shown = step
-            log.info("step %d of %d: %s", step, plan.steps, self._figures(pl_module))
+            self._bar.tell(step, self._figures(pl_module))
+        elif trainer.is_global_zero and place.passes == 0 and step != self._shown:
+            every = min(plan.log_every, max(1, plan.steps // 4))  # a short training says something too
+            if step % every == 0 or step == plan.steps:
+                self._shown = step
+                self._loss = float(outputs["loss"]) * plan.policy.accumulate if outputs else None
+                left = self._left(step, plan.steps)
+                log.info("step %d of %d: %s%s", step, plan.steps, self._figures(pl_module), left)
+
+    def _left(self, step: int, steps: int) -> str:
+        """When the end is expected, where that is more than a minute away."""
+        first, began = self._began
+        seconds = (time.monotonic() - began) / max(1, step - first) * (steps - step)
+        return f", end expected at {terminal.clock(seconds)}" if seconds > 60 else ""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Say how the evaluation went."""
         if trainer.state.fn == "fit" and trainer.is_global_zero and self._bar is None and not trainer.sanity_checking:
-            figures = ", ".join(f"{key} {value:.2f}" for key, value in list(pl_module.latest.items())[:6])
+            figures = ", ".join(
+                f"{pl_module.in_words(key)} {value:.2f}" for key, value in list(pl_module.latest.items())[:6]
+            )
             log.info("evaluation at step %d: %s", trainer.global_step, figures)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -251,10 +191,11 @@ class Progress(Callback):
     def _figures(self, task: Task) -> str:
         newest: Mapping[str, float] = self.history.newest
         parts = []
-        if "train/loss" in newest:
-            parts.append(f"loss {newest['train/loss']:.3f}, rate {newest.get('train/lr', 0):.4f}")
+        loss = newest.get("train/loss") if self._loss is None else self._loss
+        if loss is not None:
+            parts.append(f"loss {loss:.3f}, rate {task.rate_at(max(0, task.step - 1)):.4f}")
         if task.main_metric in task.latest:
-            parts.append(f"{task.main_metric} {task.latest[task.main_metric]:.2f}")
+            parts.append(f"{task.in_words(task.main_metric)} {task.latest[task.main_metric]:.2f}")
         if self.throughput.images_per_second:
             parts.append(f"{self.throughput.images_per_second:.3g} images/s")
         return ", ".join(parts)

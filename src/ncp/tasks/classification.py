@@ -36,11 +36,11 @@ class Classification(Task):
         scores.update(logits_BK.detach(), batch["label"])
         return loss, scores.local()
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
         if isinstance(architecture, str):
-            return super().macs(architecture, data)
-        size = data.eval_size or data.size
+            return super().macs(architecture, data, size)
+        size = size or data.eval_size or data.size
         return int(cost.count(architecture, size, "classification", len(data.classes), data.in_channels).macs)
 
     @torch.no_grad()

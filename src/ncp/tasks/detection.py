@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ncp import files
 from ncp.data.base import DataModule
 from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
-from ncp.metrics.detection import KittiScores, short
+from ncp.metrics.detection import SHORT, KittiScores
 from ncp.metrics.kitti_files import write
+from ncp.metrics.kitti_names import in_words
 from ncp.models.anchors import Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
-from ncp.tasks.recipe import Plan
+from ncp.tasks.ledger import flat, nested
+from ncp.tasks.position import Plan
 
 log = logging.getLogger(__name__)
 PICKS = ("last", "best", "mean")
 POINTPILLARS = "pointpillars"
 EVALUATIONS = "kitti_ap.json"
 RESULTS = "kitti_results"
-Full = dict[str, dict[str, float]]
 
 
 def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
@@ -103,7 +105,6 @@ class Detection(Task):
         self.nms, self.pick, self.write_results = dict(nms or {}), pick, write_results
         self.frames = frames_of(data.val_set)
         self.scores: KittiScores = KittiScores(self.frames, data.min_overlap)
-        self.evaluations: dict[int, Full] = {}
         self._dropped = {"training": torch.zeros(()), "validation": torch.zeros(())}
 
     @classmethod
@@ -117,10 +118,15 @@ class Detection(Task):
     def make_baseline(cls, name: str, data: DataModule, **options: Any) -> nn.Module:
         """``pointpillars`` (the published backbone), or a timm network."""
         if name == POINTPILLARS:
-            return PointPillarsNet()
+            return to_channels_last(PointPillarsNet()) if options.get("channels_last") else PointPillarsNet()
         from ncp.models import build_timm
 
         return build_timm(name, task=cls.name, classes=0, **options)
+
+    @classmethod
+    def model_options(cls, architecture: Any) -> tuple[str, ...]:
+        """The published backbone is small: it keeps all its maps for the backward pass."""
+        return ("channels_last",) if architecture == POINTPILLARS else super().model_options(architecture)
 
     @classmethod
     def adapt_pretrained(
@@ -163,6 +169,10 @@ class Detection(Task):
         dropped = batch["dropped"].sum()
         self._dropped[split] = self._dropped[split].to(dropped.device) + dropped
 
+    def in_words(self, metric: str) -> str:
+        """With the overlap from which a box counts as found."""
+        return in_words(metric, self.scores.min_overlap)
+
     def predict(self, batch: dict[str, Any]) -> list[Detections]:
         """See :meth:`detections`."""
         return self.detections(batch)
@@ -174,91 +184,70 @@ class Detection(Task):
         for index, found in zip(batch["index"].tolist(), self.detections(batch), strict=True):
             self.scores.update(index, found.boxes, found.labels, found.scores)
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def score_nothing(self) -> None:
+        """Lists are gathered from all devices, empty ones too."""
+        self.scores.update_nothing()
+
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
         assert isinstance(data, Kitti)
         return sum_of_macs(self.detector[0], data.grid_size)
 
-    # ---- evaluation of the kept epochs
+    # ---- evaluations
 
     def on_train_start(self) -> None:
-        """Take up the evaluations of a run that is continued (its step is known by now)."""
+        """KITTI's file as the ledger of a run that is continued says."""
         super().on_train_start()
-        path = Path(self.trainer.default_root_dir) / EVALUATIONS
-        if path.is_file():
-            known = json.loads(path.read_text())["evaluations"]
-            self.evaluations = {int(step): full for step, full in known.items() if int(step) <= self.step}
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Evaluate a kept step where Lightning would not."""
-        plan, step = self.plan, self.step
-        finished = (batch_idx + 1) % plan.policy.accumulate == 0
-        if (
-            finished
-            and step in plan.keep
-            and step % plan.eval_every
-            and step != plan.steps
-            and step not in self.evaluations
-        ):
-            self.evaluate_now()
-
-    @torch.no_grad()
-    def evaluate_now(self) -> None:
-        """Go over the validation set in the middle of a training, as Lightning would."""
-        self.average_buffers()
-        self.eval()
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        with self.trainer.precision_plugin.val_step_context():
-            for batch in data.val_dataloader():
-                self.score(self.trainer.strategy.batch_to_device(batch))
-        self.on_validation_epoch_end()
-        self.train()
+        if len(self.ledger) and self.trainer.is_global_zero:
+            self._write_file(Path(self.trainer.default_root_dir))
 
     def on_validation_epoch_end(self) -> None:
-        """Score, and keep all figures of the steps that are kept; after the last one, pick."""
+        """Score, and write KITTI's files."""
         super().on_validation_epoch_end()
-        if self.trainer.sanity_checking:
-            return
-        self.evaluations[self.evaluated_step] = self.scores.full
-        if self.evaluated_step >= self.plan.steps:
-            self.latest = self.picks()[self.pick]
         for split, count in self._dropped.items():
             if int(count):
                 log.warning("points left out of %s scenes for not being finite: %d", split, int(count))
             self._dropped[split] = torch.zeros(())
-        if self.trainer.is_global_zero:
-            self._write(Path(self.trainer.default_root_dir))
+        if self.trainer.is_global_zero and not self.quick:
+            self._write_file(Path(self.trainer.default_root_dir))
+            if self.write_results and (self.restored_step >= 0 or self.step >= self.plan.steps):
+                self._write_results(Path(self.trainer.default_root_dir))
 
-    @property
-    def evaluated_step(self) -> int:
-        """The step that an evaluation is of, within a training or of its checkpoint alone."""
-        return self.step if self.restored_step < 0 else self.restored_step
+    def further_figures(self) -> dict[str, float]:
+        """All 36, with 11 and with 40 recalls, such as ``car/3d/moderate/AP40``."""
+        return flat(self.scores.full)
 
     def picks(self) -> dict[str, dict[str, float]]:
-        """The paper's figures for every way to choose among the kept steps (and the last one)."""
-        kept = {
-            step: full for step, full in self.evaluations.items() if step in self.plan.keep or step >= self.plan.steps
-        }
-        kept = kept or self.evaluations
-        tables = {step: short(full) for step, full in sorted(kept.items())}
-        best = max(tables.values(), key=lambda t: np.nan_to_num(t[self.main_metric], nan=-1.0))
-        mean = {name: float(np.mean([t[name] for t in tables.values()])) for name in best}
-        return {"last": tables[max(tables)], "best": best, "mean": mean}
+        """All figures for every way to choose among the kept steps (and the last one)."""
+        tables = {entry.step: dict(entry.metrics) for entry in self.ledger}
+        kept = {step: t for step, t in tables.items() if step in self.plan.keep or step >= self.plan.steps} or tables
+        best = max(kept.values(), key=lambda t: np.nan_to_num(t[self.main_metric], nan=-1.0))
+        mean = {name: float(np.mean([t.get(name, np.nan) for t in kept.values()])) for name in best}
+        return {"last": kept[max(kept)], "best": best, "mean": mean}
 
-    def _write(self, folder: Path) -> None:
-        """``kitti_ap.json``: all 36 figures (11 and 40 recalls) of every evaluation, and the picks."""
+    def measured(self) -> dict[str, float]:
+        """Of the end what ``pick`` chooses, before it those of the newest evaluation."""
+        return self.picks()[self.pick] if self.latest_step >= self.plan.steps else super().measured()
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """The figures of the paper's tables."""
+        return {name: value for name, value in self.measured().items() if name in SHORT}
+
+    def _write_file(self, folder: Path) -> None:
+        """``kitti_ap.json``: the ledger's figures as KITTI's tools name them, and the picks."""
+        picks = {way: {k: v for k, v in table.items() if k in SHORT} for way, table in self.picks().items()}
         content = {
-            "evaluations": {str(step): full for step, full in sorted(self.evaluations.items())},
-            "epochs": {str(step): round(step / self.plan.epoch, 3) for step in sorted(self.evaluations)},
+            "evaluations": {str(entry.step): nested(entry.metrics) for entry in self.ledger},
+            "epochs": {str(entry.step): round(float(entry.epoch), 3) for entry in self.ledger},
             "pick": self.pick,
-            "picks": self.picks(),
+            "picks": picks,
             "min_overlap": self.scores.min_overlap,
         }
-        scratch = folder / f".{EVALUATIONS}.tmp"
-        scratch.write_text(json.dumps(content, indent=1))
-        os.replace(scratch, folder / EVALUATIONS)
-        if self.write_results and (self.restored_step >= 0 or self.step >= self.plan.steps):
-            target = folder / RESULTS / "data"
-            target.mkdir(parents=True, exist_ok=True)
-            for index, objects in self.scores.results.items():
-                write(target / f"{self.frames.frames[index].name}.txt", objects)
+        files.write_text(folder / EVALUATIONS, json.dumps(content, indent=1))
+
+    def _write_results(self, folder: Path) -> None:
+        target = folder / RESULTS / "data"
+        target.mkdir(parents=True, exist_ok=True)
+        for index, objects in self.scores.results.items():
+            write(target / f"{self.frames.frames[index].name}.txt", objects)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from hydra.utils import get_class
-from omegaconf import DictConfig
 from torch import nn
 
-from ncp import tensorfile
+from ncp import registry, tensorfile
 from ncp.errors import UserError
 from ncp.models import build, build_timm
 from ncp.models.export import export_onnx, save
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import CHECKPOINT_KEY
-from ncp.tasks.parts import choose_architecture, plain, read_checkpoint
+from ncp.tasks.base import CHECKPOINT_KEY, Task
+from ncp.tasks.parts import choose_architecture
+from ncp.tasks.storage import read_checkpoint
 
 FORMATS = ("safetensors", "onnx")
 _NO_DETECTOR = "whole detectors cannot be exported yet: the files would lack its pillar encoder and its head"
@@ -44,25 +43,36 @@ class Exportable(NamedTuple):
     about: dict[str, str]
 
 
-def network_of(config: DictConfig) -> Exportable:
+class Exporting(Protocol):
+    """What :func:`network_of` is told (``conf/export.yaml``)."""
+
+    ckpt_path: str | None
+    task: dict[str, Any] | None
+    arch: dict[str, Any] | None
+    classes: int | None
+    seed: int
+
+
+def network_of(given: Exporting) -> Exportable:
     """The network that ``conf/export.yaml`` means: of ``ckpt_path``, or freshly initialised from ``arch``.
 
     Raises:
         UserError: where both or neither are given, or the file is no checkpoint.
     """
-    if bool(config.ckpt_path) == bool(config.get("arch")):
+    if bool(given.ckpt_path) == bool(given.arch):
         raise UserError("give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>")
-    return from_checkpoint(Path(config.ckpt_path)) if config.ckpt_path else untrained(config)
+    return from_checkpoint(Path(given.ckpt_path)) if given.ckpt_path else untrained(given)
 
 
-def untrained(config: DictConfig) -> Exportable:
-    """A network of ``config.arch`` for ``config.task`` with ``config.classes`` (null: the task's own number)."""
-    architecture = choose_architecture(plain(config.arch))
-    task = str(get_class(config.task._target_).name)  # type: ignore[attr-defined]
+def untrained(given: Exporting) -> Exportable:
+    """A network of ``given.arch`` for ``given.task`` with ``given.classes`` (None: the task's own number)."""
+    arch = given.arch or {}
+    architecture = choose_architecture(arch)
+    task = registry.resolve((given.task or {}).get("_target_"), "task", Task).name  # type: ignore[type-abstract]
     if task == "det3d":
         raise UserError(f"task=det3d is a detector, and {_NO_DETECTOR}")
-    torch.manual_seed(int(config.seed))
-    net = _build(architecture, task, config.classes, None, plain(config.arch))
+    torch.manual_seed(given.seed)
+    net = _build(architecture, task, given.classes, None, arch)
     return Exportable(net, task, str(architecture), SIZE, {"trained": "no"})
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
 
+from ncp import options as typed
+from ncp import registry
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
@@ -21,36 +21,45 @@ from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
-from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
+from ncp.tasks.base import Task
+from ncp.tasks.callbacks import History, Progress, Throughput
+from ncp.tasks.checkpoints import Checkpoints
+from ncp.tasks.options import TrainOptions
+from ncp.tasks.position import NEVER
+from ncp.tasks.pretrained import load_pretrained
+from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 # keys of conf/trainer that are ours; the others go to Lightning's Trainer
+NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 OURS = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
 
 
-def make_data(config: DictConfig) -> DataModule:
-    """The data set of ``config.data``, prepared; it must yield what the task eats."""
-    settings = plain(config.data)
-    kind = get_class(settings.pop("_target_"))
-    wanted = get_class(config.task._target_).name  # type: ignore[attr-defined]
-    if kind.task != wanted:  # type: ignore[attr-defined]
+def make_data(options: TrainOptions) -> DataModule:
+    """The data set of ``options.data``, prepared; it must yield what the task eats."""
+    settings = dict(options.data)
+    kind = registry.resolve(settings.pop("_target_", None), "data", DataModule)  # type: ignore[type-abstract]
+    wanted = task_class(options).name
+    if kind.task != wanted:
         raise UserError(
-            f"this data set is for task={kind.task}, given was task={wanted}; "  # type: ignore[attr-defined]
+            f"this data set is for task={kind.task}, given was task={wanted}; "
             f"choose another with data=..., or leave data out for the built-in set of task={wanted}"
         )
-    try:
-        data: DataModule = kind(seed=int(config.seed), **settings)
-    except TypeError as error:
-        raise UserError(f"conf/data: {str(error).split('()')[-1].strip()} for {kind.__name__}") from None
+    data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
     data.setup()
     if data.builtin:
         log.info("%s", data.notice)
     return data
+
+
+def task_class(options: TrainOptions) -> type[Task]:
+    """The task of ``options.task``."""
+    return registry.resolve(options.task.get("_target_"), "task", Task)  # type: ignore[type-abstract]
 
 
 def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
@@ -75,59 +84,60 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
     raise UserError(f"unknown kind of architecture '{kind}'; kinds: random, named, code, file, timm, pointpillars")
 
 
-def make_network(config: DictConfig, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
+def make_network(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
     """The network, initialised from the seed alone, with pretrained weights where they are asked for."""
-    torch.manual_seed(int(config.seed))
-    kind: Any = get_class(config.task._target_)
+    torch.manual_seed(options.seed)
+    kind: Any = task_class(options)
+    model = model_options(options.model, kind.model_options(architecture), architecture)
     if isinstance(architecture, str):
-        if config.arch.kind == "pointpillars" and kind.name != "det3d":
+        if options.arch["kind"] == "pointpillars" and kind.name != "det3d":
             raise UserError(f"arch=pointpillars is a network of task=det3d, given was task={kind.name}; use arch=timm")
-        extra = {key: value for key, value in plain(config.arch).items() if key not in ("kind", "name")}
-        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra)
+        extra = {key: value for key, value in options.arch.items() if key not in ("kind", "name")}
+        network: torch.nn.Module = kind.make_baseline(architecture, data, **extra, **model)
     else:
-        network = kind.make_network(architecture, data, **plain(config.get("model") or {}))
-    scale = float(config.recipe.get("residual_scale", 1.0))
+        network = kind.make_network(architecture, data, **model)
+    scale = float(options.recipe.get("residual_scale", 1.0))
     if scale != 1.0:
         scale_residuals(network, scale)
-    if config.recipe.get("fusion_scale") is not None:
-        straighten_fusions(network, float(config.recipe.fusion_scale))
-    if config.get("pretrained"):
-        load_pretrained(network, Path(config.pretrained), partial(kind.adapt_pretrained, settings=plain(config.task)))
+    if options.recipe.get("fusion_scale") is not None:
+        straighten_fusions(network, float(options.recipe["fusion_scale"]))
+    if options.pretrained:
+        adapt = partial(kind.adapt_pretrained, settings=options.task)
+        load_pretrained(network, Path(options.pretrained), adapt, str(architecture))
     return network
 
 
-def load_pretrained(network: torch.nn.Module, path: Path, adapt: Callable[..., Mapping[str, torch.Tensor]]) -> None:
-    """Take the weights of a training's checkpoint that fit by name and shape; the rest keeps its initialisation.
+def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, bool]:
+    """What ``model`` says of how the network is built.
 
     Args:
-        adapt: the task's ``adapt_pretrained``, which puts the weights of another task under this network's names.
+        given: ``config.model``; null leaves a key out.
+        known: keys that this architecture's network takes.
+        architecture: for the message.
 
     Raises:
-        UserError: when less than the whole backbone fits.
+        UserError: for a key that it does not take, or a value that is neither true nor false.
     """
-    weights = read_checkpoint(path)["state_dict"]
-    weights = {key.removeprefix("network."): value for key, value in weights.items()}
-    weights = dict(adapt(weights, network))
-    own = network.state_dict()
-    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    lacking = [key for key in own if key.startswith("backbone.") and key not in fitting]
-    if lacking or not fitting:
-        raise UserError(
-            f"pretrained='{path}' is of another architecture: {len(lacking) or len(own)} of the backbone's entries do not "
-            f"fit, first: {lacking[0] if lacking else next(iter(own))}"
-        )
-    network.load_state_dict({**own, **fitting})
-    log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)
+    options = {key: value for key, value in given.items() if value is not None}
+    for key, value in options.items():
+        if key not in known:
+            whose = f"arch={architecture}" if isinstance(architecture, str) else "searched architectures"
+            raise UserError(
+                f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
+            )
+        if not isinstance(value, bool):
+            raise UserError(f"model.{key} must be true or false, given was {value!r}")
+    return options
 
 
-def make_task(config: DictConfig, data: DataModule, architecture: Architecture | str) -> Task:
+def make_task(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> Task:
     """Recipe and network under the task's LightningModule."""
-    settings = plain(config.task)
-    kind: Any = get_class(settings.pop("_target_"))
-    recipe = Recipe.from_config(plain(config.recipe))
-    plan = recipe.plan(len(data.train_set), device_count(config.trainer))  # type: ignore[arg-type]
+    settings = {key: value for key, value in options.task.items() if key != "_target_"}
+    kind = task_class(options)
+    recipe = Recipe.from_config(options.recipe)
+    plan = recipe.plan(len(data.train_set), device_count(options.trainer))  # type: ignore[arg-type]
     data.plan(plan.policy, plan.steps)
-    network = make_network(config, data, architecture)
+    network = make_network(options, data, architecture)
     about = {
         "architecture": str(architecture),
         "task": kind.name,
@@ -138,10 +148,10 @@ def make_task(config: DictConfig, data: DataModule, architecture: Architecture |
             "mean": list(data.mean),
             "std": list(data.std),
         },
-        "config": plain(config, drop=("paths", "ckpt_path")),
+        "config": options.plain(drop=NOT_KEPT),
     }
-    mode = compile_mode(config.get("compile"))
-    task: Task = kind(network, recipe, plan, data, seed=int(config.seed), compile=mode, about=about, **settings)
+    own = {"seed": options.seed, "compile": compile_mode(options.compile), "about": about}
+    task: Task = typed.call(kind, settings, "task", network, recipe, plan, data, **own)
     return task
 
 
@@ -177,9 +187,11 @@ def on_gpu(settings: Mapping[str, Any]) -> bool:
     return accelerator != "cpu" and torch.cuda.is_available()
 
 
-def make_trainer(config: DictConfig, folder: Path, task: Task, history: History, throughput: Throughput) -> pl.Trainer:
+def make_trainer(
+    options: TrainOptions, folder: Path, task: Task, history: History, throughput: Throughput
+) -> pl.Trainer:
     """Lightning's Trainer for a task's plan."""
-    settings = plain(config.trainer)
+    settings = dict(options.trainer)
     gpu, devices, plan = on_gpu(settings), device_count(settings), task.plan
     deterministic = bool(settings.get("deterministic", False))
     precision: Any = settings.get("precision", "auto")
@@ -197,15 +209,19 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     _quiet()
-    options = {key: value for key, value in settings.items() if key not in OURS}
-    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, str(config.keep))]
-    if config.callbacks.progress:
+    more = {key: value for key, value in settings.items() if key not in OURS}
+    requeue = options.ckpt_path == "auto"  # the job that runs again goes on in this folder
+    callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep, requeue)]
+    if options.callbacks.progress:
         callbacks.append(Progress(history, throughput))
+    nodes = int(settings.get("num_nodes", 1))
+    place = environment(devices // nodes, nodes)
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=settings.get("devices", 1),
-            num_nodes=int(settings.get("num_nodes", 1)),
+            num_nodes=nodes,
+            plugins=[WholeFiles(), *([place] if place is not None else [])],
             strategy=strategy if devices > 1 else "auto",
             precision=precision,
             deterministic=deterministic,
@@ -215,26 +231,29 @@ def make_trainer(config: DictConfig, folder: Path, task: Task, history: History,
             accumulate_grad_batches=plan.policy.accumulate,
             gradient_clip_val=task.recipe.clip,
             check_val_every_n_epoch=None,
-            val_check_interval=plan.eval_every * plan.policy.accumulate,
+            val_check_interval=NEVER,  # the task says before every pass whether an evaluation follows
             num_sanity_val_steps=0,
             log_every_n_steps=1,  # figures go to the loggers when the recipe says so
-            logger=[history, *make_loggers(config, folder)],
+            logger=[history, *make_loggers(options.logger, folder)],
             callbacks=callbacks,
             default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
             use_distributed_sampler=False,
-            **options,
+            **more,
         )
     except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
+    # its handlers would answer a signal with a collective operation that the other processes do not expect
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
-def make_loggers(config: DictConfig, folder: Path) -> list[Any]:
+def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
     """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, or W&B (offline where there is no key)."""
-    settings = plain(config.logger)
-    kind = settings.pop("kind")
+    settings = dict(given)
+    kind = settings.pop("kind", None)
     if kind not in LOGGERS:
         raise UserError(f"unknown logger '{kind}'; loggers: {', '.join(LOGGERS)}")
     if kind == "tensorboard":
@@ -251,26 +270,6 @@ def make_loggers(config: DictConfig, folder: Path) -> list[Any]:
     return []
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours; plain values and tensors only, so reading it runs no foreign code."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint '{path}'") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"'{path}' cannot be read as a checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "state_dict" not in content or CHECKPOINT_KEY not in content:
-        raise UserError(f"'{path}' is no checkpoint of a training of this project")
-    return content
-
-
-def plain(config: Any, drop: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A resolved configuration as plain dictionaries and lists."""
-    content: Any = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else dict(config)
-    return {str(key): value for key, value in content.items() if key not in drop}
-
-
 def _quiet() -> None:
     """Lightning's greetings and the warnings that are about what is meant so."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
@@ -281,6 +280,7 @@ def _quiet() -> None:
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",
+        "broadcast_buffers",
         "srun",
     ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")

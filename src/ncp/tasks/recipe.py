@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from fractions import Fraction
 from typing import Any
 
 import torch
 
 from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
+from ncp.tasks import position
 from ncp.tasks.optimizers import Relative
+from ncp.tasks.position import Plan
 from ncp.tasks.schedules import Rate, schedule
 
 OPTIMIZERS: dict[str, Any] = {
@@ -20,27 +24,6 @@ OPTIMIZERS: dict[str, Any] = {
     "relative": Relative,
 }
 UNITS = ("epochs", "steps")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A recipe on a data set of known size: optimiser steps at which things happen.
-
-    Attributes:
-        steps: of the whole training.
-        policy: how the total batch is spread.
-        log_every, eval_every, save_every: periods.
-        keep: steps whose checkpoints are kept.
-        epoch: steps in an epoch (a fraction, since batches run on across epochs).
-    """
-
-    steps: int
-    policy: BatchPolicy
-    log_every: int
-    eval_every: int
-    save_every: int
-    keep: tuple[int, ...]
-    epoch: float
 
 
 @dataclass(frozen=True)
@@ -93,8 +76,9 @@ class Recipe:
         if self.unit not in UNITS:
             raise UserError(f"recipe.unit must be one of {', '.join(UNITS)}, given was '{self.unit}'")
         for name in ("batch", "length", "eval_every", "log_every", "save_every"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"recipe.{name} must be positive, given was {getattr(self, name)}")
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise UserError(f"recipe.{name} must be positive, given was {value}")
         if str(self.optimizer.get("name")) not in OPTIMIZERS:
             raise UserError(
                 f"unknown optimizer '{self.optimizer.get('name')}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)"
@@ -127,21 +111,17 @@ class Recipe:
     def plan(self, samples: int, devices: int = 1) -> Plan:
         """Turn units into steps for a training set of ``samples``."""
         policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
-        epoch = samples / policy.total
-        unit = epoch if self.unit == "epochs" else 1.0
-
-        def steps(units: float) -> int:
-            return max(1, round(units * unit))
-
-        total = steps(self.length)
+        unit = Fraction(samples, policy.total) if self.unit == "epochs" else Fraction(1)
+        total = position.step_at(self.length, unit)
+        keep = sorted({at for units in self.keep if (at := position.step_at(units, unit)) <= total})
         return Plan(
             steps=total,
             policy=policy,
+            samples=samples,
             log_every=self.log_every,
-            eval_every=steps(self.eval_every),
             save_every=self.save_every,
-            keep=tuple(sorted({steps(at) for at in self.keep if steps(at) <= total})),
-            epoch=epoch,
+            evaluate=position.evaluations(self.eval_every, self.length, unit, keep),
+            keep=tuple(keep),
         )
 
     def rate(self) -> Rate:

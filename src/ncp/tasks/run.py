@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 
-from ncp.data.base import DataModule
+from ncp import files, signals
+from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import CHECKPOINT_KEY, Task
-from ncp.tasks.callbacks import LAST, History, Throughput
+from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoints import LAST
+from ncp.tasks.ledger import FILE as LEDGER
+from ncp.tasks.ledger import Ledger
+from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
     CHECKPOINTS,
@@ -26,10 +31,11 @@ from ncp.tasks.parts import (
     make_data,
     make_task,
     make_trainer,
-    plain,
-    read_checkpoint,
 )
-from ncp.tasks.recipe import Plan
+from ncp.tasks.position import resumed
+from ncp.tasks.processes import Siblings, agree
+from ncp.tasks.segmentation import Segmentation
+from ncp.tasks.storage import read_checkpoint
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -39,7 +45,7 @@ HISTORY = "metrics.csv"
 class Run:
     """All parts of a training."""
 
-    config: DictConfig
+    options: TrainOptions
     folder: Path
     data: DataModule
     architecture: Architecture | str
@@ -50,78 +56,145 @@ class Run:
     seconds: float = 0.0
     seconds_evaluation: float = 0.0  # of an evaluation outside of the training
     checkpoint: Path | None = None  # of a restored run
+    siblings: Siblings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.task.ledger = Ledger(self.folder / LEDGER)
+        self.siblings = Siblings(self.trainer, self.folder)
 
 
-def assemble(config: DictConfig, folder: Path) -> Run:
+def assemble(options: TrainOptions, folder: Path) -> Run:
     """Make all parts of a training."""
-    data = make_data(config)
+    data = make_data(options)
     data.describe(folder)
-    architecture = choose_architecture(plain(config.arch))
-    task = make_task(config, data, architecture)
+    architecture = choose_architecture(options.arch)
+    task = make_task(options, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
-    trainer = make_trainer(config, folder, task, history, throughput)
-    facts = {"architecture": str(architecture), **costs(task, data, architecture), "seed": int(config.seed)}
+    trainer = make_trainer(options, folder, task, history, throughput)
+    # what trainings are told apart by: a sweep may vary any part of the recipe and the data
+    facts = {
+        "architecture": str(architecture),
+        **costs(task, data, architecture),
+        "seed": options.seed,
+        **overlaps(data),
+    }
+    facts |= {part: dict(getattr(options, part)) for part in ("task", "recipe", "data", "arch", "trainer")}
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
-    return Run(config, folder, data, architecture, task, trainer, history, throughput)
+    return Run(options, folder, data, architecture, task, trainer, history, throughput)
 
 
 def fit(run: Run) -> None:
-    """Train, from the newest checkpoint where there is one to continue."""
-    checkpoint = find_checkpoint(run)
+    """Train, from the newest checkpoint where there is one to continue.
+
+    Raises:
+        UserError: where the checkpoint cannot be continued, the training fails for the user's reasons, or another process fails.
+        KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`).
+    """
+    found = find_checkpoint(run)
     started = time.perf_counter()
-    if checkpoint is not None:
-        step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
-        log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
-        if run.trainer.is_global_zero:
-            run.history.truncate(step)
-        run.task.last_good = str(checkpoint)
-    elif run.trainer.is_global_zero:
-        run.history.path.unlink(missing_ok=True)
-    try:
-        run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
-    except RuntimeError as error:
-        raise _does_not_fit(error, run.task.plan) or error from None
+    with signals.handled(), run.siblings:
+        checkpoint = agree(run.trainer, found)
+        take_up(run, checkpoint)
+        try:
+            run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as leaving:
+            raise translated(leaving) from None
+        except RuntimeError as error:
+            signals.check_after(error)
+            raise _does_not_fit(error, run) or error from None
     run.seconds = time.perf_counter() - started
 
 
-def restore(config: DictConfig, folder: Path) -> Run:
-    """Make all parts again from a checkpoint (``config.ckpt_path``), with the weights in it.
+def translated(leaving: SystemExit) -> BaseException:
+    """Lightning makes ``SystemExit(1)`` of an interrupt; another exit is somebody else's."""
+    return signals.interruption() if leaving.code == 1 else leaving
 
-    What ``config.data`` and ``config.task`` give (root, write_results, ...) takes the place of the training's own; the trainer is
-    the new configuration's.
+
+def take_up(run: Run, checkpoint: Path | None) -> None:
+    """Let figures and evaluations end where a checkpoint is (None: begin anew)."""
+    if checkpoint is None:
+        if run.trainer.is_global_zero:
+            run.history.path.unlink(missing_ok=True)
+            run.task.ledger.rewrite()
+        return
+    step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
+    log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
+    run.task.last_good = str(checkpoint)
+    run.task.ledger.load(step, checkpoint.parent.parent)
+    if run.trainer.is_global_zero:
+        run.history.truncate(step)
+        run.task.ledger.rewrite()
+
+
+class Restoring(Protocol):
+    """What :func:`restore` is told (``conf/evaluate.yaml``)."""
+
+    ckpt_path: str
+    data: dict[str, Any]
+    task: dict[str, Any]
+    trainer: dict[str, Any]
+    logger: dict[str, Any]
+
+
+def restore(given: Restoring, folder: Path) -> Run:
+    """Make all parts again from a checkpoint (``given.ckpt_path``), with the weights in it.
+
+    What ``given.data`` and ``given.task`` say (root, write_results, ...) takes the place of the training's own; the trainer is
+    the new one.
 
     Raises:
         UserError: when the file is no checkpoint, or the data has other classes than the training's.
     """
-    path = Path(config.ckpt_path)
+    path = Path(given.ckpt_path)
     content = read_checkpoint(path)
     about = content[CHECKPOINT_KEY]
-    changes = {
-        part: {key: value for key, value in plain(config.get(part) or {}).items() if value is not None}
-        for part in ("data", "task")
-    }
-    merged: Any = OmegaConf.merge(about["config"], changes)
-    merged.trainer, merged.logger = config.trainer, config.logger
-    merged.keep, merged.pretrained, merged.ckpt_path = "none", None, str(path)
-    data = make_data(merged)
+    options = trained_with(about["config"], path)
+    for part, changes in ((options.data, given.data), (options.task, given.task)):
+        merge_into(part, changes)
+    options.trainer, options.logger = given.trainer, given.logger
+    options.keep, options.pretrained, options.ckpt_path = "none", None, str(path)
+    data = make_data(options)
     if list(data.classes) != about["classes"]:
         raise UserError(f"'{path}' was trained on other classes than this data has; give the training's data.root")
     # the written-out text, since "random" or a file may mean another architecture today
     text = about["architecture"]
-    architecture = text if merged.arch.kind in BASELINES else Architecture.parse(text)
-    task = make_task(merged, data, architecture)
+    architecture = text if options.arch.get("kind") in BASELINES else Architecture.parse(text)
+    # an evaluation has no batch that its devices would have to share
+    alone = replace(options, trainer={**options.trainer, "devices": 1, "num_nodes": 1})
+    task = make_task(alone, data, architecture)
     task.restored_step = int(about["step"])
     network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
     task.network.load_state_dict(network)
     history, throughput = History(folder / HISTORY), Throughput()
-    trainer = make_trainer(merged, folder, task, history, throughput)
-    return Run(merged, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
+    trainer = make_trainer(options, folder, task, history, throughput)
+    return Run(options, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
+
+
+def trained_with(config: Any, path: Path) -> TrainOptions:
+    """The options in a checkpoint. Raises ``UserError`` naming the file where they are none."""
+    if not isinstance(config, Mapping):
+        raise UserError(f"'{path}' holds no configuration of its training")
+    known = {f.name for f in fields(TrainOptions)}
+    kept = {key: value for key, value in config.items() if key in known}  # earlier versions kept more
+    if isinstance(kept.get("setting"), Mapping):
+        kept["setting"] = kept["setting"].get("name")
+    options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in '{path}'")
+    return options
+
+
+def merge_into(part: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set what ``changes`` say, into dictionaries too; null changes nothing."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(part.get(key), dict):
+            merge_into(part[key], value)
+        elif value is not None:
+            part[key] = value
 
 
 def find_checkpoint(run: Run) -> Path | None:
     """The checkpoint that ``ckpt_path`` means: of this folder (auto), a path, or none; checked against the network."""
-    wanted = run.config.get("ckpt_path")
+    wanted = run.options.ckpt_path
     path = run.folder / CHECKPOINTS / LAST
     if not wanted or (wanted == "auto" and not path.is_file()):
         return None
@@ -134,32 +207,58 @@ def find_checkpoint(run: Run) -> Path | None:
                 f"the checkpoint '{path}' is of {what} {theirs.get(what)}, this run is of {ours[what]}; give the "
                 f"checkpoint's own {what}, or another checkpoint"
             )
-    if int(theirs["step"]) > run.task.plan.steps:
-        raise UserError(
-            f"the checkpoint '{path}' is at step {theirs['step']}, beyond this recipe's {run.task.plan.steps}"
-        )
+    resumed(theirs, run.task.plan, str(path))
     return path
 
 
 def evaluate(run: Run) -> dict[str, float]:
     """The scores on the whole validation set; those of the last step where they are there already."""
-    if run.task.latest_step != run.task.plan.steps:
+    # of a training that had ended before, the classes' own scores are not kept
+    lacking = isinstance(run.task, Segmentation) and not run.task.per_class
+    if run.task.latest_step != run.task.plan.steps or lacking or run.checkpoint is not None:
         started = time.perf_counter()
-        run.trainer.validate(run.task, run.data, verbose=False)
+        with signals.handled(), run.siblings:
+            try:
+                run.trainer.validate(run.task, run.data, verbose=False)
+            except SystemExit as leaving:
+                raise translated(leaving) from None
         run.seconds_evaluation = time.perf_counter() - started
+    run.siblings.wait()
     return dict(run.task.latest)
 
 
 def costs(task: Task, data: DataModule, architecture: Architecture | str) -> dict[str, Any]:
     """Parameters of this network and its multiply-adds: in the project's unit, the paper's, and at the evaluation's size."""
     params = sum(p.numel() for p in task.network.parameters())
-    size = data.eval_size or data.size
-    out: dict[str, Any] = {"params": params, "size": list(size)}
+    sizes = evaluation_sizes(task, data)
+    size = max(sizes, key=lambda one: (sizes[one], one))
+    out: dict[str, Any] = {"params": params, "size": list(size), "sizes": len(sizes)}
+    out |= {"head": task.name, "classes": len(data.classes)}
     if isinstance(architecture, Architecture):
         out["macs"] = int(cost.count(architecture).macs)
         out["flops_g"] = float(cost.paper_units(architecture)[0])
-    out["macs_at_size"] = task.macs(architecture, data)
+    out["macs_at_size"] = task.macs(architecture, data, size)
     return out
+
+
+def evaluation_sizes(task: Task, data: DataModule) -> Mapping[tuple[int, int], int]:
+    """(height, width) of evaluation inputs -> how many there are: as they were seen, else as some images are, else as planned.
+
+    Only segmentation keeps its images as they are; a set's images may be smaller than those it is known for.
+    """
+    if not isinstance(task, Segmentation) or data.builtin:
+        return {data.eval_size or data.size: 1}
+    if task.sizes:
+        return task.sizes
+    images: Any = data.val_set
+    some = {round(i * (len(images) - 1) / 3) for i in range(4)}
+    return Counter(tuple(images[Key(-1, i)]["image"].shape[-2:]) for i in some)
+
+
+def overlaps(data: DataModule) -> dict[str, dict[str, float]]:
+    """``min_overlap`` of a detection set, by class: what its figures count as found; nothing of other sets."""
+    overlap = getattr(data, "min_overlap", None)
+    return {} if overlap is None else {"min_overlap": dict(overlap)}
 
 
 def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -172,6 +271,8 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
+        "per_class": dict(run.task.per_class) if isinstance(run.task, Segmentation) else None,
+        **overlaps(run.data),
         "images_per_second": run.throughput.images_per_second,
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,
@@ -195,12 +296,14 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _does_not_fit(error: RuntimeError, plan: Plan) -> UserError | None:
+def _does_not_fit(error: RuntimeError, run: Run) -> UserError | None:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        size = plan.policy.per_device
+        policy = run.task.plan.policy
+        size = policy.per_device
+        other = "grad_checkpointing" in run.task.model_options(run.architecture)
         return UserError(
             f"a batch of {size} per device does not fit into memory; set recipe.per_device={max(1, size // 2)} (the total "
-            f"batch of {plan.policy.total} is kept by accumulation) or model.grad_checkpointing=true"
+            f"batch of {policy.total} is kept by accumulation)" + (" or model.grad_checkpointing=true" if other else "")
         )
     return None

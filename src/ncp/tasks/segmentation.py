@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -19,6 +20,10 @@ class Segmentation(Task):
     """Batches hold ``image`` ``(B, C, H, W)`` and ``label`` ``(B, H', W')`` uint8 with 255 where nothing is counted.
 
     The logits (at a quarter of the input) are resized to the label's size, in the loss and in the evaluation.
+
+    Attributes:
+        per_class: class -> IoU in percent of the newest evaluation, NaN for a class that did not occur.
+        sizes: (height, width) of the newest evaluation's inputs on this device -> how many there were.
     """
 
     name = "seg"
@@ -27,6 +32,8 @@ class Segmentation(Task):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.scores = SegmentationScores(len(self.classes), IGNORE)
+        self.per_class: dict[str, float] = {}
+        self.sizes: Counter[tuple[int, int]] = Counter()
 
     def full_logits(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes, H', W')`` at the label's size."""
@@ -50,17 +57,32 @@ class Segmentation(Task):
         scores.update(logits_BKHW.detach().argmax(1), label_BHW)
         return loss, {key: value for key, value in scores.local().items() if key in ("mAcc", "aAcc")}
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
         if isinstance(architecture, str):
-            return super().macs(architecture, data)
-        size = data.eval_size or data.size
+            return super().macs(architecture, data, size)
+        size = size or data.eval_size or data.size
         return int(cost.count(architecture, size, "segmentation", len(data.classes), data.in_channels).macs)
 
     @torch.no_grad()
     def score(self, batch: dict[str, Any]) -> None:
         """Count pixels."""
         self.scores.update(self.full_logits(batch).argmax(1), batch["label"])
+        height, width = batch["image"].shape[-2:]
+        self.sizes[height, width] += len(batch["image"])
+
+    def on_validation_start(self) -> None:
+        """Sizes are counted anew."""
+        super().on_validation_start()
+        self.sizes.clear()
+
+    def on_validation_epoch_end(self) -> None:
+        """The scores, and those of each class, over the whole set and all devices."""
+        scores: Any = self.scores
+        with scores.sync_context():
+            iou_K = scores.per_class().tolist()
+        self.per_class = dict(zip(self.classes, iou_K, strict=True))
+        super().on_validation_epoch_end()
 
     @torch.no_grad()
     def predict(self, batch: dict[str, Any]) -> Tensor:

@@ -25,7 +25,8 @@ from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
-from ncp.tasks.recipe import Plan, Recipe
+from ncp.tasks.position import Plan
+from ncp.tasks.recipe import Recipe
 
 log = logging.getLogger(__name__)
 LAYERS = ("inflated", "fresh")
@@ -92,7 +93,7 @@ class VideoRecognition(Task):
         if self.pretrained_required and not self.about.get("config", {}).get("pretrained"):
             raise UserError(
                 "this experiment starts from a classification training of the same architecture; give "
-                "pretrained=<its checkpoints/last.ckpt>, or use experiment=video to train from scratch"
+                "pretrained=<its checkpoints/last.ckpt>, or use setting=video to train from scratch"
             )
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
@@ -106,10 +107,10 @@ class VideoRecognition(Task):
         scores.update(logits_BK.detach(), label_B)
         return loss, scores.local()
 
-    def macs(self, architecture: Architecture | str, data: DataModule) -> int:
+    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of one clip."""
         assert isinstance(data, VideoData)
-        return clip_macs(self.network, data, data.eval_size or data.size)
+        return clip_macs(self.network, data, size or data.eval_size or data.size)
 
     def probabilities(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes)``: averaged over a video's clips."""

@@ -16,7 +16,8 @@ def identity() -> dict[str, Any]:
     if job := os.environ.get("SLURM_JOB_ID"):
         array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
         out["slurm_job"] = f"{array}_{task}" if array and task else job
-        out["slurm_restart"] = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+        restarts = os.environ.get("SLURM_RESTART_COUNT", "")
+        out["slurm_restart"] = int(restarts) if restarts.isdecimal() else 0
     return out
 
 
@@ -24,13 +25,15 @@ def alive(other: Mapping[str, Any], me: Mapping[str, Any]) -> bool | None:
     """Whether the process ``other`` still works, as far as ``me`` can tell; None: ask its heartbeat.
 
     A requeued SLURM job knows that its former incarnation is gone; a process of the same machine (and the same namespace of
-    processes) can be looked up.
+    processes) can be looked up. What ``other`` says is believed where it has the types of :func:`identity`, else it is nothing.
     """
     same_job = other.get("slurm_job") and other.get("slurm_job") == me.get("slurm_job")
-    if same_job and int(other.get("slurm_restart", 0)) < int(me.get("slurm_restart", 0)):
+    restarts = other.get("slurm_restart", 0), me.get("slurm_restart", 0)
+    if same_job and all(type(restart) is int for restart in restarts) and restarts[0] < restarts[1]:
         return False
-    if other.get("machine") and other.get("machine") == me.get("machine"):
-        born = _born(int(other.get("pid", -1)))
+    pid = other.get("pid")
+    if other.get("machine") and other.get("machine") == me.get("machine") and type(pid) is int and 0 < pid < 2**31:
+        born = _born(pid)
         return born is not None and born == other.get("born")
     return None
 
@@ -47,7 +50,7 @@ def _machine() -> str | None:
 def _born(pid: int) -> int | None:
     """When a process started, in the kernel's ticks; None when there is none, or only its remains."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ncp import runs
+from ncp.terminal import say
 
 MAX_TIMEOUTS = 500  # so many time limits a job outlives; the plugin's default is none
 
@@ -58,7 +58,7 @@ class Shards(Callback):
                 if shards
                 else "to repeat: " + "; ".join(" ".join(job) for job in unfinished)
             )
-            print(f"{again}(the same command does it too: nothing that is recorded is trained again)", file=sys.stderr)
+            say(f"{again}(the same command does it too: nothing that is recorded is trained again)", stderr=True)
 
 
 def number_of_shards(overrides: Sequence[str]) -> int | None:
@@ -136,7 +136,7 @@ class _Job:
         """Note that there is no result."""
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         reason = f"its process ended without a result (SLURM says {_state(self.job)}; {said})"
-        print(f"job {self.number} ({' '.join(self.overrides)}): {reason}", file=sys.stderr)
+        say(f"job {self.number} ({' '.join(self.overrides)}): {reason}", stderr=True)
         runs.mark(_Jobs.folder / str(self.number), "failed", error=reason, mistake="ours")
         _Jobs.unfinished.append(self.overrides)
         return [JobReturn(overrides=self.overrides, _return_value=None, status=JobStatus.COMPLETED)]

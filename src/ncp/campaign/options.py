@@ -1,0 +1,64 @@
+"""What a build is told: ``conf/build.yaml`` as a dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ncp.tasks.options import TrainOptions
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+@dataclass
+class StopRule:
+    """Gives up trainings that lag behind: those that are, after the share ``at`` of the steps, among the lowest ``share`` of at
+    least ``least`` finished ones at the same step."""
+
+    at: float = 0.5
+    share: float = 0.25
+    least: int = 20
+
+
+@dataclass
+class Work:
+    """The key ``build``: where a build lies, and how its workers behave; each is explained in ``conf/build.yaml``."""
+
+    dir: str | None = None
+    architectures: str = "sample"
+    per_device: Count | Literal["auto"] | None = None
+    attempts: Count = 2
+    beat: Annotated[float, Meta(gt=0)] = 20.0
+    patience: Annotated[float, Meta(gt=0)] = 300.0
+    steal: bool = True
+    stop: StopRule | None = None
+    give_up: Count = 5
+
+
+@dataclass(kw_only=True)
+class BuildOptions(TrainOptions):
+    """Which architectures are trained in which setting, and by whom; the rest says how each is trained.
+
+    Attributes:
+        action: ``run``, ``status``, ``merge``, ``analyse``, ``plan``, ``release``.
+        units: of ``action=release``: those to free, by number or ``all``.
+        proxy: of ``action=analyse``: the folder or table of a proxy.
+        count: how many architectures; None for all of a list.
+        shard, shards: this worker's part of the units.
+        bounds: of the sample, by dimension or how its name begins.
+        build: where it lies and how workers behave.
+        outputs: the folder of all outputs.
+    """
+
+    action: str = "run"
+    units: Any = None
+    proxy: str | None = None
+    count: int | None = None
+    shard: int = 0
+    shards: int = 1
+    bounds: dict[str, Any] = field(default_factory=dict)
+    build: Work = field(default_factory=Work)
+    keep: str = "none"
+    outputs: str = "outputs"

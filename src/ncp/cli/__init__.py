@@ -1,0 +1,200 @@
+"""The one wrapper of ``hydra.main``: every command starts, reports mistakes and ends in the same way.
+
+An entry point is
+
+    from ncp import cli
+
+    main = cli.command("train")
+
+    if __name__ == "__main__":
+        main()
+
+and ``ncp train`` of an installed wheel (:func:`entry`) is the same. What a command does is a module of :mod:`ncp.jobs`: typed
+``Options``, ``run(options, folder)``, ``show(outcome)``.
+
+A user's mistake is one line on stderr and exit code 2; what was computed until then stays in the run folder. A mistake of
+ours keeps its traceback and exits with 1, an interrupt with 130 (SIGTERM: 143). In a multirun a failing job is named and the
+others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ncp
+from ncp import configs, jobs, runs, signals, terminal
+from ncp.cli import text
+from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
+from ncp.errors import UserError
+from ncp.jobs import composing
+
+# Python looks for cyclic garbage after every 700 new objects, a tenth of the start-up time of torch and all else that is
+# imported once and stays
+_GARBAGE = (100_000, 20, 20)
+_OUTPUTS = "NCP_OUTPUTS"
+# `ncp train` starts further processes with the words of the command line alone; this tells them which command it was
+_COMMAND = "NCP_COMMAND"
+
+
+def command(name: str, module: Any = None, conf: Path | None = None) -> Callable[[], NoReturn]:
+    """The command ``name``: a function that reads the command line and ends the process.
+
+    Args:
+        name: of the command and of its file in the folder of configurations.
+        module: with ``Options``, ``run`` and ``show``; None for that of :mod:`ncp.jobs`.
+        conf: the folder of configurations; None for the shipped one.
+    """
+
+    def main() -> NoReturn:
+        if str(getattr(sys.modules["__main__"].__spec__, "name", "")).startswith("src."):
+            runs.invoked_as("python -m src.")
+        sys.exit(_run(name, module, conf or configs.shipped()))
+
+    return main
+
+
+def entry() -> NoReturn:
+    """``ncp COMMAND ...``, the script that an installed wheel brings."""
+    if {"-sc", "--shell-completion"} & set(sys.argv[1:2]):
+        sys.exit(_complete())
+    given = sys.argv[1:2]
+    if given and given[0] in jobs.COMMANDS:
+        os.environ[_COMMAND] = sys.argv.pop(1)
+    elif os.environ.get(_COMMAND) not in jobs.COMMANDS or "LOCAL_RANK" not in os.environ:
+        sys.exit(_overview(given[0] if given else "--help"))
+    runs.invoked_as("ncp ")
+    command(os.environ[_COMMAND])()
+
+
+def _complete() -> int:
+    """Shell completion: the commands' names, then what Hydra knows of the command that the line begins with."""
+    name, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].lstrip().partition(" ")
+    if "COMP_LINE" not in os.environ:  # the script for the shell is the same for all commands
+        name = jobs.COMMANDS[0]
+    elif name not in jobs.COMMANDS or " " not in os.environ["COMP_LINE"].strip() + rest:
+        terminal.say(" ".join(known for known in jobs.COMMANDS if known.startswith(name)))
+        return OK
+    else:
+        os.environ["COMP_LINE"] = f"ncp {rest}"
+    return _run(name, None, configs.shipped())
+
+
+def _overview(given: str) -> int:
+    if given in ("--version", "-V"):
+        terminal.say(f"ncp {ncp.__version__}")
+        return OK
+    lines = [f"  ncp {name:<10} {text.first_line(jobs.module(name))}" for name in jobs.COMMANDS]
+    listing = "\n".join(
+        ["Usage: ncp COMMAND [KEY=VALUE ...]", "", *lines, "", "ncp COMMAND --help explains its options."]
+    )
+    if given in ("--help", "-h", "help"):
+        terminal.say(listing)
+        return OK
+    text.say_error(f"unknown command '{given}'; the commands are {', '.join(jobs.COMMANDS)}")
+    return USERS_MISTAKE
+
+
+def _run(name: str, module: Any, conf: Path) -> int:
+    """Run the command line; the exit code."""
+    gc.set_threshold(*_GARBAGE)
+    terminal.take_over()
+    logging.raiseExceptions = False  # a log file on a full disk must not hide the one line that says so
+    ended = Ended()
+    job = Job(name, module, ended)
+    try:
+        arguments = _parse_arguments()
+        if arguments.config_dir:
+            configs.use(arguments.config_dir)
+        if arguments.help:
+            terminal.say(text.command_help(conf, name, module or jobs.module(name), arguments.overrides))
+            return OK
+        _compose_and_run(name, conf, job, arguments)
+    except KeyboardInterrupt as stop:
+        if is_first_rank():
+            where = ended.place() or "no folder yet"
+            terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
+        return signals.exit_code(stop)
+    except BrokenPipeError:  # `ncp train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # outside of a job: composing the configuration, making the run folder
+        message = text.mistake(error, composing=True, known=lambda: text.known_keys(conf, name))
+        if message is None:
+            raise
+        text.say_error(message)
+        return USERS_MISTAKE
+    return ended.code()
+
+
+def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namespace) -> None:
+    # importing hydra takes a quarter of a second: after the help of `ncp`
+    import hydra
+
+    from ncp.cli import sweep
+
+    words = sweep.Words(name, conf / f"{name}.yaml", arguments.overrides, bool(arguments.multirun))
+    options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
+    if (own := configs.own()) is not None and not arguments.config_dir:
+        options += ["--config-dir", str(own)]
+    sys.argv[1:] = options + words.for_hydra
+    # Hydra names the job and its log after the task function's module
+    function = partial(job)
+    function.__module__ = f"ncp.jobs.{name}"  # type: ignore[attr-defined]
+    with signals.handled(), _environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(function)()
+
+
+def _parse_arguments() -> argparse.Namespace:
+    """Hydra's own arguments; a wrong option is a user's mistake like any other."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    arguments = parser.parse_intermixed_args()  # `objectives=[seg] -m lam=1,2` too
+    for override in arguments.overrides:
+        if override.startswith("-"):
+            raise UserError(f"unknown option '{override}'; see --help")
+    return arguments
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set environment variables, for processes that are started from here too, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _settings(arguments: Sequence[str]) -> dict[str, str]:
+    """What Hydra must find in the environment: to raise its errors instead of printing them over several lines, and the
+    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs)."""
+    out = {"HYDRA_FULL_ERROR": "1"}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key == "paths.outputs" and equals:
+            out[_OUTPUTS] = value.strip("'\"")
+    return out
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A composed configuration as plain values, see :func:`ncp.jobs.composing.values`."""
+    return composing.values(config)

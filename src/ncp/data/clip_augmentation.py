@@ -1,0 +1,81 @@
+"""Augmentation that is the same for all frames of a clip (appendix A.1).
+
+Shape suffixes: T frames, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from ncp.data import transforms as T
+from ncp.errors import UserError
+from ncp.files import checked, printable
+
+
+@dataclass(frozen=True)
+class ClipAugmentation:
+    """Appendix A.1: random resize and crop, colours, greyscale; drawn once for all frames of a clip. No flip: none is named.
+
+    Attributes:
+        scale: range of the window's share of the frame's area (the paper gives no numbers; ours).
+        brightness, contrast, saturation: factors are drawn from ``1 - x .. 1 + x``.
+        hue: largest turn, as a share of the circle.
+        greyscale: probability.
+    """
+
+    scale: tuple[float, float] = (0.25, 1.0)
+    brightness: float = 0.5
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.25
+    greyscale: float = 0.3
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> ClipAugmentation:
+        """From a configuration; ``UserError`` for keys and values that do not exist."""
+        known = [field.name for field in fields(cls)]
+        unknown = [str(key) for key in settings if key not in known]
+        if unknown:
+            raise UserError(f"data.augmentation has no '{printable(unknown[0])}'; it has {', '.join(known)}")
+        plain = {key: value if isinstance(value, (int, float, str)) else list(value) for key, value in settings.items()}
+        made = checked(plain, cls, "data.augmentation")
+        if not 0 < made.scale[0] <= made.scale[1] <= 1:
+            raise UserError(f"data.augmentation.scale is a range of shares of the frame, given was {list(made.scale)}")
+        most = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5, "greyscale": 1.0}
+        for name, limit in most.items():
+            if not 0 <= getattr(made, name) <= limit:
+                raise UserError(f"data.augmentation.{name} is in 0..{limit:g}, given was {getattr(made, name)}")
+        return made
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator, size: T.Size) -> Tensor:
+        """``(T, 3, *size)`` uint8."""
+        flat = T.random_resized_crop(clip_TCHW.flatten(0, 1), rng, size, self.scale)
+        x = self.colours(flat.unflatten(0, (-1, 3)).float(), rng)
+        if rng.random() < self.greyscale:
+            x = F.rgb_to_grayscale(x, num_output_channels=3)
+        return x.clamp(0, 255).round().to(torch.uint8)
+
+    def colours(self, x_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """Brightness, contrast, saturation and hue in random order; the same map of colours for all frames (0..255)."""
+        x = x_TCHW
+        for name in rng.permutation(["brightness", "contrast", "saturation", "hue"]):
+            reach = getattr(self, str(name))
+            amount = float(rng.uniform(-reach, reach))
+            if name == "hue":
+                x = F.adjust_hue(x / 255, amount) * 255 if amount else x
+                continue
+            if name == "brightness":
+                x = x * (1 + amount)
+            else:
+                grey = F.rgb_to_grayscale(x)
+                grey = grey.mean() if name == "contrast" else grey
+                x = grey + (1 + amount) * (x - grey)
+            x = x.clamp(0, 255)
+        return x

@@ -1,0 +1,271 @@
+"""The tables of trained architectures: ``ncp benchmark action=stats``; also import, query, best, export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from ncp import benchmark, runs, terminal
+from ncp.benchmark import statistics
+from ncp.errors import UserError
+from ncp.files import write_text
+from ncp.report import benchmark as report
+from ncp.report.predictor import progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ncp.benchmark.collection import Benchmark
+
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+@dataclass
+class Options:
+    """``conf/benchmark.yaml``, where each is explained."""
+
+    action: str | None = None
+    setting: str | None = None
+    source: str | None = None
+    store: str | None = None
+    rows: str | None = None
+    architecture: Any = None
+    epoch: int | None = None
+    predict: bool = True
+    k: Count = 10
+    metric: str | None = None
+    max_macs: float | None = None
+    max_params: float | None = None
+    losses: Any = None
+    to: str | None = None
+
+
+@dataclass
+class Answer:
+    """What an action found.
+
+    Attributes:
+        result: plain values for ``result.json``.
+        tables: title -> table for the terminal.
+        files: name -> table, written as CSV into the run folder.
+        figures: name -> picture, written as PNG.
+        lines: further lines for the terminal.
+        written: the files in the run folder.
+    """
+
+    result: dict[str, Any]
+    tables: dict[str, report.Rows] = field(default_factory=dict)
+    files: dict[str, report.Rows] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+
+
+def run(options: Options, folder: Path | None = None) -> Answer:
+    """Import the released tables, look up architectures in them, and compute the paper's statistics.
+
+    Args:
+        options: ``options.action`` says what to do.
+        folder: where the files go; None for a new run folder.
+
+    Raises:
+        UserError: for an unknown action, or from the action itself.
+    """
+    answer = answer_to(options)
+    answer.written = write_answer(answer, runs.made(folder, "benchmark"))
+    return answer
+
+
+def answer_to(options: Options) -> Answer:
+    """Perform ``options.action`` without writing anything into a run folder."""
+    action = options.action
+    if action not in ACTIONS:
+        given = "none was given" if action is None else f"given was '{action}'"
+        raise UserError(f"action must be one of {', '.join(ACTIONS)}; {given}")
+    return ACTIONS[action](replace(options, setting=None if options.setting == "all" else options.setting))
+
+
+def import_tables(options: Options) -> Answer:
+    """``action=import source=...``: the release, or one file, into the store."""
+    if options.source is None:
+        raise UserError("what to import? give source=<clone of the release>/data, or one .pkl, .csv or .parquet file")
+    only = [options.setting] if options.setting else []
+    with progress("import") as tell:
+        tables = benchmark.import_release(options.source, options.store, only, tell)
+    refused = [["Setting", "Row", "Reason"]]
+    for name, table in tables.items():
+        refused += [[name, str(r.row), r.reason] for r in table.provenance.refused]
+    result = {
+        name: {
+            "rows": len(table),
+            "refused": len(table.provenance.refused),
+            "flags": {flag: int(mask.sum()) for flag, mask in table.flags.items()},
+            "rules": table.provenance.rules,
+            "sha256": table.provenance.sha256,
+        }
+        for name, table in tables.items()
+    }
+    rules = [f"{name}: {rule}" for name, table in tables.items() for rule in table.provenance.rules.values()]
+    where = f"the tables are in {options.store or benchmark.folder()}"
+    return Answer(
+        {"imported": result}, {"Imported": report.imports(tables)}, {"refused": refused}, lines=[*rules, where]
+    )
+
+
+def stats(options: Options) -> Answer:
+    """``action=stats``: Table 6, Figure 4 and Figure 5 (b) of whatever tables there are."""
+    tables, rows = _tables(options), options.rows or "paper"
+    summaries = statistics.table6(tables, rows, _losses(options))
+    answer = Answer({"table6": {s.setting: vars(s) for s in summaries}})
+    table6 = report.table6(summaries)
+    answer.tables["Table 6: main metric of each setting, percent points"] = answer.files["table6"] = table6
+    if len(tables.paper) > 1:
+        correlation = statistics.figure4(tables, rows)
+        title = f"Rank correlation of the main metrics of {len(tables.paper)} settings"
+        answer.result["figure4"] = _correlation_data(correlation)
+        answer.tables[f"Figure 4: {title.lower()} over {correlation.rows:,} architectures"] = report.correlation(
+            correlation
+        )
+        answer.files["figure4"] = report.correlation(correlation)
+        answer.figures["figure4"] = report.correlation_figure(correlation, title)
+    if "seg" in tables:
+        rankings = statistics.figure5b(tables["seg"])
+        answer.result["figure5b"] = _correlation_data(rankings.correlation)
+        answer.files["figure5b"] = report.correlation(rankings.correlation)
+        answer.figures["figure5b"] = report.rankings_figure(rankings, "Rankings of the architectures of seg")
+    return answer
+
+
+def query(options: Options) -> Answer:
+    """``action=query architecture=...``: what is known about one architecture, predicted where it was never trained."""
+    if options.architecture is None:
+        raise UserError(
+            "which architecture? give architecture= its 27 numbers, its 31-number text or an architecture.yaml"
+        )
+    if isinstance(options.architecture, int):  # 64_64_2_... is a number to Hydra
+        raise UserError(
+            f"architecture={options.architecture} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
+        )
+    tables, options = _tables(options), replace(options, architecture=runs.found_architecture(options.architecture))
+    if options.setting:
+        chosen = tables[options.setting]
+        tables = type(tables)({chosen.name: chosen}, tables.source)
+    predictors = _predictors(tables, options) if options.epoch is None else {}
+    answers = tables.query(options.architecture, predictors, options.epoch)
+    first = next(iter(answers.values()))
+    return Answer(
+        {"records": report.as_data(answers)},
+        {first.architecture.text: report.brief(answers.values())},
+        {"records": report.records(answers.values())},
+    )
+
+
+def best(options: Options) -> Answer:
+    """``action=best setting=seg``: the best trained architectures, within limits of cost."""
+    if not options.setting:
+        raise UserError("best in which setting? give setting=seg, for example")
+    table = benchmark.load(options.setting, options.store)
+    limits = {"max_macs": options.max_macs, "max_params": options.max_params}
+    answers = table.best(options.metric, options.k, rows=options.rows or "all", **limits)
+    title = f"The best {len(answers)} of {table.name} by {options.metric or table.main}"
+    return Answer(
+        {"records": report.as_data(answers)},
+        {title: report.brief(answers)},
+        {"records": report.records(answers)},
+        lines=[f"{number:>3}  {record.architecture.text}" for number, record in enumerate(answers, start=1)],
+    )
+
+
+def export(options: Options) -> Answer:
+    """``action=export setting=seg to=seg.csv``: a table as CSV or Parquet."""
+    if not options.setting or not options.to:
+        raise UserError("export what, and where to? give setting=seg to=seg.csv (or .parquet)")
+    table, path = benchmark.load(options.setting, options.store), Path(options.to)
+    writers = {".csv": table.to_csv, ".parquet": table.to_parquet}
+    if path.suffix not in writers:
+        raise UserError(f"to= must end in {' or '.join(writers)}, given was '{path}'")
+    writers[path.suffix](path)
+    return Answer(
+        {"exported": str(path), "rows": len(table)}, lines=[f"{len(table):,} rows of {table.name} are in {path}"]
+    )
+
+
+ACTIONS = {"import": import_tables, "stats": stats, "query": query, "best": best, "export": export}
+
+
+def write_answer(answer: Answer, folder: Path) -> list[Path]:
+    """Write result, tables and pictures of an answer into a run folder; the files' paths."""
+    files = [runs.write_result(folder, answer.result)]
+    for name, rows in answer.files.items():
+        if len(rows) > 1:
+            files.append(folder / f"{name}.csv")
+            write_text(files[-1], report.as_csv(rows))
+    for name, figure in answer.figures.items():
+        files.append(folder / f"{name}.png")
+        figure.savefig(files[-1])
+    return files
+
+
+def show(answer: Answer, brief: bool = False) -> None:
+    """Print an answer and where its files are."""
+    out = terminal.console()
+    for title, rows in answer.tables.items():
+        out.print(report.as_rich(rows, title), end="\n\n")
+    for line in [*answer.lines, *(f"  {terminal.relative(path)}" for path in answer.written)]:
+        terminal.say(line)
+
+
+def _tables(options: Options) -> Benchmark:
+    tables: Benchmark = benchmark.load(None, options.store)
+    return tables
+
+
+def _predictors(tables: Benchmark, options: Options) -> dict[str, Any]:
+    """Predictors of the settings in which the architecture was never trained; none where no such predictor is bundled."""
+    missing = []
+    for name, table in tables.items():
+        try:
+            missing += [] if options.architecture in table else [name]
+        except UserError:  # of another space
+            continue
+    if not missing or not options.predict:
+        return {}
+    from ncp import predictors
+
+    found = {}
+    for name in missing:
+        try:
+            found[name] = predictors.load(name)
+        except UserError:
+            continue
+    return found
+
+
+def _losses(options: Options) -> dict[str, float]:
+    """Prediction losses for Table 6: given ones, or those on the bundled predictors' cards (``losses=cards``)."""
+    losses = options.losses
+    if losses != "cards":
+        return dict(losses or {})
+    from ncp import predictors
+    from ncp.benchmark import settings
+
+    out = {}
+    for name in settings.PAPER:
+        card = predictors.load(name).card
+        error = card.errors.get(settings.get(name).main, {}).get("mae")
+        if error is not None:
+            out[name] = float(error)
+    return out
+
+
+def _correlation_data(correlation: statistics.Correlation) -> dict[str, Any]:
+    return {
+        "labels": correlation.labels,
+        "matrix": correlation.matrix,
+        "rows": correlation.rows,
+        "rule": correlation.rule,
+    }

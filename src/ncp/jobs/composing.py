@@ -1,0 +1,94 @@
+"""From ``conf/COMMAND.yaml`` and the words of a command line to a command's typed options."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ncp import configs, files, overrides
+from ncp import options as typed
+from ncp.jobs import commands
+
+# the same string in every evaluation within one configuration, as with Hydra's own `now`
+OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+# the setting that is meant where none is given; the other commands have none
+DEFAULT_SETTING = {"train": "cls", "build": "seg"}
+# parts of a composed configuration that are not options of a command
+_APART = ("hydra", "paths")
+
+
+@cache
+def open_keys(file: Path) -> tuple[str, ...]:
+    """Keys of a command's file that take any key below them: those whose default is ``{}``."""
+    content = files.read_yaml(file) if file.is_file() else {}
+    return tuple(str(key) for key, value in content.items() if value == {})
+
+
+def words_for_hydra(command: str, words: Sequence[str], file: Path) -> list[str]:
+    """The words of one job as Hydra must see them: adapted, and with their setting written out."""
+    adapted = overrides.adapt([_alias(command, word) for word in words], open_keys(file))
+    if command not in DEFAULT_SETTING or overrides.is_expanded(adapted):
+        return adapted
+    return overrides.expand(adapted, DEFAULT_SETTING[command])
+
+
+def _alias(command: str, word: str) -> str:
+    return "short=true" if command == "loop" and word == "debug=short" else word
+
+
+def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, with_hydra: bool = False) -> DictConfig:
+    """The configuration of a command line, composed in this process.
+
+    Args:
+        command: its name.
+        words: ``KEY=VALUE`` as on the command line.
+        conf: the folder of configurations; None for the shipped one.
+        with_hydra: with Hydra's own part.
+
+    Raises:
+        UserError: for a setting that does not exist or does not fit; Hydra's own errors for keys that do not exist.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    folder = conf or configs.shipped()
+    listed = words_for_hydra(command, words, folder / f"{command}.yaml")
+    mine = configs.own()
+    if mine is not None:
+        listed.append(f"hydra.searchpath=[{overrides.render(f'file://{mine}')}]")
+    running = GlobalHydra.instance().hydra  # of the command that asks, such as the loop
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+            return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """A composed configuration as plain values, every reference resolved, the setting as its name.
+
+    Raises:
+        omegaconf.MissingMandatoryValue: for values that were not given.
+    """
+    plain: Any = (
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    )
+    out = dict(plain)
+    if isinstance(out.get("setting"), Mapping):
+        out["setting"] = out["setting"].get("name")
+    return out
+
+
+def read(command: str, content: Mapping[str, Any]) -> Any:
+    """The options of a command from plain values (:func:`values`). Raises ``UserError`` for what they cannot be."""
+    kept = {key: value for key, value in content.items() if key not in _APART}
+    kind = commands.module(command).Options
+    if "outputs" in kind.__dataclass_fields__ and "paths" in content:
+        kept["outputs"] = content["paths"]["outputs"]
+    return typed.read(kind, kept)

@@ -1,0 +1,126 @@
+"""Fit a predictor to a table: ``ncp fit setting=seg source=NCP/data``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from ncp import runs
+from ncp.errors import UserError
+
+if TYPE_CHECKING:
+    from ncp.benchmark.table import Table
+    from ncp.predictors.protocols import Outcome as Fit
+
+
+@dataclass
+class Options:
+    """``conf/fit.yaml``, where each is explained."""
+
+    setting: str
+    source: str | None = None
+    protocol: str = "honest"
+    folds: Annotated[int, Meta(ge=2)] = 5
+    seed: Annotated[int, Meta(ge=0)] = 0
+    out: str | None = None
+    predictor: dict[str, Any] = field(default_factory=lambda: {"family": "default"})
+
+
+@dataclass
+class Outcome:
+    """What was fitted, by setting, and name -> file of what was written."""
+
+    fits: dict[str, Fit]
+    files: dict[str, Path]
+
+
+def run(options: Options, folder: Path | None = None) -> Outcome:
+    """Fit a predictor to the architectures of a benchmark table and measure its errors on rows it did not see.
+
+    Args:
+        options: of the fit.
+        folder: where the files go; None for a new run folder.
+
+    Raises:
+        UserError: for an unknown setting or family, or a table that is missing or cannot be fitted.
+    """
+    from ncp.predictors import protocols
+    from ncp.predictors.rows import from_table
+    from ncp.report import predictor as report
+
+    folder = runs.made(folder, "fit")
+    family, own = family_of(options.predictor)
+    fits: dict[str, Fit] = {}
+    files: dict[str, Path] = {}
+    found = tables(options.setting, options.source)
+    for table in found:
+        rows = from_table(table, costs=protocols.learns_costs(family))
+        with report.progress(f"{table.name}, {len(rows):,} rows") as progress:
+            fits[table.name] = protocols.run(
+                rows,
+                family,
+                progress=progress,
+                protocol=options.protocol,
+                seed=options.seed,
+                folds=options.folds,
+                options=own,
+            )
+        written = report.write_fit(fits[table.name], folder if len(found) == 1 else folder / table.name, options.out)
+        files |= written if len(found) == 1 else {table.name: written["predictor"]}
+    files["result"] = runs.write_result(folder, report.summary(fits, asdict(options), runs.seconds()))
+    return Outcome(fits, files)
+
+
+def show(outcome: Outcome, brief: bool = False) -> None:
+    """Print the table of errors and the files."""
+    from ncp.report import predictor as report
+
+    report.show(outcome.fits, outcome.files)
+
+
+def family_of(predictor: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The family and its options from the configuration group ``predictor``; null stands for the code's own default."""
+    options = {key: value for key, value in predictor.items() if key != "family" and value is not None}
+    return str(predictor["family"]), options
+
+
+def tables(setting: str, source: str | Path | None) -> list[Table]:
+    """The tables to fit on.
+
+    Args:
+        setting: a setting's name, or ``all`` for the paper's nine.
+        source: the release's folder, a folder of tables or one table's file; None for the store of imported tables.
+
+    Raises:
+        UserError: for an unknown setting, or a table that is missing or cannot be read.
+    """
+    from ncp import benchmark
+    from ncp.benchmark import importing, settings
+
+    names = list(settings.PAPER) if setting == "all" else [settings.get(setting).name]
+    if source is None:
+        return [benchmark.load(name) for name in names]
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise UserError(f"source '{source}' does not exist; give a table's file or a folder of tables")
+    if path.is_file():
+        if len(names) > 1:
+            raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
+        return [_read(path, names[0])]
+    found = importing.sources(path)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
+    return [_read(found[name], name) for name in names]
+
+
+def _read(path: Path, name: str) -> Table:
+    from ncp.benchmark import importing
+    from ncp.report.predictor import progress
+
+    with progress(f"reading {name}") as tell:
+        return importing.import_file(path, name, tell)

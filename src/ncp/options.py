@@ -1,0 +1,231 @@
+"""From plain values, as configurations hold them, to typed options and the arguments of constructors.
+
+A key that does not exist, one that is missing, and a value of another type are a user's mistake, told in one line before anything
+runs. What a constructor raises afterwards, a ``TypeError`` too, is a mistake of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+from ncp.errors import UserError
+from ncp.files import printable
+
+T = TypeVar("T")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "array": "a list",
+    "object": "keys with values",
+    "null": "null",
+}
+
+
+_LIMITS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+
+
+def read(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """``values`` as the dataclass ``kind``.
+
+    Args:
+        kind: a dataclass whose annotations msgspec knows (``Annotated[int, msgspec.Meta(ge=0)]`` for ranges).
+        values: plain dictionaries, lists, texts, numbers.
+        where: the key under which they stand, such as ``build``; empty at the top.
+
+    Raises:
+        UserError: naming the key, what is allowed and what was given.
+    """
+    _refuse_unknown(kind, values, where)
+    return typing.cast(T, _convert(_whole(values, kind), kind, where))
+
+
+def call(function: Callable[..., T], values: Mapping[str, Any], where: str, *arguments: Any, **more: Any) -> T:
+    """Call a function or constructor with ``values`` as keyword arguments, checked against its signature first.
+
+    Args:
+        function: whose annotations say what it takes; those that cannot be checked are let through.
+        values: from a configuration.
+        where: the key under which they stand, such as ``data``.
+        arguments, more: of the program itself, not checked.
+
+    Raises:
+        UserError: for an unknown key, a missing one, or a value of another type.
+    """
+    parameters, open_ended = _parameters(function)
+    names = [name for name in list(parameters)[len(arguments) :] if name not in more]
+    title = getattr(function, "__name__", str(function))
+    for key in values:
+        if key not in names and not (open_ended and key not in more):
+            raise UserError(
+                f"unknown key '{_at(where, key)}' for {title}{meant(str(key), names)}; its keys: {', '.join(names)}"
+            )
+    missing = [name for name in names if name not in values and parameters[name].default is inspect.Parameter.empty]
+    if missing:
+        raise UserError(f"'{_at(where, missing[0])}' has no value; {title} needs one: {_at(where, missing[0])}=...")
+    hints = _hints(function)
+    checked = {
+        key: _convert(_whole(value, hints[key]), hints[key], _at(where, key)) if key in hints else value
+        for key, value in values.items()
+    }
+    return function(*arguments, **checked, **more)
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """``; did you mean 'X'?`` where one of ``known`` is close, else nothing."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _constructors(kind: type) -> list[Callable[..., Any]]:
+    return [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Named parameters along the constructors that hand ``**kwargs`` on, and whether any name is taken in the end."""
+    found: dict[str, inspect.Parameter] = {}
+    owners = [function] if not inspect.isclass(function) else _constructors(function)
+    for owner in owners:
+        try:
+            listed = list(inspect.signature(owner).parameters.values())
+        except (TypeError, ValueError):
+            return found, True
+        if inspect.isclass(function):
+            listed = listed[1:]
+        for parameter in listed:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in listed):
+            return found, False
+    return found, True
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    owners = [function] if not inspect.isclass(function) else _constructors(function)
+    for owner in owners:
+        try:
+            hints = typing.get_type_hints(owner, include_extras=True)
+        except (NameError, TypeError):  # names that are imported for type checkers alone
+            continue
+        for name, hint in hints.items():
+            if _checkable(hint):
+                out.setdefault(name, hint)
+    return out
+
+
+def _checkable(hint: Any) -> bool:
+    """Whether msgspec can hold values to an annotation: plain types, their unions, lists and dictionaries of them."""
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return _checkable(typing.get_args(hint)[0])
+    if origin in (typing.Union, types.UnionType):
+        parts = typing.get_args(hint)
+        containers = [typing.get_origin(p) or p for p in parts if (typing.get_origin(p) or p) in (list, tuple, dict)]
+        return all(map(_checkable, parts)) and len(containers) < 2
+    if origin is typing.Literal:
+        return True
+    if origin in (list, tuple, dict):
+        return all(_checkable(part) for part in typing.get_args(hint) if part is not Ellipsis)
+    return hint in (int, float, bool, str, type(None), list, dict, tuple, Any)
+
+
+def _whole(value: Any, kind: Any) -> Any:
+    """Numbers such as 1e3 where whole ones are wanted, as whole ones; the rest as it is."""
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _whole(value, typing.get_args(kind)[0])
+    if isinstance(value, float) and value.is_integer():
+        parts = typing.get_args(kind) if origin in (typing.Union, types.UnionType) else (kind,)
+        bare = {typing.get_args(part)[0] if typing.get_origin(part) is Annotated else part for part in parts}
+        return int(value) if int in bare and float not in bare else value
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        return {key: _whole(item, hints.get(str(key), Any)) for key, item in value.items()}
+    if origin in (typing.Union, types.UnionType) and isinstance(value, (Mapping, list)):
+        inner = [
+            part for part in typing.get_args(kind) if is_dataclass(part) or typing.get_origin(part) in (list, dict)
+        ]
+        return _whole(value, inner[0]) if len(inner) == 1 else value
+    if origin is list and isinstance(value, list) and typing.get_args(kind):
+        return [_whole(item, typing.get_args(kind)[0]) for item in value]
+    if origin is dict and isinstance(value, Mapping) and len(typing.get_args(kind)) == 2:
+        return {key: _whole(item, typing.get_args(kind)[1]) for key, item in value.items()}
+    return value
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(_line(str(error), value, kind, where)) from None
+
+
+def _line(text: str, value: Any, kind: Any, where: str) -> str:
+    """msgspec's words as ours: ``KEY must be ..., given was ...``."""
+    text, _, path = text.partition(" - at `$")
+    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path.rstrip("`"))
+    key, given = where, value
+    for name, index in steps:
+        key = _at(key, name) if name else f"{key}[{index}]"
+        try:
+            given = given[name] if name else given[int(index)]
+        except (KeyError, IndexError, TypeError, ValueError):
+            given = None
+    if found := re.match(r"Object missing required field `(\w+)`", text):
+        return f"'{_at(key, found[1])}' has no value; give one as {_at(key, found[1])}=..."
+    if found := re.match(r"Expected `(.+?)`(?: of length)?(?: (>=|<=|>|<) ([\d.e+-]+))?(?:, got `(\w+)`)?", text):
+        kinds = [_WORDS.get(part.strip(), part.strip()) for part in found[1].split("|")]
+        limit = f" {_LIMITS[found[2]]} {found[3]}" if found[2] else ""
+        return f"{key} must be {' or '.join(kinds)}{limit}, given was {_given(given)}"
+    if text.startswith("Invalid enum value"):
+        return f"{key} must be one of {', '.join(map(str, _choices(kind, steps)))}, given was {_given(given)}"
+    return f"{key}: {text}, given was {_given(given)}"
+
+
+def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
+    """The values of the ``Literal`` at a place inside a type."""
+    for name, _ in steps:
+        parts = [kind, *typing.get_args(kind)]
+        if name:
+            owner = next((part for part in parts if is_dataclass(part)), None)
+            kind = typing.get_type_hints(owner, include_extras=True)[name] if owner is not None else Any
+        else:
+            kind = next(iter(typing.get_args(kind)), Any)
+    parts = [kind] if typing.get_origin(kind) is typing.Literal else [kind, *typing.get_args(kind)]
+    bare = [typing.get_args(part)[0] if typing.get_origin(part) is Annotated else part for part in parts]
+    words = [_WORDS[part.__name__] for part in bare if part in (int, float, bool, str)]
+    literal = [part for part in parts if typing.get_origin(part) is typing.Literal]
+    found = [*words, *(value for part in literal for value in typing.get_args(part))]
+    return found + (["null"] if type(None) in parts else [])
+
+
+def _given(value: Any) -> str:
+    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, (bool, type(None))) else None
+    return text or (f"'{printable(value)[:80]}'" if isinstance(value, str) else printable(value)[:80])
+
+
+def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    names = [field.name for field in fields(kind)]
+    for key, value in values.items():
+        if key not in names:
+            raise UserError(f"unknown key '{_at(where, str(key))}'{meant(str(key), names)}; --help lists the keys")
+        parts = [hints[key], *typing.get_args(hints[key])]
+        inner = [part for part in parts if is_dataclass(part)]
+        if inner and isinstance(value, Mapping):
+            _refuse_unknown(inner[0], value, _at(where, str(key)))
+
+
+def _at(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

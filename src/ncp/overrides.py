@@ -1,0 +1,208 @@
+"""What a command line's ``KEY=VALUE`` words mean before Hydra composes them.
+
+A setting is one word (``setting=seg``, or ``task=seg`` for a task's first setting) and stands for several: its task, its data
+and its recipe, on real data where ``data.root`` is given, else on the built-in set. :func:`expand` writes them out; what the
+user gives beside it comes later and so wins. What would contradict the setting is refused.
+
+Hydra takes ``setting=seg`` for a choice of the config group of that name, so between here and the composed configuration the
+word is ``setting={name:seg}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ncp import configs, files
+from ncp.benchmark import settings
+from ncp.commandline import hydra_value as render
+from ncp.errors import UserError
+
+# a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
+_JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
+_NAMED = re.compile(r"""setting=\{name: *['"]?([^'"{}]*?)['"]?\}""")
+# options that are part of a setting now
+_PARTS = {
+    ("data", "builtin/cls-50-100"): "setting=cls-50-100", ("recipe", "builtin/cls-50-100"): "setting=cls-50-100",
+    ("data", "builtin/cls-10c"): "setting=cls-10c", ("recipe", "builtin/cls-10c"): "setting=cls-10c",
+    ("data", "builtin/seg-4x"): "setting=seg-4x", ("recipe", "imagenet-10"): "setting=cls-10c data.root=<where ImageNet is>",
+    ("recipe", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+    ("data", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
+}  # fmt: skip
+# what decides about which words a setting stands for
+DECIDING = ("setting", "task", "data", "data.root", "recipe")
+
+
+def key_of(word: str) -> str:
+    """The key of an override, without Hydra's ``+``, ``++`` and ``~``."""
+    return word.partition("=")[0].lstrip("+~")
+
+
+def value_of(words: Iterable[str], key: str) -> str | None:
+    """The last value that ``key`` gets, unquoted; None where it gets none or null."""
+    found = [word.partition("=")[2] for word in words if key_of(word) == key and not word.startswith("~")]
+    text = found[-1].strip() if found else "null"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return None if text in ("null", "") else text
+
+
+def refuse_old(words: Iterable[str]) -> None:
+    """Refuse spellings of earlier versions, with the one of today."""
+    for word in words:
+        key, value = key_of(word), word.partition("=")[2].strip("'\"")
+        if key == "experiment":
+            new = "sample=small" if value == "loop" else f"setting={value} data.root=<where its data is>"
+            raise UserError(f"experiment={value} is now {new}")
+        if key == "training":
+            raise UserError(f"training={value} is now setting={value}")
+        if (key, value) in _PARTS:
+            raise UserError(f"{key}={value} is now {_PARTS[key, value]}")
+
+
+def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
+    """Words as Hydra must see them.
+
+    ``floor.seg.mIoU=77`` and ``floor={seg:{mIoU:77}}`` may add keys without a ``+`` where ``floor`` is among ``open_keys``; an
+    architecture's numbers joined by underscores stay a text; ``+debug=tiny`` means ``debug=tiny``; a setting becomes a value (see
+    above).
+
+    Raises:
+        UserError: for a spelling of an earlier version.
+    """
+    refuse_old(words)
+    out = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and _JOINED_NUMBERS.fullmatch(value):
+            word = f"{key}='{value}'"
+        if key == "+debug":
+            word = word[1:]
+        if key == "setting" and not value.startswith("{"):
+            word = f"setting={_as_names(value)}"
+        if equals and not key.startswith(("+", "~")):
+            top, dot, _ = key.partition(".")
+            if top in open_keys and (dot or value.startswith("{")):
+                word = f"++{word}"
+        out.append(word)
+    return out
+
+
+def _as_names(value: str) -> str:
+    """``seg`` as ``{name:seg}``, ``seg,cls`` (a sweep) as ``{name:seg},{name:cls}``."""
+    if value.startswith("choice(") and value.endswith(")"):
+        value = value[len("choice(") : -1]
+    names = [part.strip().strip("'\"") for part in value.split(",")]
+    return ",".join("{name: null}" if name in ("null", "") else f"{{name:{render(name)}}}" for name in names)
+
+
+def expand(words: Sequence[str], default: str | None) -> list[str]:
+    """Words with their setting written out: its task, data, recipe and what it changes in them, then the words.
+
+    Args:
+        words: of one job, adapted.
+        default: the setting where neither a setting nor a task nor a data set is given; None for a command that has none.
+
+    Raises:
+        UserError: for an unknown setting, or a task or data set that is not the setting's.
+    """
+    name, task, data = _given_setting(words), value_of(words, "task"), value_of(words, "data")
+    if name is None and data is not None:
+        return list(words)  # a data set without a setting: what it brings and what else is given
+    name = name or task or default
+    if name is None:
+        return list(words)
+    setting = settings.get(name)
+    if task is not None and task != setting.task:
+        raise UserError(f"setting={setting.name} is of task={setting.task}, given was task={task}; leave task out")
+    real = value_of(words, "data.root") is not None
+    if data is not None:
+        real = setting.real is not None and setting.real.data == data
+        if data not in {variant.data for variant in (setting.real, setting.builtin) if variant}:
+            raise UserError(
+                f"setting={setting.name} has its own data, given was data={data}; for other data leave the setting out: "
+                f"task={setting.task} data={data}"
+            )
+    kept = [word for word in words if key_of(word) not in ("setting", "task", "data") or "." in key_of(word)]
+    written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
+    shorter = _set_by("debug", value_of(words, "debug"))
+    return [*(word for word in written if key_of(word) not in shorter), *kept]
+
+
+def _set_by(group: str, option: str | None) -> set[str]:
+    """Dotted keys that an option of a group sets, which come after what a setting changes."""
+    if option is None:
+        return set()
+    found = [folder / group / f"{option}.yaml" for folder in configs.folders()]
+    content = next((files.read_yaml(path) for path in found if path.is_file()), None)
+    parts = content if isinstance(content, Mapping) else {}
+    return {f"{part}.{key}" for part, keys in parts.items() if isinstance(keys, Mapping) for key in keys}
+
+
+def by_setting(words: Sequence[str]) -> list[str]:
+    """Words with a task (or a sweep over tasks) as the settings that it is short for, where no setting and no data is given."""
+    keys = {key_of(word) for word in words}
+    if "task" not in keys or keys & {"setting", "data"}:
+        return list(words)
+    return [f"setting={_as_names(word.partition('=')[2])}" if key_of(word) == "task" else word for word in words]
+
+
+def first_choice(word: str) -> str:
+    """Of a sweep (``a=1,2``, ``a=choice(1,2)``) the first value; another word as it is."""
+    key, equals, value = word.partition("=")
+    if value.startswith("choice(") and value.endswith(")"):
+        value = value[len("choice(") : -1]
+    depth, quote = 0, ""
+    for i, letter in enumerate(value):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "[{(":
+            depth += 1
+        elif letter in "]})":
+            depth -= 1
+        elif letter == "," and not depth:
+            return f"{key}{equals}{value[:i]}"
+    return f"{key}{equals}{value}"
+
+
+def written_out(setting: settings.Setting, real: bool, own_recipe: bool = False) -> list[str]:
+    """The words that a setting stands for. With ``own_recipe`` another recipe is given: this one is left out."""
+    variant = setting.variant(real)
+    out = [f"setting={{name:{render(setting.name)}}}", f"task={setting.task}", f"data={variant.data}"]
+    if variant.recipe and not own_recipe:
+        out.append(f"recipe={variant.recipe}")
+    for part, changes in variant.change.items():
+        if part != "recipe" or not own_recipe:
+            out += [f"++{part}.{key}={render(value)}" for key, value in changes.items()]
+    return out
+
+
+def _given_setting(words: Iterable[str]) -> str | None:
+    found = [_NAMED.fullmatch(word) for word in words if key_of(word) == "setting"]
+    names = [match[1] for match in found if match]
+    return names[-1] if names and names[-1] != "null" else None
+
+
+def is_expanded(words: Iterable[str]) -> bool:
+    """Whether :func:`expand` wrote these words (a process that another one started gets them so)."""
+    listed = list(words)
+    return _given_setting(listed) is not None and any(word.startswith("data=") for word in listed)
+
+
+def shown(words: Sequence[str]) -> list[str]:
+    """Expanded words as a person would type them."""
+    name = _given_setting(words)
+    if name is None:
+        return list(words)
+    if name not in settings.SETTINGS:
+        return [f"setting={name}" if key_of(word) == "setting" else word for word in words]
+    setting = settings.SETTINGS[name]
+    hidden = {
+        word
+        for real in (True, False)
+        if (setting.real if real else setting.builtin)
+        for word in written_out(setting, real)
+    }
+    return [f"setting={name}", *(word for word in words if word not in hidden and key_of(word) not in ("setting",))]

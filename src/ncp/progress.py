@@ -1,0 +1,73 @@
+"""Where a long piece of work of several steps is: which step, how far, and when the end is expected. Standard library alone."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from ncp.terminal import clock
+
+
+class Steps:
+    """Lines about steps that are done one after the other: one when a step begins, more while it takes long.
+
+    Args:
+        work: the steps in order, name -> how much work each is (in any unit, trainings for example): the expected end follows
+            from how long the work took that is done.
+        tell: takes each line, for example ``log.info``.
+        every: seconds between two lines of one step.
+        now: tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        work: Mapping[str, float],
+        tell: Callable[[str], object],
+        every: float = 30.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.work, self.tell, self.every, self._now = dict(work), tell, every, now
+        self._began = now()
+        self._finished: list[str] = []
+
+    @contextlib.contextmanager
+    def step(self, name: str, done: Callable[[], float] | None = None) -> Iterator[None]:
+        """Around the work of a step.
+
+        Args:
+            name: of the step.
+            done: says how much of its work is done; it is asked from another thread, and what it raises is passed over.
+        """
+        self.work.setdefault(name, 1.0)
+        self.tell(self.line(name))
+        ended = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(name, done, ended), daemon=True)
+        watcher.start()
+        try:
+            yield
+            self._finished.append(name)
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _watch(self, name: str, done: Callable[[], float] | None, ended: threading.Event) -> None:
+        while not ended.wait(self.every):
+            part = None
+            with contextlib.suppress(Exception):  # a look at files that others write
+                part = done() if done is not None else None
+            self.tell(self.line(name, part))
+
+    def line(self, name: str, done: float | None = None) -> str:
+        """What is being done, n of m, and when the end is expected."""
+        number = min(len(self._finished) + 1, len(self.work))
+        out = f"step {number} of {len(self.work)}, {name}"
+        if done is not None:
+            out += f": {done:g} of {self.work[name]:g} done"
+        before = sum(self.work[step] for step in self._finished)
+        so_far, whole = before + min(done or 0.0, self.work[name]), sum(self.work.values())
+        elapsed = self._now() - self._began
+        if so_far > 0 and elapsed > 1:
+            out += f"; {elapsed / 60:.1f} min so far, end expected at {clock(elapsed / so_far * (whole - so_far))}"
+        return out

@@ -1,0 +1,124 @@
+"""What one judge predicts for architectures side by side: the same predictors for all of them, and where these only guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.report.entries import Entry
+
+FAMILY = "default"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one judge predicts for all lines alike.
+
+    Attributes:
+        judges: setting -> which predictor, in words.
+        values, std: a mapping ``setting.metric`` -> percent for each line, empty for one that no judge can read.
+        recorded: names of metrics without a judge here; their values are those that each search recorded.
+        outside: settings for each line whose judge was fitted on other architectures only (beyond its rows' bounds).
+    """
+
+    judges: Mapping[str, str]
+    values: Sequence[Mapping[str, float]]
+    std: Sequence[Mapping[str, float]]
+    recorded: Sequence[str] = ()
+    outside: Sequence[Sequence[str]] = ()
+    names: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", list(dict.fromkeys(name for values in self.values for name in values)))
+
+
+def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
+    """Predict all metrics that any line was searched or trained for, for every line, by the same predictors.
+
+    Args:
+        entries: the lines.
+        predictors: the judges: None or ``default`` (the bundled default ones), ``paper``, or setting -> file.
+    """
+    import numpy as np
+
+    wanted = _wanted(entries, predictors)
+    able = [i for i, entry in enumerate(entries) if entry.architecture is not None]
+    space = entries[able[0]].space if able else None
+    codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
+    judges: dict[str, str] = {}
+    values: list[dict[str, float]] = [{} for _ in entries]
+    std: list[dict[str, float]] = [{} for _ in entries]
+    outside: list[list[str]] = [[] for _ in entries]
+    recorded = []
+    for setting, metrics in wanted.items() if space is not None else ():
+        predictor = _judge_of(setting, predictors, space)
+        if predictor is None:
+            recorded += [f"{setting}.{metric}" for metric in metrics]
+            for i in able:
+                values[i] |= _recorded(entries[i], setting, metrics)
+            continue
+        predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
+        card = predictor.card
+        bundled = f"the {'paper' if card.kind == 'mlp' else 'default'} predictor"
+        name = bundled if not isinstance(predictors, Mapping) else "the predictor given"
+        judges[setting] = f"{name}, fitted on {card.rows:,} rows"
+        for i, beyond in zip(able, _beyond(codes, predictor), strict=True):
+            outside[i] += [setting] if beyond else []
+        for metric in metrics or predictor.metrics[:1]:
+            for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
+                values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
+    shown = [name for name in recorded if any(name in v for v in values)]
+    return Judgement(judges, values, std, shown, outside)
+
+
+def _beyond(codes_ND: Any, predictor: Any) -> Any:
+    """``(N,)`` whether a code lies outside of the bounds of the rows that a predictor was fitted on."""
+    import numpy as np
+
+    from ncp.predictors.trust import known_bounds
+
+    bounds = known_bounds(predictor)
+    if bounds is None:
+        return np.zeros(len(codes_ND), dtype=bool)
+    return ((codes_ND < bounds[0]) | (codes_ND > bounds[1])).any(1)
+
+
+def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
+    """Setting -> metrics to predict: of all searches, trainings and given judges (none: its first), else of the four tasks."""
+    given = predictors if isinstance(predictors, Mapping) else {}
+    out: dict[str, list[str]] = {settings.SHORT.get(str(name), str(name)): [] for name in given}
+    for entry in entries:
+        pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
+        if entry.training and entry.architecture is not None:
+            pairs.append((entry.training.setting, entry.training.main_metric))
+        for setting, metric in pairs:
+            out.setdefault(setting, [])
+            out[setting] += [metric] if metric not in out[setting] else []
+    if not out and any(entry.architecture is not None for entry in entries):
+        out = {name: [settings.get(name).main] for name in settings.SHORT.values()}
+    return out
+
+
+def _judge_of(setting: str, predictors: Any, space: Any) -> Any:
+    """The predictor that judges a setting; None where there is none for these architectures."""
+    from ncp.predictors import load
+
+    if isinstance(predictors, Mapping):
+        files_of = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
+        predictor = load(str(files_of[setting])) if setting in files_of else None
+    else:
+        try:
+            predictor = load(setting, family=str(predictors or FAMILY))
+        except UserError:
+            if predictors not in (None, FAMILY, "paper"):
+                raise
+            return None  # a setting of the user's own, or of another space
+    return predictor if predictor is not None and predictor.card.space == space.name else None
+
+
+def _recorded(entry: Entry, setting: str, metrics: Sequence[str]) -> dict[str, float]:
+    known = entry.search.predicted.get(setting, {}) if entry.search else {}
+    return {f"{setting}.{metric}": value for metric in metrics if (value := known.get(metric)) is not None}

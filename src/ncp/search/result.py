@@ -1,0 +1,185 @@
+"""What a search found, beside where it began and the space's default, in the eyes of its predictors and of the judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ncp.search.judges import Panel, known_region
+from ncp.search.objectives import Objective, Objectives
+from ncp.search.trajectory import Trajectory
+
+Figures = dict[str, dict[str, float]]
+"""Setting -> metric -> number, in the metric's unit."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What predictors say of one architecture.
+
+    Attributes:
+        value: predicted metrics.
+        doubt: one standard deviation of the predictor's own doubt about the value, which floors take off (times kappa).
+        noise: one standard deviation of a training's result around its expectation.
+        std: of a training's result around the prediction, which is both together.
+    """
+
+    value: Figures
+    doubt: Figures
+    noise: Figures
+    std: Figures
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One architecture: exact cost in the space's standard setting, and opinions of its metrics.
+
+    Attributes:
+        architecture, macs, params: what it is and costs.
+        predicted: by the predictors of the search.
+        judged: by the judge.
+        known: whether it lies within what all these predictors were fitted on; elsewhere they extrapolate.
+    """
+
+    architecture: Any
+    macs: int
+    params: int
+    predicted: Opinion
+    judged: Opinion
+    known: bool = True
+
+
+@dataclass
+class Result:
+    """What a search found.
+
+    Attributes:
+        found: the best architecture by the strategy's own criterion.
+        before: the start that was given, else the space's default.
+        default: the space's default.
+        last: the architecture of the best walk's last step.
+        trajectory: every step.
+        reason: why the search stopped, and which limits it could not keep.
+        kept: whether all limits are kept.
+        notes: what else a reader must know, in words.
+        seconds: wall time of the search, without loading predictors.
+        strategy, objectives: what was run.
+        kappa: how many times its doubt the strategy takes off a prediction; None where it does not weigh doubt.
+        predictor, judge: setting -> who predicted and who judged: a family of bundled predictors, or a file.
+    """
+
+    found: Candidate
+    before: Candidate
+    default: Candidate
+    last: Any
+    trajectory: Trajectory = field(repr=False)
+    reason: str = ""
+    kept: bool = True
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    strategy: str = ""
+    objectives: tuple[Objective, ...] = ()
+    kappa: float | None = None
+    predictor: dict[str, str] = field(default_factory=dict)
+    judge: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Any:
+        """The architecture that was found."""
+        return self.found.architecture
+
+    @property
+    def macs(self) -> int:
+        """Its multiply-adds, exact."""
+        return self.found.macs
+
+    @property
+    def params(self) -> int:
+        """Its parameters, exact."""
+        return self.found.params
+
+    @property
+    def predicted(self) -> Figures:
+        """Its predicted metrics, of all settings asked for."""
+        return self.found.predicted.value
+
+    @property
+    def std(self) -> Figures:
+        """One standard deviation of a training's result around the prediction."""
+        return self.found.predicted.std
+
+    @property
+    def doubt(self) -> Figures:
+        """The predictors' own part of it, which floors take off."""
+        return self.found.predicted.doubt
+
+    @property
+    def noise(self) -> Figures:
+        """A training's part of it."""
+        return self.found.predicted.noise
+
+    @property
+    def judged(self) -> Figures:
+        """Its metrics as the judge predicts them: what comparisons show."""
+        return self.found.judged.value
+
+    @property
+    def start(self) -> Any:
+        """The start that was given, else the space's default."""
+        return self.before.architecture
+
+    @property
+    def start_predicted(self) -> Figures:
+        """Its predicted metrics."""
+        return self.before.predicted.value
+
+    @property
+    def start_std(self) -> Figures:
+        """One standard deviation of a training's result around them."""
+        return self.before.predicted.std
+
+    @property
+    def start_macs(self) -> int:
+        """Its multiply-adds."""
+        return self.before.macs
+
+    @property
+    def start_params(self) -> int:
+        """Its parameters."""
+        return self.before.params
+
+
+def candidates(goals: Objectives, asked: Panel, judge: Panel, codes: np.ndarray) -> list[Candidate]:
+    """``(N, D)`` valid codes, described."""
+    space = goals.space
+    codes = codes.astype(np.int64)
+    cost = space.cost(codes)
+    predicted = opinions(asked, codes)
+    judged = predicted if judge is asked else opinions(judge, codes)
+    bounds = [b for b in (known_region(asked.predictors), known_region(judge.predictors)) if b is not None]
+    known = [all(bool(((lower <= c) & (c <= upper)).all()) for lower, upper in bounds) for c in codes]
+    return [
+        Candidate(architecture, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], known[i])
+        for i, architecture in enumerate(space.decode(codes))
+    ]
+
+
+def opinions(panel: Panel, codes: np.ndarray) -> list[Opinion]:
+    """What the predictors say of ``(N, D)`` codes."""
+    out = [Opinion({}, {}, {}, {}) for _ in codes]
+    for setting, predictor in panel.predictors.items():
+        value, own, both = (
+            predictor.predict(codes),
+            predictor.predict_std(codes, noise=False),
+            predictor.predict_std(codes),
+        )
+        for i, opinion in enumerate(out):
+            opinion.value[setting] = {m: float(value[m][i]) for m in predictor.metrics}
+            opinion.doubt[setting] = {m: float(own[m][i]) for m in predictor.metrics}
+            opinion.std[setting] = {m: float(both[m][i]) for m in predictor.metrics}
+            opinion.noise[setting] = {
+                m: float(np.sqrt(max(both[m][i] ** 2 - own[m][i] ** 2, 0.0))) for m in predictor.metrics
+            }
+    return out

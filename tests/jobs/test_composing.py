@@ -1,0 +1,16 @@
+"""Configurations composed in this process, also from within a command that Hydra runs."""
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+
+from ncp import configs, jobs
+
+
+def test_a_command_may_compose_another_one():
+    with hydra.initialize_config_dir(str(configs.shipped()), version_base="1.3"):
+        running = GlobalHydra.instance().hydra
+        inner = jobs.options("search", "objectives=[seg]", "lam=0.25")
+        assert GlobalHydra.instance().hydra is running
+    assert inner.lam == 0.25
+    assert jobs.options("search", "lam=0.75").lam == 0.75
+    assert not GlobalHydra.instance().is_initialized()

@@ -1,0 +1,82 @@
+"""The loop's own decisions and its page, from hand-made tables; the commands themselves: tests/commands/test_loop.py."""
+
+import numpy as np
+import pytest
+
+from ncp import benchmark
+from ncp.campaign import loop as loops
+from ncp.errors import UserError
+from ncp.jobs import loop as job
+from ncp.report import loop as report
+from ncp.spaces.multires import SPACE
+
+METRICS = {"cls-50-1000": ("top1", "top5"), "seg": ("mIoU", "mAcc", "aAcc")}
+
+
+def table(setting, mains, seed=0):
+    codes = SPACE.sample_codes(len(mains), np.random.default_rng(seed))
+    rows = [
+        {"code": c.tolist(), **dict.fromkeys(METRICS[setting], float(m))} for c, m in zip(codes, mains, strict=True)
+    ]
+    return benchmark.from_rows(rows, setting)
+
+
+@pytest.fixture
+def loop():
+    """Ten sampled architectures; number 7 is best in one setting, 2 in the other, 4 good in both."""
+    first, second = np.full(10, 50.0), np.full(10, 20.0)
+    first[[7, 4]], second[[2, 4]] = (60, 58), (30, 29)
+    tables = {"cls-50-1000": table("cls-50-1000", first), "seg": table("seg", second)}
+    made = loops.Loop(tuple(tables), limit=int(1e12), tables=tables)
+    found, default = SPACE.sample(2, np.random.default_rng(5))
+    made.candidates = {"found": found, "default": default, "best sampled": loops.best_sampled(made)}
+    made.macs = {name: loops.cost_of(SPACE, architecture) for name, architecture in made.candidates.items()}
+    made.scores = {
+        "found": {"cls-50-1000": np.array([59.0, 61.0]), "seg": np.array([24.0, 26.0])},
+        "default": {"cls-50-1000": np.array([55.0, 57.0]), "seg": np.array([26.0, 28.0])},
+        "best sampled": {"cls-50-1000": np.array([58.0, 58.0]), "seg": np.array([25.0, 25.0])},
+    }
+    made.errors = {name: {"mae": 2.5, "kendall": 0.31} for name in tables}
+    made.predicted = {"cls-50-1000": 63.0, "seg": 31.0}
+    made.commands = {"build seg": "python -m src.build setting=seg", "search": "python -m src.search"}
+    made.seconds, made.cpu_seconds = {"build seg": 100.0, "search": 20.0}, {"build seg": 180.0, "search": 15.0}
+    return made
+
+
+def test_the_best_sampled_one_is_good_in_all_settings_and_within_the_limit(loop):
+    codes = loop.tables["seg"].codes
+    assert list(loop.candidates["best sampled"].code) == codes[4].tolist()
+    loop.limit = int(SPACE.cost(codes[[4]]).macs[0]) - 1
+    assert list(loops.best_sampled(loop).code) != codes[4].tolist()
+    loop.limit = 1
+    with pytest.raises(UserError, match="within the limit of cost"):
+        loops.best_sampled(loop)
+
+
+def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tmp_path):
+    files = report.write_page(loop, tmp_path)
+    page = files["page"].read_text()
+    assert "| found |" in page
+    assert "60.00 ± 1.41" in page  # of 59 and 61
+    assert "+4.00 against the default" in page
+    assert "standard error 1.41: won" in page  # sqrt((2 + 2) / 2)
+    assert "-2.00 against the default (standard error 1.41: too close to call)" in page
+    loop.scores["default"]["seg"] = np.array([40.0, 40.0])
+    assert "-15.00 against the default (standard error 1.00: lost)" in report.page(loop)
+    assert "python -m src.build setting=seg" in page
+    assert "63.00" in page  # as predicted, beside what came of it
+    assert files["picture"].stat().st_size > 10_000
+
+
+def test_one_training_each_tells_no_noise(loop, tmp_path):
+    loop.scores = {name: {s: values[:1] for s, values in of.items()} for name, of in loop.scores.items()}
+    assert "the noise is not known" in report.write_page(loop, tmp_path)["page"].read_text()
+    summary = loops.summary(loop)
+    assert summary["candidates"]["found"]["scores"]["seg"]["std"] is None
+    assert summary["cpu_seconds"]["total"] == 195.0
+
+
+def test_what_is_not_said_about_a_dimension_is_a_mistake():
+    with pytest.raises(UserError, match="'o1' is missing"):
+        job._values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
+    assert job._values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]

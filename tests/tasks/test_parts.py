@@ -1,0 +1,202 @@
+"""From a configuration to parts: how networks are built, whose weights they start from, devices."""
+
+import pytest
+import torch
+from composed import SMALL_SEG, compose
+
+from ncp.errors import UserError
+from ncp.spaces import found
+from ncp.tasks import parts
+from ncp.tasks import run as tasks
+from ncp.tasks.pretrained import load_pretrained
+
+TINY = (
+    "task=cls",
+    "callbacks.progress=false",
+    "recipe.length=1",
+    "recipe.eval_every=1",
+    "recipe.batch=2",
+    "data.workers=0",
+)
+TIMM = (*TINY, "arch=timm")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("task=cls", "arch=narrow"), ("task=cls", "arch=timm", "arch.name=resnet18"), ("task=det3d", "arch=pointpillars"),
+        ("task=seg", "arch=timm", "arch.name=hrnet_w18"), ("task=video", "arch=narrow"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["nonsense", "classes", "grad_checkpoint"])
+def test_a_key_that_a_network_does_not_take_is_one_line(tmp_path, options, key):
+    with pytest.raises(
+        UserError, match=rf"^model\.{key} does not exist for .*; there are model\.channels_last"
+    ) as error:
+        tasks.assemble(compose(*options, f"+model.{key}=1", "callbacks.progress=false"), tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_values_are_true_or_false(tmp_path):
+    with pytest.raises(UserError, match=r"model\.grad_checkpointing must be true or false, given was 'perhaps'"):
+        tasks.assemble(compose(*TINY, "arch=narrow", "+model.grad_checkpointing=perhaps"), tmp_path)
+
+
+def saved(run) -> float:
+    """Megabytes of maps that one training pass keeps."""
+    batch = next(iter(run.data.train_dataloader()))
+    seen = {}
+
+    def pack(tensor):
+        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    run.task.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = run.task(batch)
+    assert output.requires_grad
+    return sum(seen.values()) / 2**20
+
+
+@pytest.mark.parametrize("task", ["cls", "seg", "video"])
+def test_gradient_checkpointing_of_timms_networks_keeps_less(tmp_path, task):
+    options = (
+        f"task={task}",
+        "arch=timm",
+        "arch.name=resnet18",
+        "callbacks.progress=false",
+        "recipe.batch=2",
+        "data.workers=0",
+    )
+    run = tasks.assemble(compose(*options, "seed=1"), tmp_path)
+    less = tasks.assemble(compose(*options, "seed=1", "+model.grad_checkpointing=true"), tmp_path)
+    batch = next(iter(run.data.train_dataloader()))
+    assert saved(less) < 0.8 * saved(run)
+    run.task.eval(), less.task.eval()
+    assert torch.equal(run.task(batch), less.task(batch))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("task=seg", "arch=timm", "arch.name=hrnet_w18"), "timm has no gradient checkpointing for 'hrnet_w18'"),
+        (
+            ("task=cls", "arch=timm", "arch.name=hrnet_w18_small"),
+            "timm has no gradient checkpointing for 'hrnet_w18_small'",
+        ),
+        (("task=det3d", "arch=pointpillars"), "model.grad_checkpointing does not exist for arch=pointpillars"),
+    ],
+)
+def test_where_there_is_none_it_is_refused_by_name(tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        tasks.assemble(compose(*options, "+model.grad_checkpointing=true"), tmp_path)
+
+
+def test_the_advice_for_too_little_memory_names_what_there_is(tmp_path):
+    error = RuntimeError("CUDA out of memory")
+    for options, both in ((("task=det3d", "arch=pointpillars"), False), ((*TINY, "arch=narrow"), True)):
+        run = tasks.assemble(compose(*options), tmp_path)
+        advice = str(tasks._does_not_fit(error, run))
+        assert "recipe.per_device=1" in advice
+        assert ("grad_checkpointing" in advice) == both
+
+
+# ---- pretrained weights
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    torch.set_num_threads(1)
+    out = {}
+    for name in ("resnet18", "resnet34"):
+        folder = tmp_path_factory.mktemp(name)
+        run = tasks.assemble(compose(*TIMM, f"arch.name={name}"), folder)
+        tasks.fit(run)
+        out[name] = (run, folder / "checkpoints/last.ckpt")
+    return out
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        # 34 has 8 blocks more, of two convolutions and two norms (five entries each): 8 * 12 = 96
+        (
+            "resnet18",
+            "resnet34",
+            r"of another architecture, resnet18: 96 of this network's 216 entries find no weights there",
+        ),
+        ("resnet34", "resnet18", r"of another architecture, resnet34: 96 of its entries have no place in this network"),
+    ],
+)
+def test_a_baseline_that_half_fits_is_refused_with_how_much(checkpoints, tmp_path, source, target, words):
+    with pytest.raises(UserError, match=words):
+        tasks.assemble(compose(*TIMM, f"arch.name={target}", f"pretrained={checkpoints[source][1]}"), tmp_path)
+
+
+def test_a_baseline_starts_from_its_own_whatever_the_classes(checkpoints, tmp_path):
+    source, path = checkpoints["resnet18"]
+    run = tasks.assemble(compose(*TIMM, "arch.name=resnet18", f"pretrained={path}", "seed=9"), tmp_path)
+    theirs = source.task.network.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in run.task.network.state_dict().items())
+    import timm
+
+    other = timm.create_model("resnet18", num_classes=7)
+    load_pretrained(other, path, lambda weights, network: weights, "resnet18")
+    assert torch.equal(other.layer4[1].conv2.weight, theirs["layer4.1.conv2.weight"])
+    assert other.fc.weight.shape[0] == 7
+
+
+def test_a_searched_network_with_fewer_blocks_is_refused_too(tmp_path):
+    """Every entry of the smaller one is in the larger one by name and shape."""
+    smaller = str(tasks.assemble(compose(*SMALL_SEG), tmp_path / "x").architecture)
+    larger = smaller.replace("-1_1_1_8-", "-1_1_2_8-", 1)  # a second unit in the first block
+    assert larger != smaller
+    folder = tmp_path / "larger"
+    folder.mkdir()
+    one_step = ("recipe.length=1", "recipe.eval_every=1")
+    tasks.fit(tasks.assemble(compose(*SMALL_SEG, *one_step, "arch=code", f"arch.code={larger}"), folder))
+    with pytest.raises(UserError, match=r"of its entries have no place in this network"):
+        tasks.assemble(compose(*SMALL_SEG, f"pretrained={folder / 'checkpoints/last.ckpt'}"), tmp_path / "y")
+
+
+# ---- devices
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({"devices": 2}, 2),
+        ({"devices": "3", "num_nodes": 4}, 12),
+        ({"devices": [0, 5]}, 2),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+    ],
+)
+def test_devices_are_counted_over_all_machines(settings, count):
+    assert parts.device_count(settings) == count
+
+
+@pytest.mark.parametrize("devices", [0, -3, "many", "1.5"])
+def test_numbers_of_devices_that_cannot_be(devices):
+    with pytest.raises(UserError, match=r"trainer\.devices must be auto, a positive number or a list"):
+        parts.device_count({"devices": devices})
+
+
+def test_an_evaluation_asks_for_no_batch_that_its_devices_share(checkpoints, tmp_path):
+    _, path = checkpoints["resnet18"]
+    options = (f"ckpt_path={path}", "trainer.devices=3", "trainer.accelerator=cpu")
+    run = tasks.restore(compose(*options, name="evaluate"), tmp_path)
+    assert run.trainer.num_devices == 3
+
+
+def test_known_architectures_are_still_found():
+    assert parts.choose_architecture({"kind": "named", "name": "ncp_seg"}) == found.get("ncp_seg")

@@ -1,0 +1,125 @@
+"""From the words of a command line to what Hydra composes."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncp import overrides
+from ncp.benchmark import settings
+from ncp.errors import UserError
+
+
+def parsed(text):
+    return OverridesParser.create().parse_override(f"key={text}").value()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_hydra_reads_what_render_writes(value):
+    text = overrides.render(value)
+    if "\n" in text or "\r" in text or "\x00" in text:  # not typed on a command line
+        return
+    read = parsed(text)
+
+    def plain(item):
+        if isinstance(item, dict):
+            return {str(k): plain(v) for k, v in item.items()}
+        if isinstance(item, list):
+            return [plain(v) for v in item]
+        return getattr(item, "text", item) if type(item).__name__ == "QuotedString" else item
+
+    assert plain(read) == value
+
+
+def test_a_setting_stands_for_its_built_in_set_or_for_real_data():
+    assert overrides.expand(overrides.adapt(["setting=seg"]), None) == [
+        "setting={name:seg}",
+        "task=seg",
+        "data=builtin/seg",
+    ]
+    real = overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
+    assert real[:4] == ["setting={name:cls-10c}", "task=cls", "data=imagenet", "recipe=imagenet"]
+    assert {"++data.classes_kept=50", "++recipe.length=10", "data.root=/x"} <= set(real[4:])
+
+
+@pytest.mark.parametrize(("short", "name"), settings.SHORT.items())
+def test_a_task_is_short_for_its_first_setting(short, name):
+    long = overrides.expand([f"setting={{name:'{name}'}}", "seed=2"], None)
+    assert overrides.expand([f"task={short}", "seed=2"], None) == long
+    assert overrides.expand(overrides.adapt([f"setting={short}", "seed=2"]), None) == long
+
+
+def test_what_contradicts_the_setting_is_refused():
+    with pytest.raises(UserError, match=r"of task=seg, given was task=cls"):
+        overrides.expand(overrides.adapt(["setting=seg", "task=cls"]), None)
+    with pytest.raises(UserError, match=r"own data, given was data=kitti"):
+        overrides.expand(overrides.adapt(["setting=seg", "data=kitti"]), None)
+    with pytest.raises(UserError, match="no built-in set"):
+        overrides.expand(overrides.adapt(["setting=ade20k"]), None)
+    with pytest.raises(UserError, match="a table alone"):
+        overrides.expand(overrides.adapt(["setting=nas-bench-201"]), None)
+
+
+def test_the_settings_own_data_may_be_said():
+    assert "data=cityscapes" in overrides.expand(overrides.adapt(["setting=seg", "data=cityscapes"]), None)
+
+
+def test_another_recipe_takes_the_place_of_the_settings():
+    words = overrides.expand(overrides.adapt(["setting=cls-10c", "recipe=builtin/video"]), None)
+    assert [word for word in words if "recipe" in word] == ["recipe=builtin/video"]
+
+
+def test_what_a_debug_option_shortens_stays_short():
+    words = overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x", "debug=tiny"]), None)
+    assert "++data.classes_kept=50" in words
+    assert not [word for word in words if word.startswith("++recipe.")]
+    assert "++recipe.length=10" in overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
+
+
+def test_data_without_a_setting_stays_as_it_is():
+    assert overrides.expand(["task=seg", "data=ade20k"], "cls") == ["task=seg", "data=ade20k"]
+
+
+def test_every_setting_of_a_sweep_is_named():
+    assert overrides.adapt(["setting=seg,cls-10c"]) == ["setting={name:seg},{name:cls-10c}"]
+    assert overrides.adapt(["setting=choice(seg,video)"]) == ["setting={name:seg},{name:video}"]
+
+
+def test_words_are_shown_as_they_were_typed():
+    typed = ["setting=cls-10c", "data.root=/x", "seed=3"]
+    assert overrides.shown(overrides.expand(overrides.adapt(typed), None)) == typed
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("experiment=seg", "setting=seg data.root="),
+        ("+experiment=cls-10c", "setting=cls-10c"),
+        ("experiment=loop", "sample=small"),
+        ("training=cls", "setting=cls"),
+        ("data=builtin/seg-4x", "setting=seg-4x"),
+        ("recipe=builtin/cls-10c", "setting=cls-10c"),
+        ("data=cityscapes-4x", "setting=seg-4x"),
+        ("recipe=imagenet-10", "setting=cls-10c"),
+    ],
+)
+def test_old_spellings_are_refused_with_the_new_one(old, new):
+    with pytest.raises(UserError) as error:
+        overrides.adapt([old])
+    assert new in str(error.value)
+
+
+def test_open_keys_need_no_plus():
+    given = ["floor.seg.mIoU=77", "floor={seg:{mIoU:77}}", "bounds.c=[8,16]", "lam=1", "+floor.x=1", "floor=null"]
+    assert overrides.adapt(given, ["floor", "bounds"]) == [
+        "++floor.seg.mIoU=77", "++floor={seg:{mIoU:77}}", "++bounds.c=[8,16]", "lam=1", "+floor.x=1", "floor=null",
+    ]  # fmt: skip

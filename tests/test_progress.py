@@ -1,0 +1,62 @@
+"""Lines about steps: what they say at a given time, and that a long step is told about while it is at work."""
+
+import time
+
+import pytest
+
+from ncp.progress import Steps
+
+
+class Clock:
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def test_the_expected_end_follows_from_the_work_done():
+    clock, lines = Clock(), []
+    steps = Steps({"build": 8, "search": 1, "compare": 3}, lines.append, now=clock)
+    with steps.step("build"):
+        clock.seconds = 240.0
+        end = time.strftime("%H:%M", time.localtime(time.time() + 480))  # a third of the work took four minutes
+        assert steps.line("build", 4) == f"step 1 of 3, build: 4 of 8 done; 4.0 min so far, end expected at {end}"
+        clock.seconds = 480.0
+    with steps.step("search"):
+        clock.seconds = 540.0
+    assert lines[0] == "step 1 of 3, build"
+    assert lines[1].startswith("step 2 of 3, search; 8.0 min so far, end expected at ")
+    assert steps.line("compare", 3).startswith("step 3 of 3, compare: 3 of 3 done; 9.0 min so far")
+
+
+def test_a_long_step_is_told_about_while_it_works_and_not_afterwards():
+    lines = []
+    steps = Steps({"build": 32}, lines.append, every=0.01)
+    with steps.step("build", lambda: 5):
+        deadline = time.monotonic() + 10
+        while len(lines) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+    told = len(lines)
+    assert told >= 3
+    assert lines[1].startswith("step 1 of 1, build: 5 of 32 done")
+    time.sleep(0.05)
+    assert len(lines) == told
+
+
+def test_a_failing_look_and_a_failing_step_stop_nothing_else():
+    lines = []
+    steps = Steps({"a": 1, "b": 1}, lines.append, every=0.01)
+
+    def broken():
+        raise OSError("gone")
+
+    def fail():
+        with steps.step("a", broken):
+            time.sleep(0.05)
+            raise ValueError("the step's own")
+
+    with pytest.raises(ValueError, match="the step's own"):
+        fail()
+    assert len(lines) >= 2
+    assert steps.line("b").startswith("step 1 of 2, b")  # the failed one is not done

@@ -1,0 +1,106 @@
+"""The wheel alone, in a clean environment outside of the clone: the commands, their configurations, the predictors."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from release_format import write_release
+
+ROOT = Path(__file__).resolve().parents[1]
+UV = Path(sys.executable).with_name("uv")
+# nothing of this process' environment that could show the clone to the installed package
+HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "NCP_OUTPUTS", "NCP_CONFIG", "NCP_DATA")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with an environment that holds the wheel and what it depends on, and nothing of the clone."""
+    if not UV.is_file():
+        pytest.skip("needs uv, which `make setup` installs")
+    folder = tmp_path_factory.mktemp("wheel")
+    call(folder, UV, "build", "--quiet", "--wheel", "--sdist", "--out-dir", folder / "dist", ROOT)
+    call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / "clean")
+    [wheel] = (folder / "dist").glob("*.whl")
+    call(folder, UV, "pip", "install", "--quiet", "--python", folder / "clean" / "bin" / "python", wheel)
+    return folder
+
+
+def call(folder, *words, code=0):
+    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+    environment |= {"OMP_NUM_THREADS": "1", "NCP_CACHE": str(folder / "cache"), "COLUMNS": "160"}
+    done = subprocess.run(
+        [str(word) for word in words], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    return done
+
+
+def ncp(folder, *words, code=0):
+    return call(folder, folder / "clean" / "bin" / "ncp", *words, code=code)
+
+
+@pytest.mark.slow
+def test_nothing_comes_from_the_clone(place):
+    said = call(
+        place, place / "clean" / "bin" / "python", "-c", "import ncp.configs as c; print(c.__file__, c.shipped())"
+    ).stdout
+    assert str(ROOT) not in said
+    assert said.split()[1].endswith("ncp/conf")
+
+
+@pytest.mark.slow
+def test_help_lists_the_commands_and_their_keys(place):
+    listing = ncp(place, "--help").stdout
+    for name in ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report"):
+        assert f"ncp {name} " in listing
+    said = ncp(place, "train", "--help").stdout
+    for part in (
+        "Usage: ncp train",
+        "ncp train task=seg arch=random",
+        "setting=cls-10c",
+        "recipe.optimizer.lr",
+        "data.size",
+    ):
+        assert part in said
+    assert "python -m src" not in said
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_exit_code_2(place):
+    done = ncp(place, "serch", code=2)
+    assert done.stderr == (
+        "error: unknown command 'serch'; the commands are search, train, evaluate, export, fit, benchmark, build, loop, report\n"
+    )
+    assert ncp(place, "search", "objectives=[sex]", code=2).stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_search_and_a_training_of_what_it_found(place):
+    said = ncp(place, "search", "objectives=[seg]", "budget.macs=5e8").stdout
+    assert "ncp train" in said
+    [found] = place.glob("outputs/search/*/*/architecture.yaml")
+    ncp(place, "train", "task=seg", "debug=tiny", "arch=file", f"arch.path={found}", "callbacks.pictures=false")
+    [checkpoint] = place.glob("outputs/train/*/*/checkpoints/last.ckpt")
+    ncp(place, "export", f"ckpt_path={checkpoint}", "out=net.safetensors")
+    assert (place / "net.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_tables_are_imported_and_read(place):
+    write_release(place / "release" / "data", ["seg"], n=12)
+    ncp(place, "benchmark", "action=import", f"source={place / 'release' / 'data'}", "store=tables")
+    said = ncp(place, "benchmark", "action=best", "setting=seg", "store=tables").stdout
+    assert "The best 10 of seg by mIoU" in said
+
+
+@pytest.mark.slow
+def test_the_source_archive_builds_the_same_wheel(place):
+    [archive] = (place / "dist").glob("*.tar.gz")
+    call(place, UV, "build", "--quiet", "--wheel", "--out-dir", place / "again", archive)
+    [first], [second] = (place / "dist").glob("*.whl"), (place / "again").glob("*.whl")
+    import zipfile
+
+    names = [sorted(zipfile.ZipFile(path).namelist()) for path in (first, second)]
+    assert names[0] == names[1]
