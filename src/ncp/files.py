@@ -211,6 +211,11 @@ def safe_name(name: Any, what: str = "name") -> str:
     return name
 
 
+def safe_file(name: Any, what: str = "name") -> str:
+    """A name such as ``seg`` or ``group/part`` as the stem of one file: ``group-part``. Raises as :func:`safe_name` does."""
+    return safe_name(name.replace("/", "-") if isinstance(name, str) else name, what)
+
+
 def shown(value: Any, length: int = 80) -> str:
     """A value out of a file for a message: numbers and text, cut to ``length``; of anything else the name of its type.
 

@@ -212,7 +212,9 @@ def test_named_architectures():
         ({"architecture": NARROW.replace("8_16-", "8_12-", 1)}, "i2 must be in 8..128 in steps of 8, given was 12"),
         ({"classes": 0}, "classes must be a whole number of at least 1, given was 0"),
         ({"classes": 2.5}, "classes must be a whole number of at least 1, given was 2.5"),
+        ({"classes": 10**9}, "classes must be a whole number of at most 100,000, given was 1000000000"),
         ({"in_channels": 0}, "in_channels must be at least 1, given was 0"),
+        ({"in_channels": 10**9}, "in_channels must be at most 10,000, given was 1000000000"),
         ({"stem_strides": (3, 1)}, "stem_strides must be two numbers out of 1 and 2"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_predictor_that_is_not_finite_is_not_written(fitted: MLP, tmp_path: Pa
 
 def test_names_and_texts_of_a_card(fitted: MLP, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    for name in ("../x", "/tmp/x", "a/b", "\x1b[31m", ""):
+    for name in ("../x", "/tmp/x", "\x1b[31m", ""):
         with pytest.raises(UserError, match=r"setting"):
             load(rewritten(fitted, path, setting=name))
     assert load(rewritten(fitted, path, source="a\x1b[31mb")).card.source == "a\\x1b[31mb"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def folder() -> Path:
 
 def path_of(setting: str, store: str | Path | None = None) -> Path:
     """The file of a setting's table in ``store`` (default: :func:`folder`)."""
-    name = files.safe_name(setting, "setting's name")
+    name = files.safe_file(setting, "setting's name")
     return (folder() if store is None else Path(store).expanduser()) / f"{name}.parquet"
 
 
@@ -101,18 +101,20 @@ def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, P
 
 def _stated(content: Any, where: str) -> Setting:
     """A setting that a file describes: its own, or exactly one of ours."""
+    if isinstance(content, dict):
+        files.safe_file(content.get("name"), f"setting's name in {where}")
     setting: Setting = files.checked(content, Setting, f"the setting in {where}")
-    files.safe_name(setting.name, f"setting's name in {where}")
-    texts = (*setting.metrics, *(v for f in fields(setting) if isinstance(v := getattr(setting, f.name), str)))
+    texts = (*setting.metrics, *(v for v in setting.described().values() if isinstance(v, str)))
     if any(not text.isprintable() or len(text) > 500 for text in texts):
         raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    files.safe_name(setting.task, f"task in {where}")
-    if not 1 <= len(setting.metrics) <= 100 or setting.main not in setting.metrics:
-        raise UserError(f"the setting in {where} has no main metric among its metrics")
+    if len(setting.metrics) > 100:
+        raise UserError(f"the setting in {where} has {len(setting.metrics):,} metrics; at most 100 are read")
     spaces.get(setting.space)
-    ours = settings.SETTINGS.get(setting.name, setting)
+    ours = settings.SETTINGS.get(setting.name)
+    if ours is None:
+        return replace(setting, real=None, builtin=None)  # how it is trained is no table's to say
     same = all(getattr(ours, name) == getattr(setting, name) for name in ("task", "metrics", "main", "space"))
-    return setting if same else ours
+    return replace(ours, dataset=setting.dataset) if same else ours
 
 
 def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) -> None:

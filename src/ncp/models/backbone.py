@@ -25,8 +25,10 @@ MAX_CHANNELS = 10_000
 
 def check_channels(in_channels: int) -> int:
     """``in_channels`` itself, or a ``UserError``."""
-    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels <= MAX_CHANNELS:
-        raise UserError(f"in_channels must be at least 1 and at most {MAX_CHANNELS:,}, given was {in_channels!r}")
+    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or in_channels < 1:
+        raise UserError(f"in_channels must be at least 1, given was {in_channels!r}")
+    if in_channels > MAX_CHANNELS:
+        raise UserError(f"in_channels must be at most {MAX_CHANNELS:,}, given was {in_channels}")
     return in_channels
 
 

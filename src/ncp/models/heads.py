@@ -32,10 +32,10 @@ MAX_CLASSES = 100_000
 
 def check_classes(classes: int, least: int = 1) -> int:
     """``classes`` itself, or a ``UserError``."""
-    if isinstance(classes, bool) or not isinstance(classes, int) or not least <= classes <= MAX_CLASSES:
-        raise UserError(
-            f"classes must be a whole number of at least {least} and at most {MAX_CLASSES:,}, given was {classes!r}"
-        )
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < least:
+        raise UserError(f"classes must be a whole number of at least {least}, given was {classes!r}")
+    if classes > MAX_CLASSES:
+        raise UserError(f"classes must be a whole number of at most {MAX_CLASSES:,}, given was {classes}")
     return classes
 
 

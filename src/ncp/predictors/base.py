@@ -232,7 +232,7 @@ def _card(content: Any, where: str) -> Card:
         raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(_KINDS)}")
     if len(set(card.metrics)) < len(card.metrics):
         raise UserError(f"the card in {where} names a metric twice: {', '.join(card.metrics)}")
-    files.safe_name(card.setting, f"setting on the card in {where}")
+    files.safe_file(card.setting, f"setting on the card in {where}")
     for name in ("protocol", "source", "licence"):
         setattr(card, name, files.printable(getattr(card, name)))
     return card

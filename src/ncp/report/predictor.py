@@ -17,7 +17,7 @@ import numpy as np
 import ncp
 from ncp import runs, terminal
 from ncp.commandline import command_line
-from ncp.files import safe_name
+from ncp.files import safe_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> 
     if out is not None:
         import torch
 
-        name = safe_name(outcome.predictor.setting, "setting's name")  # it may come out of a file
+        name = safe_file(outcome.predictor.setting, "setting's name")  # it may come out of a file
         path = Path(out).expanduser() / f"{name}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
     return files | {"picture": style.save(errors_figure(outcome), folder / "scatter.png")}
