@@ -285,7 +285,7 @@ def profile(console: Console, run: Run, device: torch.device) -> None:
     attribute = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
     spent: dict[str, float] = {}
     for event in record.key_averages():
-        if device.type == "cuda" and event.device_type != torch.autograd.DeviceType.CUDA:
+        if device.type == "cuda" and event.device_type != torch.autograd.DeviceType.CUDA:  # type: ignore[attr-defined]
             continue
         group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "other")
         spent[group] = spent.get(group, 0.0) + getattr(event, attribute) / 1e6

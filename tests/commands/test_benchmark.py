@@ -80,7 +80,7 @@ def test_query_by_text(store, tmp_path):
     [
         ((), "action must be one of import, stats, query, best, export; none was given"),
         (("action=plot",), "given was 'plot'"),
-        (("action=import", "source=/no/such/folder"), "holds no table"),
+        (("action=import", "source=/no/such/folder"), "there is no file or folder '/no/such/folder'"),
         (("action=query", "architecture=[1,2,3]"), "27 numbers"),
     ],
 )
@@ -152,6 +152,18 @@ def test_what_was_never_trained_is_predicted(store, monkeypatch):
     asked.clear()
     run("query", store, architecture=list(release_rows("seg")[0]["embedding"]), predict=True)
     assert not asked  # trained everywhere: no predictor is loaded
+
+
+def test_without_any_table_the_bundled_predictors_answer(tmp_path):
+    answer = run("query", tmp_path / "none", architecture=SPACE.default().text, predict=True)
+    records = {record["setting"]: record for record in answer.result["records"]}
+    assert len(records) == 9
+    assert all(record["predicted"] for record in records.values())
+    assert records["seg"]["metrics"]["mIoU"] == pytest.approx(
+        76, abs=2
+    )  # as the cards of the predictors of the space's default
+    with pytest.raises(UserError, match="no tables"):
+        run("query", tmp_path / "none", architecture=SPACE.default().text, predict=False)
 
 
 def test_refused_rows_are_written_down(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ncp import files
+from ncp import files, runs
 from ncp.benchmark import importing, settings
 from ncp.benchmark import store as store_
 from ncp.benchmark.collection import Benchmark
@@ -62,4 +62,6 @@ def _load_folder(path: Path) -> Benchmark:
 
 
 def _advice() -> str:
-    return "import the release once with: python -m src.benchmark action=import source=<clone of the release>/data"
+    return (
+        f"import the release once with: {runs.invocation('benchmark')} action=import source=<clone of the release>/data"
+    )

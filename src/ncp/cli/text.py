@@ -51,6 +51,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         return _unreadable(error)
     if isinstance(error, InstantiationException) and not composing:
         return _wrong_target(error)
+    if found := re.match(r"Error merging override (([\w.]+)=.*)", str(error)):
+        shown = f"'{found[1]}' does not fit: what stands there by default is of another shape"
+        return f"{shown} (a list, or keys with values as in {found[2]}.KEY=VALUE); --help shows it"
     if isinstance(error, _VALUE_ERRORS) or (
         composing and isinstance(error, (HydraException, OmegaConfBaseException, ValueError))
     ):

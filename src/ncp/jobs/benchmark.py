@@ -93,6 +93,8 @@ def import_tables(options: Options) -> Answer:
     """``action=import source=...``: the release, or one file, into the store."""
     if options.source is None:
         raise UserError("what to import? give source=<clone of the release>/data, or one .pkl, .csv or .parquet file")
+    if not Path(options.source).expanduser().exists():
+        raise UserError(f"there is no file or folder '{options.source}'; give source=<clone of the release>/data")
     only = [options.setting] if options.setting else []
     with progress("import") as tell:
         tables = benchmark.import_release(options.source, options.store, only, tell)
@@ -150,7 +152,9 @@ def query(options: Options) -> Answer:
         raise UserError(
             f"architecture={options.architecture} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
         )
-    tables, options = _tables(options), replace(options, architecture=runs.found_architecture(options.architecture))
+    options = replace(options, architecture=runs.found_architecture(options.architecture))
+    asked = options.predict and options.epoch is None
+    tables = _no_rows() if asked and not _imported(options) else _tables(options)
     if options.setting:
         chosen = tables[options.setting]
         tables = type(tables)({chosen.name: chosen}, tables.source)
@@ -217,6 +221,29 @@ def show(answer: Answer, brief: bool = False) -> None:
         out.print(report.as_rich(rows, title), end="\n\n")
     for line in [*answer.lines, *(f"  {terminal.relative(path)}" for path in answer.written)]:
         terminal.say(line)
+
+
+def _imported(options: Options) -> bool:
+    """Whether there are tables at all."""
+    store = Path(options.store).expanduser() if options.store else benchmark.folder()
+    return any(store.glob("*.parquet"))
+
+
+def _no_rows() -> Benchmark:
+    """Tables of the paper's settings without a row, so that all is predicted."""
+    import numpy as np
+
+    from ncp import spaces
+    from ncp.benchmark import settings
+    from ncp.benchmark.collection import Benchmark
+    from ncp.benchmark.table import Table
+
+    made = {}
+    for name in settings.PAPER:
+        setting = settings.get(name)
+        codes = np.empty((0, spaces.get(setting.space).dim), dtype=np.int64)
+        made[name] = Table(setting, codes, {metric: np.empty(0) for metric in setting.metrics})
+    return Benchmark(made)
 
 
 def _tables(options: Options) -> Benchmark:

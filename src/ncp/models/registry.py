@@ -18,6 +18,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
+from ncp import runs
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet
 from ncp.models.bf16 import protect
@@ -159,7 +160,7 @@ default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in NA
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> nn.Module:
     if pretrained:
         raise UserError(
-            f"no weights are published for {variant}; use pretrained=False and train it (python -m src.train)"
+            f"no weights are published for {variant}; use pretrained=False and train it ({runs.invocation('train')})"
         )
     features = {"out_indices": (0, 1, 2, 3), "feature_cls": "getter"}
     net: nn.Module = build_model_with_cfg(TimmMultiResolutionNet, variant, pretrained, feature_cfg=features, **kwargs)

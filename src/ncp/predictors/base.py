@@ -17,7 +17,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import files, spaces, tensorfile
+from ncp import files, runs, spaces, tensorfile
 from ncp.errors import UserError
 
 FORMAT = "ncp-predictor-1"
@@ -197,7 +197,7 @@ def load(name_or_path: str | Path, family: str = "default") -> Predictor:
     path = WEIGHTS / FAMILIES[family] / f"{setting.name}.safetensors"
     if not path.exists():
         raise UserError(
-            f"no bundled {family} predictor for '{setting.name}'; fit one with: python -m src.fit setting={setting.name}"
+            f"no bundled {family} predictor for '{setting.name}'; fit one with: {runs.invocation('fit')} setting={setting.name}"
         )
     return _read(path)
 

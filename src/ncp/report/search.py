@@ -150,7 +150,7 @@ def architecture_yaml(result: Result) -> str:
     objectives = ", ".join(o.name for o in result.objectives)
     return (
         f"# found by ncp {ncp.__version__} for {objectives}; train it with\n"
-        "#   python -m src.train task=... arch=file arch.path=THIS_FILE\n"
+        f"#   {runs.invocation('train')} task=... arch=file arch.path=THIS_FILE\n"
         f"space: {result.trajectory.objectives.space.name}\n"
         f"text: {result.architecture.text}\n"
         f"code: [{', '.join(map(str, result.architecture.code))}]\n"
