@@ -99,7 +99,7 @@ def a_fit() -> Path:
 def test_the_readme_has_the_commands_that_everything_starts_with():
     assert [words(c) for c in COMMANDS[:2]] == [["make", "demo"], ["make", "test"]]
     assert len(COMMANDS) > 15
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
 
 
 @pytest.mark.parametrize("target", ["setup", "demo", "loop", "test", "lint", "bench"])
@@ -155,9 +155,15 @@ def test_the_python_of_the_readme_runs():
     assert int(lines[3].split()[-1]) <= 1.5e9
 
 
+def test_commands_are_functions():
+    done = run([sys.executable, "-c", PYTHON[1]])
+    assert done.returncode == 0, done.stderr
+    assert "multiply-adds" in done.stdout
+
+
 @pytest.mark.slow
 def test_the_networks_in_python_are_what_the_readme_says(tmp_path):
-    done = subprocess.run([sys.executable, "-c", PYTHON[1]], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, "-c", PYTHON[2]], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["torch.Size([1, 19, 128, 256])", "[8, 64, 128, 128]", "10"]
 
