@@ -12,8 +12,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ncp import files, registry
 from ncp import options as typed
-from ncp import registry
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
@@ -21,7 +21,8 @@ from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
-from ncp.tasks.base import CHECKPOINT_KEY, Task
+from ncp.tasks import checkpoint
+from ncp.tasks.base import Task
 from ncp.tasks.callbacks import Checkpoints, History, Progress, Throughput
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
@@ -142,14 +143,13 @@ def load_pretrained(
     Raises:
         UserError: when less than the whole body fits, or the checkpoint's network has more than this one.
     """
-    content = read_checkpoint(path)
-    weights = {key.removeprefix("network."): value for key, value in content["state_dict"].items()}
-    weights = dict(adapt(weights, network))
+    found = checkpoint.read(path)
+    weights = dict(adapt(found.weights(), network))
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     body = body_of(network)
     lacking = [key for key in body if key not in fitting]
-    theirs = str(content[CHECKPOINT_KEY].get("architecture", "another"))
+    theirs = found.own.architecture
     # of the same architecture what is left over belongs to another task's head
     left = [] if theirs == architecture else [k for k in weights if k not in own and is_body(k, body)]
     if lacking or left or not fitting:
@@ -157,8 +157,9 @@ def load_pretrained(
         reasons += [f"{len(left)} of its entries have no place in this network"] if left else []
         first = (lacking or left or list(own))[0]
         raise UserError(
-            f"pretrained='{path}' is of another architecture, {theirs}: {' and '.join(reasons) or 'nothing fits'}, first: "
-            f"{first}; give a checkpoint of the same architecture"
+            f"pretrained={found.where} is of another architecture, {files.shown(theirs)}: "
+            f"{' and '.join(reasons) or 'nothing fits'}, first: "
+            f"{files.shown(first)}; give a checkpoint of the same architecture"
         )
     network.load_state_dict({**own, **fitting})
     log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)
@@ -322,17 +323,8 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours; plain values and tensors only, so reading it runs no foreign code."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint '{path}'") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"'{path}' cannot be read as a checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "state_dict" not in content or CHECKPOINT_KEY not in content:
-        raise UserError(f"'{path}' is no checkpoint of a training of this project")
-    return content
+    """All values of a checkpoint of ours, checked (:mod:`ncp.tasks.checkpoint`); tensors stay in the file until they are used."""
+    return checkpoint.read(path).content
 
 
 def _quiet() -> None:

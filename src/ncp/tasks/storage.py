@@ -1,4 +1,5 @@
-"""How a checkpoint comes to the disk: beside its place, then renamed, straight from memory to the outputs' own file system."""
+"""How a checkpoint comes to the disk (beside its place, then renamed, straight from memory to the outputs' own file system), and
+how Lightning gets it back."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ncp import files
+from ncp.tasks import checkpoint
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -31,3 +33,7 @@ class WholeFiles(TorchCheckpointIO):
             if isinstance(error, RuntimeError) and "unexpected pos" in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
             raise
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """What a training needs to go on, checked (:meth:`ncp.tasks.checkpoint.Checkpoint.for_lightning`)."""
+        return checkpoint.read(path).for_lightning()
