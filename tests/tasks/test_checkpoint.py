@@ -223,6 +223,21 @@ def test_no_path_is_made_or_opened_because_the_file_names_it(content, save, tmp_
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        *(("data", "workers", 257), ("data", "workers", 10**6), ("data", "size", 10**6), ("data", "eval_batch", 10**6)),
+        *(("data", "crop", [10**6, 10**6]), ("recipe", "length", 10**8), ("recipe", "batch", 2**62)),
+    ],
+)
+def test_a_few_digits_ask_neither_for_all_memory_nor_for_a_million_processes(part, key, value, content, save):
+    changed = copy.deepcopy(content)
+    changed["ncp"]["config"][part][key] = value
+    assert f"holds {value if isinstance(value, int) else value[0]}; at most" in refusal(
+        lambda: checkpoint.read(save(changed))
+    )
+
+
 # ---- files
 
 

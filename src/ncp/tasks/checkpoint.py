@@ -34,6 +34,7 @@ KEY = "ncp"
 """Our part of a checkpoint."""
 LARGEST = 10_000_000  # whole number in a configuration, less its seed
 LONGEST = 16_384  # side of an input, in pixels
+MOST = {"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST}  # of the data
 _PREFIX = "network."
 _TEXT = 4_000  # characters of a text in a configuration
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -167,7 +168,7 @@ class Checkpoint:
         try:
             yield
         except UserError as error:
-            text = str(error)
+            text = files.printable(error).replace("\n", " ")[:600]
             raise UserError(
                 text if self.where in text else f"{self.where} cannot be set up as it was trained: {text}"
             ) from None
@@ -218,21 +219,19 @@ def _options(config: Mapping[str, Any], where: str) -> TrainOptions:
     if isinstance(kept.get("setting"), Mapping):
         kept["setting"] = kept["setting"].get("name")
     _check_moderate({key: value for key, value in kept.items() if key != "seed"}, LARGEST, where)
-    for key in ("data", "model"):
-        _check_moderate({key: [v for v in _of(kept, key) if isinstance(v, (list, tuple))]}, LONGEST, where)
+    data = kept.get("data")
+    for key, value in data.items() if isinstance(data, Mapping) else ():
+        _check_moderate(value, LONGEST if isinstance(value, (list, tuple)) else MOST.get(key, LARGEST), where)
     options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in {where}")
     return options
-
-
-def _of(config: Mapping[str, Any], key: str) -> list[Any]:
-    part = config.get(key)
-    return list(part.values()) if isinstance(part, Mapping) else []
 
 
 def _check_moderate(value: Any, most: int, where: str) -> None:
     """Raise ``UserError`` for a whole number beyond ``most``: a few digits must not ask for all memory or for years."""
     if isinstance(value, int) and abs(value) > most:
-        raise UserError(f"{where} was not trained by this project: its configuration holds {files.shown(value)}")
+        raise UserError(
+            f"{where} cannot be used: its configuration holds {files.shown(value)}; at most {most:,} is read"
+        )
     if isinstance(value, (Mapping, list, tuple)):
         for item in value.values() if isinstance(value, Mapping) else value:
             _check_moderate(item, most, where)
@@ -272,4 +271,4 @@ def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def _reason(error: BaseException) -> str:
     lines = str(error).splitlines()
-    return files.printable(lines[0] if lines and lines[0] else type(error).__name__)[:200]
+    return files.printable(lines[0].strip() if lines and lines[0] else type(error).__name__)[:200]
