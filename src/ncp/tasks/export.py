@@ -94,9 +94,14 @@ def from_checkpoint(path: Path) -> Exportable:
         architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
         channels = source.channels if source is not None else None
         given = (architecture, own.task, len(own.classes), channels, settings)
-        with torch.device("meta"):  # the file may claim more than it holds: compared before any memory is taken
-            found.check_network(_build(*given))
+        # the file may claim more than it holds: compared before any memory is taken
+        if not any(sizes[:1] == (len(own.classes),) for sizes in found.network_shapes.values()):
+            raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
+        if not baseline:
+            with torch.device("meta"):
+                found.check_network(_build(*given))
         net = _build(*given)
+    found.check_network(net)
     net.load_state_dict(found.weights())
     facts = {"trained": "yes", "step": str(own.step), "class_names": "\n".join(own.classes)}
     if source is not None:
