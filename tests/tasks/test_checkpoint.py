@@ -239,6 +239,9 @@ def test_a_few_digits_ask_neither_for_all_memory_nor_for_a_million_processes(par
     assert f"holds {value if isinstance(value, int) else value[0]}; at most" in refusal(
         lambda: checkpoint.read(save(changed))
     )
+    changed = copy.deepcopy(content)
+    changed["ncp"]["config"]["seed"] = changed["ncp"]["config"]["data"]["scene_seed"] = 2**62
+    assert checkpoint.read(save(changed)).options.seed == 2**62
 
 
 # ---- files

@@ -34,7 +34,11 @@ KEY = "ncp"
 """Our part of a checkpoint."""
 LARGEST = 10_000_000  # whole number in a configuration, less its seed
 LONGEST = 16_384  # side of an input, in pixels
-MOST = {"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST}  # of the data
+MOST = {
+    **{"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST},
+    **dict.fromkeys(("scenes", "val_scenes", "videos", "val_videos"), 20_000),  # which are drawn
+}  # of the data
+_ANY = ("seed", "macs")  # endings of keys whose numbers may be of any size
 _PREFIX = "network."
 _TEXT = 4_000  # characters of a text in a configuration
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -218,10 +222,11 @@ def _options(config: Mapping[str, Any], where: str) -> TrainOptions:
     kept = {key: value for key, value in config.items() if key in known}
     if isinstance(kept.get("setting"), Mapping):
         kept["setting"] = kept["setting"].get("name")
-    _check_moderate({key: value for key, value in kept.items() if key != "seed"}, LARGEST, where)
+    _check_moderate(kept, LARGEST, where)
     data = kept.get("data")
     for key, value in data.items() if isinstance(data, Mapping) else ():
-        _check_moderate(value, LONGEST if isinstance(value, (list, tuple)) else MOST.get(key, LARGEST), where)
+        if not key.endswith(_ANY):
+            _check_moderate(value, LONGEST if isinstance(value, (list, tuple)) else MOST.get(key, LARGEST), where)
     options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in {where}")
     return options
 
@@ -232,9 +237,10 @@ def _check_moderate(value: Any, most: int, where: str) -> None:
         raise UserError(
             f"{where} cannot be used: its configuration holds {files.shown(value)}; at most {most:,} is read"
         )
-    if isinstance(value, (Mapping, list, tuple)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _check_moderate(item, most, where)
+    if isinstance(value, Mapping):
+        value = [item for key, item in value.items() if not key.endswith(_ANY)]
+    for item in value if isinstance(value, (list, tuple)) else ():
+        _check_moderate(item, most, where)
 
 
 def _check_plain(value: Any, where: str) -> None:
