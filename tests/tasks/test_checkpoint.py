@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from composed import compose
+from safetensors import safe_open
 
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE, Architecture
@@ -453,6 +454,20 @@ def test_every_optimisers_own_state_fits(name, longer):
     assert resuming.misfit(states, task) is None
     states[0]["state"][0].popitem()
     assert resuming.misfit(states, task) is not None
+
+
+def test_names_that_are_no_utf8_come_back(content, save):
+    name = os.fsdecode(b"caf\xe9")
+    changed = copy.deepcopy(content)
+    changed["ncp"]["classes"][0] = changed["ncp"]["config"]["data"]["root"] = name
+    found = checkpoint.read(save(changed))
+    assert (found.own.classes[0], found.options.data["root"]) == (name, name)
+    with safe_open(
+        export.write(export.from_checkpoint(found.path), "safetensors", found.path, None)["safetensors"], "np"
+    ) as file:
+        assert file.metadata()["class_names"].split("\n")[:2] == ["caf\\udce9", "1"]
+    changed["ncp"]["architecture"] = changed["ncp"]["task"] = name
+    assert "cannot be used" in refusal(lambda: export.from_checkpoint(save(changed)))
 
 
 # ---- earlier versions

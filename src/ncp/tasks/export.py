@@ -11,7 +11,7 @@ import torch
 from msgspec import UNSET
 from torch import nn
 
-from ncp import registry
+from ncp import files, registry
 from ncp.errors import UserError
 from ncp.models import build, build_timm
 from ncp.models.export import export_onnx, save
@@ -103,12 +103,17 @@ def from_checkpoint(path: Path) -> Exportable:
         net = _build(*given)
     found.check_network(net)
     net.load_state_dict(found.weights())
-    facts = {"trained": "yes", "step": str(own.step), "class_names": "\n".join(own.classes)}
+    facts = {"trained": "yes", "step": str(own.step), "class_names": "\n".join(map(_line, own.classes))}
     if source is not None:
         facts |= {"mean": ",".join(map(str, source.mean)), "std": ",".join(map(str, source.std))}
-    facts |= {f"metrics.{key}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
+    facts |= {f"metrics.{_line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
     size = source.size if source is not None else SIZE
     return Exportable(net, own.task, own.architecture, size, facts)
+
+
+def _line(name: str) -> str:
+    """A name as metadata holds it: one line of UTF-8."""
+    return files.printable(name).replace("\n", " ")
 
 
 def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:

@@ -170,5 +170,10 @@ def _build(m: _TorchMachine) -> None:
         raise Refused("it sets the state of something that is not a dictionary of weights")
 
 
-_MORE: dict[str, Callable[[_TorchMachine], None]] = {"Q": _persistent, "R": _reduce, "b": _build}
+def _text(m: _TorchMachine) -> None:
+    """As torch reads it: names of files that are no UTF-8 come back as they were."""
+    m.new(m.take(m.number(4)).decode("utf-8", "surrogatepass"))
+
+
+_MORE: dict[str, Callable[[_TorchMachine], None]] = {"Q": _persistent, "R": _reduce, "b": _build, "X": _text}
 _TorchMachine.handlers = {**Machine.handlers, **{ord(code): handler for code, handler in _MORE.items()}}
