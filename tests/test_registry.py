@@ -74,3 +74,18 @@ def test_what_an_installed_package_announces_is_taken(evil, monkeypatch):
         assert "mine" in spaces.names()
     finally:
         registry.announced.cache_clear()
+
+
+def test_a_builds_plan_names_classes_in_vain(evil):
+    """What is trained is the user's configuration; the plan in the folder is only compared with it and shown."""
+    from ncp.benchmark import settings
+    from ncp.campaign import merge, plan
+
+    text = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
+    training = {part: {"_target_": "evil.Mine", "root": "${oc.env:HOME}"} for part in ("data", "task")}
+    there = plan.BuildPlan("seg", (text,), (1,), training, 1)
+    here = plan.BuildPlan("seg", (text,), (1,), {**training, "data": {"_target_": "ncp.data.streets.Streets"}}, 1)
+    assert plan._difference(there, here) == "data._target_ evil.Mine there, ncp.data.streets.Streets here"
+    assert merge._setting(there) == settings.get("seg")
+    assert not (evil / "mark").exists()
+    assert "evil" not in sys.modules

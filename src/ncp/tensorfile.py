@@ -77,7 +77,9 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tupl
         for what, names in (("missing", missing), ("unknown", unknown))
         if names
     ]
-    parts += [f"{name} has shape {tuple(found[name])}, not {tuple(wanted[name])}" for name in other[:1]]
+    if other:
+        first, more = other[0], f", and {len(other) - 1} more are of another shape" if len(other) > 1 else ""
+        parts.append(f"{first} has shape {tuple(found[first])}, not {tuple(wanted[first])}{more}")
     if parts:
         raise UserError(f"{where} ({'; '.join(parts)})")
 

@@ -79,9 +79,10 @@ def test_an_architecture_without_training(task, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(found.net.parameters(), again.net.parameters(), strict=True))
 
 
-def test_a_detector_is_refused_until_it_can_be_whole(tmp_path, monkeypatch):
-    about = {"config": {"arch": {"kind": "ncp"}}, "task": "det3d", "architecture": NARROW, "latest": {"car/3d": 80.0}}
-    monkeypatch.setattr(export, "read_checkpoint", lambda path: {export.CHECKPOINT_KEY: about, "state_dict": {}})
+def test_a_detector_is_refused_until_it_can_be_whole(tmp_path):
+    about = {"config": {"arch": {"kind": "code"}}, "task": "det3d", "architecture": NARROW, "latest": {"car/3d": 80.0}}
+    content = {"ncp": {**about, "classes": ["car"], "step": 1}, "state_dict": {"network.a": torch.zeros(1)}}
+    torch.save(content, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match="holds a detector, and whole detectors cannot be exported yet"):
         export.network_of(options(f"ckpt_path={tmp_path / 'last.ckpt'}"))
 

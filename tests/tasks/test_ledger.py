@@ -66,6 +66,7 @@ def test_of_two_lines_for_a_step_the_newer_counts(tmp_path):
     [
         b"", b"[]", b"null", b"{", b'{"step": 1}', b"\xff\xfe", b"[" * 500, b'{"step":"1","samples":4,"set":10,"metrics":{}}',
         b'{"step":1,"samples":4,"set":0,"metrics":{}}', b'{"step":1,"samples":4,"set":10,"metrics":[1]}',
+        b'{"step":1,"samples":4,"set":10,"metrics":{"a":1%s}}' % (b"0" * 400),
         b'{"step":1,"samples":4,"set":10,"metrics":{"a":"x"}}', b'{"step":-1,"samples":4,"set":10,"metrics":{}}',
     ],
 )  # fmt: skip

@@ -89,6 +89,12 @@ def test_mistakes_are_named(override, message):
         recipe("setting=seg", "data.root=/somewhere", override)
 
 
+def test_evaluations_without_end_are_refused():
+    made = recipe("setting=seg", "data.root=/somewhere", "recipe.length=10000000", "recipe.eval_every=1")
+    with pytest.raises(UserError, match=r"recipe.eval_every=1(\.0)? asks for more than 1,000,000 evaluations"):
+        made.plan(2975)
+
+
 def test_arguments_that_the_optimiser_does_not_have_are_refused():
     made = recipe("setting=seg", "data.root=/somewhere", "+recipe.optimizer.speed=3")
     with pytest.raises(UserError, match=r"recipe.optimizer: .*speed"):

@@ -125,6 +125,11 @@ def test_an_inflated_network_is_the_average_over_frames():
         assert torch.allclose(video(x_BTCHW), frames.unflatten(0, (2, 4)).mean(1), atol=1e-4)
     other = build(NARROW.replace("8_8_8_8-8", "8_8_8_8-16"), "video").state_dict()
     assert inflate(image.state_dict(), other) == {}
+    flat = {**image.state_dict(), "head.join.conv.weight": torch.zeros(8, 32)}  # from elsewhere
+    assert inflate(flat, video.state_dict()) == {}
+    assert VideoRecognition.adapt_pretrained({"conv1.weight": torch.zeros(1)}, video, {}) == {
+        "conv1.weight": torch.zeros(1)
+    }
 
 
 @pytest.mark.parametrize("layer", ["inflated", "fresh"])

@@ -18,9 +18,9 @@ from __future__ import annotations
 import pickletools
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,11 +43,11 @@ _NAMES = {
 _OPCODE_NAMES = {op.code.encode("latin-1")[0]: op.name for op in pickletools.opcodes}
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Something in the file that this machine will not do."""
 
 
-class _Name:
+class Name:
     """A name that the file mentions; inert."""
 
     __slots__ = ("kind",)
@@ -87,24 +87,27 @@ def read(path: str | Path) -> Any:
     return parse(files.read_bytes(path, MAX_BYTES), files.printable(path))
 
 
-def parse(data: bytes, name: str = "the pickle") -> Any:
-    """The same for bytes; ``name`` is used in messages."""
-    machine = _Machine(data)
+def parse(data: bytes, name: str = "the pickle", machine: Callable[[bytes], Machine] | None = None) -> Any:
+    """The same for bytes; ``name`` is used in messages, ``machine`` makes another machine for them."""
+    works = (machine or Machine)(data)
     try:
-        return machine.run()
-    except _Refused as error:
-        raise UserError(f"'{name}' is refused at byte {machine.at}: {error}; nothing in it was run") from None
+        return works.run()
+    except Refused as error:
+        raise UserError(f"'{name}' is refused at byte {works.at}: {error}; nothing in it was run") from None
     except (IndexError, struct.error, KeyError, TypeError, ValueError, AttributeError):
         raise UserError(
-            f"'{name}' is corrupt or truncated (at byte {machine.at} of {len(data)}); fetch the file again"
+            f"'{name}' is corrupt or truncated (at byte {works.at} of {len(data)}); fetch the file again"
         ) from None
 
 
-class _Machine:
+class Machine:
     """The stack machine. ``at`` is the byte of the opcode in work, ``position`` that of the next one.
 
     A malformed program ends in one of the exceptions that :func:`parse` translates.
     """
+
+    handlers: ClassVar[Mapping[int, Callable[[Any], None]]] = {}  # by opcode; filled below
+    names: ClassVar[Mapping[tuple[str, str], str]] = _NAMES
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -115,9 +118,9 @@ class _Machine:
 
     def run(self) -> Any:
         """The one value that the program leaves behind."""
-        data, handlers = self.data, _HANDLERS
+        data, handlers = self.data, self.handlers
         if len(data) < 2 or data[0] != 0x80:
-            raise _Refused("it is not a pickle of protocol 2 to 5")
+            raise Refused("it is not a pickle of protocol 2 to 5")
         while True:
             self.at = self.position
             code = data[self.at]
@@ -126,7 +129,7 @@ class _Machine:
                 return _finished(result)
             handler = handlers.get(code)
             if handler is None:
-                raise _Refused(f"opcode {_OPCODE_NAMES.get(code, hex(code))} is not plain data")
+                raise Refused(f"opcode {_OPCODE_NAMES.get(code, hex(code))} is not plain data")
             self.position += 1
             handler(self)
 
@@ -153,7 +156,7 @@ class _Machine:
         """Account for bytes of memory."""
         self.left -= amount
         if self.left < 0:
-            raise _Refused(f"its values take more than {MAX_MEMORY:,} bytes of memory")
+            raise Refused(f"its values take more than {MAX_MEMORY:,} bytes of memory")
 
     def push(self, value: Any) -> None:
         """Push a value that exists already."""
@@ -200,70 +203,70 @@ def _finished(value: Any) -> Any:
     return value
 
 
-def _proto(m: _Machine) -> None:
+def _proto(m: Machine) -> None:
     if not 2 <= (version := m.byte()) <= 5:
-        raise _Refused(f"pickle protocol {version} is not one of 2 to 5")
+        raise Refused(f"pickle protocol {version} is not one of 2 to 5")
 
 
-def _put_pairs(m: _Machine, keys: list[Any], values: list[Any]) -> None:
+def _put_pairs(m: Machine, keys: list[Any], values: list[Any]) -> None:
     for key in keys:
         if key.__class__ not in _KEYS:
-            raise _Refused(f"a dictionary with {files.shown(key)} as a key; keys are text or numbers")
+            raise Refused(f"a dictionary with {files.shown(key)} as a key; keys are text or numbers")
     m.spend(_ENTRY * len(keys))
     m.top(dict).update(zip(keys, values, strict=True))
 
 
-def _pair(m: _Machine) -> None:
+def _pair(m: Machine) -> None:
     value, key = m.pop(), m.pop()
     _put_pairs(m, [key], [value])
 
 
-def _pairs(m: _Machine) -> None:
+def _pairs(m: Machine) -> None:
     items = m.since_mark()
     _put_pairs(m, items[::2], items[1::2])
 
 
-def _append(m: _Machine) -> None:
+def _append(m: Machine) -> None:
     item = m.pop()
     m.spend(_PLACE)
     m.top(list).append(item)
 
 
-def _appends(m: _Machine) -> None:
+def _appends(m: Machine) -> None:
     items = m.since_mark()
     m.spend(_PLACE * len(items))
     m.top(list).extend(items)
 
 
-def _tuple(n: int) -> Callable[[_Machine], None]:
-    def build(m: _Machine) -> None:
+def _tuple(n: int) -> Callable[[Machine], None]:
+    def build(m: Machine) -> None:
         m.new(tuple(reversed([m.pop() for _ in range(n)])))
 
     return build
 
 
-def _put(m: _Machine, key: int) -> None:
+def _put(m: Machine, key: int) -> None:
     if m.stack[-1] is _MARK:
         raise ValueError("mark")
     m.spend(_ENTRY)
     m.memo[key] = m.stack[-1]
 
 
-def _long(m: _Machine) -> None:
+def _long(m: Machine) -> None:
     if (size := m.byte()) > 8:
-        raise _Refused(f"an integer of {size} bytes")
+        raise Refused(f"an integer of {size} bytes")
     m.new(int.from_bytes(m.take(size), "little", signed=True))
 
 
-def _global(m: _Machine, module: str, name: str) -> None:
-    kind = _NAMES.get((module, name))
+def _global(m: Machine, module: str, name: str) -> None:
+    kind = m.names.get((module, name))
     if kind is None:
         asked = f"{files.shown(module, 60)}.{files.shown(name, 60)}"
-        raise _Refused(f"it asks for '{asked}', which is not on the list of allowed names")
-    m.new(_Name(kind))
+        raise Refused(f"it asks for '{asked}', which is not on the list of allowed names")
+    m.new(Name(kind))
 
 
-def _text_global(m: _Machine) -> None:
+def _text_global(m: Machine) -> None:
     lines = []
     for _ in range(2):
         end = m.data.index(b"\n", m.position, m.position + 1000)
@@ -272,21 +275,21 @@ def _text_global(m: _Machine) -> None:
     _global(m, lines[0], lines[1])
 
 
-def _stack_global(m: _Machine) -> None:
+def _stack_global(m: Machine) -> None:
     name, module = m.pop(), m.pop()
     if module.__class__ is not str or name.__class__ is not str:
         raise TypeError("a name must be text")
     _global(m, module, name)
 
 
-def _reduce(m: _Machine) -> None:
+def _reduce(m: Machine) -> None:
     """The two calls in a pickled array: ``_reconstruct(ndarray, (0,), b"b")`` and ``dtype("f4", False, True)``."""
     arguments, function = m.pop(), m.pop()
-    kind = function.kind if function.__class__ is _Name else None
+    kind = function.kind if function.__class__ is Name else None
     if kind == "reconstruct":
         base, shape, code = arguments
         plain = shape.__class__ is tuple and code.__class__ is bytes
-        if base.__class__ is _Name and base.kind == "ndarray" and plain and shape == (0,) and code == b"b":
+        if base.__class__ is Name and base.kind == "ndarray" and plain and shape == (0,) and code == b"b":
             m.spend(_ENTRY)  # of the array's own head
             m.new(_Array())
             return
@@ -294,32 +297,32 @@ def _reduce(m: _Machine) -> None:
         if arguments[0] in _DTYPES:
             m.new(_DType(arguments[0]))
             return
-        raise _Refused(f"an array of '{files.shown(arguments[0], 20)}'; numeric arrays are read")
-    raise _Refused("it calls something that is not the reconstruction of a numeric array")
+        raise Refused(f"an array of '{files.shown(arguments[0], 20)}'; numeric arrays are read")
+    raise Refused("it calls something that is not the reconstruction of a numeric array")
 
 
-def _build(m: _Machine) -> None:
+def _build(m: Machine) -> None:
     """The states of a dtype and of an array, as numpy writes them."""
     state, target = m.pop(), m.stack[-1]
     if target.__class__ is _DType:
         _version, order, *rest = state
         if order.__class__ is not str or order not in ("<", ">", "|", "=") or any(p is not None for p in rest[:3]):
-            raise _Refused("a structured array; plain numeric arrays are read")
+            raise Refused("a structured array; plain numeric arrays are read")
         target.order = order
     elif target.__class__ is _Array:
         _version, shape, dtype, fortran, content = state
         if dtype.__class__ is not _DType or content.__class__ is not bytes or shape.__class__ is not tuple:
-            raise _Refused("an array whose content is not numbers")
+            raise Refused("an array whose content is not numbers")
         if len(shape) > 8 or any(n.__class__ is not int or n < 0 for n in shape):
             raise ValueError("shape")
         order = "=" if dtype.order == "|" else dtype.order
         flat = np.frombuffer(content, dtype=np.dtype(order + dtype.code))
         target.array = flat.reshape(shape, order="F" if fortran is True else "C")  # ValueError unless the sizes agree
     else:
-        raise _Refused("it sets the state of something that is not an array")
+        raise Refused("it sets the state of something that is not an array")
 
 
-_HANDLERS: dict[int, Callable[[_Machine], None]] = {
+Machine.handlers = {
     ord(code): handler
     for code, handler in {
         "\x80": _proto,

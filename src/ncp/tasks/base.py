@@ -23,12 +23,13 @@ from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
+from ncp.tasks import checkpoint
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.position import Plan, Position, resumed
 from ncp.tasks.recipe import Recipe
 
 NORMS = nn.modules.batchnorm._BatchNorm
-CHECKPOINT_KEY = "ncp"  # our part of a checkpoint
+CHECKPOINT_KEY = checkpoint.KEY
 
 
 def counted_macs(network: nn.Module, shape: Sequence[int]) -> int:
@@ -342,7 +343,7 @@ class Task(pl.LightningModule):
             **self.about,
             "step": place.step,
             "position": place.as_dict(),
-            "latest": self.latest,
+            "latest": {key: value if np.isfinite(value) else None for key, value in self.latest.items()},
             "at": self.latest_step,
         }
 

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from msgspec import UNSET
 from torch import nn
 
-from ncp import registry, tensorfile
+from ncp import files, registry
 from ncp.errors import UserError
 from ncp.models import build, build_timm
 from ncp.models.export import export_onnx, save
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import CHECKPOINT_KEY, Task
+from ncp.tasks import checkpoint
+from ncp.tasks.base import Task
 from ncp.tasks.parts import choose_architecture
-from ncp.tasks.storage import read_checkpoint
 
 FORMATS = ("safetensors", "onnx")
 _NO_DETECTOR = "whole detectors cannot be exported yet: the files would lack its pillar encoder and its head"
@@ -82,28 +83,37 @@ def from_checkpoint(path: Path) -> Exportable:
     Raises:
         UserError: for a detector and for a baseline of another project, which the files cannot hold as a whole.
     """
-    content = read_checkpoint(path)
-    about = content[CHECKPOINT_KEY]
-    settings, task = about["config"]["arch"], str(about["task"])
-    text = str(about["architecture"])
-    if task == "det3d":
-        raise UserError(f"'{path}' holds a detector, and {_NO_DETECTOR}; evaluate it with src.evaluate")
-    baseline = settings["kind"] == "timm"
-    prefix = "network."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    source, classes = about.get("input", {}), len(about["classes"])
-    net = _build(text if baseline else Architecture.of_content(text), task, classes, source.get("channels"), settings)
-    tensorfile.check_shapes(
-        {name: tuple(value.shape) for name, value in weights.items()},
-        {name: tuple(value.shape) for name, value in net.state_dict().items()},
-        f"the weights in '{path}' do not fit its architecture",
-    )
-    net.load_state_dict(weights)
-    facts = {"trained": "yes", "step": str(about["step"]), "class_names": "\n".join(about["classes"])}
-    facts |= {key: ",".join(map(str, source[key])) for key in ("mean", "std") if key in source}
-    facts |= {f"metrics.{key}": f"{value:.4f}" for key, value in about["latest"].items()}
-    size = source.get("size", SIZE)
-    return Exportable(net, task, text, (int(size[0]), int(size[1])), facts)
+    found = checkpoint.read(path)
+    own = found.own
+    if own.task == "det3d":
+        raise UserError(f"{found.where} holds a detector, and {_NO_DETECTOR}; evaluate it with src.evaluate")
+    source = own.input if own.input is not UNSET else None
+    with found.blamed():
+        settings = found.options.arch
+        baseline = settings.get("kind") == "timm"
+        architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
+        channels = source.channels if source is not None else None
+        given = (architecture, own.task, len(own.classes), channels, settings)
+        # the file may claim more than it holds: compared before any memory is taken
+        if not any(sizes[:1] == (len(own.classes),) for sizes in found.network_shapes.values()):
+            raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
+        if not baseline:
+            with torch.device("meta"):
+                found.check_network(_build(*given))
+        net = _build(*given)
+    found.check_network(net)
+    net.load_state_dict(found.weights())
+    facts = {"trained": "yes", "step": str(own.step), "class_names": "\n".join(map(_line, own.classes))}
+    if source is not None:
+        facts |= {"mean": ",".join(map(str, source.mean)), "std": ",".join(map(str, source.std))}
+    facts |= {f"metrics.{_line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
+    size = source.size if source is not None else SIZE
+    return Exportable(net, own.task, own.architecture, size, facts)
+
+
+def _line(name: str) -> str:
+    """A name as metadata holds it: one line of UTF-8."""
+    return files.printable(name).replace("\n", " ")
 
 
 def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:

@@ -68,7 +68,7 @@ class Evaluation:
             checkpoint = content.get("checkpoint")
             if not all(isinstance(n, int) for n in (step, samples, size)) or step < 0 or samples < 0 or size < 1:
                 return None
-        except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return None
         return cls(step, samples, size, metrics, None if checkpoint is None else str(checkpoint))
 

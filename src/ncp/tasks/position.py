@@ -18,6 +18,7 @@ import numpy as np
 
 from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
+from ncp.files import shown
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -216,10 +217,11 @@ def resumed(content: Mapping[str, Any], plan: Plan, where: str) -> Position:
     theirs = content.get("position") or {}
     step = int(theirs.get("step", content["step"]))
     batch = theirs.get("batch", ((content.get("config") or {}).get("recipe") or {}).get("batch"))
-    if batch is not None and int(batch) != plan.policy.total:
+    if batch is not None and batch != plan.policy.total:
         raise UserError(
-            f"the checkpoint '{where}' took {batch} samples a step, this recipe takes {plan.policy.total}; give "
-            f"recipe.batch={batch} (recipe.per_device and the number of devices may change), or start anew with pretrained=FILE"
+            f"the checkpoint '{where}' took {shown(batch)} samples a step, this recipe takes {plan.policy.total}; give "
+            f"recipe.batch={shown(batch)} (recipe.per_device and the number of devices may change), or start anew with "
+            "pretrained=FILE"
         )
     if int(theirs.get("set", plan.samples)) != plan.samples:
         raise UserError(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from ncp import files
 from ncp.errors import UserError
-from ncp.tasks.base import CHECKPOINT_KEY
-from ncp.tasks.storage import read_checkpoint
+from ncp.tasks import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,13 @@ def load_pretrained(
     Raises:
         UserError: when less than the whole body fits, or the checkpoint's network has more than this one.
     """
-    content = read_checkpoint(path)
-    weights = {key.removeprefix("network."): value for key, value in content["state_dict"].items()}
-    weights = dict(adapt(weights, network))
+    found = checkpoint.read(path)
+    weights = dict(adapt(found.weights(), network))
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     body = body_of(network)
     lacking = [key for key in body if key not in fitting]
-    theirs = str(content[CHECKPOINT_KEY].get("architecture", "another"))
+    theirs = found.own.architecture
     # of the same architecture what is left over belongs to another task's head
     left = [] if theirs == architecture else [k for k in weights if k not in own and is_body(k, body)]
     if lacking or left or not fitting:
@@ -44,8 +43,9 @@ def load_pretrained(
         reasons += [f"{len(left)} of its entries have no place in this network"] if left else []
         first = (lacking or left or list(own))[0]
         raise UserError(
-            f"pretrained='{path}' is of another architecture, {theirs}: {' and '.join(reasons) or 'nothing fits'}, first: "
-            f"{first}; give a checkpoint of the same architecture"
+            f"pretrained={found.where} is of another architecture, {files.shown(theirs)}: "
+            f"{' and '.join(reasons) or 'nothing fits'}, first: "
+            f"{files.shown(first)}; give a checkpoint of the same architecture"
         )
     network.load_state_dict({**own, **fitting})
     log.info("pretrained: %d of %d entries taken from %s", len(fitting), len(own), path)

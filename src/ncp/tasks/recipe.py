@@ -24,6 +24,7 @@ OPTIMIZERS: dict[str, Any] = {
     "relative": Relative,
 }
 UNITS = ("epochs", "steps")
+MOST_EVALUATIONS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,10 @@ class Recipe:
         policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
         unit = Fraction(samples, policy.total) if self.unit == "epochs" else Fraction(1)
         total = position.step_at(self.length, unit)
+        if min(total, self.length / self.eval_every) > MOST_EVALUATIONS:
+            raise UserError(
+                f"recipe.eval_every={self.eval_every} asks for more than {MOST_EVALUATIONS:,} evaluations; give a larger one"
+            )
         keep = sorted({at for units in self.keep if (at := position.step_at(units, unit)) <= total})
         return Plan(
             steps=total,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +19,10 @@ from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import CHECKPOINT_KEY, Task
+from ncp.tasks import checkpoint, resuming
+from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Throughput
+from ncp.tasks.checkpoint import read_checkpoint
 from ncp.tasks.checkpoints import LAST
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
@@ -31,11 +34,12 @@ from ncp.tasks.parts import (
     make_data,
     make_task,
     make_trainer,
+    task_class,
 )
-from ncp.tasks.position import resumed
 from ncp.tasks.processes import Siblings, agree
 from ncp.tasks.segmentation import Segmentation
-from ncp.tasks.storage import read_checkpoint
+
+__all__ = ["Run", "assemble", "evaluate", "fit", "read_checkpoint", "restore", "summarise"]
 
 log = logging.getLogger(__name__)
 HISTORY = "metrics.csv"
@@ -94,10 +98,10 @@ def fit(run: Run) -> None:
     found = find_checkpoint(run)
     started = time.perf_counter()
     with signals.handled(), run.siblings:
-        checkpoint = agree(run.trainer, found)
-        take_up(run, checkpoint)
+        path = agree(run.trainer, found)
+        take_up(run, path)
         try:
-            run.trainer.fit(run.task, run.data, ckpt_path=checkpoint, weights_only=True)
+            run.trainer.fit(run.task, run.data, ckpt_path=path, weights_only=True)
         except SystemExit as leaving:
             raise translated(leaving) from None
         except RuntimeError as error:
@@ -111,17 +115,17 @@ def translated(leaving: SystemExit) -> BaseException:
     return signals.interruption() if leaving.code == 1 else leaving
 
 
-def take_up(run: Run, checkpoint: Path | None) -> None:
+def take_up(run: Run, path: Path | None) -> None:
     """Let figures and evaluations end where a checkpoint is (None: begin anew)."""
-    if checkpoint is None:
+    if path is None:
         if run.trainer.is_global_zero:
             run.history.path.unlink(missing_ok=True)
             run.task.ledger.rewrite()
         return
-    step = int(read_checkpoint(checkpoint)[CHECKPOINT_KEY]["step"])
-    log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, checkpoint)
-    run.task.last_good = str(checkpoint)
-    run.task.ledger.load(step, checkpoint.parent.parent)
+    step = checkpoint.read(path).own.step
+    log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, path)
+    run.task.last_good = str(path)
+    run.task.ledger.load(step, path.parent.parent)
     if run.trainer.is_global_zero:
         run.history.truncate(step)
         run.task.ledger.rewrite()
@@ -146,41 +150,38 @@ def restore(given: Restoring, folder: Path) -> Run:
     Raises:
         UserError: when the file is no checkpoint, or the data has other classes than the training's.
     """
-    path = Path(given.ckpt_path)
-    content = read_checkpoint(path)
-    about = content[CHECKPOINT_KEY]
-    options = trained_with(about["config"], path)
+    found = checkpoint.read(given.ckpt_path)
+    with found.blamed():
+        return _restored(found, given, folder)
+
+
+def _restored(found: checkpoint.Checkpoint, given: Restoring, folder: Path) -> Run:
+    path, own, options = found.path, found.own, copy.deepcopy(found.options)
+    if options.data.get("cache") and not Path(str(options.data["cache"])).is_dir():
+        del options.data["cache"]  # nothing new is made where a file says
     for part, changes in ((options.data, given.data), (options.task, given.task)):
         merge_into(part, changes)
     options.trainer, options.logger = given.trainer, given.logger
     options.keep, options.pretrained, options.ckpt_path = "none", None, str(path)
+    if task_class(options).name != own.task:
+        raise UserError(
+            f"it is of task {files.shown(own.task)}, but its configuration is of {task_class(options).name}"
+        )
     data = make_data(options)
-    if list(data.classes) != about["classes"]:
-        raise UserError(f"'{path}' was trained on other classes than this data has; give the training's data.root")
+    if list(data.classes) != own.classes:
+        raise UserError(f"{found.where} was trained on other classes than this data has; give the training's data.root")
     # the written-out text, since "random" or a file may mean another architecture today
-    text = about["architecture"]
-    architecture = text if options.arch.get("kind") in BASELINES else Architecture.parse(text)
+    baseline = options.arch.get("kind") in BASELINES
+    architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
     # an evaluation has no batch that its devices would have to share
     alone = replace(options, trainer={**options.trainer, "devices": 1, "num_nodes": 1})
     task = make_task(alone, data, architecture)
-    task.restored_step = int(about["step"])
-    network = {k.removeprefix("network."): v for k, v in content["state_dict"].items() if k.startswith("network.")}
-    task.network.load_state_dict(network)
+    task.restored_step = own.step
+    found.check_network(task.network)
+    task.network.load_state_dict(found.weights())
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(options, folder, task, history, throughput)
     return Run(options, folder, data, architecture, task, trainer, history, throughput, checkpoint=path)
-
-
-def trained_with(config: Any, path: Path) -> TrainOptions:
-    """The options in a checkpoint. Raises ``UserError`` naming the file where they are none."""
-    if not isinstance(config, Mapping):
-        raise UserError(f"'{path}' holds no configuration of its training")
-    known = {f.name for f in fields(TrainOptions)}
-    kept = {key: value for key, value in config.items() if key in known}  # earlier versions kept more
-    if isinstance(kept.get("setting"), Mapping):
-        kept["setting"] = kept["setting"].get("name")
-    options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in '{path}'")
-    return options
 
 
 def merge_into(part: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -199,15 +200,7 @@ def find_checkpoint(run: Run) -> Path | None:
     if not wanted or (wanted == "auto" and not path.is_file()):
         return None
     path = path if wanted == "auto" else Path(wanted)
-    content = read_checkpoint(path)
-    theirs, ours = content[CHECKPOINT_KEY], run.task.about
-    for what in ("task", "architecture"):
-        if theirs.get(what) != ours[what]:
-            raise UserError(
-                f"the checkpoint '{path}' is of {what} {theirs.get(what)}, this run is of {ours[what]}; give the "
-                f"checkpoint's own {what}, or another checkpoint"
-            )
-    resumed(theirs, run.task.plan, str(path))
+    resuming.check(checkpoint.read(path), run.task)
     return path
 
 

@@ -1,20 +1,17 @@
-"""How a checkpoint comes to the disk, beside its place and then renamed, and how it is read: checked, as anybody's file."""
+"""How a checkpoint comes to the disk (beside its place, then renamed, straight from memory to the outputs' own file system), and
+how Lightning gets it back."""
 
 from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from msgspec import Meta
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ncp import files
-from ncp.errors import UserError
-from ncp.tasks.base import CHECKPOINT_KEY
+from ncp.tasks import checkpoint
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -37,44 +34,6 @@ class WholeFiles(TorchCheckpointIO):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
             raise
 
-
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-
-
-@dataclass
-class About:
-    """Our part of a checkpoint, as far as it must hold; see :meth:`ncp.tasks.base.Task.on_save_checkpoint`."""
-
-    architecture: str
-    task: str
-    classes: list[str]
-    config: dict[str, Any]
-    step: Count
-    position: dict[str, Count] = field(default_factory=dict)
-    latest: dict[str, float] = field(default_factory=dict)
-    at: Annotated[int, Meta(ge=-1)] = -1
-    input: dict[str, Any] = field(default_factory=dict)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours; plain values and tensors only, so reading it runs no foreign code.
-
-    Raises:
-        UserError: where there is none, it is another file, or our part of it is of another shape.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint '{path}'") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"'{path}' cannot be read as a checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "state_dict" not in content or CHECKPOINT_KEY not in content:
-        raise UserError(f"'{path}' is no checkpoint of a training of this project")
-    files.checked(content[CHECKPOINT_KEY], About, f"the checkpoint '{path}'")
-    weights = content["state_dict"]
-    if not isinstance(weights, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in weights.items()
-    ):
-        raise UserError(f"the checkpoint '{path}' cannot be used: its weights are no tensors by name")
-    return content
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """What a training needs to go on, checked (:meth:`ncp.tasks.checkpoint.Checkpoint.for_lightning`)."""
+        return checkpoint.read(path).for_lightning()

@@ -74,7 +74,7 @@ class VideoRecognition(Task):
         layer = check_layer(str(settings.get("pretrained_layer", LAYERS[0])))
         own = network.state_dict()
         if not any(key.startswith("backbone.") for key in weights):  # a network of timm, which is one piece
-            prefix = next(k.removesuffix("conv1.weight") for k in own if k.endswith("net.conv1.weight"))
+            prefix = next((k.removesuffix("conv1.weight") for k in own if k.endswith("net.conv1.weight")), "")
             weights = {f"{prefix}{key}": value for key, value in weights.items()}
         elif JOIN in weights and CONV not in weights:
             weights = {**weights, **(inflate(weights, own) if layer == "inflated" else {})}
@@ -151,7 +151,7 @@ def inflate(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
     """
     conv = torch.zeros_like(own[CONV])
     join = weights[JOIN]
-    if join.shape[:2] != conv.shape[:2]:
+    if join.ndim != 4 or join.shape[:2] != conv.shape[:2]:
         return {}  # another architecture: load_pretrained says so
     conv[:, :, 1, 1, 1] = join[:, :, 0, 0]
     norm = {key: value for key, value in weights.items() if key.startswith("head.join.norm.")}
