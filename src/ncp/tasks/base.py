@@ -23,13 +23,12 @@ from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.models.bf16 import protect
 from ncp.spaces.multires import Architecture
-from ncp.tasks import checkpoint
 from ncp.tasks.ledger import Evaluation, Ledger
+from ncp.tasks.own import KEY as CHECKPOINT_KEY
 from ncp.tasks.position import Plan, Position, resumed
 from ncp.tasks.recipe import Recipe
 
 NORMS = nn.modules.batchnorm._BatchNorm
-CHECKPOINT_KEY = checkpoint.KEY
 
 
 def counted_macs(network: nn.Module, shape: Sequence[int]) -> int:
