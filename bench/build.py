@@ -26,7 +26,7 @@ import numpy as np
 
 from bench._timing import show
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.records import DONE, Evaluation, TrainingRecord
+from ncp.campaign.records import DONE, RecordedEvaluation, TrainingRecord
 from ncp.campaign.states import RECORD, State
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
@@ -221,7 +221,10 @@ def write_records(plan: BuildPlan, store: Folder) -> None:
     rng = np.random.default_rng(0)
     for unit, text in zip(plan.units, plan.architectures, strict=True):
         top1 = float(rng.normal(82, 2))
-        rows = [Evaluation(100 * e, 5.0 * e, {"top1": top1 * e / EPOCHS, "top5": 95.0}) for e in range(1, EPOCHS + 1)]
+        rows = [
+            RecordedEvaluation(100 * e, 5.0 * e, {"top1": top1 * e / EPOCHS, "top5": 95.0})
+            for e in range(1, EPOCHS + 1)
+        ]
         record = TrainingRecord(
             unit=unit,
             setting=plan.setting,

@@ -7,7 +7,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.records import Evaluation, TrainingRecord
+from ncp.campaign.records import RecordedEvaluation, TrainingRecord
 
 
 def plan(count=8, setting="seg", macs=None, seed=0):
@@ -24,7 +24,7 @@ def record(plan, unit, **changes):
     metrics = {name: 40.0 + 10 * i for i, name in enumerate(setting.metrics)}
     fields = {
         "metrics": metrics,
-        "evaluations": [Evaluation(10, 1.0, metrics)],
+        "evaluations": [RecordedEvaluation(10, 1.0, metrics)],
         "cost": {"params": 1, "macs": 2, "macs_at_size": 3, "size": [32, 64], "flops_g": 0.5},
         "steps": 10,
         "seconds": 1800.0,

@@ -7,7 +7,7 @@ import pytest
 
 from ncp.campaign import merge
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.records import Evaluation, TrainingRecord
+from ncp.campaign.records import RecordedEvaluation, TrainingRecord
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
 from ncp.predictors import rows
@@ -30,7 +30,7 @@ def built(root, setting, metrics, target="x.lidar.Lidar", count=N):
         final = metrics(i)
         record = TrainingRecord(
             name, setting, text, codes[i].tolist(), 1, final,
-            evaluations=[Evaluation(10, 1.0, {k: v / 2 for k, v in final.items()}), Evaluation(20, 2.0, final)],
+            evaluations=[RecordedEvaluation(10, 1.0, {k: v / 2 for k, v in final.items()}), RecordedEvaluation(20, 2.0, final)],
             worker={"host": f"node{i % 6}"}, finished=f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}+00:00", seconds=7.0,
         )  # fmt: skip
         store.create(f"units/{name}/0.lease", b"{}")

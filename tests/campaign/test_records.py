@@ -48,7 +48,7 @@ def test_a_failure_names_its_kind_and_reason(error, kind, reason):
 
 def test_a_row_holds_the_final_metrics_those_by_epoch_and_numbers():
     plan = made_records.plan(2)
-    early, late = (records.Evaluation(10, epoch, {"mIoU": value}) for epoch, value in ((0.6, 1.0), (1.4, 2.0)))
+    early, late = (records.RecordedEvaluation(10, epoch, {"mIoU": value}) for epoch, value in ((0.6, 1.0), (1.4, 2.0)))
     row = made_records.record(plan, 1, evaluations=[early, late], images_per_second=None).row()
     assert (row["mIoU"], row["mIoU@1"], row["unit"], row["network_macs"]) == (40.0, 2.0, 1, 3)  # both are epoch 1
     assert "images_per_second" not in row

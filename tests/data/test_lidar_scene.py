@@ -6,11 +6,11 @@ import pytest
 from ncp.data.kitti_augment import collides
 from ncp.data.kitti_frames import points_in_boxes
 from ncp.data.lidar import COUNTS, LIMITS
-from ncp.data.lidar_scene import BEAMS, HEIGHT, Block, Thing, distances, place_things, rays, scan
+from ncp.data.lidar_scene import BEAMS, HEIGHT, Cuboid, LabelledObject, distances, place_things, rays, scan
 
 
 def test_rays_meet_blocks_where_they_should() -> None:
-    wall = Block(10.0, 0, 0, 2.0, 4.0, 2.0, 0.0, 0.5, -1)
+    wall = Cuboid(10.0, 0, 0, 2.0, 4.0, 2.0, 0.0, 0.5, -1)
     directions = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [10, 1.99, 0], [10, 2.3, 0], [1, 0, 0.2]])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     distance, incidence = distances(directions, [wall])
@@ -28,15 +28,15 @@ def test_rays_are_those_of_64_beams() -> None:
     np.testing.assert_allclose(np.linalg.norm(rays(), axis=1), 1)
 
 
-def _car(x: float, y: float = 0.0) -> Thing:
-    return Thing("Car", (x, y, 0.75 - HEIGHT, 4.0, 1.6, 1.5, 0.0))
+def _car(x: float, y: float = 0.0) -> LabelledObject:
+    return LabelledObject("Car", (x, y, 0.75 - HEIGHT, 4.0, 1.6, 1.5, 0.0))
 
 
 def test_what_is_nearer_hides_what_is_behind() -> None:
     rng = np.random.default_rng(0)
     alone = scan([_car(12)], [], rng)
     assert alone.visible.tolist() == [1.0]
-    wall = Block(6.0, 0, 0, 0.3, 6.0, 6.0, 0.0, 0.5, -1)
+    wall = Cuboid(6.0, 0, 0, 0.3, 6.0, 6.0, 0.0, 0.5, -1)
     hidden = scan([_car(12)], [wall], rng)
     assert hidden.visible.tolist() == [0.0]
     assert hidden.hits.tolist() == [0]

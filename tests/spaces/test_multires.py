@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ncp.errors import UserError
-from ncp.spaces.multires import DIMENSIONS, NAMES, SPACE, Architecture, Block
+from ncp.spaces.multires import DIMENSIONS, NAMES, SPACE, Architecture, BlockSpec
 
 # one architecture in all the forms in which it is written
 CODE = (40, 48, 1, 4, 8, 3, 1, 2, 104, 56, 1, 3, 1, 1, 56, 32, 88, 2, 1, 1, 3, 4, 8, 64, 128, 128, 16)
@@ -176,7 +176,7 @@ def test_refusals_say_what_is_wrong(case):
 
 def test_expansion_into_blocks():
     blocks = Architecture(CODE).blocks
-    assert blocks == tuple(Block(tuple(units), tuple(channels)) for _, units, channels in BLOCKS)
+    assert blocks == tuple(BlockSpec(tuple(units), tuple(channels)) for _, units, channels in BLOCKS)
     assert [len(b.units) for b in blocks] == [1, 2, 2, 2, 3, 4, 4]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ncp.benchmark import settings as known
 from ncp.benchmark.index import RowIndex
-from ncp.benchmark.table import RULES, Predictor, Record, Table
+from ncp.benchmark.table import RULES, Predicts, Record, Table
 from ncp.errors import UserError
 
 
@@ -50,7 +50,7 @@ class Benchmark(Mapping[str, Table]):
         return tuple(name for name in known.PAPER if name in self._tables)
 
     def query(
-        self, architecture: Any, predictors: Mapping[str, Predictor] | None = None, epoch: int | None = None
+        self, architecture: Any, predictors: Mapping[str, Predicts] | None = None, epoch: int | None = None
     ) -> dict[str, Record]:
         """All that is known about an architecture: setting -> record, over the settings of its space.
 

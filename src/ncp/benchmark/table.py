@@ -42,7 +42,7 @@ PAPER_INPUT = 112  # recorded flops of 3ddet's run 5, on whose rows the paper co
 _AT_EPOCH = re.compile(r"^(?P<metric>.+)@(?P<epoch>\d+)$")
 
 
-class Predictor(Protocol):
+class Predicts(Protocol):
     """What a table needs of a predictor: codes ``(N, D)`` to ``{metric: (N,)}``, in the metrics' units."""
 
     @property
@@ -255,7 +255,7 @@ class Table:
         """The record of a row."""
         return self._record(row, self.space.parse(self.codes[row].tolist()), epoch)
 
-    def query(self, architecture: Any, predictor: Predictor | None = None, epoch: int | None = None) -> Record:
+    def query(self, architecture: Any, predictor: Predicts | None = None, epoch: int | None = None) -> Record:
         """What is known about an architecture.
 
         Args:
@@ -346,7 +346,7 @@ class Table:
         suffix = f"@{epoch}"
         return {n.removesuffix(suffix): float(v[row]) for n, v in self.columns.items() if n.endswith(suffix)}
 
-    def _prediction(self, architecture: Any, predictor: Predictor) -> Record:
+    def _prediction(self, architecture: Any, predictor: Predicts) -> Record:
         codes = np.array([architecture.code], dtype=np.float64)
         mean, std = predictor.predict(codes), predictor.predict_std(codes)
         cost = self.space.cost(np.array([architecture.code], dtype=np.int64))

@@ -33,7 +33,7 @@ PACKAGES = ("torch", "pytorch-lightning", "torchvision", "numpy", "timm")
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class RecordedEvaluation:
     """Metrics in percent points after ``step`` optimiser steps, which are ``epoch`` epochs."""
 
     step: Count
@@ -75,7 +75,7 @@ class TrainingRecord:
     metrics: Metrics
     state: Literal["done", "stopped"] = "done"
     reason: Words = ""
-    evaluations: Annotated[list[Evaluation], Meta(max_length=100_000)] = field(default_factory=list)
+    evaluations: Annotated[list[RecordedEvaluation], Meta(max_length=100_000)] = field(default_factory=list)
     cost: dict[str, Scalar | list[int]] = field(default_factory=dict)
     steps: Count = 0
     seconds: Positive = 0.0

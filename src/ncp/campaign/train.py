@@ -21,7 +21,7 @@ from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.records import DONE, STOPPED, Evaluation, TrainingRecord
+from ncp.campaign.records import DONE, STOPPED, RecordedEvaluation, TrainingRecord
 from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim, Worker
@@ -187,7 +187,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         reason=watch.reason,
         seed=options.seed,
         metrics=metrics,
-        evaluations=[Evaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
+        evaluations=[RecordedEvaluation(e.step, float(e.epoch), dict(e.metrics)) for e in task.ledger],
         cost=tasks.costs(task, data, architecture),
         steps=trainer.global_step,
         seconds=unit.seconds + unit.seconds_evaluation + earlier,

@@ -29,7 +29,7 @@ SIZES = {
 }
 
 
-class Block(NamedTuple):
+class Cuboid(NamedTuple):
     """An upright block: centre, size, yaw, how much of the light it gives back (0..1), and whose part it is (-1: nobody's)."""
 
     x: float
@@ -43,7 +43,7 @@ class Block(NamedTuple):
     owner: int
 
 
-class Thing(NamedTuple):
+class LabelledObject(NamedTuple):
     """A labelled object: type and box (x, y, z of the centre, length, width, height, yaw)."""
 
     kind: str
@@ -61,24 +61,24 @@ class Scan(NamedTuple):
     """
 
     points: np.ndarray
-    things: list[Thing]
+    things: list[LabelledObject]
     visible: np.ndarray
     hits: np.ndarray
 
 
 def _part(
-    thing: Thing, owner: int, ahead: float, up: tuple[float, float], size: tuple[float, float], light: float
-) -> Block:
+    thing: LabelledObject, owner: int, ahead: float, up: tuple[float, float], size: tuple[float, float], light: float
+) -> Cuboid:
     """A block of an object: ``ahead`` of its centre in lengths, between two heights, ``size`` in lengths and widths."""
     x, y, z, length, width, height, yaw = thing.box
     shift = ahead * length
     bottom = z - height / 2
     low, high = bottom + up[0] * height, bottom + up[1] * height
     place = (x + shift * np.cos(yaw), y + shift * np.sin(yaw), (low + high) / 2)
-    return Block(*place, size[0] * length, size[1] * width, high - low, yaw, light, owner)
+    return Cuboid(*place, size[0] * length, size[1] * width, high - low, yaw, light, owner)
 
 
-def blocks_of(thing: Thing, owner: int, light: float) -> list[Block]:
+def blocks_of(thing: LabelledObject, owner: int, light: float) -> list[Cuboid]:
     """What an object is made of; front and back differ."""
     if thing.kind == "Car":
         return [
@@ -101,12 +101,12 @@ def blocks_of(thing: Thing, owner: int, light: float) -> list[Block]:
 
 def place_things(
     rng: np.random.Generator, limits: Sequence[float], counts: dict[str, tuple[int, int]]
-) -> tuple[list[Thing], list[Block]]:
+) -> tuple[list[LabelledObject], list[Cuboid]]:
     """Objects and other things that do not meet, in the part of ``limits`` that the camera sees."""
     from ncp.metrics.boxes import intersection_bev
 
-    things: list[Thing] = []
-    others: list[Block] = []
+    things: list[LabelledObject] = []
+    others: list[Cuboid] = []
     taken: list[tuple[float, ...]] = []
     street = rng.normal(0, 0.05)  # the road leads ahead; cars and cyclists follow it, either way
 
@@ -130,14 +130,14 @@ def place_things(
             place = room(length, width, yaw, 0.4)
             if place is not None:
                 yaw = float((yaw + np.pi) % (2 * np.pi) - np.pi)
-                things.append(Thing(kind, (*place, height / 2 - HEIGHT, length, width, height, yaw)))
+                things.append(LabelledObject(kind, (*place, height / 2 - HEIGHT, length, width, height, yaw)))
     shapes = ((0.25, 0.25, 3.0), (1.2, 1.0, 1.1), (5.0, 0.3, 2.0), (1.0, 0.7, 0.9), (2.5, 2.2, 2.6))
     for number in rng.integers(0, len(shapes), int(rng.integers(OTHERS[0], OTHERS[1] + 1))).tolist():
         length, width, height = (side * rng.uniform(0.8, 1.3) for side in shapes[number])
         yaw = rng.uniform(-np.pi, np.pi)
         place = room(length, width, yaw, 0.2)
         if place is not None:
-            others.append(Block(*place, height / 2 - HEIGHT, length, width, height, yaw, rng.uniform(0.2, 0.8), -1))
+            others.append(Cuboid(*place, height / 2 - HEIGHT, length, width, height, yaw, rng.uniform(0.2, 0.8), -1))
     return things, others
 
 
@@ -148,7 +148,7 @@ def rays() -> np.ndarray:
     return np.stack([np.cos(up) * np.cos(across), np.cos(up) * np.sin(across), np.sin(up)], -1).reshape(-1, 3)
 
 
-def distances(rays_R3: np.ndarray, blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
+def distances(rays_R3: np.ndarray, blocks: Sequence[Cuboid]) -> tuple[np.ndarray, np.ndarray]:
     """How far each ray goes to each block, ``(R, Q)`` (infinite where it passes), and the cosine of the angle of incidence."""
     count = len(rays_R3)
     distance, incidence = np.full((count, len(blocks)), np.inf), np.ones((count, len(blocks)))
@@ -170,7 +170,7 @@ def distances(rays_R3: np.ndarray, blocks: Sequence[Block]) -> tuple[np.ndarray,
     return distance, incidence
 
 
-def scan(things: Sequence[Thing], others: Sequence[Block], rng: np.random.Generator) -> Scan:
+def scan(things: Sequence[LabelledObject], others: Sequence[Cuboid], rng: np.random.Generator) -> Scan:
     """One turn of the LiDAR."""
     blocks = [*others]
     for owner, thing in enumerate(things):

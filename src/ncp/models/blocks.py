@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncp.spaces.multires import Block as BlockSpec
+from ncp.spaces.multires import BlockSpec
 
 
 class Unit(nn.Module):

@@ -16,7 +16,7 @@ from ncp.spaces import found
 from ncp.spaces.multires import Architecture
 
 
-class Task(NamedTuple):
+class TaskSetup(NamedTuple):
     """How a network is set up for a task: its head, and what its input and output are unless told otherwise."""
 
     head: type[nn.Module]
@@ -27,15 +27,15 @@ class Task(NamedTuple):
 
 
 # classes of the paper's settings: 50 of ImageNet, the 19 of Cityscapes, the 51 of HMDB51; a detector brings its own head
-TASKS: dict[str, Task] = {
-    "cls": Task(ClassificationHead, MultiResolutionNet, 50, 3, (2, 2)),
-    "seg": Task(SegmentationHead, MultiResolutionNet, 19, 3, (2, 2)),
-    "det3d": Task(SegmentationHead, MultiResolutionNet, 0, 64, (2, 1)),
-    "video": Task(VideoHead, VideoNet, 51, 3, (2, 2)),
+TASKS: dict[str, TaskSetup] = {
+    "cls": TaskSetup(ClassificationHead, MultiResolutionNet, 50, 3, (2, 2)),
+    "seg": TaskSetup(SegmentationHead, MultiResolutionNet, 19, 3, (2, 2)),
+    "det3d": TaskSetup(SegmentationHead, MultiResolutionNet, 0, 64, (2, 1)),
+    "video": TaskSetup(VideoHead, VideoNet, 51, 3, (2, 2)),
 }
 
 
-def task_of(name: str) -> Task:
+def task_of(name: str) -> TaskSetup:
     """The entry of ``TASKS``; raises ``UserError`` if there is none."""
     if name not in TASKS:
         raise UserError(f"unknown task '{name}'; tasks: {', '.join(TASKS)}")

@@ -26,7 +26,7 @@ _ALLOWED = tuple(frozenset(range(d.lower, d.upper + 1, d.step)) for d in DIMENSI
 _NUMBERS = re.compile(r"[0-9]{1,9}(?:[-_, ]+[0-9]{1,9})*")
 
 
-class Block(NamedTuple):
+class BlockSpec(NamedTuple):
     """One modularised block: a fusion into ``len(units)`` branches, then ``units[r]`` residual units of ``channels[r]``."""
 
     units: tuple[int, ...]
@@ -108,9 +108,9 @@ class Architecture:
         return tuple(out)
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[BlockSpec, ...]:
         """The stages expanded: ``b1 + b2 + b3 + b4`` blocks in forward order."""
-        return tuple(Block(units, channels) for b, units, channels in self.stages for _ in range(b))
+        return tuple(BlockSpec(units, channels) for b, units, channels in self.stages for _ in range(b))
 
     def __getitem__(self, name: str) -> int:
         """The value of the dimension called ``name`` (``i1 ... o1``)."""

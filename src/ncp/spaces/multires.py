@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ncp.errors import UserError
-from ncp.spaces.architecture import Architecture, Block
+from ncp.spaces.architecture import Architecture, BlockSpec
 from ncp.spaces.base import Cost
 from ncp.spaces.cost import count, count_polynomials
 from ncp.spaces.dimensions import DIMENSIONS, INDEX, NAMES, STAGE_START, STAGES, Dimension
 from ncp.spaces.polynomial import Evaluator, Polynomial
 
-__all__ = ["DIMENSIONS", "INDEX", "NAMES", "SPACE", "STAGE_START", "STAGES", "Architecture", "Block", "Dimension"]
+__all__ = ["DIMENSIONS", "INDEX", "NAMES", "SPACE", "STAGE_START", "STAGES", "Architecture", "BlockSpec", "Dimension"]
 
 # the release's form with a place for each of the 27 numbers
 _TEXT = "%d_%d-%d_1_%d_%d-%d_2_%d_%d_%d_%d-%d_3_%d_%d_%d_%d_%d_%d-%d_4_%d_%d_%d_%d_%d_%d_%d_%d-%d"
