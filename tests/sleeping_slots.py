@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 from ncp.campaign import packing
+from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.scheduler import signals
 from ncp.campaign.store import Folder
 
 
-def slot(config, plan, root, first, errors):
+def slot(options, plan, root, first, errors):
     """What each of them runs."""
     with signals.terminable():
         signals.end_with_parent()
@@ -26,7 +27,7 @@ def main():
     """As the command does it: an interrupt is exit code 130."""
     plan = BuildPlan("seg", ("a", "b"), (1, 1), {}, 0)
     try:
-        packing.side_by_side({"shards": 1, "shard": 0}, plan, Folder(Path(sys.argv[1])), 2, slot)
+        packing.side_by_side(BuildOptions(), plan, Folder(Path(sys.argv[1])), 2, slot)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -86,6 +86,6 @@ def test_a_builds_plan_names_classes_in_vain(evil):
     there = plan.BuildPlan("seg", (text,), (1,), training, 1)
     here = plan.BuildPlan("seg", (text,), (1,), {**training, "data": {"_target_": "ncp.data.streets.Streets"}}, 1)
     assert plan._difference(there, here) == "data._target_ evil.Mine there, ncp.data.streets.Streets here"
-    assert merge._setting(there) == settings.get("seg")
+    assert merge._setting(there, []) == settings.get("seg")
     assert not (evil / "mark").exists()
     assert "evil" not in sys.modules

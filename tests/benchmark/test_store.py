@@ -105,7 +105,7 @@ def test_the_default_folder(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["seg", "det3d", "nas-bench-201", None])
 def test_a_missing_table_tells_the_command(name, tmp_path):
-    with pytest.raises(UserError, match=r"python -m src\.benchmark action=import source=<clone of the release>/data"):
+    with pytest.raises(UserError, match=r"ncp benchmark action=import source=<clone of the release>/data"):
         benchmark.load(name, tmp_path)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ncp.benchmark import settings
 from ncp.campaign import choosing
+from ncp.campaign.options import BuildOptions, Work
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE, Architecture
 
@@ -13,8 +14,8 @@ SEG = settings.get("seg")
 
 def texts(count=12, bounds=None, source="sample", seed=3):
     """Those that a configuration means."""
-    config = {"count": count, "bounds": bounds or {}, "build": {"architectures": str(source)}}
-    return [architecture.text for architecture in SPACE.decode(choosing.choose(config, SEG, seed))]
+    options = BuildOptions(count=count, bounds=bounds or {}, build=Work(architectures=str(source)), seed=seed)
+    return [architecture.text for architecture in SPACE.decode(choosing.choose(options, SEG))]
 
 
 def test_a_sample_has_no_repeats_and_depends_on_its_seed_alone():

@@ -17,7 +17,7 @@ from ncp.predictors.rows import Rows, from_table
 
 SPACE = spaces.get("multires")
 FAST = gp_fit.Options(points=64, directions=64, steps=90, part=300)
-NINE = tuple(name for name, s in settings.SETTINGS.items() if s.space == "multires")
+NINE = settings.PAPER
 
 
 def _simple(n: int, seed: int, noise: float) -> Rows:

@@ -149,7 +149,7 @@ def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) 
     Of a training the keys of the setting's data, recipe and task are listed too; ``given`` words choose the setting.
     """
     lines = (conf / f"{name}.yaml").read_text().splitlines()
-    opening = [_spelled(line[2:].rstrip()) for line in _leading_comments(lines) if not line.startswith("# @package")]
+    opening = [line[2:].rstrip() for line in _leading_comments(lines) if not line.startswith("# @package")]
     keys = _sections(lines[len(_leading_comments(lines)) :], without=("defaults", "hydra"))
     parts = [
         first_line(module),
@@ -169,11 +169,11 @@ def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) 
         '  shell completion      eval "$(ncp -sc install=bash)" (or zsh, fish), where ncp is installed\n'
         "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 or 143 interrupted.",
     ]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(_spelled(part) for part in parts if part)
 
 
 def _spelled(line: str) -> str:
-    """An example as it is typed here."""
+    """Examples as they are typed here."""
     return re.sub(r"python -m src\.(\w+)", lambda found: runs.invocation(found[1]), line)
 
 

@@ -161,7 +161,10 @@ def _restored(found: checkpoint.Checkpoint, given: Restoring, folder: Path) -> R
         del options.data["cache"]  # nothing new is made where a file says
     for part, changes in ((options.data, given.data), (options.task, given.task)):
         merge_into(part, changes)
-    options.trainer, options.logger = given.trainer, given.logger
+    precision = options.trainer.get("precision", "auto")
+    options.trainer, options.logger = dict(given.trainer), given.logger
+    if options.trainer.get("precision", "auto") == "auto":  # as it was trained
+        options.trainer["precision"] = precision
     options.keep, options.pretrained, options.ckpt_path = "none", None, str(path)
     if task_class(options).name != own.task:
         raise UserError(
