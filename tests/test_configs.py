@@ -19,7 +19,7 @@ def test_the_users_folder_comes_first(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("NCP_CONFIG", str(tmp_path / "none"))
-    with pytest.raises(UserError, match="NCP_CONFIG must be a folder"):
+    with pytest.raises(UserError, match=r"NCP_CONFIG \(--config-dir\) must be a folder"):
         configs.own()
 
 

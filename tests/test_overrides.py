@@ -69,6 +69,57 @@ def test_what_contradicts_the_setting_is_refused():
         overrides.expand(overrides.adapt(["setting=nas-bench-201"]), None)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["setting=seg", "task=cls", "data=builtin/cls", "recipe=builtin/cls"],
+        ["setting=seg", "data=builtin/cls"],
+        ["setting=cls-50-100", "task=seg", "data=imagenet"],
+    ],
+)
+def test_data_beside_a_setting_does_not_switch_the_checks_off(words):
+    adapted = overrides.adapt(words)
+    assert not overrides.is_expanded(adapted)
+    with pytest.raises(UserError, match="setting="):
+        overrides.expand(adapted, None)
+
+
+def test_what_the_setting_changes_is_never_lost():
+    words = overrides.adapt(["setting=cls-50-100", "task=cls", "data=imagenet", "recipe=imagenet", "data.root=/x"])
+    assert not overrides.is_expanded(words)
+    assert {"++data.classes_kept=50", "++data.images_kept=100"} <= set(overrides.expand(words, None))
+
+
+@pytest.mark.parametrize("name", [n for n, s in settings.SETTINGS.items() if s.builtin])
+@pytest.mark.parametrize(
+    "more", [[], ["data.root=/x"], ["recipe=builtin/video"], ["debug=tiny"], ["debug=tiny", "data.root=/x"]]
+)
+def test_expanded_words_are_known_as_such(name, more):
+    expanded = overrides.expand(overrides.adapt([f"setting={name}", *more, "seed=3"]), None)
+    assert overrides.is_expanded(expanded)
+    assert overrides.adapt(expanded) == expanded
+
+
+@pytest.mark.parametrize("word", ["+setting=seg", "++setting=seg", "setting='seg'", "setting={name:'seg'}"])
+def test_other_ways_to_write_a_setting_mean_the_same(word):
+    assert "data=builtin/seg" in overrides.expand(overrides.adapt([word]), "cls")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["setting.name=seg", "setting=${oc.env:HOME}", "setting={task:seg}", "setting={name:seg,task:cls}", "~setting"],
+)
+def test_what_names_no_setting_is_refused(word):
+    with pytest.raises(UserError, match="setting takes a setting's name"):
+        overrides.adapt([word])
+
+
+def test_no_root_means_the_built_in_set():
+    assert overrides.expand(overrides.adapt(["setting=seg", "data.root=null"]), None) == overrides.expand(
+        overrides.adapt(["setting=seg"]), None
+    )
+
+
 def test_the_settings_own_data_may_be_said():
     assert "data=cityscapes" in overrides.expand(overrides.adapt(["setting=seg", "data=cityscapes"]), None)
 

@@ -32,7 +32,7 @@ def own() -> Path | None:
         return None
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        raise UserError(f"{VARIABLE} must be a folder of configurations, given was '{given}'")
+        raise UserError(f"{VARIABLE} (--config-dir) must be a folder of configurations, given was '{given}'")
     return folder.resolve()
 
 

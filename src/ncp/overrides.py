@@ -20,7 +20,8 @@ from ncp.errors import UserError
 
 # a code written as 27 or 31 numbers joined by underscores, which Hydra would read as one number
 _JOINED_NUMBERS = re.compile(r"\d+(_\d+){20,}")
-_NAMED = re.compile(r"""setting=\{name: *['"]?([^'"{}]*?)['"]?\}""")
+_NAMED = re.compile(r"""setting=\{name: *["']?([^"'{}$,]*?)["']?\}""")
+_SWEPT = re.compile(r"""setting=\{name: *[^{}$,]*\}(,\{name: *[^{}$,]*\})+""")
 # options that are part of a setting now
 _PARTS = {
     ("data", "builtin/cls-50-100"): "setting=cls-50-100", ("recipe", "builtin/cls-50-100"): "setting=cls-50-100",
@@ -73,13 +74,17 @@ def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
     refuse_old(words)
     out = []
     for word in words:
+        if word.lstrip("+").startswith(("setting=", "debug=")):  # a key that is there already needs no plus
+            word = word.lstrip("+")
         key, equals, value = word.partition("=")
         if equals and _JOINED_NUMBERS.fullmatch(value):
             word = f"{key}='{value}'"
-        if key == "+debug":
-            word = word[1:]
         if key == "setting" and not value.startswith("{"):
             word = f"setting={_as_names(value)}"
+        if key_of(word).split(".")[0] == "setting" and not (_NAMED.fullmatch(word) or _SWEPT.fullmatch(word)):
+            raise UserError(
+                f"setting takes a setting's name: setting=seg, for example; given was '{files.printable(word)}'"
+            )
         if equals and not key.startswith(("+", "~")):
             top, dot, _ = key.partition(".")
             if top in open_keys and (dot or value.startswith("{")):
@@ -123,7 +128,9 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
                 f"setting={setting.name} has its own data, given was data={data}; for other data leave the setting out: "
                 f"task={setting.task} data={data}"
             )
-    kept = [word for word in words if key_of(word) not in ("setting", "task", "data") or "." in key_of(word)]
+    kept = [word for word in words if key_of(word) not in ("setting", "task", "data")]
+    if not real:  # data.root=null, which a built-in set does not have
+        kept = [word for word in kept if key_of(word) != "data.root"]
     written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
     shorter = _set_by("debug", value_of(words, "debug"))
     return [*(word for word in written if key_of(word) not in shorter), *kept]
@@ -185,10 +192,18 @@ def _given_setting(words: Iterable[str]) -> str | None:
     return names[-1] if names and names[-1] != "null" else None
 
 
-def is_expanded(words: Iterable[str]) -> bool:
-    """Whether :func:`expand` wrote these words (a process that another one started gets them so)."""
-    listed = list(words)
-    return _given_setting(listed) is not None and any(word.startswith("data=") for word in listed)
+def is_expanded(words: Sequence[str]) -> bool:
+    """Whether :func:`expand` wrote these words (a process that another one started gets them so): they begin as it begins."""
+    name = _given_setting(words)
+    if name is None or name not in settings.SETTINGS:
+        return False
+    setting, shorter = settings.SETTINGS[name], _set_by("debug", value_of(words, "debug"))
+    for variant in filter(None, (setting.real, setting.builtin)):
+        for own in (False, True):
+            written = [w for w in written_out(setting, variant is setting.real, own) if key_of(w) not in shorter]
+            if list(words[: len(written)]) == written:
+                return True
+    return False
 
 
 def shown(words: Sequence[str]) -> list[str]:

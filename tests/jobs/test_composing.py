@@ -1,9 +1,11 @@
 """Configurations composed in this process, also from within a command that Hydra runs."""
 
 import hydra
+import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from ncp import configs, jobs
+from ncp.errors import UserError
 
 
 def test_a_command_may_compose_another_one():
@@ -14,3 +16,19 @@ def test_a_command_may_compose_another_one():
     assert inner.lam == 0.25
     assert jobs.options("search", "lam=0.75").lam == 0.75
     assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("search", "objective=[seg]"), "unknown key 'objective'; did you mean 'objectives'?"),
+        (("serach",), "unknown command 'serach'"),
+        (("search", "a==b"), "a==b"),
+        (("train", "setting=sgm"), "unknown setting 'sgm'"),
+    ],
+)
+def test_mistakes_in_python_are_one_line_too(words, line):
+    with pytest.raises(UserError) as error:
+        jobs.options(*words)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)

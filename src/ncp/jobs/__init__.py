@@ -26,9 +26,16 @@ def options(command: str, *words: str) -> Any:
     Raises:
         UserError: for an unknown command, key, setting, or a value that the key cannot have.
     """
+    from hydra.errors import HydraException
+
     from ncp.jobs import composing
 
-    return composing.read(command, composing.values(composing.compose(command, words)))
+    module(command)
+    try:
+        config = composing.compose(command, words)
+    except HydraException as error:
+        raise composing.refusal(command, error) from None
+    return composing.read(command, composing.values(config))
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from ncp import configs, files, overrides
 from ncp import options as typed
 from ncp.commandline import hydra_value
+from ncp.errors import UserError
 from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
@@ -69,6 +71,18 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
             return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = running
+
+
+def refusal(command: str, error: Exception) -> UserError:
+    """Hydra's error about the words of a command, in one line of ours."""
+    text = " ".join(str(error).split())
+    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
+    if not found:
+        return UserError(text[:300])
+    key = re.split(r"[=@]", found[1])[0]
+    return UserError(
+        f"unknown key '{key}'{typed.meant(key, values(compose(command)))}; the keys are those of conf/{command}.yaml"
+    )
 
 
 def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Options:
     """``conf/fit.yaml``, where each is explained."""
 
-    setting: str
+    setting: str | None = None
     source: str | None = None
     protocol: str = "honest"
     folds: Annotated[int, Meta(ge=2)] = 5
@@ -52,6 +52,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.predictors.rows import from_table
     from ncp.report import predictor as report
 
+    if options.setting is None:
+        raise UserError("which table? give setting=NAME, such as setting=seg, or setting=all for the paper's nine")
     folder = runs.made(folder, "fit")
     family, own = family_of(options.predictor)
     fits: dict[str, Fit] = {}

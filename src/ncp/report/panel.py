@@ -43,6 +43,7 @@ class Panel:
         x_ticks: Sequence[float] = (),
         x_name: str = "",
     ) -> None:
+        x, y = (ends if ends[1] > ends[0] else (ends[0] - 0.5, ends[0] + 0.5) for ends in (x, y))  # all values alike
         self.fig, self.x, self.y, self.height = fig, x, y, box[3]
         left, bottom, width, height = box
         self.data = (
