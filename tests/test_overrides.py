@@ -75,12 +75,13 @@ def test_what_contradicts_the_setting_is_refused():
         ["setting=seg", "task=cls", "data=builtin/cls", "recipe=builtin/cls"],
         ["setting=seg", "data=builtin/cls"],
         ["setting=cls-50-100", "task=seg", "data=imagenet"],
+        ["setting=seg", "data=builtin/seg", "data.root=/x"],
     ],
 )
 def test_data_beside_a_setting_does_not_switch_the_checks_off(words):
     adapted = overrides.adapt(words)
     assert not overrides.is_expanded(adapted)
-    with pytest.raises(UserError, match="setting="):
+    with pytest.raises(UserError, match=r"setting=|no data\.root"):
         overrides.expand(adapted, None)
 
 

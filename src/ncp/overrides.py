@@ -122,7 +122,9 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
         raise UserError(f"setting={setting.name} is of task={setting.task}, given was task={task}; leave task out")
     real = value_of(words, "data.root") is not None
     if data is not None:
-        real = setting.real is not None and setting.real.data == data
+        given, real = real, setting.real is not None and setting.real.data == data
+        if given and not real and setting.builtin is not None and setting.builtin.data == data:
+            raise UserError(f"data={data} is a built-in set, which has no data.root; leave one of the two out")
         if data not in {variant.data for variant in (setting.real, setting.builtin) if variant}:
             raise UserError(
                 f"setting={setting.name} has its own data, given was data={data}; for other data leave the setting out: "
