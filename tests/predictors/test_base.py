@@ -1,5 +1,6 @@
 """Files of predictors: what is written comes back, and nothing else is accepted."""
 
+import copy
 import json
 import os
 from importlib import import_module
@@ -132,6 +133,22 @@ def test_names_and_texts_of_a_card(fitted: MLP, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"setting"):
             load(rewritten(fitted, path, setting=name))
     assert load(rewritten(fitted, path, source="a\x1b[31mb")).card.source == "a\\x1b[31mb"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("kendall", 1e30), ("spearman", -1.5), ("mae", -5.0), ("calibration", -1e-3)]
+)
+def test_figures_of_a_card_are_in_their_range(fitted: MLP, tmp_path: Path, name: str, value: float) -> None:
+    with pytest.raises(UserError, match=rf"gives {name} .* for mIoU; it must be"):
+        load(rewritten(fitted, tmp_path / "x.safetensors", errors={"mIoU": {"mae": 1.0, name: value}}))
+
+
+@pytest.mark.parametrize("name", ["noise_std", "input_std", "output_std"])
+def test_deviations_are_positive(fitted: MLP, tmp_path: Path, name: str) -> None:
+    altered = copy.deepcopy(fitted)
+    getattr(altered, name).fill_(-1.0)
+    with pytest.raises(UserError, match=f"holds a deviation of -1 \\({name}\\)"):
+        load(altered.save(tmp_path / "x.safetensors"))
 
 
 def test_a_pipe_is_no_predictor(tmp_path: Path) -> None:

@@ -232,6 +232,14 @@ def _card(content: Any, where: str) -> Card:
         raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(_KINDS)}")
     if len(set(card.metrics)) < len(card.metrics):
         raise UserError(f"the card in {where} names a metric twice: {', '.join(card.metrics)}")
+    for metric, figures in card.errors.items():
+        for name, value in figures.items():
+            ranks = name in ("spearman", "kendall")
+            if not (-1 <= value <= 1 if ranks else 0 <= value < np.inf):
+                kind = "-1..1" if ranks else "0 or more"
+                raise UserError(
+                    f"the card in {where} gives {files.shown(name)} {value:g} for {files.shown(metric)}; it must be {kind}"
+                )
     files.safe_file(card.setting, f"setting on the card in {where}")
     for name in ("protocol", "source", "licence"):
         setattr(card, name, files.printable(getattr(card, name)))
@@ -240,6 +248,12 @@ def _card(content: Any, where: str) -> Card:
 
 def _try(predictor: Predictor, where: str) -> None:
     """Finite weights may still be no predictor: a scale of zero, points of which no matrix can be made."""
+    for name, values in predictor.named_buffers():
+        least = float(values.min()) if name.endswith("_std") and values.numel() else 1.0
+        if least < 0 or (least == 0 and name != "noise_std"):
+            raise UserError(
+                f"{where} holds a deviation of {least:g} ({name}), which must be positive; fit the predictor again"
+            )
     code = predictor.space.encode([predictor.space.default()])
     try:
         answers = [*predictor.predict(code).values(), *predictor.predict_std(code).values()]
