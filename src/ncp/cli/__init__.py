@@ -36,7 +36,7 @@ from ncp import configs, jobs, runs, signals, terminal
 from ncp.cli import text
 from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
 from ncp.errors import UserError
-from ncp.jobs import composing
+from ncp.jobs import composing, mistakes
 
 # Python looks for cyclic garbage after every 700 new objects, a tenth of the start-up time of torch and all else that is
 # imported once and stays
@@ -128,7 +128,7 @@ def _run(name: str, module: Any, conf: Path) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
-        message = text.mistake(error, composing=True, known=lambda: text.known_keys(conf, name))
+        message = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(name, conf))
         if message is None:
             raise
         text.say_error(message)

@@ -18,7 +18,7 @@ import ncp
 from ncp import jobs, overrides, registry, runs, terminal
 from ncp import options as typed
 from ncp.cli import text
-from ncp.jobs import composing
+from ncp.jobs import composing, mistakes
 
 log = logging.getLogger(__name__)
 OK, OUR_MISTAKE, USERS_MISTAKE = 0, 1, 2
@@ -101,7 +101,7 @@ class Job:
             _mark(folder, "interrupted")
             raise
         except Exception as error:
-            message = text.mistake(error)
+            message = mistakes.mistake(error)
             self._tell(
                 error, message, f"job {settings.job.num} ({' '.join(words) or 'no overrides'}): " if sweeping() else ""
             )

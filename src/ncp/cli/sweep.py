@@ -10,7 +10,7 @@ from ncp import overrides
 from ncp.cli import text
 from ncp.cli.job import USERS_MISTAKE, Ended
 from ncp.errors import UserError
-from ncp.jobs import composing
+from ncp.jobs import composing, mistakes
 
 
 class Words:
@@ -65,7 +65,7 @@ def jobs_checked(words: Words, ended: Ended) -> Iterator[None]:
                 original(self, [expanded])
                 good.append(expanded)
             except (HydraException, UserError) as error:
-                message = text.mistake(error, composing=True, known=list)
+                message = mistakes.mistake(error, composing=True, known=list)
                 text.say_error(f"job ({' '.join(overrides.shown(own))}): {message}")
                 ended.note(USERS_MISTAKE)
         if not good:

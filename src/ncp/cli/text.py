@@ -1,141 +1,20 @@
-"""What the commands say: one line for a user's mistake, and the help, written from the comments in ``conf/``."""
+"""What the commands say: the help, written from the comments in ``conf/``, and one line for a mistake."""
 
 from __future__ import annotations
 
-import difflib
-import errno
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-from omegaconf.errors import (
-    InterpolationResolutionError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-    UnsupportedInterpolationType,
-    ValidationError,
-)
-
 from ncp import configs, runs, terminal
-from ncp.commandline import override, shell_word
-from ncp.errors import UserError
+from ncp.commandline import override
 from ncp.files import printable
-from ncp.jobs.composing import DEFAULT_SETTING
+from ncp.jobs import composing
+from ncp.jobs.composing import DEFAULT_SETTING, leaves
 
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _CHOOSING = ("setting=", "task=", "data=", "recipe=", "data.root=")
-_VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
-
-
-def mistake(error: BaseException, composing: bool = False, known: Callable[[], list[str]] | None = None) -> str | None:
-    """The line for a user's mistake; None where the mistake is ours and the traceback is wanted.
-
-    Args:
-        error: what was raised.
-        composing: it was raised while Hydra read the command line and made the run folder, before the command's own code.
-        known: gives the configuration's keys, to propose the one that was meant.
-    """
-    for cause in _causes(error):
-        if isinstance(cause, UserError):
-            return _one_line(str(cause))
-        if isinstance(cause, MissingMandatoryValue):
-            return _missing_value(cause)
-        if isinstance(cause, OSError) and (cause.errno in _UNWRITABLE or (composing and cause.errno is not None)):
-            return f"cannot write '{cause.filename}' ({cause.strerror}); give another folder with paths.outputs=..."
-    if isinstance(error, MissingConfigException):
-        return _missing_option(error)
-    if isinstance(error, OverrideParseException):
-        return _unreadable(error)
-    if isinstance(error, InstantiationException) and not composing:
-        return _wrong_target(error)
-    if found := re.match(r"Error merging override (([\w.]+)=.*)", str(error)):
-        shown = f"'{found[1]}' does not fit: what stands there by default is of another shape"
-        return f"{shown} (a list, or keys with values as in {found[2]}.KEY=VALUE); --help shows it"
-    if isinstance(error, _VALUE_ERRORS) or (
-        composing and isinstance(error, (HydraException, OmegaConfBaseException, ValueError))
-    ):
-        return _unknown_key(str(error), known) or _no_choice(str(error)) or _one_line(str(error))
-    return None
-
-
-def _no_choice(text: str) -> str | None:
-    """A group of which one option must be chosen and none was."""
-    found = re.match(r"You must specify '(\w+)'.*Available options:(.*)", text, re.DOTALL)
-    return found and f"{found[1]} is missing: give {found[1]}=OPTION, one of {', '.join(found[2].split())}"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-
-
-def _one_line(text: str) -> str:
-    noise = ("See https://", "full_key:", "object_type=", "reference_type=")
-    lines = [line.strip() for line in text.splitlines()]
-    joined = ""
-    for line in lines:
-        if line and not line.startswith(noise):
-            joined += ("" if not joined else " " if joined[-1] in ";:,." else "; ") + line
-    return joined
-
-
-def _missing_value(error: MissingMandatoryValue) -> str:
-    key = getattr(error, "full_key", None) or "?"
-    return f"'{key}' has no value; give one as {key}=..."
-
-
-def _missing_option(error: MissingConfigException) -> str:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or not error.options:
-        return _one_line(str(error))
-    return f"no option '{option}' for '{group}'; options: {', '.join(sorted(error.options))}{_meant(option, list(error.options))}"
-
-
-def _unreadable(error: OverrideParseException) -> str:
-    reason = (
-        _one_line(error.message).split(" expecting ")[0].removeprefix(f"Error parsing override '{error.override}'; ")
-    )
-    key, equals, value = error.override.partition("=")
-    how = "overrides are key=value, quoted where the shell needs it"
-    if equals and re.fullmatch(r"[\w./@+~-]+", key):
-        how = f"to give a text with such signs, write {shell_word(override(key, value))}"
-    return f"cannot read '{error.override}' ({reason}); {how}"
-
-
-def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None:
-    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
-    if not found:
-        return None
-    key = re.split(r"[=@]", found.group(1))[0]
-    return f"unknown key '{key}'{_meant(key, known() if known else [])}; --help lists the keys"
-
-
-def _wrong_target(error: InstantiationException) -> str | None:
-    """A class that does not exist, or an argument that it does not take: both come from the configuration."""
-    text = str(error)
-    if "Error locating target" in text or re.search(r"unexpected keyword argument|missing \d+ required", text):
-        return _one_line(text)
-    return None
-
-
-def _meant(given: str, known: list[str]) -> str:
-    """A hint at the known name that was probably meant: a sibling with a similar last part, else a similar whole."""
-    parent, _, last = given.rpartition(".")
-    siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
-    close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
-    best = siblings[close[0]] if close else None
-    if best is None:
-        best = next(
-            iter(difflib.get_close_matches(given, [k for k in known if k not in siblings.values()], 1, 0.75)), None
-        )
-    return f"; did you mean '{best}'?" if best else ""
 
 
 def first_line(module: Any) -> str:
@@ -195,36 +74,17 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
     """The keys that a setting's data, recipe and task bring, with their values."""
     if name not in DEFAULT_SETTING:
         return ""
-    from ncp.jobs import composing
-
     config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
     lines = [
         f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
-        for key, value in _leaves(config[part], f"{part}.")
+        for key, value in leaves(config[part], f"{part}.")
         if not key.endswith("._target_")
     ]
     return (
         f"Keys of setting={config['setting']} and their values (of another: --help setting=NAME data.root=...):\n"
         + "\n".join(lines)
     )
-
-
-def known_keys(conf: Path, name: str) -> list[str]:
-    """All keys of the command's default configuration, dotted."""
-    from ncp.jobs import composing
-
-    return [key for key, _ in _leaves(composing.values(composing.compose(name, (), conf)), with_groups=True)]
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "", with_groups: bool = False) -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            if with_groups:
-                yield f"{prefix}{key}", None
-            yield from _leaves(value, f"{prefix}{key}.", with_groups)
-        else:
-            yield f"{prefix}{key}", value
 
 
 def say_error(message: str) -> None:

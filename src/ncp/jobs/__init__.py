@@ -15,6 +15,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from ncp.errors import UserError
 from ncp.jobs.commands import COMMANDS, module
 
 __all__ = ["COMMANDS", "module", "options"]
@@ -27,15 +28,16 @@ def options(command: str, *words: str) -> Any:
         UserError: for an unknown command, key, setting, or a value that the key cannot have.
     """
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
-    from ncp.jobs import composing
+    from ncp.jobs import composing, mistakes
 
     module(command)
     try:
-        config = composing.compose(command, words)
-    except HydraException as error:
-        raise composing.refusal(command, error) from None
-    return composing.read(command, composing.values(config))
+        return composing.read(command, composing.values(composing.compose(command, words)))
+    except (HydraException, OmegaConfBaseException) as error:
+        line = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(command))
+        raise UserError(line or str(error)) from None
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from ncp import configs, files, overrides
 from ncp import options as typed
 from ncp.commandline import hydra_value
-from ncp.errors import UserError
 from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
@@ -73,18 +71,6 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
         GlobalHydra.instance().hydra = running
 
 
-def refusal(command: str, error: Exception) -> UserError:
-    """Hydra's error about the words of a command, in one line of ours."""
-    text = " ".join(str(error).split())
-    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
-    if not found:
-        return UserError(text[:300])
-    key = re.split(r"[=@]", found[1])[0]
-    return UserError(
-        f"unknown key '{key}'{typed.meant(key, values(compose(command)))}; the keys are those of conf/{command}.yaml"
-    )
-
-
 def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """A composed configuration as plain values, every reference resolved, the setting as its name.
 
@@ -107,3 +93,19 @@ def read(command: str, content: Mapping[str, Any]) -> Any:
     if "outputs" in kind.__dataclass_fields__ and "paths" in content:
         kept["outputs"] = content["paths"]["outputs"]
     return typed.read(kind, kept)
+
+
+def known_keys(command: str, conf: Path | None = None) -> list[str]:
+    """All keys of a command's default configuration, dotted."""
+    return [key for key, _ in leaves(values(compose(command, (), conf)), with_groups=True)]
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "", with_groups: bool = False) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a configuration; with ``with_groups`` also the keys that hold keys."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            if with_groups:
+                yield f"{prefix}{key}", None
+            yield from leaves(value, f"{prefix}{key}.", with_groups)
+        else:
+            yield f"{prefix}{key}", value
