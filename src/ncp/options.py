@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
+from ncp import numeric
 from ncp.errors import UserError
-from ncp.files import printable
 
 T = TypeVar("T")
 _WORDS = {
@@ -28,8 +28,6 @@ _WORDS = {
     "object": "keys with values",
     "null": "null",
 }
-
-
 _LIMITS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
 
@@ -85,15 +83,17 @@ def meant(given: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _constructors(kind: type) -> list[Callable[..., Any]]:
-    return [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+def _callables(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The function itself; of a class its constructor and those that it may hand arguments on to."""
+    if not inspect.isclass(function):
+        return [function]
+    return [vars(base)["__init__"] for base in function.__mro__ if "__init__" in vars(base)]
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """Named parameters along the constructors that hand ``**kwargs`` on, and whether any name is taken in the end."""
     found: dict[str, inspect.Parameter] = {}
-    owners = [function] if not inspect.isclass(function) else _constructors(function)
-    for owner in owners:
+    for owner in _callables(function):
         try:
             listed = list(inspect.signature(owner).parameters.values())
         except (TypeError, ValueError):
@@ -110,8 +110,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Paramet
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    owners = [function] if not inspect.isclass(function) else _constructors(function)
-    for owner in owners:
+    for owner in _callables(function):
         try:
             hints = typing.get_type_hints(owner, include_extras=True)
         except (NameError, TypeError):  # names that are imported for type checkers alone
@@ -187,10 +186,10 @@ def _line(text: str, value: Any, kind: Any, where: str) -> str:
     if found := re.match(r"Expected `(.+?)`(?: of length)?(?: (>=|<=|>|<) ([\d.e+-]+))?(?:, got `(\w+)`)?", text):
         kinds = [_WORDS.get(part.strip(), part.strip()) for part in found[1].split("|")]
         limit = f" {_LIMITS[found[2]]} {found[3]}" if found[2] else ""
-        return f"{key} must be {' or '.join(kinds)}{limit}, given was {_given(given)}"
+        return f"{key} must be {' or '.join(kinds)}{limit}, given was {numeric.shown(given)}"
     if text.startswith("Invalid enum value"):
-        return f"{key} must be one of {', '.join(map(str, _choices(kind, steps)))}, given was {_given(given)}"
-    return f"{key}: {text}, given was {_given(given)}"
+        return f"{key} must be one of {', '.join(map(str, _choices(kind, steps)))}, given was {numeric.shown(given)}"
+    return f"{key}: {text}, given was {numeric.shown(given)}"
 
 
 def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
@@ -208,11 +207,6 @@ def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
     literal = [part for part in parts if typing.get_origin(part) is typing.Literal]
     found = [*words, *(value for part in literal for value in typing.get_args(part))]
     return found + (["null"] if type(None) in parts else [])
-
-
-def _given(value: Any) -> str:
-    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, (bool, type(None))) else None
-    return text or (f"'{printable(value)[:80]}'" if isinstance(value, str) else printable(value)[:80])
 
 
 def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:

@@ -31,9 +31,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hydra
+
 import ncp
-from ncp import configs, jobs, runs, signals, terminal
-from ncp.cli import text
+from ncp import configs, jobs, overrides, runs, signals, terminal
+from ncp.cli import sweep, text
 from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
 from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
@@ -81,7 +83,7 @@ def _complete() -> int:
     name, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].lstrip().partition(" ")
     if "COMP_LINE" not in os.environ:  # the script for the shell is the same for all commands
         name = jobs.COMMANDS[0]
-    elif name not in jobs.COMMANDS or " " not in os.environ["COMP_LINE"].strip() + rest:
+    elif name not in jobs.COMMANDS:
         terminal.say(" ".join(known for known in jobs.COMMANDS if known.startswith(name)))
         return OK
     else:
@@ -137,11 +139,6 @@ def _run(name: str, module: Any, conf: Path) -> int:
 
 
 def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namespace) -> None:
-    # importing hydra takes a quarter of a second: after the help of `ncp`
-    import hydra
-
-    from ncp.cli import sweep
-
     words = sweep.Words(name, conf / f"{name}.yaml", arguments.overrides, bool(arguments.multirun))
     options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
     if (own := configs.own()) is not None and not arguments.config_dir:
@@ -188,13 +185,5 @@ def _settings(arguments: Sequence[str]) -> dict[str, str]:
     """What Hydra must find in the environment: to raise its errors instead of printing them over several lines, and the
     folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs)."""
     out = {"HYDRA_FULL_ERROR": "1"}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key == "paths.outputs" and equals:
-            out[_OUTPUTS] = value.strip("'\"")
-    return out
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """A composed configuration as plain values, see :func:`ncp.jobs.composing.values`."""
-    return composing.values(config)
+    outputs = overrides.value_of(arguments, "paths.outputs")
+    return out if outputs is None else {**out, _OUTPUTS: outputs}

@@ -124,9 +124,10 @@ class Job:
         return typed.read(self._module.Options, {k: v for k, v in content.items() if k not in ("hydra", "paths")})
 
     def _tell(self, error: Exception, message: str | None, where: str) -> None:
-        text.log_to_file("".join(traceback.format_exception(error)))
+        trace = "".join(traceback.format_exception(error))
+        text.log_to_file(trace)
         if message is None:
-            terminal.say("".join(traceback.format_exception(error)).rstrip(), stderr=True)
+            terminal.say(trace.rstrip(), stderr=True)
         if message is None and where:
             terminal.say(f"the error above is of {where[:-2]}", stderr=True)
         elif message is not None:
