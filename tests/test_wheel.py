@@ -9,7 +9,7 @@ import pytest
 from release_format import write_release
 
 ROOT = Path(__file__).resolve().parents[1]
-UV = Path(sys.executable).with_name("uv")
+UV = Path(sys.executable).with_name("uv")  # `make setup` puts it there
 # nothing of this process' environment that could show the clone to the installed package
 HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "NCP_OUTPUTS", "NCP_CONFIG", "NCP_DATA")
 
@@ -17,8 +17,6 @@ HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "NCP_OUTPUTS", "NCP_CONFIG", "NCP_DATA")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an environment that holds the wheel and what it depends on, and nothing of the clone."""
-    if not UV.is_file():
-        pytest.skip("needs uv, which `make setup` installs")
     folder = tmp_path_factory.mktemp("wheel")
     call(folder, UV, "build", "--quiet", "--wheel", "--sdist", "--out-dir", folder / "dist", ROOT)
     call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / "clean")
