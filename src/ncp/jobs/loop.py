@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from ncp import benchmark, jobs, runs, spaces
+from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
+from ncp.benchmark.table import Table
 from ncp.campaign import packing
 from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
 from ncp.campaign.states import RECORD
@@ -67,7 +68,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     from ncp.report import loop as report
 
-    folder = (runs.made(folder, "loop")).resolve()
+    folder = runs.made(folder, "loop").resolve()
     if options.short:
         options = replace(options, **SHORT, steps=dict.fromkeys(options.settings, SHORT_STEPS))
     names = tuple(settings.get(name).name for name in options.settings)
@@ -94,7 +95,7 @@ def show(outcome: Outcome, brief: bool = False) -> None:
 
 
 class _Steps:
-    """One method a step; each runs a command and reads what it left."""
+    """One method a step; each runs a command."""
 
     def __init__(self, folder: Path, loop: Loop, options: Options) -> None:
         self.folder, self.loop, self.options = folder, loop, options
@@ -137,19 +138,15 @@ class _Steps:
         place = self.folder / f"sample-{name}"
         extra = [f"count={self.options.count}", f"seed={self.options.seed}", f"build.dir={render(str(place))}"]
         training = self.training(name, self.options.count)
-        self.command(f"build {name}", "build", f"setting={name}", *extra, *bounds, *training)
-        self.loop.tables[name] = benchmark.load(place / f"{name}.parquet")
+        self.loop.tables[name] = self.build(f"build {name}", name, *extra, *bounds, *training)
 
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
         source = self.folder / f"sample-{name}" / f"{name}.parquet"
         place = self.folder / f"fit-{name}"
         words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
-        self.command(f"fit {name}", "fit", f"setting={name}", *words)
-        from ncp.predictors import load
-
-        card = load(place / f"{name}.safetensors").card
-        self.loop.errors[name] = card.errors[settings.get(name).main]
+        fitted = self.command(f"fit {name}", "fit", f"setting={name}", *words)
+        self.loop.errors[name] = fitted.fits[name].predictor.card.errors[settings.get(name).main]
 
     def search(self, space: spaces.Space[Any]) -> Any:
         """One architecture for all settings, within the sample's bounds and the limit of cost.
@@ -160,14 +157,13 @@ class _Steps:
         low, high = (_values(space, {k: v[i] for k, v in self.options.bounds.items()}) for i in (0, 1))
         bounds = [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
         start = space.decode(_values(space, self.options.default)[None])[0].text
-        out = self.command(
+        found = self.command(
             "search", "search", f"objectives=[{','.join(self.loop.names)}]", f"predictors={render(files)}",
             f"budget.macs={self.loop.limit}", f"start={start}", "force=true", *bounds,
         )  # fmt: skip
-        result = runs.read_result(out)
         for name in self.loop.names:
-            self.loop.predicted[name] = float(result["predicted"][name][settings.get(name).main])
-        return space.parse(result["architecture"]["text"])
+            self.loop.predicted[name] = found.result.predicted[name][settings.get(name).main]
+        return found.result.architecture
 
     def compare(self, space: spaces.Space[Any], candidates: Mapping[str, Any]) -> None:
         """The candidates, trained anew with the same seeds."""
@@ -187,15 +183,22 @@ class _Steps:
                 ]
                 step = self.comparison(setting, repeat)
                 training = self.training(setting, len(candidates))
-                self.command(step, "build", f"setting={setting}", *extra, *training)
-                table = benchmark.load(place / f"{setting}.parquet")
+                table = self.build(step, setting, *extra, *training)
                 for name, architecture in candidates.items():
                     values[name].append(table.query(architecture).metrics[table.main])
             for name in candidates:
                 self.loop.scores.setdefault(name, {})[setting] = np.array(values[name])
 
-    def command(self, step: str, command: str, *words: str) -> Path:
-        """Run a command in this process; its run folder."""
+    def build(self, step: str, setting: str, *words: str) -> Table:
+        """Train architectures; the table of their results."""
+        merged = self.command(step, "build", f"setting={setting}", *words).merged
+        if merged is None:
+            raise UserError(f"the step '{step}' trained nothing; its command: {self.loop.commands[step]}")
+        table: Table = merged.table
+        return table
+
+    def command(self, step: str, command: str, *words: str) -> Any:
+        """Run a command in this process; its outcome."""
         place = self.folder / "runs" / f"{len(self.loop.commands):02d}-{command}"
         place.mkdir(parents=True)
         shown = [word.replace(f"{self.folder}/", "") for word in words]
@@ -203,14 +206,14 @@ class _Steps:
         started, before = time.perf_counter(), _processor_time()
         try:
             with self.progress.step(step, self._trained(words)):
-                jobs.module(command).run(jobs.options(command, *words), place)
+                outcome = jobs.module(command).run(jobs.options(command, *words), place)
         except UserError as error:
             raise UserError(f"the step '{step}' failed ({error}); its command: {self.loop.commands[step]}") from None
         self.loop.seconds[step] = time.perf_counter() - started
         self.loop.cpu_seconds[step] = _processor_time() - before
         if pictures := sorted(place.glob("*.png")):
             self.loop.pictures[step] = str(pictures[0].relative_to(self.folder))
-        return place
+        return outcome
 
 
 def _values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:
