@@ -5,7 +5,7 @@
 
 Clips are those of ``setting=video``: 8 frames of 112x112. Every time is the best of some repetitions, on one thread unless
 OMP_NUM_THREADS says otherwise; with a GPU, in bf16 on it. The loader reads files as HMDB51's (240 lines, MPEG-4 in AVI), which
-the benchmark writes itself, with the experiment's augmentation.
+the benchmark writes itself, with the setting's augmentation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import numpy as np
 from bench._timing import best, show
 
 FRAMES, SIDE, CLASSES = 8, 112, 51
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def network_rows(repeats: int) -> list[tuple[str, str, str]]:
