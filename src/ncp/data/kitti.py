@@ -32,6 +32,7 @@ from ncp.data.kitti_scan import read_frames as read_frames
 from ncp.data.kitti_scan import read_split as read_split
 from ncp.data.kitti_scan import scan
 from ncp.data.problems import Problems
+from ncp.data.sealed import cache_folder
 from ncp.errors import UserError
 from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
@@ -235,11 +236,6 @@ def identity_of(frame: Frame) -> str:
     for array in (objects.values, calibration.projection, calibration.rectification, calibration.lidar_to_camera):
         content.update(np.ascontiguousarray(array).tobytes())
     return f"{frame.folder.resolve()}/{frame.name} {points.st_size} {points.st_mtime_ns} {content.hexdigest()}"
-
-
-def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """Where derived files go: ``cache``, else the user's cache folder (:func:`ncp.files.cache_folder`)."""
-    return Path(cache).expanduser() if cache else files.cache_folder()
 
 
 def as_augmentation(value: Any) -> Augmentation | None:
