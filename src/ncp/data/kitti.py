@@ -194,7 +194,7 @@ class Kitti(DataModule):
             with problems.collecting():
                 check_labels(chosen, f"{kind} split ({files.printable(split)})", kind == "validation", self.classes)
         with problems.collecting():
-            check_view({frame.name: frame for frame in (*train, *val)}.values(), self.classes)
+            check_view(frames.values(), self.classes)
         problems.check()
         self.build(train, val)
 
@@ -230,7 +230,7 @@ def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
 
 def identity_of(frame: Frame) -> str:
     """What the objects of a frame depend on: its place, labels, calibration and image, size and time of its points."""
-    points = os.stat(frame.folder / "velodyne" / f"{frame.name}.bin")
+    points = os.stat(frame.points_file)
     calibration, objects = frame.calibration, frame.objects
     content = hashlib.sha256("\n".join([*objects.types.tolist(), str(frame.image)]).encode())
     for array in (objects.values, calibration.projection, calibration.rectification, calibration.lidar_to_camera):
