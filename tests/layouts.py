@@ -1,6 +1,7 @@
 """Small data sets in the very layouts of the real ones, written by the tests."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,13 @@ def picture(rng: np.random.Generator, height: int, width: int) -> Image.Image:
     """A smooth random colour image."""
     coarse = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR)
+
+
+def set_up(kind: Any, root: Path | str, **options: Any) -> Any:
+    """A data set of a class over a folder, prepared; its samples are loaded by the test's own process."""
+    data = kind(str(root), workers=0, **options)
+    data.setup()
+    return data
 
 
 def make_imagenet(root: Path, classes: int = 4, train: int = 3, val: int = 2, side: tuple[int, int] = (40, 52)) -> Path:

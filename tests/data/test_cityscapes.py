@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from layouts import make_cityscapes
+from layouts import make_cityscapes, set_up
 from PIL import Image
 
 from ncp.data.base import Key
@@ -23,12 +23,6 @@ def cityscapes(tmp_path):
     return make_cityscapes(tmp_path / "cityscapes")
 
 
-def make(kind, root, **options):
-    data = kind(str(root), workers=0, **options)
-    data.setup()
-    return data
-
-
 def test_cityscapes_ids_become_the_nineteen_classes():
     assert {name: number for name, number, _ in CLASSES} == EVALUATED
     ids = torch.arange(34, dtype=torch.uint8)[None]
@@ -38,7 +32,7 @@ def test_cityscapes_ids_become_the_nineteen_classes():
 
 
 def test_cityscapes_pairs_images_with_their_labels(cityscapes):
-    data = make(Cityscapes, cityscapes, crop=(32, 64))
+    data = set_up(Cityscapes, cityscapes, crop=(32, 64))
     assert len(data.train_set) == 4
     assert len(data.val_set) == 2
     item = data.val_set[Key(-1, 1)]
@@ -59,32 +53,32 @@ def test_cityscapes_pairs_images_with_their_labels(cityscapes):
 
 def test_what_is_wrong_with_cityscapes_is_said(cityscapes, tmp_path):
     with pytest.raises(UserError, match=r"needs data.root"):
-        make(Cityscapes, "")
+        set_up(Cityscapes, "")
     label = sorted((cityscapes / "gtFine/val/frankfurt").iterdir())[0]
     good = label.read_bytes()
     Image.fromarray(np.full((64, 128), 77, dtype=np.uint8)).save(label)
     with pytest.raises(UserError, match=r"holds the number 77 in 8192 pixels; gtFine labelIds hold 0 to 33"):
-        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+        set_up(Cityscapes, cityscapes).val_set[Key(-1, 0)]
     Image.fromarray(np.zeros((32, 64), dtype=np.uint8)).save(label)
     with pytest.raises(UserError, match=r"has \(64, 128\) pixels but its label"):
-        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+        set_up(Cityscapes, cityscapes).val_set[Key(-1, 0)]
     label.unlink()
     with pytest.raises(UserError, match=r"1 of 2 images have no label; for .*frankfurt_000000_000000_leftImg8bit.png"):
-        make(Cityscapes, cityscapes)
+        set_up(Cityscapes, cityscapes)
     label.write_bytes(good)
     image = sorted((cityscapes / "leftImg8bit/val/frankfurt").iterdir())[0]
     image.write_bytes(image.read_bytes()[:500])
     with pytest.raises(UserError, match=r"leftImg8bit.png' is corrupt"):
-        make(Cityscapes, cityscapes).val_set[Key(-1, 0)]
+        set_up(Cityscapes, cityscapes).val_set[Key(-1, 0)]
     for path in (cityscapes / "leftImg8bit/val/frankfurt").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"the split 'val' is empty: no "):
-        make(Cityscapes, cityscapes)
+        set_up(Cityscapes, cityscapes)
     with pytest.raises(UserError, match=r"at least 32 pixels"):
-        make(Cityscapes, cityscapes, crop=(16, 64))
+        set_up(Cityscapes, cityscapes, crop=(16, 64))
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match=r"is not Cityscapes: looked for leftImg8bit, gtFine and found nothing"):
-        make(Cityscapes, tmp_path / "other")
+        set_up(Cityscapes, tmp_path / "other")
 
 
 def test_one_real_frame_in_the_official_layout(shared, tmp_path):
@@ -98,7 +92,7 @@ def test_one_real_frame_in_the_official_layout(shared, tmp_path):
         source.resize((256, 128)).save(tmp_path / f"leftImg8bit/{split}/frankfurt/{stem}_leftImg8bit.png")
         target = tmp_path / f"gtFine/{split}/frankfurt/{stem}_gtFine_labelIds.png"
         target.write_bytes(label.read_bytes())
-    item = make(Cityscapes, tmp_path).val_set[Key(-1, 0)]
+    item = set_up(Cityscapes, tmp_path).val_set[Key(-1, 0)]
     counts = torch.bincount(item["label"].reshape(-1).long(), minlength=256)
     assert item["label"].shape == (128, 256)
     assert int(counts[0]) > 0.2 * item["label"].numel()  # a street in front of the car

@@ -14,19 +14,8 @@ def test_digits_are_all_there_once():
     data.setup()
     assert len(data.train_set) + len(data.val_set) == 1797
     assert len(data.val_set) == 360
-    labels = np.bincount(data.train_set.labels + data.val_set.labels)
-    assert labels.tolist() == [
-        178,
-        182,
-        177,
-        183,
-        181,
-        182,
-        181,
-        179,
-        174,
-        180,
-    ]  # scikit-learn's documentation: about 180
+    labels = np.bincount(data.train_set.labels + data.val_set.labels)  # scikit-learn's documentation: about 180
+    assert labels.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     item = data.val_set[Key(-1, 3)]
     assert item["image"].shape == (3, 40, 40)
     assert item["image"].dtype == torch.uint8

@@ -19,15 +19,6 @@ R0_rect: 1 0 0 0 1 0 0 0 1
 Tr_velo_to_cam: 0 -1 0 0 0 0 -1 0 1 0 0 0
 """
 CAR = "Car 0 0 0 0 0 90 90 1.5 1.6 4.0 {x} 1.0 {z} 0.3"  # x to the right, z forward
-NO_CHANGE = {
-    "sampled": (0, 0, 0),
-    "object_turn": 0,
-    "object_shift": 0,
-    "flip": 0,
-    "turn": 0,
-    "scale": (1, 1),
-    "shift": 0,
-}
 
 
 @pytest.fixture
@@ -130,7 +121,7 @@ def test_database_is_built_once(root: Path, caplog: pytest.LogCaptureFixture) ->
     assert caplog.text.count("cutting the labelled objects") == 2
     assert changed is not None
     assert sorted(changed.labels.tolist()) == [0, 0, 0, 2]
-    assert frames_of(_data(root, augmentation=NO_CHANGE).train_set).database is None
+    assert frames_of(_data(root, augmentation={"sampled": (0, 0, 0)}).train_set).database is None
 
 
 @pytest.mark.parametrize("name", ["points.npy", "objects.npz", "sealed.json"])

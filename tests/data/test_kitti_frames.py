@@ -61,9 +61,8 @@ def test_boxes_are_where_the_label_says(tmp_path: Path) -> None:
         y = np.array([0, 0, 0, 0, -h, -h, -h, -h])
         expected = calibration.to_lidar((rotation @ [x, y, z]).T + objects.location[k])
         distance = np.linalg.norm(found[k][:, None] - expected[None], axis=-1)
-        assert (
-            distance.min(1).max() < 0.08
-        )  # the camera is tilted by half a degree; boxes in the LiDAR frame are upright
+        # the camera is tilted by half a degree; boxes in the LiDAR frame are upright
+        assert distance.min(1).max() < 0.08
         assert sorted(distance.argmin(1).tolist()) == list(range(8))
 
 

@@ -2,15 +2,16 @@
 
 import logging
 import os
+import re
 import time
 from pathlib import Path
-from typing import Any
 
 import layouts
 import numpy as np
 import pytest
 import torch
 
+from ncp.data.base import Key
 from ncp.data.kitti import Kitti, frames_of
 from ncp.data.kitti_scan import read_frames, read_split
 from ncp.errors import UserError
@@ -172,17 +173,11 @@ def test_labels_without_boxes_in_the_image_count_by_the_projected_ones(
         frames = frames_of(data.val_set)
         metric = KittiScores(frames)
         for index in range(len(frames)):
-            sample = data.val_set[_key(index)]
+            sample = data.val_set[Key(-1, index)]
             metric.update(index, sample["boxes"], sample["labels"], torch.full((3,), 0.5 + 0.01 * index))
         scores.append({name: value for name, value in metric.compute().items() if "AOS" not in name})
     assert scores[0] == scores[1]
     assert min(scores[0].values()) > 20
-
-
-def _key(index: int) -> Any:
-    from ncp.data.base import Key
-
-    return Key(-1, index)
 
 
 # --- calibrations -----------------------------------------------------------------------------------------------------
@@ -210,8 +205,7 @@ def test_calibrations_that_cannot_be_are_named_with_their_line(root: Path, old: 
     _change(path, old, new)
     found = _refused(root)
     assert str(path) in found
-    with pytest.raises(UserError, match=message):
-        read_frames(root, NAMES)
+    assert re.search(message, found)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

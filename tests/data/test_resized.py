@@ -6,7 +6,7 @@ import resource
 import numpy as np
 import pytest
 import torch
-from layouts import make_cityscapes
+from layouts import make_cityscapes, set_up
 from PIL import Image
 
 from ncp.data.base import Key
@@ -19,15 +19,9 @@ def cityscapes(tmp_path):
     return make_cityscapes(tmp_path / "cityscapes")
 
 
-def make(kind, root, **options):
-    data = kind(str(root), workers=0, **options)
-    data.setup()
-    return data
-
-
 def test_resized_copies_are_made_once(cityscapes, tmp_path):
     options = {"crop": (32, 32), "resized": (32, 64), "cache": str(tmp_path / "cache")}
-    data = make(Cityscapes, cityscapes, **options)
+    data = set_up(Cityscapes, cityscapes, **options)
     first = data.val_set[Key(-1, 0)]
     assert first["image"].shape == (3, 32, 64)
     assert data.eval_size == (32, 64)
@@ -37,29 +31,29 @@ def test_resized_copies_are_made_once(cityscapes, tmp_path):
     folders = sorted((tmp_path / "cache").iterdir())
     assert len(folders) == 2
     dates = [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
-    again = make(Cityscapes, cityscapes, **options)
+    again = set_up(Cityscapes, cityscapes, **options)
     assert torch.equal(again.val_set[Key(-1, 0)]["label"], first["label"])
     assert dates == [path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()]
-    make(Cityscapes, cityscapes, **{**options, "resized": (48, 96)})
+    set_up(Cityscapes, cityscapes, **{**options, "resized": (48, 96)})
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 def test_an_unwritable_cache_is_a_clear_error(cityscapes, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the resized copies to .*set data.cache"):
-        make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "file"))
+        set_up(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "file"))
 
 
 def test_copies_that_are_not_whole_are_made_anew(cityscapes, tmp_path):
     options = {"crop": (32, 32), "resized": (32, 64), "cache": str(tmp_path / "cache")}
-    data = make(Cityscapes, cityscapes, **options)
+    data = set_up(Cityscapes, cityscapes, **options)
     wanted = [data.val_set[Key(-1, i)] for i in range(2)]
     whole = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()}
     for path, content in whole.items():
         damaged = (content[: len(content) // 2], content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], b"", None)
         for wrong in damaged:
             path.unlink() if wrong is None else path.write_bytes(wrong)
-            again = make(Cityscapes, cityscapes, **options)
+            again = set_up(Cityscapes, cityscapes, **options)
             for i, item in enumerate(wanted):
                 assert torch.equal(again.val_set[Key(-1, i)]["image"], item["image"]), path
                 assert torch.equal(again.val_set[Key(-1, i)]["label"], item["label"]), path
@@ -72,7 +66,7 @@ def test_a_full_disk_is_said_at_once_and_leaves_nothing(cityscapes, tmp_path, mo
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # no file may be larger, as if the disk were full
     try:
         with pytest.raises(UserError, match=r"cannot write the resized copies to '.*cache' \(.*set data.cache"):
-            make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
+            set_up(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list((tmp_path / "cache").iterdir()) == []
@@ -83,7 +77,7 @@ def test_the_room_is_taken_before_it_is_written(cityscapes, tmp_path, monkeypatc
     taken = []
     real = os.posix_fallocate
     monkeypatch.setattr(os, "posix_fallocate", lambda *a: (taken.append(a[2]), real(*a)))
-    make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
+    set_up(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
     sizes = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.npy")]
     assert sorted(taken) == sorted(sizes)
 
@@ -92,5 +86,5 @@ def test_an_image_that_cannot_be_read_leaves_nothing(cityscapes, tmp_path):
     image = sorted((cityscapes / "leftImg8bit/train/bochum").iterdir())[0]
     image.write_bytes(b"broken")
     with pytest.raises(UserError, match=rf"{image.name}' is corrupt"):
-        make(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
+        set_up(Cityscapes, cityscapes, crop=(32, 32), resized=(32, 64), cache=str(tmp_path / "cache"))
     assert list((tmp_path / "cache").iterdir()) == []

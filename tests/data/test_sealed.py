@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ncp.data.sealed import SEAL, broken_seal, sealed_folder
+from ncp.data.sealed import SEAL, broken_seal, cache_folder, sealed_folder, stamp
 from ncp.errors import UserError
 
 
@@ -114,6 +114,26 @@ def test_errors_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the set to .*set data\.cache"):
         sealed_folder(tmp_path / "file" / "set-1", _make, "the set")
+
+
+def test_names_of_derived_files_follow_the_files(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    none = stamp(path)
+    path.write_bytes(b"12")
+    os.utime(path, ns=(0, 5))
+    assert (none, stamp(path)) == (os.fsencode(path) + b"||", os.fsencode(path) + b"|2|5|")
+    os.utime(path, ns=(0, 6))
+    assert stamp(str(path)) == os.fsencode(path) + b"|2|6|"
+
+
+def test_derived_files_go_where_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCP_CACHE", "/own")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [cache_folder(given) for given in (None, "/there", "~/here")] == [
+        Path("/own"),
+        Path("/there"),
+        Path("/home/me/here"),
+    ]
 
 
 PROGRAM = """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from layouts import make_ade20k, make_cityscapes, picture
+from layouts import make_ade20k, make_cityscapes, picture, set_up
 from PIL import Image
 
 from ncp.data.ade20k import ADE20K
@@ -77,21 +77,19 @@ def test_images_that_differ_in_size_are_found_before_the_training(tmp_path):
     with pytest.raises(
         UserError, match=rf"data.eval_batch=2 needs images of one size, but '.*{name}' has 64x96 .*eval_batch=1"
     ):
-        Cityscapes(str(root), workers=0, eval_batch=2).setup()
-    single = Cityscapes(str(root), workers=0, eval_batch=1)
-    single.setup()
+        set_up(Cityscapes, root, eval_batch=2)
+    single = set_up(Cityscapes, root, eval_batch=1)
     assert [single.val_set[Key(-1, i)]["image"].shape[-1] for i in range(2)] == [96, 128]
-    resized = Cityscapes(str(root), workers=0, eval_batch=2, resized=(32, 64), cache=str(tmp_path / "cache"))
-    resized.setup()
+    resized = set_up(Cityscapes, root, eval_batch=2, resized=(32, 64), cache=str(tmp_path / "cache"))
     assert next(iter(resized.val_dataloader()))["image"].shape == (2, 3, 32, 64)
 
 
 def test_training_images_may_differ_unless_they_are_evaluated(tmp_path):
     root = make_cityscapes(tmp_path)
     shrink(root, "train")
-    Cityscapes(str(root), workers=0, eval_batch=2).setup()
+    set_up(Cityscapes, root, eval_batch=2)
     with pytest.raises(UserError, match=r"data.eval_batch=2 needs images of one size"):
-        Cityscapes(str(root), workers=0, eval_batch=2, overfit=2).setup()
+        set_up(Cityscapes, root, eval_batch=2, overfit=2)
 
 
 def test_problems_of_both_splits_are_said_at_once(tmp_path):
@@ -101,26 +99,24 @@ def test_problems_of_both_splits_are_said_at_once(tmp_path):
     with pytest.raises(
         UserError, match=r"has 2 problems: \(1\) 1 of 4 images have no label.*\(2\) 1 of 2 images have no label"
     ):
-        Cityscapes(str(root), workers=0).setup()
+        set_up(Cityscapes, root)
     root = make_ade20k(tmp_path / "ade")
     sorted((root / "annotations" / "training").iterdir())[0].unlink()
     for path in (root / "images" / "validation").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"has 2 problems: \(1\) 1 of 3 images .*\(2\) the split 'validation' is empty"):
-        ADE20K(str(root), workers=0).setup()
+        set_up(ADE20K, root)
 
 
 def test_what_macs_leave_behind_is_no_image(tmp_path):
     root = make_cityscapes(tmp_path / "cityscapes")
     image = sorted((root / "leftImg8bit" / "val").rglob("*.png"))[0]
     image.with_name(f"._{image.name}").write_bytes(b"\0\5\x16\7")
-    data = Cityscapes(str(root), workers=0)
-    data.setup()
+    data = set_up(Cityscapes, root)
     assert len(data.val_set) == 2
     root = make_ade20k(tmp_path / "ade")
     (root / "images" / "training" / "._ADE_train_00000001.jpg").write_bytes(b"\0\5\x16\7")
-    data = ADE20K(str(root), workers=0)
-    data.setup()
+    data = set_up(ADE20K, root)
     assert len(data.train_set) == 3
 
 
@@ -132,7 +128,6 @@ def test_labels_with_a_palette_are_the_same_at_any_depth(tmp_path, bits):
     label = Image.frombytes("P", (72, 48), numbers.tobytes())
     label.putpalette(np.random.default_rng(1).integers(0, 256, 3 * 2**bits, dtype=np.uint8).tobytes())
     label.save(path, bits=bits)
-    data = ADE20K(str(root), workers=0)
-    data.setup()
+    data = set_up(ADE20K, root)
     read = data.val_set[Key(-1, 0)]["label"].numpy().astype(int)
     assert np.array_equal(read, np.where(numbers == 0, 255, numbers.astype(int) - 1))

@@ -12,8 +12,7 @@ from typing import Any
 
 from ncp.data.base import IGNORE, find_root
 from ncp.data.paths import visible
-from ncp.data.problems import Problems
-from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
+from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels, split_pairs
 from ncp.errors import UserError
 from ncp.files import printable, read_bytes
 
@@ -82,13 +81,9 @@ class ADE20K(SegmentationData):
     def prepare(self) -> None:
         """List both splits, and read the classes' names where the release's list of them is there."""
         root = find_root(self.root, ("images", "annotations"), "ADE20K")
-        problems = Problems(f"data.root='{printable(root)}'")
-        found = []
-        for split in ("training", "validation"):
-            with problems.collecting():
-                found.append(Pairs(find_pairs(root, split), label_map()))
-        problems.check()
-        train, val = found
+        train, val = split_pairs(
+            root, ("training", "validation"), lambda split: Pairs(find_pairs(root, split), label_map())
+        )
         self.classes = class_names(root / "objectInfo150.txt") or self.classes
         short = self.size[0]
         self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, base=(short, 4 * short))

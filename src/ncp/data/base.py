@@ -264,14 +264,15 @@ class DataModule(pl.LightningDataModule):
         return self._loader(self.val_set, sampler)
 
     def _loader(self, data: Dataset[Sample], sampler: Sampler[list[Key]]) -> Loader:
-        workers = worker_count(self.sharing) if self.workers == "auto" else int(self.workers)
+        auto = 0 if self.builtin else worker_count(self.sharing)
+        workers = auto if self.workers == "auto" else int(self.workers)
         return Loader(
             data,
             batch_sampler=sampler,
-            num_workers=0 if self.builtin and self.workers == "auto" else workers,
+            num_workers=workers,
             pin_memory=torch.cuda.is_available(),
             collate_fn=self.collate,
-            prefetch_factor=4 if workers and not (self.builtin and self.workers == "auto") else None,
+            prefetch_factor=4 if workers else None,
         )
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from ncp.data.base import IGNORE, find_root
 from ncp.data.paths import visible
-from ncp.data.problems import Problems
 from ncp.data.resized import small_copies
-from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels
+from ncp.data.segmentation import LabelMap, Pairs, SegmentationData, SegmentationSet, missing_labels, split_pairs
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -98,12 +97,9 @@ class Cityscapes(SegmentationData):
     def prepare(self) -> None:
         """List both splits; make the small copies where they are wanted."""
         root = find_root(self.root, ("leftImg8bit", "gtFine"), "Cityscapes")
-        problems = Problems(f"data.root='{printable(root)}'")
-        found = []
-        for split in ("train", "val"):
-            with problems.collecting():
-                found.append(Pairs(find_pairs(root, split), label_map(), self.resized))
-        problems.check()
-        sources = [small_copies(pairs, self.cache) if self.resized else pairs for pairs in found]
-        self.train_set = SegmentationSet(sources[0], self.seed, self.size, self.scale)
-        self.val_set = SegmentationSet(sources[1], self.seed)
+        found = split_pairs(
+            root, ("train", "val"), lambda split: Pairs(find_pairs(root, split), label_map(), self.resized)
+        )
+        train, val = (small_copies(pairs, self.cache) if self.resized else pairs for pairs in found)
+        self.train_set = SegmentationSet(train, self.seed, self.size, self.scale)
+        self.val_set = SegmentationSet(val, self.seed)

@@ -50,6 +50,7 @@ _EXACT = {"1": 1, "L": 1, "L;2": 85, "L;4": 17, "P": 1, "P;1": 1, "P;2": 1, "P;4
     ("I;16", "I;16B", "I;16L", "I;16N"), 1
 )
 _ORIENTATION = 0x0112
+_UPRIGHT = (False, False, False)
 # EXIF orientation -> rows and columns swapped, then rows from below, then columns from the right
 _TURNS = {
     2: (False, False, True),
@@ -73,23 +74,20 @@ def read_image(path: Path) -> Tensor:
             image_CHW = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
         else:
             image_CHW = torch.from_numpy(_colours(picture)).permute(2, 0, 1)
-        return turned(image_CHW, *_TURNS.get(_orientation(picture), (False, False, False)))
+        return _turned(image_CHW, picture)
 
 
 def read_label(path: Path) -> Tensor:
     """``(H, W)`` uint8, the numbers as they stand in the file, upright. Raises as :func:`read_image` does."""
     with _opened(path, "label") as (picture, _):
-        label_HW = torch.from_numpy(_numbers(picture))
-        return turned(label_HW, *_TURNS.get(_orientation(picture), (False, False, False)))
+        return _turned(torch.from_numpy(_numbers(picture)), picture)
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image as it would be read, from the file's head. Raises as :func:`read_image` does."""
     with _head(path) as picture:
         width, height = picture.size
-        swapped = (
-            picture.format != "TIFF" and _TURNS.get(_orientation(picture), (False,))[0]
-        )  # Pillow turns TIFFs itself
+        swapped, _, _ = _turn(picture)
         return (width, height) if swapped else (height, width)
 
 
@@ -97,13 +95,6 @@ def orientation(path: Path) -> int:
     """The EXIF orientation in a file's head, 1 where it says none. Raises as :func:`read_image` does."""
     with _head(path) as picture:
         return _orientation(picture)
-
-
-def turned(plane: Tensor, swapped: bool, upside_down: bool, mirrored: bool) -> Tensor:
-    """``(..., H, W)`` with rows and columns swapped, then its rows from below, then its columns from the right."""
-    plane = plane.transpose(-1, -2) if swapped else plane
-    flips = [axis for axis, flip in ((-2, upside_down), (-1, mirrored)) if flip]
-    return plane.flip(flips) if flips else plane
 
 
 class _Refused(Exception):
@@ -211,6 +202,21 @@ def _layout(picture: Any) -> str:
     how = picture.tile[0][3] if picture.tile else picture.mode
     how = how[0] if isinstance(how, tuple) and how else how
     return how if isinstance(how, str) else str(picture.mode)
+
+
+def _turned(plane: Tensor, picture: Image.Image) -> Tensor:
+    """``(..., H, W)``, upright."""
+    swapped, upside_down, mirrored = _turn(picture)
+    plane = plane.transpose(-1, -2) if swapped else plane
+    flips = [axis for axis, flip in ((-2, upside_down), (-1, mirrored)) if flip]
+    return plane.flip(flips) if flips else plane
+
+
+def _turn(picture: Image.Image) -> tuple[bool, bool, bool]:
+    """What is left to do to show a picture upright, as in ``_TURNS``."""
+    if picture.format == "TIFF":  # Pillow turns these itself
+        return _UPRIGHT
+    return _TURNS.get(_orientation(picture), _UPRIGHT)
 
 
 def _orientation(picture: Image.Image) -> int:

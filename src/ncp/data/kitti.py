@@ -32,6 +32,7 @@ from ncp.data.kitti_scan import read_frames as read_frames
 from ncp.data.kitti_scan import read_split as read_split
 from ncp.data.kitti_scan import scan
 from ncp.data.problems import Problems
+from ncp.data.sealed import cache_folder
 from ncp.errors import UserError
 from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
@@ -193,7 +194,7 @@ class Kitti(DataModule):
             with problems.collecting():
                 check_labels(chosen, f"{kind} split ({files.printable(split)})", kind == "validation", self.classes)
         with problems.collecting():
-            check_view({frame.name: frame for frame in (*train, *val)}.values(), self.classes)
+            check_view(frames.values(), self.classes)
         problems.check()
         self.build(train, val)
 
@@ -229,17 +230,12 @@ def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
 
 def identity_of(frame: Frame) -> str:
     """What the objects of a frame depend on: its place, labels, calibration and image, size and time of its points."""
-    points = os.stat(frame.folder / "velodyne" / f"{frame.name}.bin")
+    points = os.stat(frame.points_file)
     calibration, objects = frame.calibration, frame.objects
     content = hashlib.sha256("\n".join([*objects.types.tolist(), str(frame.image)]).encode())
     for array in (objects.values, calibration.projection, calibration.rectification, calibration.lidar_to_camera):
         content.update(np.ascontiguousarray(array).tobytes())
     return f"{frame.folder.resolve()}/{frame.name} {points.st_size} {points.st_mtime_ns} {content.hexdigest()}"
-
-
-def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """Where derived files go: ``cache``, else the user's cache folder (:func:`ncp.files.cache_folder`)."""
-    return Path(cache).expanduser() if cache else files.cache_folder()
 
 
 def as_augmentation(value: Any) -> Augmentation | None:

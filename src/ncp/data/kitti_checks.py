@@ -71,7 +71,7 @@ def check_view(frames: Iterable[Frame], classes: Sequence[str] = CLASSES) -> Non
     chosen = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, LOOKED_AT).astype(int))]
     points, seen, objects, held, blind = 0, 0, 0, 0, []
     for frame in chosen:
-        cloud, _ = read_points(frame.folder / "velodyne" / f"{frame.name}.bin")
+        cloud, _ = read_points(frame.points_file)
         inside = cloud[frame.calibration.in_image(cloud, frame.image)]
         points, seen = points + len(cloud), seen + len(inside)
         if len(cloud) and not len(inside):

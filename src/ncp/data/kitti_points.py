@@ -40,9 +40,11 @@ def read_points(path: str | Path) -> tuple[np.ndarray, int]:
     if wrong:
         raise UserError(wrong)
     points = np.frombuffer(raw, dtype="<f4").reshape(-1, WIDTH)
-    finite = np.isfinite(points).all(1)
-    bad = len(points) - int(finite.sum())
-    return (points[finite] if bad else points.copy()), bad
+    finite = np.isfinite(points)
+    if finite.all():  # at once: a reduction of every row takes longer than all the rest
+        return points.copy(), 0
+    kept = points[finite.all(1)]
+    return kept, len(points) - len(kept)
 
 
 def file_problem(path: str | Path, size: int) -> str | None:

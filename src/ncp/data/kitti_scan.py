@@ -21,6 +21,7 @@ from ncp.data.kitti_augment import Scene
 from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size
 from ncp.data.kitti_frames import LIMIT as CALIBRATION_LIMIT
 from ncp.data.kitti_points import file_problem, read_points
+from ncp.data.paths import visible
 from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.metrics.kitti_files import Objects, read
@@ -43,9 +44,14 @@ class Frame:
     objects: Objects
     image: tuple[int, int]
 
+    @property
+    def points_file(self) -> Path:
+        """The file of its points."""
+        return self.folder / "velodyne" / f"{self.name}.bin"
+
     def points(self) -> tuple[np.ndarray, int]:
         """Points ``(P, 4)`` that the camera sees, and how many were left out for not being finite."""
-        points, bad = read_points(self.folder / "velodyne" / f"{self.name}.bin")
+        points, bad = read_points(self.points_file)
         return points[self.calibration.in_image(points, self.image)], bad
 
     def scene(self, classes: Sequence[str] = CLASSES) -> tuple[Scene, int]:
@@ -64,7 +70,7 @@ def read_split(root: Path, split: str) -> list[str]:
     """
     if split == EVERY_FRAME:
         folder = root / "training" / "velodyne"
-        names = sorted(p.stem for p in folder.glob("*.bin") if not p.name.startswith("."))
+        names = sorted(path.stem for path in visible(folder, "*.bin"))
         if not names:
             raise UserError(f"'{files.printable(folder)}' holds no frames (000000.bin, ...)")
         return [files.safe_name(name, "name of a frame") for name in names]

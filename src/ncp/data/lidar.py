@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ncp.data.kitti import Kitti, cache_folder, read_frames
+from ncp.data.kitti import Kitti, read_frames
 from ncp.data.kitti_frames import DEFAULT_IMAGE, Calibration, wrap
 from ncp.data.lidar_scene import Scan, place_things, scan
-from ncp.data.sealed import sealed_folder
+from ncp.data.sealed import cache_folder, sealed_folder
 from ncp.errors import UserError
 from ncp.metrics.kitti_files import Objects, write
 
@@ -146,8 +146,7 @@ class Lidar(Kitti):
     def _written(self, count: int) -> Path:
         """The folder of the scenes, whole."""
         identity = f"{_VERSION} {count} {self.scene_seed} {self.limits}"
-        base = cache_folder(self.cache)
-        folder = base / f"lidar-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        folder = cache_folder(self.cache) / f"lidar-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
         def make(part: Path) -> None:
             log.info("simulating %d LiDAR scenes, once, into %s", count, folder)

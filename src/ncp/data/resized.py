@@ -16,9 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from ncp.data.base import Loader, worker_count
-from ncp.data.sealed import sealed_folder
+from ncp.data.sealed import cache_folder, sealed_folder, stamp
 from ncp.data.segmentation import ArrayPairs, Pairs
-from ncp.files import cache_folder
 from ncp.terminal import Progress
 
 NAMES = ("images.npy", "labels.npy")
@@ -36,8 +35,7 @@ def small_copies(pairs: Pairs, cache: str | os.PathLike[str] | None = None) -> A
         UserError: when the copies cannot be written, or an image cannot be read.
     """
     assert pairs.size is not None
-    base = Path(cache).expanduser() if cache else cache_folder()
-    target = base / f"resized-{pairs.size[0]}x{pairs.size[1]}-{_key(pairs)}"
+    target = cache_folder(cache) / f"resized-{pairs.size[0]}x{pairs.size[1]}-{_key(pairs)}"
     sealed_folder(target, lambda folder: _write_copies(pairs, folder), "the resized copies")
     images, labels = (np.load(target / name, mmap_mode="r") for name in NAMES)
     return ArrayPairs(images, labels)
@@ -47,8 +45,7 @@ def _key(pairs: Pairs) -> str:
     digest = hashlib.sha256(repr((pairs.size, pairs.label_map.table.tolist())).encode())
     for paths in (pairs.images, pairs.labels):
         for name in paths:
-            about = os.stat(name)
-            digest.update(os.fsencode(name) + f"|{about.st_size}|{about.st_mtime_ns}|".encode())
+            digest.update(stamp(name))
     return digest.hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Folders of derived files that are whole or made anew.
+"""Files that are derived from a data set and kept: their place, their names, and folders that are whole or made anew.
 
 A folder is made beside its place, flushed to the disk, sealed with the size and the checksum of every file, and renamed: it
 appears complete or not at all, whatever fills the disk or kills the process. When it is used again the seal is checked, so that
@@ -22,6 +22,20 @@ log = logging.getLogger(__name__)
 SEAL = "sealed.json"
 
 
+def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
+    """Where derived files go: ``cache``, else the user's cache folder (:func:`ncp.files.cache_folder`)."""
+    return Path(cache).expanduser() if cache else files.cache_folder()
+
+
+def stamp(path: str | os.PathLike[str]) -> bytes:
+    """A file's name, size and date, for the names of what is derived from it; the name alone where there is no such file."""
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return os.fsencode(path) + b"||"
+    return os.fsencode(path) + f"|{about.st_size}|{about.st_mtime_ns}|".encode()
+
+
 def sealed_folder(folder: Path, make: Callable[[Path], None], what: str) -> Path:
     """``folder``, as it was made before where its seal holds, else made now.
 
@@ -33,10 +47,10 @@ def sealed_folder(folder: Path, make: Callable[[Path], None], what: str) -> Path
     Raises:
         UserError: where it cannot be written; nothing is left then.
     """
-    wrong = broken_seal(folder) if folder.exists() else None
-    if folder.exists() and wrong is None:
-        return folder
-    if wrong is not None:
+    if folder.exists():
+        wrong = broken_seal(folder)
+        if wrong is None:
+            return folder
         log.warning("%s in '%s' cannot be used (%s); made anew", what, files.printable(folder), wrong)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

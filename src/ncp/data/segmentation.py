@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ncp.data import transforms as T
 from ncp.data.base import IGNORE, DataModule, Fixed, Key, Sample, sample_rng, to_tensor
 from ncp.data.images import image_size, orientation
 from ncp.data.paths import PathList
+from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -209,6 +210,26 @@ def _check_sizes(pairs: Pairs | ArrayPairs, count: int, batch: int) -> None:
                 f"data.eval_batch={batch} needs images of one size, but '{printable(pairs.images[i])}' has "
                 f"{one[0]}x{one[1]} pixels and '{printable(pairs.images[j])}' {other[0]}x{other[1]}; set data.eval_batch=1"
             )
+
+
+def split_pairs(root: Path, splits: Sequence[str], read: Callable[[str], Pairs]) -> list[Pairs]:
+    """The pairs of every split.
+
+    Args:
+        root: the data set's folder, for messages.
+        splits: their names.
+        read: finds the pairs of a split.
+
+    Raises:
+        UserError: what ``read`` raises for any of the splits, all of it at once.
+    """
+    problems = Problems(f"data.root='{printable(root)}'")
+    found = []
+    for split in splits:
+        with problems.collecting():
+            found.append(read(split))
+    problems.check()
+    return found
 
 
 def missing_labels(pairs: Sequence[tuple[Path, Path]]) -> None:

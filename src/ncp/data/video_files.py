@@ -17,9 +17,10 @@ from torch import Tensor
 from ncp.data.base import worker_count
 from ncp.data.clips import CorruptVideo
 from ncp.data.paths import PathList
+from ncp.data.sealed import cache_folder, stamp
 from ncp.data.video import Index, index_video, read_frames
 from ncp.errors import UserError
-from ncp.files import cache_folder, checked, parse_json, printable, read_json, write_text
+from ncp.files import checked, parse_json, printable, read_json, write_text
 
 log = logging.getLogger(__name__)
 LAYOUT = 2  # of the cached file
@@ -80,9 +81,8 @@ def index_videos(paths: Sequence[Path], cache: str | os.PathLike[str] | None = N
     """
     digest = hashlib.sha256(str(LAYOUT).encode())
     for path in paths:
-        about = path.stat() if path.is_file() else None
-        digest.update(os.fsencode(path) + (f"|{about.st_size}|{about.st_mtime_ns}|".encode() if about else b"||"))
-    target = (Path(cache).expanduser() if cache else cache_folder()) / f"videos-{digest.hexdigest()[:16]}.json"
+        digest.update(stamp(path))
+    target = cache_folder(cache) / f"videos-{digest.hexdigest()[:16]}.json"
     if os.path.lexists(target):
         try:
             return _load(target, len(paths))

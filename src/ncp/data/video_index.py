@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ncp.data.clips import CorruptVideo
 from ncp.errors import missing_extra
-from ncp.files import open_regular
+from ncp.files import regular
 
 DUMMY = 1  # bytes of an AVI's packet without a frame
 VOP, B_FRAME = b"\x00\x00\x01\xb6", 2  # the code of a picture in MPEG-4, and a type of picture
@@ -65,7 +65,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """A container and its first video stream; every failure of the library is a :class:`CorruptVideo`."""
     av = _av()
     try:
-        open_regular(path).close()  # no pipe, no device, no address
+        regular(path)  # no pipe, no device, no address
         # titles in other encodings than UTF-8 are common in AVI files and no reason to refuse one
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         with av.open(os.path.abspath(path), metadata_errors="replace", options=options) as container:

@@ -157,9 +157,8 @@ def _check_image_boxes(objects: Sequence[Objects], frames: Sequence[str], folder
             f"no {what} in '{folder}' has a box in the image (columns 5 to 8; the first without is in {first}.txt): the "
             "difficulties are heights in the image, so all AP would be 0; write the boxes' rectangles in the image"
         )
-    if (
-        what != "detection"
-    ):  # those at the border of the image often are a line wide, and the official tool ignores them too
+    # detections at the border of the image often are a line wide, and the official tool ignores them too
+    if what != "detection":
         warnings.warn(
             f"{without} of {total} {what}s have no box in the image and are ignored, the first in {first}.txt",
             stacklevel=4,
