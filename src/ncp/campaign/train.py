@@ -16,7 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ncp import spaces
+from ncp import signals, spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
@@ -126,6 +126,9 @@ def train(bench: Bench, claim: Claim) -> bool:
 
     Returns:
         Whether there is a record (False: the attempt failed, or another worker has taken the unit over).
+
+    Raises:
+        KeyboardInterrupt, SystemExit: for a signal to end; the worker still holds the unit.
     """
     options = unit_options(bench.options, bench.plan, claim)
     place = bench.store.path(f"{folder(claim.name)}/{claim.generation}")
@@ -139,10 +142,8 @@ def train(bench: Bench, claim: Claim) -> bool:
             return False
     except Superseded:
         return False
-    except (KeyboardInterrupt, SystemExit):
-        bench.worker.release(claim)
-        raise
     except Exception as error:
+        signals.check_after(error)
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
         shutil.rmtree(place / parts.CHECKPOINTS, ignore_errors=True)

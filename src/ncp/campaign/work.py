@@ -9,12 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncp import signals
 from ncp.campaign import plan as plans
 from ncp.campaign import reading
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE
-from ncp.campaign.scheduler import liveness, signals
+from ncp.campaign.scheduler import liveness
 from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
@@ -115,7 +116,7 @@ def work(
 
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
-        SystemExit, KeyboardInterrupt: after SIGTERM or Ctrl-C; what was being trained is handed back.
+        KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`); what was being trained is handed back.
     """
     from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count
@@ -127,7 +128,7 @@ def work(
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
     Recipe.from_config(options.recipe)  # its mistakes are the user's, not 2,500 failed trainings
-    with signals.terminable():
+    with signals.handled(yielding=True):
         worker = make_worker(options, plan, store, first)
         bench = Bench(options, plan, store, worker, Peers(plan, store))
         bench.data(plan.seed)
@@ -135,7 +136,7 @@ def work(
             return _train_all(bench, options, most)
         except (KeyboardInterrupt, SystemExit):
             # why it ends counts more than why that cannot be written down
-            with signals.undisturbed(), contextlib.suppress(UserError):
+            with signals.leaving(), contextlib.suppress(UserError):
                 worker.leave()
             raise
 
@@ -148,6 +149,7 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
     bad: list[str] = []
     told: set[str] = set()
     while most is None or tally["recorded"] < most:
+        signals.check()
         claim = worker.next()
         if claim is None and worker.waiting:
             _explain(worker, told)
