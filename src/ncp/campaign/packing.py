@@ -26,6 +26,7 @@ from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
+from ncp.process import environment, own_cores
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -73,7 +74,7 @@ def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
     if not peaks:
         return 1
     free = torch.cuda.mem_get_info()[0] / 2**20 if gpu else free_memory_mb()
-    return fitting(free, max(peaks) + (CONTEXT_MB if gpu else 0.0), cores())
+    return fitting(free, max(peaks) + (CONTEXT_MB if gpu else 0.0), len(own_cores()))
 
 
 def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
@@ -83,11 +84,6 @@ def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
     (8, 1, 2)
     """
     return max(1, min(int(SHARE * free_mb // max(peak_mb, 1.0)), cores, MOST))
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory_mb() -> float:
@@ -115,9 +111,7 @@ def side_by_side(
         KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`).
     """
     context = multiprocessing.get_context("spawn")
-    threads = str(max(1, cores() // number))
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads
+    threads = str(max(1, len(own_cores()) // number))
     mine = len(plan.shards(options.shards)[options.shard])
     errors = context.SimpleQueue()
     processes: dict[int, Any] = {}
@@ -131,7 +125,7 @@ def side_by_side(
             processes[slot] = process
         signals.check()
 
-    with signals.handled(yielding=True):
+    with signals.handled(yielding=True), environment(OMP_NUM_THREADS=threads):
         try:
             for slot in range(number):
                 start(slot)
@@ -139,10 +133,6 @@ def side_by_side(
         finally:
             with signals.leaving():
                 _end(processes.values())
-            if before is None:
-                os.environ.pop("OMP_NUM_THREADS")
-            else:
-                os.environ["OMP_NUM_THREADS"] = before
         signals.check()
     if not errors.empty():
         raise UserError(errors.get())
