@@ -65,9 +65,8 @@ def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else "cpu"
     peaks: list[float] = []
-    for unit in dict.fromkeys([*shard, *range(len(plan))]):
-        record = reading.read_or_none(plan, store, unit)
-        if record and record.device.get("name") == device:
+    for _, record in reading.usable(plan, store, dict.fromkeys([*shard, *range(len(plan))])):
+        if record.device.get("name") == device:
             peaks.append(record.peak_memory_mb)
         if len(peaks) == ENOUGH:
             break

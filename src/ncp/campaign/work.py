@@ -144,7 +144,7 @@ def work(
 def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter[str]:
     from ncp.campaign.train import train
 
-    plan, store, worker = bench.plan, bench.store, bench.worker
+    store, worker = bench.store, bench.worker
     tally: Counter[str] = Counter()
     bad: list[str] = []
     told: set[str] = set()
@@ -157,10 +157,11 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
             continue
         if claim is None:
             break
-        if train(bench, claim):
+        if record := train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            _tell(plan, store, claim.unit)
+            metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
+            log.info("unit %s of %d: %s in %.0f s", record.unit, len(bench.plan), metrics, record.seconds)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"
         if file not in store.names(folder(claim.name)):
@@ -187,12 +188,6 @@ def _explain(worker: Worker, told: set[str]) -> None:
             )
 
 
-def _tell(plan: BuildPlan, store: Folder, unit: int) -> None:
-    if record := reading.read_or_none(plan, store, unit):
-        metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
-        log.info("unit %s of %d: %s in %.0f s", record.unit, len(plan), metrics, record.seconds)
-
-
 class Peers:
     """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
 
@@ -208,8 +203,8 @@ class Peers:
         """Values of those that were evaluated at ``step`` and were trained to their end."""
         if time.monotonic() - self._at > self.refresh:
             self._at = time.monotonic()
-            for unit in range(len(self.plan)):
-                if unit not in self._read and (record := reading.read_or_none(self.plan, self.store, unit)):
-                    rows = record.evaluations if record.state == DONE else []
-                    self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
+            new = [unit for unit in range(len(self.plan)) if unit not in self._read]
+            for unit, record in reading.usable(self.plan, self.store, new):
+                rows = record.evaluations if record.state == DONE else []
+                self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
         return [values[step] for values in self._read.values() if step in values]
