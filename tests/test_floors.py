@@ -21,6 +21,7 @@ ANYONE = (  # every floor may use them
         "files",
         "numeric",
         "options",
+        "process",
         "progress",
         "registry",
         "runs",

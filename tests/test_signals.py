@@ -23,6 +23,12 @@ def _handlers():
         signal.signal(number, handler)
 
 
+def send(*numbers):
+    for number in numbers:
+        os.kill(os.getpid(), number)
+    threading.Event().wait(0.1)  # Python runs handlers between two of its instructions
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_to_end_is_an_exception_with_the_shells_code(number, code):
     def end():
@@ -54,10 +60,23 @@ def test_an_exception_that_was_lost_is_raised_at_the_next_look():
 def test_while_things_are_put_away_no_second_one_is_raised():
     with signals.handled():
         with signals.leaving():
-            os.kill(os.getpid(), signal.SIGTERM)
-            threading.Event().wait(0.1)
+            send(signal.SIGTERM, signal.SIGINT)
         with pytest.raises(signals.Interrupted):
             signals.check()
+        with pytest.raises(signals.Interrupted):
+            send(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_whoever_handles_the_signal_already_goes_on_doing_so_where_that_is_asked_for():
+    seen = []
+    signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+    with signals.handled(yielding=True):
+        send(signal.SIGTERM)
+    assert seen == [1]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with signals.handled(yielding=True), pytest.raises(signals.Interrupted):
+        send(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("number", signals.END)
@@ -70,8 +89,7 @@ def test_what_is_ignored_stays_ignored(number):
 def test_a_checkpoint_can_be_asked_for():
     with signals.handled():
         assert not signals.checkpoint_wanted()
-        os.kill(os.getpid(), signal.SIGUSR1)
-        threading.Event().wait(0.1)
+        send(signal.SIGUSR1)
         assert signals.checkpoint_wanted()
         signals.checkpoint_written()
         assert not signals.checkpoint_wanted()

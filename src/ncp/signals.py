@@ -47,9 +47,14 @@ def exit_code(error: BaseException) -> int:
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Within this block the signals mean what this module says. Within another such block, or a thread, it does nothing."""
-    if threading.current_thread() is not threading.main_thread() or _State.owner == os.getpid():
+def handled(yielding: bool = False) -> Iterator[None]:
+    """Within this block the signals mean what this module says. Within another such block, or a thread, it does nothing.
+
+    Args:
+        yielding: nor where somebody else handles SIGTERM, such as a cluster's launcher that queues the job again.
+    """
+    others = yielding and signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+    if others or threading.current_thread() is not threading.main_thread() or _State.owner == os.getpid():
         yield
         return
     before: dict[Any, Any] = {}

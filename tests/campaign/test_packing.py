@@ -1,10 +1,15 @@
 """Several trainings at a time on one device."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import made_records
 import pytest
+from composed import ROOT
 from small_builds import options
+from watching import lives, wait
 
 from ncp.campaign import packing, work
 from ncp.campaign.states import RECORD
@@ -26,8 +31,7 @@ def test_as_many_as_fit(free, peak, cores, number):
     assert packing.fitting(free, peak, cores) == number
 
 
-def test_this_machine_has_cores_and_memory():
-    assert packing.cores() >= 1
+def test_this_machine_has_memory():
     assert packing.free_memory_mb() > 100
 
 
@@ -41,7 +45,7 @@ def test_the_largest_peak_of_this_device_decides(tmp_path, monkeypatch):
     for unit, (device, peak) in enumerate([("cpu", 1000), ("cpu", 3000), ("another", 90_000)]):
         made_records.put(plan, store, unit, device={"name": device}, peak_memory_mb=float(peak))
     monkeypatch.setattr(packing, "free_memory_mb", lambda: 10_000.0)
-    monkeypatch.setattr(packing, "cores", lambda: 16)
+    monkeypatch.setattr(packing, "own_cores", lambda: range(16))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert packing.how_many(plan, store, [0]) == 3
     monkeypatch.setattr(packing, "ENOUGH", 1)
@@ -80,3 +84,27 @@ def test_a_mistake_in_a_process_is_told_once(tmp_path):
     plan, store = work.open_build(config)
     with pytest.raises(UserError, match="one device"):
         packing.run(config, plan, store)
+
+
+@pytest.fixture
+def _as_in_a_terminal():
+    """A shell lets what it starts in the background ignore Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_as_in_a_terminal")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_the_processes_of_a_worker_end_with_it(tmp_path, number, code):
+    """However it ends: also when nothing of it gets to see that."""
+    parent = subprocess.Popen([sys.executable, "-m", "sleeping_slots", str(tmp_path)], cwd=ROOT / "tests")
+    try:
+        wait(lambda: len(list(tmp_path.glob("*.started"))) == 2, 90)
+        children = [int(file.stem) for file in tmp_path.glob("*.started")]
+        parent.send_signal(number)
+        assert parent.wait(90) == code
+        wait(lambda: not any(map(lives, children)), 90)
+        assert sorted(int(file.stem) for file in tmp_path.glob("*.left")) == sorted(children)  # and had time to tidy up
+    finally:
+        parent.kill()

@@ -240,3 +240,18 @@ def test_records_survive_json():
     assert (
         "bad" not in made_records.record(plan, 1, metrics={"bad": float("nan")}).as_json()["metrics"]
     )  # JSON has no NaN
+
+
+def test_of_units_that_nobody_began_nothing_is_asked(tmp_path, monkeypatch):
+    plan, store = made_records.plan(50), Folder(tmp_path)
+    assert list(reading.usable(plan, store, range(50))) == []
+    for unit in (30, 7):
+        made_records.put(plan, store, unit)
+    (tmp_path / "units/000007/record.json").write_text("")
+    (tmp_path / "units/000009").mkdir()
+    asked, read = [], Folder.read
+    monkeypatch.setattr(Folder, "read", lambda self, name: asked.append(name) or read(self, name))
+    found = dict(reading.usable(plan, store, range(49, -1, -1)))
+    assert found == {30: reading.read(plan, store, 30)}
+    assert asked[:3] == [f"units/{unit:06d}/record.json" for unit in (30, 9, 7)]
+    assert list(reading.usable(plan, store, [7, 8])) == []

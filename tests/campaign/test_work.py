@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
+import time
+import weakref
 
 import pytest
 import torch
 from small_builds import build, options
 
-from ncp import benchmark
+from ncp import benchmark, signals
 from ncp.campaign import merge, status, train, work
 from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
@@ -185,10 +188,43 @@ def test_a_worker_that_is_ended_hands_its_unit_back(tmp_path, monkeypatch, leavi
     def end(*_):
         raise leaving
 
-    monkeypatch.setattr(train, "train", end)  # before or after the training's own hands
+    monkeypatch.setattr(train, "train", end)
     with pytest.raises(type(leaving)):
         build(tmp_path, "count=1")
     assert (tmp_path / "units/000000/0.released.json").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("error", [None, RuntimeError("DataLoader worker (pid 7) exited")])
+def test_a_signal_whose_exception_was_lost_ends_the_worker_all_the_same(tmp_path, monkeypatch, error):
+    """Python drops what is raised while a dead object's callback runs; that an attempt fails of a signal is no failure."""
+
+    class Thing:
+        pass
+
+    def tell(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+
+    evaluate = tasks.evaluate
+
+    def evaluated(run):
+        evaluate(run)
+        thing = Thing()
+        reference = weakref.ref(thing, tell)
+        del thing
+        assert reference() is None
+        if error:
+            raise error
+
+    monkeypatch.setattr(tasks, "evaluate", evaluated)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        build(tmp_path, "count=2")
+    assert signals.exit_code(stop.value) == 143
+    assert len(list(tmp_path.glob(f"units/*/{RECORD}"))) == (0 if error else 1)
+    assert len(list(tmp_path.glob("units/*/0.lease"))) == 1
+    assert len(list(tmp_path.glob("units/*/0.released.json"))) == (1 if error else 0)
+    assert not list(tmp_path.glob("units/*/*.failed.*"))
 
 
 def test_a_strange_lease_stops_no_worker(tmp_path):

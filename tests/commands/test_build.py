@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from composed import CONF
 from small_builds import SMALL
+from watching import lives, wait
 
 ROOT = CONF.parent
 LIMIT = 240  # seconds for each wait: the machine may be busy with other tests
@@ -34,27 +34,16 @@ def result(folder):
     return json.loads(newest.read_text())
 
 
-def wait(what, said):
-    end = time.monotonic() + LIMIT
-    while not what():
-        assert time.monotonic() < end, said.read_text()[-3000:]
-        time.sleep(0.02)
-
-
-def lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "at_a_time"), [(signal.SIGTERM, 143, 2), (signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 1)]
 )
 def test_a_build_that_is_told_to_end_leaves_nothing_running(tmp_path, number, code, at_a_time):
     said = tmp_path / "said.txt"
+
+    def tail():
+        return said.read_text()[-3000:]
+
     line = command(tmp_path, f"build.per_device={at_a_time}", "recipe.length=4000", "recipe.eval_every=2000")
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
@@ -63,15 +52,15 @@ def test_a_build_that_is_told_to_end_leaves_nothing_running(tmp_path, number, co
         process = subprocess.Popen(line, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=out, stderr=out)
     try:
         # in the middle of the trainings
-        wait(lambda: len(list(tmp_path.glob("build/units/*/0/checkpoints/last.ckpt"))) == at_a_time, said)
+        wait(lambda: len(list(tmp_path.glob("build/units/*/0/checkpoints/last.ckpt"))) == at_a_time, LIMIT, tail)
         leases = [json.loads(path.read_text()) for path in tmp_path.glob("build/units/*/0.lease")]
         process.send_signal(number)
-        assert process.wait(LIMIT) == code, said.read_text()[-3000:]
+        assert process.wait(LIMIT) == code, tail()
     finally:
         process.kill()
         signal.signal(signal.SIGINT, before)
     assert len(leases) == at_a_time
-    wait(lambda: not any(lives(lease["pid"]) for lease in leases), said)
+    wait(lambda: not any(lives(lease["pid"]) for lease in leases), LIMIT, tail)
     assert len(list(tmp_path.glob("build/units/*/0.released.json"))) == at_a_time
     assert not list(tmp_path.glob("build/units/*/*.failed.*"))
     [state] = [json.loads(path.read_text())["state"] for path in tmp_path.glob("outputs/build/*/*/run.json")]

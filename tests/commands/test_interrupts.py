@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from composed import CONF
+from watching import lives
 
 ROOT = CONF.parent
 SMALL = (
@@ -39,13 +40,6 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
 @pytest.mark.parametrize(
@@ -70,9 +64,9 @@ def test_an_interrupted_training_says_so_and_leaves_nothing_behind(tmp_path, num
     assert "Traceback" not in rest
     assert json.loads((folder / "run.json").read_text())["state"] == "interrupted"
     deadline = time.monotonic() + 10
-    while any(map(alive, others)) and time.monotonic() < deadline:
+    while any(map(lives, others)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(alive, others))
+    assert not any(map(lives, others))
 
 
 @pytest.mark.slow

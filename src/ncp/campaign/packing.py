@@ -11,20 +11,22 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from ncp import terminal
+from ncp import signals, terminal
 from ncp.campaign import reading
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.scheduler import signals
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
-from ncp.signals import exit_code
+from ncp.process import environment, own_cores
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -63,16 +65,15 @@ def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else "cpu"
     peaks: list[float] = []
-    for unit in dict.fromkeys([*shard, *range(len(plan))]):
-        record = reading.read_or_none(plan, store, unit)
-        if record and record.device.get("name") == device:
+    for _, record in reading.usable(plan, store, dict.fromkeys([*shard, *range(len(plan))])):
+        if record.device.get("name") == device:
             peaks.append(record.peak_memory_mb)
         if len(peaks) == ENOUGH:
             break
     if not peaks:
         return 1
     free = torch.cuda.mem_get_info()[0] / 2**20 if gpu else free_memory_mb()
-    return fitting(free, max(peaks) + (CONTEXT_MB if gpu else 0.0), cores())
+    return fitting(free, max(peaks) + (CONTEXT_MB if gpu else 0.0), len(own_cores()))
 
 
 def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
@@ -82,11 +83,6 @@ def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
     (8, 1, 2)
     """
     return max(1, min(int(SHARE * free_mb // max(peak_mb, 1.0)), cores, MOST))
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory_mb() -> float:
@@ -102,59 +98,53 @@ def free_memory_mb() -> float:
 
 
 def side_by_side(
-    options: BuildOptions, plan: BuildPlan, store: Folder, number: int, target: Callable[..., None] | None = None
+    options: BuildOptions, plan: BuildPlan, store: Folder, number: int, each: Callable[..., object] = work
 ) -> None:
     """``number`` processes over the same shard; each takes whatever is next. They end with this one, however it ends.
 
     Args:
-        target: what each process runs, called as :func:`_slot` is.
+        each: what each process does, called as :func:`ncp.campaign.work.work` is.
 
     Raises:
         UserError: for a user's mistake that one of them met, or when they crash again and again.
-        SystemExit, KeyboardInterrupt: where somebody ended them.
+        KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`).
     """
     context = multiprocessing.get_context("spawn")
-    threads = str(max(1, cores() // number))
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads
+    threads = str(max(1, len(own_cores()) // number))
     mine = len(plan.shards(options.shards)[options.shard])
     errors = context.SimpleQueue()
-
-    def start(slot: int) -> Any:
-        first = slot % max(1, mine)
-        arguments = (options, plan, store.root, first, errors)
-        process = context.Process(target=target or _slot, args=arguments, name=f"slot-{slot}")
-        process.start()
-        return process
-
     processes: dict[int, Any] = {}
-    try:
-        with signals.terminable() as ours:
+
+    def start(slot: int) -> None:
+        first = slot % max(1, mine)
+        arguments = (each, options, plan, store.root, first, errors)
+        process = context.Process(target=_slot, args=arguments, name=f"slot-{slot}")
+        with signals.leaving():  # none is started that would not be ended
+            process.start()
+            processes[slot] = process
+        signals.check()
+
+    with signals.handled(yielding=True), environment(OMP_NUM_THREADS=threads):
+        try:
             for slot in range(number):
-                processes[slot] = start(slot)
-            _wait(processes, start, (0, *signals.LEAVING) if ours else (0,))
-    finally:
-        _end(processes.values())
-        if before is None:
-            os.environ.pop("OMP_NUM_THREADS")
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+                start(slot)
+            _wait(processes, start)
+        finally:
+            with signals.leaving():
+                _end(processes.values())
+        signals.check()
     if not errors.empty():
         raise UserError(errors.get())
-    codes = {process.exitcode for process in processes.values()}
-    if codes & {signals.INTERRUPTED, -signal.SIGINT}:
-        raise KeyboardInterrupt
-    if codes & {signals.TERMINATED, -signal.SIGTERM}:
-        raise SystemExit(signals.TERMINATED)
 
 
-def _wait(processes: dict[int, Any], start: Any, ended: Sequence[int] = (0,)) -> None:
-    """Until all have ended with a code of ``ended``; one that ended with another begins anew, a few times."""
+def _wait(processes: Mapping[int, Any], start: Callable[[int], None]) -> None:
+    """Until all have ended by themselves; one that crashed, or that somebody ended alone, begins anew, a few times."""
     restarts = 0
-    while running := {slot: p for slot, p in processes.items() if p.is_alive() or p.exitcode not in ended}:
+    while running := {slot: p for slot, p in processes.items() if p.is_alive() or p.exitcode != 0}:
         for slot, process in running.items():
             process.join(timeout=0.2)
-            if process.exitcode is None or process.exitcode in ended:
+            signals.check()
+            if not process.exitcode:  # still at work, or done
                 continue
             if process.exitcode == 2:  # a user's mistake: it was told through the queue
                 return
@@ -162,7 +152,7 @@ def _wait(processes: dict[int, Any], start: Any, ended: Sequence[int] = (0,)) ->
                 raise UserError(f"the processes of this worker crash again and again (exit code {process.exitcode})")
             restarts += 1
             log.warning("a training's process ended with exit code %s; it begins anew", process.exitcode)
-            processes[slot] = start(slot)
+            start(slot)
 
 
 def _end(processes: Iterable[Any]) -> None:
@@ -178,17 +168,29 @@ def _end(processes: Iterable[Any]) -> None:
             process.join()
 
 
-def _slot(options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors: Any) -> None:
+def _slot(
+    each: Callable[..., object], options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors: Any
+) -> None:
     """One process of several."""
-    import sys
-
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
     try:
-        with signals.terminable():
-            signals.end_with_parent()
-            work(options, plan, Folder(root), first)
+        with signals.handled():
+            _end_with_parent()
+            each(options, plan, Folder(root), first)
     except KeyboardInterrupt as stop:
-        sys.exit(exit_code(stop))
+        sys.exit(signals.exit_code(stop))
     except UserError as error:
         errors.put(str(error))
         sys.exit(2)
+
+
+def _end_with_parent() -> None:
+    """Send this process a SIGTERM when the one that started it has gone, however it went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True, name="parent").start()

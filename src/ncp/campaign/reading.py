@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from ncp.campaign import schemas
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, FORMAT, TrainingRecord, check_metrics
 from ncp.campaign.schemas import Facts, Name, Notes, Positive, Seed, Words
-from ncp.campaign.states import RECORD, folder
+from ncp.campaign.states import RECORD, UNITS, folder
 from ncp.campaign.store import Store, Unusable, inside
 from ncp.errors import UserError
 
@@ -113,12 +114,20 @@ def read(plan: BuildPlan, store: Store, unit: int) -> TrainingRecord | None:
     return record
 
 
-def read_or_none(plan: BuildPlan, store: Store, unit: int) -> TrainingRecord | None:
-    """A unit's record where there is one that can be used."""
-    try:
-        return read(plan, store, unit)
-    except (Damaged, OtherVersion):
-        return None
+def usable(plan: BuildPlan, store: Store, units: Iterable[int]) -> Iterator[tuple[int, TrainingRecord]]:
+    """Those of ``units``, in their order, that have a record which can be used, and the records.
+
+    One look at the build's folder tells which units were begun, of thousands perhaps a few; of the others nothing is asked.
+    """
+    begun = set(store.names(UNITS))
+    for unit in units:
+        if plan.units[unit] in begun:
+            try:
+                record = read(plan, store, unit)
+            except (Damaged, OtherVersion):
+                continue
+            if record is not None:
+                yield unit, record
 
 
 @lru_cache(maxsize=4096)

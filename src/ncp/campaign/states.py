@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+UNITS = "units"
 RECORD = "record.json"
 _FILE = re.compile(
     r"(?P<generation>0|[1-9][0-9]{0,8})\.(?P<kind>lease|released|failed|damaged)(\.(?P<attempt>[0-9]{1,9}))?(\.json)?"
@@ -21,7 +22,7 @@ _FILE = re.compile(
 
 def folder(name: str) -> str:
     """A unit's folder."""
-    return f"units/{name}"
+    return f"{UNITS}/{name}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ncp import spaces
+from ncp import signals, spaces
 from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.campaign.options import BuildOptions, StopRule
@@ -121,11 +121,14 @@ class Bench:
         return self._data[seed]
 
 
-def train(bench: Bench, claim: Claim) -> bool:
+def train(bench: Bench, claim: Claim) -> TrainingRecord | None:
     """Train a claimed unit and publish what became of it.
 
     Returns:
-        Whether there is a record (False: the attempt failed, or another worker has taken the unit over).
+        The record; None where the attempt failed, or another worker has taken the unit over.
+
+    Raises:
+        KeyboardInterrupt, SystemExit: for a signal to end; the worker still holds the unit.
     """
     options = unit_options(bench.options, bench.plan, claim)
     place = bench.store.path(f"{folder(claim.name)}/{claim.generation}")
@@ -136,24 +139,22 @@ def train(bench: Bench, claim: Claim) -> bool:
         take_up(bench.store, claim, place)
         record = run(bench, claim, options, place, heart, earlier)
         if not bench.worker.record(claim, record.as_json()):
-            return False
+            return None
     except Superseded:
-        return False
-    except (KeyboardInterrupt, SystemExit):
-        bench.worker.release(claim)
-        raise
+        return None
     except Exception as error:
+        signals.check_after(error)
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
         shutil.rmtree(place / parts.CHECKPOINTS, ignore_errors=True)
-        return False
+        return None
     finally:
         heart.stop()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     tidy(bench, claim)
-    return True
+    return record
 
 
 def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: Heart, earlier: float) -> TrainingRecord:

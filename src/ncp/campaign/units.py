@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncp import files
 from ncp.campaign import leases
 from ncp.campaign.leases import Holder, Verdict
 from ncp.campaign.reading import read_failure
 from ncp.campaign.states import RECORD, State, folder
 from ncp.campaign.store import Store
-from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
 LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
@@ -225,16 +223,6 @@ class Worker:
             lease = leases.read_or_nothing(self.store, claim.name, claim.generation)
             if all(lease.get(key) == value for key, value in self.me.items()):  # not another's, created a moment before
                 self.release(claim)
-
-
-def read_json(store: Store, name: str) -> dict[str, Any] | None:
-    """A file's content; None where there is none or it is no JSON object."""
-    try:
-        raw = store.read(name)
-        content = files.parse_json(raw, f"'{name}'") if raw is not None else None
-    except UserError:
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

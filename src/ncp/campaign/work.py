@@ -9,12 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncp import signals
 from ncp.campaign import plan as plans
 from ncp.campaign import reading
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE
-from ncp.campaign.scheduler import liveness, signals
+from ncp.campaign.scheduler import liveness
 from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
@@ -115,7 +116,7 @@ def work(
 
     Raises:
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
-        SystemExit, KeyboardInterrupt: after SIGTERM or Ctrl-C; what was being trained is handed back.
+        KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`); what was being trained is handed back.
     """
     from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count
@@ -127,7 +128,7 @@ def work(
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
     Recipe.from_config(options.recipe)  # its mistakes are the user's, not 2,500 failed trainings
-    with signals.terminable():
+    with signals.handled(yielding=True):
         worker = make_worker(options, plan, store, first)
         bench = Bench(options, plan, store, worker, Peers(plan, store))
         bench.data(plan.seed)
@@ -135,7 +136,7 @@ def work(
             return _train_all(bench, options, most)
         except (KeyboardInterrupt, SystemExit):
             # why it ends counts more than why that cannot be written down
-            with signals.undisturbed(), contextlib.suppress(UserError):
+            with signals.leaving(), contextlib.suppress(UserError):
                 worker.leave()
             raise
 
@@ -143,11 +144,12 @@ def work(
 def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter[str]:
     from ncp.campaign.train import train
 
-    plan, store, worker = bench.plan, bench.store, bench.worker
+    store, worker = bench.store, bench.worker
     tally: Counter[str] = Counter()
     bad: list[str] = []
     told: set[str] = set()
     while most is None or tally["recorded"] < most:
+        signals.check()
         claim = worker.next()
         if claim is None and worker.waiting:
             _explain(worker, told)
@@ -155,10 +157,11 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
             continue
         if claim is None:
             break
-        if train(bench, claim):
+        if record := train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            _tell(plan, store, claim.unit)
+            metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
+            log.info("unit %s of %d: %s in %.0f s", record.unit, len(bench.plan), metrics, record.seconds)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"
         if file not in store.names(folder(claim.name)):
@@ -185,12 +188,6 @@ def _explain(worker: Worker, told: set[str]) -> None:
             )
 
 
-def _tell(plan: BuildPlan, store: Folder, unit: int) -> None:
-    if record := reading.read_or_none(plan, store, unit):
-        metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
-        log.info("unit %s of %d: %s in %.0f s", record.unit, len(plan), metrics, record.seconds)
-
-
 class Peers:
     """Finished trainings' main metric at a step; the records are looked through at most every ``refresh`` seconds."""
 
@@ -206,8 +203,8 @@ class Peers:
         """Values of those that were evaluated at ``step`` and were trained to their end."""
         if time.monotonic() - self._at > self.refresh:
             self._at = time.monotonic()
-            for unit in range(len(self.plan)):
-                if unit not in self._read and (record := reading.read_or_none(self.plan, self.store, unit)):
-                    rows = record.evaluations if record.state == DONE else []
-                    self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
+            new = [unit for unit in range(len(self.plan)) if unit not in self._read]
+            for unit, record in reading.usable(self.plan, self.store, new):
+                rows = record.evaluations if record.state == DONE else []
+                self._read[unit] = {e.step: e.metrics[self.main] for e in rows if self.main in e.metrics}
         return [values[step] for values in self._read.values() if step in values]

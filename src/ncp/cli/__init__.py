@@ -20,13 +20,12 @@ others go on.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +38,7 @@ from ncp.cli import sweep, text
 from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
 from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
+from ncp.process import environment
 
 # Python looks for cyclic garbage after every 700 new objects, a tenth of the start-up time of torch and all else that is
 # imported once and stays
@@ -147,7 +147,7 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
     # Hydra names the job and its log after the task function's module
     function = partial(job)
     function.__module__ = f"ncp.jobs.{name}"
-    with signals.handled(), _environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
+    with signals.handled(), environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(function)()
 
 
@@ -165,20 +165,6 @@ def _parse_arguments() -> argparse.Namespace:
         if override.startswith("-"):
             raise UserError(f"unknown option '{override}'; see --help")
     return arguments
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Set environment variables, for processes that are started from here too, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, str]:

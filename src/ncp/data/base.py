@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ncp.data.paths import hidden
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.process import own_cores
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -285,13 +286,6 @@ def worker_count(sharing: int = 1, most: int = 16) -> int:
         most: at most so many.
     """
     return max(1, min(most, len(own_cores()) // sharing - 1))
-
-
-def own_cores() -> frozenset[int]:
-    """The cores on which this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
 
 
 def sharing_cores(mine: tuple[str, frozenset[int]], everybody: Sequence[tuple[str, frozenset[int]]]) -> int:

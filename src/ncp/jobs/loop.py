@@ -16,12 +16,12 @@ from msgspec import Meta
 from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.table import Table
-from ncp.campaign import packing
 from ncp.campaign.loop import Loop, best_sampled, cost_of, summary
 from ncp.campaign.states import RECORD
 from ncp.commandline import shell_word
 from ncp.errors import UserError
 from ncp.overrides import render, value_of  # type: ignore[attr-defined]
+from ncp.process import own_cores
 from ncp.progress import Steps
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class _Steps:
         """Overrides of every training of a setting, ``units`` of them in one build."""
         at_a_time: Any = self.options.per_device
         if at_a_time == "auto" and units <= FEW:  # too few for a first one that tells how many fit
-            at_a_time = min(units, packing.cores())
+            at_a_time = min(units, len(own_cores()))
         out = [f"build.per_device={at_a_time}"]
         if steps := self.steps.get(name):
             # evaluated twice, saved four times

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from ncp import signals
-from ncp.data.base import DataModule, own_cores, sharing_cores
+from ncp.data.base import DataModule, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.models.bf16 import protect
+from ncp.process import own_cores
 from ncp.spaces.multires import Architecture
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.own import KEY as CHECKPOINT_KEY
