@@ -23,12 +23,12 @@ from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Progress, Throughput
-from ncp.tasks.checkpoints import Checkpoints
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.saving import Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,6 @@ from ncp.tasks import checkpoint, resuming
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Throughput
 from ncp.tasks.checkpoint import read_checkpoint
-from ncp.tasks.checkpoints import LAST
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
@@ -37,6 +36,7 @@ from ncp.tasks.parts import (
     task_class,
 )
 from ncp.tasks.processes import Siblings, agree
+from ncp.tasks.saving import LAST
 from ncp.tasks.segmentation import Segmentation
 
 __all__ = ["Run", "assemble", "evaluate", "fit", "read_checkpoint", "restore", "summarise"]
