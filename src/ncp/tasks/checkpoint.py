@@ -89,7 +89,7 @@ class Checkpoint:
 
     def check_network(self, network: torch.nn.Module) -> None:
         """Raise ``UserError`` unless the weights have the names and shapes of ``network``'s."""
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        wanted = tensorfile.shapes_of(network.state_dict())
         tensorfile.check_shapes(self.network_shapes, wanted, f"the weights in {self.where} do not fit its architecture")
 
     def for_lightning(self) -> dict[str, Any]:
