@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
-# keys of conf/trainer that are ours; the others go to Lightning's Trainer
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
+# keys of conf/trainer that are ours; the others go to Lightning's Trainer
 OURS = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
 
 
