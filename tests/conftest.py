@@ -1,5 +1,6 @@
 """Shared fixtures. The recorded data lies beside a developer's checkout as ``../shared``; elsewhere its tests are skipped."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,25 @@ def shared() -> Path:
     if not (SHARED / "nas-bench-mr").is_dir():
         pytest.skip(f"needs the recorded data in {SHARED}, which is not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks on one thread of torch: several take longer, and round differently from machine to machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files that data sets derive (objects to paste, resized images) go to a folder of these tests, not to the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,14 +42,14 @@ def first_gradients(run: tasks.Run) -> dict[str, torch.Tensor]:
     return found
 
 
-def launch(script: Path, folder: Path, names: tuple[str, ...], **environment: str) -> Path:
+def launch(script: Path, folder: Path, names: tuple[str, ...]) -> Path:
     """Run such a script, with a folder for each of its trainings, as on a machine with nothing else in the environment."""
     for name in names:
         (folder / name).mkdir()
     clean = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
     done = subprocess.run(
         [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=500,
-        env={**clean, "OMP_NUM_THREADS": "1", **environment},
+        env={**clean, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return folder

@@ -68,6 +68,11 @@ def head(path: str | os.PathLike[str], limit: int = MAX_FILE) -> Head:
     return Head(metadata, shapes)
 
 
+def shapes_of(found: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors, by name, as :func:`check_shapes` compares them."""
+    return {name: tuple(value.shape) for name, value in found.items()}
+
+
 def check_shapes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Raise ``UserError`` (naming ``where``) unless the tensors have exactly the names and shapes that are wanted."""
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())

@@ -18,8 +18,8 @@ from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks import checkpoints
 from ncp.tasks import run as tasks
+from ncp.tasks import saving
 from ncp.tasks.base import Task
 
 
@@ -115,11 +115,11 @@ def test_slow_steps_are_saved_by_the_clock(tmp_path, monkeypatch, longest, saved
         if trainer.global_step == 5:
             raise Died
 
-    monkeypatch.setattr(checkpoints, "LONGEST", longest)
+    monkeypatch.setattr(saving, "LONGEST", longest)
     monkeypatch.setattr(train.Watch, "on_train_batch_end", die)
     with pytest.raises(Died):
         build(tmp_path, "count=1", "recipe.save_every=1000", "recipe.eval_every=6")
-    file = tmp_path / "units/000000/0/checkpoints" / checkpoints.LAST
+    file = tmp_path / "units/000000/0/checkpoints" / saving.LAST
     assert (torch.load(file, weights_only=False)["global_step"] if file.exists() else None) == saved
 
 

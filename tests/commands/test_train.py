@@ -28,14 +28,7 @@ LAYOUTS = {
     "HMDB51": make_hmdb51,
 }
 MORE = {"HMDB51": ("data.least_frames=1",)}  # what the small sets need beside
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

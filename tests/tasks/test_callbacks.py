@@ -5,7 +5,6 @@ import logging
 import types
 
 import pytest
-import torch
 from composed import SMALL_SEG, compose
 
 from ncp.tasks import callbacks
@@ -17,15 +16,7 @@ DET3D = (
     "data.window=[16,32]", "recipe.batch=1", "recipe.length=6", "recipe.eval_every=6", "recipe.save_every=9",
     "callbacks.progress=false", "task.nms.score=0.005", "data.workers=0",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _small(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 
 
 @pytest.mark.parametrize("keep", ["none", "paper"])

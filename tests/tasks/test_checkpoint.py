@@ -26,14 +26,7 @@ SOME = int(os.environ.get("NCP_ALTERED", "40"))  # variants for each reader
 TINY = ("task=cls", "debug=tiny", "callbacks.progress=false", "trainer.accelerator=cpu")
 SPACE_LARGEST = Architecture(tuple(int(n) for n in SPACE.upper)).text
 CPU = {"accelerator": "cpu", "devices": 1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,19 @@ from composed import compose
 from ncp.tasks import run as tasks
 from ncp.tasks.detection import EVALUATIONS, RESULTS
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    cache = str(tmp_path_factory.getbasetemp() / "cache")
     folder = tmp_path_factory.mktemp("ddp")
     script = Path(ddp_other_tasks.__file__)
-    return ddp_worker.launch(script, folder, tuple(ddp_other_tasks.TASKS), XDG_CACHE_HOME=cache)
+    return ddp_worker.launch(script, folder, tuple(ddp_other_tasks.TASKS))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(ddp_other_tasks.TASKS))
-def test_two_processes_take_the_very_steps_of_one(results, tmp_path, monkeypatch, tmp_path_factory, name):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+def test_two_processes_take_the_very_steps_of_one(results, tmp_path, name):
     run = tasks.assemble(compose(*ddp_other_tasks.TASKS[name], *ddp_other_tasks.EXACT), tmp_path)
     tasks.fit(run)
     metrics = tasks.evaluate(run)

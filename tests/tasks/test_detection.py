@@ -25,13 +25,12 @@ SMALL = (
     "data.window=[32,48]", "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2",
     "recipe.log_every=2", "callbacks.progress=false", "task.nms.score=0.005", "trainer.deterministic=false",
 )  # fmt: skip
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+def _deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "deterministic", True, raising=False)
-    torch.set_num_threads(1)
 
 
 def _run(folder: Path, *overrides: str) -> tasks.Run:

@@ -29,16 +29,13 @@ COMMON = (
 TWO_STEPS = ("arch=narrow", "recipe.length=2", "recipe.eval_every=2")
 SEEDS = (1, 3, 17)  # of the smaller ones among random architectures, for the time that they take
 PRECISIONS = ("32-true", "bf16-mixed") if cpu_has_bf16() else ("32-true",)  # those that this processor computes in
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _as_it_was():
     yield
     torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(before)
 
 
 class WithoutGradient(pl.Callback):

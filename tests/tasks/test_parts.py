@@ -19,15 +19,7 @@ TINY = (
     "data.workers=0",
 )
 TIMM = (*TINY, "arch=timm")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +108,6 @@ def test_the_advice_for_too_little_memory_names_what_there_is(tmp_path):
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    torch.set_num_threads(1)
     out = {}
     for name in ("resnet18", "resnet34"):
         folder = tmp_path_factory.mktemp(name)

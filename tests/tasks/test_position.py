@@ -21,14 +21,7 @@ EXACT = (
     *SMALL_SEG, "data.crop=[64,64]", "recipe.batch=4", "recipe.freeze_norms=true", "trainer.precision=64-true",
     "+recipe.optimizer={name:sgd,lr:0.1,momentum:0.9}", "recipe.save_every=3",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def recipe(setting):
@@ -162,7 +155,6 @@ def train(folder, *overrides, end=None):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    torch.set_num_threads(1)
     return train(tmp_path_factory.mktemp("whole"), "recipe.per_device=4")
 
 

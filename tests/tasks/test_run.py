@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
-import torch
 from composed import SMALL_SEG, compose
 
 from ncp import signals
@@ -16,14 +15,7 @@ from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import read_history
 
 SHORT = (*SMALL_SEG, "recipe.length=3", "recipe.eval_every=2", "recipe.save_every=1", "recipe.log_every=1")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Once(pl.Callback):

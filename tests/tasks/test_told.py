@@ -4,20 +4,13 @@ import logging
 
 import numpy as np
 import pytest
-import torch
 from composed import SMALL_SEG, compose
 from layouts import make_ade20k, make_cityscapes
 
 from ncp.spaces import cost
 from ncp.tasks import run as tasks
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(folder, *words):

@@ -13,14 +13,13 @@ from ncp.models.blocks import Fusion, ResidualUnit
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import read_history
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(autouse=True)
 def _as_it_was():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
     torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
 
 
 def make(folder: Path, *overrides: str, callback: pl.Callback | None = None):
@@ -66,7 +65,6 @@ class KillAt(pl.Callback):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    torch.set_num_threads(1)
     run, metrics = train(tmp_path_factory.mktemp("unbroken"), "trainer.deterministic=true")
     torch.use_deterministic_algorithms(False)
     return weights(run), metrics, read_history(run.history.path)

@@ -19,14 +19,7 @@ SMALL = (
     "task=video", "arch=narrow", "data.videos=12", "data.val_videos=6", "recipe.length=2", "recipe.eval_every=2",
     "recipe.log_every=1", "recipe.batch=4", "callbacks.progress=false",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(folder, *overrides):

@@ -31,8 +31,8 @@ from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import History, Throughput
-from ncp.tasks.checkpoints import LAST
 from ncp.tasks.options import Callbacks, TrainOptions
+from ncp.tasks.saving import LAST
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
 # finished trainings' main metric at a step, for early stopping

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ncp import runs
-from ncp.jobs.train import Outcome, show
+from ncp.jobs.train import Outcome, conclude, show
 
 __all__ = ["Options", "Outcome", "run", "show"]
 
@@ -33,15 +33,6 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: when the file is no checkpoint, or the data has other classes than the training's.
     """
-    from ncp.report import training as report
     from ncp.tasks import run as tasks
 
-    folder = runs.made(folder, "evaluate")
-    restored = tasks.restore(options, folder)
-    metrics = tasks.evaluate(restored)
-    outcome = Outcome(metrics, folder)
-    if restored.trainer.is_global_zero:
-        outcome.result = tasks.summarise(restored, metrics)
-        runs.write_result(folder, outcome.result)
-        outcome.files = report.write_per_class(outcome.result, folder) + report.draw(restored)
-    return outcome
+    return conclude(tasks.restore(options, runs.made(folder, "evaluate")))

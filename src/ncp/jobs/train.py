@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ncp import runs
 from ncp.tasks.options import TrainOptions as Options
+
+if TYPE_CHECKING:
+    from ncp.tasks.run import Run
 
 __all__ = ["Options", "Outcome", "run", "show"]
 
@@ -39,18 +42,24 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for options that do not fit together, data that cannot be read, a loss that is not finite.
     """
+    from ncp.tasks import run as tasks
+
+    training = tasks.assemble(options, runs.made(folder, "train"))
+    tasks.fit(training)
+    return conclude(training, options.callbacks.pictures)
+
+
+def conclude(training: Run, pictures: bool = True) -> Outcome:
+    """Evaluate what was trained or restored, and leave the result and pictures in its folder."""
     from ncp.report import training as report
     from ncp.tasks import run as tasks
 
-    folder = runs.made(folder, "train")
-    training = tasks.assemble(options, folder)
-    tasks.fit(training)
-    outcome = Outcome(tasks.evaluate(training), folder)
+    outcome = Outcome(tasks.evaluate(training), training.folder)
     if training.trainer.is_global_zero:
         outcome.result = tasks.summarise(training, outcome.metrics)
-        runs.write_result(folder, outcome.result)
-        outcome.files = report.write_per_class(outcome.result, folder)
-        outcome.files += report.draw(training) if options.callbacks.pictures else []
+        runs.write_result(training.folder, outcome.result)
+        outcome.files = report.write_per_class(outcome.result, training.folder)
+        outcome.files += report.draw(training) if pictures else []
     return outcome
 
 

@@ -55,8 +55,7 @@ class Protected(nn.Module):
         """The convolution, in float32 where its gradient needs that; the output's kind is the same either way."""
         conv: Any = self
         low = _lowered(x) if x.device.type == "cpu" and conv.weight.requires_grad and torch.is_grad_enabled() else None
-        size = x.shape[-len(conv.kernel_size) :]
-        if low is None or not unsafe(size, conv.kernel_size, conv.stride, conv.dilation):
+        if low is None or not unsafe(x.shape[-len(conv.kernel_size) :], conv.kernel_size, conv.stride, conv.dilation):
             out: Tensor = super().forward(x)
             return out
         with torch.autocast("cpu", enabled=False):

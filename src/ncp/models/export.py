@@ -73,8 +73,8 @@ def _check_itself(net: nn.Module, signature: Signature) -> None:
     with torch.random.fork_rng(devices=[]):
         wanted = build(**signature._asdict()).state_dict()
     tensorfile.check_shapes(
-        {name: tuple(value.shape) for name, value in net.state_dict().items()},
-        {name: tuple(value.shape) for name, value in wanted.items()},
+        tensorfile.shapes_of(net.state_dict()),
+        tensorfile.shapes_of(wanted),
         "this network was changed after it was built and is no longer what its metadata would say",
     )
 
@@ -182,10 +182,9 @@ def _refuse_other(found: Signature, wanted: Signature, part: str, path: str | os
 
 def _copy(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Strict loading that checks everything before it changes anything."""
-    own = module.state_dict()
     tensorfile.check_shapes(
-        {name: tuple(value.shape) for name, value in tensors.items()},
-        {name: tuple(value.shape) for name, value in own.items()},
+        tensorfile.shapes_of(tensors),
+        tensorfile.shapes_of(module.state_dict()),
         f"the weights in '{files.printable(path)}' do not fit the network",
     )
     module.load_state_dict(tensors)

@@ -150,10 +150,10 @@ class Task(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Tell the data how many processes load from the same cores; all processes are there by now."""
         mine = (platform.node(), own_cores())
-        everybody: list[Any] = [None] * self.trainer.world_size
+        everybody: list[Any] = [mine] * self.trainer.world_size
         if self.trainer.world_size > 1:
             torch.distributed.all_gather_object(everybody, mine)
-        self.trainer.datamodule.sharing = sharing_cores(mine, everybody) if self.trainer.world_size > 1 else 1  # type: ignore[attr-defined]
+        self.trainer.datamodule.sharing = sharing_cores(mine, everybody)  # type: ignore[attr-defined]
 
     @property
     def step(self) -> int:

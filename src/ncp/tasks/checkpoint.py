@@ -24,10 +24,9 @@ from torch import Tensor
 from ncp import files, tensorfile
 from ncp.errors import UserError
 from ncp.tasks import archive
-from ncp.tasks import own as parts
 from ncp.tasks.inert import Shape
 from ncp.tasks.options import TrainOptions
-from ncp.tasks.own import KEY, Own
+from ncp.tasks.own import KEY, Own, read_own
 
 _PREFIX = "network."
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -90,7 +89,7 @@ class Checkpoint:
 
     def check_network(self, network: torch.nn.Module) -> None:
         """Raise ``UserError`` unless the weights have the names and shapes of ``network``'s."""
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        wanted = tensorfile.shapes_of(network.state_dict())
         tensorfile.check_shapes(self.network_shapes, wanted, f"the weights in {self.where} do not fit its architecture")
 
     def for_lightning(self) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def read(path: str | Path) -> Checkpoint:
     inert = archive.look_over(path)
     if not isinstance(inert, dict) or not isinstance(inert.get(KEY), dict) or "state_dict" not in inert:
         raise UserError(f"{where} is no checkpoint of a training of this project")
-    own, options = parts.read(inert[KEY], where)
+    own, options = read_own(inert[KEY], where)
     return Checkpoint(path, own, options, _shapes(inert["state_dict"], where), inert)
 
 

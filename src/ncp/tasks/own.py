@@ -64,7 +64,7 @@ class Own(Struct):
     at: Annotated[int, Meta(ge=-1, le=10**9)] = -1
 
 
-def read(content: Mapping[str, Any], where: str) -> tuple[Own, TrainOptions]:
+def read_own(content: Mapping[str, Any], where: str) -> tuple[Own, TrainOptions]:
     """Our part, checked, and the options of the training.
 
     Args:

@@ -23,20 +23,20 @@ from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Progress, Throughput
-from ncp.tasks.checkpoints import Checkpoints
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.saving import Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
-# keys of conf/trainer that are ours; the others go to Lightning's Trainer
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
+# keys of conf/trainer that are ours; the others go to Lightning's Trainer
 OURS = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
 
 

@@ -160,7 +160,7 @@ class Siblings:
             own = {**os.environ, **shared, "LOCAL_RANK": str(rank)}
             self.started.append(subprocess.Popen(arguments, env=own, cwd=where))
         threading.Thread(target=self._watch, daemon=True, name="siblings").start()
-        atexit.register(self._at_exit)
+        atexit.register(self._end_after, 10.0)
 
     def _watch(self) -> None:
         """One that fails leaves the others waiting for it: tell this process, in which :meth:`__exit__` says so."""
@@ -186,20 +186,15 @@ class Siblings:
 
     def wait(self, patience: float = 60.0) -> None:
         """Let them end by themselves after the last common operation. Those of a script go on with it."""
-        if not self.started or self is _script:
-            return
-        until = time.monotonic() + patience
-        for process in self.started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, until - time.monotonic()))
-        self.end()
+        if self is not _script:
+            self._end_after(patience)
 
     def end(self) -> None:
         """None is left, and a further training of this process can have others."""
         if not self.started:
             return
         self._over.set()
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self._end_after)
         for process in self.started:
             process.terminate()
         until = time.monotonic() + 3.0
@@ -220,8 +215,9 @@ class Siblings:
             if value is not None:
                 os.environ[name] = value
 
-    def _at_exit(self) -> None:
-        until = time.monotonic() + 10.0
+    def _end_after(self, patience: float) -> None:
+        """Wait for them, then end those that are left."""
+        until = time.monotonic() + patience
         for process in self.started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, until - time.monotonic()))

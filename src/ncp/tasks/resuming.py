@@ -14,6 +14,7 @@ from ncp.errors import UserError
 from ncp.tasks.base import Task
 from ncp.tasks.checkpoint import Checkpoint
 from ncp.tasks.inert import Shape
+from ncp.tasks.own import KEY
 from ncp.tasks.position import resumed
 
 
@@ -26,8 +27,8 @@ def check(found: Checkpoint, task: Task) -> None:
                 f"the checkpoint {found.where} is of {what} {files.shown(theirs)}, this run is of {ours}; give the "
                 f"checkpoint's own {what}, or another checkpoint"
             )
-    resumed(found.inert["ncp"], task.plan, files.printable(found.path))
-    wanted = {name: tuple(value.shape) for name, value in task.state_dict().items()}
+    resumed(found.inert[KEY], task.plan, files.printable(found.path))
+    wanted = tensorfile.shapes_of(task.state_dict())
     tensorfile.check_shapes(found.shapes, wanted, f"the weights in {found.where} do not fit this network")
     reason = misfit(found.inert.get("optimizer_states"), task)
     if reason:

@@ -23,7 +23,6 @@ from ncp.tasks import checkpoint, resuming
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Throughput
 from ncp.tasks.checkpoint import read_checkpoint
-from ncp.tasks.checkpoints import LAST
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
@@ -37,6 +36,7 @@ from ncp.tasks.parts import (
     task_class,
 )
 from ncp.tasks.processes import Siblings, agree
+from ncp.tasks.saving import LAST
 from ncp.tasks.segmentation import Segmentation
 
 __all__ = ["Run", "assemble", "evaluate", "fit", "read_checkpoint", "restore", "summarise"]
@@ -98,8 +98,8 @@ def fit(run: Run) -> None:
     found = find_checkpoint(run)
     started = time.perf_counter()
     with signals.handled(), run.siblings:
-        path = agree(run.trainer, found)
-        take_up(run, path)
+        path, step = agree(run.trainer, found)
+        take_up(run, path, step)
         try:
             run.trainer.fit(run.task, run.data, ckpt_path=path, weights_only=True)
         except SystemExit as leaving:
@@ -115,14 +115,13 @@ def translated(leaving: SystemExit) -> BaseException:
     return signals.interruption() if leaving.code == 1 else leaving
 
 
-def take_up(run: Run, path: Path | None) -> None:
-    """Let figures and evaluations end where a checkpoint is (None: begin anew)."""
+def take_up(run: Run, path: Path | None, step: int) -> None:
+    """Let figures and evaluations end where a checkpoint is, at ``step`` (None: begin anew)."""
     if path is None:
         if run.trainer.is_global_zero:
             run.history.path.unlink(missing_ok=True)
             run.task.ledger.rewrite()
         return
-    step = checkpoint.read(path).own.step
     log.info("continuing at step %d of %d from %s", step, run.task.plan.steps, path)
     run.task.last_good = str(path)
     run.task.ledger.load(step, path.parent.parent)
@@ -196,15 +195,15 @@ def merge_into(part: dict[str, Any], changes: Mapping[str, Any]) -> None:
             part[key] = value
 
 
-def find_checkpoint(run: Run) -> Path | None:
-    """The checkpoint that ``ckpt_path`` means: of this folder (auto), a path, or none; checked against the network."""
+def find_checkpoint(run: Run) -> tuple[Path | None, int]:
+    """The checkpoint that ``ckpt_path`` means, checked against the network, and its step: of this folder (auto), a path, none."""
     wanted = run.options.ckpt_path
     path = run.folder / CHECKPOINTS / LAST
     if not wanted or (wanted == "auto" and not path.is_file()):
-        return None
-    path = path if wanted == "auto" else Path(wanted)
-    resuming.check(checkpoint.read(path), run.task)
-    return path
+        return None, 0
+    found = checkpoint.read(path if wanted == "auto" else wanted)
+    resuming.check(found, run.task)
+    return found.path, found.own.step
 
 
 def evaluate(run: Run) -> dict[str, float]:

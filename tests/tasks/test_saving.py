@@ -9,10 +9,10 @@ from composed import SMALL_SEG, compose
 
 from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
-from ncp.tasks import checkpoints
 from ncp.tasks import run as tasks
-from ncp.tasks.checkpoints import Checkpoints
+from ncp.tasks import saving
 from ncp.tasks.position import Plan
+from ncp.tasks.saving import Checkpoints
 
 
 def test_which_checkpoints_are_kept(tmp_path):
@@ -41,7 +41,7 @@ class At(pl.Callback):
 def test_a_signal_asks_for_a_checkpoint_that_auto_reads(tmp_path, monkeypatch, requeued):
     told = []
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    monkeypatch.setattr(checkpoints.subprocess, "run", lambda command, **options: told.append(command))
+    monkeypatch.setattr(saving.subprocess, "run", lambda command, **options: told.append(command))
     options = (*SMALL_SEG, "recipe.per_device=1", "recipe.save_every=100", "data.crop=[64,64]")
     auto = "ckpt_path=auto" if requeued else "ckpt_path=null"
     run = tasks.assemble(compose(*options, auto), tmp_path)
