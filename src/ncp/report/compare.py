@@ -23,7 +23,7 @@ def measured(entry: Entry) -> dict[str, float]:
     training = entry.training
     if training is None:
         return {}
-    known = settings.SETTINGS.get(training.setting)
+    known = settings.SETTINGS.get(settings.full_name(training.task))
     names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
     found = {name: training.metrics.get(name) for name in names}
     return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}

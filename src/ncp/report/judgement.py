@@ -89,11 +89,11 @@ def _beyond(codes_ND: Any, predictor: Any) -> Any:
 def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
     """Setting -> metrics to predict: of all searches, trainings and given judges (none: its first), else of the four tasks."""
     given = predictors if isinstance(predictors, Mapping) else {}
-    out: dict[str, list[str]] = {settings.SHORT.get(str(name), str(name)): [] for name in given}
+    out: dict[str, list[str]] = {settings.full_name(name): [] for name in given}
     for entry in entries:
         pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
         if entry.training and entry.architecture is not None:
-            pairs.append((entry.training.setting, entry.training.main_metric))
+            pairs.append((settings.full_name(entry.training.task), entry.training.main_metric))
         for setting, metric in pairs:
             out.setdefault(setting, [])
             out[setting] += [metric] if metric not in out[setting] else []
