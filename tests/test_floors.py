@@ -23,6 +23,7 @@ ANYONE = (  # every floor may use them
         "options",
         "progress",
         "registry",
+        "results",
         "runs",
         "signals",
         "tensorfile",
