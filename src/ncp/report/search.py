@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -159,11 +157,7 @@ def architecture_yaml(result: Result) -> str:
 
 def as_csv(table: Mapping[str, Any]) -> str:
     """A table of equally long columns as CSV with a header."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
-    return buffer.getvalue()
+    return terminal.csv_text([table, *zip(*(column.tolist() for column in table.values()), strict=True)])
 
 
 def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:

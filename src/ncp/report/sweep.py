@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -173,20 +172,16 @@ def _words(names: dict[str, str]) -> str:
 
 
 def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     more = [f"{name}.{part}" for name in names for part in ("doubt", "noise", "own")]
-    writer.writerow(
+    rows: list[list[Any]] = [
         ["job", "overrides", *names, "macs", "params", "seconds", "text", *more, "predictor", "judge", "keeps_limits"]
-    )
+    ]
     for p in points:
         f = p.found
         row = [p.job, p.label, *(p.metrics.get(n) for n in names), f.cost.macs, f.cost.params, f.seconds.search]
         row += [f.architecture.text, *(part.get(n) for n in names for part in (p.doubt, p.noise, p.own))]
-        writer.writerow(map(terminal.csv_cell, [*row, _words(f.predictor), _words(f.judge), f.keeps_limits]))
-    return buffer.getvalue()
+        rows.append([*row, _words(f.predictor), _words(f.judge), f.keeps_limits])
+    return terminal.csv_text(rows)
 
 
 def _show(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,9 +102,7 @@ def as_csv(jobs: Sequence[Job]) -> str:
         cost = [None] * 3 if t is None else [t.cost.macs, t.cost.macs_at_size, t.cost.params]
         text = None if t is None else t.architecture.text
         rows.append([job.number, job.label, job.state, *metrics, *cost, job.images_per_second, text, job.reason])
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([terminal.csv_cell(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
+    return terminal.csv_text(rows)
 
 
 def show(jobs: Sequence[Job], path: Path) -> None:
