@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ncp import files, runs, spaces, terminal
+from ncp.benchmark.ranking import front
 from ncp.errors import UserError
 from ncp.numeric import as_written
 from ncp.results import Found, Objective
@@ -187,8 +188,6 @@ def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
 def _show(
     points: Sequence[Point], names: Sequence[str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
 ) -> None:
-    from ncp.report.pareto import front
-
     best: set[int] = set()
     for name in names:
         have = [i for i, p in enumerate(points) if name in p.metrics and p.found.keeps_limits]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ncp.benchmark import ranking
 from ncp.errors import UserError
 from ncp.predictors.base import Predictor
 from ncp.search.criterion import Criterion
@@ -116,12 +117,7 @@ def _front(objectives: Any, criterion: Criterion, codes_LD: np.ndarray, lam_L: n
     space = objectives.space
     value_L = criterion.scores(codes_LD, np.zeros(len(codes_LD))).value
     cost = space.cost(codes_LD.astype(np.int64))
-    order = np.lexsort((-value_L, cost.macs))
-    best, keep = -np.inf, []
-    for i in order:
-        if value_L[i] > best:
-            best = value_L[i]
-            keep.append(i)
+    keep = ranking.front(cost.macs, value_L)
     codes = codes_LD[keep]
     mean, std = predict(objectives, codes, noise=True)
     return Front(
