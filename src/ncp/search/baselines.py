@@ -144,6 +144,10 @@ class Evolution(Baseline):
     tournament: int = 16
     children: int = 8
 
+    def __post_init__(self) -> None:
+        for name in ("population", "tournament", "children"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+
     def _search(self, asker: _Asker, first: np.ndarray, budget: Budget, rng: np.random.Generator) -> None:
         codes = np.concatenate([first[:1], _draw(self.population - 1, budget, rng)])
         scores = asker(codes)

@@ -89,15 +89,17 @@ def pareto(
     if not len(lam_L) or not np.isfinite(lam_L).all() or (lam_L < 0).any():
         raise UserError(f"a front needs lambdas that are not negative, given were {list(lams)}")
     problem = prepare(
-        *(objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor),
-        force=force,
-    )
+        objectives, "robust", start=start, fixed=fixed, bounds=bounds, combine=combine, cost="exact", seed=seed,
+        predictor=predictor, force=force,
+    )  # fmt: skip
     began = time.perf_counter()
     strategy = Robust(kappa=kappa, iterations=iterations)
     criterion = Criterion(problem.objectives, problem.budget, kappa=kappa)
     with one_thread():
+        first_SD = problem.starts(starts).all()
+        starts = len(first_SD)
         lam_S = np.repeat(lam_L, starts)
-        codes_SD = np.tile(problem.starts(starts).all(), (len(lam_L), 1))
+        codes_SD = np.tile(first_SD, (len(lam_L), 1))
         codes_TSD, _ = strategy.ascend(criterion, codes_SD, lam_S)
         ends_LD = _best_of_each(criterion, codes_TSD[-1], lam_S, starts)
         polished = strategy.finish(criterion, ends_LD, lam_L)

@@ -80,10 +80,9 @@ def search(
         UserError: for anything that does not exist or cannot be met, naming what is allowed or reachable.
     """
     problem = prepare(
-        *(objectives, strategy, start, starts, budget, floor, fixed, bounds, combine, cost, queries, seed, predictor),
-        judge=judge,
-        force=force,
-    )
+        objectives, strategy, start=start, budget=budget, floor=floor, fixed=fixed, bounds=bounds, combine=combine,
+        cost=cost, queries=queries, seed=seed, predictor=predictor, judge=judge, force=force,
+    )  # fmt: skip
     began = time.perf_counter()
     runner = make(strategy, lam, iterations, kappa, options)
     with one_thread():
@@ -113,15 +112,16 @@ class Problem:
     notes: tuple[str, ...] = ()
 
     def starts(self, n: int, progress: Progress | None = None) -> Starts:
-        """``n`` codes of the region: the given start, then random ones."""
+        """``n`` codes of the region: the given start, then random ones. Raises ``UserError`` for less than one."""
+        n = whole("starts", n, 1)
         return Starts(self.budget.region, self.origin, n, self.rng, self.given, progress)
 
 
 def prepare(
     objectives: Any,
     strategy: str,
+    *,
     start: Any = None,
-    starts: int | None = None,
     budget: Mapping[str, Any] | None = None,
     floor: Mapping[str, Any] | None = None,
     fixed: Sequence[str] = (),
@@ -135,8 +135,6 @@ def prepare(
     force: bool = False,
 ) -> Problem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
-    if starts is not None:
-        whole("starts", starts, 1)
     if queries is not None:
         queries = whole("queries", queries, 1)
     rng = np.random.default_rng(whole("seed", seed, 0))
