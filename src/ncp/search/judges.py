@@ -41,7 +41,9 @@ class Panel:
         return cls(predictors, {name: _name(full.get(name, said)) for name in predictors})
 
 
-def panels(needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given) -> Any:
+def panels(
+    needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given
+) -> tuple[Panel, Panel]:
     """The panel that a search asks and the panel that judges what it found.
 
     Args:
