@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ncp.numeric import whole
+from ncp.progress import Progress
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
 from ncp.search.polish import moves
 from ncp.search.robust import shrink
-from ncp.search.starts import Progress, Starts
+from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 

@@ -15,11 +15,12 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
+from ncp.progress import Progress
 from ncp.search.judges import Given, Panel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
 from ncp.search.result import Candidate, Result, candidates
-from ncp.search.starts import Progress, Starts, read_start
+from ncp.search.starts import Starts, read_start
 from ncp.search.strategies import make, preferred_family
 from ncp.search.trajectory import Trajectory
 
