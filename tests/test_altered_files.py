@@ -1,7 +1,5 @@
 """Every reader of files from elsewhere: whatever is altered in them, the answer is the content or one ``UserError``."""
 
-import csv
-import io
 import json
 import os
 import pickle
@@ -11,6 +9,7 @@ import altered
 import numpy as np
 import pyarrow as pa
 import pytest
+import recorded_results
 import torch
 import yaml
 from pyarrow import parquet
@@ -219,32 +218,9 @@ def test_metadata_and_bytes_of_networks(tmp_path):
     survives(read_bytes, (head + whole[3000:] for head in heads))
 
 
-@pytest.fixture
-def searched(tmp_path):
-    """The folder of a search of two steps."""
-    code = list(SPACE.default().code)
-    names = {"step": [0, 1], "phase": ["a", "b"], "macs": [1, 2], "params": [1, 2], "loss": [0.5, 0.4]}
-    names |= {f"{part}.seg.mIoU": [70, 71] for part in ("continuous", "continuous.std", "rounded")}
-    names |= {f"{part}.{label}": [64, 64] for part in ("code", "rounded") for label in SPACE.labels}
-    out = io.StringIO()
-    csv.writer(out).writerows([list(names), *zip(*names.values(), strict=True)])
-    (tmp_path / "trajectory.csv").write_text(out.getvalue())
-    result = {
-        "architecture": {"code": code, "text": SPACE.default().text},
-        "space": "multires",
-        "objectives": [{"name": "seg.mIoU", "setting": "seg", "metric": "mIoU", "weight": 1.0}],
-        "predicted": {"seg": {"mIoU": 71.0}},
-        "std": {"seg": {"mIoU": 1.0}},
-        "cost": {"macs": 1000, "params": 10},
-        "seconds": {"search": 0.1, "total": 1.0},
-        "chosen_step": 1,
-        "metrics": {"mIoU": 71.0},
-    }
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    return tmp_path
+def test_results_and_trajectories(tmp_path):
+    searched = recorded_results.search(tmp_path, steps=2, std={"seg": {"mIoU": 1.0}}, metrics={"mIoU": 71.0})
 
-
-def test_results_and_trajectories(searched):
     def look(_):
         (entry,) = entries.read([str(searched)]).items
         if entry.walk_error:

@@ -24,6 +24,7 @@ ANYONE = (  # every floor may use them
         "process",
         "progress",
         "registry",
+        "results",
         "runs",
         "signals",
         "tensorfile",

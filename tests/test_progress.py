@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ncp.progress import Steps
+from ncp.progress import Steps, part
 
 
 class Clock:
@@ -60,3 +60,12 @@ def test_a_failing_look_and_a_failing_step_stop_nothing_else():
         fail()
     assert len(lines) >= 2
     assert steps.line("b").startswith("step 1 of 2, b")  # the failed one is not done
+
+
+def test_parts_of_a_work_tell_their_place_in_the_whole():
+    told = []
+    first, last = (part(lambda done, text: told.append((done, text)), k, 4, name) for k, name in ((0, "seg"), (3, "")))
+    first(0.5, "3 rows")
+    last(1.0, "end")
+    assert told == [(0.125, "seg, 3 rows"), (1.0, "end")]
+    assert part(None, 0, 4) is None

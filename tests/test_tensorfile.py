@@ -1,5 +1,6 @@
 """Safetensors files: what the head says is compared before tensors are read, and only finite ones are written."""
 
+import json
 import os
 import stat
 
@@ -41,12 +42,10 @@ def test_numbers_that_are_not_finite_are_neither_written_nor_read(tmp_path):
         tensorfile.tensors(tmp_path / "x")
 
 
-@pytest.mark.parametrize("kind", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn])
-def test_other_types_are_refused(tmp_path, kind):
-    try:
-        save_file({"a": torch.zeros(3).to(kind)}, tmp_path / "x")
-    except (KeyError, ValueError):
-        pytest.skip("this safetensors cannot write the type")
+@pytest.mark.parametrize(("kind", "size"), [("I32", 4), ("BOOL", 1), ("C64", 8), ("F8_E4M3", 1)])
+def test_other_types_are_refused(tmp_path, kind, size):
+    head = json.dumps({"a": {"dtype": kind, "shape": [3], "data_offsets": [0, 3 * size]}}).encode()
+    (tmp_path / "x").write_bytes(len(head).to_bytes(8, "little") + head + bytes(3 * size))
     with pytest.raises(UserError, match=r"numbers \(a\); read are F16"):
         tensorfile.head(tmp_path / "x")
 

@@ -240,6 +240,11 @@ def printable(value: Any) -> str:
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def first_line(error: BaseException, length: int = 120) -> str:
+    """The beginning of an error's text, for a message of one line; the name of its kind where it has none."""
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])[:length]
+
+
 # ---- writing
 
 

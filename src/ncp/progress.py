@@ -1,4 +1,7 @@
-"""Where a long piece of work of several steps is: which step, how far, and when the end is expected. Standard library alone."""
+"""How far a long piece of work is: of one with a bar, of one of several steps with lines (which step, how far, until when).
+
+Standard library alone; what a bar is drawn with is imported when one is.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from ncp.terminal import clock
+from ncp import terminal
+
+Progress = Callable[[float, str], None]
+"""Called with the part that is done (0..1) and a line about it."""
+
+
+@contextlib.contextmanager
+def bar(title: str, after: float = 0.0) -> Iterator[Progress]:
+    """Yields what is told the progress: a bar on stderr where that is a terminal, from ``after`` seconds on."""
+    began = time.monotonic()
+    drawn = None if after else terminal.Progress(title, total=1.0, counted=False)
+
+    def tell(done: float, note: str) -> None:
+        nonlocal drawn
+        if drawn is None and done < 1 and time.monotonic() - began > after:
+            drawn = terminal.Progress(title, total=1.0, counted=False)
+        if drawn is not None:
+            drawn.tell(done, note)
+
+    try:
+        yield tell
+    finally:
+        if drawn is not None:
+            drawn.stop()
+
+
+def part(progress: Progress | None, number: int, of: int, name: str = "") -> Progress | None:
+    """The progress of one of several equal parts of a work, ``number`` from 0; ``name`` stands before its lines."""
+    if progress is None:
+        return None
+    return lambda done, text: progress((number + done) / of, f"{name}, {text}" if name else text)
 
 
 class Steps:
@@ -69,5 +102,5 @@ class Steps:
         so_far, whole = before + min(done or 0.0, self.work[name]), sum(self.work.values())
         elapsed = self._now() - self._began
         if so_far > 0 and elapsed > 1:
-            out += f"; {elapsed / 60:.1f} min so far, end expected at {clock(elapsed / so_far * (whole - so_far))}"
+            out += f"; {elapsed / 60:.1f} min so far, end expected at {terminal.clock(elapsed / so_far * (whole - so_far))}"
         return out

@@ -7,7 +7,7 @@ Every command writes ``outputs/<command>/<date>/<time>-<suffix>/``. Beside the r
 * ``.lock``: locked while a process works in the folder, so that no second one joins it; the system frees the lock when
   the process ends, however it ends.
 
-Any part may use it: it needs nothing but :mod:`ncp.files`.
+Any part may use it: it needs nothing but :mod:`ncp.files` and, to read results, :mod:`ncp.results`.
 """
 
 from __future__ import annotations
@@ -57,65 +57,6 @@ class State(TypedDict, total=False):
     ended: str
     error: str | None
     continued_in: str
-
-
-class Network(TypedDict, total=False):
-    """An architecture in a result: ``code`` is null for a baseline, which has a name alone."""
-
-    text: str
-    code: list[int] | None
-
-
-class Cost(TypedDict, total=False):
-    """Of an architecture; a result may hold more."""
-
-    macs: int
-    params: int
-
-
-class Result(TypedDict, total=False):
-    """The keys of a ``result.json`` that other commands read (docs/result.md); it holds more."""
-
-    architecture: Network
-    space: str
-    predicted: dict[str, dict[str, float | None]]
-    std: dict[str, dict[str, float | None]]
-    cost: Cost
-    metrics: dict[str, float | None]
-    task: str
-    checkpoint: str | None
-
-
-class Objective(TypedDict):
-    """One thing that was searched for."""
-
-    name: str
-    setting: str
-    metric: str
-
-
-class Seconds(TypedDict):
-    """How long a search took."""
-
-    search: float
-
-
-class SearchedCost(TypedDict):
-    """Cost of the architecture that a search found."""
-
-    macs: int
-    params: int
-
-
-class Search(TypedDict):
-    """What the result of a search (it has ``objectives``) must hold, all of it."""
-
-    objectives: list[Objective]
-    architecture: Network
-    predicted: dict[str, dict[str, float | None]]
-    cost: SearchedCost
-    seconds: Seconds
-    chosen_step: int
 
 
 _began = time.perf_counter()
@@ -210,12 +151,14 @@ def read_result(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"'{files.printable(file)}' is JSON, but not the result of a command")
     where = f"the result '{files.printable(file)}'"
-    files.checked(content, Result, where)
+    from ncp import results  # with msgspec: what begins a run reads no result
+
+    files.checked(content, results.Result, where)
     if "objectives" in content:
-        files.checked(content, Search, where)
-        for wanted in content["objectives"]:
-            if wanted["metric"] not in content["predicted"].get(wanted["setting"], {}):
-                raise UserError(f"{where} lacks the prediction of its objective '{files.shown(wanted['name'])}'")
+        found: results.Found = files.checked(content, results.Found, where)
+        for wanted in found.objectives:
+            if wanted.metric not in found.predicted.get(wanted.setting, {}):
+                raise UserError(f"{where} lacks the prediction of its objective '{files.shown(wanted.name)}'")
     return content
 
 
@@ -235,6 +178,11 @@ def found_architecture(value: Any) -> Any:
             f"'{files.printable(path)}' holds no architecture; give the run of a search, or an architecture.yaml"
         )
     return dict(architecture)
+
+
+def jobs(folder: Path, file: str = STATE_FILE) -> list[Path]:
+    """The folders of a multirun's jobs that hold ``file``, by number."""
+    return sorted((found.parent for found in folder.glob(f"*/{file}")), key=lambda p: (len(p.name), p.name))
 
 
 def state(folder: Path) -> dict[str, Any]:

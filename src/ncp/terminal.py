@@ -8,14 +8,16 @@ is imported when something is printed.
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import logging
 import re
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -249,6 +251,17 @@ def csv_cell(value: Any) -> Any:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as the text of a CSV file, each cell as :func:`csv_cell` writes it.
+
+    >>> csv_text([["name", "value"], ["=a", 1.5], ["b", None]])
+    "name,value\\n'=a,1.5\\nb,\\n"
+    """
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
+    return buffer.getvalue()
 
 
 def _fits(sign: str, encoding: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy_predictors import Toy, capacity
 
-from ncp import spaces, terminal
+from ncp import progress, spaces, terminal
 from ncp.report import search as report
 from ncp.report.search_table import comparison, in_a_line
 from ncp.search import search
@@ -62,7 +62,7 @@ class Terminal(io.StringIO):
 def test_a_long_search_tells_its_progress_on_a_terminal_alone(monkeypatch):
     for stream, after, seen in ((Terminal(), 0, True), (Terminal(), 60, False), (io.StringIO(), 0, False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with report.search_progress(after) as progress:
-            search(["seg"], predictor={"seg": UNSURE}, starts=1100, iterations=1, progress=progress)
+        with progress.bar("search", after) as tell:
+            search(["seg"], predictor={"seg": UNSURE}, starts=1100, iterations=1, progress=tell)
         assert bool(stream.getvalue()) == seen, (after, stream)
         assert ("starts" in stream.getvalue()) == seen

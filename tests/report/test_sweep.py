@@ -3,8 +3,8 @@
 import csv
 import json
 
-import numpy as np
 import pytest
+import recorded_results as recorded
 
 from ncp import predictors, spaces
 from ncp.report import sweep
@@ -14,10 +14,10 @@ SPACE = spaces.get("multires")
 
 @pytest.fixture
 def job(tmp_path):
-    """Write the folder of one search that found a random architecture; its result."""
+    """Write the folder of one search that found a random architecture."""
 
     def write(number, objectives, predictor, judge, overrides=(), **more):
-        architecture = SPACE.sample(1, np.random.default_rng(number))[0]
+        architecture = SPACE.parse(recorded.architecture(number)["code"])
         settings = {o.partition(".")[0] for o in objectives}
 
         def figures(names):
@@ -25,25 +25,13 @@ def job(tmp_path):
             return {s: {m: float(v[0]) for m, v in values.items()} for s, values in loaded.items()}
 
         cost = SPACE.cost([architecture.code])
-        result = {
-            "objectives": [
-                {"name": o, "setting": o.partition(".")[0], "metric": o.partition(".")[2], "direction": "max"}
-                for o in objectives
-            ],
-            "architecture": {"text": architecture.text, "code": list(architecture.code)},
-            "predicted": figures(dict.fromkeys(settings, predictor)),
-            "predictor": dict.fromkeys(settings, predictor),
-            "judge": dict.fromkeys(settings, judge),
-            "judged": figures(dict.fromkeys(settings, judge)),
-            "cost": {"macs": int(cost.macs[0]), "params": int(cost.params[0])},
-            "seconds": {"search": 0.5},
-            **more,
-        }
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "result.json").write_text(json.dumps(result))
-        (folder / "run.json").write_text(json.dumps({"overrides": list(overrides)}))
-        return result
+        folder = recorded.search(
+            tmp_path / str(number), number, objectives,
+            predicted=figures(dict.fromkeys(settings, predictor)), predictor=dict.fromkeys(settings, predictor),
+            judged=figures(dict.fromkeys(settings, judge)), judge=dict.fromkeys(settings, judge),
+            cost={"macs": int(cost.macs[0]), "params": int(cost.params[0])}, **more,
+        )  # fmt: skip
+        recorded.state(folder, overrides=overrides)
 
     return write
 
@@ -107,11 +95,13 @@ def test_what_cannot_be_judged_or_read_is_named_and_left(job, tmp_path, capsys):
         file.write_text(json.dumps(content))
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "result.json").write_text('{"objectives": 5}')
+    job(3, ["seg.mIoU"], "default", "default", architecture={"text": "?", "code": [1, 2, 3]})
+    job(4, ["seg.mIoU"], "default", "default", space="nowhere")
     points = sweep.summarise(tmp_path)
     assert len(points) == 2
     assert [row["seg.mIoU"] for row in rows(tmp_path)] == [row["seg.mIoU.own"] for row in rows(tmp_path)]
     err = capsys.readouterr().err
-    assert "left out of the summary" in err
+    assert err.count("left out of the summary") == 3
     assert "gone.safetensors" in err
 
 

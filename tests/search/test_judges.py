@@ -120,6 +120,9 @@ def test_regions_and_bounds_that_have_nothing_in_common():
     high.card.region["lower"][0] = 64.0
     with pytest.raises(UserError, match="fitted on architectures of different i1"):
         search(["seg", "seg-4x"], predictor={"seg": low, "seg-4x": high})
+    judged = search(["seg", "seg-4x"], judge={"seg": low, "seg-4x": high}, iterations=1, starts=1)  # each for itself
+    assert judged.judge.keys() == {"seg", "seg-4x"}
+    assert not judged.found.known
     with pytest.raises(UserError, match=r"bounds.c4_4=\[64,128\] lies outside of the architectures .* 8..32"):
         search(["seg"], predictor={"seg": low}, bounds={"c4_4": [64, 128]})
     with pytest.raises(UserError, match=r"the start's i1=64 is not within 8..32"):

@@ -159,6 +159,18 @@ def test_region_of_a_one_hot_space():
         ({"options": {"polish": 3}}, "polish is true or false"),
         ({"options": 5}, "options of strategy robust are"),
         ({"options": {"width": 5}}, "no option 'width'"),
+        ({"strategy": "paper", "options": {"learning_rate": "fast"}}, "learning_rate must be a finite number"),
+        ({"strategy": "paper", "options": {"round_every": -1}}, "round_every must be a whole number from 0"),
+        ({"strategy": "paper", "options": {"step": "far"}}, "the step of the targets must be a finite number"),
+        (
+            {"strategy": "paper", "options": {"targets": {"seg.mIoU": "high"}}},
+            "the target of seg.mIoU must be a finite",
+        ),
+        (
+            {"strategy": "paper", "options": {"targets": {"seg": 77, "macs": "1G"}}},
+            "the target of macs must be a finite",
+        ),
+        ({"strategy": "evolution", "options": {"population": 0}}, "population must be a positive whole number"),
     ],
 )
 def test_refusals(given, words):
@@ -166,6 +178,28 @@ def test_refusals(given, words):
         search(["seg"], predictor={"seg": FLAT}, **given)
     assert len(str(error.value)) < 400
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "plain", "other"),
+    [
+        (
+            "robust",
+            {"keep": 3, "penalty": 4, "learning_rate": 0.1},
+            {"keep": 3.0, "penalty": "4", "learning_rate": "0.1"},
+        ),
+        (
+            "paper",
+            {"learning_rate": 3, "round_every": 2, "step": 1},
+            {"learning_rate": "3", "round_every": 2.0, "step": "1"},
+        ),
+        ("evolution", {"children": 4, "tournament": 3}, {"children": 4.0, "tournament": 3.0}),
+    ],
+)
+def test_numbers_may_be_written_otherwise(strategy, plain, other):
+    given = {"strategy": strategy, "predictor": {"seg": FLAT}, "iterations": 3, "queries": 90}
+    found = search(["seg"], starts=2, options=plain, **given)
+    assert search(["seg"], starts=2.0, options=other, **given).architecture == found.architecture
 
 
 def test_limits_are_read():

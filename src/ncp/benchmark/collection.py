@@ -24,7 +24,7 @@ class Benchmark(Mapping[str, Table]):
         self.source = source
 
     def __getitem__(self, name: str) -> Table:
-        table = self._tables.get(known.SHORT.get(name, name))
+        table = self._tables.get(known.full_name(name))
         if table is None:
             known.get(name)  # an unknown name is a mistake of another kind
             raise UserError(
@@ -33,7 +33,7 @@ class Benchmark(Mapping[str, Table]):
         return table
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and known.SHORT.get(name, name) in self._tables
+        return isinstance(name, str) and known.full_name(name) in self._tables
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tables)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Provenance, Refusal, Table
 from ncp.errors import UserError
+from ncp.progress import Progress, part
 
 MAX_REFUSED = 100_000
 """Rows that may be refused before a file is: it is then a table of something else."""
@@ -36,8 +37,6 @@ _ARCHITECTURE = (
 _DERIVED = ("exact_macs", "exact_params", "flags", "flops_input")  # of our own exports: computed anew
 _MAX_NAME = 200
 _MAX_ITEMS = 500  # numbers and lists in all that describes one architecture; those of the release have about 200
-Progress = Callable[[float, str], None]
-"""Told the part that is done (0..1) and a line about it."""
 
 
 def import_release(
@@ -76,7 +75,7 @@ def import_release(
     mistakes = []
     for number, (name, path) in enumerate(found.items()):
         try:
-            tables[name] = import_file(path, name, _part(progress, number, len(found), name))
+            tables[name] = import_file(path, name, part(progress, number, len(found), name))
         except UserError as error:
             mistakes.append(str(error))
             continue
@@ -107,17 +106,6 @@ def sources(path: Path) -> dict[str, Path]:
 def read_all(path: Path) -> Benchmark:
     """All tables under ``path``, imported in memory."""
     return Benchmark({name: import_file(file, name) for name, file in sources(path).items()}, str(path))
-
-
-def _part(progress: Progress | None, number: int, of: int, name: str) -> Progress | None:
-    """The progress of one of several files."""
-    if progress is None:
-        return None
-
-    def tell(part: float, text: str) -> None:
-        progress((number + part) / of, f"{name}, {text}")
-
-    return tell
 
 
 def import_file(path: str | Path, setting: str | Setting | None = None, progress: Progress | None = None) -> Table:
@@ -182,7 +170,7 @@ def _collect(
     codes, columns = array("i"), _Columns(setting.metrics, what)
     refused: list[Refusal] = []
     number = 0
-    for part, rows in batches:
+    for done, rows in batches:
         for row in rows:
             try:
                 code, values = _row(row, setting, space, skip)
@@ -196,7 +184,7 @@ def _collect(
                 f"{what}: more than {MAX_REFUSED:,} rows cannot be used as {setting.name}; the first: {refused[0].reason}"
             )
         if progress is not None:
-            progress(part, f"{number:,} rows")
+            progress(done, f"{number:,} rows")
     if not codes:
         reason = f"; the first: {refused[0].reason}" if refused else ""
         raise UserError(f"{what} has no row that can be used as {setting.name}{reason}")

@@ -29,7 +29,7 @@ def load(path_or_name: str | Path | None = None, store: str | Path | None = None
     """
     if path_or_name is None:
         return _load_folder(store_.folder() if store is None else Path(store).expanduser())
-    name = settings.SHORT.get(str(path_or_name), str(path_or_name))
+    name = settings.full_name(path_or_name)
     if name in settings.SETTINGS:
         path = store_.path_of(name, store)
         if not path.exists():

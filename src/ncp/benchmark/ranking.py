@@ -1,6 +1,8 @@
-"""Ranks and rank correlations, in one place. scipy is imported when one is asked for: a look-up needs none of it."""
+"""Ranks, rank correlations and fronts, in one place. scipy is imported when one is asked for: a look-up needs none of it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,3 +48,16 @@ def kendall(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.stats import kendalltau
 
     return float(kendalltau(a, b).statistic)
+
+
+def front(cost: Sequence[float] | np.ndarray, gain: Sequence[float] | np.ndarray) -> list[int]:
+    """Indices of the points that no other point beats in both (lower cost, higher gain), by rising cost.
+
+    >>> front([3, 1, 2, 2], [9, 5, 4, 7])
+    [1, 3, 0]
+    """
+    out: list[int] = []
+    for i in sorted(range(len(cost)), key=lambda i: (cost[i], -gain[i])):
+        if not out or gain[i] > gain[out[-1]]:
+            out.append(i)
+    return out

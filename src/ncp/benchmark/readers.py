@@ -171,7 +171,7 @@ def from_parquet(path: Path) -> Iterator[Batch]:
     except UserError:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise UserError(f"cannot read {what}: {first_line(error)}") from None
+        raise UserError(f"cannot read {what}: {files.first_line(error)}") from None
 
 
 def _is_text(kind: Any) -> bool:
@@ -225,8 +225,3 @@ def check_values(metadata: Any, what: str) -> None:
     """
     if any(metadata.row_group(i).total_byte_size > MAX_GROUP for i in range(metadata.num_row_groups)):
         raise UserError(f"{what} has row groups that unpack to more than {MAX_GROUP:,} bytes; write smaller ones")
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of an error's text, for a message of one line."""
-    return files.printable((str(error).splitlines() or [type(error).__name__])[0])[:120]

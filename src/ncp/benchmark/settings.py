@@ -199,6 +199,15 @@ SHORT: Mapping[str, str] = {"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet"
 """A task's name stands for its first setting."""
 
 
+def full_name(name: Any) -> str:
+    """The setting that a short name stands for; any other name as it is.
+
+    >>> full_name("det3d"), full_name("mine")
+    ('3ddet', 'mine')
+    """
+    return SHORT.get(str(name), str(name))
+
+
 def get(name: str) -> Setting:
     """The setting called ``name``: a file's name, or one of the four short ones (``cls seg det3d video``).
 
@@ -208,13 +217,12 @@ def get(name: str) -> Setting:
     Raises:
         UserError: for any other name, listing those that exist; for a file that cannot be used.
     """
-    text = str(name)
-    known = SHORT.get(text, text)
+    known = full_name(name)
     if known not in SETTINGS:
         short = ", ".join(f"{a} (= {b})" for a, b in SHORT.items())
         others = [other for other in SETTINGS if other not in PAPER]
         raise UserError(
-            f"unknown setting '{files.printable(text)}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
+            f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
             f"{', '.join(others)}"
         )
     return SETTINGS[known]

@@ -74,7 +74,7 @@ def read(path: str | Path, setting: Setting | None = None) -> Table | None:
     except UserError:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"'{shown}' is not a readable table ({readers.first_line(error)}); import it again") from None
+        raise UserError(f"'{shown}' is not a readable table ({files.first_line(error)}); import it again") from None
 
 
 def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, Provenance]:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import benchmark, runs, terminal
+from ncp import benchmark, progress, runs, terminal
 from ncp.benchmark import statistics
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
-from ncp.report.predictor import progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +95,7 @@ def import_tables(options: Options) -> Answer:
     if not Path(options.source).expanduser().exists():
         raise UserError(f"there is no file or folder '{options.source}'; give source=<clone of the release>/data")
     only = [options.setting] if options.setting else []
-    with progress("import") as tell:
+    with progress.bar("import") as tell:
         tables = benchmark.import_release(options.source, options.store, only, tell)
     refused = [["Setting", "Row", "Reason"]]
     for name, table in tables.items():

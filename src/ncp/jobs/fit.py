@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import runs
+from ncp import progress, runs
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     found = tables(options.setting, options.source)
     for table in found:
         rows = from_table(table, costs=protocols.learns_costs(family))
-        with report.progress(f"{table.name}, {len(rows):,} rows") as progress:
+        with progress.bar(f"{table.name}, {len(rows):,} rows") as tell:
             fits[table.name] = protocols.run(
                 rows,
                 family,
-                progress=progress,
+                progress=tell,
                 protocol=options.protocol,
                 seed=options.seed,
                 folds=options.folds,
@@ -122,7 +122,6 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
 
 def _read(path: Path, name: str) -> Table:
     from ncp.benchmark import importing
-    from ncp.report.predictor import progress
 
-    with progress(f"reading {name}") as tell:
+    with progress.bar(f"reading {name}") as tell:
         return importing.import_file(path, name, tell)

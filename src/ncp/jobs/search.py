@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import runs
+from ncp import progress, runs
 
 if TYPE_CHECKING:
     from ncp.search.result import Result
@@ -64,8 +64,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
     folder = runs.made(folder, "search")
     given = {name: value for name, value in vars(options).items() if name not in ("predictors", "propagation")}
-    with report.search_progress() as progress:
-        result = search(**given, predictor=options.predictors, options=options.propagation, progress=progress)
+    with progress.bar("search", after=1.0) as tell:
+        result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
 
 

@@ -258,7 +258,6 @@ def _try(predictor: Predictor, where: str) -> None:
     try:
         answers = [*predictor.predict(code).values(), *predictor.predict_std(code).values()]
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"{where} does not answer ({reason}); fit the predictor again") from None
+        raise UserError(f"{where} does not answer ({files.first_line(error)}); fit the predictor again") from None
     if not np.isfinite(answers).all():
         raise UserError(f"{where} answers with numbers that are not finite; fit the predictor again")

@@ -24,11 +24,10 @@ from ncp.numeric import whole
 from ncp.predictors import evaluation, trust
 from ncp.predictors.base import FAMILIES, Predictor
 from ncp.predictors.rows import Rows
+from ncp.progress import Progress, part
 
 PROTOCOLS = ("honest", "paper", "all-rows")
 TEST, VALIDATION, FOLDS = 0.2, 0.1, 5
-# called with the part done (0..1) and a line about what is going on
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -186,10 +185,10 @@ def run(
     used, same = (rows if rows.good.all() else rows.only_good()).varying()
     rows = rows.only_metrics(used.metrics)
     all_good = bool(rows.good.all())
-    tell = _parts(progress, 1 if all_good else 2)
-    outcome = _run(used, family, protocol, seed, folds, next(tell), dict(options or {}))
+    first, second = (progress, None) if all_good else (part(progress, k, 2, f"{k + 1}/2") for k in range(2))
+    outcome = _run(used, family, protocol, seed, folds, first, dict(options or {}))
     if not all_good:
-        other = _run(rows, family, protocol, seed, folds, next(tell), dict(options or {})).held
+        other = _run(rows, family, protocol, seed, folds, second, dict(options or {})).held
         outcome.all_rows = {"all": other.errors(), "good": other.subset(other.good).errors()}
     card = outcome.predictor.card
     card.rows, card.errors, card.held = outcome.counts["fitted"], outcome.held.errors(), len(outcome.held.measured)
@@ -229,16 +228,16 @@ def _run_all_rows(
     counts: dict[str, int],
 ) -> Outcome:
     """Cross-validation for the errors, then one fit on everything."""
-    tell = _parts(progress, folds + 1)
+    tell = [part(progress, k, folds + 1, f"{k + 1}/{folds + 1}") for k in range(folds + 1)]
     fold_of_N = np.zeros(len(rows), dtype=np.int64)
     predicted_NM, std_NM = np.zeros_like(rows.targets), np.zeros_like(rows.targets)
     knows_noise = True
     for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed)):
-        predictor = fit(rows.subset(fitted), family, seed=seed, progress=next(tell), **options)
+        predictor = fit(rows.subset(fitted), family, seed=seed, progress=tell[k], **options)
         answers = _answers(predictor, rows.subset(held))
         fold_of_N[held], predicted_NM[held], std_NM[held] = k, answers.predicted, answers.std
         knows_noise = predictor.knows_noise
-    predictor = fit(rows, family, seed=seed, progress=next(tell), **options)
+    predictor = fit(rows, family, seed=seed, progress=tell[folds], **options)
     if not knows_noise:  # what a fold's errors should be is known from the other folds
         squares_NM = np.square(predicted_NM - rows.targets)
         for k in range(folds):
@@ -281,17 +280,3 @@ def _counter(progress: Progress | None, total: int) -> Callable[[], None] | None
             progress(done / total, f"step {done}/{total}")
 
     return tick
-
-
-def _parts(progress: Progress | None, number: int) -> Any:
-    """One progress function after another, for ``number`` equal parts of the whole."""
-    for i in range(number):
-        if progress is None:
-            yield None
-            continue
-
-        def tell(part: float, text: str, i: int = i) -> None:
-            assert progress is not None
-            progress((i + part) / number, text if number == 1 else f"{i + 1}/{number}, {text}")
-
-        yield tell

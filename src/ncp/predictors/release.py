@@ -118,9 +118,8 @@ def _load(file: Any, path: str | Path) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for damaged and hostile files
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
-            f"'{files.printable(path)}' is not a file of weights that can be read safely ({files.printable(line)})"
+            f"'{files.printable(path)}' is not a file of weights that can be read safely ({files.first_line(error, 100)})"
         ) from None
 
 

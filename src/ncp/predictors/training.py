@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
@@ -25,9 +25,8 @@ from ncp.predictors.evaluation import rmse
 from ncp.predictors.mlp import MLP, layout
 from ncp.predictors.rows import Rows
 from ncp.predictors.trust import region_of
+from ncp.progress import Progress
 
-# called after every epoch with the part done (0..1) and a line about it
-Progress = Callable[[float, str], None]
 # the release's one-cycle shape; the paper says "one cycle" alone
 WARM_UP, START_DIVISOR = 0.3, 10.0
 

@@ -79,3 +79,15 @@ def known_bounds(predictor: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
     if not sound:
         raise UserError(f"the card of the predictor of {predictor.setting} states bounds that are none of {space.name}")
     return lower, upper
+
+
+def knows(predictor: Predictor, codes_ND: np.ndarray) -> np.ndarray:
+    """``(N,)`` bool: codes within the bounds of the architectures that it was fitted on; elsewhere it extrapolates.
+
+    Raises:
+        UserError: as :func:`known_bounds`.
+    """
+    bounds = known_bounds(predictor)
+    if bounds is None:
+        return np.ones(len(codes_ND), dtype=bool)
+    return np.asarray(((bounds[0] <= codes_ND) & (codes_ND <= bounds[1])).all(1))

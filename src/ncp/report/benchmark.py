@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -155,11 +153,8 @@ def as_markdown(rows: Rows) -> str:
 
 def as_csv(rows: Rows) -> str:
     """For a spreadsheet; numbers without thousands separators."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    cells = [rows[0], *([cell.replace(",", "") if _is_number(cell) else cell for cell in row] for row in rows[1:])]
-    writer.writerows([terminal.csv_cell(cell) for cell in row] for row in cells)
-    return out.getvalue()
+    cells = ([cell.replace(",", "") if _is_number(cell) else cell for cell in row] for row in rows[1:])
+    return terminal.csv_text([rows[0], *cells])
 
 
 def as_data(answers: Mapping[str, Record] | Iterable[Record]) -> list[dict[str, Any]]:

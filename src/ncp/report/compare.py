@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ def measured(entry: Entry) -> dict[str, float]:
     training = entry.training
     if training is None:
         return {}
-    known = settings.SETTINGS.get(training.setting)
+    known = settings.SETTINGS.get(settings.full_name(training.task))
     names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
     found = {name: training.metrics.get(name) for name in names}
     return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}
@@ -59,9 +57,11 @@ def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: s
         "left_out": dict(entries.left_out),
     }
     out = {"result": runs.write_result(folder, content)}
-    out["table"] = files.write_text(folder / "comparison.csv", _as_csv(table(entries.items, judged, exact=True)))
+    out["table"] = files.write_text(
+        folder / "comparison.csv", terminal.csv_text(table(entries.items, judged, exact=True))
+    )
     if classes := per_class(entries.items):
-        out["per_class"] = files.write_text(folder / "per_class.csv", _as_csv(classes))
+        out["per_class"] = files.write_text(folder / "per_class.csv", terminal.csv_text(classes))
     return out | _draw(entries.items, folder, title)
 
 
@@ -104,12 +104,6 @@ def _draw(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]
         picture = propagation.transfer_figure(searched, space, title, WALKS)
         out["trajectories"] = style.save(picture, folder / "trajectories.png")
     return out
-
-
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([terminal.csv_cell(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
 
 
 # ---- tables

@@ -16,8 +16,8 @@ import numpy as np
 from ncp import files, runs, spaces
 from ncp.errors import UserError
 from ncp.report import walks
-from ncp.report.results import Described, Search, Training
 from ncp.report.sweep import distinct
+from ncp.results import Described, Search, Training
 from ncp.spaces import found
 
 TRAJECTORY = "trajectory.csv"
@@ -130,7 +130,7 @@ def _entries(value: Any, space: str, lost: dict[str, str]) -> list[Entry]:
 
 def _jobs(folder: Path, space: str, lost: dict[str, str]) -> list[Entry]:
     """The lines of a multirun, named by the overrides in which its jobs differ."""
-    jobs = sorted((f.parent for f in folder.glob(f"*/{runs.RESULT_FILE}")), key=lambda p: (len(p.name), p.name))
+    jobs = runs.jobs(folder, runs.RESULT_FILE)
     if not jobs:
         raise UserError(
             f"no result at '{files.printable(folder)}'; give a run folder that holds a {runs.RESULT_FILE}, such a file, "
@@ -139,23 +139,13 @@ def _jobs(folder: Path, space: str, lost: dict[str, str]) -> list[Entry]:
     if len(jobs) > SEVERAL_RUNS:
         raise UserError(f"'{files.printable(folder)}' holds {len(jobs):,} runs; at most {SEVERAL_RUNS:,} are compared")
     out = []
-    for job, label in zip(jobs, distinct([overrides(job) for job in jobs]), strict=True):
+    for job, label in zip(jobs, distinct([runs.state(job).get("overrides", []) for job in jobs]), strict=True):
         try:
             entry = _result(job / runs.RESULT_FILE, files.printable(job), space)
             out.append(replace(entry, name=label or job.name))
         except UserError as error:
             lost[files.printable(job)] = str(error)
     return out
-
-
-def overrides(job: Path) -> list[str]:
-    """What a job's ``run.json`` says that it was given; nothing where that cannot be read."""
-    try:
-        content = files.read_json(job / runs.STATE_FILE, limit=2**20)
-    except UserError:
-        return []
-    listed = content.get("overrides") if isinstance(content, dict) else None
-    return [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
 
 
 def _architecture(value: Any, shown: str, space: str) -> Entry:

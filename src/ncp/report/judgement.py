@@ -44,9 +44,13 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     """
     import numpy as np
 
-    wanted = _wanted(entries, predictors)
+    from ncp.predictors.trust import knows
+    from ncp.search.judges import read_predictors
+
+    given = read_predictors(predictors) if isinstance(predictors, Mapping) else None
+    wanted = _wanted(entries, given or {})
     able = [i for i, entry in enumerate(entries) if entry.architecture is not None]
-    space = entries[able[0]].space if able else None
+    space: Any = entries[able[0]].space if able else None
     codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
     judges: dict[str, str] = {}
     values: list[dict[str, float]] = [{} for _ in entries]
@@ -54,8 +58,8 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     outside: list[list[str]] = [[] for _ in entries]
     recorded = []
     for setting, metrics in wanted.items() if space is not None else ():
-        predictor = _judge_of(setting, predictors, space)
-        if predictor is None:
+        predictor = given.get(setting) if given is not None else _bundled(setting, predictors)
+        if predictor is None or predictor.card.space != space.name:
             recorded += [f"{setting}.{metric}" for metric in metrics]
             for i in able:
                 values[i] |= _recorded(entries[i], setting, metrics)
@@ -63,10 +67,10 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
         predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
         card = predictor.card
         bundled = f"the {'paper' if card.kind == 'mlp' else 'default'} predictor"
-        name = bundled if not isinstance(predictors, Mapping) else "the predictor given"
+        name = bundled if given is None else "the predictor given"
         judges[setting] = f"{name}, fitted on {card.rows:,} rows"
-        for i, beyond in zip(able, _beyond(codes, predictor), strict=True):
-            outside[i] += [setting] if beyond else []
+        for i, known in zip(able, knows(predictor, codes), strict=True):
+            outside[i] += [] if known else [setting]
         for metric in metrics or predictor.metrics[:1]:
             for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
                 values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
@@ -74,26 +78,13 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     return Judgement(judges, values, std, shown, outside)
 
 
-def _beyond(codes_ND: Any, predictor: Any) -> Any:
-    """``(N,)`` whether a code lies outside of the bounds of the rows that a predictor was fitted on."""
-    import numpy as np
-
-    from ncp.predictors.trust import known_bounds
-
-    bounds = known_bounds(predictor)
-    if bounds is None:
-        return np.zeros(len(codes_ND), dtype=bool)
-    return ((codes_ND < bounds[0]) | (codes_ND > bounds[1])).any(1)
-
-
-def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
+def _wanted(entries: Sequence[Entry], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Setting -> metrics to predict: of all searches, trainings and given judges (none: its first), else of the four tasks."""
-    given = predictors if isinstance(predictors, Mapping) else {}
-    out: dict[str, list[str]] = {settings.SHORT.get(str(name), str(name)): [] for name in given}
+    out: dict[str, list[str]] = {name: [] for name in given}
     for entry in entries:
         pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
         if entry.training and entry.architecture is not None:
-            pairs.append((entry.training.setting, entry.training.main_metric))
+            pairs.append((settings.full_name(entry.training.task), entry.training.main_metric))
         for setting, metric in pairs:
             out.setdefault(setting, [])
             out[setting] += [metric] if metric not in out[setting] else []
@@ -102,21 +93,16 @@ def _wanted(entries: Sequence[Entry], predictors: Any) -> dict[str, list[str]]:
     return out
 
 
-def _judge_of(setting: str, predictors: Any, space: Any) -> Any:
-    """The predictor that judges a setting; None where there is none for these architectures."""
+def _bundled(setting: str, family: Any) -> Any:
+    """The bundled predictor of a setting; None for a setting of the user's own."""
     from ncp.predictors import load
 
-    if isinstance(predictors, Mapping):
-        files_of = {settings.SHORT.get(str(name), str(name)): path for name, path in predictors.items()}
-        predictor = load(str(files_of[setting])) if setting in files_of else None
-    else:
-        try:
-            predictor = load(setting, family=str(predictors or FAMILY))
-        except UserError:
-            if predictors not in (None, FAMILY, "paper"):
-                raise
-            return None  # a setting of the user's own, or of another space
-    return predictor if predictor is not None and predictor.card.space == space.name else None
+    try:
+        return load(setting, family=str(family or FAMILY))
+    except UserError:
+        if family not in (None, FAMILY, "paper"):
+            raise
+        return None
 
 
 def _recorded(entry: Entry, setting: str, metrics: Sequence[str]) -> dict[str, float]:

@@ -8,22 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ncp.benchmark.ranking import front
 from ncp.report import style
 from ncp.report.labels import label_points
-
-
-def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats in both (lower cost, higher gain), by rising cost.
-
-    >>> front([3, 1, 2, 2], [9, 5, 4, 7])
-    [1, 3, 0]
-    """
-    order = sorted(range(len(cost)), key=lambda i: (cost[i], -gain[i]))
-    out: list[int] = []
-    for i in order:
-        if not out or gain[i] > gain[out[-1]]:
-            out.append(i)
-    return out
 
 
 def pareto_figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str = "") -> Figure:

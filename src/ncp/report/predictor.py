@@ -5,9 +5,8 @@ Shape suffixes: K rows held out, M metrics.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ncp.predictors.protocols import HeldOut, Outcome, Progress
+    from ncp.predictors.protocols import HeldOut, Outcome
 
 SHOWN = ("mae", "rmse", "spearman", "kendall", "calibration")
 _TITLES = {"mae": "MAE", "rmse": "RMSE", "spearman": "Spearman", "kendall": "Kendall τ", "calibration": "|error| / std"}
@@ -172,10 +171,3 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
     figures += [f"τ {errors['kendall']:.2f}"] if "kendall" in errors else []
     box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 2}
     ax.text(0.04, 0.96, "\n".join(figures), transform=ax.transAxes, va="top", size=8.5, color=style.INK, bbox=box)
-
-
-@contextlib.contextmanager
-def progress(title: str) -> Iterator[Progress]:
-    """A progress bar on stderr, drawn at most ten times a second; yields what a fit tells its progress to."""
-    with terminal.Progress(title, total=1.0, counted=False) as bar:
-        yield bar.tell

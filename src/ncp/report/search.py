@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,11 +155,7 @@ def architecture_yaml(result: Result) -> str:
 
 def as_csv(table: Mapping[str, Any]) -> str:
     """A table of equally long columns as CSV with a header."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
-    return buffer.getvalue()
+    return terminal.csv_text([table, *zip(*(column.tolist() for column in table.values()), strict=True)])
 
 
 def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None:
@@ -197,25 +189,6 @@ def _kappa(result: Result) -> float | None:
 def _say_notes(result: Result) -> None:
     for note in (*result.notes, *([] if result.kept else [f"a limit is not kept: {result.trajectory.broken}"])):
         terminal.say(f"note: {note}", style="yellow")
-
-
-@contextlib.contextmanager
-def search_progress(after: float = 1.0) -> Iterator[Callable[[float, str], None]]:
-    """Yields what a search tells its progress to: a bar on stderr, from ``after`` seconds on and on a terminal alone."""
-    began, bar = time.monotonic(), None
-
-    def tell(part: float, note: str) -> None:
-        nonlocal bar
-        if bar is None and part < 1 and time.monotonic() - began > after:
-            bar = terminal.Progress("search", total=1.0, counted=False)
-        if bar is not None:
-            bar.tell(part, note)
-
-    try:
-        yield tell
-    finally:
-        if bar is not None:
-            bar.stop()
 
 
 def _described(architecture: Any) -> dict[str, Any]:

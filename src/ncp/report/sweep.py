@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from ncp import files, runs, terminal
+from ncp import files, runs, spaces, terminal
+from ncp.benchmark.ranking import front
 from ncp.errors import UserError
 from ncp.numeric import as_written
+from ncp.results import Found, Objective
 
 TABLE_FILE, PICTURE_FILE = "sweep.csv", "pareto.png"
 BROKEN = "misses its limit"
-_Figures = dict[str, dict[str, float | None]]
 
 
 class Summary(Callback):
@@ -32,44 +31,6 @@ class Summary(Callback):
             summarise(folder)
         except OSError as error:
             warnings.warn(f"the summary of the sweep could not be written: {error}", stacklevel=2)
-
-
-class _Objective(msgspec.Struct):
-    name: str
-    setting: str
-    metric: str
-    direction: str = "max"
-
-
-class _Architecture(msgspec.Struct):
-    text: str
-    code: list[int]
-
-
-class _Cost(msgspec.Struct):
-    macs: int
-    params: int
-
-
-class _Seconds(msgspec.Struct):
-    search: float
-
-
-class Found(msgspec.Struct):
-    """What a table of searches needs of a ``result.json``."""
-
-    objectives: list[_Objective]
-    architecture: _Architecture
-    predicted: _Figures
-    cost: _Cost
-    seconds: _Seconds
-    space: str = "multires"
-    predictor: dict[str, str] = {}
-    judge: dict[str, str] = {}
-    judged: _Figures = {}
-    judged_doubt: _Figures = {}
-    judged_noise: _Figures = {}
-    keeps_limits: bool = True
 
 
 @dataclass
@@ -121,14 +82,15 @@ def summarise(folder: Path) -> list[Point]:
 
 def collect(folder: Path) -> list[Point]:
     """One point for each job with a result that can be read, without the judge's figures."""
-    jobs = sorted((f.parent for f in folder.glob(f"*/{runs.RESULT_FILE}")), key=lambda p: (len(p.name), p.name))
     read = []
-    for job in jobs:
+    for job in runs.jobs(folder, runs.RESULT_FILE):
         try:
-            read.append((job, files.read_json(job / runs.RESULT_FILE, Found)))
+            found: Found = files.read_json(job / runs.RESULT_FILE, Found)
+            spaces.get(found.space).parse(found.architecture.code)
+            read.append((job, found))
         except UserError as error:
             terminal.say(f"left out of the summary: {error}", stderr=True)
-    overrides = [_texts(runs.state(job).get("overrides")) for job, _ in read]
+    overrides = [runs.state(job).get("overrides", []) for job, _ in read]
     points = []
     for (job, found), label in zip(read, distinct(overrides), strict=True):
         own = {o.name: found.predicted.get(o.setting, {}).get(o.metric) for o in found.objectives}
@@ -152,7 +114,7 @@ def judge_all(points: Sequence[Point]) -> dict[str, str]:
     The judge that the searches name; where they name several, the default predictors. Figures that a search did not record
     are predicted here. A metric that the judge does not predict keeps what the search's own predictor said.
     """
-    wanted: dict[str, list[_Objective]] = {}
+    wanted: dict[str, list[Objective]] = {}
     for o in {o.name: o for p in points for o in p.found.objectives}.values():
         wanted.setdefault(o.setting, []).append(o)
     judges: dict[str, str] = {}
@@ -189,11 +151,11 @@ def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> N
         terminal.say(f"{setting} is not judged anew: {error}", stderr=True)
 
 
-def _recorded(point: Point, o: _Objective) -> float | None:
+def _recorded(point: Point, o: Objective) -> float | None:
     return point.found.judged.get(o.setting, {}).get(o.metric)
 
 
-def _fill(point: Point, o: _Objective, judge: str) -> None:
+def _fill(point: Point, o: Objective, judge: str) -> None:
     if point.found.judge.get(o.setting) == judge and (value := _recorded(point, o)) is not None:
         point.metrics[o.name] = value
         for figures, out in ((point.found.judged_doubt, point.doubt), (point.found.judged_noise, point.noise)):
@@ -201,10 +163,6 @@ def _fill(point: Point, o: _Objective, judge: str) -> None:
                 out[o.name] = spread
     elif o.name in point.own:
         point.metrics[o.name] = point.own[o.name]
-
-
-def _texts(overrides: Any) -> list[str]:
-    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
 
 
 def _words(names: dict[str, str]) -> str:
@@ -215,27 +173,21 @@ def _words(names: dict[str, str]) -> str:
 
 
 def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     more = [f"{name}.{part}" for name in names for part in ("doubt", "noise", "own")]
-    writer.writerow(
+    rows: list[list[Any]] = [
         ["job", "overrides", *names, "macs", "params", "seconds", "text", *more, "predictor", "judge", "keeps_limits"]
-    )
+    ]
     for p in points:
         f = p.found
         row = [p.job, p.label, *(p.metrics.get(n) for n in names), f.cost.macs, f.cost.params, f.seconds.search]
         row += [f.architecture.text, *(part.get(n) for n in names for part in (p.doubt, p.noise, p.own))]
-        writer.writerow(map(terminal.csv_cell, [*row, _words(f.predictor), _words(f.judge), f.keeps_limits]))
-    return buffer.getvalue()
+        rows.append([*row, _words(f.predictor), _words(f.judge), f.keeps_limits])
+    return terminal.csv_text(rows)
 
 
 def _show(
     points: Sequence[Point], names: Sequence[str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
 ) -> None:
-    from ncp.report.pareto import front
-
     best: set[int] = set()
     for name in names:
         have = [i for i, p in enumerate(points) if name in p.metrics and p.found.keeps_limits]

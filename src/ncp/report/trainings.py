@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +14,8 @@ from omegaconf import DictConfig
 from ncp import files, runs, terminal
 from ncp.commandline import command_line
 from ncp.errors import UserError
-from ncp.report.entries import overrides
-from ncp.report.results import Training
 from ncp.report.sweep import distinct
+from ncp.results import Training
 
 TABLE_FILE = "trainings.csv"
 
@@ -66,16 +63,16 @@ def summarise(folder: Path) -> list[Job]:
 
 def collect(folder: Path) -> list[Job]:
     """All jobs that began, by number; a damaged file makes a job's line shorter, nothing else."""
-    places = sorted((f.parent for f in folder.glob(f"*/{runs.STATE_FILE}")), key=lambda p: (len(p.name), p.name))
-    labels = distinct([overrides(place) for place in places])
+    places = runs.jobs(folder)
+    labels = distinct([runs.state(place).get("overrides", []) for place in places])
     return [_job(place, label) for place, label in zip(places, labels, strict=True)]
 
 
 def _job(place: Path, label: str) -> Job:
-    about = _state(place)
-    if about.get("state") == "continued" and isinstance(about.get("continued_in"), str):
+    about = runs.state(place)
+    if about.get("state") == "continued" and "continued_in" in about:
         place_of_result = Path(about["continued_in"])  # an earlier run's folder, in which it went on
-        about = _state(place_of_result)
+        about = runs.state(place_of_result)
     else:
         place_of_result = place
     state = about.get("state") if about.get("state") in runs.STATES else "unknown"
@@ -92,14 +89,6 @@ def _job(place: Path, label: str) -> Job:
     return Job(place.name, label or place.name, str(state), training, speed, reason)
 
 
-def _state(place: Path) -> dict[str, Any]:
-    try:
-        content = files.read_json(place / runs.STATE_FILE, limit=2**20)
-    except UserError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def as_csv(jobs: Sequence[Job]) -> str:
     """One row a job: its overrides, state, all metrics in percent, costs, images a second, the architecture."""
     trained = [job.training for job in jobs if job.training]
@@ -113,9 +102,7 @@ def as_csv(jobs: Sequence[Job]) -> str:
         cost = [None] * 3 if t is None else [t.cost.macs, t.cost.macs_at_size, t.cost.params]
         text = None if t is None else t.architecture.text
         rows.append([job.number, job.label, job.state, *metrics, *cost, job.images_per_second, text, job.reason])
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([terminal.csv_cell(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
+    return terminal.csv_text(rows)
 
 
 def show(jobs: Sequence[Job], path: Path) -> None:

@@ -40,8 +40,8 @@ def read(path: Path, space: spaces.Space[Any], names: Sequence[str], chosen: int
     out = {}
     for name in (*needed, *(name for name in optional if name in columns)):
         if name not in columns:
-            raise UserError(f"{where} is not the trajectory of this search: it has no column '{name}'")
-        out[name] = _numbers(columns[name], f"{where}, column '{name}'")
+            raise UserError(f"{where} is not the trajectory of this search: it has no column '{files.shown(name)}'")
+        out[name] = _numbers(columns[name], f"{where}, column '{files.shown(name)}'")
     if chosen >= len(rows) - 1:
         raise UserError(f"{where} has {len(rows) - 1} steps; the result names step {chosen}")
     if "phase" in columns:

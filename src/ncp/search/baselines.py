@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ncp.numeric import whole
+from ncp.progress import Progress
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
 from ncp.search.polish import moves
 from ncp.search.robust import shrink
-from ncp.search.starts import Progress, Starts
+from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 
@@ -143,6 +144,10 @@ class Evolution(Baseline):
     population: int = 64
     tournament: int = 16
     children: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("population", "tournament", "children"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
 
     def _search(self, asker: _Asker, first: np.ndarray, budget: Budget, rng: np.random.Generator) -> None:
         codes = np.concatenate([first[:1], _draw(self.population - 1, budget, rng)])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ncp.benchmark import ranking
 from ncp.errors import UserError
 from ncp.predictors.base import Predictor
 from ncp.search.criterion import Criterion
@@ -88,15 +89,17 @@ def pareto(
     if not len(lam_L) or not np.isfinite(lam_L).all() or (lam_L < 0).any():
         raise UserError(f"a front needs lambdas that are not negative, given were {list(lams)}")
     problem = prepare(
-        *(objectives, "robust", start, starts, None, None, fixed, bounds, combine, "exact", None, seed, predictor),
-        force=force,
-    )
+        objectives, "robust", start=start, fixed=fixed, bounds=bounds, combine=combine, cost="exact", seed=seed,
+        predictor=predictor, force=force,
+    )  # fmt: skip
     began = time.perf_counter()
     strategy = Robust(kappa=kappa, iterations=iterations)
     criterion = Criterion(problem.objectives, problem.budget, kappa=kappa)
     with one_thread():
+        first_SD = problem.starts(starts).all()
+        starts = len(first_SD)
         lam_S = np.repeat(lam_L, starts)
-        codes_SD = np.tile(problem.starts(starts).all(), (len(lam_L), 1))
+        codes_SD = np.tile(first_SD, (len(lam_L), 1))
         codes_TSD, _ = strategy.ascend(criterion, codes_SD, lam_S)
         ends_LD = _best_of_each(criterion, codes_TSD[-1], lam_S, starts)
         polished = strategy.finish(criterion, ends_LD, lam_L)
@@ -116,12 +119,7 @@ def _front(objectives: Any, criterion: Criterion, codes_LD: np.ndarray, lam_L: n
     space = objectives.space
     value_L = criterion.scores(codes_LD, np.zeros(len(codes_LD))).value
     cost = space.cost(codes_LD.astype(np.int64))
-    order = np.lexsort((-value_L, cost.macs))
-    best, keep = -np.inf, []
-    for i in order:
-        if value_L[i] > best:
-            best = value_L[i]
-            keep.append(i)
+    keep = ranking.front(cost.macs, value_L)
     codes = codes_LD[keep]
     mean, std = predict(objectives, codes, noise=True)
     return Front(

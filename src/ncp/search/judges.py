@@ -37,11 +37,13 @@ class Panel:
     def of(cls, needed: Iterable[str], given: str | Mapping[str, Predictor], said: Given) -> Panel:
         """Those of the settings that are needed; ``said`` is how the user named them."""
         predictors = load_predictors(needed, given)
-        full = {settings.SHORT.get(str(n), str(n)): v for n, v in said.items()} if isinstance(said, Mapping) else {}
+        full = {settings.full_name(n): v for n, v in said.items()} if isinstance(said, Mapping) else {}
         return cls(predictors, {name: _name(full.get(name, said)) for name in predictors})
 
 
-def panels(needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given) -> Any:
+def panels(
+    needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given
+) -> tuple[Panel, Panel]:
     """The panel that a search asks and the panel that judges what it found.
 
     Args:
@@ -79,7 +81,7 @@ def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Pr
                 f"predictors are default, paper or {{setting: file}}, such as {{seg: FILE.safetensors}}; given for {name} "
                 f"was {shown(value)}"
             )
-        out[settings.SHORT.get(str(name), str(name))] = load(value) if isinstance(value, str | Path) else value
+        out[settings.full_name(name)] = load(value) if isinstance(value, str | Path) else value
     return out
 
 

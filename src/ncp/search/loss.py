@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.numeric import finite
 from ncp.search.objectives import LEARNED_COST, Objectives, split_metric
 
 LOSSES = ("smooth_l1", "l1")
@@ -55,10 +56,8 @@ class Loss:
             raise UserError(f"the loss is {' or '.join(LOSSES)}, given was '{self.kind}'")
         if self.targets not in TARGETS:
             raise UserError(f"targets is one of {', '.join(TARGETS)}, given was '{self.targets}'")
-        if not 0 < self.step < float("inf"):
-            raise UserError(f"the step of the targets must be positive, given was {self.step}")
-        if not 0 <= self.lam < float("inf"):
-            raise UserError(f"lambda must not be negative, given was {self.lam}")
+        object.__setattr__(self, "step", finite("the step of the targets", self.step, above=0))
+        object.__setattr__(self, "lam", finite("lambda", self.lam, least=0))
 
     @classmethod
     def pop(cls, lam: float, options: dict[str, Any]) -> Loss:
@@ -66,7 +65,7 @@ class Loss:
         targets = options.pop("targets", "relative")
         values = dict(targets) if isinstance(targets, Mapping) else None
         kind = "absolute" if values is not None else str(targets)
-        return cls(str(options.pop("loss", "smooth_l1")), kind, float(options.pop("step", 1.0)), values, lam)
+        return cls(str(options.pop("loss", "smooth_l1")), kind, options.pop("step", 1.0), values, lam)
 
     def goals(self, objectives: Objectives, start: Outputs) -> Outputs | None:
         """Targets for walks from ``start``; None where they are set anew every iteration."""
@@ -80,7 +79,11 @@ class Loss:
     def _absolute(self, objectives: Objectives) -> tuple[np.ndarray, np.ndarray]:
         given = dict(self.values or {})
         costs = {name: given.pop(name) for name in ("macs", LEARNED_COST) if name in given}
-        wanted = {".".join(split_metric(str(k), objectives.predictors)): float(v) for k, v in given.items()}
+        costs = {name: v if v is None else finite(f"the target of {name}", v) for name, v in costs.items()}
+        wanted: dict[str, float] = {}
+        for key, value in given.items():
+            name = ".".join(split_metric(str(key), objectives.predictors))
+            wanted[name] = finite(f"the target of {name}", value)
         names = [o.name for o in objectives.items]
         if set(wanted) != set(names):
             raise UserError(

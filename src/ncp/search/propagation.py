@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ncp.errors import UserError
+from ncp.numeric import finite, whole
 from ncp.search.criterion import BROKEN, Criterion
 from ncp.search.gallery import Gallery
 from ncp.search.gradients import gradient_function
@@ -51,6 +52,10 @@ class Propagation:
     round_every: int = 0
 
     starts = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", finite("learning_rate", self.learning_rate))
+        object.__setattr__(self, "round_every", whole("round_every", self.round_every, 0))
 
     def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
         """Propagate all starts; marked is the best rounded step under the loss that keeps the budget, or comes nearest."""

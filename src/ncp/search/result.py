@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ncp.search.judges import Panel, known_region
+from ncp.predictors.trust import knows
+from ncp.search.judges import Panel
 from ncp.search.objectives import Objective, Objectives
 from ncp.search.trajectory import Trajectory
 
@@ -158,10 +159,10 @@ def candidates(goals: Objectives, asked: Panel, judge: Panel, codes: np.ndarray)
     cost = space.cost(codes)
     predicted = opinions(asked, codes)
     judged = predicted if judge is asked else opinions(judge, codes)
-    bounds = [b for b in (known_region(asked.predictors), known_region(judge.predictors)) if b is not None]
-    known = [all(bool(((lower <= c) & (c <= upper)).all()) for lower, upper in bounds) for c in codes]
+    all_of_them = (*asked.predictors.values(), *judge.predictors.values())
+    known = np.all([knows(predictor, codes) for predictor in all_of_them], axis=0)
     return [
-        Candidate(architecture, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], known[i])
+        Candidate(architecture, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], bool(known[i]))
         for i, architecture in enumerate(space.decode(codes))
     ]
 

@@ -55,10 +55,10 @@ class Robust:
     polish: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 1), ("starts", 1), ("keep", 1)):
-            whole(name, getattr(self, name), least)
-        finite("learning_rate", self.learning_rate, above=0)
-        finite("penalty", self.penalty, above=0)
+        for name in ("iterations", "starts", "keep"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        for name in ("learning_rate", "penalty"):
+            object.__setattr__(self, name, finite(name, getattr(self, name), above=0))
         if not isinstance(self.polish, bool):
             raise UserError(f"polish is true or false, given was {shown(self.polish)}")
 

@@ -15,11 +15,12 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
+from ncp.progress import Progress
 from ncp.search.judges import Given, Panel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
 from ncp.search.result import Candidate, Result, candidates
-from ncp.search.starts import Progress, Starts, read_start
+from ncp.search.starts import Starts, read_start
 from ncp.search.strategies import make, preferred_family
 from ncp.search.trajectory import Trajectory
 
@@ -80,10 +81,9 @@ def search(
         UserError: for anything that does not exist or cannot be met, naming what is allowed or reachable.
     """
     problem = prepare(
-        *(objectives, strategy, start, starts, budget, floor, fixed, bounds, combine, cost, queries, seed, predictor),
-        judge=judge,
-        force=force,
-    )
+        objectives, strategy, start=start, budget=budget, floor=floor, fixed=fixed, bounds=bounds, combine=combine,
+        cost=cost, queries=queries, seed=seed, predictor=predictor, judge=judge, force=force,
+    )  # fmt: skip
     began = time.perf_counter()
     runner = make(strategy, lam, iterations, kappa, options)
     with one_thread():
@@ -113,15 +113,16 @@ class Problem:
     notes: tuple[str, ...] = ()
 
     def starts(self, n: int, progress: Progress | None = None) -> Starts:
-        """``n`` codes of the region: the given start, then random ones."""
+        """``n`` codes of the region: the given start, then random ones. Raises ``UserError`` for less than one."""
+        n = whole("starts", n, 1)
         return Starts(self.budget.region, self.origin, n, self.rng, self.given, progress)
 
 
 def prepare(
     objectives: Any,
     strategy: str,
+    *,
     start: Any = None,
-    starts: int | None = None,
     budget: Mapping[str, Any] | None = None,
     floor: Mapping[str, Any] | None = None,
     fixed: Sequence[str] = (),
@@ -135,8 +136,6 @@ def prepare(
     force: bool = False,
 ) -> Problem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
-    if starts is not None:
-        whole("starts", starts, 1)
     if queries is not None:
         queries = whole("queries", queries, 1)
     rng = np.random.default_rng(whole("seed", seed, 0))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ncp import runs, spaces
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.numeric import shown
+from ncp.progress import Progress
 from ncp.search.limits import Region
 
 FEW = 64
@@ -23,8 +24,6 @@ FEW = 64
 CHUNK = 512
 """Starts that move at once: enough to fill a processor, few enough to stay in its cache."""
 _NO_PATH = re.compile(r"[\d\s_,()\[\]-]+|\|.*")  # numbers, or the text of a cell
-# called with the part done (0..1) and a line about it
-Progress = Callable[[float, str], None]
 
 
 def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
