@@ -34,7 +34,7 @@ def run(seed: int, outputs: Path, more: list[str]) -> dict[str, Any]:
 
 def gap(results: list[dict[str, Any]], setting: str, other: str) -> str:
     """Over the seeds, in words: the mean difference, its standard error, and how often the found one is ahead."""
-    means = [{name: c["scores"][setting]["mean"] for name, c in result["candidates"].items()} for result in results]
+    means = [{name: c["scores"][setting]["mean"] for name, c in result["compared"].items()} for result in results]
     gaps = np.array([mean["found"] - mean[other] for mean in means])
     ahead = f"ahead in {int((gaps > 0).sum())} of {len(gaps)}"
     if len(gaps) < 2:
@@ -57,12 +57,12 @@ def main() -> int:
     rows = []
     for seed, result in zip(options.seeds, results, strict=True):
         for setting in result["settings"]:
-            scores = {name: c["scores"][setting] for name, c in result["candidates"].items()}
+            scores = {name: c["scores"][setting] for name, c in result["compared"].items()}
             cells = [f"{s['mean']:.2f}" + (f" ± {s['std']:.2f}" if s["std"] else "") for s in scores.values()]
             kendall = result["predictor_errors"][setting]["kendall"]
             minutes = (result[key]["total"] / 60 for key in ("seconds", "cpu_seconds"))
             rows.append((str(seed), setting, *cells, f"{kendall:.2f}", *(f"{m:.1f}" for m in minutes)))
-    names = list(results[0]["candidates"])
+    names = list(results[0]["compared"])
     show(
         "the loop over seeds, at equal cost",
         ("seed", "setting", *names, "tau", "minutes", "CPU minutes"),

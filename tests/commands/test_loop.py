@@ -33,14 +33,14 @@ def done(tmp_path_factory):
 def test_two_tasks_are_sampled_fitted_searched_trained_and_compared(done):
     folder, result, _ = done
     assert result["settings"] == ["cls-50-1000", "seg"]
-    assert result["sampled"] == {"cls-50-1000": 20, "seg": 20}
-    assert set(result["candidates"]) == {"found", "default", "best sampled"}
+    assert result["trainings"] == {"cls-50-1000": 20, "seg": 20}
+    assert set(result["compared"]) == {"found", "default", "best sampled"}
     codes = {}
     for name in result["settings"]:
         table = benchmark.load(folder / f"sample-{name}" / f"{name}.parquet")
         codes[name] = table.codes.tolist()
         compared = benchmark.load(next(folder.glob(f"compare-{name}-*")) / f"{name}.parquet")
-        for candidate in result["candidates"].values():
+        for candidate in result["compared"].values():
             measured = compared.query(candidate["architecture"]).metrics[table.main]
             assert candidate["scores"][name]["all"] == [measured]
     assert codes["cls-50-1000"] == codes["seg"]  # the same architectures in both settings
@@ -49,13 +49,11 @@ def test_two_tasks_are_sampled_fitted_searched_trained_and_compared(done):
 @pytest.mark.slow
 def test_all_candidates_are_within_the_cost_of_the_default(done):
     _, result, _ = done
-    limit = result["candidates"]["default"]["macs"]
-    for candidate in result["candidates"].values():
+    limit = result["compared"]["default"]["macs"]
+    for candidate in result["compared"].values():
         exact = int(cost.count(Architecture.parse(candidate["architecture"]).code).macs)
         assert candidate["macs"] == exact <= limit
-    assert (
-        max(Architecture.parse(result["candidates"]["found"]["architecture"]).code) <= 32
-    )  # within the sample's bounds
+    assert max(Architecture.parse(result["compared"]["found"]["architecture"]).code) <= 32  # within the sample's bounds
 
 
 @pytest.mark.slow
@@ -69,7 +67,7 @@ def test_it_ends_with_one_page_that_shows_each_step(done):
     assert len(pictures) == 4  # the comparison, two predictors, the search
     assert all((folder / picture).is_file() for picture in pictures)
     assert all(seconds > 0 for seconds in result["cpu_seconds"].values())
-    for name, candidate in result["candidates"].items():
+    for name, candidate in result["compared"].items():
         assert f"| {name} |" in page
         assert f"{candidate['scores']['seg']['mean']:.2f}" in page
     assert "loop.md" in said

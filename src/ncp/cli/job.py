@@ -84,7 +84,7 @@ class Job:
         try:
             resolved: Any = OmegaConf.to_container(config, resolve=True)
             digest = runs.config_hash(resolved, folder)
-            options = self._options(config)
+            options = self._options(config, words)
             folder = self.ended.folder = _continue(config, self.command, digest, folder)
             if not is_first_rank():
                 return self.module.run(options, folder)
@@ -112,7 +112,7 @@ class Job:
         _mark(folder, "finished")
         return outcome
 
-    def _options(self, config: DictConfig) -> Any:
+    def _options(self, config: DictConfig, words: list[str]) -> Any:
         """The typed options; the classes that this configuration names are the user's own word."""
         content = composing.values(config)
         for group in registry.GROUPS:
@@ -120,7 +120,7 @@ class Job:
             if isinstance(target, str):
                 registry.name(target)
         if self._module is None:
-            return composing.read(self.command, content)
+            return composing.read(self.command, content, words)
         return typed.read(self._module.Options, {k: v for k, v in content.items() if k not in ("hydra", "paths")})
 
     def _tell(self, error: Exception, message: str | None, where: str) -> None:

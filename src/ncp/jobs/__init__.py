@@ -34,7 +34,7 @@ def options(command: str, *words: str) -> Any:
 
     module(command)
     try:
-        return composing.read(command, composing.values(composing.compose(command, words)))
+        return composing.read(command, composing.values(composing.compose(command, words)), words)
     except (HydraException, OmegaConfBaseException) as error:
         line = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(command))
         raise UserError(line or str(error)) from None

@@ -18,7 +18,7 @@ from ncp.jobs import commands
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 # the setting that is meant where none is given; the other commands have none
-DEFAULT_SETTING = {"train": "cls", "build": "seg"}
+DEFAULT_SETTING = {"train": "cls", "build": "seg", "discover": "seg"}
 # parts of a composed configuration that are not options of a command
 _APART = ("hydra", "paths")
 
@@ -86,12 +86,18 @@ def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def read(command: str, content: Mapping[str, Any]) -> Any:
-    """The options of a command from plain values (:func:`values`). Raises ``UserError`` for what they cannot be."""
+def read(command: str, content: Mapping[str, Any], words: Sequence[str] = ()) -> Any:
+    """The options of a command from plain values (:func:`values`); ``words`` as they were typed, for commands that run others.
+
+    Raises:
+        UserError: for what they cannot be.
+    """
     kept = {key: value for key, value in content.items() if key not in _APART}
     kind = commands.module(command).Options
     if "outputs" in kind.__dataclass_fields__ and "paths" in content:
         kept["outputs"] = content["paths"]["outputs"]
+    if "words" in kind.__dataclass_fields__:
+        kept["words"] = list(words)
     return typed.read(kind, kept)
 
 

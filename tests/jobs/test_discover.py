@@ -1,13 +1,13 @@
-"""The loop's own decisions and its page, from hand-made tables; the commands themselves: tests/commands/test_loop.py."""
+"""A discovery's own decisions and its page, from hand-made tables; the commands: tests/commands/test_loop.py."""
 
 import numpy as np
 import pytest
 
 from ncp import benchmark
-from ncp.campaign import loop as loops
+from ncp.campaign import discovery as found_
 from ncp.errors import UserError
-from ncp.jobs import loop as job
-from ncp.report import loop as report
+from ncp.jobs import discover as job
+from ncp.report import discovery as report
 from ncp.spaces.multires import SPACE
 
 METRICS = {"cls-50-1000": ("top1", "top5"), "seg": ("mIoU", "mAcc", "aAcc")}
@@ -27,10 +27,10 @@ def loop():
     first, second = np.full(10, 50.0), np.full(10, 20.0)
     first[[7, 4]], second[[2, 4]] = (60, 58), (30, 29)
     tables = {"cls-50-1000": table("cls-50-1000", first), "seg": table("seg", second)}
-    made = loops.Loop(tuple(tables), limit=int(1e12), tables=tables)
+    made = found_.Discovery(tuple(tables), {"macs": 1e12}, tables)
     found, default = SPACE.sample(2, np.random.default_rng(5))
-    made.candidates = {"found": found, "default": default, "best sampled": loops.best_sampled(made)}
-    made.macs = {name: loops.cost_of(SPACE, architecture) for name, architecture in made.candidates.items()}
+    made.candidates = {"found": found, "default": default, "best sampled": found_.best_sampled(made)}
+    made.macs = {name: found_.cost_of(SPACE, architecture) for name, architecture in made.candidates.items()}
     made.scores = {
         "found": {"cls-50-1000": np.array([59.0, 61.0]), "seg": np.array([24.0, 26.0])},
         "default": {"cls-50-1000": np.array([55.0, 57.0]), "seg": np.array([26.0, 28.0])},
@@ -38,6 +38,7 @@ def loop():
     }
     made.errors = {name: {"mae": 2.5, "kendall": 0.31} for name in tables}
     made.predicted = {"cls-50-1000": 63.0, "seg": 31.0}
+    made.std = {"cls-50-1000": 2.0, "seg": 1.5}
     made.commands = {"build seg": "python -m src.build setting=seg", "search": "python -m src.search"}
     made.seconds, made.cpu_seconds = {"build seg": 100.0, "search": 20.0}, {"build seg": 180.0, "search": 15.0}
     return made
@@ -46,15 +47,15 @@ def loop():
 def test_the_best_sampled_one_is_good_in_all_settings_and_within_the_limit(loop):
     codes = loop.tables["seg"].codes
     assert list(loop.candidates["best sampled"].code) == codes[4].tolist()
-    loop.limit = int(SPACE.cost(codes[[4]]).macs[0]) - 1
-    assert list(loops.best_sampled(loop).code) != codes[4].tolist()
-    loop.limit = 1
-    with pytest.raises(UserError, match="within the limit of cost"):
-        loops.best_sampled(loop)
+    loop.budget["macs"] = int(SPACE.cost(codes[[4]]).macs[0]) - 1
+    assert list(found_.best_sampled(loop).code) != codes[4].tolist()
+    loop.budget["macs"] = 1
+    with pytest.raises(UserError, match="within the limits of cost"):
+        found_.best_sampled(loop)
 
 
 def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tmp_path):
-    files = report.write_page(loop, tmp_path)
+    files = report.write_page(loop, tmp_path, "loop")
     page = files["page"].read_text()
     assert "| found |" in page
     assert "60.00 ± 1.41" in page  # of 59 and 61
@@ -70,13 +71,13 @@ def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tm
 
 def test_one_training_each_tells_no_noise(loop, tmp_path):
     loop.scores = {name: {s: values[:1] for s, values in of.items()} for name, of in loop.scores.items()}
-    assert "the noise is not known" in report.write_page(loop, tmp_path)["page"].read_text()
-    summary = loops.summary(loop)
-    assert summary["candidates"]["found"]["scores"]["seg"]["std"] is None
+    assert "the noise is not known" in report.write_page(loop, tmp_path, "loop")["page"].read_text()
+    summary = found_.summary(loop)
+    assert summary["compared"]["found"]["scores"]["seg"]["std"] is None
     assert summary["cpu_seconds"]["total"] == 195.0
 
 
 def test_what_is_not_said_about_a_dimension_is_a_mistake():
     with pytest.raises(UserError, match="'o1' is missing"):
-        job._values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
-    assert job._values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]
+        job.values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
+    assert job.values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]

@@ -1,0 +1,142 @@
+"""What a discovery (:mod:`ncp.jobs.discover` runs it) trained, fitted, searched and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ncp import benchmark, spaces
+from ncp.benchmark.table import Table
+from ncp.errors import UserError
+
+FOUND, DEFAULT, BEST = "found", "default", "best sampled"
+
+
+@dataclass
+class Discovery:
+    """What was tried and found, in one setting or in several.
+
+    Attributes:
+        names: settings, in order.
+        budget: limits of exact cost (``macs``, ``params``) that the found architecture keeps.
+        tables: of the architectures that were trained, by setting.
+        recorded: whether these "trainings" are rows of a recorded table; then nothing was trained, and what was never measured
+            is predicted by the judges in ``scored_by``.
+        candidates: name (``found``, ``default``, ``best sampled``, a baseline's) -> architecture, or a baseline's name.
+        scores: candidate -> setting -> ``(R,)`` main metric of its repeated trainings.
+        macs: candidate -> multiply-adds in the space's standard setting.
+        scored_by: candidate -> how its scores are known, in words, where that is not by training it again.
+        errors: setting -> the predictor's errors of its main metric on rows it did not see.
+        predicted, std: setting -> predicted main metric of the found architecture, and how sure that is.
+        fitted: setting -> what the fit says of itself: what was chosen, what more trainings would bring.
+        notes: what else a reader must know.
+        commands, seconds, cpu_seconds: of each step; processor time is what does not depend on what else the machine does.
+        pictures: of the steps that draw one, relative to the page.
+        exports: format -> file of the found network.
+    """
+
+    names: tuple[str, ...]
+    budget: dict[str, float]
+    tables: dict[str, Table] = field(default_factory=dict)
+    recorded: bool = False
+    candidates: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    macs: dict[str, int] = field(default_factory=dict)
+    scored_by: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
+    predicted: dict[str, float] = field(default_factory=dict)
+    std: dict[str, float] = field(default_factory=dict)
+    fitted: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    exports: dict[str, str] = field(default_factory=dict)
+
+    def keeps(self, table: Table) -> np.ndarray:
+        """``(N,)`` bool: rows within the limits of cost."""
+        out = np.ones(len(table), dtype=bool)
+        for name, limit in self.budget.items():
+            out &= table.column(name) <= limit
+        return out
+
+
+def best_sampled(discovery: Discovery) -> Any:
+    """The trained architecture within the limits that has the best mean standard score over the settings.
+
+    Raises:
+        UserError: where none is within the limits.
+    """
+    first = discovery.tables[discovery.names[0]]
+    columns = [(name, discovery.tables[name].main) for name in discovery.names]
+    codes, values = benchmark.Benchmark(discovery.tables).aligned(columns)
+    score = ((values - values.mean(0)) / np.maximum(values.std(0), 1e-9)).mean(1)
+    cost = first.space.cost(codes)
+    for name, limit in discovery.budget.items():
+        score[getattr(cost, name) > limit] = -np.inf
+    if not np.isfinite(score).any():
+        raise UserError("no trained architecture is within the limits of cost; give more trainings, or a larger budget")
+    return first.space.parse(codes[int(score.argmax())].tolist())
+
+
+def cost_of(space: spaces.Space[Any], architecture: Any, name: str = "macs") -> int:
+    """Exact cost of one architecture: ``macs`` or ``params``."""
+    return int(getattr(space.cost(np.array([architecture.code])), name)[0])
+
+
+def check_budget(space: spaces.Space[Any], budget: Mapping[str, float | None]) -> dict[str, float]:
+    """The limits that are given. Raises ``UserError`` for one below the smallest architecture of the space."""
+    out = {name: float(limit) for name, limit in budget.items() if limit is not None}
+    smallest = space.decode(np.asarray(space.lower, dtype=np.int64)[None])[0]
+    for name, limit in out.items():
+        least = cost_of(space, smallest, name)
+        if limit < least:
+            raise UserError(
+                f"budget.{name}={limit:g} is below the smallest network of the space, which has {least:,}; give more"
+            )
+    return out
+
+
+def summary(discovery: Discovery) -> dict[str, Any]:
+    """For ``result.json``; its keys are described in docs/result.md."""
+    found = discovery.candidates[FOUND]
+    return {
+        "settings": list(discovery.names),
+        "budget": discovery.budget,
+        "architecture": {"code": list(found.code), "text": found.text},
+        "predicted": {name: {_main(discovery, name): value} for name, value in discovery.predicted.items()},
+        "std": {name: {_main(discovery, name): value} for name, value in discovery.std.items()},
+        "trainings": {name: len(table) for name, table in discovery.tables.items()},
+        "compared": {
+            name: {
+                "architecture": architecture if isinstance(architecture, str) else architecture.text,
+                "macs": discovery.macs[name],
+                "scores": {setting: _scores(values) for setting, values in discovery.scores[name].items()},
+                "scored_by": discovery.scored_by.get(name, "training it again"),
+            }
+            for name, architecture in discovery.candidates.items()
+        },
+        "predictor_errors": discovery.errors,
+        "notes": discovery.notes,
+        "seconds": {**discovery.seconds, "total": sum(discovery.seconds.values())},
+        "cpu_seconds": {**discovery.cpu_seconds, "total": sum(discovery.cpu_seconds.values())},
+        "commands": discovery.commands,
+        "exports": discovery.exports,
+    }
+
+
+def _main(discovery: Discovery, name: str) -> str:
+    return discovery.tables[name].main
+
+
+def _scores(values: np.ndarray) -> dict[str, Any]:
+    array = np.asarray(values, dtype=float)
+    return {
+        "mean": float(array.mean()),
+        "std": float(array.std(ddof=1)) if len(array) > 1 else None,
+        "all": array.tolist(),
+    }

@@ -1,0 +1,81 @@
+"""A command that is made of other commands: each is run in this process, timed, and shown as one would type it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ncp import jobs, runs
+from ncp.commandline import shell_word
+from ncp.errors import UserError
+from ncp.progress import Steps
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Commands:
+    """Runs commands as steps of a longer work.
+
+    Attributes:
+        folder: of the page at the end; the commands' own folders lie below it, in ``runs``.
+        work: the steps in order, name -> how much work each is, in trainings.
+        commands, seconds, cpu_seconds: of each step that was run; its command line, its time.
+        pictures: of the steps that drew one, relative to the folder.
+    """
+
+    folder: Path
+    work: Mapping[str, float]
+    commands: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._progress = Steps(self.work, log.info)
+
+    def run(self, step: str, command: str, *words: str, done: Callable[[], float] | None = None) -> Any:
+        """Run a command; its outcome.
+
+        Args:
+            step: its name here.
+            command: its name.
+            words: ``KEY=VALUE``.
+            done: tells how much of the step's work is done.
+
+        Raises:
+            UserError: where the command does, with its command line.
+        """
+        place = self.folder / "runs" / f"{len(self.commands):02d}-{command}"
+        place.mkdir(parents=True)
+        shown = [word.replace(f"{self.folder}/", "") for word in words]
+        self.commands[step] = " ".join([runs.invocation(command), *map(shell_word, shown)])
+        with self.timed(step, done):
+            try:
+                outcome = jobs.module(command).run(jobs.options(command, *words), place)
+            except UserError as error:
+                raise UserError(f"the step '{step}' failed ({error}); its command: {self.commands[step]}") from None
+        if pictures := sorted(place.glob("*.png")):
+            self.pictures[step] = str(pictures[0].relative_to(self.folder))
+        return outcome
+
+    @contextlib.contextmanager
+    def timed(self, step: str, done: Callable[[], float] | None = None) -> Iterator[None]:
+        """Around the work of a step: tells how far it is, and keeps its time."""
+        started, before = time.perf_counter(), _processor_time()
+        with self._progress.step(step, done):
+            yield
+        self.seconds[step] = time.perf_counter() - started
+        self.cpu_seconds[step] = _processor_time() - before
+
+
+def _processor_time() -> float:
+    """Of this process and of all that it started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,0 +1,275 @@
+"""The page at the end of a discovery: what was tried, what was found, how sure that is, what it cost, how to repeat it.
+
+The same in Markdown, with pictures beside it, and in one HTML file that can be sent to somebody.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ncp
+from ncp import terminal
+from ncp.campaign.discovery import BEST, DEFAULT, FOUND
+from ncp.files import read_bytes, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ncp.campaign.discovery import Discovery
+
+_MARKS = {FOUND: "D", DEFAULT: "s", BEST: "^"}
+_TITLES = {"loop": "The loop, closed", "discovery": "A network designed for {}"}
+PICTURE_LIMIT = 32 * 2**20  # bytes of a picture within the page
+
+
+def write_page(discovery: Discovery, folder: Path, name: str) -> dict[str, Path]:
+    """``NAME.png``, ``NAME.md`` and ``NAME.html``."""
+    from ncp.report import style
+
+    files = {"picture": style.save(comparison_figure(discovery, name), folder / f"{name}.png")}
+    text = page(discovery, name)
+    files["page"], files["html"] = folder / f"{name}.md", folder / f"{name}.html"
+    write_text(files["page"], text)
+    write_text(files["html"], as_html(text, folder))
+    return files
+
+
+def as_html(text: str, folder: Path) -> str:
+    """A page of ours in Markdown as one HTML file, its pictures inside.
+
+    The text may hold names from elsewhere: raw HTML in it stays text, and only pictures below ``folder`` are taken in.
+    """
+    from markdown_it import MarkdownIt
+
+    def embedded(found: re.Match[str]) -> str:
+        path = (folder / html.unescape(found[1])).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            return found[0]
+        data = base64.b64encode(read_bytes(path, PICTURE_LIMIT)).decode()
+        return f'src="data:image/png;base64,{data}"'
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    body = re.sub(r'src="([^":]+\.png)"', embedded, body)
+    title = html.escape(text.partition("\n")[0].removeprefix("# "))
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+_STYLE = (
+    ":root{color-scheme:light dark}body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif}"
+    "img{max-width:100%;background:#fff;border-radius:4px}table{border-collapse:collapse}th,td{padding:.3rem .8rem;"
+    "border-bottom:1px solid #8886;text-align:left}pre{overflow-x:auto;padding:.8rem;background:#8881;border-radius:4px}"
+    "code{font-size:.9em;overflow-wrap:anywhere}"
+)
+
+
+def comparison_figure(discovery: Discovery, name: str = "discovery") -> Figure:
+    """A panel a setting: metric over cost, sampled and compared."""
+    from ncp.report import style
+
+    title = "The loop: sampled, predicted, found, trained" if name == "loop" else "Sampled, predicted, found, compared"
+    width = 4.6 * len(discovery.names) if len(discovery.names) > 1 else 7.0
+    fig = style.figure(width, 4.2, title, _subtitle(discovery))
+    for i, setting in enumerate(discovery.names):
+        _panel(fig.add_subplot(1, len(discovery.names), i + 1), discovery, setting)
+    handles, labels = fig.axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, fontsize=8.5, frameon=False, loc="lower center", ncols=len(labels))
+    fig.subplots_adjust(left=0.07 if len(discovery.names) > 1 else 0.1, right=0.98, top=0.79, bottom=0.21, wspace=0.2)
+    return fig
+
+
+def _panel(ax: Axes, discovery: Discovery, name: str) -> None:
+    from ncp.report import style
+
+    table = discovery.tables[name]
+    style.dress(ax, f"{name}: {table.main}", "%", "million multiply-adds at 128 x 128")
+    ax.scatter(table.macs / 1e6, table.column(table.main), s=14, color=style.GREY, alpha=0.6, label="sampled")
+    colours = {FOUND: style.VERMILION, DEFAULT: style.BLUE, BEST: style.GREEN}
+    for candidate, scores in discovery.scores.items():
+        if name not in scores:
+            continue
+        measured, macs = scores[name], discovery.macs[candidate] / 1e6
+        colour, mark = colours.get(candidate, style.PURPLE), _MARKS.get(candidate, "P")
+        ax.scatter([macs] * len(measured), measured, s=22, marker=mark, color=colour, alpha=0.5)
+        mean, std = measured.mean(), measured.std(ddof=1) if len(measured) > 1 else 0.0
+        ax.errorbar(macs, mean, std, fmt=mark, color=colour, ms=8, capsize=3, label=candidate)
+    ax.scatter(
+        discovery.macs[FOUND] / 1e6, discovery.predicted[name], s=70, marker="o", facecolors="none",
+        edgecolors=style.VERMILION, label="found, predicted",
+    )  # fmt: skip
+    if "macs" in discovery.budget:
+        limit = discovery.budget["macs"] / 1e6
+        ax.axvline(limit, color=style.GREY, lw=1, ls=":", zorder=0)
+        ax.text(limit, ax.get_ylim()[1], " limit", size=8, color=style.GREY, va="top")
+
+
+def _subtitle(discovery: Discovery) -> str:
+    sampled = max(len(table) for table in discovery.tables.values())
+    if discovery.recorded:
+        return f"{sampled} rows of the recorded table stand for trainings; {_time(discovery)}"
+    repeats = len(next(iter(discovery.scores[FOUND].values())))
+    again = "once" if repeats == 1 else f"{repeats} times (mean and deviation)"
+    where = " in each setting" if len(discovery.names) > 1 else ""
+    return f"{sampled} architectures trained{where}, the compared ones {again}; {_time(discovery)}"
+
+
+def _time(discovery: Discovery) -> str:
+    total, processor = (sum(of.values()) / 60 for of in (discovery.seconds, discovery.cpu_seconds))
+    if total > 90:
+        return f"{total / 60:.1f} hours, {processor / 60:.1f} of processor time"
+    return f"{total:.1f} minutes, {processor:.1f} of processor time"
+
+
+def verdict(discovery: Discovery, name: str) -> str:
+    """In words how the found architecture does against the others, by the noise of its own repetitions."""
+    found = discovery.scores[FOUND][name]
+    words = []
+    for other, scores in discovery.scores.items():
+        if other == FOUND or name not in scores:
+            continue
+        values = scores[name]
+        gap = found.mean() - values.mean()
+        if discovery.recorded:
+            words.append(f"{gap:+.2f} against the {other}")
+        elif min(len(found), len(values)) < 2:
+            words.append(f"{gap:+.2f} against the {other} (one training each, the noise is not known)")
+        else:
+            noise = (found.var(ddof=1) / len(found) + values.var(ddof=1) / len(values)) ** 0.5
+            sure = "won" if gap > 2 * noise else "lost" if gap < -2 * noise else "too close to call"
+            words.append(f"{gap:+.2f} against the {other} (standard error {noise:.2f}: {sure})")
+    judged = ", as the judge predicts them" if discovery.recorded else ""
+    return f"{name}{judged}: " + ", ".join(words)
+
+
+def page(discovery: Discovery, name: str = "discovery") -> str:
+    """Markdown: what came of it, then every step with its picture, command and time."""
+    title = _TITLES[name].format(terminal.markdown(", ".join(discovery.names)))
+    lines = [f"# {title}", "", _subtitle(discovery), "", f"![]({name}.png)", "", *_comparison(discovery), ""]
+    lines += [_limits(discovery), ""]
+    lines += [f"- {terminal.markdown(verdict(discovery, setting))}" for setting in discovery.names]
+    lines += [f"- note: {terminal.markdown(note)}" for note in dict.fromkeys(discovery.notes)]
+    tried = "Draw rows of the recorded table" if discovery.recorded else "Sample and train"
+    lines += ["", f"## 1. {tried}", "", *_sampled(discovery), "", *_commands(discovery, "build")]
+    lines += ["## 2. Fit the predictors", "", *_fitted(discovery), "", *_commands(discovery, "fit")]
+    searched = "Search one architecture" + (" for all" if len(discovery.names) > 1 else "")
+    lines += [f"## 3. {searched}", "", f"Found: `{discovery.candidates[FOUND].text}`", "", *_sure(discovery), ""]
+    lines += _commands(discovery, "search")
+    lines += ["## 4. Train it, and those to compare it with", "", *_commands(discovery, "compare")]
+    if discovery.exports:
+        lines += ["## 5. Take it along", "", *(f"- {kind}: `{path}`" for kind, path in discovery.exports.items()), ""]
+        lines += _commands(discovery, "export")
+    lines += ["## Time", "", "| step | seconds | processor seconds |", "| --- | --: | --: |"]
+    lines += [
+        f"| {step} | {discovery.seconds[step]:.0f} | {discovery.cpu_seconds[step]:.0f} |" for step in discovery.seconds
+    ]
+    lines += ["", f"ncp {ncp.__version__}"]
+    return "\n".join(lines) + "\n"
+
+
+def _limits(discovery: Discovery) -> str:
+    words = {"macs": "multiply-adds at 128 x 128", "params": "parameters"}
+    limits = " and ".join(f"{limit:,.0f} {words.get(name, name)}" for name, limit in discovery.budget.items())
+    seeds = "" if discovery.recorded else "; trained with seeds that the sample did not have"
+    beyond = [
+        name
+        for name, architecture in discovery.candidates.items()
+        if discovery.macs[name] > discovery.budget.get("macs", float("inf"))
+    ]
+    over = f" ({', '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} beyond it)" if beyond else ""
+    return f"The limit of the search: {limits}{over}{seeds}."
+
+
+def _comparison(discovery: Discovery) -> list[str]:
+    mains = [terminal.markdown(f"{name}: {discovery.tables[name].main}") for name in discovery.names]
+    lines = ["| architecture | M MACs | " + " | ".join(mains) + " |", "| --- | --: |" + " --: |" * len(mains)]
+    for candidate, scores in discovery.scores.items():
+        cells = [_cell(scores[name]) if name in scores else "" for name in discovery.names]
+        name = terminal.markdown(candidate)
+        lines.append(f"| {name} | {discovery.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
+    cells = [f"{discovery.predicted[name]:.2f} ± {discovery.std[name]:.2f}" for name in discovery.names]
+    return [*lines, f"| found, as predicted | {discovery.macs[FOUND] / 1e6:.1f} | " + " | ".join(cells) + " |"]
+
+
+def _sampled(discovery: Discovery) -> list[str]:
+    out = []
+    for name, table in discovery.tables.items():
+        values = table.column(table.main)
+        within = discovery.keeps(table)
+        best = f", the best within the limit {values[within].max():.2f}" if within.any() else ", none within the limit"
+        out.append(
+            f"- {terminal.markdown(name)}: {len(table)} architectures, {table.main} {values.min():.2f} to "
+            f"{values.max():.2f}{best}"
+        )
+    return out
+
+
+def _fitted(discovery: Discovery) -> list[str]:
+    out = []
+    for name in discovery.names:
+        errors = discovery.errors[name]
+        out.append(
+            f"- {terminal.markdown(name)}, on rows it did not see: mean absolute error {errors['mae']:.2f}, "
+            f"Kendall's tau {errors.get('kendall', float('nan')):.2f}"
+        )
+        out += [f"  - {terminal.markdown(line)}" for line in discovery.fitted.get(name, [])]
+    return out
+
+
+def _sure(discovery: Discovery) -> list[str]:
+    return [
+        f"- {terminal.markdown(name)}: predicted {discovery.predicted[name]:.2f} ± {discovery.std[name]:.2f} "
+        "(one standard deviation of a training's result)"
+        for name in discovery.names
+    ]
+
+
+def _commands(discovery: Discovery, kind: str) -> list[str]:
+    """Pictures and commands of the steps of a kind."""
+    steps = [step for step in discovery.commands if step.split()[0] == kind]
+    if not steps:
+        return []
+    pictures = [f"![{step}]({discovery.pictures[step]})" for step in steps if step in discovery.pictures]
+    return [
+        *(line for picture in pictures for line in (picture, "")),
+        "```bash",
+        *(discovery.commands[s] for s in steps),
+        "```",
+        "",
+    ]
+
+
+def _cell(values: np.ndarray) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{values.mean():.2f} ± {values.std(ddof=1):.2f}"
+
+
+def show(discovery: Discovery, files: dict[str, Path]) -> None:
+    """The comparison as a table, and where the page is."""
+    title = "As its judge sees them" if discovery.recorded else "Trained anew"
+    table = terminal.table(f"{title}; the search kept {_kept(discovery)}", boxed=True)
+    table.add_column("architecture")
+    table.add_column("M MACs", justify="right")
+    for name in discovery.names:
+        table.add_column(f"{name} {discovery.tables[name].main}", justify="right")
+    for candidate, scores in discovery.scores.items():
+        cells = [_cell(scores[name]) if name in scores else "" for name in discovery.names]
+        table.add_row(candidate, f"{discovery.macs[candidate] / 1e6:.1f}", *cells)
+    terminal.console().print(table)
+    for name in discovery.names:
+        terminal.say(verdict(discovery, name))
+    page, picture = (terminal.relative(files[name]) for name in ("page", "picture"))
+    terminal.say(f"{_time(discovery)}; page: {page} (and .html); picture: {picture}")
+
+
+def _kept(discovery: Discovery) -> str:
+    return ", ".join(f"{name} at most {limit:.3g}" for name, limit in discovery.budget.items())
