@@ -6,7 +6,7 @@ import pytest
 from ncp import benchmark
 from ncp.campaign import discovery as found_
 from ncp.errors import UserError
-from ncp.jobs import discover as job
+from ncp.jobs import discovering as job
 from ncp.report import discovery as report
 from ncp.spaces.multires import SPACE
 

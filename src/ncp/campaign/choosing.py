@@ -59,7 +59,7 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
 
     A larger count with the same seed begins with the same codes.
     """
-    lower, upper = _limits(space, bounds)
+    lower, upper = limits_of(space, bounds)
     rng = np.random.default_rng(seed)
     steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
     most = float(np.prod(steps.astype(np.float64)))
@@ -80,7 +80,8 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
     raise UserError(f"could not draw {count} different architectures within bounds; widen them")
 
 
-def _limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def limits_of(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """``(D,)`` lower and upper bounds of a space, narrowed. Raises ``UserError`` for bounds that it does not have."""
     lower, upper = space.lower.copy(), space.upper.copy()
     for pattern, limits in bounds.items():
         exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]

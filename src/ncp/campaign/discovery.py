@@ -10,6 +10,7 @@ import numpy as np
 
 from ncp import benchmark, spaces
 from ncp.benchmark.table import Table
+from ncp.campaign import choosing
 from ncp.errors import UserError
 
 FOUND, DEFAULT, BEST = "found", "default", "best sampled"
@@ -36,6 +37,7 @@ class Discovery:
         commands, seconds, cpu_seconds: of each step; processor time is what does not depend on what else the machine does.
         pictures: of the steps that draw one, relative to the page.
         exports: format -> file of the found network.
+        estimate: ``hours`` and ``disk_mb`` as they were expected before it began.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Discovery:
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     exports: dict[str, str] = field(default_factory=dict)
+    estimate: dict[str, float] = field(default_factory=dict)
 
     def keeps(self, table: Table) -> np.ndarray:
         """``(N,)`` bool: rows within the limits of cost."""
@@ -86,6 +89,19 @@ def best_sampled(discovery: Discovery) -> Any:
 def cost_of(space: spaces.Space[Any], architecture: Any, name: str = "macs") -> int:
     """Exact cost of one architecture: ``macs`` or ``params``."""
     return int(getattr(space.cost(np.array([architecture.code])), name)[0])
+
+
+def usual_cost(space: spaces.Space[Any], budget: Mapping[str, float], bounds: Mapping[str, Any], seed: int) -> float:
+    """Mean multiply-adds of architectures that are drawn within bounds and limits; of the cheapest ones where hardly any are."""
+    lower, upper = choosing.limits_of(space, bounds)
+    drawn = space.encode(space.sample(1000, np.random.default_rng(seed)))
+    share = (drawn - space.lower) / (space.upper - space.lower)
+    cost = space.cost(space.round(lower + share * (upper - lower)))
+    within = np.ones(len(drawn), dtype=bool)
+    for name, limit in budget.items():
+        within &= np.asarray(getattr(cost, name)) <= limit
+    macs = np.sort(np.asarray(cost.macs, dtype=np.float64)[within] if within.sum() > 10 else np.asarray(cost.macs))
+    return float(macs.mean() if within.sum() > 10 else macs[:10].mean())
 
 
 def check_budget(space: spaces.Space[Any], budget: Mapping[str, float | None]) -> dict[str, float]:
@@ -126,6 +142,7 @@ def summary(discovery: Discovery) -> dict[str, Any]:
         "cpu_seconds": {**discovery.cpu_seconds, "total": sum(discovery.cpu_seconds.values())},
         "commands": discovery.commands,
         "exports": discovery.exports,
+        "estimate": discovery.estimate,
     }
 
 

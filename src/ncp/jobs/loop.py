@@ -11,7 +11,8 @@ from msgspec import Meta
 from ncp import runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign.discovery import cost_of
-from ncp.jobs.discover import Outcome, Plan, carry_out, show, values
+from ncp.jobs.discover import show
+from ncp.jobs.discovering import Outcome, Plan, carry_out, values
 
 __all__ = ["Options", "Outcome", "run", "show"]
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}

@@ -40,20 +40,23 @@ class Commands:
     def __post_init__(self) -> None:
         self._progress = Steps(self.work, log.info)
 
-    def run(self, step: str, command: str, *words: str, done: Callable[[], float] | None = None) -> Any:
+    def run(
+        self, step: str, command: str, *words: str, place: Path | None = None, done: Callable[[], float] | None = None
+    ) -> Any:
         """Run a command; its outcome.
 
         Args:
             step: its name here.
             command: its name.
             words: ``KEY=VALUE``.
+            place: its run folder; None for a new one below ``runs``.
             done: tells how much of the step's work is done.
 
         Raises:
             UserError: where the command does, with its command line.
         """
-        place = self.folder / "runs" / f"{len(self.commands):02d}-{command}"
-        place.mkdir(parents=True)
+        place = place or self.folder / "runs" / f"{len(self.commands):02d}-{command}"
+        place.mkdir(parents=True, exist_ok=True)
         shown = [word.replace(f"{self.folder}/", "") for word in words]
         self.commands[step] = " ".join([runs.invocation(command), *map(shell_word, shown)])
         with self.timed(step, done):
@@ -61,7 +64,7 @@ class Commands:
                 outcome = jobs.module(command).run(jobs.options(command, *words), place)
             except UserError as error:
                 raise UserError(f"the step '{step}' failed ({error}); its command: {self.commands[step]}") from None
-        if pictures := sorted(place.glob("*.png")):
+        if (pictures := sorted(place.glob("*.png"))) and place.is_relative_to(self.folder):
             self.pictures[step] = str(pictures[0].relative_to(self.folder))
         return outcome
 

@@ -1,0 +1,59 @@
+"""How long a training will take, and how much it will write: measured on a few of its steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncp.tasks import run as trainings
+from ncp.tasks.options import TrainOptions, changed
+
+STEPS = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a few steps of a training took.
+
+    Attributes:
+        steps, evaluations: of the whole training.
+        step: seconds of one step.
+        evaluation: seconds of one evaluation, with what else a training does once (to start, to write a checkpoint).
+        checkpoint_mb: size of a checkpoint in MiB.
+    """
+
+    steps: int
+    evaluations: int
+    step: float
+    evaluation: float
+    checkpoint_mb: float
+
+    def seconds(self, cost: float = 1.0) -> float:
+        """Of the whole training of a network that costs ``cost`` times as much as the one that was tried."""
+        return cost * (self.steps * self.step + self.evaluations * self.evaluation)
+
+
+def run(options: TrainOptions, folder: Path) -> Trial:
+    """Train :data:`STEPS` steps and evaluate once.
+
+    Args:
+        options: of the whole training.
+        folder: where the trial's files go.
+
+    Raises:
+        UserError: as a training does, for data that cannot be read or options that do not fit together.
+    """
+    quiet = dataclasses.replace(options.callbacks, progress=False, pictures=False)
+    options = changed(options, callbacks=quiet, ckpt_path=None, keep="last", logger={"kind": "csv"})
+    whole = trainings.assemble(options, folder / "whole").task.plan
+    count = {"unit": "steps", "length": STEPS, "eval_every": STEPS, "save_every": STEPS, "keep": []}
+    short = changed(options, recipe={**options.recipe, **count})
+    trial = trainings.assemble(short, folder)
+    trainings.fit(trial)
+    rate = trial.throughput.images_per_second
+    seconds = trial.seconds / STEPS if rate is None else whole.policy.total / rate
+    files = list(folder.glob("checkpoints/*.ckpt"))
+    size = max((file.stat().st_size for file in files), default=0) / 2**20
+    rest = max(0.0, trial.seconds - STEPS * seconds)
+    return Trial(whole.steps, len(whole.evaluate), seconds, rest, size)
