@@ -2,7 +2,8 @@
 
 import pytest
 
-from ncp import configs
+from ncp import configs, jobs
+from ncp.benchmark import settings
 from ncp.errors import UserError
 
 
@@ -26,4 +27,21 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
 def test_a_folder_is_used_by_this_process_and_those_it_starts(tmp_path, monkeypatch):
     monkeypatch.setenv("NCP_CONFIG", "")  # so that it is put back
     configs.use(tmp_path)
-    assert configs.own() == tmp_path.resolve()
+    assert configs.own() == (tmp_path.resolve(),)
+
+
+def test_several_folders_count_the_first_one_most(tmp_path, monkeypatch):
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder, text in ((first, "mine"), (second, "theirs")):
+        (folder / "setting").mkdir(parents=True)
+        (folder / "setting" / "both.yaml").write_text(f"name: both\ntask: seg\nmetrics: [mIoU]\ndataset: {text}\n")
+    (second / "setting" / "one.yaml").write_text(
+        "name: one\ntask: seg\nmetrics: [mIoU]\nbuiltin: {data: builtin/seg}\n"
+    )
+    monkeypatch.setenv("NCP_CONFIG", str(first))
+    monkeypatch.setenv("NCP_CONFIG", configs.with_further(second))
+    assert configs.folders() == (first.resolve(), second.resolve(), configs.shipped())
+    assert settings.get("both").dataset == "mine"
+    assert jobs.options("train", "setting=one").setting == "one"
+    monkeypatch.setenv("NCP_CONFIG", configs.with_further(second))  # not twice
+    assert len(configs.own()) == 2

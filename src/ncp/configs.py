@@ -1,5 +1,5 @@
 """Where the configurations lie: the shipped ``conf/`` (inside an installed wheel, or beside ``src/`` in a clone), and the user's
-own folder, which may add options to every group and settings of its own (``--config-dir FOLDER``, or ``$NCP_CONFIG``).
+own folders, which may add options to every group and settings of their own (``--config-dir FOLDER``, or ``$NCP_CONFIG``).
 
 Standard library alone.
 """
@@ -21,19 +21,19 @@ def shipped() -> Path:
     return inside if (inside / "train.yaml").is_file() else clone
 
 
-def own() -> Path | None:
-    """The user's folder, where there is one.
+def own() -> tuple[Path, ...]:
+    """The user's folders, the one that counts first in front: ``$NCP_CONFIG`` lists them as ``PATH`` lists its folders.
 
     Raises:
-        UserError: where the variable names something else than a folder.
+        UserError: where the variable names something else than folders.
     """
-    given = os.environ.get(VARIABLE)
-    if not given:
-        return None
-    folder = Path(given).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{VARIABLE} (--config-dir) must be a folder of configurations, given was '{given}'")
-    return folder.resolve()
+    out = []
+    for given in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        folder = Path(given).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"{VARIABLE} (--config-dir) must be a folder of configurations, given was '{given}'")
+        out.append(folder.resolve())
+    return tuple(out)
 
 
 def use(folder: str | Path) -> None:
@@ -41,7 +41,11 @@ def use(folder: str | Path) -> None:
     os.environ[VARIABLE] = str(Path(folder).expanduser().resolve())
 
 
+def with_further(folder: Path) -> str:
+    """The variable's value with one folder more, behind the user's."""
+    return os.pathsep.join(dict.fromkeys(map(str, (*own(), folder.resolve()))))
+
+
 def folders() -> tuple[Path, ...]:
     """All folders of configurations, the user's first."""
-    mine = own()
-    return (shipped(),) if mine is None else (mine, shipped())
+    return (*own(), shipped())

@@ -76,9 +76,8 @@ def announced(group: str) -> Mapping[str, str]:
 
 
 def _in_own_folder(group: str) -> set[str]:
-    folder = configs.own()
     found = set()
-    for path in sorted((folder / group).glob("**/*.yaml")) if folder else []:
+    for path in (path for folder in configs.own() for path in sorted((folder / group).glob("**/*.yaml"))):
         content = files.read_yaml(path)
         if isinstance(content, dict) and isinstance(content.get("_target_"), str):
             found.add(content["_target_"])

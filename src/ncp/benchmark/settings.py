@@ -176,11 +176,14 @@ def _shipped() -> dict[str, Setting]:
 
 
 def _own() -> dict[str, Path]:
-    """The user's files. Raises ``UserError`` where one takes the name of a shipped setting, whose tables would be mixed up."""
-    folder = configs.own()
-    if folder is None:
-        return {}
-    found = _find(folder)
+    """The user's files; of two with one name that of the first folder.
+
+    Raises:
+        UserError: where one takes the name of a shipped setting, whose tables would be mixed up.
+    """
+    found: dict[str, Path] = {}
+    for folder in configs.own():
+        found = {**_find(folder), **found}
     for name in found:
         if name in _shipped() or name in SHORT:
             raise UserError(

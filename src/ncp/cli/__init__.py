@@ -141,9 +141,11 @@ def _run(name: str, module: Any, conf: Path) -> int:
 def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namespace) -> None:
     words = sweep.Words(name, conf / f"{name}.yaml", arguments.overrides, bool(arguments.multirun))
     options = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
-    if (own := configs.own()) is not None and not arguments.config_dir:
-        options += ["--config-dir", str(own)]
-    sys.argv[1:] = options + words.for_hydra
+    own = configs.own()
+    if own and not arguments.config_dir:
+        options += ["--config-dir", str(own[0])]
+    further = [composing.search_path(own[1:])] if len(own) > 1 else []
+    sys.argv[1:] = options + words.for_hydra + further
     # Hydra names the job and its log after the task function's module
     function = partial(job)
     function.__module__ = f"ncp.jobs.{name}"

@@ -43,7 +43,7 @@ def command_help(conf: Path, name: str, module: Any, given: Sequence[str] = ()) 
         "More:\n"
         "  --cfg job             print the whole configuration and stop (with --resolve: its final values)\n"
         "  --multirun, -m        one run for each combination of KEY=A,B,...\n"
-        f"  --config-dir FOLDER   further options and settings of your own (or ${configs.VARIABLE})\n"
+        f"  --config-dir FOLDER   further options and settings of your own (or ${configs.VARIABLE}, which may list several)\n"
         "  paths.outputs=FOLDER  where run folders are made (default: outputs)\n"
         '  shell completion      eval "$(ncp -sc install=bash)" (or zsh, fish), where ncp is installed\n'
         "Exit codes: 0 done, 2 a mistake in what was given (one line on stderr), 1 a mistake of ours, 130 or 143 interrupted.",

@@ -59,9 +59,8 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
 
     folder = conf or configs.shipped()
     listed = words_for_hydra(command, words, folder / f"{command}.yaml")
-    mine = configs.own()
-    if mine is not None:
-        listed.append(f"hydra.searchpath=[{hydra_value(f'file://{mine}')}]")
+    if mine := configs.own():
+        listed.append(search_path(mine))
     running = GlobalHydra.instance().hydra  # of the command that asks, such as the loop
     GlobalHydra.instance().clear()
     try:
@@ -69,6 +68,11 @@ def compose(command: str, words: Sequence[str] = (), conf: Path | None = None, w
             return hydra.compose(command, overrides=listed, return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = running
+
+
+def search_path(own: Sequence[Path]) -> str:
+    """The word that tells Hydra of the user's folders."""
+    return f"hydra.searchpath={hydra_value([f'file://{folder}' for folder in own])}"
 
 
 def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
