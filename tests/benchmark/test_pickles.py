@@ -22,7 +22,7 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN, st.integers(3, 5))  # protocol 2 writes bytes as a call, which is refused: see below
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equal_to_the_standard_reader(value, protocol):
     data = pickle.dumps(value, protocol=protocol)
     found = pickles.parse(data)

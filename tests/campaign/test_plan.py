@@ -67,7 +67,7 @@ def test_an_unknown_setting_is_one_clear_line():
         plans.make(config(setting="segment"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(macs=st.lists(st.integers(1, 10**12), min_size=1, max_size=200), number=st.integers(1, 40))
 def test_shards_are_disjoint_complete_and_balanced(macs, number):
     texts = tuple(str(i) for i in range(len(macs)))

@@ -345,7 +345,7 @@ class _Mortal:
         return True
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     durations=st.lists(st.integers(5, 400), min_size=1, max_size=12),
     shards=st.integers(1, 5),
@@ -387,7 +387,7 @@ def test_nothing_is_lost_or_doubled_whatever_goes_wrong(durations, shards, bad, 
     assert set(world.told) <= set(recorded)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     durations=st.lists(st.integers(5, 400), min_size=1, max_size=8),
     shards=st.integers(1, 4),
