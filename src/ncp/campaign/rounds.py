@@ -6,7 +6,7 @@ Shape suffixes: R measured rows, P codes of a pool, D dimensions of the code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,14 @@ from ncp import spaces
 from ncp.errors import UserError
 from ncp.numeric import finite
 
+if TYPE_CHECKING:
+    from ncp.predictors.base import Predictor
+
 LEAST = 8
 """So few measured rows teach a predictor nothing; fewer, and the next batch covers the space like the first."""
 METRIC = "metric"
+ROUNDS = 5
+FIRST = 0.4
 
 
 def propose(
@@ -69,12 +74,32 @@ def propose(
     rng = np.random.default_rng([seed, len(taken)])
     if len(codes_RD) < LEAST:
         return acquisition.first_batch(space, count, budget, rng, pool_PD, taken)
-    predictor = _fit(space, codes_RD, values_R, known, seed)
+    predictor = fit(space, codes_RD, values_R, known, seed)
     return acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD)
 
 
-def _fit(space: spaces.Space[Any], codes_RD: np.ndarray, values_R: np.ndarray, known: Any, seed: int) -> Any:
+def fit(
+    space: spaces.Space[Any],
+    codes_RD: np.ndarray,
+    values_R: np.ndarray,
+    known: Any,
+    seed: int,
+    setting: str = "new",
+    metric: str = METRIC,
+) -> Predictor:
+    """The predictor of measured rows by which a batch is chosen."""
     from ncp.campaign import stand_in
 
     architectures: Sequence[Any] = space.decode(codes_RD)
-    return stand_in.fit(architectures, {METRIC: values_R}, known=known, seed=seed)
+    return stand_in.fit(architectures, {metric: values_R}, known=known, seed=seed, setting=setting)
+
+
+def sizes(count: int, number: int) -> tuple[int, ...]:
+    """How many architectures each round has: a first one of more, which has to cover the space, then equal ones.
+
+    >>> sizes(40, 5), sizes(8, 1), sizes(20, 20)
+    ((16, 6, 6, 6, 6), (8,), (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1))
+    """
+    first = count if number == 1 else min(max(LEAST, round(FIRST * count)), count - (number - 1))
+    rest = [len(part) for part in np.array_split(np.arange(count - first), number - 1)] if number > 1 else []
+    return (first, *rest)

@@ -19,9 +19,9 @@ from ncp.predictors.gp import matern52
 
 class StandIn(Predictor):
     def __init__(
-        self, space: spaces.Space[Any], metric: str, codes: np.ndarray, values: np.ndarray, known: list[Predictor]
+        self, space: spaces.Space[Any], metric: str, codes: np.ndarray, values: np.ndarray, known: list[Predictor], setting: str
     ):
-        super().__init__(Card("gp", "new", (metric,), space.name, rows=len(codes)))
+        super().__init__(Card("gp", setting, (metric,), space.name, rows=len(codes)))
         self.double()
         self.known = known
         self.mains = [p.metrics.index(settings.get(p.setting).main) for p in known]
@@ -78,10 +78,10 @@ class StandIn(Predictor):
         return (mean * self.output_std + self.output_mean)[:, None], (var.sqrt() * self.output_std)[:, None]
 
 
-def fit(architectures: Sequence[Any], values: Mapping[str, Any], known: Any = "all", seed: int = 0) -> Predictor:
+def fit(architectures: Sequence[Any], values: Mapping[str, Any], known: Any = "all", seed: int = 0, setting: str = "new") -> Predictor:
     space = spaces.get("multires")
     codes = base.as_codes(architectures, space)
     names = list(settings.PAPER) if known == "all" else [] if known == "none" else list(known)
     ((metric, y),) = values.items()
     predictors = [base.load(n) if isinstance(n, str) else n for n in names]
-    return StandIn(space, metric, codes, np.asarray(y, dtype=np.float64), predictors)
+    return StandIn(space, metric, codes, np.asarray(y, dtype=np.float64), predictors, setting)
