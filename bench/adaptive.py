@@ -1,10 +1,10 @@
 """What chosen trainings find, beside twice as many random ones: python -m bench adaptive TABLES
 
-TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp.campaign.rounds``) is played through on recorded
-tables: once choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with
-the noise that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost,
-judged by the same process (mean minus one standard deviation of its own, as bench.search_quality does); beside it stands the best
-measured row within the limit. The known predictors leave out the setting's whole task.
+TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp.campaign.rounds``) is played through on it: once
+choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with the noise
+that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost, judged by
+the same process (mean minus one standard deviation of its own, as bench.search_quality does); beside it stands the best measured
+row within the limit. The known predictors leave out the setting's whole task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench._exact_gp import ExactGP, log2_channels
 from bench._timing import show
 from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
-from ncp.campaign import rounds
+from ncp.campaign import growth, rounds
 from ncp.errors import UserError
 from ncp.search import search
 
@@ -88,7 +88,7 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
     rng = np.random.default_rng(seed)
     rows = {tuple(code): value for code, value in zip(case.codes.tolist(), case.values, strict=True)}
     codes, values = np.zeros((0, case.codes.shape[1]), dtype=np.int64), np.zeros(0)
-    for size in rounds.sizes(count, number):
+    for size in growth.sizes(count, number):
         pool = case.codes if mode == "rows" else None
         new = rounds.propose(
             case.judge.space, codes, values, size, {"macs": case.limit}, known=case.known, seed=seed, pool=pool
@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("--settings", nargs="*", default=list(LIMITS), choices=list(LIMITS))
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=rounds.ROUNDS)
+    parser.add_argument("--rounds", type=int, default=growth.ROUNDS)
     options = parser.parse_args()
     if options.tables is None:
         print("left out: it needs the released tables, python -m bench adaptive TABLES")

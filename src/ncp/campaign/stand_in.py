@@ -19,7 +19,13 @@ from ncp.predictors.gp import matern52
 
 class StandIn(Predictor):
     def __init__(
-        self, space: spaces.Space[Any], metric: str, codes: np.ndarray, values: np.ndarray, known: list[Predictor], setting: str
+        self,
+        space: spaces.Space[Any],
+        metric: str,
+        codes: np.ndarray,
+        values: np.ndarray,
+        known: list[Predictor],
+        setting: str,
     ):
         super().__init__(Card("gp", setting, (metric,), space.name, rows=len(codes)))
         self.double()
@@ -78,7 +84,9 @@ class StandIn(Predictor):
         return (mean * self.output_std + self.output_mean)[:, None], (var.sqrt() * self.output_std)[:, None]
 
 
-def fit(architectures: Sequence[Any], values: Mapping[str, Any], known: Any = "all", seed: int = 0, setting: str = "new") -> Predictor:
+def fit(
+    architectures: Sequence[Any], values: Mapping[str, Any], known: Any = "all", seed: int = 0, setting: str = "new"
+) -> Predictor:
     space = spaces.get("multires")
     codes = base.as_codes(architectures, space)
     names = list(settings.PAPER) if known == "all" else [] if known == "none" else list(known)
