@@ -8,8 +8,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ncp.predictors.auto import fit
     from ncp.predictors.base import Card, Predictor, load
-    from ncp.predictors.few import fit
 
 __all__ = ["Card", "Predictor", "fit", "load"]
 
@@ -18,5 +18,5 @@ def __getattr__(name: str) -> Any:  # torch is imported only when a predictor is
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("ncp.predictors.few" if name == "fit" else "ncp.predictors.base"), name)
+        return getattr(import_module("ncp.predictors.auto" if name == "fit" else "ncp.predictors.base"), name)
     raise AttributeError(f"module 'ncp.predictors' has no attribute '{name}'")

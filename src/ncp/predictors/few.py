@@ -1,8 +1,5 @@
 """Few rows to a predictor: the known ones brought in, the structure chosen by cross-validation, the doubt measured by it.
 
->>> predictor = fit(architectures, {"mIoU": values})     # doctest: +SKIP
->>> predictor.choice                                     # doctest: +SKIP
-
 Shape suffixes: R rows, D dimensions of the code, F features, K known predictors, M metrics, J components.
 """
 
@@ -53,38 +50,8 @@ class Options:
     seed: int = 0
 
 
-def fit(
-    architectures: Any,
-    values: Mapping[str, Any],
-    known: known.Known = "all",
-    seed: int = 0,
-    space: str = "multires",
-    setting: str = "mine",
-) -> Predictor:
-    """A predictor of a setting from a few of its trainings and what the bundled predictors know.
-
-    Args:
-        architectures: R of them: architectures, codes ``(R, D)`` or texts.
-        values: metric -> ``(R,)`` measured values, the main metric first; higher is better.
-        known: which predictors are known: ``all`` bundled ones of the space but the setting's own, ``none``, or a list of
-            settings' names and of paths of predictors' files.
-        seed: of folds and of everything that is drawn.
-        space: of the architectures.
-        setting: what is predicted; the names of bundled settings leave the bundled predictor of that name out.
-
-    Returns: a predictor with ``choice`` (what was chosen by cross-validation inside the rows) and ``curve`` (error and loss
-    of a search against the number of trainings).
-
-    Raises:
-        UserError: for fewer than 8 rows, values that do not fit the architectures or are not finite, or unknown names.
-    """
-    from ncp.predictors import auto
-
-    return auto.fit(rows_of(architectures, values, space, setting), known=known, seed=seed)
-
-
 def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multires", setting: str = "mine") -> Rows:
-    """Rows from what a user has: see :func:`fit`."""
+    """Rows from what a user has: see :func:`ncp.predictors.fit`."""
     where = spaces.get(space)
     if not isinstance(values, Mapping) or not values:
         raise UserError("values are given by metric, such as {'mIoU': [70.1, 71.9, ...]}")

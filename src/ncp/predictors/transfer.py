@@ -231,14 +231,16 @@ def factor(rows: Inputs, hyper: Tensor, known: int) -> Tensor:
     """The lower Cholesky factor ``(..., R, R)`` of the rows' covariance with noise."""
     eye = torch.eye(len(rows.smooth), dtype=hyper.dtype)
     noise = hyper[..., 5, None, None].square() + JITTER
-    return torch.linalg.cholesky(covariance(rows, rows, hyper, known) + noise * eye)
+    lower: Tensor = torch.linalg.cholesky(covariance(rows, rows, hyper, known) + noise * eye)
+    return lower
 
 
 def score(predictor: Predictor | nn.Module, codes_ND: Tensor, features_NF: Tensor) -> Tensor:
     """What a known predictor says of codes, ``(N,)``: its first metric, warped where it warps it."""
     if isinstance(predictor, SparseGP):
         return predictor.warped_at(features_NF)[0][:, 0]
-    return predictor(codes_ND)[:, 0]
+    answer: Tensor = predictor(codes_ND)[:, 0]
+    return answer
 
 
 def log_cost(values: Tensor) -> Tensor:

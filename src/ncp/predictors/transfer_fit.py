@@ -52,7 +52,7 @@ ROWS = Structure("rows alone", ALONE, ("average", "each"))
 
 
 class Fitted(NamedTuple):
-    """Components of one metric: ``hyper`` ``(J, 7)``, ``logits`` ``(J,)``, and ``length`` ``(F,)``, factors of inverse lengths."""
+    """Components of one metric: ``hyper`` ``(J, 7)``, ``logits`` ``(J,)``; ``length`` ``(F,)``, factors of inverse lengths."""
 
     hyper: Tensor
     logits: Tensor
@@ -103,7 +103,9 @@ class Process:
         lower = factor(rows, hyper, self.known)
         solved = torch.linalg.solve_triangular(lower, t_R[:, None], upper=False)
         jacobian = -torch.log(hyper[-1] - self.values).sum() - len(t_R) * torch.log(width[0])
-        return 0.5 * solved.square().sum() + lower.diagonal().log().sum() - jacobian + 0.5 * q_P.square().sum()
+        prior = 0.5 * q_P.square().sum()
+        loss: Tensor = 0.5 * solved.square().sum() + lower.diagonal().log().sum() - jacobian + prior
+        return loss
 
     def fit(self, iterations: int = 60) -> Tensor:
         """The ``q`` of the largest posterior density, by L-BFGS."""
@@ -116,7 +118,7 @@ class Process:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        optimiser.step(closure)  # type: ignore[arg-type]
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
         return q_P.detach()
 
     def components(self, q_P: Tensor, number: int, seed: int) -> Fitted:
