@@ -5,7 +5,7 @@ Shape suffixes: R measured rows, P codes of a pool, D dimensions of the code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -132,10 +132,10 @@ def fit(
     metric: str = METRIC,
 ) -> Predictor:
     """The predictor of measured rows by which a batch is chosen."""
-    from ncp.campaign import stand_in
+    from ncp import predictors
 
-    architectures: Sequence[Any] = space.decode(codes_RD)
-    return stand_in.fit(architectures, {metric: values_R}, known=known, seed=seed, setting=setting)
+    fitted: Predictor = predictors.fit(codes_RD, {metric: values_R}, known, seed, space.name, setting)
+    return fitted
 
 
 def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth | None]:

@@ -92,4 +92,7 @@ def choose(rows: Rows, options: few.Options, progress: Progress | None = None) -
         density[name], errors[name] = log_density(measured - answer, std), evaluation.mae(measured, answer)
     family = max(density, key=lambda name: float(density[name].mean()))
     shown = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
-    return family, f"{family}, chosen on {held:,} held-out of {len(rows):,} rows: mean absolute error of {metric} {shown}"
+    return (
+        family,
+        f"{family}, chosen on {held:,} held-out of {len(rows):,} rows: mean absolute error of {metric} {shown}",
+    )
