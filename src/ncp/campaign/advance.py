@@ -13,7 +13,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark import settings
-from ncp.campaign import choosing, growth, reading, rounds
+from ncp.campaign import choosing, growth, proxies, reading, rounds
 from ncp.campaign import plan as plans
 from ncp.campaign.growth import Round
 from ncp.campaign.options import BuildOptions
@@ -61,7 +61,7 @@ def choose(options: BuildOptions, plan: BuildPlan, store: Store) -> Round:
         values,
         plan.growth.sizes[number],
         limits=dict(plan.growth.budget),
-        known=rounds.known_predictors(options, plan.growth),
+        known=[*plan.growth.known, *proxies.known(options.proxy, setting, plan.growth)],
         seed=plan.seed,
         pool=rounds.pool_of(options, setting),
         bounds=plan.growth.bounds,

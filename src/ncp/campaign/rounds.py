@@ -14,7 +14,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
-from ncp.campaign import choosing
+from ncp.campaign import choosing, proxies
 from ncp.campaign.growth import LEAST, Growth, checked_sizes, digest
 from ncp.campaign.options import BuildOptions
 from ncp.errors import UserError
@@ -177,6 +177,7 @@ def _growth(options: BuildOptions, setting: Setting, budget: Mapping[str, Any]) 
         budget=parse_costs(budget),
         bounds={space.labels[i]: (float(lower[i]), float(upper[i])) for i in narrowed},
         known=known_names(options.known, setting),
+        proxy=proxies.described(proxies.table(options.proxy, setting)) if options.proxy else {},
         pool=None if pool is None else digest(np.unique(pool, axis=0).astype("<i8").tobytes()),
     )
 
@@ -208,8 +209,3 @@ def known_names(known: Any, setting: Setting) -> tuple[str, ...]:
                 f"'{shown(name)}'"
             )
     return tuple(dict.fromkeys(names))
-
-
-def known_predictors(options: BuildOptions, growth: Growth) -> list[Any]:
-    """What the choosing of a build starts from: bundled predictors' settings, and a predictor of the proxy's table."""
-    return list(growth.known)
