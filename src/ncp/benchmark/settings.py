@@ -58,6 +58,8 @@ class Setting:
         space: the search space of its architectures, a name that ``ncp.spaces.get`` knows.
         real, builtin: how it is trained where ``data.root`` is given, and where it is not; None where it cannot be.
         order: the place in lists; the paper's settings have 1 to 9.
+        proxy: a setting of the same task and space that trains more cheaply (fewer steps, smaller images) and ranks
+            architectures much alike; empty for none.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Setting:
     real: Variant | None = None
     builtin: Variant | None = None
     order: int = 1000
+    proxy: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -113,8 +116,39 @@ def read(path: Path, name: str) -> Setting:
     """The setting of a file.
 
     Raises:
-        UserError: naming the file and the key, for a missing or unknown key, a wrong type, or a name other than ``name``.
+        UserError: naming the file and the key, for a missing or unknown key, a wrong type, a name other than ``name``, or a
+            proxy that is none.
     """
+    setting = _parse(path, name)
+    if setting.proxy:
+        _check_proxy(setting, f"the setting file '{files.printable(path)}'")
+    return setting
+
+
+def _check_proxy(setting: Setting, where: str) -> None:
+    """Whether the setting's proxy can be one: its file is looked at, and no further one."""
+    name, given = full_name(setting.proxy), files.printable(setting.proxy)
+    if name == setting.name:
+        raise UserError(f"{where}: proxy must be another setting, given was '{given}', the setting itself")
+    mine = configs.own()
+    path = {**(_find(mine) if mine else {}), **_find(configs.shipped())}.get(name)
+    if path is None:
+        raise UserError(f"{where}: proxy must be a setting's name, given was '{given}', of which there is no file")
+    other = _parse(path, name)
+    for what in ("task", "space"):
+        theirs, its = getattr(other, what), getattr(setting, what)
+        if theirs != its:
+            raise UserError(
+                f"{where}: proxy must be of the same {what} ({its}), given was '{given}', whose {what} is {theirs}"
+            )
+    if full_name(other.proxy) == setting.name:
+        raise UserError(
+            f"{where}: proxy must be the cheaper one of two, given was '{given}', whose own proxy is {setting.name}"
+        )
+
+
+def _parse(path: Path, name: str) -> Setting:
+    """The setting of a file by itself."""
     content = files.read_yaml(path)
     where = f"the setting file '{files.printable(path)}'"
     if not isinstance(content, Mapping):

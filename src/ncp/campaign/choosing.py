@@ -59,7 +59,7 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
 
     A larger count with the same seed begins with the same codes.
     """
-    lower, upper = limits_of(space, bounds)
+    lower, upper = limits(space, bounds)
     rng = np.random.default_rng(seed)
     steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
     most = float(np.prod(steps.astype(np.float64)))
@@ -80,10 +80,10 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
     raise UserError(f"could not draw {count} different architectures within bounds; widen them")
 
 
-def limits_of(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """``(D,)`` lower and upper bounds of a space, narrowed. Raises ``UserError`` for bounds that it does not have."""
+def limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds ``(D,)`` of a sample. Raises ``UserError`` for bounds that are none of the space."""
     lower, upper = space.lower.copy(), space.upper.copy()
-    for pattern, limits in bounds.items():
+    for pattern, given in bounds.items():
         exact = [i for i, label in enumerate(space.labels) if label == str(pattern)]
         where = exact or [i for i, label in enumerate(space.labels) if label.startswith(str(pattern))]
         if not where:
@@ -91,9 +91,9 @@ def limits_of(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.n
                 f"bounds: no dimension is called '{pattern}' or begins so; dimensions: {', '.join(space.labels)}"
             )
         try:
-            low, high = (float(value) for value in limits)
+            low, high = (float(value) for value in given)
         except (TypeError, ValueError):
-            raise UserError(f"bounds.{pattern} is [lower, upper], given was {limits!r}") from None
+            raise UserError(f"bounds.{pattern} is [lower, upper], given was {given!r}") from None
         for i in where:
             on_grid = all((value - space.lower[i]) % space.step[i] == 0 for value in (low, high))
             if not (space.lower[i] <= low <= high <= space.upper[i] and on_grid):
@@ -128,3 +128,21 @@ def _listed(source: str, space: spaces.Space[Any]) -> np.ndarray:
     if not codes:
         raise UserError(f"'{source}' lists no architecture; it should hold one a line")
     return np.array(codes, dtype=np.int64)
+
+
+def macs(setting: Setting, codes_ND: np.ndarray, training: Mapping[str, Any]) -> np.ndarray:
+    """``(N,)`` exact multiply-adds at the training's own size; the space's standard ones where that is not known here."""
+    if setting.space != "multires":
+        return np.asarray(spaces.get(setting.space).cost(codes_ND).macs)
+    from ncp.spaces import cost
+
+    data = training.get("data") or {}
+    size = data.get("crop") or data.get("size")
+    if setting.task == "det3d":
+        return np.asarray(cost.bev(codes_ND).macs)
+    sides = (size, size) if isinstance(size, int) else tuple(int(side) for side in size or (128, 128))
+    if setting.task == "video":
+        frames = int(data.get("frames") or 8)
+        return np.asarray(cost.video(codes_ND, size=(sides[0], sides[1]), frames=frames).macs)
+    head = "classification" if setting.task == "cls" else "segmentation"
+    return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head).macs)

@@ -93,7 +93,7 @@ def cost_of(space: spaces.Space[Any], architecture: Any, name: str = "macs") -> 
 
 def usual_cost(space: spaces.Space[Any], budget: Mapping[str, float], bounds: Mapping[str, Any], seed: int) -> float:
     """Mean multiply-adds of architectures that are drawn within bounds and limits; of the cheapest ones where hardly any are."""
-    lower, upper = choosing.limits_of(space, bounds)
+    lower, upper = choosing.limits(space, bounds)
     drawn = space.encode(space.sample(1000, np.random.default_rng(seed)))
     share = (drawn - space.lower) / (space.upper - space.lower)
     cost = space.cost(space.round(lower + share * (upper - lower)))

@@ -44,8 +44,12 @@ class BuildOptions(TrainOptions):
     Attributes:
         action: ``run``, ``status``, ``merge``, ``analyse``, ``plan``, ``release``.
         units: of ``action=release``: those to free, by number or ``all``.
-        proxy: of ``action=analyse``: the folder or table of a proxy.
+        proxy: the folder or table of a proxy, for ``action=analyse`` and ``sampler=adaptive``.
         count: how many architectures; None for all of a list.
+        sampler: how they are chosen: ``random``, or ``adaptive``, in rounds by what the rounds before measured.
+        rounds: of ``sampler=adaptive``: how many; None for a number that suits ``count``.
+        budget: of ``sampler=adaptive``: upper limits of exact cost.
+        known: of ``sampler=adaptive``: settings whose bundled predictors it starts from.
         shard, shards: this worker's part of the units.
         bounds: of the sample, by dimension or how its name begins.
         build: where it lies and how workers behave.
@@ -56,6 +60,10 @@ class BuildOptions(TrainOptions):
     units: Any = None
     proxy: str | None = None
     count: int | None = None
+    sampler: str = "random"
+    rounds: int | None = None
+    budget: dict[str, Any] = field(default_factory=dict)
+    known: Any = "all"
     shard: int = 0
     shards: int = 1
     bounds: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ncp.benchmark import settings
 from ncp.campaign import leases, reading
 from ncp.campaign.leases import Holder
 from ncp.campaign.plan import BuildPlan
@@ -20,6 +21,7 @@ from ncp.campaign.store import Store
 
 READERS = 16  # a slow file system answers many at a time
 AT_A_TIME = 512  # units given to them at a time
+UNCHOSEN = "unchosen"
 STATES = ("done", "stopped", "failed", "damaged", "running", "silent", "left")
 RATE_OVER = 50  # the newest so many results give the speed
 T = TypeVar("T")
@@ -53,8 +55,8 @@ class Status:
     """The whole build.
 
     Attributes:
-        counts: units by state.
-        total: units.
+        counts: units by state; of a build that grows also those that are not ``chosen`` yet.
+        total: units, those of all rounds.
         share: of the build's cost (multiply-adds) that is done.
         per_hour: models an hour, from the newest results; None before there are two.
         seconds_left: until the end at that speed, by cost; None where unknown.
@@ -73,7 +75,26 @@ class Status:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not any(self.counts[state] for state in ("damaged", "running", "silent", "left"))
+        return not any(self.counts.get(state) for state in ("damaged", "running", "silent", "left", UNCHOSEN))
+
+
+@dataclass(frozen=True)
+class RoundStatus:
+    """What a round came to.
+
+    Attributes:
+        number: from 1.
+        units: of it.
+        done: trainings that came to their end.
+        over: units that have an end.
+        best: the highest main metric among them; None where there is none.
+    """
+
+    number: int
+    units: int
+    done: int
+    over: int
+    best: float | None
 
 
 def read_units(
@@ -130,21 +151,35 @@ def in_parallel(function: Callable[[int], T], units: Iterable[int]) -> Iterator[
 
 
 def summarise(plan: BuildPlan, units: Sequence[UnitStatus], now: float | None = None) -> Status:
-    """Counts, speed and expected end."""
+    """Counts, speed and expected end; an architecture that is not chosen yet is taken to cost as much as the others do."""
     counts = Counter(unit.state for unit in units)
+    unchosen = {UNCHOSEN: plan.total - len(plan)} if plan.growth is not None else {}
+    whole = round(sum(plan.macs) * plan.total / len(plan))
     cost = dict(zip(plan.units, plan.macs, strict=True))
     over = sum(cost[unit.name] for unit in units if unit.state in ("done", "stopped", "failed"))
     results = sorted((unit.record.finished_at(), cost[unit.name]) for unit in units if unit.record)
-    per_hour, left = _speed(results, sum(plan.macs) - over, time.time() if now is None else now)
+    per_hour, left = _speed(results, whole - over, time.time() if now is None else now)
     return Status(
-        counts={state: counts.get(state, 0) for state in STATES},
-        total=len(plan),
-        share=over / sum(plan.macs),
+        counts={state: counts.get(state, 0) for state in STATES} | unchosen,
+        total=plan.total,
+        share=over / whole,
         per_hour=per_hour,
         seconds_left=left,
         reasons=dict(Counter(str(f.get("kind", "unknown")) for unit in units for f in unit.failures)),
         hours=sum(unit.record.seconds for unit in units if unit.record) / 3600,
     )
+
+
+def rounds(plan: BuildPlan, units: Sequence[UnitStatus]) -> list[RoundStatus]:
+    """The published rounds of a build that grows; nothing of another one."""
+    out = []
+    main = settings.get(plan.setting).main
+    for number, members in enumerate(plan.rounds if plan.growth is not None else (), start=1):
+        some = [units[unit] for unit in members]
+        values = [unit.record.metrics[main] for unit in some if unit.record and unit.state == "done"]
+        over = sum(unit.state in ("done", "stopped", "failed") for unit in some)
+        out.append(RoundStatus(number, len(some), len(values), over, max(values, default=None)))
+    return out
 
 
 def blockers(units: Sequence[UnitStatus], patience: float) -> list[str]:

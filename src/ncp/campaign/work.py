@@ -37,7 +37,7 @@ def build_folder(options: BuildOptions, plan: BuildPlan | None) -> Path:
 
 
 def open_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
-    """The plan of a configuration, published, and its folder.
+    """The plan of a configuration, published, with the rounds that are there, and its folder.
 
     Raises:
         UserError: where the folder holds another plan, or a key of ``build`` cannot be used.
@@ -46,7 +46,7 @@ def open_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
     plan = plans.make(options)
     store = Folder(build_folder(options, plan))
     plans.publish(plan, store)
-    return plan, store
+    return plans.follow(plan, store), store
 
 
 def find_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
@@ -64,11 +64,12 @@ def find_build(options: BuildOptions) -> tuple[BuildPlan, Folder]:
         raise UserError(
             f"there is no build of this configuration yet ('{path}'); start it with action=run, or give build.dir"
         )
-    return plan, Folder(path, reading=True)
+    store = Folder(path, reading=True)
+    return plans.follow(plan, store), store
 
 
 def check(options: BuildOptions) -> None:
-    """Refuse numbers that do not fit together."""
+    """Refuse what does not fit together."""
     shard, shards, build = options.shard, options.shards, options.build
     if not 0 <= shard < shards:
         raise UserError(
@@ -78,6 +79,10 @@ def check(options: BuildOptions) -> None:
         raise UserError(
             f"build.patience must be more than three times build.beat, given were {build.patience:g} and {build.beat:g}"
         )
+    if options.sampler == "adaptive" and not build.steal:
+        raise UserError(
+            "build.steal=false is for sampler=random: a round ends when all its architectures are trained, whoever is there"
+        )
 
 
 def make_worker(options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0) -> Worker:
@@ -86,10 +91,15 @@ def make_worker(options: BuildOptions, plan: BuildPlan, store: Folder, first: in
 
     me, build = liveness.identity(), options.build
     mine = plan.shards(options.shards)[options.shard]
+    mine = mine[first:] + mine[:first]
+    if plan.growth is not None:  # a round ends with the last unit of any shard, so each worker answers for all
+        own, turn = set(mine), mine[0] if mine else first
+        others = [unit for unit in range(len(plan)) if unit not in own]
+        mine += others[turn:] + others[:turn]
     return Worker(
         store,
         plan.units,
-        mine[first:] + mine[:first],
+        mine,
         me,
         alive=lambda other: liveness.alive(other, me),
         patience=build.patience,
@@ -118,6 +128,7 @@ def work(
         UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
         KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`); what was being trained is handed back.
     """
+    from ncp.campaign.advance import advance
     from ncp.campaign.train import Bench
     from ncp.tasks.parts import device_count
     from ncp.tasks.recipe import Recipe
@@ -132,12 +143,20 @@ def work(
         worker = make_worker(options, plan, store, first)
         bench = Bench(options, plan, store, worker, Peers(plan, store))
         bench.data(plan.seed)
+        tally: Counter[str] = Counter()
         try:
-            return _train_all(bench, options, most)
+            while True:
+                tally += _train_all(bench, options, most)
+                if most is not None or len(bench.plan) == bench.plan.total:
+                    return tally
+                signals.check()
+                bench.plan = advance(options, bench.plan, store)
+                bench.worker = make_worker(options, bench.plan, store, first)
+                bench.peers = Peers(bench.plan, store)
         except (KeyboardInterrupt, SystemExit):
             # why it ends counts more than why that cannot be written down
             with signals.leaving(), contextlib.suppress(UserError):
-                worker.leave()
+                bench.worker.leave()
             raise
 
 
@@ -161,7 +180,7 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
             tally["recorded"] += 1
             bad.clear()
             metrics = ", ".join(f"{key} {value:.2f}" for key, value in list(record.metrics.items())[:3])
-            log.info("unit %s of %d: %s in %.0f s", record.unit, len(bench.plan), metrics, record.seconds)
+            log.info("unit %s of %d: %s in %.0f s", record.unit, bench.plan.total, metrics, record.seconds)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"
         if file not in store.names(folder(claim.name)):

@@ -30,6 +30,7 @@ class Outcome:
         files: the merged table and pictures.
         merged, figures: what those hold, where they were made.
         freed: units that were released, where that was asked for.
+        rounds: what each round came to, of a build that grows.
     """
 
     plan: BuildPlan
@@ -40,6 +41,7 @@ class Outcome:
     merged: Merged | None = None
     figures: Any = None
     freed: Any = None
+    rounds: Any = ()
 
 
 def run(options: Options, folder: Path | None = None) -> Outcome:
@@ -53,6 +55,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         UserError: for an unknown action, a plan that differs from the one in the build's folder, data that cannot be read.
     """
     from ncp.campaign import analysis, merge, packing, release, status, work
+    from ncp.campaign import plan as plans
     from ncp.campaign.store import Folder
     from ncp.report import campaign as report
 
@@ -62,6 +65,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     plan, store = work.open_build(options) if options.action in ("run", "plan") else work.find_build(options)
     if options.action == "run":
         packing.run(options, plan, store)
+        plan = plans.follow(plan, store)
     rules = (options.build.attempts, options.build.patience, report.track)
     freed = None
     if options.action == "release":
@@ -70,6 +74,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     units = status.read_units(plan, store, *rules)
     blocks = status.blockers(units, options.build.patience)
     outcome = Outcome(plan, status.summarise(plan, units), store.root, blocks, freed=freed)
+    outcome.rounds = status.rounds(plan, units)
     if options.action == "merge" or (options.action == "run" and outcome.summary.counts["done"]):
         outcome.merged = merge.merge(plan, units)
         outcome.files.append(merge.write(plan, store, outcome.merged, instead=folder))
@@ -77,7 +82,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         proxy = analysis.load(options.proxy) if options.proxy else None
         outcome.figures = analysis.figure5(analysis.load(store.root, plan.setting), proxy)
         outcome.files += report.write_figures(outcome.figures, plan.setting, folder)
-    result = report.result(plan, status.as_json(outcome.summary), store.root, outcome.files)
+    result = report.result(plan, status.as_json(outcome.summary), store.root, outcome.files, outcome.rounds)
     runs.write_result(folder, result)
     return outcome
 
@@ -92,4 +97,6 @@ def show(outcome: Outcome, brief: bool = False) -> None:
         report.show_merged(outcome.merged, outcome.files[0])
     if outcome.figures is not None:
         report.show_figures(outcome.figures)
+    if outcome.rounds:
+        report.show_rounds(outcome.rounds, outcome.plan)
     report.show_status(outcome.plan, outcome.summary, outcome.root, outcome.blocks)

@@ -24,7 +24,7 @@ FORMAT = "ncp-predictor-1"
 WEIGHTS = Path(__file__).parent / "weights"
 # kind -> module whose ``build(card)`` makes an empty predictor of that kind, and whose ``shapes(card)`` are those of its
 # tensors, told without making any: a card may say anything
-_KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp"}
+KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp", "transfer": "ncp.predictors.transfer"}
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
 MAX_FILE = 256 * 2**20  # bytes; the bundled ones have 0.2 MB each
@@ -41,7 +41,7 @@ class Card:
     """What a predictor is and how far it can be trusted.
 
     Attributes:
-        kind: the family: ``gp`` (the default) or ``mlp`` (the paper's).
+        kind: the family: ``gp`` (the default), ``transfer`` (few rows) or ``mlp`` (the paper's).
         setting: the setting it predicts, such as ``seg``.
         space: name of the search space.
         metrics: M names in the order of its outputs, the tables' own names; units are the tables' (percent points for
@@ -79,6 +79,7 @@ class Predictor(nn.Module):
     training's result around its expectation.
     """
 
+    choice = ""  # in words, what was chosen when it was fitted, where there was a choice
     knows_noise = True  # False: ``noise_std`` must be set from errors on rows that the predictor did not see
     output_mean: Tensor
     output_std: Tensor
@@ -208,8 +209,8 @@ def _read(path: Path) -> Predictor:
     head = tensorfile.head(path, MAX_FILE)
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(f"{where} is a safetensors file but not a predictor (its metadata has no '{FORMAT}' card)")
-    card = _card(files.parse_json(head.metadata["card"], f"the card in {where}"), where)
-    module = import_module(_KINDS[card.kind])
+    card = checked_card(files.parse_json(head.metadata["card"], f"the card in {where}"), f"the card in {where}")
+    module = import_module(KINDS[card.kind])
     try:
         wanted = module.shapes(card)
     except UserError as error:
@@ -223,24 +224,25 @@ def _read(path: Path) -> Predictor:
     return predictor
 
 
-def _card(content: Any, where: str) -> Card:
-    card: Card = files.checked(content, Card, f"the card in {where}")
+def checked_card(content: Any, what: str) -> Card:
+    """A card out of a file, each of its entries within what it may be; ``what`` names it. Raises ``UserError``."""
+    card: Card = files.checked(content, Card, what)
     unknown = set(content) - {f.name for f in fields(Card)}
     if unknown:
-        raise UserError(f"the card in {where} has a key '{files.shown(min(unknown))}' that this version does not know")
-    if card.kind not in _KINDS:
-        raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(_KINDS)}")
+        raise UserError(f"{what} has a key '{files.shown(min(unknown))}' that this version does not know")
+    if card.kind not in KINDS:
+        raise UserError(f"{what} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(KINDS)}")
     if len(set(card.metrics)) < len(card.metrics):
-        raise UserError(f"the card in {where} names a metric twice: {', '.join(card.metrics)}")
+        raise UserError(f"{what} names a metric twice: {', '.join(card.metrics)}")
     for metric, figures in card.errors.items():
         for name, value in figures.items():
             ranks = name in ("spearman", "kendall")
             if not (-1 <= value <= 1 if ranks else 0 <= value < np.inf):
                 kind = "-1..1" if ranks else "0 or more"
                 raise UserError(
-                    f"the card in {where} gives {files.shown(name)} {value:g} for {files.shown(metric)}; it must be {kind}"
+                    f"{what} gives {files.shown(name)} {value:g} for {files.shown(metric)}; it must be {kind}"
                 )
-    files.safe_file(card.setting, f"setting on the card in {where}")
+    files.safe_file(card.setting, f"setting on {what}")
     for name in ("protocol", "source", "licence"):
         setattr(card, name, files.printable(getattr(card, name)))
     return card
@@ -250,7 +252,7 @@ def _try(predictor: Predictor, where: str) -> None:
     """Finite weights may still be no predictor: a scale of zero, points of which no matrix can be made."""
     for name, values in predictor.named_buffers():
         least = float(values.min()) if name.endswith("_std") and values.numel() else 1.0
-        if least < 0 or (least == 0 and name != "noise_std"):
+        if least < 0 or (least == 0 and name.rpartition(".")[2] != "noise_std"):
             raise UserError(
                 f"{where} holds a deviation of {least:g} ({name}), which must be positive; fit the predictor again"
             )

@@ -98,6 +98,12 @@ class SparseGP(Predictor):
         other.load_state_dict(per_metric)
         return other.to(self.output_mean.dtype).eval()
 
+    def mean_alone(self) -> SparseGP:
+        """The same means without what is known of the doubt: a fraction of the size."""
+        other = SparseGP(Card(**{**vars(self.card), "config": {**self.card.config, "directions": 0}}))
+        other.load_state_dict({**self.state_dict(), "readout": self.readout[:, :1]})
+        return other.to(self.output_mean.dtype).eval().requires_grad_(False)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SparseGP:
         self._projection = None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -120,7 +126,10 @@ class SparseGP(Predictor):
 
     def warped(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and the model's own standard deviation of the warped metrics, ``(N, M)`` each."""
-        features_NF = self.space.features(codes_ND.to(self.output_mean.dtype))
+        return self.warped_at(self.space.features(codes_ND.to(self.output_mean.dtype)))
+
+    def warped_at(self, features_NF: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from the space's features, for callers that ask several predictors about the same codes."""
         z_NF = (features_NF - self.offset) / self.spread
         k_MNU = matern52(z_NF * self.inverse_scale[:, None], self.points)
         out_MNR = k_MNU @ self._project().mT

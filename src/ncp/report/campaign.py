@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ncp.terminal import console, relative
 if TYPE_CHECKING:
     from ncp.campaign.merge import Merged
     from ncp.campaign.plan import BuildPlan
-    from ncp.campaign.status import Status
+    from ncp.campaign.status import RoundStatus, Status
 
 _WORDS = {
     "done": "trained",
@@ -24,6 +25,7 @@ _WORDS = {
     "running": "running now",
     "silent": "silent, will be taken over",
     "left": "left",
+    "unchosen": "to be chosen in later rounds",
 }
 
 _SHOWN = 10  # lines about what blocks
@@ -47,7 +49,7 @@ def show_status(plan: BuildPlan, status: Status, folder: Path, blockers: Sequenc
     table.add_column("models", justify="right")
     table.add_column("share", justify="right")
     for state, words in _WORDS.items():
-        count = status.counts[state]
+        count = status.counts.get(state, 0)
         if count or state in ("done", "failed", "running", "left"):
             table.add_row(words, f"{count:,}", f"{count / status.total:.1%}")
     out = console()
@@ -66,6 +68,20 @@ def show_status(plan: BuildPlan, status: Status, folder: Path, blockers: Sequenc
     if status.counts["running"] or status.counts["silent"]:
         out.print("to free what a dead worker holds: action=release (units=NUMBER also where it seems to live)")
     out.print(f"folder: {relative(folder)}", markup=False)
+
+
+def show_rounds(rounds: Sequence[RoundStatus], plan: BuildPlan) -> None:
+    """What each round of a build that grows came to."""
+    from ncp.benchmark import settings
+
+    total = len(plan.growth.sizes) if plan.growth is not None else len(rounds)
+    table = terminal.table(f"{len(rounds)} of {total} rounds are chosen", boxed=True)
+    for name in ("round", "architectures", "trained", f"best {settings.get(plan.setting).main}"):
+        table.add_column(name, justify="right")
+    for one in rounds:
+        best = "" if one.best is None else f"{one.best:.2f}"
+        table.add_row(str(one.number), f"{one.units:,}", f"{one.done:,}", best)
+    console().print(table)
 
 
 def show_released(freed: Sequence[str]) -> None:
@@ -130,9 +146,16 @@ def show_figures(figures: Mapping[str, Any]) -> None:
             out.print(benchmark.as_rich(rows, f"Figure {name}: {_FIGURES[name]}"))
 
 
-def result(plan: BuildPlan, status: Mapping[str, Any], folder: Path, files: Sequence[Path]) -> dict[str, Any]:
+def result(
+    plan: BuildPlan,
+    status: Mapping[str, Any],
+    folder: Path,
+    files: Sequence[Path],
+    rounds: Sequence[RoundStatus] = (),
+) -> dict[str, Any]:
     """The content of ``result.json``."""
-    return {
+    grown = {"rounds": [asdict(one) for one in rounds]} if rounds else {}
+    return grown | {
         "setting": plan.setting,
         "plan": plan.hash,
         "build": str(folder),

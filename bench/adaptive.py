@@ -1,0 +1,145 @@
+"""What chosen trainings find, beside twice as many random ones: python -m bench adaptive TABLES
+
+TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp.campaign.rounds``) is played through on it: once
+choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with the noise
+that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost, judged by
+the same process (mean minus one standard deviation of its own, as bench.search_quality does); beside it stands the best measured
+row within the limit. The known predictors leave out the setting's whole task.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench._exact_gp import ExactGP, log2_channels
+from bench._timing import show
+from ncp.benchmark import settings
+from ncp.benchmark.importing import import_file
+from ncp.campaign import growth, rounds
+from ncp.errors import UserError
+from ncp.search import search
+
+LIMITS = {"cls-50-1000": 2.01e9, "seg": 0.89e9, "3ddet": 1.0e9, "video": 0.73e9}
+ADAPTIVE, RANDOM = 40, 80
+MODES = ("rows", "codes")
+
+
+@dataclass
+class Case:
+    """A setting played through: its rows, judge and limit."""
+
+    name: str
+    codes: np.ndarray
+    values: np.ndarray
+    judge: ExactGP
+    limit: float
+    known: list[str]
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Case:
+        """Good rows of a table, and an exact process on them."""
+        setting = settings.get(name)
+        table = import_file(folder / name / "trainval.pkl", name)
+        good = table.rows("clean") & table.rows("paper")
+        codes, values = np.asarray(table.codes)[good], np.asarray(table.column(setting.main), dtype=np.float64)[good]
+        judge = ExactGP(name, setting.main, codes, values, features=log2_channels, fit_rows=1400)
+        known = [other for other in settings.PAPER if settings.get(other).task != setting.task]
+        return cls(name, codes, values, judge, LIMITS[name], known)
+
+    def judged(self, codes: np.ndarray) -> np.ndarray:
+        """Mean minus the judge's own standard deviation."""
+        with torch.no_grad():
+            mean, std = self.judge.posterior(torch.as_tensor(np.asarray(codes, dtype=np.float64)))
+        return (mean - std)[:, 0].numpy()
+
+    def simulated(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """As if they were trained: the judge's mean and its noise."""
+        with torch.no_grad():
+            mean = self.judge.posterior(torch.as_tensor(np.asarray(codes, dtype=np.float64)))[0][:, 0].numpy()
+        return mean + float(self.judge.noise_std[0]) * rng.standard_normal(len(codes))
+
+    def within(self, codes: np.ndarray) -> np.ndarray:
+        """Codes that keep the limit."""
+        return np.asarray(self.judge.space.cost(codes).macs <= self.limit)
+
+    def found(self, codes: np.ndarray, values: np.ndarray, seed: int) -> tuple[float, float]:
+        """Judged: what a search finds on these trainings' predictor; the best measured one within the limit."""
+        names = (self.name, settings.get(self.name).main)
+        predictor = rounds.fit(self.judge.space, codes, values, self.known, seed, *names)
+        budget = {"macs": self.limit}
+        result = search([self.name], predictor={self.name: predictor}, budget=budget, seed=seed, force=True)
+        inside = self.within(codes)
+        best = codes[inside][values[inside].argmax()] if inside.any() else codes[values.argmin()]
+        return float(self.judged(np.array([result.architecture.code]))[0]), float(self.judged(best[None])[0])
+
+
+def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and values of a build in ``number`` rounds."""
+    rng = np.random.default_rng(seed)
+    rows = {tuple(code): value for code, value in zip(case.codes.tolist(), case.values, strict=True)}
+    codes, values = np.zeros((0, case.codes.shape[1]), dtype=np.int64), np.zeros(0)
+    for size in growth.sizes(count, number):
+        pool = case.codes if mode == "rows" else None
+        new = rounds.propose(
+            case.judge.space, codes, values, size, {"macs": case.limit}, known=case.known, seed=seed, pool=pool
+        )
+        measured = [rows[tuple(code)] for code in new.tolist()] if pool is not None else case.simulated(new, rng)
+        codes, values = np.concatenate([codes, new]), np.concatenate([values, measured])
+    return codes, values
+
+
+def main() -> int:
+    """Print the table; 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", type=Path, nargs="?", help="the released data folder")
+    parser.add_argument("--settings", nargs="*", default=list(LIMITS), choices=list(LIMITS))
+    parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=growth.ROUNDS)
+    options = parser.parse_args()
+    if options.tables is None:
+        print("left out: it needs the released tables, python -m bench adaptive TABLES")
+        return 0
+    rows, missed = [], False
+    for name in options.settings:
+        try:
+            case = Case.read(options.tables, name)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
+        results: dict[str, list[tuple[float, float]]] = {}
+        for seed in range(options.seeds):
+            some = np.random.default_rng(seed).permutation(len(case.codes))
+            for label, n in (("random", ADAPTIVE), ("random", RANDOM)):
+                picked = some[:n]
+                found = case.found(case.codes[picked], case.values[picked], seed)
+                results.setdefault(f"{n} {label} rows", []).append(found)
+            for mode in options.modes:
+                found = case.found(*adaptive(case, mode, seed, ADAPTIVE, options.rounds), seed)
+                results.setdefault(f"{ADAPTIVE} chosen {mode}", []).append(found)
+        bar = np.mean(results[f"{RANDOM} random rows"], axis=0)
+        for label, values in results.items():
+            mean, spread = np.mean(values, axis=0), np.std(values, axis=0)
+            judged = "chosen" in label
+            met = bool((mean >= bar).all())
+            missed |= judged and not met
+            numbers = [f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, spread, strict=True)]
+            rows.append([name, label, *numbers, ("met" if met else "MISSED") if judged else ""])
+            print(rows[-1], flush=True)
+    title = f"Found at the limit of cost, judged, mean and deviation of {options.seeds} seeds"
+    show(title, ["setting", "trainings", "search", "best trained", ""], rows)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Which architectures to train next: a first batch that covers the space, later ones where a predictor expects most.
+
+Neither asks more of a space than :class:`ncp.spaces.Space` and the search's limits, nor of a predictor than its mean and its own
+doubt, so any of both will do.
+
+Shape suffixes: N candidates, R measured rows, B chosen codes, D dimensions of the code, F features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ncp import spaces
+from ncp.errors import UserError
+from ncp.predictors.base import Predictor
+from ncp.search.criterion import Criterion
+from ncp.search.limits import Budget
+from ncp.search.objectives import Objective, Objectives
+from ncp.search.robust import Robust, shrink
+
+STRATA = 4
+SPAN = 8.0  # the first batch reaches down to this part of the limit of cost
+LEVELS = 8  # limits between the whole and that part, to which candidates are drawn
+CANDIDATES = 1024
+PARENTS = 16  # codes whose mutations are tried, in each generation
+GENERATIONS = 6
+
+
+def first_batch(
+    space: spaces.Space[Any],
+    count: int,
+    limits: Budget,
+    rng: np.random.Generator,
+    pool: np.ndarray | None = None,
+    taken: np.ndarray | None = None,
+) -> np.ndarray:
+    """``(count, D)`` int64 codes that keep the limits and lie far apart in feature space, in equal numbers by cost.
+
+    Args:
+        space: of the codes.
+        count: how many.
+        limits: region and upper limits of cost.
+        rng: draws the candidates.
+        pool: ``(N, D)`` codes among which to choose; None for any of the space.
+        taken: ``(R, D)`` codes that are trained already: others are chosen, far from them.
+
+    Raises:
+        UserError: where so many different ones do not exist within the limits.
+    """
+    trained = set(map(tuple, [] if taken is None else taken.tolist()))
+    codes_ND = _candidates(space, limits, rng, max(CANDIDATES, 8 * count), pool, trained)
+    if len(codes_ND) < count:
+        raise UserError(f"only {len(codes_ND)} architectures are within the limits, given was a batch of {count}")
+    macs_N = np.asarray(space.cost(codes_ND).macs, dtype=np.float64)
+    f_NF = _features(space, codes_ND)
+    order = np.argsort(macs_N, kind="stable")
+    strata = [part for part in np.array_split(order, min(STRATA, count)) if len(part)]
+    near_N = np.full(len(codes_ND), np.inf)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        part = strata[-1 - len(chosen) % len(strata)]  # the dearest first: there the best are
+        part = part[near_N[part] > 0]
+        if not len(part):
+            part = np.flatnonzero(near_N > 0)
+        # the first one lies in the middle of its stratum
+        score = -np.square(f_NF[part] - f_NF[part].mean(0)).sum(1) if not chosen else near_N[part]
+        best = int(part[int(score.argmax())])
+        chosen.append(best)
+        near_N = np.minimum(near_N, np.square(f_NF - f_NF[best]).sum(1))
+        near_N[best] = 0.0
+    return np.asarray(codes_ND[chosen], dtype=np.int64)
+
+
+def next_batch(
+    predictor: Predictor,
+    measured: np.ndarray,
+    count: int,
+    limits: Budget,
+    rng: np.random.Generator,
+    pool: np.ndarray | None = None,
+) -> np.ndarray:
+    """``(count, D)`` int64 codes from which most is expected: improvement within the limits, far from each other.
+
+    Args:
+        predictor: fitted to the measured rows; its first metric is raised.
+        measured: ``(R, D)`` codes that need no second training (those that failed too).
+        count: how many.
+        limits: region and upper limits of cost.
+        rng: draws the candidates.
+        pool: ``(N, D)`` codes among which to choose; None for any of the space.
+
+    Raises:
+        UserError: where so many different ones do not exist within the limits.
+    """
+    space = predictor.space
+    taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
+    best = _best(predictor, measured, limits)
+    codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, taken)
+    if pool is None:
+        codes_ND = _improved(predictor, codes_ND, best, limits, rng, taken)
+    if len(codes_ND) < count:
+        raise UserError(
+            f"only {len(codes_ND)} further architectures are within the limits, given was a batch of {count}"
+        )
+    mean_N, std_N = answers(predictor, codes_ND)
+    f_NF = _features(space, codes_ND)
+    length = float(np.median(_distances(f_NF[:256], f_NF[:256]))) / 2
+    left_N = np.ones(len(codes_ND))
+    chosen: list[int] = []
+    for _ in range(count):
+        score_N = expected_improvement(mean_N, std_N * np.sqrt(left_N), best)
+        score_N[chosen] = -np.inf
+        pick = int(score_N.argmax())
+        chosen.append(pick)
+        # as if its result were what is predicted: doubt falls near it
+        best = max(best, float(mean_N[pick]))
+        r_N = np.sqrt(5) * _distances(f_NF, f_NF[[pick]])[:, 0] / length
+        left_N *= np.maximum(1 - np.square((1 + r_N + r_N**2 / 3) * np.exp(-r_N)), 1e-6)
+    return np.asarray(codes_ND[chosen], dtype=np.int64)
+
+
+def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> np.ndarray:
+    """``(N,)`` expected excess of a normal value over ``best`` (Jones et al., 1998), all in the metric's unit.
+
+    >>> expected_improvement(np.array([1.0, 0.0]), np.array([1e-9, 1.0]), 0.0).round(3).tolist()
+    [1.0, 0.399]
+    """
+    from scipy.special import ndtr
+
+    z_N = (mean_N - best) / std_N
+    return np.asarray(std_N * (z_N * ndtr(z_N) + np.exp(-(z_N**2) / 2) / np.sqrt(2 * np.pi)))
+
+
+def answers(predictor: Predictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and own doubt ``(N,)`` of the first metric, float64."""
+    name = predictor.metrics[0]
+    return predictor.predict(codes_ND)[name], np.maximum(predictor.predict_std(codes_ND, noise=False)[name], 1e-9)
+
+
+def _best(predictor: Predictor, measured: np.ndarray, limits: Budget) -> float:
+    """What the best measured code within the limits is worth, noise smoothed away; the lowest of all where none is within."""
+    inside = limits.excess(measured) == 0
+    mean_R = predictor.predict(measured)[predictor.metrics[0]]
+    return float(mean_R[inside].max() if inside.any() else mean_R.min())
+
+
+def _candidates(
+    space: spaces.Space[Any],
+    limits: Budget,
+    rng: np.random.Generator,
+    number: int,
+    pool: np.ndarray | None,
+    taken: Any = (),
+) -> np.ndarray:
+    """``(N, D)`` different codes within the limits: of the pool all, of the space as many, spread by cost."""
+    if pool is not None:
+        codes_ND = np.unique(np.asarray(pool, dtype=np.int64), axis=0)
+        return _allowed(codes_ND, limits, taken)
+    drawn = limits.region.sample(number, rng)
+    if limits.limits:
+        shares = np.exp(-np.log(SPAN) * np.linspace(0, 1, LEVELS))
+        parts = [
+            shrink(limits.region, _scaled(limits, float(share)), drawn[i::LEVELS]) for i, share in enumerate(shares)
+        ]
+        drawn = np.concatenate(parts)
+    return _allowed(np.unique(limits.region.round(drawn), axis=0), limits, taken)
+
+
+def _scaled(limits: Budget, share: float) -> Budget:
+    """The same limits with so much less of each cost."""
+    macs, params = (None if limit is None else limit * share for limit in (limits.macs, limits.params))
+    return Budget(limits.region, macs, params)
+
+
+def _allowed(codes_ND: np.ndarray, limits: Budget, taken: Any) -> np.ndarray:
+    keep = limits.excess(codes_ND) == 0
+    keep &= limits.region.contains(codes_ND)
+    if taken:
+        keep &= np.array([tuple(code) not in taken for code in codes_ND.tolist()], dtype=bool)
+    return np.asarray(codes_ND[keep])
+
+
+def _improved(
+    predictor: Predictor, codes_ND: np.ndarray, best: float, limits: Budget, rng: np.random.Generator, taken: Any
+) -> np.ndarray:
+    """More candidates: mutations of those with the highest expected improvement, and where the search's own ascent ends."""
+    codes_ND = np.concatenate([codes_ND, _allowed(_ascended(predictor, limits, rng), limits, taken)])
+    for _ in range(GENERATIONS):
+        codes_ND = np.unique(codes_ND, axis=0)
+        score_N = expected_improvement(*answers(predictor, codes_ND), best)
+        parents = codes_ND[np.argsort(-score_N, kind="stable")[:PARENTS]]
+        children = [_mutated(limits, parent, rng) for parent in parents]
+        codes_ND = np.concatenate([codes_ND, _allowed(np.concatenate(children), limits, taken)])
+    return np.unique(codes_ND, axis=0)
+
+
+def _mutated(limits: Budget, code: np.ndarray, rng: np.random.Generator, number: int = 24) -> np.ndarray:
+    """``(number, D)`` codes one to four steps from ``code``."""
+    near = limits.region.neighbours(code) - code
+    steps = rng.integers(1, 5, number)
+    moved = np.stack([code + near[rng.integers(0, len(near), k)].sum(0) for k in steps])
+    return limits.region.round(moved)
+
+
+def _ascended(predictor: Predictor, limits: Budget, rng: np.random.Generator, starts: int = 16) -> np.ndarray:
+    """Rounded and polished ends of the default search, once as it distrusts the predictor and once believing it."""
+    metric = predictor.metrics[0]
+    objectives = Objectives([Objective(predictor.setting, metric)], {predictor.setting: predictor})
+    strategy = Robust(starts=starts)
+    found = []
+    for kappa in (0.0, 1.0):
+        criterion = Criterion(objectives, limits, kappa=kappa)
+        codes_TSD, _ = strategy.ascend(criterion, limits.region.sample(starts, rng))
+        rounded, _, _ = strategy.ends(criterion, codes_TSD[-1])
+        found += [end.path[-1] for end in strategy.finish(criterion, rounded)]
+    return np.stack(found).astype(np.int64)
+
+
+def _features(space: spaces.Space[Any], codes_ND: np.ndarray) -> np.ndarray:
+    """``(N, F)`` features in units of their spread over the candidates."""
+    f_NF = np.asarray(space.features(np.asarray(codes_ND, dtype=np.float64)))
+    return np.asarray((f_NF - f_NF.mean(0)) / np.maximum(f_NF.std(0), 1e-6))
+
+
+def _distances(a_NF: np.ndarray, b_BF: np.ndarray) -> np.ndarray:
+    squares = np.square(a_NF).sum(1)[:, None] + np.square(b_BF).sum(1) - 2 * a_NF @ b_BF.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))

@@ -1,0 +1,98 @@
+"""The family ``auto``: transfer from few rows, the default process from many; rows held out decide.
+
+>>> predictor = fit(architectures, {"mIoU": values})     # doctest: +SKIP
+>>> predictor.choice                                     # doctest: +SKIP
+
+Shape suffixes: R rows, D dimensions of the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ncp.predictors import evaluation, few, gp_fit
+from ncp.predictors.base import Predictor
+from ncp.predictors.known import Known
+from ncp.predictors.rows import Rows
+from ncp.predictors.transfer_fit import log_density
+from ncp.progress import Progress, part
+
+MANY = 400
+"""Up to so many rows an exact process about the known predictors has been the better one on every recorded table."""
+HELD = 0.2
+
+
+def fit(
+    architectures: Any,
+    values: Mapping[str, Any],
+    known: Known = "all",
+    seed: int = 0,
+    space: str = "multires",
+    setting: str = "mine",
+) -> Predictor:
+    """A predictor of a setting from a few of its trainings and what the bundled predictors know.
+
+    Args:
+        architectures: R of them: architectures, codes ``(R, D)`` or texts.
+        values: metric -> ``(R,)`` measured values, the main metric first; higher is better.
+        known: which predictors are known: ``all`` bundled ones of the space but the setting's own, ``none``, or a list of
+            settings' names and of paths of predictors' files.
+        seed: of folds and of everything that is drawn.
+        space: of the architectures.
+        setting: what is predicted; the names of bundled settings leave the bundled predictor of that name out.
+
+    Returns: a predictor with ``choice`` (what was chosen by cross-validation inside the rows) and ``curve`` (error and loss
+    of a search against the number of trainings).
+
+    Raises:
+        UserError: for fewer than 8 rows, values that do not fit the architectures or are not finite, or unknown names.
+    """
+    return fit_rows(few.rows_of(architectures, values, space, setting), known=known, seed=seed)
+
+
+def fit_rows(rows: Rows, *, known: Any = "all", seed: int = 0, progress: Progress | None = None) -> Predictor:
+    """Fit what suits the rows; ``choice`` of the result says what was compared, and how it came out.
+
+    Raises:
+        UserError: as :func:`fit`.
+    """
+    options = few.Options(known=known, seed=seed)
+    if len(rows) <= MANY:
+        return few.fit_rows(rows, options, progress)
+    first, last = part(progress, 0, 2, "choosing"), part(progress, 1, 2, "fitting")
+    family, words = choose(rows, options, first)
+    if family == "default":
+        found: Predictor = gp_fit.fit(rows, gp_fit.Options(seed=seed))
+        found.choice = words
+        found.card.protocol = words
+        return found
+    predictor = few.fit_rows(rows, options, last)
+    predictor.choice = f"{words}; {predictor.choice}"
+    return predictor
+
+
+def choose(rows: Rows, options: few.Options, progress: Progress | None = None) -> tuple[str, str]:
+    """``transfer`` or ``default``, and why in words: both fitted on four fifths of the rows, compared on the rest.
+
+    That one is taken whose predictive density of the main metric is larger there.
+    """
+    main = rows.only_metrics(rows.metrics[:1])
+    order = np.random.default_rng(options.seed).permutation(len(rows))
+    held = round(HELD * len(rows))
+    train, test = main.subset(order[held:]), main.subset(order[:held])
+    fits: dict[str, Predictor] = {"transfer": few.fit_rows(train, options, part(progress, 0, 2, "transfer"))}
+    fits["default"] = gp_fit.fit(train, gp_fit.Options(seed=options.seed))
+    measured, metric = test.targets[:, 0], main.metrics[0]
+    density, errors = {}, {}
+    for name, predictor in fits.items():
+        answer, std = predictor.predict(test.codes)[metric], predictor.predict_std(test.codes)[metric]
+        density[name], errors[name] = log_density(measured - answer, std), evaluation.mae(measured, answer)
+    family = max(density, key=lambda name: float(density[name].mean()))
+    shown = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
+    return (
+        family,
+        f"{family}, chosen on {held:,} held-out of {len(rows):,} rows: mean absolute error of {metric} {shown}",
+    )

@@ -1,0 +1,256 @@
+"""Few rows to a predictor: the known ones brought in, the structure chosen by cross-validation, the doubt measured by it.
+
+Shape suffixes: R rows, D dimensions of the code, F features, K known predictors, M metrics, J components.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp import spaces
+from ncp.errors import UserError
+from ncp.predictors import evaluation, known, transfer_fit
+from ncp.predictors.base import Card, Predictor, as_codes
+from ncp.predictors.rows import Rows
+from ncp.predictors.transfer import MAX_ROWS, Inputs, Transfer, log_cost, score
+from ncp.predictors.transfer_fit import Fitted, Structure
+from ncp.predictors.trust import region_of
+from ncp.progress import Progress
+
+LEAST = 8
+"""Fewer rows tell nothing that could be checked."""
+REFITTED = 100
+"""With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
+TRUSTED = 30.0
+"""Rows for which the stated doubt counts when cross-validation corrects it."""
+NORMAL = 0.798  # mean of |z| of a standard normal variable
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of the family ``transfer``.
+
+    Attributes:
+        known: ``all``, ``none``, or a list of settings' names and predictors' files.
+        components: J with few rows; with many there is one.
+        folds: of the cross-validation inside the rows.
+        seed: of folds and components.
+    """
+
+    known: Any = "all"
+    components: int = 8
+    folds: int = 10
+    seed: int = 0
+
+
+def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multires", setting: str = "mine") -> Rows:
+    """Rows from what a user has: see :func:`ncp.predictors.fit`."""
+    where = spaces.get(space)
+    if not isinstance(values, Mapping) or not values:
+        raise UserError("values are given by metric, such as {'mIoU': [70.1, 71.9, ...]}")
+    if isinstance(architectures, Sequence) and not isinstance(architectures, str):
+        architectures = [where.parse(a) if isinstance(a, str) else a for a in architectures]
+    codes_ND = as_codes(architectures, where)
+    columns = []
+    for metric, column in values.items():
+        try:
+            numbers = np.asarray(column, dtype=np.float64)
+        except (TypeError, ValueError):
+            numbers = np.zeros((0, 0))
+        if numbers.shape != (len(codes_ND),):
+            raise UserError(
+                f"{len(codes_ND)} architectures need as many numbers of {metric}; given was {numbers.shape}"
+            )
+        columns.append(numbers)
+    return Rows(codes_ND, np.stack(columns, axis=1), tuple(map(str, values)), setting, space)
+
+
+def check_number(rows: Rows) -> None:
+    """Raise ``UserError`` for fewer rows than a predictor can use."""
+    if len(rows) < LEAST:
+        raise UserError(
+            f"{len(rows)} rows of {rows.setting} are too few for a predictor, even with what the bundled ones know: give "
+            f"{LEAST} or more; from 20 on it is worth searching with"
+        )
+
+
+def fit_rows(rows: Rows, options: Options = Options(), progress: Progress | None = None) -> Transfer:
+    """Fit the family ``transfer`` to at most 2,000 rows: a random part where there are more.
+
+    Raises:
+        UserError: for fewer than 8 rows, or unknown names among ``options.known``.
+    """
+    check_number(rows)
+    total = len(rows)
+    if total > MAX_ROWS:
+        rows = rows.subset(np.sort(np.random.default_rng(options.seed).permutation(total)[:MAX_ROWS]))
+    brought = known.predictors(options.known, rows.setting, rows.space)
+    empty = _empty(rows, brought)
+    with torch.no_grad():
+        inputs = empty.inputs(empty.codes)
+    values_RM = empty.values
+    structures = [transfer_fit.TRANSFER, transfer_fit.ROWS, transfer_fit.LINEAR] if brought else [transfer_fit.ROWS]
+    tried = []
+    for i, structure in enumerate(structures):
+        tried.append(crossed(inputs, values_RM[:, 0], structure, len(brought), options))
+        if progress is not None:
+            progress((i + 1) / (len(structures) + 1), structure.name)
+    at = _chosen(values_RM[:, 0].numpy(), tried)
+    used = len(brought) if structures[at] is not transfer_fit.ROWS else 0
+    predictor = _fitted(rows, brought if used else {}, empty, inputs, structures[at], tried[at], options)
+    predictor.choice = _words(rows, structures, tried, at, list(brought), float(empty.output_std[0]))
+    predictor.card.protocol = predictor.choice
+    if progress is not None:
+        progress(1.0, "done")
+    return predictor
+
+
+def crossed(
+    inputs: Inputs, values_R: Tensor, structure: Structure, known: int, options: Options
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations ``(R,)`` for every row from fits without it, in standardised values."""
+    n = len(values_R)
+    if n >= REFITTED:
+        fitted = transfer_fit.fit(inputs, values_R, structure, known, options.components, options.seed)
+        return transfer_fit.left_out(inputs, values_R, fitted, known)
+    mean_R, std_R = np.zeros(n), np.zeros(n)
+    for train, held in evaluation.k_fold(n, min(options.folds, n), options.seed):
+        some, rest = (Inputs(*(i[index] for i in inputs)) for index in (train, held))
+        fitted = transfer_fit.fit(some, values_R[train], structure, known, options.components, options.seed)
+        mean_R[held], std_R[held] = transfer_fit.answers(some, values_R[train], rest, fitted, known)
+    return mean_R, std_R
+
+
+def _chosen(values_R: np.ndarray, tried: Sequence[tuple[np.ndarray, np.ndarray]]) -> int:
+    """The first (all parts, shrunk) unless another's left-out rows are clearly more likely: by a standard error."""
+    density = [transfer_fit.log_density(values_R - mean, std) for mean, std in tried]
+    best = 0
+    for i in range(1, len(tried)):
+        gain_R = density[i] - density[best]
+        if gain_R.mean() > gain_R.std(ddof=1) / np.sqrt(len(gain_R)):
+            best = i
+    return best
+
+
+def _words(
+    rows: Rows,
+    structures: Sequence[Structure],
+    tried: Sequence[tuple[np.ndarray, np.ndarray]],
+    at: int,
+    names: Sequence[str],
+    scale: float,
+) -> str:
+    """What was chosen, with the error of each candidate."""
+    measured, metric = rows.targets[:, 0], rows.metrics[0]
+    mean, std = measured.mean(), scale
+    errors = [evaluation.mae(measured, mean + std * answer[0]) for answer in tried]
+    taus = [evaluation.kendall(measured, answer[0]) for answer in tried]
+    shown = [f"{s.name} {e:.3g} (tau {t:.2f})" for s, e, t in zip(structures, errors, taus, strict=True)]
+    how = "10-fold cross-validation inside" if len(rows) < REFITTED else "leaving out one at a time of"
+    source = f" from {', '.join(names)}" if names and structures[at] is not transfer_fit.ROWS else ""
+    what = {"transfer": "transfer"}.get(structures[at].name, structures[at].name)
+    return f"{what}{source}, by {how} {len(rows)} rows: mean absolute error of {metric} {', '.join(shown)}"
+
+
+def _empty(rows: Rows, brought: Mapping[str, Predictor]) -> Transfer:
+    """The predictor with its rows and the standardisations of its inputs, in double precision, without components."""
+    space: Any = spaces.get(rows.space)
+    codes_RD = torch.as_tensor(rows.codes)
+    features = space.features(codes_RD[:1]).shape[1]
+    card = _card(rows, brought, features, 1)
+    predictor = Transfer(card, copy.deepcopy(list(brought.values()))).double()
+    around = torch.as_tensor(np.concatenate([known.reference(rows.codes, predictor), rows.codes]))
+    with torch.no_grad():
+        features_NF = space.features(around)
+        cost = space.cost(around)
+        costs_N2 = torch.stack([log_cost(cost.macs), log_cost(cost.params)], -1)
+        scale_F = known.inverse_scales(brought.values())
+        if scale_F is None:
+            scale_F = 1 / features_NF.std(0).clamp_min(1e-6) / features**0.5
+        predictor.feature_center, predictor.feature_scale = features_NF.mean(0), scale_F
+        predictor.cost_center, predictor.cost_scale = costs_N2.mean(0), costs_N2.std(0).clamp_min(1e-6)
+        if brought:
+            scores_NK = torch.stack([score(p, around, features_NF) for p in predictor.known], -1)
+            predictor.score_center, predictor.score_scale = scores_NK.mean(0), scores_NK.std(0).clamp_min(1e-6)
+    y_RM = torch.as_tensor(rows.targets)
+    std_M = y_RM.std(0)
+    predictor.output_mean, predictor.output_std = y_RM.mean(0), torch.where(std_M > 1e-9, std_M, 1.0)
+    predictor.codes, predictor.values = codes_RD, (y_RM - predictor.output_mean) / predictor.output_std
+    return predictor
+
+
+def _card(rows: Rows, brought: Mapping[str, Predictor], features: int, components: int) -> Card:
+    config = {
+        "rows": len(rows),
+        "features": features,
+        "components": components,
+        "known": tuple(asdict(p.card) for p in brought.values()),
+    }
+    return Card("transfer", rows.setting, rows.metrics, rows.space, rows=len(rows), config=config)
+
+
+def _fitted(
+    rows: Rows,
+    brought: Mapping[str, Predictor],
+    empty: Transfer,
+    inputs: Inputs,
+    structure: Structure,
+    main: tuple[np.ndarray, np.ndarray],
+    options: Options,
+) -> Transfer:
+    """All metrics by the chosen structure, the doubt of each measured by cross-validation."""
+    k = len(brought)
+    if not k:
+        inputs = Inputs(inputs.smooth, inputs.linear[:, -2:])
+    first = transfer_fit.fit(inputs, empty.values[:, 0], structure, k, options.components, options.seed)
+    inputs = Inputs(inputs.smooth * first.length, inputs.linear)  # the main metric's lengths serve all
+    fits, held = [first], [main]
+    for values_R in empty.values.unbind(1)[1:]:
+        fits.append(_other(inputs, values_R, structure, k, options))
+        held.append(crossed(inputs, values_R, structure, k, options))
+    components = max(len(f.logits) for f in fits)
+    card = _card(rows, brought, inputs.smooth.shape[1], components)
+    predictor = Transfer(card, copy.deepcopy(list(brought.values()))).double()
+    for name in ("codes", "values", "output_mean", "output_std", "feature_center", "cost_center", "cost_scale"):
+        setattr(predictor, name, getattr(empty, name))
+    predictor.feature_scale = empty.feature_scale * first.length
+    if k:
+        predictor.score_center, predictor.score_scale = empty.score_center, empty.score_scale
+    predictor.hyper = torch.stack([f.hyper.expand(components, -1) for f in fits])
+    predictor.logits = torch.stack([f.logits.expand(components) for f in fits])
+    mean_RM, std_RM = (np.stack([h[i] for h in held], 1) for i in range(2))
+    away_M = np.abs(empty.values.numpy() - mean_RM) / std_RM
+    stretch_M = (TRUSTED + (away_M / NORMAL).sum(0)) / (TRUSTED + len(rows))
+    predictor.stretch = torch.as_tensor(np.clip(stretch_M, 0.3, 3.0))
+    predictor = predictor.float().eval().requires_grad_(False)
+    predictor.noise_std.copy_(predictor.noise(predictor.output_mean[None])[0])
+    level, width = predictor.output_mean.double().numpy(), predictor.output_std.double().numpy()
+    card = predictor.card
+    card.errors = evaluation.errors(rows.metrics, rows.targets, level + width * mean_RM, width * std_RM * stretch_M)
+    card.held, card.source, card.licence = len(rows), rows.source, rows.licence
+    card.region = _wider(rows) if k else region_of(rows.codes)
+    return predictor
+
+
+def _other(inputs: Inputs, values_R: Tensor, structure: Structure, known: int, options: Options) -> Fitted:
+    return transfer_fit.fit(inputs, values_R, structure, known, options.components, options.seed, lengths=False)
+
+
+def _wider(rows: Rows) -> dict[str, list[float]]:
+    """The bounds of the rows, half as wide again on each side, within the space's.
+
+    The known predictors were fitted on the whole space, and the process doubts a combination of theirs more, the further it
+    goes from the rows; but how far a combination holds was seen on the rows alone, so the whole space is not claimed.
+    """
+    space = spaces.get(rows.space)
+    lower, upper = rows.codes.min(axis=0), rows.codes.max(axis=0)
+    more = np.floor((upper - lower) / 2 / space.step) * space.step
+    lower, upper = np.maximum(lower - more, space.lower), np.minimum(upper + more, space.upper)
+    return {"lower": lower.tolist(), "upper": upper.tolist()}

@@ -1,0 +1,310 @@
+"""A predictor from few rows: a Gaussian process about what other predictors know of the same architectures.
+
+A metric of a new setting is taken to be a combination of the scores that predictors of other settings give (their average
+and each by itself), of the logarithms of cost, and of a smooth remainder with the length scales of the known predictors:
+
+    t = a0 + a1 * average score + sum_k w_k * score_k + v . log costs + g(features) + noise
+
+All weights have normal priors, so the whole is one exact Gaussian process, and with few rows it leans on the average, with
+more on single settings, with many on the remainder. Metrics are warped as in :mod:`ncp.predictors.gp`. What the rows do not
+tell about the strength of each part is kept as J weighted components, whose mixture is the answer.
+
+The file holds all that the answer needs: the known predictors' means (one metric each) beside the rows. Names and checksums
+of bundled weights would save about a megabyte, but a file would then stop answering, or answer otherwise, with another
+version of the package, and a user's own known predictors could not be named at all.
+
+Shape suffixes: N codes, R rows, D dimensions, F features, K known predictors, L linear inputs, M metrics, J components.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+
+from ncp import files
+from ncp.errors import UserError
+from ncp.predictors import base
+from ncp.predictors.base import Card, Predictor
+from ncp.predictors.gp import SparseGP
+
+MAX_ROWS = 2000
+MAX_KNOWN = 32
+MAX_DEPTH = 3
+"""Predictors within predictors: a known one may itself have been made from few rows."""
+COSTS = 2
+LEVEL = 2.0
+"""Prior standard deviation of the constant, in those of the warped values."""
+PARTS = ("average", "each", "cost", "smooth")
+HYPER = (*PARTS, "shrink", "noise", "top")
+"""What a component says: the strength of each part, the factor of all inverse length scales, noise, and the warp's top."""
+JITTER = 1e-6
+_ROOT5 = math.sqrt(5.0)
+
+
+@dataclass
+class Sizes:
+    """What the card's ``config`` holds: R rows, F features, J components, and the K known predictors' cards."""
+
+    rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)]
+    features: Annotated[int, Meta(ge=1, le=10_000)]
+    components: Annotated[int, Meta(ge=1, le=64)]
+    known: Annotated[tuple[dict[str, Any], ...], Meta(max_length=MAX_KNOWN)] = field(default_factory=tuple)
+
+
+class Inputs(NamedTuple):
+    """What the process sees of N codes: ``smooth`` ``(N, F)`` features by their length scales, ``linear`` ``(N, L)``.
+
+    The linear ones are the average score, each score (divided by the root of K), and the costs (likewise); without known
+    predictors the costs alone.
+    """
+
+    smooth: Tensor
+    linear: Tensor
+
+
+def strengths(hyper: Tensor, known: int) -> Tensor:
+    """``(..., L)``: the prior standard deviation of each linear input's weight, of components ``(..., 7)``."""
+    average, each, cost = hyper[..., 0:1], hyper[..., 1:2], hyper[..., 2:3]
+    costs = cost.expand(*cost.shape[:-1], COSTS)
+    return torch.cat([average, each.expand(*each.shape[:-1], known), costs], -1) if known else costs
+
+
+def covariance(a: Inputs, b: Inputs, hyper: Tensor, known: int) -> Tensor:
+    """Prior covariance ``(..., N, R)`` of the warped metric, without noise, of components ``(..., 7)``."""
+    linear = (a.linear * strengths(hyper, known).square()[..., None, :]) @ b.linear.mT
+    squares = a.smooth.square().sum(-1)[:, None] + b.smooth.square().sum(-1) - 2 * a.smooth @ b.smooth.mT
+    distance = (_ROOT5 * hyper[..., 4, None, None]) * squares.clamp_min(1e-10).sqrt()
+    smooth = (1 + distance + distance.square() / 3) * torch.exp(-distance)
+    return LEVEL**2 + linear + hyper[..., 3, None, None].square() * smooth
+
+
+def variance(a: Inputs, hyper: Tensor, known: int) -> Tensor:
+    """The diagonal of :func:`covariance` of codes with themselves, ``(..., N)``."""
+    linear = strengths(hyper, known).square() @ a.linear.square().mT
+    return LEVEL**2 + linear + hyper[..., 3, None].square()
+
+
+def warped(values: Tensor, top: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardised ``-log(top - values)`` over the last axis, with the mean and the standard deviation that were taken out."""
+    u = -torch.log(top - values)
+    level, width = u.mean(-1, keepdim=True), u.std(-1, keepdim=True).clamp_min(1e-6)
+    return (u - level) / width, level, width
+
+
+class _Solved(NamedTuple):
+    """The process conditioned on its rows; the leading axes are M metrics and J components."""
+
+    weight: Tensor  # (M, J, 1, 1) of the components
+    hyper: Tensor  # (M, J, 7)
+    alpha: Tensor  # (M, J, R, 1)
+    half: Tensor  # (M, J, R, R), the inverse of the covariance's lower factor
+    level: Tensor  # (M, J, 1)
+    width: Tensor  # (M, J, 1)
+    noise: Tensor  # (M,) as a share of the distance to the top
+    top: Tensor  # (M,) in standardised values
+
+
+class Transfer(Predictor):
+    """Means and standard deviations of M metrics from R rows and K known predictors.
+
+    Buffers: ``codes`` (R, D) and ``values`` (R, M), the rows, standardised by ``output_mean`` and ``output_std``; ``hyper``
+    (M, J, 7) and ``logits`` (M, J) of the components; ``stretch`` (M,), by which cross-validation widened or narrowed the
+    doubt; ``feature_center``, ``feature_scale`` (F,), ``score_center``, ``score_scale`` (K,), ``cost_center``,
+    ``cost_scale`` (2,): standardisations of the inputs.
+    """
+
+    codes: Tensor
+    values: Tensor
+    hyper: Tensor
+    logits: Tensor
+    stretch: Tensor
+    feature_center: Tensor
+    feature_scale: Tensor
+    score_center: Tensor
+    score_scale: Tensor
+    cost_center: Tensor
+    cost_scale: Tensor
+
+    def __init__(self, card: Card, known: Sequence[Predictor] | None = None) -> None:
+        """``known``: the known predictors themselves; None for empty ones as the card describes them."""
+        super().__init__(card)
+        if known is None:
+            known = [_module(inner).build(inner) for inner in inner_cards(card)]
+        self.known = nn.ModuleList(known)
+        for name, shape in _own_shapes(card).items():
+            self.register_buffer(name, torch.zeros(shape))
+        self._solved: _Solved | None = None
+
+    def select(self, metrics: Sequence[str]) -> Transfer:
+        """The same predictor for some of its metrics only: that much faster."""
+        keep = [self.metrics.index(name) for name in metrics]
+        other = Transfer(Card(**{**vars(self.card), "metrics": tuple(metrics)}), copy.deepcopy(list(self.known)))  # type: ignore[arg-type]
+        own = {k: v for k, v in self.state_dict().items() if not k.startswith("known.")}
+        for name, value in own.items():
+            if name == "values":
+                value = value[:, keep]
+            elif name in ("hyper", "logits", "stretch") or name.startswith(("output_", "noise_")):
+                value = value[keep]
+            setattr(other, name, value.clone())
+        return other.eval().requires_grad_(False)
+
+    def inputs(self, codes_ND: Tensor) -> Inputs:
+        """What the process sees of codes, in the predictor's own precision."""
+        codes_ND = codes_ND.to(self.feature_scale.dtype)
+        features_NF = self.space.features(codes_ND)
+        cost = self.space.cost(codes_ND)
+        costs_N2 = torch.stack([log_cost(cost.macs), log_cost(cost.params)], -1)
+        costs_N2 = (costs_N2 - self.cost_center) / self.cost_scale / math.sqrt(COSTS)
+        smooth_NF = (features_NF - self.feature_center) * self.feature_scale
+        if not len(self.known):
+            return Inputs(smooth_NF, costs_N2)
+        scores_NK = torch.stack([score(p, codes_ND, features_NF) for p in self.known], -1)
+        scores_NK = (scores_NK - self.score_center[: len(self.known)]) / self.score_scale[: len(self.known)]
+        average_N1 = scores_NK.mean(-1, keepdim=True)
+        each_NK = scores_NK / math.sqrt(len(self.known))
+        return Inputs(smooth_NF, torch.cat([average_N1, each_NK, costs_N2], -1))
+
+    def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and the model's own standard deviation, ``(N, M)`` in the metrics' units; differentiable."""
+        solved, inputs = self._conditioned(), self.inputs(codes_ND)
+        k = len(self.known)
+        cross_MJNR = covariance(inputs, self._rows, solved.hyper, k)
+        u_MJN = solved.level + solved.width * (cross_MJNR @ solved.alpha)[..., 0]
+        explained_MJN = (cross_MJNR @ solved.half.mT).square().sum(-1)
+        left_MJN = (variance(inputs, solved.hyper, k) - explained_MJN).clamp_min(1e-6)
+        gap_MJN = torch.exp(-u_MJN)
+        value_MJN = solved.hyper[..., 6:7] - gap_MJN
+        weight = solved.weight[..., 0]
+        mean_MN = (weight * value_MJN).sum(1)
+        spread_MJN = (gap_MJN * solved.width).square() * left_MJN + (value_MJN - mean_MN[:, None]).square()
+        std_MN = (weight * spread_MJN).sum(1).sqrt() * self.stretch[:, None]
+        return self.output_mean + self.output_std * mean_MN.mT, self.output_std * std_MN.mT
+
+    def noise(self, mean_NM: Tensor) -> Tensor:
+        """Spread of a training's result around ``mean_NM``: wider where the metric is low."""
+        solved = self._conditioned()
+        gap_NM = (solved.top - (mean_NM - self.output_mean) / self.output_std).clamp_min(0)
+        return solved.noise * gap_NM * self.stretch * self.output_std
+
+    def _conditioned(self) -> _Solved:
+        """Solved in double precision when it is first asked for."""
+        if self._solved is None:
+            dtype = self.output_mean.dtype
+            with torch.no_grad():
+                inputs = self.inputs(self.codes)
+                self._rows = inputs
+                self._solved = _Solved(*(part.to(dtype) for part in self._solve(Inputs(*(i.double() for i in inputs)))))
+        return self._solved
+
+    def _solve(self, rows: Inputs) -> _Solved:
+        hyper = self.hyper.double()
+        weight_MJ = torch.softmax(self.logits.double(), -1)
+        t_MJR, level, width = warped(self.values.double().mT[:, None], hyper[..., 6:7])
+        lower = factor(rows, hyper, len(self.known))
+        alpha = torch.cholesky_solve(t_MJR[..., None], lower)
+        eye = torch.eye(lower.shape[-1], dtype=lower.dtype).expand_as(lower)
+        half = torch.linalg.solve_triangular(lower, eye, upper=False)
+        noise_M = (weight_MJ * hyper[..., 5] * width[..., 0]).sum(-1)
+        top_M = (weight_MJ * hyper[..., 6]).sum(-1)
+        return _Solved(weight_MJ[..., None, None], hyper, alpha, half, level, width, noise_M, top_M)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Transfer:
+        self._solved = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As in torch; what was derived from earlier weights is forgotten."""
+        self._solved = None
+        return super().load_state_dict(state_dict, strict, assign)
+
+
+def factor(rows: Inputs, hyper: Tensor, known: int) -> Tensor:
+    """The lower Cholesky factor ``(..., R, R)`` of the rows' covariance with noise."""
+    eye = torch.eye(len(rows.smooth), dtype=hyper.dtype)
+    noise = hyper[..., 5, None, None].square() + JITTER
+    lower: Tensor = torch.linalg.cholesky(covariance(rows, rows, hyper, known) + noise * eye)
+    return lower
+
+
+def score(predictor: Predictor | nn.Module, codes_ND: Tensor, features_NF: Tensor) -> Tensor:
+    """What a known predictor says of codes, ``(N,)``: its first metric, warped where it warps it."""
+    if isinstance(predictor, SparseGP):
+        return predictor.warped_at(features_NF)[0][:, 0]
+    answer: Tensor = predictor(codes_ND)[:, 0]
+    return answer
+
+
+def log_cost(values: Tensor) -> Tensor:
+    """Logarithm of multiply-adds or parameters; architectures without any have 0."""
+    return torch.log1p(values.clamp_min(0))
+
+
+def reduced(predictor: Predictor) -> Predictor:
+    """What is kept of a known predictor: its first metric, and of a process its mean alone."""
+    first = predictor.metrics[:1]
+    selectable: Any = predictor
+    one: Predictor = selectable.select(first) if len(predictor.metrics) > 1 else predictor
+    return one.mean_alone() if isinstance(one, SparseGP) else one
+
+
+def inner_cards(card: Card) -> list[Card]:
+    """The cards of the known predictors. Raises ``UserError`` where one is none."""
+    sizes = _sizes(card)
+    return [base.checked_card(content, f"its known predictor {i + 1}") for i, content in enumerate(sizes.known)]
+
+
+def _sizes(card: Card) -> Sizes:
+    sizes: Sizes = files.checked(card.config, Sizes, "the card of this predictor")
+    return sizes
+
+
+def _module(card: Card) -> Any:
+    return import_module(base.KINDS[card.kind])
+
+
+def _own_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    sizes, m = _sizes(card), len(card.metrics)
+    r, f, j, k = sizes.rows, sizes.features, sizes.components, len(sizes.known)
+    from ncp import spaces
+
+    return {
+        "codes": (r, spaces.get(card.space).dim),
+        "values": (r, m),
+        "hyper": (m, j, len(HYPER)),
+        "logits": (m, j),
+        "stretch": (m,),
+        "feature_center": (f,),
+        "feature_scale": (f,),
+        "score_center": (k,),
+        "score_scale": (k,),
+        "cost_center": (COSTS,),
+        "cost_scale": (COSTS,),
+    }
+
+
+def shapes(card: Card, depth: int = 1) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
+    if depth > MAX_DEPTH:
+        raise UserError(f"predictors within predictors are read {MAX_DEPTH} deep; this file goes deeper")
+    found = dict.fromkeys(("output_mean", "output_std", "noise_std"), (len(card.metrics),)) | _own_shapes(card)
+    for i, inner in enumerate(inner_cards(card)):
+        if inner.space != card.space:
+            raise UserError(f"its known predictor {i + 1} is of space {inner.space}, not {card.space}")
+        module = _module(inner)
+        theirs = shapes(inner, depth + 1) if inner.kind == card.kind else module.shapes(inner)
+        found |= {f"known.{i}.{name}": shape for name, shape in theirs.items()}
+    return found
+
+
+def build(card: Card) -> Transfer:
+    """An empty predictor of the size on the card."""
+    return Transfer(card)

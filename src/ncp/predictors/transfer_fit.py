@@ -1,0 +1,209 @@
+"""Fitting :mod:`ncp.predictors.transfer`: marginal likelihood with priors, and what it leaves open as weighted components.
+
+Shape suffixes: R rows, F features, L linear inputs, M metrics, J components, H hyper-parameters, P free parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp.errors import UserError
+from ncp.predictors.transfer import HYPER, Inputs, covariance, factor, variance, warped
+
+# log of each hyper-parameter: mean and standard deviation of its prior; warped metrics have standard deviation 1
+PRIORS: dict[str, tuple[float, float]] = {
+    "average": (0.0, 0.7),
+    "each": (-0.7, 0.7),
+    "cost": (-1.0, 1.0),
+    "smooth": (-0.7, 0.7),
+    "shrink": (0.0, 0.5),
+    "noise": (-0.7, 0.7),
+    "top": (0.5, 1.0),  # above the best row, in standard deviations of the metric
+}
+ALONE: dict[str, tuple[float, float]] = PRIORS | {"smooth": (0.0, 0.7), "shrink": (0.0, 0.7)}
+TOP_LIMITS = (-4.0, 3.5)
+PART = 400
+"""The hyper-parameters are fitted on at most so many of the rows; the process is conditioned on all."""
+EACH_LENGTH = 100
+"""From so many rows on every feature has a length scale of its own ..."""
+LENGTH_PRIOR = 0.3
+"""... with a prior of this standard deviation, in logarithms, about the known ones."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which parts a process has, with their priors; a part that is left out has strength 0."""
+
+    name: str
+    priors: Mapping[str, tuple[float, float]]
+    without: tuple[str, ...] = ()
+
+
+TRANSFER = Structure("transfer", PRIORS)
+LINEAR = Structure("linear map of the known alone", PRIORS, ("smooth", "shrink"))
+ROWS = Structure("rows alone", ALONE, ("average", "each"))
+
+
+class Fitted(NamedTuple):
+    """Components of one metric: ``hyper`` ``(J, 7)``, ``logits`` ``(J,)``; ``length`` ``(F,)``, factors of inverse lengths."""
+
+    hyper: Tensor
+    logits: Tensor
+    length: Tensor
+
+
+class Process:
+    """The free parameters of one metric's process, as multiples ``q`` of the priors' deviations around their means.
+
+    Args:
+        rows: their inputs, float64.
+        values_R: the metric, standardised.
+        structure: which parts it has.
+        known: number of known predictors.
+        lengths: whether each feature has a length scale of its own.
+    """
+
+    def __init__(self, rows: Inputs, values_R: Tensor, structure: Structure, known: int, lengths: bool = False) -> None:
+        self.rows, self.values, self.known = rows, values_R, known
+        self.names = [name for name in HYPER if name not in structure.without]
+        priors = [structure.priors[name] for name in self.names]
+        f = rows.smooth.shape[1] if lengths else 0
+        self.mean = torch.tensor([m for m, _ in priors] + [0.0] * f, dtype=torch.float64)
+        self.deviation = torch.tensor([s for _, s in priors] + [LENGTH_PRIOR] * f, dtype=torch.float64)
+        self.best = values_R.max()
+
+    def hyper(self, q_P: Tensor) -> Tensor:
+        """``(7,)`` hyper-parameters in their own units."""
+        logs = (self.mean + self.deviation * q_P)[: len(self.names)]
+        found = dict(zip(self.names, logs.unbind(), strict=True))
+        zero = q_P.new_zeros(())
+        parts = [found[name].exp() if name in found else zero for name in HYPER[:-1]]
+        return torch.stack([*parts, self.best + found["top"].clamp(*TOP_LIMITS).exp()])
+
+    def length(self, q_P: Tensor) -> Tensor:
+        """``(F,)`` factors of the inverse length scales."""
+        if len(q_P) == len(self.names):
+            return q_P.new_ones(self.rows.smooth.shape[1])
+        return (self.mean + self.deviation * q_P)[len(self.names) :].exp()
+
+    def loss(self, q_P: Tensor) -> Tensor:
+        """Minus the log of prior times marginal likelihood of the metric, up to a constant."""
+        hyper = self.hyper(q_P)
+        rows = (
+            self.rows if len(q_P) == len(self.names) else Inputs(self.rows.smooth * self.length(q_P), self.rows.linear)
+        )
+        t_R, _, width = warped(self.values, hyper[-1])
+        lower = factor(rows, hyper, self.known)
+        solved = torch.linalg.solve_triangular(lower, t_R[:, None], upper=False)
+        jacobian = -torch.log(hyper[-1] - self.values).sum() - len(t_R) * torch.log(width[0])
+        prior = 0.5 * q_P.square().sum()
+        loss: Tensor = 0.5 * solved.square().sum() + lower.diagonal().log().sum() - jacobian + prior
+        return loss
+
+    def fit(self, iterations: int = 60) -> Tensor:
+        """The ``q`` of the largest posterior density, by L-BFGS."""
+        q_P = torch.zeros_like(self.mean, requires_grad=True)
+        optimiser = torch.optim.LBFGS([q_P], max_iter=iterations, line_search_fn="strong_wolfe", tolerance_change=1e-4)
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss = self.loss(q_P)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        return q_P.detach()
+
+    def components(self, q_P: Tensor, number: int, seed: int) -> Fitted:
+        """Draws around the best ``q`` by the curvature there, weighted by how likely they are (importance sampling)."""
+        if number == 1:
+            return Fitted(self.hyper(q_P)[None], torch.zeros(1, dtype=torch.float64), self.length(q_P))
+        curvature = torch.autograd.functional.hessian(self.loss, q_P)  # type: ignore[no-untyped-call]
+        values, vectors = torch.linalg.eigh((curvature + curvature.mT) / 2)
+        generator = torch.Generator().manual_seed(seed)
+        half = torch.randn(number // 2, len(q_P), generator=generator, dtype=torch.float64)
+        draws = torch.cat([half, -half])
+        near = q_P + (draws / values.clamp_min(0.5).sqrt()) @ vectors.mT
+        logits = torch.stack([-self.loss(q) for q in near]) + 0.5 * draws.square().sum(1)
+        logits = torch.minimum(logits, logits.median() + 1)  # no draw may outweigh the rest by chance
+        return Fitted(torch.stack([self.hyper(q) for q in near]), logits, self.length(q_P))
+
+
+def fit(
+    rows: Inputs, values_R: Tensor, structure: Structure, known: int, components: int = 8, seed: int = 0,
+    lengths: bool | None = None,
+) -> Fitted:  # fmt: skip
+    """Fit one metric. With :data:`EACH_LENGTH` rows or more there is one component, and each feature has its own length."""
+    n = len(values_R)
+    many = n >= EACH_LENGTH
+    lengths = many and "smooth" not in structure.without if lengths is None else lengths
+    if float(values_R.max() - values_R.min()) < 1e-9:
+        return _constant(rows, values_R)
+    part = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:PART].sort().values
+    process = Process(Inputs(*(i[part] for i in rows)), values_R[part], structure, known, lengths)
+    try:
+        fitted = process.components(process.fit(), 1 if many or lengths else components, seed)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        raise UserError(
+            "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
+            "outliers among the rows"
+        ) from None
+    if len(part) < n:  # the largest value may lie outside of the part
+        above = (values_R.max() - process.best).clamp_min(0)
+        fitted.hyper[:, -1] += above
+    return fitted
+
+
+def _constant(rows: Inputs, values_R: Tensor) -> Fitted:
+    """A metric that is the same in all rows is answered by its value, without doubt."""
+    hyper = torch.tensor([[0.0, 0, 0, 0, 1, 1e-3, float(values_R[0]) + 1]], dtype=torch.float64)
+    return Fitted(hyper, torch.zeros(1, dtype=torch.float64), rows.smooth.new_ones(rows.smooth.shape[1]))
+
+
+def answers(rows: Inputs, values_R: Tensor, new: Inputs, fitted: Fitted, known: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of a training's result ``(N,)`` at new inputs, in standardised values."""
+    rows, new = _scaled(rows, fitted), _scaled(new, fitted)
+    t_JR, level, width = warped(values_R, fitted.hyper[:, -1:])
+    lower = factor(rows, fitted.hyper, known)
+    cross_JRN = covariance(rows, new, fitted.hyper, known)
+    half = torch.linalg.solve_triangular(lower, cross_JRN, upper=False)
+    solved = torch.linalg.solve_triangular(lower, t_JR[..., None], upper=False)
+    mean_JN = level + width * (half.mT @ solved)[..., 0]
+    left_JN = (variance(new, fitted.hyper, known) - half.square().sum(-2)).clamp_min(1e-6)
+    return _mixed(mean_JN, width * (left_JN + fitted.hyper[:, 5:6].square()).sqrt(), fitted)
+
+
+def left_out(rows: Inputs, values_R: Tensor, fitted: Fitted, known: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same for every row, from all others, with the hyper-parameters of all (in closed form)."""
+    rows = _scaled(rows, fitted)
+    t_JR, level, width = warped(values_R, fitted.hyper[:, -1:])
+    lower = factor(rows, fitted.hyper, known)
+    inverse = torch.cholesky_inverse(lower)
+    alpha_JR = (inverse @ t_JR[..., None])[..., 0]
+    share_JR = inverse.diagonal(dim1=-2, dim2=-1)
+    return _mixed(level + width * (t_JR - alpha_JR / share_JR), width / share_JR.sqrt(), fitted)
+
+
+def _scaled(inputs: Inputs, fitted: Fitted) -> Inputs:
+    return Inputs(inputs.smooth * fitted.length, inputs.linear)
+
+
+def _mixed(u_JN: Tensor, std_JN: Tensor, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    gap_JN, weight_J1 = torch.exp(-u_JN), torch.softmax(fitted.logits, 0)[:, None]
+    value_JN = fitted.hyper[:, -1:] - gap_JN
+    mean_N = (weight_J1 * value_JN).sum(0)
+    spread_N = (weight_J1 * ((gap_JN * std_JN).square() + (value_JN - mean_N).square())).sum(0)
+    return mean_N.numpy(), spread_N.clamp_min(1e-12).sqrt().numpy()
+
+
+def log_density(error_N: np.ndarray, std_N: np.ndarray) -> np.ndarray:
+    """Logarithm of the normal density of errors, ``(N,)``."""
+    out: np.ndarray = -0.5 * np.square(error_N / std_N) - np.log(std_N) - 0.5 * math.log(2 * math.pi)
+    return out
