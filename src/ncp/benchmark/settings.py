@@ -130,8 +130,7 @@ def _check_proxy(setting: Setting, where: str) -> None:
     name, given = full_name(setting.proxy), files.printable(setting.proxy)
     if name == setting.name:
         raise UserError(f"{where}: proxy must be another setting, given was '{given}', the setting itself")
-    mine = configs.own()
-    path = {**(_find(mine) if mine else {}), **_find(configs.shipped())}.get(name)
+    path = next((found[name] for found in map(_find, (configs.shipped(), *configs.own())) if name in found), None)
     if path is None:
         raise UserError(f"{where}: proxy must be a setting's name, given was '{given}', of which there is no file")
     other = _parse(path, name)

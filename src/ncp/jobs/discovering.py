@@ -131,13 +131,19 @@ class _Steps:
         out |= {f"fit {name}": 1.0 for name in plan.names} | {"search": 1.0}
         if not recorded:
             out |= {self.comparison(name, r): 3.0 for name in plan.names for r in range(plan.repeats)}
+            if plan.baseline is not None:
+                out |= {self.again("compare baseline", r): 1.0 for r in range(plan.repeats)}
         if plan.exports and not recorded:
             out["export"] = 0.1
         return out
 
     def comparison(self, setting: str, repeat: int) -> str:
         """The name of a step that trains the candidates."""
-        return f"compare {setting}" + (f", seed {self.seed_of(repeat)}" if self.plan.repeats > 1 else "")
+        return self.again(f"compare {setting}", repeat)
+
+    def again(self, step: str, repeat: int) -> str:
+        """The name of a step that is repeated."""
+        return f"{step}, seed {self.seed_of(repeat)}" if self.plan.repeats > 1 else step
 
     def seed_of(self, repeat: int) -> int:
         """None of the sample's."""
@@ -198,6 +204,9 @@ class _Steps:
             return
         words = [f"count={plan.trainings}", f"seed={plan.seed}", f"build.dir={render(str(place))}"]
         words += [f"bounds.{key}=[{low},{high}]" for key, (low, high) in plan.bounds.items()]
+        if plan.sampler == "adaptive":
+            words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
+            words += [f"rounds={plan.rounds}"] if plan.rounds else []
         done = _records(place)
         words += self.packing(plan.trainings)
         self.out.tables[name] = self.build(f"build {name}", name, *words, done=done)
@@ -212,8 +221,25 @@ class _Steps:
             raise UserError(
                 f"the table of {name} has {len(table):,} rows to draw from, given was trainings={self.plan.trainings}"
             )
+        if self.plan.sampler == "adaptive":
+            return table.select(self.chosen(table))
         rng = np.random.default_rng(self.plan.seed)
         return table.select(np.sort(rng.permutation(len(table))[: self.plan.trainings]))
+
+    def chosen(self, table: Table) -> np.ndarray:
+        """The rows ``(trainings,)`` that a build in rounds would have trained, had it only these architectures to choose from."""
+        from ncp.campaign import growth, rounds
+
+        plan = self.plan
+        rows = np.zeros(0, dtype=np.int64)
+        known = rounds.known_names(plan.known, table.setting)
+        for size in growth.checked_sizes(plan.trainings, plan.rounds):
+            codes = rounds.propose(
+                self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
+                pool=table.codes, bounds=plan.bounds,
+            )  # fmt: skip
+            rows = np.concatenate([rows, table.index.find(codes)])
+        return rows
 
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
@@ -230,7 +256,7 @@ class _Steps:
         plan, space = self.plan, self.space
         files = {name: str(plan.place / f"fit-{name}" / f"{name}.safetensors") for name in plan.names}
         words = [f"objectives=[{','.join(plan.names)}]", f"predictors={render(files)}"]
-        words += [f"budget.{name}={_number(limit)}" for name, limit in plan.budget.items()]
+        words += self.limits()
         if plan.start:
             words.append(f"start={plan.reference.text}")
         words.append("force=true")
@@ -284,8 +310,7 @@ class _Steps:
             place = plan.place / f"compare-{setting}-{name}-{seed}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
-            step = f"compare {name}" + (f", seed {seed}" if plan.repeats > 1 else "")
-            trained = self.commands.run(step, "train", *words, place=place)
+            trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
             scores.append(trained.metrics[settings.get(setting).main])
         self.out.candidates[name], self.out.macs[name] = name, macs
         self.out.scores[name] = {setting: np.array(scores)}
@@ -336,6 +361,10 @@ class _Steps:
             raise UserError(f"the step '{step}' trained nothing; its command: {self.commands.commands[step]}")
         table: Table = merged.table
         return table
+
+    def limits(self) -> list[str]:
+        """The limits of cost as words."""
+        return [f"budget.{name}={_number(limit)}" for name, limit in self.plan.budget.items()]
 
     def packing(self, units: int) -> list[str]:
         """How many trainings at a time, of so many in a build."""
