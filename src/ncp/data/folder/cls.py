@@ -36,7 +36,11 @@ def fits(folder: Path, suffixes: Sequence[str] = reading.SUFFIXES) -> bool:
         splits = split_folders(folder)
     except OSError:
         return False
-    return "train" in splits and class_folders(folder / splits["train"], suffixes) if splits else class_folders(folder, suffixes)
+    return (
+        "train" in splits and class_folders(folder / splits["train"], suffixes)
+        if splits
+        else class_folders(folder, suffixes)
+    )
 
 
 class FolderClassification(OwnData):
@@ -177,7 +181,11 @@ class FolderClassification(OwnData):
         if len(classes) >= 2:
             return
         hint = wrong_level(root, lambda folder: fits(folder, self.suffixes))
-        what = f"holds {self.what} of one class alone ({printable(classes[0])})" if classes else f"holds no folders of {self.what}"
+        what = (
+            f"holds {self.what} of one class alone ({printable(classes[0])})"
+            if classes
+            else f"holds no folders of {self.what}"
+        )
         if not classes and holds(root, self.suffixes) and not hint:
             what = f"holds {self.what} without folders of classes, so there are no labels"
         problems.add(
@@ -188,7 +196,11 @@ class FolderClassification(OwnData):
     def _use(self, split: str, names: list[str], labels: list[int]) -> None:
         self.names[split], self.labels[split] = PathList(names), np.array(labels, dtype=np.int32)
 
-    def build(self) -> None:
+    def resolved(self) -> dict[str, Any]:
+        """How images are read."""
+        return self.reading.resolved()
+
+    def make_sets(self) -> None:
         """The two sets."""
         root = Path(str(self.root)).expanduser()
         paths = {split: PathList.below([(root, names)]) for split, names in self.names.items()}

@@ -69,7 +69,7 @@ def what_is_there(root: Path) -> str:
 class OwnData(DataModule):
     """What the four tasks' data modules share: the root, the split, notes, and how mistakes are told.
 
-    A subclass implements :meth:`find` and :meth:`build`.
+    A subclass implements :meth:`find` and :meth:`make_sets`.
 
     Attributes:
         notes: what was chosen for the user, to be told once.
@@ -107,7 +107,7 @@ class OwnData(DataModule):
         """List files, classes and splits; what is wrong goes to ``problems``."""
 
     @abstractmethod
-    def build(self) -> None:
+    def make_sets(self) -> None:
         """``train_set`` and ``val_set`` of what was found."""
 
     def look_for(self) -> Problems:
@@ -128,7 +128,7 @@ class OwnData(DataModule):
         problems = self.look_for()
         if not len(problems):
             with problems.collecting():
-                self.build()
+                self.make_sets()
         if not len(problems) and not self.tiny:
             for data in (self.train_set, self.val_set):
                 self.read_some(data, problems)

@@ -76,6 +76,13 @@ class Reading:
             )
         return torch.from_numpy(scaled(numbers_CHW, self.low, self.high))
 
+    def resolved(self) -> dict[str, Any]:
+        """As options of a data set; of photographs none are needed."""
+        if self.photo:
+            return {}
+        names = ("low", "high", "mean", "std")
+        return {"channels": self.channels, **{name: list(getattr(self, name)) for name in names}}
+
 
 def kind_of(path: Path) -> Kind:
     """What an image file holds; only its head is read. Raises ``UserError`` naming the file."""

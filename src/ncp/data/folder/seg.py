@@ -301,7 +301,11 @@ class FolderSegmentation(OwnData, SegmentationData):
 
     # ---- sets
 
-    def build(self) -> None:
+    def resolved(self) -> dict[str, Any]:
+        """How images are read."""
+        return self.reading.resolved()
+
+    def make_sets(self) -> None:
         """The two sets."""
         root = Path(str(self.root)).expanduser()
         images = {split: PathList.below([(root, names)]) for split, names in self.names.items()}

@@ -45,7 +45,9 @@ class FolderVideos(FolderClassification, VideoData):
     task = "video"
     suffixes = SUFFIXES
     what = "videos"
-    layout = "it holds a folder of videos for each class, train/CLASS/* and val/CLASS/*, or videos.csv (path,class,split)"
+    layout = (
+        "it holds a folder of videos for each class, train/CLASS/* and val/CLASS/*, or videos.csv (path,class,split)"
+    )
 
     def __init__(
         self,
@@ -88,7 +90,9 @@ class FolderVideos(FolderClassification, VideoData):
         rows = read_table(table)
         self.classes = sorted({label for _, label, _ in rows})
         if len(self.classes) < 2:
-            raise UserError(f"'{printable(table)}' names one class alone ({printable(self.classes[0])}); at least two are needed")
+            raise UserError(
+                f"'{printable(table)}' names one class alone ({printable(self.classes[0])}); at least two are needed"
+            )
         missing = [path for path, _, _ in rows if not (root / path).is_file()]
         if missing and not self.partial:
             problems.add(
@@ -115,7 +119,9 @@ class FolderVideos(FolderClassification, VideoData):
         apart = [self.classes[i] for i in sorted(kinds["train"] ^ kinds["val"])]
         if apart and not self.tiny:
             shown = ", ".join(printable(name) for name in apart[:5])
-            problems.add(f"the classes differ between the splits: only one has {shown}; both need videos of every class")
+            problems.add(
+                f"the classes differ between the splits: only one has {shown}; both need videos of every class"
+            )
 
     def _table(self, root: Path) -> Path | None:
         if self.table is not None:
@@ -123,7 +129,11 @@ class FolderVideos(FolderClassification, VideoData):
             return below if below.is_file() else path
         return root / TABLE if (root / TABLE).is_file() else None
 
-    def build(self) -> None:
+    def resolved(self) -> dict[str, Any]:
+        """Nothing: videos are RGB."""
+        return {}
+
+    def make_sets(self) -> None:
         """Index the files (once; it is cached), and the two sets of those that can be read."""
         root = Path(str(self.root)).expanduser()
         problems = Problems(f"data.root='{printable(self.root)}'")
@@ -144,9 +154,13 @@ class FolderVideos(FolderClassification, VideoData):
             self.use(source, labels.tolist(), split == "train")
         for name, reason in self.damaged.items():
             if self.partial:
-                self.note_name("training" if name in set(self.names["train"]) else "validation", printable(name), reason)
+                self.note_name(
+                    "training" if name in set(self.names["train"]) else "validation", printable(name), reason
+                )
             else:
-                problems.add(f"'{printable(name)}': {reason}; replace it, or leave such videos out with data.partial=true")
+                problems.add(
+                    f"'{printable(name)}': {reason}; replace it, or leave such videos out with data.partial=true"
+                )
         problems.check()
 
 
@@ -165,7 +179,9 @@ def read_table(path: Path) -> list[tuple[str, str, str]]:
     head = [cell.strip().lower() for cell in lines[0]] if lines else []
     at = {key: next((head.index(name) for name in names if name in head), None) for key, names in _COLUMNS.items()}
     if at["path"] is None or at["class"] is None:
-        raise UserError(f"'{shown}' must begin with a line of its columns, path,class or path,class,split; it begins with {head[:5]}")
+        raise UserError(
+            f"'{shown}' must begin with a line of its columns, path,class or path,class,split; it begins with {head[:5]}"
+        )
     out = []
     for number, line in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in line):
@@ -173,7 +189,13 @@ def read_table(path: Path) -> list[tuple[str, str, str]]:
         cells = {key: line[i].strip() if i is not None and i < len(line) else "" for key, i in at.items()}
         if not cells["path"] or not cells["class"]:
             raise UserError(f"'{shown}', line {number}, lacks a path or a class")
-        out.append((inside(cells["path"], f"'{shown}', line {number}"), cells["class"], _split(cells, f"'{shown}', line {number}")))
+        out.append(
+            (
+                inside(cells["path"], f"'{shown}', line {number}"),
+                cells["class"],
+                _split(cells, f"'{shown}', line {number}"),
+            )
+        )
     if not out:
         raise UserError(f"'{shown}' lists no videos")
     if any(split for *_, split in out) and not all(split for *_, split in out):
