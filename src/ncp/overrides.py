@@ -102,8 +102,7 @@ def _as_names(value: str) -> str:
 
 
 def of_task(data: str, task: str | None) -> str:
-    """An option of ``data`` that is a folder of options, one a task (``folder``, ``builtin``), as that of the task; others as they
-    are.
+    """An option of ``data`` that is a folder of options, one a task (``folder``, ``builtin``), as that of the task; others stay.
 
     Raises:
         UserError: where no task is given, or it has no option there.

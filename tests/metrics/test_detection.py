@@ -8,8 +8,8 @@ import torch
 
 from ncp.metrics import kitti
 from ncp.metrics.detection import KittiScores
-from ncp.metrics.kitti_names import SHORT, short
 from ncp.metrics.kitti_files import Objects, results, write
+from ncp.metrics.kitti_names import SHORT, short
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 

@@ -1,8 +1,8 @@
-"""The file that says what a set's labels mean: for each class a number in the files, a name, a colour, and whether it is ignored.
+"""The file that says what a set's labels mean: of each class the number in the files, the name, the colour, whether it is ignored.
 
-CSV with a head (``id,name,colour,ignored``; ``color``, ``r,g,b`` and a missing ``id`` are understood too), or YAML: a list of names,
-or a list of such rows. Colours are ``#rrggbb`` or ``r g b``. A set's own numbers may have gaps; the network's classes are the rows
-that are not ignored, in the order of the file.
+CSV with a head (``id,name,colour,ignored``; ``color``, ``r,g,b`` and a missing ``id`` are understood too), or YAML: a list of
+names, or of such rows. Colours are ``#rrggbb`` or ``r g b``. A set's own numbers may have gaps; the network's classes are the
+rows that are not ignored, in the order of the file.
 """
 
 from __future__ import annotations

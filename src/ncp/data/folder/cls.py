@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ncp.data.folder import reading
 from ncp.data.folder.files import OwnData, holds, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import split_folders
 from ncp.data.imagenet import ImageFiles
 from ncp.data.paths import PathList, folders
@@ -41,6 +42,27 @@ def fits(folder: Path, suffixes: Sequence[str] = reading.SUFFIXES) -> bool:
         if splits
         else class_folders(folder, suffixes)
     )
+
+
+def count_files(data: Any, found: Look) -> None:
+    """Files by split and class, and the classes' shares of the training files."""
+    for split, labels in data.labels.items():
+        numbers = np.bincount(labels, minlength=len(found.classes)).tolist()
+        found.counts[split] = dict(zip(found.classes, numbers, strict=True))
+    train = found.counts.get("train", {})
+    total = sum(train.values())
+    found.shares = {name: number / total for name, number in train.items()} if total else {}
+
+
+def note_reading(found: Look, paths: Sequence[Path], how: dict[str, Any], problems: Problems) -> None:
+    """How the training images that could be read are read; what does not fit together is a problem."""
+    if not paths:
+        return
+    with problems.collecting():
+        read = reading.find(paths, **how)
+        found.facts |= {"channels": read.channels, "photographs": read.photo}
+        if read.resolved():
+            found.facts["reading"] = read.resolved()
 
 
 class FolderClassification(OwnData):
@@ -195,6 +217,24 @@ class FolderClassification(OwnData):
 
     def _use(self, split: str, names: list[str], labels: list[int]) -> None:
         self.names[split], self.labels[split] = PathList(names), np.array(labels, dtype=np.int32)
+
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Read images, each once."""
+        count_files(self, found)
+        refused, good = Refusals(problems, "images that cannot be read"), []
+        for split, _, path in samples(self, found, look, tell):
+            try:
+                kind = reading.kind_of(path)
+                reading.read_numbers(path)
+            except UserError as error:
+                refused.add(str(error))
+                continue
+            found.sizes[kind.size] += 1
+            found.kinds[kind.words] += 1
+            if split == "train":
+                good.append(path)
+        refused.end()
+        note_reading(found, good, self.how, problems)
 
     def resolved(self) -> dict[str, Any]:
         """How images are read."""

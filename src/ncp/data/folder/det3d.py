@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ncp import files
-from ncp.data.folder.files import OwnData, what_is_there, wrong_level
+from ncp.data.folder.files import OwnData, spread, what_is_there, wrong_level
+from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.kitti import PILLAR, RANGE, Kitti, as_augmentation
 from ncp.data.kitti_checks import check_labels, check_view
-from ncp.data.kitti_frames import class_ids
+from ncp.data.kitti_frames import class_ids, points_in_boxes
 from ncp.data.kitti_scan import Frame, scan
 from ncp.data.paths import PathList, visible
 from ncp.data.problems import Problems
@@ -86,9 +87,8 @@ class FolderKitti(OwnData, Kitti):
         folder = frames_folder(root)
         if folder is None:
             text = f"data.root='{printable(self.root)}' holds no velodyne, neither at the top nor below training"
-            raise UserError(
-                f"{text} ({self.layout}); it holds {what_is_there(root)}{wrong_level(root, lambda f: frames_folder(f) is not None)}"
-            )
+            hint = wrong_level(root, lambda place: frames_folder(place) is not None)
+            raise UserError(f"{text} ({self.layout}); it holds {what_is_there(root)}{hint}")
         splits = self._split(root, folder)
         if not (folder / "label_2").is_dir():
             raise UserError(f"'{printable(folder)}' holds no label_2, so there are no labels; {self.layout}")
@@ -208,8 +208,8 @@ class FolderKitti(OwnData, Kitti):
         if isinstance(self.given_anchors, str):
             if lacking:
                 raise UserError(
-                    f"no training label is of {', '.join(lacking)}, so there are no anchors; leave the type out of data.classes or "
-                    "give data.anchors"
+                    f"no training label is of {', '.join(lacking)}, so there are no anchors; leave the type out of data.classes "
+                    "or give data.anchors"
                 )
             made = {name: anchor_of(boxes[name]) for name in self.classes}
             for name, one in made.items():
@@ -247,6 +247,54 @@ class FolderKitti(OwnData, Kitti):
     def make_sets(self) -> None:
         """The two sets of the frames."""
         super().build(self.frames["train"], self.frames["val"])
+
+    def content_files(self, root: Path) -> Callable[[str, int], Path]:
+        """The frames' points."""
+        folder = frames_folder(root)
+        assert folder is not None
+        return lambda split, number: folder / "velodyne" / f"{self.names[split][number]}.bin"
+
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Count labels (they were all read), and points of some frames."""
+        if not self.frames or self.anchors is None:
+            return
+        boxes = []
+        for split, frames in self.frames.items():
+            numbers: Counter[str] = Counter(dict.fromkeys(self.classes, 0))
+            empty = 0
+            for frame in frames:
+                labels = class_ids(frame.objects.types, self.classes)
+                numbers.update(self.classes[i] for i in labels[labels >= 0])
+                empty += not (labels >= 0).any()
+                if (labels >= 0).any():
+                    boxes.append(frame.calibration.boxes_to_lidar(frame.objects[labels >= 0]))
+            found.counts[split] = dict(numbers)
+            found.facts[f"{split} frames without objects"] = empty
+        total = sum(found.counts["train"].values())
+        found.shares = {name: number / total for name, number in found.counts["train"].items()} if total else {}
+        found.measured["boxes"] = np.concatenate(boxes) if boxes else np.zeros((0, 7))
+        for name, one in self.anchors.items():
+            found.facts[f"anchor of {name}"] = ", ".join(f"{key} {value:g}" for key, value in one.items())
+        points, held, labelled = [], 0, 0
+        refused = Refusals(problems, "frames that cannot be read")
+        numbers_of = {split: iter(spread(len(frames), look)) for split, frames in self.frames.items()}
+        for split, _, _ in samples(self, found, look, tell):
+            frame = self.frames[split][next(numbers_of[split])]
+            try:
+                scene, _ = frame.scene(self.classes)
+            except UserError as error:
+                refused.add(str(error))
+                continue
+            points.append(len(scene.points))
+            labelled += len(scene.boxes)
+            held += int(points_in_boxes(scene.points, scene.boxes).any(1).sum())
+            found.sizes[frame.image] += 1
+            found.kinds["KITTI frame"] += 1
+        refused.end()
+        if points:
+            found.facts |= {"points that the camera sees, median": float(np.median(points))}
+        if labelled:
+            found.facts["labelled objects that hold points"] = held / labelled
 
     def resolved(self) -> dict[str, Any]:
         """Classes, anchors and overlaps, which a checkpoint needs wherever it is evaluated."""

@@ -7,7 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ncp.data.paths import PathList, folders, hidden
 from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import printable, write_bytes
+
+if TYPE_CHECKING:
+    from ncp.data.folder.look import Look
 
 log = logging.getLogger(__name__)
 QUICK = 8  # samples of each split that are read before a training begins
@@ -119,6 +122,14 @@ class OwnData(DataModule):
             self.find(root, problems)
         return problems
 
+    @abstractmethod
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Read samples for :func:`ncp.data.folder.look.look_over`: counts, sizes, kinds, facts and what is wrong."""
+
+    def content_files(self, root: Path) -> Callable[[str, int], Path]:
+        """Where the content of a split's sample lies, by which copies are found."""
+        return lambda split, number: root / self.names[split][number]
+
     def prepare(self) -> None:
         """Find the files, read a few of them, and build the two sets.
 
@@ -138,6 +149,10 @@ class OwnData(DataModule):
             raise UserError(f"{error}; all about this data: {self.look_command()}") from None
         for note in self.notes:
             log.info("%s", note)
+
+    def write_beside(self, path: Path) -> dict[str, Any]:
+        """Write what a setting of this set refers to, and the data's options that do so. Default: nothing."""
+        return {}
 
     def read_some(self, data: Any, problems: Problems) -> None:
         """Read a few samples spread over a split."""
@@ -187,6 +202,11 @@ class OwnData(DataModule):
         for split, names in self.names.items():
             write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(name) + b"\n" for name in names))
         write_bytes(folder / "classes.txt", os.fsencode("".join(f"{name}\n" for name in self.classes)))
+
+
+def resolved_root(data: OwnData) -> Path:
+    """The set's folder, absolute."""
+    return Path(str(data.root)).expanduser().resolve()
 
 
 def spread(count: int, wanted: int | None) -> list[int]:

@@ -1,6 +1,6 @@
 """Masks of a user: numbers, palettes or colours in a file -> classes, and what a set's masks hold.
 
-What masks hold is counted once a file and kept in the cache, so that a set without a classes file is not read anew by each command.
+What masks hold is counted once and kept in the cache, so that a set without a classes file is not read anew by each command.
 
 Shape suffixes: H height, W width.
 """
@@ -143,13 +143,15 @@ class MaskMap:
                     f"the mask '{printable(path)}' is a picture of colours, and the classes file gives no colours; add a column "
                     "colour (#rrggbb)"
                 )
-            allowed = f"{len(self.colours)} colours are known; is it a picture with soft edges?"
-            return f"the mask '{printable(path)}' holds the colour #{value:06x} in {count:,} pixels, which no class has; {allowed}"
+            return (
+                f"the mask '{printable(path)}' holds the colour #{value:06x} in {count:,} pixels, which no class has; "
+                f"{len(self.colours)} colours are known: has the mask soft edges?"
+            )
         ids = sorted(entry.id for entry in self.entries)
         allowed = f"{ids[0]} to {ids[-1]}" if ids == list(range(ids[0], ids[-1] + 1)) else ", ".join(map(str, ids[:12]))
         return (
-            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and {IGNORE} is "
-            "ignored; correct it, or name the number in the classes file"
+            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and {IGNORE} "
+            "is ignored; correct it, or name the number in the classes file"
         )
 
 
@@ -172,8 +174,8 @@ def count(path: Path) -> Count:
     values, counts = np.unique(codes.numbers.numpy(), return_counts=True)
     if len(values) > 4096:
         raise UserError(
-            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask holds "
-            "a number or colour for each class (is it the photograph, or a compressed picture?)"
+            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask has "
+            "one for each class (is it the photograph, or a compressed picture?)"
         )
     return codes.coloured, dict(zip(values.tolist(), counts.tolist(), strict=True))
 

@@ -1,8 +1,8 @@
 """How a user's images become a network's input.
 
 Photographs (8 bits: grey, palette, RGB, CMYK, with or without transparency) become RGB, as everywhere in the project. All else,
-grey of 16 bits, real numbers, two to sixteen channels, keeps its channels; each channel's numbers between ``low`` and ``high`` are
-mapped to 0..255, which is what travels to the device.
+grey of 16 bits, real numbers, two to sixteen channels, keeps its channels; each channel's numbers between ``low`` and ``high``
+are mapped to 0..255, which is what travels to the device.
 
 Shape suffixes: C channels, H height, W width.
 """
@@ -82,6 +82,13 @@ class Reading:
             return {}
         names = ("low", "high", "mean", "std")
         return {"channels": self.channels, **{name: list(getattr(self, name)) for name in names}}
+
+
+def scaled_photo(read: Reading, path: Path) -> Tensor:
+    """``(C, H, W)`` uint8: an image as it is read, for a picture: large ones with pixels left out."""
+    image = read(path)
+    step = max(1, min(image.shape[-2:]) // 256)
+    return image[:, ::step, ::step]
 
 
 def kind_of(path: Path) -> Kind:
@@ -172,7 +179,8 @@ def find(
         if None in ends:
             raise UserError("data.low and data.high belong together; give both or none")
     a, b = ends
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
     if any(not one < other for one, other in zip(a, b, strict=True)):
         raise UserError(f"data.high must be above data.low in every channel, given were {list(a)} and {list(b)}")
     means, stds = _given("mean", mean, count), _positive("std", std, count)

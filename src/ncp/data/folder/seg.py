@@ -1,9 +1,9 @@
-"""Segmentation on a user's images and masks: ``images/*`` and ``masks/*``, in split folders, by lists, or with the seeded split."""
+"""Segmentation on a user's ``images/*`` and ``masks/*``: in split folders, by lists, or with the seeded split."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +16,9 @@ from ncp.data import transforms as T
 from ncp.data.base import Fixed, Key, Sample, sample_rng
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
+from ncp.data.folder.cls import note_reading
 from ncp.data.folder.files import OwnData, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import split_folders
 from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
@@ -53,7 +55,7 @@ def fits(folder: Path) -> bool:
 
 
 class OwnPairs(Pairs):
-    """Image and mask files; item ``i`` is ``((C, H, W) uint8, (H, W) uint8)``, resized to a shorter side of ``short`` where given."""
+    """Image and mask files; item ``i`` is ``((C, H, W) uint8, (H, W) uint8)``, with a shorter side of ``short`` where given."""
 
     def __init__(
         self, images: PathList, labels: PathList, read: reading.Reading, mask_map: masks.MaskMap, short: int | None
@@ -92,10 +94,7 @@ class OwnSegmentationSet(SegmentationSet):
             rng = sample_rng(self.seed, key)
             image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
             image, label = T.random_flip(rng, image, label)
-            if self.distort:
-                image = T.photometric_distortion(image, rng)
-            else:
-                image = light_and_contrast(image, rng)
+            image = T.photometric_distortion(image, rng) if self.distort else light_and_contrast(image, rng)
         return {"image": image.contiguous(), "label": label.contiguous()}
 
 
@@ -255,9 +254,10 @@ class FolderSegmentation(OwnData, SegmentationData):
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
             hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
             problems.add(
-                f"{lacking:,} of {len(found):,} images in '{printable(root / images)}' have no mask of their name in "
-                f"'{printable(root / labels)}', first: {printable(first)}{hint}; add them, or leave such images out with data.partial=true"
+                f"{lacking:,} of {len(found):,} images in {where[0]} have no mask of their name in {where[1]}, first: "
+                f"{printable(first)}{hint}; add them, or leave such images out with data.partial=true"
             )
         elif lacking:
             self.notes.append(f"{lacking:,} images without a mask are left out")
@@ -301,6 +301,56 @@ class FolderSegmentation(OwnData, SegmentationData):
 
     # ---- sets
 
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Read images with their masks, and count the masks' classes."""
+        found.unmatched = {kind: names for kind, names in self.unmatched.items() if names}
+        if self.unmatched["mask"]:
+            found.warnings.append(
+                f"{len(self.unmatched['mask']):,} masks have no image, first: {printable(self.unmatched['mask'][0])}"
+            )
+        if not self.entries:
+            return
+        root = Path(str(self.root)).expanduser()
+        refused, good = Refusals(problems, "images or masks that cannot be used"), []
+        count = len(self.classes)
+        pixels_K, labelled, every = np.zeros(count, np.int64), 0, 0
+        presence: dict[str, list[np.ndarray]] = {split: [] for split in self.names}
+        names: list[str] = []
+        for split, number, path in samples(self, found, look, tell):
+            mask = root / self.mask_names[split][number]
+            names.append(self.names[split][number])
+            try:
+                kind = reading.kind_of(path)
+                image, label = torch.from_numpy(reading.read_numbers(path)), self.mask_map(mask)
+                OwnPairs.check_size(image, label, path, mask)
+            except UserError as error:
+                refused.add(str(error))
+                presence[split].append(np.zeros(count, bool))
+                continue
+            numbers = torch.bincount(label.reshape(-1).int(), minlength=256)[:count].numpy()
+            presence[split].append(numbers > 0)
+            if split == "train":
+                pixels_K += numbers
+                good.append(path)
+            labelled, every = labelled + int(numbers.sum()), every + label.numel()
+            found.sizes[kind.size] += 1
+            found.kinds[kind.words] += 1
+        refused.end()
+        for split, rows in presence.items():
+            found.counts[split] = (
+                dict(zip(found.classes, np.sum(rows, axis=0, dtype=int).tolist(), strict=True)) if rows else {}
+            )
+        if pixels_K.sum():
+            found.shares = dict(zip(found.classes, (pixels_K / pixels_K.sum()).tolist(), strict=True))
+        found.facts["labelled pixels"] = labelled / max(1, every)
+        if every and not labelled:
+            problems.add("no pixel of the masks that were read is of a class that counts, so there is nothing to learn")
+        found.measured["presence"] = np.concatenate([np.array(rows).reshape(-1, count) for rows in presence.values()])
+        found.measured["names"] = np.array(names, dtype=object)
+        places = {place: i for i, place in enumerate(sorted({os.path.dirname(name) for name in names}))}
+        found.measured["groups"] = np.array([places[os.path.dirname(name)] for name in names])
+        note_reading(found, good, self.how, problems)
+
     def resolved(self) -> dict[str, Any]:
         """How images are read."""
         return self.reading.resolved()
@@ -321,12 +371,20 @@ class FolderSegmentation(OwnData, SegmentationData):
         }  # fmt: skip
         self.train_set, self.val_set = sets["train"], sets["val"]
 
+    def write_beside(self, path: Path) -> dict[str, Any]:
+        """A classes file, where the set has none: so that its classes are named and not counted anew."""
+        if self.has_file and self.classes_file is None:
+            return {}
+        if self.classes_file is not None:
+            place = self._classes_path(Path(str(self.root)).expanduser())
+            return {"classes_file": str(place.resolve())} if place is not None else {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"classes_file": str(classes_files.write(path, self.entries).resolve())}
+
     def describe(self, folder: Path) -> None:
         """Also ``classes.csv``."""
         super().describe(folder)
-        from ncp.data.folder.classes import write
-
-        write(folder / "classes.csv", self.entries)
+        classes_files.write(folder / "classes.csv", self.entries)
 
 
 def _has_ids(path: Path) -> bool:

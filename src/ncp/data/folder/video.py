@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ import numpy as np
 
 from ncp import files, progress
 from ncp.data.clips import CorruptVideo, VideoData
-from ncp.data.folder.cls import FolderClassification
+from ncp.data.folder.cls import FolderClassification, count_files
 from ncp.data.folder.files import OwnData
+from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import TEST, TRAIN, VAL
 from ncp.data.paths import PathList, inside
 from ncp.data.problems import Problems
+from ncp.data.video import read_frames
 from ncp.data.video_files import VideoFiles, index_videos
-from ncp.data.video_index import Index
+from ncp.data.video_index import Index, index_video
 from ncp.errors import UserError
 from ncp.files import printable
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
 TABLE = "videos.csv"
+DECODED = 200  # videos of each split of which a look decodes a frame
 _LIMIT = 2**28
 _COLUMNS = {
     "path": ("path", "file", "video", "filename", "name"),
@@ -128,6 +131,31 @@ class FolderVideos(FolderClassification, VideoData):
             below, path = root / self.table, Path(self.table).expanduser()
             return below if below.is_file() else path
         return root / TABLE if (root / TABLE).is_file() else None
+
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Index all videos, and decode a frame of some."""
+        count_files(self, found)
+        refused = Refusals(problems, "videos that cannot be read")
+        with problems.collecting():
+            self.make_sets()
+        frames = lengths(self.indices)
+        found.measured["frames"] = frames
+        if len(frames):
+            found.facts |= {
+                "frames, least": int(frames.min()),
+                "frames, median": float(np.median(frames)),
+                "frames, most": int(frames.max()),
+            }
+        for _, _, path in samples(self, found, look if look is None else min(look, DECODED), tell):
+            try:
+                size = read_frames(path, [0], index_video(path)).shape[-2:]
+            except CorruptVideo as error:
+                if not self.damaged:  # told already
+                    refused.add(f"'{printable(path)}': {error}")
+                continue
+            found.sizes[int(size[0]), int(size[1])] += 1
+            found.kinds[path.suffix.lower().lstrip(".")] += 1
+        refused.end()
 
     def resolved(self) -> dict[str, Any]:
         """Nothing: videos are RGB."""
