@@ -101,6 +101,24 @@ def _as_names(value: str) -> str:
     return ",".join("{name: null}" if name in ("null", "") else f"{{name:{render(name)}}}" for name in names)
 
 
+def of_task(data: str, task: str | None) -> str:
+    """An option of ``data`` that is a folder of options, one a task (``folder``, ``builtin``), as that of the task; others stay.
+
+    Raises:
+        UserError: where no task is given, or it has no option there.
+    """
+    places = [folder / "data" for folder in configs.folders()]
+    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", data) or any((place / f"{data}.yaml").is_file() for place in places):
+        return data
+    options = sorted({path.stem for place in places for path in (place / data).glob("*.yaml")} & set(settings.TASKS))
+    if not options:
+        return data
+    if task not in options:
+        given = "none was given" if task is None else f"given was task={files.printable(task)}"
+        raise UserError(f"data={data} needs a task: task={', '.join(options)}; {given}")
+    return f"{data}/{task}"
+
+
 def expand(words: Sequence[str], default: str | None) -> list[str]:
     """Words with their setting written out: its task, data, recipe and what it changes in them, then the words.
 
@@ -112,20 +130,22 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
         UserError: for an unknown setting, or a task or data set that is not the setting's.
     """
     name, task, data = _given_setting(words), value_of(words, "task"), value_of(words, "data")
-    if name is None and data is not None:
-        return list(words)  # a data set without a setting: what it brings and what else is given
+    if name is None and data is not None:  # a data set without a setting: what it brings and what else is given
+        own = of_task(data, task)
+        return [f"data={own}" if key_of(word) == "data" and own != data else word for word in words]
     name = name or task or default
     if name is None:
         return list(words)
     setting = settings.get(name)
+    data = None if data is None else of_task(data, setting.task)
     if task is not None and task != setting.task:
         raise UserError(f"setting={setting.name} is of task={setting.task}, given was task={task}; leave task out")
-    real = value_of(words, "data.root") is not None
+    real = value_of(words, "data.root") is not None or (setting.builtin is None and has_root(setting))
     if data is not None:
-        given, real = real, setting.real is not None and setting.real.data == data
-        if given and not real and setting.builtin is not None and setting.builtin.data == data:
+        given, real = real, setting.real is not None and of_task(setting.real.data, setting.task) == data
+        if given and not real and setting.builtin is not None and of_task(setting.builtin.data, setting.task) == data:
             raise UserError(f"data={data} is a built-in set, which has no data.root; leave one of the two out")
-        if data not in {variant.data for variant in (setting.real, setting.builtin) if variant}:
+        if data not in {of_task(variant.data, setting.task) for variant in (setting.real, setting.builtin) if variant}:
             raise UserError(
                 f"setting={setting.name} has its own data, given was data={data}; for other data leave the setting out: "
                 f"task={setting.task} data={data}"
@@ -136,6 +156,11 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
     written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
     shorter = _set_by("debug", value_of(words, "debug"))
     return [*(word for word in written if key_of(word) not in shorter), *kept]
+
+
+def has_root(setting: settings.Setting) -> bool:
+    """Whether a setting says itself where its data lies, so that ``data.root`` need not be given."""
+    return setting.real is not None and setting.real.change.get("data", {}).get("root") is not None
 
 
 def _set_by(group: str, option: str | None) -> set[str]:
@@ -179,7 +204,11 @@ def first_choice(word: str) -> str:
 def written_out(setting: settings.Setting, real: bool, own_recipe: bool = False) -> list[str]:
     """The words that a setting stands for. With ``own_recipe`` another recipe is given: this one is left out."""
     variant = setting.variant(real)
-    out = [f"setting={{name:{render(setting.name)}}}", f"task={setting.task}", f"data={variant.data}"]
+    out = [
+        f"setting={{name:{render(setting.name)}}}",
+        f"task={setting.task}",
+        f"data={of_task(variant.data, setting.task)}",
+    ]
     if variant.recipe and not own_recipe:
         out.append(f"recipe={variant.recipe}")
     for part, changes in variant.change.items():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ncp.metrics import kitti
-from ncp.metrics.detection import SHORT, KittiScores, short
+from ncp.metrics.detection import KittiScores
 from ncp.metrics.kitti_files import Objects, results, write
+from ncp.metrics.kitti_names import SHORT, short
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 
@@ -62,7 +63,7 @@ def test_equal_to_the_evaluation_of_written_files(tmp_path: Path) -> None:
     on_disk = kitti.evaluate(tmp_path / "labels", tmp_path / "results")
     assert {name: pytest.approx(on_disk[key]["AP11"], abs=1e-3) for name, key in SHORT.items()} == values
     assert 5 < values["moderate"] < 95
-    assert values == short(metric.full)
+    assert values == short(metric.full, kitti.CLASSES)
     assert sorted(metric.results) == list(range(8))
     metric.reset()
     assert len(metric.indices) == 0

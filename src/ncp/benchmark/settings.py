@@ -225,6 +225,11 @@ def _own() -> dict[str, Path]:
     return found
 
 
+def shipped() -> tuple[str, ...]:
+    """The names of the project's own settings, which a user's cannot take."""
+    return tuple(_shipped())
+
+
 SETTINGS: Mapping[str, Setting] = _Settings()
 PAPER: tuple[str, ...] = (
     *("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "3ddet"),

@@ -239,6 +239,11 @@ class DataModule(pl.LightningDataModule):
         """Fix the training's stream: ``steps`` optimiser steps of ``policy.total`` samples."""
         self.policy, self.batches = policy, steps * policy.accumulate
 
+    def resolved(self) -> dict[str, Any]:
+        """Options that were left to the data, as it chose them, for checkpoints: elsewhere it might choose others. Plain values.
+        Default: none."""
+        return {}
+
     def describe(self, folder: Path) -> None:
         """Write what identifies the data beside the run (for example the chosen subset). Default: nothing."""
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from ncp.data import transforms as T
@@ -115,26 +116,42 @@ class ImageFiles(Dataset[Sample]):
 
     A training item is ``{"image": (3, *size) uint8, "label": int}``, resized, cropped and flipped at random; an evaluation
     item the centre crop.
+
+    Args:
+        paths, labels: of the images.
+        size, seed, train: of the crops, of the augmentation, and whether there is one.
+        read: gives ``(C, H, W)`` uint8 of a path.
+        scale: range of a random crop's area, as a share of the image.
+        share: of the image's shorter side that the centre crop covers.
     """
 
     def __init__(
-        self, paths: Sequence[str | Path], labels: Sequence[int] | np.ndarray, size: T.Size, seed: int, train: bool
+        self,
+        paths: Sequence[str | Path],
+        labels: Sequence[int] | np.ndarray,
+        size: T.Size,
+        seed: int,
+        train: bool,
+        read: Callable[[Path], Tensor] = T.read_image,
+        scale: tuple[float, float] = (0.08, 1.0),
+        share: float = 0.875,
     ) -> None:
         self.paths = paths if isinstance(paths, PathList) else PathList(paths)
         self.labels = np.asarray(labels, dtype=np.int32)
         assert len(self.paths) == len(self.labels)
         self.size, self.seed, self.train = size, seed, train
+        self.read, self.scale, self.share = read, scale, share
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, key: Key) -> Sample:
-        image = T.read_image(Path(self.paths[key.item]))
+        image = self.read(Path(self.paths[key.item]))
         if self.train and key.epoch >= 0:
             rng = sample_rng(self.seed, key)
-            (image,) = T.random_flip(rng, T.random_resized_crop(image, rng, self.size))
+            (image,) = T.random_flip(rng, T.random_resized_crop(image, rng, self.size, self.scale))
         else:
-            image = T.centre_crop(image, self.size)
+            image = T.centre_crop(image, self.size, self.share)
         return {"image": image.contiguous(), "label": int(self.labels[key.item])}
 
 

@@ -97,6 +97,56 @@ def orientation(path: Path) -> int:
         return _orientation(picture)
 
 
+def kind(path: Path) -> tuple[int, bool, tuple[int, int], str]:
+    """Channels, whether it is read as a photograph of 8 bits, height and width, and what it is in words; from the file's head."""
+    with _head(path) as picture:
+        deep = _is_deep(picture)
+        width, height = picture.size
+        swapped, _, _ = _turn(picture)
+        size = (width, height) if swapped else (height, width)
+        return 1 if deep else 3, not deep, size, f"{picture.format} of the kind {picture.mode}"
+
+
+def read_deep(path: Path) -> Tensor:
+    """``(C, H, W)``: grey of 16 bits as it stands in the file (one channel, int32), or uint8 RGB; upright."""
+    with _opened(path, "image") as (picture, _):
+        if _is_deep(picture):
+            numbers_HW = torch.from_numpy(np.array(picture).astype(np.int32))
+            return _turned(numbers_HW[None], picture)
+        return _turned(torch.from_numpy(_colours(picture)).permute(2, 0, 1), picture)
+
+
+def read_codes(path: Path) -> tuple[Tensor, Tensor | None]:
+    """What a mask's file holds, upright: ``(H, W)`` int32 numbers, or ``(3, H, W)`` uint8 colours.
+
+    Returns:
+        The numbers as they stand in the file with the palette ``(256, 3)`` that they index, or None where there is none; of a
+        picture of colours its colours (three dimensions), and None. Formats that change numbers are refused as in
+        :func:`read_label`.
+    """
+    with _opened(path, "mask") as (picture, _):
+        if picture.format in _JPEG:
+            raise _Refused("is a JPEG, which does not keep a mask's numbers; save it as PNG from the original")
+        if picture.mode in ("RGB", "RGBA", "RGBX"):
+            return _turned(torch.from_numpy(np.array(picture)[..., :3].copy()).permute(2, 0, 1), picture), None
+        if picture.mode in ("LA", "La"):  # grey with transparency
+            return _turned(torch.from_numpy(np.array(picture)[..., 0].astype(np.int32)), picture), None
+        numbers = _turned(torch.from_numpy(_whole_numbers(picture).astype(np.int32)), picture)
+        return numbers, _palette(picture) if picture.mode == "P" else None
+
+
+def _palette(picture: Image.Image) -> Tensor:
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    given = np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)[:256]
+    colours[: len(given)] = given
+    return torch.from_numpy(colours)
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether it is grey of 16 bits."""
+    return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
+
+
 class _Refused(Exception):
     """A kind of picture that is not read; its text says which, and what to do."""
 
@@ -172,7 +222,7 @@ def _check_chunks(content: bytes) -> None:
 
 def _colours(picture: Image.Image) -> np.ndarray:
     """``(H, W, 3)`` uint8."""
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
+    if _is_deep(picture):
         grey_HW = (np.array(picture) >> 8).astype(np.uint8)
         return np.repeat(grey_HW[:, :, None], 3, axis=2)
     if picture.mode not in _COLOURS:
@@ -182,6 +232,14 @@ def _colours(picture: Image.Image) -> np.ndarray:
 
 def _numbers(picture: Any) -> np.ndarray:
     """``(H, W)`` uint8."""
+    numbers_HW = _whole_numbers(picture)
+    if numbers_HW.dtype != bool and numbers_HW.size and int(numbers_HW.max()) > 255:
+        raise _Refused(f"holds the number {int(numbers_HW.max())}; labels hold 0 to 255")
+    return numbers_HW.astype(np.uint8)
+
+
+def _whole_numbers(picture: Any) -> np.ndarray:
+    """``(H, W)``: a label's numbers as they stand in the file."""
     if picture.format in _JPEG:
         raise _Refused("is a JPEG, which does not keep a label's numbers; save it as PNG from the original")
     layout = _layout(picture)
@@ -191,10 +249,8 @@ def _numbers(picture: Any) -> np.ndarray:
         raise _Refused(
             f"must be an 8-bit image of one channel, found {bands} channels of the kind {layout} ({picture.format})"
         )
-    numbers_HW = np.array(picture) // _EXACT[layout] if _EXACT[layout] > 1 else np.array(picture)
-    if numbers_HW.dtype != bool and numbers_HW.size and int(numbers_HW.max()) > 255:
-        raise _Refused(f"holds the number {int(numbers_HW.max())}; labels hold 0 to 255")
-    return numbers_HW.astype(np.uint8)
+    numbers_HW: np.ndarray = np.array(picture)
+    return numbers_HW // _EXACT[layout] if _EXACT[layout] > 1 else numbers_HW
 
 
 def _layout(picture: Any) -> str:

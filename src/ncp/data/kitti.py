@@ -96,7 +96,7 @@ class KittiSet(Dataset[Sample]):
     def results(self, index: int, boxes_K7: np.ndarray, labels_K: np.ndarray, scores_K: np.ndarray) -> Objects:
         """Detections in a frame (LiDAR frame) as a KITTI result."""
         frame = self.frames[index]
-        return frame.calibration.results(boxes_K7, labels_K, scores_K, frame.image)
+        return frame.calibration.results(boxes_K7, labels_K, scores_K, frame.image, self.classes)
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Tensor]:
@@ -143,6 +143,7 @@ class Kitti(DataModule):
     classes = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
+    anchors: Mapping[str, Mapping[str, float]] | None = None  # by class, where they are not KITTI's
 
     def __init__(
         self,
@@ -165,6 +166,11 @@ class Kitti(DataModule):
         if window is not None:
             self.size = window_size(window, self.grid_size)
         self.augmentation = as_augmentation(augmentation)
+        if self.augmentation is not None and len(self.augmentation.sampled) != len(self.classes):
+            raise UserError(
+                f"data.augmentation needs sampled and least_points for each of the {len(self.classes)} classes, given were "
+                f"{len(self.augmentation.sampled)}"
+            )
         self.cache = cache
         self.collate = collate
 
@@ -208,7 +214,10 @@ class Kitti(DataModule):
         if self.augmentation is None or not any(self.augmentation.sampled):
             return None
         identity = [identity_of(frame) for frame in frames]
-        return Database.cached(cache_folder(self.cache), identity, _scenes(frames), self.augmentation.least_points)
+        if tuple(self.classes) != CLASSES:
+            identity.append(f"classes {list(self.classes)}")
+        scenes = _scenes(frames, self.classes)
+        return Database.cached(cache_folder(self.cache), identity, scenes, self.augmentation.least_points)
 
     def describe(self, folder: Path) -> None:
         """Write the frames of both splits beside the run."""
@@ -223,9 +232,9 @@ def frames_of(data: Dataset[Sample]) -> KittiSet:
     return inner
 
 
-def _scenes(frames: Sequence[Frame]) -> Iterator[Scene]:
+def _scenes(frames: Sequence[Frame], classes: Sequence[str]) -> Iterator[Scene]:
     for frame in frames:
-        yield frame.scene()[0]
+        yield frame.scene(classes)[0]
 
 
 def identity_of(frame: Frame) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncp.data.kitti_frames import CLASSES, points_in_boxes, wrap
+from ncp.data.kitti_frames import points_in_boxes, wrap
 from ncp.data.sealed import sealed_folder
 from ncp.errors import UserError
 from ncp.metrics.boxes import BEV_OF_7, intersection_bev
@@ -62,11 +62,11 @@ class Augmentation:
     def __post_init__(self) -> None:
         amounts = (self.object_turn, self.object_shift, self.flip, self.turn, self.shift, *self.sampled)
         numbers = (*amounts, *self.scale, *self.least_points)
-        counts = {len(self.sampled), len(self.least_points)} == {len(CLASSES)} and len(self.scale) == 2
+        counts = len(self.sampled) == len(self.least_points) > 0 and len(self.scale) == 2
         if not counts or not np.isfinite(numbers).all() or min(amounts) < 0 or self.flip > 1:
             raise UserError(
-                "an augmentation has finite amounts from 0 up, flip <= 1, one number of sampled and least_points for each of "
-                f"{len(CLASSES)} classes, and two of scale; given: {self}"
+                "an augmentation has finite amounts from 0 up, flip <= 1, one number of sampled and least_points for each "
+                f"class, and two of scale; given: {self}"
             )
         if not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(f"an augmentation has 0 < scale[0] <= scale[1]; given was {self.scale}")

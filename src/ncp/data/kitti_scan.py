@@ -111,14 +111,27 @@ def read_frames(root: Path, names: Sequence[str]) -> list[Frame]:
     return frames
 
 
-def scan(root: Path, names: Sequence[str], problems: Problems) -> list[Frame]:
+def scan(
+    root: Path,
+    names: Sequence[str],
+    problems: Problems,
+    classes: Sequence[str] = CLASSES,
+    folder: Path | None = None,
+) -> list[Frame]:
     """As :func:`read_frames`; what is wrong goes to ``problems`` and its frames are left out.
 
     Unknown types, missing images, missing boxes in the image and empty files are reported once, with a count. Where a labelled
     object of the known classes has no box in the image, the rectangle around its box in space stands for it (it decides how
     difficult the object is).
+
+    Args:
+        root: of the set.
+        names: of the frames.
+        problems: what is wrong.
+        classes: types of objects that are to be learnt.
+        folder: what holds the frames' files; None: ``training`` below the root.
     """
-    folder = root / "training"
+    folder = root / "training" if folder is None else folder
     absent: set[str] = set()
     for part, ending in _PARTS:
         missing = [n for n in names if not (folder / part / f"{n}.{ending}").is_file()]
@@ -134,12 +147,19 @@ def scan(root: Path, names: Sequence[str], problems: Problems) -> list[Frame]:
     for name in names:
         if name not in absent:
             with problems.collecting():
-                frames.append(_frame(folder, name, problems, counts, known))
-    _report(frames, counts)
+                frames.append(_frame(folder, name, problems, counts, known, classes))
+    _report(frames, counts, classes)
     return frames
 
 
-def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str], known: dict[bytes, Calibration]) -> Frame:
+def _frame(
+    folder: Path,
+    name: str,
+    problems: Problems,
+    counts: Counter[str],
+    known: dict[bytes, Calibration],
+    classes: Sequence[str],
+) -> Frame:
     points = folder / "velodyne" / f"{name}.bin"
     size = os.stat(points).st_size
     with problems.collecting():
@@ -153,10 +173,10 @@ def _frame(folder: Path, name: str, problems: Problems, counts: Counter[str], kn
     calibration = None
     with problems.collecting():
         calibration = _calibration(folder / "calib" / f"{name}.txt", known)
-    objects = read(folder / "label_2" / f"{name}.txt", scores=False, solid=CLASSES)
+    objects = read(folder / "label_2" / f"{name}.txt", scores=False, solid=classes)
     if calibration is None:
         calibration = _NO_CALIBRATION
-    objects, filled = with_image_boxes(objects, calibration, image or DEFAULT_IMAGE)
+    objects, filled = with_image_boxes(objects, calibration, image or DEFAULT_IMAGE, classes)
     counts["no points"] += size == 0
     counts["no objects"] += len(objects) == 0
     counts["filled"] += filled
@@ -185,7 +205,7 @@ def with_image_boxes(
     return Objects(objects.types, values), int(lacking.sum())
 
 
-def _report(frames: Sequence[Frame], counts: Counter[str]) -> None:
+def _report(frames: Sequence[Frame], counts: Counter[str], classes: Sequence[str]) -> None:
     """Say once, with counts, what is unusual but usable."""
     total = len(frames)
     if counts["no image"]:
@@ -202,7 +222,8 @@ def _report(frames: Sequence[Frame], counts: Counter[str]) -> None:
             "their difficulty",
             counts["filled"],
         )
-    unknown = Counter(name for frame in frames for name in frame.objects.unknown())
+    learnt = {name.lower() for name in classes}
+    unknown = Counter(name for frame in frames for name in frame.objects.unknown() if name.lower() not in learnt)
     if unknown:
         shown = {files.printable(name): count for name, count in unknown.most_common(10)}
         log.warning("objects of types that KITTI does not have are left out: %s", shown)

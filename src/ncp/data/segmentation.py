@@ -64,14 +64,19 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image_path, label_path = Path(self.images[index]), Path(self.labels[index])
         image, label = T.read_image(image_path), self.label_map(T.read_label(label_path), label_path)
+        self.check_size(image, label, image_path, label_path)
+        if self.size is not None:
+            image, label = T.resize_image(image, self.size), T.resize_label(label, self.size)
+        return image, label
+
+    @staticmethod
+    def check_size(image: Tensor, label: Tensor, image_path: Path, label_path: Path) -> None:
+        """Raise a ``UserError`` where an image and its label differ in size."""
         if image.shape[-2:] != label.shape:
             raise UserError(
                 f"'{printable(image_path)}' has {tuple(image.shape[-2:])} pixels but its label '{printable(label_path)}' "
                 f"{tuple(label.shape)}{_turn_hint(image_path, label_path)}"
             )
-        if self.size is not None:
-            image, label = T.resize_image(image, self.size), T.resize_label(label, self.size)
-        return image, label
 
     def sizes(self, indices: Iterable[int]) -> Iterator[tuple[int, T.Size]]:
         """Numbers of pairs with their images' heights and widths, from the heads of the files."""
@@ -80,6 +85,8 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _turn_hint(image: Path, label: Path) -> str:
+    if {image.suffix.lower(), label.suffix.lower()} & {".npy"}:
+        return ""
     found = orientation(image), orientation(label)
     if found[0] == found[1]:
         return ""

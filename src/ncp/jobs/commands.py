@@ -7,7 +7,9 @@ from types import ModuleType
 
 from ncp.errors import UserError
 
-COMMANDS = ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "discover", "loop", "report")
+COMMANDS = (
+    "search", "train", "evaluate", "export", "fit", "benchmark", "build", "discover", "loop", "report", "data",
+)  # fmt: skip
 
 
 def module(command: str) -> ModuleType:

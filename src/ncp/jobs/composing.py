@@ -33,9 +33,18 @@ def open_keys(file: Path) -> tuple[str, ...]:
 def words_for_hydra(command: str, words: Sequence[str], file: Path) -> list[str]:
     """The words of one job as Hydra must see them: adapted, and with their setting written out."""
     adapted = overrides.adapt([_alias(command, word) for word in words], open_keys(file))
+    if command == "data" and not overrides.is_expanded(adapted):
+        return overrides.expand(_own_data(adapted), None)
     if command not in DEFAULT_SETTING or overrides.is_expanded(adapted):
         return adapted
     return overrides.expand(adapted, DEFAULT_SETTING[command])
+
+
+def _own_data(words: Sequence[str]) -> list[str]:
+    """What ``src.data`` is told: ``root=FOLDER`` is the data's, and a task without a data set is of a folder of one's own."""
+    out = [f"data.{word}" if word.startswith("root=") else word for word in words]
+    keys = {overrides.key_of(word) for word in out}
+    return [*out, "data=folder"] if "task" in keys and not keys & {"data", "setting"} else out
 
 
 def _alias(command: str, word: str) -> str:

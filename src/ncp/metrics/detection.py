@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from ncp.metrics.kitti import MIN_OVERLAP, evaluate_objects
 from ncp.metrics.kitti_files import Objects
-from ncp.metrics.kitti_names import SHORT as SHORT
+from ncp.metrics.kitti_names import short as short
 
 
 class Frames(Protocol):
@@ -62,21 +62,16 @@ class KittiScores(Metric):
         self.rows.append(torch.zeros(0, 10, dtype=torch.double, device=self.device))
 
     def compute(self) -> dict[str, float]:
-        """The paper's seven figures in percent; ``full`` holds the others."""
+        """The figures of the paper's tables in percent, or of other classes; ``full`` holds the others."""
         seen = sorted(set(_joined(self.indices).long().tolist()))
         table = _joined(self.rows).reshape(-1, 10).cpu().numpy()
         self.results = {i: self._result(i, table[table[:, 0] == i]) for i in seen}
         labels = [self.frames.truth(i) for i in seen]
         self.full = evaluate_objects(labels, list(self.results.values()), self.min_overlap)
-        return short(self.full)
+        return short(self.full, list(self.min_overlap))
 
     def _result(self, index: int, rows: np.ndarray) -> Objects:
         return self.frames.results(index, rows[:, 1:8], rows[:, 8].astype(np.int64), rows[:, 9])
-
-
-def short(full: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The figures of the paper's tables out of all."""
-    return {name: full[key]["AP11"] for name, key in SHORT.items()}
 
 
 def _joined(state: Any) -> Tensor:

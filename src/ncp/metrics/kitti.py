@@ -103,7 +103,7 @@ def evaluate_objects(
 ) -> dict[str, dict[str, float]]:
     """As :func:`evaluate`, for frames in memory: ``labels[i]`` and ``results[i]`` are of the same frame.
 
-    ``min_overlap`` says by class what counts as found; other values than KITTI's make another metric.
+    ``min_overlap`` says by class (in lower case) what counts as found; other values or classes than KITTI's make another metric.
     """
     out = {}
     for name, curve in curves(labels, results, min_overlap).items():
@@ -172,11 +172,12 @@ def curves(
     if len(labels) != len(results):
         raise UserError(f"labels of {len(labels)} frames and results of {len(results)}: every frame needs both")
     objects, detections = _flatten(labels, 14), _flatten(results, 15)
-    pairs = _pairs(objects, detections, min(min_overlap.values()))
+    pairs = _pairs(objects, detections, min_overlap)
     oriented = not (detections.values[:, 2] == _UNKNOWN_ANGLE).any()
     in_dontcare = _dontcare_overlap(objects, detections)
     out: dict[str, np.ndarray] = {}
-    for name in CLASSES:
+    classes = tuple(min_overlap)
+    for name in classes:
         given = _given(name, detections)
         for metric in ("2d", "bev", "3d"):
             for level, difficulty in enumerate(DIFFICULTIES):
@@ -187,7 +188,7 @@ def curves(
                 out[f"{name}/{metric}/{difficulty}"] = precision if given[metric] else void
                 if metric == "2d":
                     out[f"{name}/aos/{difficulty}"] = similarity if given[metric] and oriented else void
-    order = [f"{c}/{m}/{d}" for c in CLASSES for m in METRICS for d in DIFFICULTIES]
+    order = [f"{c}/{m}/{d}" for c in classes for m in METRICS for d in DIFFICULTIES]
     return {key: out[key] for key in order}
 
 
@@ -250,9 +251,10 @@ def _ground_intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return common
 
 
-def _pairs(objects: _Flat, detections: _Flat, least: float) -> _Pairs:
-    """Every detection with every object of its frame that some class could count, where they overlap by more than ``least``."""
-    relevant = np.flatnonzero(np.isin(objects.types, (*CLASSES, *NEIGHBOUR.values())))
+def _pairs(objects: _Flat, detections: _Flat, min_overlap: Mapping[str, float]) -> _Pairs:
+    """Every detection with every object of its frame that some class could count, where they overlap by more than the least."""
+    relevant = np.flatnonzero(np.isin(objects.types, (*min_overlap, *NEIGHBOUR.values())))
+    least = min(min_overlap.values())
     i, j = _same_frame(objects.frame[relevant], detections.frame)
     i = relevant[i]
     g, d = objects.values[i], detections.values[j]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 # the names of the paper's tables: average precision at 11 recalls, moderate
 SHORT = {
@@ -14,7 +14,39 @@ SHORT = {
     "cyc-BEV": "cyclist/bev/moderate",
     "car-AOS": "car/aos/moderate",
 }
+MAIN = "moderate"
+"""The figure that a detection's training is judged by."""
 _WORDS = {"2d": "2D AP", "bev": "BEV AP", "3d": "3D AP", "aos": "AOS"}
+
+
+def is_kitti(classes: Iterable[str]) -> bool:
+    """Whether these are KITTI's three classes."""
+    return {name.lower() for name in classes} == {"car", "pedestrian", "cyclist"}
+
+
+def names_of(classes: Sequence[str]) -> dict[str, str]:
+    """The figures that are told of classes -> as KITTI's tools name them. Of KITTI's own classes those of the paper's tables, of
+    others 3D and bird's-eye view of each, beside the mean :data:`MAIN`, which has no such name.
+
+    >>> names_of(["forklift"])
+    {'forklift-3D': 'forklift/3d/moderate', 'forklift-BEV': 'forklift/bev/moderate'}
+    """
+    if is_kitti(classes):
+        return dict(SHORT)
+    return {
+        f"{name}-{word}": f"{name}/{kind}/moderate" for name in classes for word, kind in (("3D", "3d"), ("BEV", "bev"))
+    }
+
+
+def short(full: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> dict[str, float]:
+    """The told figures (average precision at 11 recalls) out of all; of classes other than KITTI's :data:`MAIN` is the mean of
+    their 3D figures."""
+    found = {name: full[key]["AP11"] for name, key in names_of(classes).items()}
+    if is_kitti(classes):
+        return found
+    own = [full[f"{name}/3d/moderate"]["AP11"] for name in classes]
+    known = [value for value in own if value == value]
+    return {MAIN: sum(known) / len(known) if known else float("nan"), **found}
 
 
 def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
@@ -24,7 +56,9 @@ def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
         name: of the paper's tables, or one of KITTI's, such as ``car/3d/moderate``; None is told of others.
         min_overlap: by class.
     """
-    parts = SHORT.get(name, name).split("/")
+    if name == MAIN and not is_kitti(min_overlap):
+        return None
+    parts = names_of(list(min_overlap)).get(name, name).split("/")
     return min_overlap.get(parts[0]) if len(parts) > 2 and parts[1] in _WORDS else None
 
 
@@ -34,8 +68,10 @@ def in_words(name: str, min_overlap: Mapping[str, float]) -> str:
     >>> in_words("moderate", {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5})
     'car 3D AP at IoU 0.7, moderate'
     """
+    if name == MAIN and min_overlap and not is_kitti(min_overlap):
+        return "3D AP, moderate, mean of the classes"
     overlap = overlap_of(name, min_overlap)
     if overlap is None:
         return name
-    kind, metric, *rest = SHORT.get(name, name).split("/")
+    kind, metric, *rest = names_of(list(min_overlap)).get(name, name).split("/")
     return ", ".join([f"{kind} {_WORDS[metric]} at IoU {overlap:g}", *rest])

@@ -81,9 +81,15 @@ def _boxes(ax: Axes, boxes_K7: np.ndarray, colour: str, width: float) -> None:
 
 
 def draw(
-    scenes: Sequence[dict[str, Any]], limits: Sequence[float], title: str, subtitle: str = "", columns: int = 4
+    scenes: Sequence[dict[str, Any]],
+    limits: Sequence[float],
+    title: str,
+    subtitle: str = "",
+    columns: int = 4,
+    found_too: bool = True,
 ) -> Figure:
-    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`."""
+    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`. Without ``found_too``
+    they are of labels alone."""
     from matplotlib.lines import Line2D
 
     columns = max(1, min(columns, len(scenes)))
@@ -107,6 +113,8 @@ def draw(
             [], [], color=style.GREY, marker=".", linestyle="", markersize=3, label="LiDAR points, high ones darker"
         ),
     ]
+    if not found_too:
+        del marks[1]
     fig.legend(handles=marks, loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig
 

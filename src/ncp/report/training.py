@@ -17,6 +17,7 @@ from ncp import files, terminal
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import overlap_of
 from ncp.report import style
+from ncp.report.images import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,8 +195,8 @@ def segmentation_picture(run: Run) -> Figure:
     height, width = predictions[0].shape
     tall = 3.4 * height / width
     present = np.unique(np.concatenate([np.unique(label) for label in samples["label"]]))
-    shown = [int(k) for k in present if k < len(data.classes)][:24]
-    key_lines = -(-len(shown) // 8)
+    keys = [int(k) for k in present if k < len(data.classes)][:24]
+    key_lines = -(-len(keys) // 8)
     total = tall * count + 1.0 + 0.25 * key_lines
     metric = f"mIoU {run.task.latest.get('mIoU', float('nan')):.1f}% on the whole validation set"
     fig = style.figure(10.6, total, f"Segmentation: {metric}", str(run.architecture))
@@ -209,13 +210,13 @@ def segmentation_picture(run: Run) -> Figure:
         hspace=0.05,
     )
     for row, (image, label, predicted) in enumerate(zip(samples["image"], samples["label"], predictions, strict=True)):
-        pictures = (image.permute(1, 2, 0).numpy(), palette[label.numpy()], palette[predicted.numpy()])
+        pictures = (shown(image), palette[label.numpy()], palette[predicted.numpy()])
         for ax, picture, name in zip(axes[row], pictures, ("image", "label", "prediction"), strict=True):
             ax.imshow(picture, interpolation="nearest", aspect="auto")
             ax.set_axis_off()
             if row == 0:
                 ax.set_title(name, loc="left", size=9.5, color=style.INK, pad=4)
-    patches = _patches(palette, shown, data.classes)
+    patches = _patches(palette, keys, data.classes)
     fig.legend(handles=patches, loc="lower center", ncols=8, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig
 
@@ -237,7 +238,7 @@ def classification_picture(run: Run) -> Figure:
     fig.subplots_adjust(left=0.02, right=0.98, top=0.7, bottom=0.03, wspace=0.1)
     for ax, image, label, predicted in zip(axes, samples["image"], samples["label"], predictions, strict=True):
         right = int(predicted) == int(label)
-        ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+        ax.imshow(shown(image), interpolation="nearest")
         ax.set_axis_off()
         seen, truth = (terminal.shorten(str(classes[int(k)]), 26) for k in (predicted, label))
         text = seen if right else f"{seen}\nnot {truth}"

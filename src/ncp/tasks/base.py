@@ -15,6 +15,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchmetrics import Metric
 
 from ncp import signals
@@ -40,6 +41,33 @@ def counted_macs(network: nn.Module, shape: Sequence[int]) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         trial(torch.empty(*shape, device="meta"))
     return int(counter.get_total_flops() // 2)
+
+
+def weights_of(recipe: Recipe, classes: Sequence[str]) -> Tensor | None:
+    """``(K,)`` float32: the recipe's weights of the classes, None where it has none.
+
+    Raises:
+        UserError: where there are not as many as classes.
+    """
+    if recipe.class_weights is None:
+        return None
+    if len(recipe.class_weights) != len(classes):
+        raise UserError(
+            f"recipe.class_weights needs a number for each of the {len(classes)} classes, given were {len(recipe.class_weights)}"
+        )
+    return torch.tensor([float(weight) for weight in recipe.class_weights])
+
+
+def weighted_cross_entropy(logits_BK: Tensor, label_B: Tensor, weights_K: Tensor | None, smoothing: float) -> Tensor:
+    """Cross entropy, a mean over the samples, each counted as often as its class's weight says.
+
+    Not divided by the weights' sum: so a batch that is spread over devices has the gradient of the whole.
+    """
+    if weights_K is None:
+        return F.cross_entropy(logits_BK, label_B, label_smoothing=smoothing)
+    weights = weights_K.to(logits_BK.dtype)
+    total = F.cross_entropy(logits_BK, label_B, weight=weights, label_smoothing=smoothing, reduction="sum")
+    return total / len(label_B)
 
 
 class Task(pl.LightningModule):
@@ -87,6 +115,8 @@ class Task(pl.LightningModule):
         self.kept_at: Callable[[int], str | None] = lambda step: None
         self.restored_step = -1
         self.last_good: str | None = None  # the newest checkpoint's path
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", weights_of(recipe, self.classes), persistent=False)
         self._rate = recipe.rate()
         self._first_bad: Tensor | None = None
         # kept in a list so that the compiled twin is no second submodule

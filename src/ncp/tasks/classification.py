@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ncp.data.base import DataModule
 from ncp.metrics.classification import TopK
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import Task
+from ncp.tasks.base import Task, weighted_cross_entropy
 
 
 class Classification(Task):
@@ -29,7 +28,7 @@ class Classification(Task):
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropy; with the batch's top-1 and top-5."""
         logits_BK = self(batch)
-        loss = F.cross_entropy(logits_BK, batch["label"], label_smoothing=self.recipe.label_smoothing)
+        loss = weighted_cross_entropy(logits_BK, batch["label"], self.class_weights, self.recipe.label_smoothing)
         if not report:
             return loss, {}
         scores = TopK(self.ks).to(logits_BK.device)

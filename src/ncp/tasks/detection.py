@@ -21,10 +21,10 @@ from ncp import files
 from ncp.data.base import DataModule
 from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
-from ncp.metrics.detection import SHORT, KittiScores
+from ncp.metrics.detection import KittiScores
 from ncp.metrics.kitti_files import write
-from ncp.metrics.kitti_names import in_words
-from ncp.models.anchors import Detections, Prediction
+from ncp.metrics.kitti_names import MAIN, in_words, names_of
+from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
@@ -51,6 +51,13 @@ def sum_of_macs(detector: Detector, size: tuple[int, int]) -> int:
     if isinstance(architecture, Architecture):
         return int(cost.bev(architecture, size, CHANNELS).macs) + head
     return counted_macs(detector.network, (1, CHANNELS, *size)) + head
+
+
+def anchors_of(data: Kitti) -> tuple[AnchorClass, ...]:
+    """The anchors of a set's classes: KITTI's, unless the set has its own."""
+    if data.anchors is None:
+        return KITTI_ANCHORS
+    return tuple(AnchorClass(name=name, **data.anchors[name]) for name in data.classes)
 
 
 class Detection(Task):
@@ -93,6 +100,7 @@ class Detection(Task):
             network = Detector(
                 network,
                 grid,
+                anchors_of(data),
                 prior=recipe.prior,
                 max_pillars=max_pillars,
                 max_points=max_points,
@@ -232,11 +240,16 @@ class Detection(Task):
     @property
     def latest(self) -> dict[str, float]:
         """The figures of the paper's tables."""
-        return {name: value for name, value in self.measured().items() if name in SHORT}
+        return {name: value for name, value in self.measured().items() if name in self.told}
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The figures that are told of every evaluation, the main one first."""
+        return (MAIN, *(name for name in names_of(list(self.scores.min_overlap)) if name != MAIN))
 
     def _write_file(self, folder: Path) -> None:
         """``kitti_ap.json``: the ledger's figures as KITTI's tools name them, and the picks."""
-        picks = {way: {k: v for k, v in table.items() if k in SHORT} for way, table in self.picks().items()}
+        picks = {way: {k: v for k, v in table.items() if k in self.told} for way, table in self.picks().items()}
         content = {
             "evaluations": {str(entry.step): nested(entry.metrics) for entry in self.ledger},
             "epochs": {str(entry.step): round(float(entry.epoch), 3) for entry in self.ledger},

@@ -24,6 +24,7 @@ MOST = {
     **{"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST},
     **dict.fromkeys(("scenes", "val_scenes", "videos", "val_videos"), 20_000),  # which are drawn
 }  # of the data
+NUMBERS = ("low", "high")  # of the data, lists that hold no sides of images
 _ANY = ("seed", "macs")  # endings of keys whose numbers may be of any size
 _TEXT = 4_000  # characters of a text in a configuration
 
@@ -99,7 +100,8 @@ def _options(config: Mapping[str, Any], where: str) -> TrainOptions:
     data = kept.get("data")
     for key, value in data.items() if isinstance(data, Mapping) else ():
         if not key.endswith(_ANY):
-            _check_moderate(value, LONGEST if isinstance(value, (list, tuple)) else MOST.get(key, LARGEST), where)
+            sides = isinstance(value, (list, tuple)) and key not in NUMBERS
+            _check_moderate(value, LONGEST if sides else MOST.get(key, LARGEST), where)
     options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in {where}")
     return options
 

@@ -52,6 +52,7 @@ def make_data(options: TrainOptions) -> DataModule:
         )
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
     data.setup()
+    options.data.update(data.resolved())
     if data.builtin:
         log.info("%s", data.notice)
     return data

@@ -40,6 +40,8 @@ class Recipe:
         per_device: at most so many samples at a time on one device; None for no limit.
         unit: what ``length``, ``eval_every`` and ``keep`` count: epochs or steps.
         length: of the training.
+        least_steps, most_steps: bounds of a length that counts epochs, in steps; an epoch is stretched or shortened, for the
+            evaluations too. None for no bound.
         log_every, save_every: in steps.
         eval_every: in units.
         keep: checkpoints kept with ``keep=paper``, in units.
@@ -47,6 +49,8 @@ class Recipe:
         freeze_norms: batch norms use (and keep) their running statistics.
         clip: largest norm of the gradient; None for no limit.
         label_smoothing: of the classification loss.
+        class_weights: how much a sample (or a pixel) of each class counts in the loss of classification, segmentation and video;
+            None: all alike.
         prior: score that an untrained detector gives everything.
         residual_scale: of the residual units' branches at the start; see :func:`ncp.models.blocks.scale_residuals`.
         fusion_scale: of what a fusion adds to handing its branches on, at the start; None for the usual start; see
@@ -68,6 +72,9 @@ class Recipe:
     freeze_norms: bool = False
     clip: float | None = None
     label_smoothing: float = 0.0
+    least_steps: int | None = None
+    most_steps: int | None = None
+    class_weights: Sequence[float] | None = None
     prior: float = 0.01
     residual_scale: float = 1.0
     fusion_scale: float | None = None
@@ -89,6 +96,14 @@ class Recipe:
         for name in ("residual_scale", "fusion_scale"):
             if (getattr(self, name) or 0) < 0:
                 raise UserError(f"recipe.{name} must be at least 0, given was {getattr(self, name)}")
+        for name in ("least_steps", "most_steps"):
+            if (getattr(self, name) or 1) < 1:
+                raise UserError(f"recipe.{name} must be at least 1 or null, given was {getattr(self, name)}")
+        if self.least_steps and self.most_steps and self.least_steps > self.most_steps:
+            raise UserError(f"recipe.least_steps={self.least_steps} is above recipe.most_steps={self.most_steps}")
+        weights = self.class_weights
+        if weights is not None and not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights):
+            raise UserError(f"recipe.class_weights are numbers from 0 up, one a class, given was {list(weights)}")
         if not 0 < self.prior < 1:
             raise UserError(f"recipe.prior must be between 0 and 1, given was {self.prior}")
         if self.momentum_schedule not in (None, "poly"):
@@ -112,7 +127,7 @@ class Recipe:
     def plan(self, samples: int, devices: int = 1) -> Plan:
         """Turn units into steps for a training set of ``samples``."""
         policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
-        unit = Fraction(samples, policy.total) if self.unit == "epochs" else Fraction(1)
+        unit = self._unit(Fraction(samples, policy.total)) if self.unit == "epochs" else Fraction(1)
         total = position.step_at(self.length, unit)
         if min(total, self.length / self.eval_every) > MOST_EVALUATIONS:
             raise UserError(
@@ -128,6 +143,15 @@ class Recipe:
             evaluate=position.evaluations(self.eval_every, self.length, unit, keep),
             keep=tuple(keep),
         )
+
+    def _unit(self, epoch: Fraction) -> Fraction:
+        """Steps of an epoch, stretched or shortened so that the length keeps its bounds."""
+        steps, length = position.step_at(self.length, epoch), position.exact(self.length)
+        if self.least_steps is not None and steps < self.least_steps:
+            return Fraction(self.least_steps) / length
+        if self.most_steps is not None and steps > self.most_steps:
+            return Fraction(self.most_steps) / length
+        return epoch
 
     def rate(self) -> Rate:
         """The learning rate as a function of the share that is done."""

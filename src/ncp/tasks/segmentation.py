@@ -49,7 +49,9 @@ class Segmentation(Task):
         label_BHW = batch["label"].long()
         # flattened with the classes last: a view of channels-last logits, and deterministic on GPUs
         flat = logits_BKHW.permute(0, 2, 3, 1).reshape(-1, logits_BKHW.shape[1])
-        total = F.cross_entropy(flat, label_BHW.reshape(-1), ignore_index=IGNORE, reduction="sum")
+        total = F.cross_entropy(
+            flat, label_BHW.reshape(-1), weight=self.class_weights, ignore_index=IGNORE, reduction="sum"
+        )
         loss = total / label_BHW.numel()
         if not report:
             return loss, {}

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ncp.data.base import DataModule
 from ncp.data.clips import VideoData
@@ -23,7 +22,7 @@ from ncp.errors import UserError
 from ncp.metrics.classification import TopK
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks.base import Task, counted_macs
+from ncp.tasks.base import Task, counted_macs, weighted_cross_entropy
 from ncp.tasks.budget import shortened
 from ncp.tasks.position import Plan
 from ncp.tasks.recipe import Recipe
@@ -101,7 +100,7 @@ class VideoRecognition(Task):
         """Cross entropy; with the batch's top-1 and top-5."""
         logits_BK = self(batch)
         label_B = batch["label"].repeat_interleave(batch["image"].shape[1])
-        loss = F.cross_entropy(logits_BK, label_B, label_smoothing=self.recipe.label_smoothing)
+        loss = weighted_cross_entropy(logits_BK, label_B, self.class_weights, self.recipe.label_smoothing)
         if not report:
             return loss, {}
         scores = TopK(self.ks).to(logits_BK.device)

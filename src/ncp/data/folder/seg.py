@@ -1,0 +1,412 @@
+"""Segmentation on a user's ``images/*`` and ``masks/*``: in split folders, by lists, or with the seeded split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp import progress
+from ncp.data import transforms as T
+from ncp.data.base import Fixed, Key, Sample, sample_rng
+from ncp.data.folder import classes as classes_files
+from ncp.data.folder import masks, reading
+from ncp.data.folder.cls import note_reading
+from ncp.data.folder.files import OwnData, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.look import Look, Refusals, samples
+from ncp.data.folder.splits import split_folders
+from ncp.data.paths import PathList, folders
+from ncp.data.problems import Problems
+from ncp.data.segmentation import Pairs, SegmentationData, SegmentationSet
+from ncp.errors import UserError
+from ncp.files import printable
+
+IMAGES, MASKS = (
+    ("images", "image", "imgs", "img", "jpegimages"),
+    (*("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt"),),
+)
+TAILS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "-mask")
+"""What a mask's name may have behind its image's."""
+TINY_SHORT = 64  # pixels of an evaluation image's shorter side with ``tiny``
+
+
+def _named(folder: Path, names: Sequence[str]) -> str | None:
+    try:
+        there = {name.lower(): name for name in folders(folder)}
+    except OSError:
+        return None
+    return next((there[name] for name in names if name in there), None)
+
+
+def fits(folder: Path) -> bool:
+    """Whether a folder looks like a segmentation set."""
+    if _named(folder, IMAGES) and _named(folder, MASKS):
+        return True
+    try:
+        splits = split_folders(folder)
+    except OSError:
+        return False
+    return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
+
+
+class OwnPairs(Pairs):
+    """Image and mask files; item ``i`` is ``((C, H, W) uint8, (H, W) uint8)``, with a shorter side of ``short`` where given."""
+
+    def __init__(
+        self, images: PathList, labels: PathList, read: reading.Reading, mask_map: masks.MaskMap, short: int | None
+    ) -> None:
+        self.images, self.labels, self.read, self.mask_map, self.short = images, labels, read, mask_map, short
+        self.size = None
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image_path, label_path = Path(self.images[index]), Path(self.labels[index])
+        image, label = self.read(image_path), self.mask_map(label_path)
+        self.check_size(image, label, image_path, label_path)
+        if self.short is not None:
+            size = fitted((image.shape[-2], image.shape[-1]), self.short)
+            image, label = T.resize_image(image, size), T.resize_label(label, size)
+        return image, label
+
+    def sizes(self, indices: Any) -> Any:
+        """Numbers of pairs with their images' heights and widths, from the heads of the files."""
+        for index in indices:
+            size = reading.kind_of(Path(self.images[index])).size
+            yield index, size if self.short is None else fitted(size, self.short)
+
+
+def fitted(size: T.Size, short: int) -> T.Size:
+    """A size whose shorter side is ``short``, its aspect kept."""
+    zoom = short / min(size)
+    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
+
+
+class OwnSegmentationSet(SegmentationSet):
+    """As the project's, with light and contrast alone changed where images are no RGB photographs."""
+
+    def __getitem__(self, key: Key) -> Sample:
+        image, label = self.pairs[key.item]
+        if self.crop is not None and key.epoch >= 0:
+            rng = sample_rng(self.seed, key)
+            image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
+            image, label = T.random_flip(rng, image, label)
+            image = T.photometric_distortion(image, rng) if self.distort else light_and_contrast(image, rng)
+        return {"image": image.contiguous(), "label": label.contiguous()}
+
+
+def light_and_contrast(image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brightness and contrast of all channels alike, each with probability one half; ranges of the photometric distortion."""
+    x = image_CHW.float()
+    if rng.random() < 0.5:
+        x = x + 255 * rng.uniform(-32 / 255, 32 / 255)
+    if rng.random() < 0.5:
+        x = x * rng.uniform(0.5, 1.5)
+    return x.clamp(0, 255).round().to(torch.uint8)
+
+
+class FolderSegmentation(OwnData, SegmentationData):
+    """Images with a mask each.
+
+    Args:
+        root, common: see :class:`ncp.data.folder.files.OwnData`.
+        classes_file: see :mod:`ncp.data.folder.classes`; None: that of the root, or what the masks hold.
+        crop: height and width of a training window.
+        scale: range of the random resize.
+        short: shorter side that all images are resized to first; None: as they are.
+        channels, low, high, mean, std: how images are read, see :func:`ncp.data.folder.reading.find`.
+        cache: folder of what the masks hold; None: the user's cache folder.
+    """
+
+    layout = "it holds images/* and masks/* of the same names, or train/images, train/masks, val/images, val/masks"
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        classes_file: str | None = None,
+        crop: Sequence[int] = (512, 512),
+        scale: Sequence[float] = (0.5, 2.0),
+        short: int | None = None,
+        channels: int | None = None,
+        low: Sequence[float] | None = None,
+        high: Sequence[float] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        cache: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(root, crop=crop, scale=scale, **common)
+        if short is not None and short < 32:
+            raise UserError(f"data.short must be at least 32 pixels or null, given was {short}")
+        self.short = TINY_SHORT if self.tiny else short
+        self.classes_file, self.cache = classes_file, cache
+        self.how: dict[str, Any] = {"channels": channels, "low": low, "high": high, "mean": mean, "std": std}
+        self.mask_names: dict[str, PathList] = {}
+        self.entries: tuple[classes_files.Entry, ...] = ()
+        self.has_file = False
+        self.unmatched: dict[str, list[str]] = {"image": [], "mask": []}
+
+    def find(self, root: Path, problems: Problems) -> None:
+        """Pairs of both splits, and the classes."""
+        pairs = self._pairs(root, problems)
+        for split, found in pairs.items():
+            found = found[:4] if self.tiny else found
+            self.names[split] = PathList(image for image, _ in found)
+            self.mask_names[split] = PathList(mask for _, mask in found)
+        if any(not len(names) for names in self.names.values()) and not len(problems):
+            empty = next(split for split, names in self.names.items() if not len(names))
+            problems.add(f"the {'training' if empty == 'train' else 'validation'} split holds no image with a mask")
+        with problems.collecting():
+            self._find_classes(root)
+
+    def _pairs(self, root: Path, problems: Problems) -> dict[str, list[tuple[str, str]]]:
+        """Image and mask of each split, relative to the root."""
+        images, labels = _named(root, IMAGES), _named(root, MASKS)
+        splits = split_folders(root)
+        self.unmatched = {"image": [], "mask": []}
+        if images is None and "train" in splits:  # train/images, train/masks, val/images, val/masks
+            out = {}
+            for split, name in splits.items():
+                inner = _named(root / name, IMAGES), _named(root / name, MASKS)
+                if None in inner:
+                    problems.add(
+                        f"'{printable(root / name)}' needs images and masks; it holds {what_is_there(root / name)}"
+                    )
+                    out[split] = []
+                    continue
+                out[split] = self._match(root, f"{name}/{inner[0]}", f"{name}/{inner[1]}", problems)
+            if "val" in splits:
+                self.notes.append(f"split: by the folders {splits['train']} and {splits['val']}")
+                return out
+            return self._by_rule(out["train"])
+        if images is None or labels is None:
+            lacking = "a folder of images" if images is None else "a folder of masks, so there are no labels"
+            text = f"data.root='{printable(self.root)}' lacks {lacking} ({self.layout}); it holds {what_is_there(root)}"
+            raise UserError(text + wrong_level(root, fits))
+        inner_splits, inner_masks = split_folders(root / images), split_folders(root / labels)
+        lists = self.lists(root)
+        if lists is None and {"train", "val"} <= set(inner_splits):
+            out = {}
+            for split, name in inner_splits.items():
+                if split not in inner_masks:
+                    raise UserError(
+                        f"'{printable(root / images)}' is divided into splits but '{printable(root / labels)}' lacks {name}"
+                    )
+                out[split] = self._match(root, f"{images}/{name}", f"{labels}/{inner_masks[split]}", problems)
+            self.notes.append(f"split: by the folders {inner_splits['train']} and {inner_splits['val']}")
+            return out
+        pairs = self._match(root, images, labels, problems)
+        if lists is None:
+            return self._by_rule(pairs)
+        below = [PurePosixPath(image).relative_to(images).as_posix() for image, _ in pairs]
+        stems = {name.rsplit(".", 1)[0]: name for name in below}
+        wanted = {}
+        for split, names in lists.items():
+            names = [name.removeprefix(f"{images}/") for name in names]
+            wanted[split] = [stems.get(name, name) for name in names]
+        chosen: dict[str, list[tuple[str, str]]] = {"train": [], "val": []}
+        for split, number in in_splits(below, wanted):
+            chosen[split].append(pairs[number])
+        return chosen
+
+    def _by_rule(self, pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+        groups = {place: i for i, place in enumerate(sorted({os.path.dirname(image) for image, _ in pairs}))}
+        validates = self.rule.validating(
+            [image for image, _ in pairs], [groups[os.path.dirname(image)] for image, _ in pairs]
+        )
+        if len(pairs) == 1:
+            raise UserError(
+                "there is a single image with a mask; at least two are needed, one to train and one to validate"
+            )
+        if pairs:
+            count = int(validates.sum())
+            self.notes.append(f"split: {self.rule.words()} ({len(pairs) - count:,} train, {count:,} validate)")
+        return {
+            "train": [pair for pair, val in zip(pairs, validates, strict=True) if not val],
+            "val": [pair for pair, val in zip(pairs, validates, strict=True) if val],
+        }
+
+    def _match(self, root: Path, images: str, labels: str, problems: Problems) -> list[tuple[str, str]]:
+        """Images with their masks, by name."""
+        found = listed(root / images, reading.SUFFIXES)
+        there: dict[str, str] = {}
+        for name in listed(root / labels, masks.SUFFIXES):
+            stem = name.rsplit(".", 1)[0]
+            there.setdefault(stem, name)
+        pairs, used = [], set()
+        for name in found:
+            stem = name.rsplit(".", 1)[0]
+            mask = next((there[stem + tail] for tail in TAILS if stem + tail in there), None)
+            if mask is None:
+                self.unmatched["image"].append(f"{images}/{name}")
+            else:
+                used.add(mask)
+                pairs.append((f"{images}/{name}", f"{labels}/{mask}"))
+        lone = [f"{labels}/{name}" for name in there.values() if name not in used]
+        self.unmatched["mask"] += lone
+        lacking = len(found) - len(pairs)
+        if not found:
+            problems.add(f"'{printable(root / images)}' holds no images ({', '.join(reading.SUFFIXES)})")
+        elif lacking and not self.partial:
+            first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
+            hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
+            problems.add(
+                f"{lacking:,} of {len(found):,} images in {where[0]} have no mask of their name in {where[1]}, first: "
+                f"{printable(first)}{hint}; add them, or leave such images out with data.partial=true"
+            )
+        elif lacking:
+            self.notes.append(f"{lacking:,} images without a mask are left out")
+        return pairs
+
+    # ---- classes
+
+    def _find_classes(self, root: Path) -> None:
+        path = self._classes_path(root)
+        self.has_file = path is not None
+        if path is not None:
+            entries = classes_files.read(path)
+            by_colour = any(entry.colour for entry in entries) and not _has_ids(path)
+            self.notes.append(f"classes: {sum(not e.ignored for e in entries)} of {printable(path.name)}")
+        else:
+            paths = [root / name for split in self.mask_names for name in self.mask_names[split]]
+            if not paths:
+                return
+            with progress.bar(f"counting what {len(paths):,} masks hold (once)", after=1.0) as tell:
+                entries = masks.entries_of(masks.held(paths, self.cache, tell))
+            by_colour = False
+            self.notes.append(
+                f"classes: {len(entries)}, as the masks hold them ({', '.join(e.name for e in entries[:6])}"
+                f"{', ...' if len(entries) > 6 else ''}); a classes.csv in the folder (id,name,colour,ignored) names them"
+            )
+        self.use_classes(entries, by_colour)
+
+    def use_classes(self, entries: Sequence[classes_files.Entry], by_colour: bool) -> None:
+        """Learn these classes."""
+        self.entries = tuple(entries)
+        self.mask_map = masks.MaskMap(self.entries, by_colour)
+        kept = [i for i, entry in enumerate(self.entries) if not entry.ignored]
+        colours = classes_files.colours(self.entries)
+        self.classes, self.palette = [self.entries[i].name for i in kept], [colours[i] for i in kept]
+
+    def _classes_path(self, root: Path) -> Path | None:
+        if self.classes_file is not None:
+            below, path = root / self.classes_file, Path(self.classes_file).expanduser()
+            return below if below.is_file() else path
+        return next((root / name for name in classes_files.NAMES if (root / name).is_file()), None)
+
+    # ---- sets
+
+    def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
+        """Read images with their masks, and count the masks' classes."""
+        found.unmatched = {kind: names for kind, names in self.unmatched.items() if names}
+        if self.unmatched["mask"]:
+            found.warnings.append(
+                f"{len(self.unmatched['mask']):,} masks have no image, first: {printable(self.unmatched['mask'][0])}"
+            )
+        if not self.entries:
+            return
+        root = Path(str(self.root)).expanduser()
+        refused, good = Refusals(problems, "images or masks that cannot be used"), []
+        count = len(self.classes)
+        pixels_K, labelled, every = np.zeros(count, np.int64), 0, 0
+        presence: dict[str, list[np.ndarray]] = {split: [] for split in self.names}
+        names: list[str] = []
+        for split, number, path in samples(self, found, look, tell):
+            mask = root / self.mask_names[split][number]
+            names.append(self.names[split][number])
+            try:
+                kind = reading.kind_of(path)
+                image, label = torch.from_numpy(reading.read_numbers(path)), self.mask_map(mask)
+                OwnPairs.check_size(image, label, path, mask)
+            except UserError as error:
+                refused.add(str(error))
+                presence[split].append(np.zeros(count, bool))
+                continue
+            numbers = torch.bincount(label.reshape(-1).int(), minlength=256)[:count].numpy()
+            presence[split].append(numbers > 0)
+            if split == "train":
+                pixels_K += numbers
+                good.append(path)
+            labelled, every = labelled + int(numbers.sum()), every + label.numel()
+            found.sizes[kind.size] += 1
+            found.kinds[kind.words] += 1
+        refused.end()
+        for split, rows in presence.items():
+            found.counts[split] = (
+                dict(zip(found.classes, np.sum(rows, axis=0, dtype=int).tolist(), strict=True)) if rows else {}
+            )
+        if pixels_K.sum():
+            found.shares = dict(zip(found.classes, (pixels_K / pixels_K.sum()).tolist(), strict=True))
+        found.facts["labelled pixels"] = labelled / max(1, every)
+        if every and not labelled:
+            problems.add("no pixel of the masks that were read is of a class that counts, so there is nothing to learn")
+        found.measured["presence"] = np.concatenate([np.array(rows).reshape(-1, count) for rows in presence.values()])
+        found.measured["names"] = np.array(names, dtype=object)
+        places = {place: i for i, place in enumerate(sorted({os.path.dirname(name) for name in names}))}
+        found.measured["groups"] = np.array([places[os.path.dirname(name)] for name in names])
+        note_reading(found, good, self.how, problems)
+
+    def resolved(self) -> dict[str, Any]:
+        """How images are read."""
+        return self.reading.resolved()
+
+    def make_sets(self) -> None:
+        """The two sets."""
+        root = Path(str(self.root)).expanduser()
+        images = {split: PathList.below([(root, names)]) for split, names in self.names.items()}
+        labels = {split: PathList.below([(root, names)]) for split, names in self.mask_names.items()}
+        self.reading = reading.find(images["train"], **self.how)
+        self.in_channels, self.mean, self.std = self.reading.channels, self.reading.mean, self.reading.std
+        sets = {
+            split: OwnSegmentationSet(
+                OwnPairs(images[split], labels[split], self.reading, self.mask_map, self.short),
+                self.seed, self.size if split == "train" else None, self.scale, distort=self.reading.photo,
+            )
+            for split in images
+        }  # fmt: skip
+        self.train_set, self.val_set = sets["train"], sets["val"]
+
+    def write_beside(self, path: Path) -> dict[str, Any]:
+        """A classes file, where the set has none: so that its classes are named and not counted anew."""
+        if self.has_file and self.classes_file is None:
+            return {}
+        if self.classes_file is not None:
+            place = self._classes_path(Path(str(self.root)).expanduser())
+            return {"classes_file": str(place.resolve())} if place is not None else {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"classes_file": str(classes_files.write(path, self.entries).resolve())}
+
+    def describe(self, folder: Path) -> None:
+        """Also ``classes.csv``."""
+        super().describe(folder)
+        classes_files.write(folder / "classes.csv", self.entries)
+
+
+def _has_ids(path: Path) -> bool:
+    """Whether a classes file gives numbers itself, by which palettes' numbers are then read."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        from ncp.files import read_yaml
+
+        content = read_yaml(path)
+        rows = content.get("classes", content) if isinstance(content, dict) else content
+        return isinstance(rows, dict) or any(
+            isinstance(row, dict) and {"id", "value", "index"} & set(row) for row in rows
+        )
+    from ncp.files import read_text
+
+    return any(
+        word in read_text(path).splitlines()[0].lower().replace(";", ",").split(",")
+        for word in ("id", "value", "index")
+    )
+
+
+def pairs_of(data: Any) -> OwnPairs:
+    """The pairs behind a split, also where ``data.overfit`` fixed a few of them."""
+    inner = data.data if isinstance(data, Fixed) else data
+    assert isinstance(inner.pairs, OwnPairs)
+    return inner.pairs

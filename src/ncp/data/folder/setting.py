@@ -1,0 +1,54 @@
+"""A setting file for a data set of one's own (see :mod:`ncp.benchmark.settings`), as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ncp.data.folder.files import OwnData
+from ncp.data.folder.look import Look
+from ncp.data.folder.suggest import Suggestion, metrics_of
+from ncp.files import printable
+from ncp.metrics.kitti_names import MAIN, names_of
+
+_TASKS = ("cls", "seg", "det3d", "video")
+
+
+def setting_name(root: str, task: str) -> str:
+    """A name of a folder's: letters, digits and ``. _ -``, with the task behind it where it would be too short or a task's."""
+    made = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(root).expanduser().resolve().name).strip("-._").lower()[:60]
+    return f"{made}-{task}" if made else f"own-{task}"
+
+
+def told_metrics(task: str, classes: Sequence[str]) -> list[str]:
+    """What a training of the task measures on these classes, the main metric first."""
+    lower = [name.lower() for name in classes]
+    return metrics_of(task, [MAIN, *(name for name in names_of(lower) if name != MAIN)])
+
+
+def setting_text(name: str, data: OwnData, found: Look, changes: Mapping[str, Any], suggestion: Suggestion) -> str:
+    """The file's content, with the reasons of what it suggests as comments."""
+    counts = f"{found.files.get('train', 0):,} training and {found.files.get('val', 0):,} validation files"
+    what = f"{len(found.classes)} classes, {counts}"
+    change: dict[str, Any] = {"data": dict(changes)}
+    if suggestion.recipe:
+        change["recipe"] = dict(suggestion.recipe)
+    content = {
+        "name": name,
+        "task": data.task,
+        "metrics": told_metrics(data.task, found.classes),
+        "dataset": printable(f"{data.source}: {what}"),
+        "real": {"data": "folder", "recipe": f"folder/{data.task}", "change": change},
+    }
+    head = [
+        f"A setting of your own, written by a look at its data; train, build, fit, search and report take its name ({name}):",
+        f"  python -m src.train --config-dir FOLDER setting={name}",
+        "Change what you like: data and recipe have all options of conf/data/folder and conf/recipe/folder. Why it is as it is:",
+        *(f"- {line}" for line in (*found.notes, *suggestion.why)),
+    ]
+    comments = "".join(f"# {printable(line)}\n" for text in head for line in text.splitlines())
+    return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)

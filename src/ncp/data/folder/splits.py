@@ -1,0 +1,112 @@
+"""Which files train and which validate: by folders, by lists, or by a fixed rule and a seed.
+
+The rule: within each group (a class, a folder) names are ordered by a checksum of the seed and the name, and the first share of
+them, at least one where there are two, validates. So every command gets the same split without a file, on any machine, and a
+file that is added moves hardly any other. Every run writes down which files it used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ncp.data.paths import folders, inside
+from ncp.errors import UserError
+from ncp.files import printable, read_bytes
+
+TRAIN, VAL = ("train", "training", "trainset"), ("val", "valid", "validation", "dev")
+TEST = ("test", "testing")
+LISTS = (("train.txt", "val.txt"), ("splits/train.txt", "splits/val.txt"), ("ImageSets/train.txt", "ImageSets/val.txt"))
+_LIMIT = 2**28
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The seeded split: the share that validates, and the seed.
+
+    Raises:
+        UserError: for a share that is not between 0 and 1.
+    """
+
+    share: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UserError(f"data.val_share must be between 0 and 1, given was {self.share}")
+
+    def validating(self, names: Sequence[str], groups: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """``(N,)`` bool: which of the names validate; ``groups`` ``(N,)`` are divided each by itself."""
+        of_N = np.zeros(len(names), dtype=np.int64) if groups is None else np.asarray(groups)
+        keys_N = np.array([checksum(name, self.seed) for name in names], dtype=np.uint64)
+        out = np.zeros(len(names), dtype=bool)
+        for group in np.unique(of_N):
+            members = np.flatnonzero(of_N == group)
+            count = min(max(1, round(self.share * len(members))), len(members) - 1)
+            out[members[np.argsort(keys_N[members], kind="stable")[:count]]] = True
+        return out
+
+    def words(self) -> str:
+        """For a notice."""
+        return f"{self.share:.0%} of each group validate, drawn by data.split_seed={self.seed}"
+
+
+def checksum(name: str, seed: int) -> int:
+    """A number of 64 bits of a seed and a name."""
+    return int.from_bytes(hashlib.blake2b(b"%d|" % seed + os.fsencode(name), digest_size=8).digest(), "big")
+
+
+def split_folders(folder: Path) -> dict[str, str]:
+    """``{"train": name, "val": name}`` of a folder's split folders; those that are there. A test split validates where there is
+    no other."""
+    there = {name.lower(): name for name in folders(folder)} if folder.is_dir() else {}
+    out = {}
+    for part, names in (("train", TRAIN), ("val", (*VAL, *TEST))):
+        found = next((there[name] for name in names if name in there), None)
+        if found is not None:
+            out[part] = found
+    return out
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a list of files, each relative to the set's folder; of several columns the first.
+
+    Raises:
+        UserError: for a file that cannot be read, lists nothing, or a line that leaves the folder.
+    """
+    shown = printable(path)
+    text = os.fsdecode(read_bytes(path, _LIMIT).removeprefix(b"\xef\xbb\xbf"))
+    names = [line.strip() for line in text.split("\n")]
+    names = [inside(name, f"'{shown}'") for name in names if name and not name.startswith("#")]
+    if not names:
+        raise UserError(f"the list '{shown}' names no files")
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in set(names[:i]))
+        raise UserError(f"the list '{shown}' names '{printable(twice)}' twice")
+    return names
+
+
+def lists_of(root: Path, train: str | None, val: str | None) -> tuple[Path, Path] | None:
+    """The two lists: those that are given (below the root, or anywhere), else the usual ones where both are there; None for none.
+
+    Raises:
+        UserError: where only one is given.
+    """
+    if (train is None) != (val is None):
+        raise UserError("data.train_list and data.val_list belong together; give both or none")
+    if train is not None and val is not None:
+        return _place(root, train), _place(root, val)
+    for one, other in LISTS:
+        if (root / one).is_file() and (root / other).is_file():
+            return root / one, root / other
+    return None
+
+
+def _place(root: Path, name: str) -> Path:
+    below = root / name
+    return below if below.is_file() else Path(name).expanduser()
