@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Meta
 
-from ncp import runs, spaces
+from ncp import configs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign.discovery import check_budget, cost_of
+from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.jobs.discovering import Outcome, Plan, carry_out
 from ncp.overrides import key_of
+from ncp.process import environment
 from ncp.tasks.options import TrainOptions
 
+log = logging.getLogger(__name__)
 __all__ = ["Options", "Outcome", "run", "show"]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -55,19 +60,34 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         UserError: for data that cannot be trained on, limits that cannot be met, or a step that fails, with its command.
     """
     folder = runs.made(folder, "discover").resolve()
-    setting = settings.get(_setting(options))
+    kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
+    if options.setting is not None:
+        plan = plan_of(options, settings.get(options.setting), kept, _place(options, options.setting))
+        return carry_out(plan, folder)
+    own = looked_over(options, kept, folder)
+    rest = [
+        word for word in kept if key_of(word).split(".")[0] not in ("setting", "task", "data")
+    ]  # its file says them
+    with environment(**{configs.VARIABLE: own.configs}):
+        plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
+        outcome = carry_out(replace(plan, prefix=f"{configs.VARIABLE}={shell_word(own.configs)} "), folder)
+    outcome.files["setting"] = own.file
+    return outcome
+
+
+def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], place: Path) -> Plan:
+    """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
     space = spaces.get(setting.space)
     lower, upper = choosing.limits(space, options.bounds)
     reference = space.decode(np.clip(space.encode([space.default()]), lower, upper))[0]
     budget = check_budget(space, options.budget) or {"macs": float(cost_of(space, reference))}
-    kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
-    plan = Plan(
+    return Plan(
         names=(setting.name,),
-        words={setting.name: kept},
+        words={setting.name: words},
         trainings=options.trainings,
         budget=budget,
         reference=reference,
-        place=_place(options, setting.name),
+        place=place,
         bounds=options.bounds,
         sampler=options.sampler,
         rounds=options.rounds,
@@ -82,7 +102,6 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         hours=options.hours,
         tried=options.source is None,
     )
-    return carry_out(plan, folder)
 
 
 # keys of the command itself; all others are the trainings'
@@ -92,10 +111,41 @@ OWN = (
 )  # fmt: skip
 
 
-def _setting(options: Options) -> str:
-    if options.setting is None:
-        raise UserError("what is measured on this data? give setting=NAME, or task=cls, seg, det3d or video")
-    return options.setting
+class Own(NamedTuple):
+    """A data set of one's own: its setting, where that is written down, and the folders of configurations with it."""
+
+    setting: str
+    file: Path
+    place: Path
+    configs: str
+
+
+def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
+    """Look the user's data over and write its setting down, unless an earlier start of the same discovery did.
+
+    Raises:
+        UserError: for data that cannot be trained on, with the reasons, or that is not a folder of the user's own.
+    """
+    from ncp import jobs
+    from ncp.data.folder.setting import setting_name
+    from ncp.data.problems import Problems
+
+    root, task = options.data.get("root"), str(options.task.get("_target_", "")).split(".")[-1].lower()
+    if not root or not str(options.data.get("_target_", "")).startswith("ncp.data.folder."):
+        raise UserError("which setting? give setting=NAME, or your own images: task=... data=folder data.root=FOLDER")
+    place = _place(options, setting_name(str(root), task))
+    mine = place / "conf"
+    if found := sorted(mine.glob("setting/*.yaml")):
+        log.info("the data's setting is %s, as an earlier start wrote it", found[0])
+        return Own(found[0].stem, found[0], place, configs.with_further(mine))
+    about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
+    (folder / "look").mkdir(parents=True, exist_ok=True)
+    looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), folder / "look")
+    if looked.look.problems:
+        problems = Problems(f"data.root='{looked.look.root}' cannot be trained on: it")
+        problems.found = list(looked.look.problems)
+        problems.check()
+    return Own(looked.setting, looked.setting_file, place, configs.with_further(mine))
 
 
 def _place(options: Options, name: str) -> Path:

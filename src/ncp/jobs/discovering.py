@@ -63,6 +63,7 @@ class Plan:
         hours: a limit, asked for before anything is trained; None for none.
         tried: whether a short trial tells beforehand how long all will take.
         title: of the page, and its file's name.
+        prefix: before the commands that are shown, what they need of the environment.
     """
 
     names: tuple[str, ...]
@@ -87,6 +88,7 @@ class Plan:
     hours: float | None = None
     tried: bool = False
     title: str = "discovery"
+    prefix: str = ""
 
 
 def carry_out(plan: Plan, folder: Path) -> Outcome:
@@ -115,7 +117,7 @@ class _Steps:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
-        self.commands = Commands(folder, self.work())
+        self.commands = Commands(folder, self.work(), plan.prefix)
         self.out = Discovery(
             plan.names, dict(plan.budget), recorded=plan.source is not None,
             commands=self.commands.commands, seconds=self.commands.seconds, cpu_seconds=self.commands.cpu_seconds,

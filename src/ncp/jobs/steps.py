@@ -26,12 +26,14 @@ class Commands:
     Attributes:
         folder: of the page at the end; the commands' own folders lie below it, in ``runs``.
         work: the steps in order, name -> how much work each is, in trainings.
+        prefix: before each command line that is shown.
         commands, seconds, cpu_seconds: of each step that was run; its command line, its time.
         pictures: of the steps that drew one, relative to the folder.
     """
 
     folder: Path
     work: Mapping[str, float]
+    prefix: str = ""
     commands: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Commands:
         place = place or self.folder / "runs" / f"{len(self.commands):02d}-{command}"
         place.mkdir(parents=True, exist_ok=True)
         shown = [word.replace(f"{self.folder}/", "") for word in words]
-        self.commands[step] = " ".join([runs.invocation(command), *map(shell_word, shown)])
+        self.commands[step] = self.prefix + " ".join([runs.invocation(command), *map(shell_word, shown)])
         with self.timed(step, done):
             try:
                 outcome = jobs.module(command).run(jobs.options(command, *words), place)
