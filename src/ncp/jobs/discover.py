@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from ncp import configs, runs, spaces
 from ncp.benchmark import settings
-from ncp.campaign import choosing
+from ncp.campaign import choosing, growth
 from ncp.campaign.discovery import check_budget, cost_of
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
@@ -77,6 +77,13 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
 def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], place: Path) -> Plan:
     """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
+    if options.sampler == "adaptive":
+        try:
+            growth.checked_sizes(options.trainings, options.rounds)
+        except UserError as error:  # what a build calls count
+            raise UserError(str(error).replace("count", "trainings")) from None
+    elif options.trainings < growth.LEAST:
+        raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
     space = spaces.get(setting.space)
     lower, upper = choosing.limits(space, options.bounds)
     reference = space.decode(np.clip(space.encode([space.default()]), lower, upper))[0]
