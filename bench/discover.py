@@ -1,9 +1,9 @@
 """Discoveries whose trainings are rows of the recorded tables, judged by one who saw all rows: python -m bench discover TABLES
 
-TABLES is the released ``data`` folder. For each of three settings and both samplers, ``src.discover ... source=TABLES trainings=40``
-is run with several seeds; bundled predictors of other tasks are known, those of the target's own task (its other settings too)
-are not. The judge is the exact process of ``bench.search_quality``; beside it stand the best of the 40 rows within the limit, as
-recorded, and the default search on the bundled predictor of all rows.
+TABLES is the released ``data`` folder. Of each setting, with both samplers, ``src.discover ... source=TABLES trainings=40`` is
+run with several seeds; the bundled predictors of other tasks are known, those of the own task (its other settings too) are not. The
+judge is the exact process of ``bench.search_quality``; beside it stand the best of the 40 rows within the limit, as recorded, and
+the default search on the bundled predictor of all rows.
 """
 
 from __future__ import annotations
