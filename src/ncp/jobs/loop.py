@@ -144,7 +144,7 @@ class _Steps:
         """A predictor, its errors from cross-validation."""
         source = self.folder / f"sample-{name}" / f"{name}.parquet"
         place = self.folder / f"fit-{name}"
-        words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
+        words = [f"source={render(str(source))}", "predictor=default", "protocol=all-rows", f"out={render(str(place))}"]
         fitted = self.command(f"fit {name}", "fit", f"setting={name}", *words)
         self.loop.errors[name] = fitted.fits[name].predictor.card.errors[settings.get(name).main]
 
