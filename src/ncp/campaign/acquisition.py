@@ -132,19 +132,36 @@ def next_batch(
         )
     mean_N, std_N = answers(predictor, codes_ND)
     f_NF = _features(space, codes_ND)
+    half = -(-count // 2) if SPREAD else count
+    chosen = _improving(mean_N, std_N, f_NF, best, half)
+    good = np.argsort(-mean_N, kind="stable")[: max(4 * count, round(PROMISING * len(mean_N)))]
+    near_N = np.min([np.square(f_NF - f_NF[i]).sum(1) for i in chosen], axis=0)
+    while len(chosen) < count:
+        pick = int(good[near_N[good].argmax()])
+        chosen.append(pick)
+        near_N = np.minimum(near_N, np.square(f_NF - f_NF[pick]).sum(1))
+    return np.asarray(codes_ND[chosen], dtype=np.int64)
+
+
+SPREAD = 0
+PROMISING = 0.1
+
+
+def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:
+    """The best by expected improvement, one after the other as if each earlier one had come out as predicted."""
     length = float(np.median(_distances(f_NF[:256], f_NF[:256]))) / 2
-    left_N = np.ones(len(codes_ND))
+    left_N = np.ones(len(mean_N))
     chosen: list[int] = []
     for _ in range(count):
         score_N = expected_improvement(mean_N, std_N * np.sqrt(left_N), best)
         score_N[chosen] = -np.inf
         pick = int(score_N.argmax())
         chosen.append(pick)
-        # as if its result were what is predicted: doubt falls near it
         best = max(best, float(mean_N[pick]))
+        # doubt falls near it, as a process with this length would have it
         r_N = np.sqrt(5) * _distances(f_NF, f_NF[[pick]])[:, 0] / length
         left_N *= np.maximum(1 - np.square((1 + r_N + r_N**2 / 3) * np.exp(-r_N)), 1e-6)
-    return np.asarray(codes_ND[chosen], dtype=np.int64)
+    return chosen
 
 
 def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> np.ndarray:
@@ -163,7 +180,7 @@ def answers(predictor: Predictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.
     """Mean and own doubt ``(N,)`` of the first metric, float64."""
     name, spread = predictor.metrics[0], float(predictor.output_std[0])
     # a predictor may doubt a value far down without an end; that is no hope of one far up
-    std_N = np.clip(predictor.predict_std(codes_ND, noise=False)[name], 1e-9, spread)
+    std_N = np.clip(predictor.predict_std(codes_ND, noise=False)[name], 1e-9, spread / 2)
     return predictor.predict(codes_ND)[name], std_N
 
 

@@ -147,7 +147,7 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
     """
     adaptive = options.sampler == "adaptive"
     if options.sampler not in SAMPLERS:
-        raise UserError(f"unknown sampler '{shown(options.sampler)}'; samplers: {', '.join(SAMPLERS)}")
+        raise UserError(f"unknown sampler {shown(options.sampler)}; samplers: {', '.join(SAMPLERS)}")
     budget = {name: limit for name, limit in options.budget.items() if limit is not None}
     if not adaptive:
         if options.rounds is not None or budget:
@@ -206,6 +206,6 @@ def known_names(known: Any, setting: Setting) -> tuple[str, ...]:
         if name not in bundled:
             raise UserError(
                 f"known must be all, none, or of {', '.join(bundled) or 'no setting (none is of this space)'}; given was "
-                f"'{shown(name)}'"
+                f"{shown(name)}"
             )
     return tuple(dict.fromkeys(names))
