@@ -53,9 +53,17 @@ def test_the_finished_build_is_left_as_it_is(whole, monkeypatch):
     assert published(whole[1]) == before
 
 
-@pytest.mark.parametrize("unit", [3, 8, 11])
-@pytest.mark.parametrize("moment", ["before a training", "before a round", "in the middle of a round", "after a round"])
-def test_a_worker_killed_anywhere_leaves_a_build_that_ends_the_same(whole, tmp_path, monkeypatch, unit, moment):
+@pytest.mark.parametrize(
+    ("moment", "unit"),
+    [
+        ("before a training", 3),
+        ("before a training", 11),
+        ("before a round", 3),
+        ("in the middle of a round", 8),
+        ("after a round", 11),
+    ],
+)
+def test_a_worker_killed_anywhere_leaves_a_build_that_ends_the_same(whole, tmp_path, monkeypatch, moment, unit):
     """Kills at a unit, before a round's file, with only its scratch file written, and right after it."""
     create, number = Folder.create, {3: 1, 8: 2, 11: 3}[unit]
 
