@@ -3,8 +3,8 @@
 TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp.campaign.rounds``) is played through on it: once
 choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with the noise
 that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost, judged by
-the same process (mean minus one standard deviation of its own, as bench.search_quality does); beside it stands the best measured
-row within the limit. The known predictors leave out the setting's whole task.
+the same process (its mean, and that minus one standard deviation of its own, as bench.search_quality does); beside it stands the
+best measured row within the limit. The known predictors leave out the setting's whole task.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Case:
         known = [other for other in settings.PAPER if settings.get(other).task != setting.task]
         return cls(name, codes, values, judge, LIMITS[name], known)
 
-    def judged(self, codes: np.ndarray) -> np.ndarray:
-        """Mean minus the judge's own standard deviation."""
+    def judged(self, code: np.ndarray) -> tuple[float, float]:
+        """The judge's mean, and that less its own standard deviation."""
         with torch.no_grad():
-            mean, std = self.judge.posterior(torch.as_tensor(np.asarray(codes, dtype=np.float64)))
-        return (mean - std)[:, 0].numpy()
+            mean, std = self.judge.posterior(torch.as_tensor(np.asarray(code, dtype=np.float64)[None]))
+        return float(mean), float(mean - std)
 
     def simulated(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """As if they were trained: the judge's mean and its noise."""
@@ -72,15 +72,15 @@ class Case:
         """Codes that keep the limit."""
         return np.asarray(self.judge.space.cost(codes).macs <= self.limit)
 
-    def found(self, codes: np.ndarray, values: np.ndarray, seed: int) -> tuple[float, float]:
-        """Judged: what a search finds on these trainings' predictor; the best measured one within the limit."""
+    def found(self, codes: np.ndarray, values: np.ndarray, seed: int) -> tuple[float, float, float]:
+        """Judged, mean and lower bound: what a search finds on these trainings' predictor; the mean of the best measured one."""
         names = (self.name, settings.get(self.name).main)
         predictor = rounds.fit(self.judge.space, codes, values, self.known, seed, *names)
         budget = {"macs": self.limit}
         result = search([self.name], predictor={self.name: predictor}, budget=budget, seed=seed, force=True)
         inside = self.within(codes)
         best = codes[inside][values[inside].argmax()] if inside.any() else codes[values.argmin()]
-        return float(self.judged(np.array([result.architecture.code]))[0]), float(self.judged(best[None])[0])
+        return *self.judged(np.array(result.architecture.code)), self.judged(best)[0]
 
 
 def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +117,7 @@ def main() -> int:
         except UserError as error:
             print(error, file=sys.stderr)
             return 2
-        results: dict[str, list[tuple[float, float]]] = {}
+        results: dict[str, list[tuple[float, ...]]] = {}
         for seed in range(options.seeds):
             some = np.random.default_rng(seed).permutation(len(case.codes))
             for label, n in (("random", ADAPTIVE), ("random", RANDOM)):
@@ -137,7 +137,7 @@ def main() -> int:
             rows.append([name, label, *numbers, ("met" if met else "MISSED") if judged else ""])
             print(rows[-1], flush=True)
     title = f"Found at the limit of cost, judged, mean and deviation of {options.seeds} seeds"
-    show(title, ["setting", "trainings", "search", "best trained", ""], rows)
+    show(title, ["setting", "trainings", "search", "less its doubt", "best trained", ""], rows)
     return 1 if missed else 0
 
 

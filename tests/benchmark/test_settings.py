@@ -43,3 +43,55 @@ def test_settings_do_not_change():
         settings.SETTINGS["x"] = settings.get("seg")
     with pytest.raises(AttributeError):
         settings.get("seg").main = "mAcc"
+
+
+SETTING = "name: {name}\ntask: {task}\nmetrics: [m]\nspace: {space}\n"
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Writes setting files of a user's own."""
+    (tmp_path / "setting").mkdir()
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+
+    def write(name, proxy="", task="seg", space="multires"):
+        text = SETTING.format(name=name, task=task, space=space) + (f"proxy: {proxy}\n" if proxy else "")
+        (tmp_path / "setting" / f"{name}.yaml").write_text(text)
+
+    return write
+
+
+def test_a_setting_names_its_cheap_proxy(mine):
+    assert {name: s.proxy for name, s in settings.SETTINGS.items() if s.proxy} == {
+        "cls-50-1000": "cls-10c",
+        "seg": "seg-4x",
+    }
+    mine("crops-long", "crops")
+    mine("crops")
+    mine("crops-like-seg", "seg")
+    assert settings.get("crops-long").proxy == "crops"
+    assert settings.get("crops-like-seg").proxy == "seg"
+    assert "proxy" not in settings.get("seg").described()  # tables are what they were
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("mine", "proxy must be another setting, given was 'mine', the setting itself"),
+        ("nothing", "proxy must be a setting's name, given was 'nothing', of which there is no file"),
+        ("cls", "proxy must be of the same task (seg), given was 'cls', whose task is cls"),
+        ("cells", "proxy must be of the same space (multires), given was 'cells', whose space is nasbench201"),
+        ("other", "proxy must be the cheaper one of two, given was 'other', whose own proxy is mine"),
+        ("../seg", "given was '../seg', of which there is no file"),
+        ("[seg]", "proxy"),
+    ],
+)
+def test_a_proxy_that_is_none_is_refused_when_the_setting_is_read(mine, proxy, words):
+    mine("mine", proxy)
+    mine("cells", space="nasbench201")
+    mine("other", "mine")
+    with pytest.raises(UserError) as error:
+        settings.get("mine")
+    assert words in str(error.value)
+    assert "mine.yaml" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -89,3 +89,44 @@ def test_what_blocks_is_named_and_freed_and_reading_changes_nothing(tmp_path):
     answer = run(tmp_path, "action=release", "units=7")
     assert answer.returncode == 2
     assert "within 0..2" in answer.stderr
+
+
+GROWING = ("sampler=adaptive", "count=10", "rounds=2", "known=none", "budget.macs=1e8")
+
+
+@pytest.mark.slow
+def test_a_build_in_rounds_whose_processes_are_killed_between_them_goes_on(tmp_path):
+    """kill -9 of the command and of both its trainings' processes as soon as the second round is published."""
+    said = tmp_path / "said.txt"
+    with open(said, "w") as out:
+        line = command(tmp_path, *GROWING, "build.per_device=2")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        wait((tmp_path / "build/rounds/1.json").is_file, LIMIT, lambda: said.read_text()[-3000:])
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    published = (tmp_path / "build/rounds/1.json").read_bytes()
+    records = {path: path.read_bytes() for path in tmp_path.glob("build/units/*/record.json")}
+    assert len(records) in (8, 9)
+    answer = run(tmp_path, *GROWING)
+    assert answer.returncode == 0, answer.stderr
+    assert "2 of 2 rounds are chosen" in answer.stdout
+    found = result(tmp_path)
+    assert (found["status"]["units"]["done"], found["status"]["finished"]) == (10, True)
+    assert [one["done"] for one in found["rounds"]] == [8, 2]
+    assert (tmp_path / "build/rounds/1.json").read_bytes() == published
+    assert all(path.read_bytes() == content for path, content in records.items())
+
+
+@pytest.mark.slow
+def test_a_build_in_rounds_that_cannot_be_is_one_line(tmp_path):
+    answer = run(tmp_path, *GROWING, "count=5")
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert (
+        "sampler=adaptive needs count=8 or more, the trainings that a predictor can use; given was count=5"
+        in answer.stderr
+    )
+    assert not (tmp_path / "build").exists()

@@ -126,7 +126,7 @@ def test_mistakes_are_named() -> None:
     rows = fit_rows.make(40)
     with pytest.raises(UserError, match="unknown protocol 'best'; protocols: honest, paper, all-rows"):
         protocols.run(rows, "paper", "best")
-    with pytest.raises(UserError, match="unknown predictor family 'forest'; families: default, paper"):
+    with pytest.raises(UserError, match="unknown predictor family 'forest'; families: auto, transfer, default, paper"):
         protocols.run(rows, "forest")
     with pytest.raises(UserError, match="has no option 'width'; its options: activation"):
         protocols.run(rows, "paper", options={"width": 3})

@@ -8,6 +8,7 @@ Shape suffixes: N candidates, R measured rows, B chosen codes, D dimensions of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from ncp.predictors.base import Predictor
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objective, Objectives
-from ncp.search.robust import Robust, shrink
+from ncp.search.robust import Robust
 
 STRATA = 4
-SPAN = 8.0  # the first batch reaches down to this part of the limit of cost
-LEVELS = 8  # limits between the whole and that part, to which candidates are drawn
+KEPT = 0.25  # of the candidates of like cost, those that other settings think best of
+SPAN = 2.0  # the first batch reaches down to this part of the limit of cost
+REPAIRS = 400  # at most so many dimensions of a candidate are made cheaper
 CANDIDATES = 1024
 PARENTS = 16  # codes whose mutations are tried, in each generation
 GENERATIONS = 6
@@ -35,6 +37,7 @@ def first_batch(
     rng: np.random.Generator,
     pool: np.ndarray | None = None,
     taken: np.ndarray | None = None,
+    guess: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """``(count, D)`` int64 codes that keep the limits and lie far apart in feature space, in equal numbers by cost.
 
@@ -44,7 +47,9 @@ def first_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
-        taken: ``(R, D)`` codes that are trained already: others are chosen, far from them.
+        taken: ``(R, D)`` codes that are trained already: others are chosen.
+        guess: ``(N, D)`` codes -> ``(N,)`` what other settings say of them, larger is better: of those of like cost only the
+            better ones are chosen among.
 
     Raises:
         UserError: where so many different ones do not exist within the limits.
@@ -57,13 +62,18 @@ def first_batch(
     f_NF = _features(space, codes_ND)
     order = np.argsort(macs_N, kind="stable")
     strata = [part for part in np.array_split(order, min(STRATA, count)) if len(part)]
+    if guess is not None:
+        guess_N = guess(codes_ND)
+        strata = [part[np.argsort(-guess_N[part], kind="stable")] for part in strata]
+        least = -(-count // len(strata))
+        strata = [part[: max(least, round(KEPT * len(part)))] for part in strata]
     near_N = np.full(len(codes_ND), np.inf)
     chosen: list[int] = []
     while len(chosen) < count:
         part = strata[-1 - len(chosen) % len(strata)]  # the dearest first: there the best are
         part = part[near_N[part] > 0]
         if not len(part):
-            part = np.flatnonzero(near_N > 0)
+            part = np.setdiff1d(np.arange(len(codes_ND)), chosen)
         # the first one lies in the middle of its stratum
         score = -np.square(f_NF[part] - f_NF[part].mean(0)).sum(1) if not chosen else near_N[part]
         best = int(part[int(score.argmax())])
@@ -71,6 +81,22 @@ def first_batch(
         near_N = np.minimum(near_N, np.square(f_NF - f_NF[best]).sum(1))
         near_N[best] = 0.0
     return np.asarray(codes_ND[chosen], dtype=np.int64)
+
+
+def guess(known: Any, space: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What the known predictors say of codes before anything was measured: their mean, in units of each one's spread.
+
+    None where there are none.
+    """
+    from ncp.predictors import known as bundled
+
+    found = list(bundled.predictors(known, "", space).values())
+
+    def mean(codes_ND: np.ndarray) -> np.ndarray:
+        answers = [predictor.predict(codes_ND)[predictor.metrics[0]] for predictor in found]
+        return np.asarray(np.mean([(a - a.mean()) / max(float(a.std()), 1e-9) for a in answers], axis=0))
+
+    return mean if found else None
 
 
 def next_batch(
@@ -106,19 +132,36 @@ def next_batch(
         )
     mean_N, std_N = answers(predictor, codes_ND)
     f_NF = _features(space, codes_ND)
+    half = -(-count // 2) if SPREAD else count
+    chosen = _improving(mean_N, std_N, f_NF, best, half)
+    good = np.argsort(-mean_N, kind="stable")[: max(4 * count, round(PROMISING * len(mean_N)))]
+    near_N = np.min([np.square(f_NF - f_NF[i]).sum(1) for i in chosen], axis=0)
+    while len(chosen) < count:
+        pick = int(good[near_N[good].argmax()])
+        chosen.append(pick)
+        near_N = np.minimum(near_N, np.square(f_NF - f_NF[pick]).sum(1))
+    return np.asarray(codes_ND[chosen], dtype=np.int64)
+
+
+SPREAD = 0
+PROMISING = 0.1
+
+
+def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:
+    """The best by expected improvement, one after the other as if each earlier one had come out as predicted."""
     length = float(np.median(_distances(f_NF[:256], f_NF[:256]))) / 2
-    left_N = np.ones(len(codes_ND))
+    left_N = np.ones(len(mean_N))
     chosen: list[int] = []
     for _ in range(count):
         score_N = expected_improvement(mean_N, std_N * np.sqrt(left_N), best)
         score_N[chosen] = -np.inf
         pick = int(score_N.argmax())
         chosen.append(pick)
-        # as if its result were what is predicted: doubt falls near it
         best = max(best, float(mean_N[pick]))
+        # doubt falls near it, as a process with this length would have it
         r_N = np.sqrt(5) * _distances(f_NF, f_NF[[pick]])[:, 0] / length
         left_N *= np.maximum(1 - np.square((1 + r_N + r_N**2 / 3) * np.exp(-r_N)), 1e-6)
-    return np.asarray(codes_ND[chosen], dtype=np.int64)
+    return chosen
 
 
 def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> np.ndarray:
@@ -135,8 +178,10 @@ def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> 
 
 def answers(predictor: Predictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and own doubt ``(N,)`` of the first metric, float64."""
-    name = predictor.metrics[0]
-    return predictor.predict(codes_ND)[name], np.maximum(predictor.predict_std(codes_ND, noise=False)[name], 1e-9)
+    name, spread = predictor.metrics[0], float(predictor.output_std[0])
+    # a predictor may doubt a value far down without an end; that is no hope of one far up
+    std_N = np.clip(predictor.predict_std(codes_ND, noise=False)[name], 1e-9, spread / 2)
+    return predictor.predict(codes_ND)[name], std_N
 
 
 def _best(predictor: Predictor, measured: np.ndarray, limits: Budget) -> float:
@@ -160,18 +205,28 @@ def _candidates(
         return _allowed(codes_ND, limits, taken)
     drawn = limits.region.sample(number, rng)
     if limits.limits:
-        shares = np.exp(-np.log(SPAN) * np.linspace(0, 1, LEVELS))
-        parts = [
-            shrink(limits.region, _scaled(limits, float(share)), drawn[i::LEVELS]) for i, share in enumerate(shares)
-        ]
-        drawn = np.concatenate(parts)
+        share_N = np.exp(-np.log(SPAN) * rng.random(number))
+        drawn = _repaired(drawn, limits, share_N, rng)
     return _allowed(np.unique(limits.region.round(drawn), axis=0), limits, taken)
 
 
-def _scaled(limits: Budget, share: float) -> Budget:
-    """The same limits with so much less of each cost."""
-    macs, params = (None if limit is None else limit * share for limit in (limits.macs, limits.params))
-    return Budget(limits.region, macs, params)
+def _repaired(codes_ND: np.ndarray, limits: Budget, share_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Codes made cheaper until they cost at most a share of the limits, one dimension after the other at random.
+
+    Some dimensions stay wide then and others become narrow, as in good architectures; to narrow all alike would try only
+    small copies of large ones.
+    """
+    region, codes_ND = limits.region, np.array(codes_ND, dtype=np.float64)
+    for _ in range(REPAIRS):
+        cost = region.space.cost(codes_ND)
+        limit = [np.asarray(getattr(cost, name)) > value * share_N for name, value in limits.limits]
+        over = np.flatnonzero(np.any(limit, axis=0))
+        if not len(over):
+            break
+        which = rng.integers(0, region.space.dim, len(over))
+        least = region.lower[which]
+        codes_ND[over, which] = least + rng.random(len(over)) * (codes_ND[over, which] - least)
+    return region.clamp(codes_ND)
 
 
 def _allowed(codes_ND: np.ndarray, limits: Budget, taken: Any) -> np.ndarray:

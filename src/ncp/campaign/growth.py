@@ -199,7 +199,10 @@ def check(found: Round, growth: Growth, before: Sequence[str], space: spaces.Spa
         raise UserError(f"{where} cannot be used: it has {len(given)} architectures, the plan says {size}")
     if len({*before, *given}) != len(before) + size:
         raise UserError(f"{where} cannot be used: it repeats an architecture")
-    architectures = [space.parse(text) for text in given]
+    try:
+        architectures = [space.parse(text) for text in given]
+    except UserError as error:
+        raise UserError(f"{where} cannot be used: {error}") from None
     if any(architecture.text != text for architecture, text in zip(architectures, given, strict=True)):
         raise UserError(f"{where} cannot be used: an architecture is not written as this version writes it")
     codes_BD = np.array([architecture.code for architecture in architectures], dtype=np.int64)

@@ -107,7 +107,8 @@ def proposal(
     pool_PD = None if pool is None else _codes(space, pool)
     rng = np.random.default_rng([seed, len(taken)])
     if len(codes_RD) < LEAST or np.ptp(values_R) == 0:
-        chosen = acquisition.first_batch(space, count, budget, rng, pool_PD, taken)
+        guess = acquisition.guess(known, space.name)
+        chosen = acquisition.first_batch(space, count, budget, rng, pool_PD, taken, guess)
         return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
     predictor = fit(space, codes_RD, values_R, known, seed)
     chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD)
@@ -146,7 +147,7 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
     """
     adaptive = options.sampler == "adaptive"
     if options.sampler not in SAMPLERS:
-        raise UserError(f"unknown sampler '{shown(options.sampler)}'; samplers: {', '.join(SAMPLERS)}")
+        raise UserError(f"unknown sampler {shown(options.sampler)}; samplers: {', '.join(SAMPLERS)}")
     budget = {name: limit for name, limit in options.budget.items() if limit is not None}
     if not adaptive:
         if options.rounds is not None or budget:
@@ -154,9 +155,8 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
         return choosing.choose(options, setting), None
     growth = _growth(options, setting, budget)
     pool = pool_of(options, setting)
-    codes = propose(
-        setting.space, (), (), growth.sizes[0], dict(growth.budget), seed=options.seed, pool=pool, bounds=growth.bounds
-    )
+    limits, known = dict(growth.budget), list(growth.known)
+    codes = propose(setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds)
     return codes, growth
 
 
@@ -206,6 +206,6 @@ def known_names(known: Any, setting: Setting) -> tuple[str, ...]:
         if name not in bundled:
             raise UserError(
                 f"known must be all, none, or of {', '.join(bundled) or 'no setting (none is of this space)'}; given was "
-                f"'{shown(name)}'"
+                f"{shown(name)}"
             )
     return tuple(dict.fromkeys(names))

@@ -27,7 +27,7 @@ class Options:
     folds: Annotated[int, Meta(ge=2)] = 5
     seed: Annotated[int, Meta(ge=0)] = 0
     out: str | None = None
-    predictor: dict[str, Any] = field(default_factory=lambda: {"family": "default"})
+    predictor: dict[str, Any] = field(default_factory=lambda: {"family": "auto"})
 
 
 @dataclass

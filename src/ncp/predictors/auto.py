@@ -9,14 +9,16 @@ Shape suffixes: R rows, D dimensions of the code.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ncp.predictors import evaluation, few, gp_fit
+from ncp.predictors import curve, evaluation, few, gp_fit
 from ncp.predictors.base import Predictor
 from ncp.predictors.known import Known
 from ncp.predictors.rows import Rows
+from ncp.predictors.transfer import MAX_ROWS
 from ncp.predictors.transfer_fit import log_density
 from ncp.progress import Progress, part
 
@@ -50,35 +52,45 @@ def fit(
     Raises:
         UserError: for fewer than 8 rows, values that do not fit the architectures or are not finite, or unknown names.
     """
-    return fit_rows(few.rows_of(architectures, values, space, setting), known=known, seed=seed)
+    rows = few.rows_of(architectures, values, space, setting)
+    few.check_number(rows)
+    return fit_rows(rows, few.Options(known=known, seed=seed))
 
 
-def fit_rows(rows: Rows, *, known: Any = "all", seed: int = 0, progress: Progress | None = None) -> Predictor:
+def fit_rows(rows: Rows, options: few.Options = few.STANDARD, progress: Progress | None = None) -> Predictor:
     """Fit what suits the rows; ``choice`` of the result says what was compared, and how it came out.
 
     Raises:
         UserError: as :func:`fit`.
     """
-    options = few.Options(known=known, seed=seed)
-    if len(rows) <= MANY:
-        return few.fit_rows(rows, options, progress)
-    first, last = part(progress, 0, 2, "choosing"), part(progress, 1, 2, "fitting")
-    family, words = choose(rows, options, first)
-    if family == "default":
-        found: Predictor = gp_fit.fit(rows, gp_fit.Options(seed=seed))
-        found.choice = words
-        found.card.protocol = words
-        return found
-    predictor = few.fit_rows(rows, options, last)
-    predictor.choice = f"{words}; {predictor.choice}"
+    family, words = choose(rows, options, part(progress, 0, 2, "choosing"))
+    return fit_family(rows, family, words, options, part(progress, 1, 2, "fitting"))
+
+
+def fit_family(
+    rows: Rows, family: str, words: str, options: few.Options, progress: Progress | None = None
+) -> Predictor:
+    """Fit one of the two; ``words`` is why it was chosen."""
+    if family == "transfer":
+        predictor: Predictor = few.fit_rows(rows, options, progress)
+        predictor.choice = f"{words}; {predictor.choice}" if words else predictor.choice
+    else:
+        predictor = gp_fit.fit(rows, gp_fit.Options(seed=options.seed))
+        predictor.choice = words
+    predictor.card.protocol, predictor.curve_maker = predictor.choice, partial(curve.of, rows, options)
     return predictor
 
 
 def choose(rows: Rows, options: few.Options, progress: Progress | None = None) -> tuple[str, str]:
     """``transfer`` or ``default``, and why in words: both fitted on four fifths of the rows, compared on the rest.
 
-    That one is taken whose predictive density of the main metric is larger there.
+    That one is taken whose predictive density of the main metric is larger there. With few rows nothing is compared here
+    (:func:`ncp.predictors.few.fit_rows` compares), and with more than an exact process takes it is the default one.
     """
+    if len(rows) <= MANY:
+        return "transfer", ""
+    if len(rows) > MAX_ROWS:
+        return "default", f"default, since {len(rows):,} rows are more than {MAX_ROWS:,}, which transfer takes at most"
     main = rows.only_metrics(rows.metrics[:1])
     order = np.random.default_rng(options.seed).permutation(len(rows))
     held = round(HELD * len(rows))

@@ -80,6 +80,7 @@ class Predictor(nn.Module):
     """
 
     choice = ""  # in words, what was chosen when it was fitted, where there was a choice
+    curve_maker: Callable[[], Any] | None = None  # makes the learning curve of its rows, where that is known
     knows_noise = True  # False: ``noise_std`` must be set from errors on rows that the predictor did not see
     output_mean: Tensor
     output_std: Tensor
@@ -103,6 +104,13 @@ class Predictor(nn.Module):
     def metrics(self) -> tuple[str, ...]:
         """M metric names, in the order of the outputs."""
         return self.card.metrics
+
+    @property
+    def curve(self) -> Any:
+        """The learning curve (:class:`ncp.predictors.curve.Curve`) of a predictor just fitted to few rows; else None."""
+        if self.curve_maker is not None and "_curve" not in self.__dict__:
+            self.__dict__["_curve"] = self.curve_maker()
+        return self.__dict__.get("_curve")
 
     def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and the model's own standard deviation (without noise), both ``(N, M)`` in the metrics' units.

@@ -28,7 +28,7 @@ LEAST = 8
 """Fewer rows tell nothing that could be checked."""
 REFITTED = 100
 """With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
-TRUSTED = 30.0
+TRUSTED = 10.0
 """Rows for which the stated doubt counts when cross-validation corrects it."""
 NORMAL = 0.798  # mean of |z| of a standard normal variable
 
@@ -48,6 +48,9 @@ class Options:
     components: int = 8
     folds: int = 10
     seed: int = 0
+
+
+STANDARD = Options()
 
 
 def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multires", setting: str = "mine") -> Rows:
@@ -73,7 +76,7 @@ def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multire
 
 
 def check_number(rows: Rows) -> None:
-    """Raise ``UserError`` for fewer rows than a predictor can use."""
+    """Raise ``UserError`` for fewer rows than a predictor can use (parts of a cross-validation may be smaller)."""
     if len(rows) < LEAST:
         raise UserError(
             f"{len(rows)} rows of {rows.setting} are too few for a predictor, even with what the bundled ones know: give "
@@ -81,21 +84,20 @@ def check_number(rows: Rows) -> None:
         )
 
 
-def fit_rows(rows: Rows, options: Options = Options(), progress: Progress | None = None) -> Transfer:
+def fit_rows(rows: Rows, options: Options = STANDARD, progress: Progress | None = None) -> Transfer:
     """Fit the family ``transfer`` to at most 2,000 rows: a random part where there are more.
 
     Raises:
-        UserError: for fewer than 8 rows, or unknown names among ``options.known``.
+        UserError: for unknown names among ``options.known``.
     """
-    check_number(rows)
     total = len(rows)
     if total > MAX_ROWS:
         rows = rows.subset(np.sort(np.random.default_rng(options.seed).permutation(total)[:MAX_ROWS]))
     brought = known.predictors(options.known, rows.setting, rows.space)
-    empty = _empty(rows, brought)
+    blank = empty(rows, brought)
     with torch.no_grad():
-        inputs = empty.inputs(empty.codes)
-    values_RM = empty.values
+        inputs = blank.inputs(blank.codes)
+    values_RM = blank.values
     structures = [transfer_fit.TRANSFER, transfer_fit.ROWS, transfer_fit.LINEAR] if brought else [transfer_fit.ROWS]
     tried = []
     for i, structure in enumerate(structures):
@@ -104,8 +106,8 @@ def fit_rows(rows: Rows, options: Options = Options(), progress: Progress | None
             progress((i + 1) / (len(structures) + 1), structure.name)
     at = _chosen(values_RM[:, 0].numpy(), tried)
     used = len(brought) if structures[at] is not transfer_fit.ROWS else 0
-    predictor = _fitted(rows, brought if used else {}, empty, inputs, structures[at], tried[at], options)
-    predictor.choice = _words(rows, structures, tried, at, list(brought), float(empty.output_std[0]))
+    predictor = _fitted(rows, brought if used else {}, blank, inputs, structures[at], tried[at], options)
+    predictor.choice = _words(rows, structures, tried, at, list(brought), float(blank.output_std[0]))
     predictor.card.protocol = predictor.choice
     if progress is not None:
         progress(1.0, "done")
@@ -159,7 +161,7 @@ def _words(
     return f"{what}{source}, by {how} {len(rows)} rows: mean absolute error of {metric} {', '.join(shown)}"
 
 
-def _empty(rows: Rows, brought: Mapping[str, Predictor]) -> Transfer:
+def empty(rows: Rows, brought: Mapping[str, Predictor]) -> Transfer:
     """The predictor with its rows and the standardisations of its inputs, in double precision, without components."""
     space: Any = spaces.get(rows.space)
     codes_RD = torch.as_tensor(rows.codes)
@@ -199,7 +201,7 @@ def _card(rows: Rows, brought: Mapping[str, Predictor], features: int, component
 def _fitted(
     rows: Rows,
     brought: Mapping[str, Predictor],
-    empty: Transfer,
+    blank: Transfer,
     inputs: Inputs,
     structure: Structure,
     main: tuple[np.ndarray, np.ndarray],
@@ -209,24 +211,24 @@ def _fitted(
     k = len(brought)
     if not k:
         inputs = Inputs(inputs.smooth, inputs.linear[:, -2:])
-    first = transfer_fit.fit(inputs, empty.values[:, 0], structure, k, options.components, options.seed)
+    first = transfer_fit.fit(inputs, blank.values[:, 0], structure, k, options.components, options.seed)
     inputs = Inputs(inputs.smooth * first.length, inputs.linear)  # the main metric's lengths serve all
     fits, held = [first], [main]
-    for values_R in empty.values.unbind(1)[1:]:
+    for values_R in blank.values.unbind(1)[1:]:
         fits.append(_other(inputs, values_R, structure, k, options))
         held.append(crossed(inputs, values_R, structure, k, options))
     components = max(len(f.logits) for f in fits)
     card = _card(rows, brought, inputs.smooth.shape[1], components)
     predictor = Transfer(card, copy.deepcopy(list(brought.values()))).double()
     for name in ("codes", "values", "output_mean", "output_std", "feature_center", "cost_center", "cost_scale"):
-        setattr(predictor, name, getattr(empty, name))
-    predictor.feature_scale = empty.feature_scale * first.length
+        setattr(predictor, name, getattr(blank, name))
+    predictor.feature_scale = blank.feature_scale * first.length
     if k:
-        predictor.score_center, predictor.score_scale = empty.score_center, empty.score_scale
+        predictor.score_center, predictor.score_scale = blank.score_center, blank.score_scale
     predictor.hyper = torch.stack([f.hyper.expand(components, -1) for f in fits])
     predictor.logits = torch.stack([f.logits.expand(components) for f in fits])
     mean_RM, std_RM = (np.stack([h[i] for h in held], 1) for i in range(2))
-    away_M = np.abs(empty.values.numpy() - mean_RM) / std_RM
+    away_M = np.abs(blank.values.numpy() - mean_RM) / std_RM
     stretch_M = (TRUSTED + (away_M / NORMAL).sum(0)) / (TRUSTED + len(rows))
     predictor.stretch = torch.as_tensor(np.clip(stretch_M, 0.3, 3.0))
     predictor = predictor.float().eval().requires_grad_(False)

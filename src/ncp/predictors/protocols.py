@@ -4,7 +4,8 @@
   give the errors and are used for nothing else.
 * ``paper``: 80 % fitted, 20 % validation, which choose the best epoch and give the errors too, as the release does
   (appendix E.1: 2,000 and 500 rows). The errors are too small by what the choice gains.
-* ``all-rows``: fitted on all rows; the errors are those of a cross-validation. For the weights that are bundled.
+* ``all-rows``: fitted on all rows; the errors are those of a cross-validation. For the weights that are bundled. The families
+  for few rows take it in place of ``honest`` where there are fewer than 100.
 
 Shape suffixes: N rows, K rows held out, M metrics.
 """
@@ -22,12 +23,16 @@ import numpy as np
 from ncp.errors import UserError
 from ncp.numeric import whole
 from ncp.predictors import evaluation, trust
-from ncp.predictors.base import FAMILIES, Predictor
+from ncp.predictors.base import Predictor
 from ncp.predictors.rows import Rows
 from ncp.progress import Progress, part
 
 PROTOCOLS = ("honest", "paper", "all-rows")
+FAMILIES = ("auto", "transfer", "default", "paper")
+"""What can be fitted: ``auto`` is ``transfer`` or ``default``, whichever is better on rows held out."""
+FEW_FAMILIES = ("auto", "transfer")
 TEST, VALIDATION, FOLDS = 0.2, 0.1, 5
+FEW = 100
 
 
 @dataclass(frozen=True)
@@ -81,16 +86,18 @@ class Outcome:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def split(n: int, protocol: str, seed: int = 0) -> dict[str, np.ndarray]:
+def split(n: int, protocol: str, seed: int = 0, least: int = 20) -> dict[str, np.ndarray]:
     """Sorted row numbers by use: ``fitted`` and, as the protocol has them, ``validation`` and ``test``.
+
+    ``least``: the fewest rows that are divided.
 
     Raises:
         UserError: for an unknown protocol, or too few rows for it.
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol '{protocol}'; protocols: {', '.join(PROTOCOLS)}")
-    if n < 20:
-        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give 20 or more")
+    if n < least:
+        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give {least} or more")
     order = np.random.default_rng(seed).permutation(n)
     test = round(TEST * n) if protocol == "honest" else 0
     held = {"honest": VALIDATION, "paper": TEST, "all-rows": 0.0}[protocol]
@@ -112,11 +119,12 @@ def fit(
 
     Args:
         rows: what it is fitted on.
-        family: ``default`` or ``paper``.
+        family: one of :data:`FAMILIES`.
         validation: rows that choose the epoch; a family without epochs is fitted on them as well.
         seed: of all random numbers.
         progress: told the part done.
-        options: the family's own (of :func:`ncp.predictors.training.fit`, or :class:`ncp.predictors.gp_fit.Options`).
+        options: the family's own (of :func:`ncp.predictors.training.fit`, :class:`ncp.predictors.gp_fit.Options` or
+            :class:`ncp.predictors.few.Options`).
 
     Raises:
         UserError: for an unknown family or option, listing those that exist.
@@ -129,15 +137,27 @@ def fit(
         known = set(signature(training.fit).parameters) - {"rows", "validation", "seed", "progress"}
         _check_options(family, options, known)
         return training.fit(rows, validation=validation, seed=seed, progress=progress, **options)
+    if validation is not None:
+        rows = joined(rows, validation)
+    if family in FEW_FAMILIES:
+        return _fit_few(rows, family, seed, progress, options)
     from ncp.predictors import gp_fit
 
     known = {f.name for f in fields(gp_fit.Options)} - {"seed"}
     _check_options(family, options, known)
-    if validation is not None:
-        rows = joined(rows, validation)
     settings = gp_fit.Options(**options, seed=seed)
     total = settings.steps * len(rows.metrics)
     return gp_fit.fit(rows, settings, _counter(progress, total))
+
+
+def _fit_few(rows: Rows, family: str, seed: int, progress: Progress | None, given: Mapping[str, Any]) -> Predictor:
+    from ncp.predictors import auto, few
+
+    _check_options(family, given, {f.name for f in fields(few.Options)} - {"seed"})
+    options = few.Options(**given, seed=seed)
+    if family == "transfer":
+        return auto.fit_family(rows, family, "", options, progress)
+    return auto.fit_rows(rows, options, progress)
 
 
 def learns_costs(family: str) -> bool:
@@ -183,6 +203,8 @@ def run(
     start = time.perf_counter()
     seed, folds = whole("seed", seed, 0), whole("folds", folds, 2)
     used, same = (rows if rows.good.all() else rows.only_good()).varying()
+    if family in FEW_FAMILIES and protocol == "honest" and len(used) < FEW:
+        protocol = "all-rows"
     rows = rows.only_metrics(used.metrics)
     all_good = bool(rows.good.all())
     first, second = (progress, None) if all_good else (part(progress, k, 2, f"{k + 1}/2") for k in range(2))
@@ -194,6 +216,8 @@ def run(
     card.rows, card.errors, card.held = outcome.counts["fitted"], outcome.held.errors(), len(outcome.held.measured)
     card.source, card.licence = rows.source, rows.licence
     card.protocol = _describe(protocol, outcome, seed, folds)
+    if outcome.predictor.choice:
+        card.protocol += f"; {outcome.predictor.choice}"
     if same:
         card.protocol += f"; without {', '.join(same)}, the same in all rows"
     if rule := rows.rule():
@@ -209,13 +233,41 @@ def run(
 def _run(
     rows: Rows, family: str, protocol: str, seed: int, folds: int, progress: Progress | None, options: dict[str, Any]
 ) -> Outcome:
-    parts = split(len(rows), protocol, seed)
+    few_rows = family in FEW_FAMILIES
+    if few_rows:
+        from ncp.predictors import few
+
+        few.check_number(rows)
+    parts = split(len(rows), protocol, seed, least=1 if few_rows else 20)
     counts = {name: len(index) for name, index in parts.items()}
+    choosing, fitting = (part(progress, k, 2) for k in range(2)) if family == "auto" else (None, progress)
+    choice = ""
+    if few_rows:  # rows that are not fitted decide nothing
+        seen = np.concatenate([parts["fitted"], parts.get("validation", parts["fitted"][:0])])
+        family, choice, options = _choose(rows.subset(np.sort(seen)), family, seed, choosing, options)
     if protocol == "all-rows":
-        return _run_all_rows(rows, family, seed, folds, progress, options, counts)
-    train, validation = rows.subset(parts["fitted"]), rows.subset(parts["validation"])
-    predictor = fit(train, family, validation=validation, seed=seed, progress=progress, **options)
-    return Outcome(predictor, _answers(predictor, rows.subset(parts.get("test", parts["validation"]))), counts)
+        outcome = _run_all_rows(rows, family, seed, folds, fitting, options, counts)
+    else:
+        train, validation = rows.subset(parts["fitted"]), rows.subset(parts["validation"])
+        predictor = fit(train, family, validation=validation, seed=seed, progress=fitting, **options)
+        held = rows.subset(parts.get("test", parts["validation"]))
+        outcome = Outcome(predictor, _answers(predictor, held), counts)
+    if choice:
+        outcome.predictor.choice = "; ".join(filter(None, (choice, outcome.predictor.choice)))
+    return outcome
+
+
+def _choose(
+    rows: Rows, family: str, seed: int, progress: Progress | None, given: dict[str, Any]
+) -> tuple[str, str, dict[str, Any]]:
+    """Which family ``auto`` is for these rows, why, and the options that it takes."""
+    from ncp.predictors import auto, few
+
+    _check_options(family, given, {f.name for f in fields(few.Options)} - {"seed"})
+    if family != "auto":
+        return family, "", given
+    chosen, words = auto.choose(rows, few.Options(**given, seed=seed), progress)
+    return chosen, words, given if chosen == "transfer" else {}
 
 
 def _run_all_rows(

@@ -17,6 +17,7 @@ import ncp
 from ncp import runs, terminal
 from ncp.commandline import command_line
 from ncp.files import safe_file
+from ncp.report.learning import curve_figure, curve_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 SHOWN = ("mae", "rmse", "spearman", "kendall", "calibration")
 _TITLES = {"mae": "MAE", "rmse": "RMSE", "spearman": "Spearman", "kendall": "Kendall τ", "calibration": "|error| / std"}
+_FAMILIES = {
+    "mlp": "the paper's predictor",
+    "gp": "the default predictor",
+    "transfer": "rows and what other settings' predictors know",
+}
 _COST_UNITS = {
     "flops": {"multires": "billions", "nasbench201": "millions"},
     "params": {"multires": "millions", "nasbench201": "millions"},
@@ -33,7 +39,7 @@ _COST_UNITS = {
 
 
 def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> dict[str, Path]:
-    """Write ``predictor.safetensors``, ``card.json`` and ``scatter.png`` into ``folder``; name -> path.
+    """Write ``predictor.safetensors``, ``card.json``, ``scatter.png`` and ``curve.png`` into ``folder``; name -> path.
 
     With ``out`` the weights also go to ``<out>/<setting>.safetensors`` with matrices in half precision, as they are bundled.
     """
@@ -49,7 +55,10 @@ def write_fit(outcome: Outcome, folder: Path, out: str | Path | None = None) -> 
         name = safe_file(outcome.predictor.setting, "setting's name")  # it may come out of a file
         path = Path(out).expanduser() / f"{name}.safetensors"
         files["bundled"] = outcome.predictor.save(path, torch.float16)
-    return files | {"picture": style.save(errors_figure(outcome), folder / "scatter.png")}
+    files["picture"] = style.save(errors_figure(outcome), folder / "scatter.png")
+    if (curve := outcome.predictor.curve) is not None:
+        files["curve"] = style.save(curve_figure(curve, outcome.predictor.setting), folder / "curve.png")
+    return files
 
 
 def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -65,6 +74,8 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
         "without_skill": {name: o.without_skill for name, o in outcomes.items()},
         "rows": {name: o.counts for name, o in outcomes.items()},
         "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
+        "choice": {name: o.predictor.choice for name, o in outcomes.items() if o.predictor.choice},
+        "curve": {name: o.predictor.curve.to_dict() for name, o in outcomes.items() if o.predictor.curve is not None},
         "seconds": {"fit": {name: o.seconds for name, o in outcomes.items()}, "total": seconds},
     }
 
@@ -88,6 +99,11 @@ def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
         given: dict[str, Any] = {"predictors": {setting: terminal.relative(files["predictor"])}}
         given |= {"force": True} if outcomes[setting].predictor.metrics[0] in outcomes[setting].without_skill else {}
         terminal.fields({"search with it": command_line("search", objectives=[setting], **given)})
+    for outcome in outcomes.values():
+        if (curve := outcome.predictor.curve) is not None:
+            out.print()
+            out.print(curve_table(curve))
+            terminal.say(curve.sentence)
 
 
 def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
@@ -126,7 +142,7 @@ def errors_figure(outcome: Outcome) -> Figure:
     columns = 2 if len(held.metrics) == 4 else min(len(held.metrics), 3)
     lines = math.ceil(len(held.metrics) / columns)
     width, height = 0.5 + 3.1 * columns, 0.85 + 3.1 * lines
-    family = "the paper's predictor" if card.kind == "mlp" else "the default predictor"
+    family = _FAMILIES.get(card.kind, card.kind)
     crossed = set(outcome.counts) == {"fitted"}
     rows = f"{len(held.measured):,} rows" + (", each predicted by a fit without it" if crossed else " not fitted")
     how = family if crossed else f"{family}, fitted on {card.rows:,} rows"
