@@ -1,9 +1,9 @@
 """Discoveries whose trainings are rows of the recorded tables, judged by one who saw all rows: python -m bench discover TABLES
 
-TABLES is the released ``data`` folder. Of each setting, with both samplers, ``src.discover ... source=TABLES trainings=40`` is
-run with several seeds; the bundled predictors of other tasks are known, those of the own task (its other settings too) are not. The
-judge is the exact process of ``bench.search_quality``; beside it stand the best of the 40 rows within the limit, as recorded, and
-the default search on the bundled predictor of all rows.
+TABLES is the released ``data`` folder. Of each setting, with both samplers, ``src.discover ... source=TABLES`` is run with several
+seeds and 40 trainings; the bundled predictors of other tasks are known, those of the own task are not. The judge is the exact
+process of ``bench.search_quality``; beside it stand the best of the 40 rows within the limit, as recorded, and the default search
+on the bundled predictor of all rows.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def main() -> int:
                 best.append(found.scores["best sampled"][name][0])
                 seconds.append(found.cpu_seconds["build " + name] + found.cpu_seconds["fit " + name])
                 print(f"{name}, {sampler}, seed {seed}: {judged[-1]:.2f}, best row {best[-1]:.2f}", flush=True)
-            mean, error = np.mean(judged), np.std(judged, ddof=1) / len(judged) ** 0.5 if len(judged) > 1 else np.nan
+            mean, spread = np.mean(judged), np.std(judged, ddof=1) / len(judged) ** 0.5 if len(judged) > 1 else np.nan
             missed |= bool(mean < bars[sampler])
-            numbers = [f"{mean:.2f} ± {error:.2f}", f"{min(judged):.2f}", f"{bars[sampler]:.1f}"]
+            numbers = [f"{mean:.2f} ± {spread:.2f}", f"{min(judged):.2f}", f"{bars[sampler]:.1f}"]
             met = "met" if mean >= bars[sampler] else "MISSED"
             row = [f"{name}, {sampler}", f"{macs / 1e9:.2f}", *numbers, met]
             rows.append([*row, f"{np.mean(best):.2f}", f"{everything:.2f}", f"{np.mean(seconds):.1f} s"])

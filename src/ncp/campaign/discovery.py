@@ -137,6 +137,7 @@ def summary(discovery: Discovery) -> dict[str, Any]:
             for name, architecture in discovery.candidates.items()
         },
         "predictor_errors": discovery.errors,
+        "fitted": discovery.fitted,
         "notes": discovery.notes,
         "seconds": {**discovery.seconds, "total": sum(discovery.seconds.values())},
         "cpu_seconds": {**discovery.cpu_seconds, "total": sum(discovery.cpu_seconds.values())},

@@ -57,7 +57,6 @@ class Plan:
         baseline: a network of timm, ``auto`` for one of like cost, None for none.
         full: words more for the compared trainings.
         seed, per_device: of the trainings.
-        fit: words of the fit.
         start: whether the search starts from the reference.
         exports: whether the found network is exported.
         hours: a limit, asked for before anything is trained; None for none.
@@ -82,7 +81,6 @@ class Plan:
     full: Sequence[str] = ()
     seed: int = 1
     per_device: int | str = "auto"
-    fit: Sequence[str] = ()
     start: bool = False
     exports: bool = False
     hours: float | None = None
@@ -246,9 +244,13 @@ class _Steps:
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
         source, place = self.plan.place / f"sample-{name}" / f"{name}.parquet", self.plan.place / f"fit-{name}"
-        words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}", *self.plan.fit]
+        words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
+        words.append(f"predictor.known={render(self.plan.known)}")
         fitted = self.commands.run(f"fit {name}", "fit", f"setting={name}", *words)
-        self.out.errors[name] = fitted.fits[name].predictor.card.errors[settings.get(name).main]
+        predictor = fitted.fits[name].predictor
+        self.out.errors[name] = predictor.card.errors[settings.get(name).main]
+        told = [predictor.choice, predictor.curve.sentence if predictor.curve is not None else ""]
+        self.out.fitted[name] = [line for line in told if line]
 
     def search(self) -> Any:
         """One architecture for all settings, within the sample's bounds and the limits of cost.
