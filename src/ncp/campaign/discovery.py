@@ -82,7 +82,7 @@ def best_sampled(discovery: Discovery) -> Any:
     for name, limit in discovery.budget.items():
         score[getattr(cost, name) > limit] = -np.inf
     if not np.isfinite(score).any():
-        raise UserError("no trained architecture is within the limits of cost; give more trainings, or a larger budget")
+        raise UserError("no trained architecture is within the limits of cost: give more trainings, or a larger budget")
     return first.space.parse(codes[int(score.argmax())].tolist())
 
 

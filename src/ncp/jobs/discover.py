@@ -137,10 +137,10 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
     from ncp.data.folder.setting import setting_name
     from ncp.data.problems import Problems
 
-    root, task = options.data.get("root"), str(options.task.get("_target_", "")).split(".")[-1].lower()
-    if not root or not str(options.data.get("_target_", "")).startswith("ncp.data.folder."):
+    root, kind = options.data.get("root"), str(options.data.get("_target_", ""))
+    if not root or not kind.startswith("ncp.data.folder."):
         raise UserError("which setting? give setting=NAME, or your own images: task=... data=folder data.root=FOLDER")
-    place = _place(options, setting_name(str(root), task))
+    place = _place(options, setting_name(str(root), kind.split(".")[-2]))
     mine = place / "conf"
     if found := sorted(mine.glob("setting/*.yaml")):
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])

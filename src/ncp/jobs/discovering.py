@@ -101,7 +101,12 @@ def carry_out(plan: Plan, folder: Path) -> Outcome:
     for name in plan.names:
         steps.fit(name)
     found = steps.search()
-    steps.compare({FOUND: found, DEFAULT: plan.reference, BEST: best_sampled(steps.out)})
+    candidates = {FOUND: found, DEFAULT: plan.reference}
+    try:
+        candidates[BEST] = best_sampled(steps.out)
+    except UserError as error:  # there is still one to build
+        steps.out.notes.append(str(error))
+    steps.compare(candidates)
     steps.export()
     files = report.write_page(steps.out, folder, plan.title)
     shown = {"files": {name: str(path) for name, path in files.items()}}
