@@ -73,7 +73,8 @@ def read_codes(path: Path, by_colour: bool) -> Codes:
 
 def _packed(colours_3HW: Tensor) -> Tensor:
     red, green, blue = colours_3HW.int()
-    return red << 16 | green << 8 | blue
+    packed: Tensor = red << 16 | green << 8 | blue
+    return packed
 
 
 class MaskMap:
@@ -150,8 +151,8 @@ class MaskMap:
         ids = sorted(entry.id for entry in self.entries)
         allowed = f"{ids[0]} to {ids[-1]}" if ids == list(range(ids[0], ids[-1] + 1)) else ", ".join(map(str, ids[:12]))
         return (
-            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and {IGNORE} "
-            "is ignored; correct it, or name the number in the classes file"
+            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and "
+            f"{IGNORE} is ignored; correct it, or name the number in the classes file"
         )
 
 
@@ -174,8 +175,8 @@ def count(path: Path) -> Count:
     values, counts = np.unique(codes.numbers.numpy(), return_counts=True)
     if len(values) > 4096:
         raise UserError(
-            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask has "
-            "one for each class (is it the photograph, or a compressed picture?)"
+            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask "
+            "has one for each class (is it the photograph, or a compressed picture?)"
         )
     return codes.coloured, dict(zip(values.tolist(), counts.tolist(), strict=True))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ncp import progress
 from ncp.data import transforms as T
-from ncp.data.base import Fixed, Key, Sample, sample_rng
+from ncp.data.base import Key, Sample, sample_rng
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
 from ncp.data.folder.cls import note_reading
@@ -169,7 +169,7 @@ class FolderSegmentation(OwnData, SegmentationData):
         splits = split_folders(root)
         self.unmatched = {"image": [], "mask": []}
         if images is None and "train" in splits:  # train/images, train/masks, val/images, val/masks
-            out = {}
+            out: dict[str, list[tuple[str, str]]] = {}
             for split, name in splits.items():
                 inner = _named(root / name, IMAGES), _named(root / name, MASKS)
                 if None in inner:
@@ -403,10 +403,3 @@ def _has_ids(path: Path) -> bool:
         word in read_text(path).splitlines()[0].lower().replace(";", ",").split(",")
         for word in ("id", "value", "index")
     )
-
-
-def pairs_of(data: Any) -> OwnPairs:
-    """The pairs behind a split, also where ``data.overfit`` fixed a few of them."""
-    inner = data.data if isinstance(data, Fixed) else data
-    assert isinstance(inner.pairs, OwnPairs)
-    return inner.pairs

@@ -204,8 +204,8 @@ def _det3d(data: Any, found: Look, out: Suggestion) -> None:
         ]
         out.data["limits"] = [round(side, 6) for side in made]
         out.why.append(
-            f"data.limits={out.data['limits']}: {inside:.0%} of the labelled boxes lie within {list(data.limits)}; the farthest are "
-            f"{far - _MARGIN:.0f} m ahead and {wide - _MARGIN:.0f} m aside"
+            f"data.limits={out.data['limits']}: {inside:.0%} of the labelled boxes lie within {list(data.limits)}; the farthest "
+            f"are {far - _MARGIN:.0f} m ahead and {wide - _MARGIN:.0f} m aside"
         )
     else:
         out.why.append(f"data.limits as they are: {inside:.1%} of the labelled boxes lie within")
