@@ -33,7 +33,7 @@ def write(data: OwnData, found: Look, folder: Path, samples: int) -> dict[str, P
     out = {}
     if any(found.counts.get("train", {}).values()):
         out["classes"] = style.save(balance(found), folder / "classes.png")
-    if samples and found.total:
+    if samples and found.total and found.classes:
         try:
             figure = picture(data, found, samples)
         except UserError:  # told among the problems

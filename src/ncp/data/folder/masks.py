@@ -164,6 +164,7 @@ class Held:
     pixels: Counter[int]
     masks: Counter[int]
     mixed: bool = False  # some hold numbers and some colours
+    refused: tuple[str, ...] = ()  # what is wrong with those that could not be counted
 
 
 Count = tuple[bool, dict[int, int]]
@@ -202,14 +203,22 @@ def held(paths: Sequence[Path], cache: str | None, tell: Callable[[float, str], 
         except (UserError, ValueError):
             log.info("the counts of the masks in '%s' are damaged and are made anew", printable(target))
     pixels, masks, kinds = Counter[int](), Counter[int](), Counter[bool]()
+    refused = []
     for number, path in enumerate(paths):
-        coloured, found = count(path)
+        try:
+            coloured, found = count(path)
+        except UserError as error:
+            refused.append(str(error))
+            continue
         kinds[coloured] += 1
         pixels.update(found)
         masks.update(list(found))
         if tell is not None:
             tell((number + 1) / len(paths), f"{number + 1:,} masks")
-    out = Held(kinds.most_common(1)[0][0], pixels, masks, len(kinds) > 1)
+    coloured = kinds.most_common(1)[0][0] if kinds else False
+    out = Held(coloured, pixels, masks, len(kinds) > 1, tuple(refused))
+    if refused:
+        return out
     try:
         write_text(target, json.dumps([out.coloured, out.mixed, pixels, masks]))
     except OSError:

@@ -161,7 +161,7 @@ class FolderSegmentation(OwnData, SegmentationData):
             empty = next(split for split, names in self.names.items() if not len(names))
             problems.add(f"the {'training' if empty == 'train' else 'validation'} split holds no image with a mask")
         with problems.collecting():
-            self._find_classes(root)
+            self._find_classes(root, problems)
 
     def _pairs(self, root: Path, problems: Problems) -> dict[str, list[tuple[str, str]]]:
         """Image and mask of each split, relative to the root."""
@@ -265,7 +265,7 @@ class FolderSegmentation(OwnData, SegmentationData):
 
     # ---- classes
 
-    def _find_classes(self, root: Path) -> None:
+    def _find_classes(self, root: Path, problems: Problems) -> None:
         path = self._classes_path(root)
         self.has_file = path is not None
         if path is not None:
@@ -277,7 +277,12 @@ class FolderSegmentation(OwnData, SegmentationData):
             if not paths:
                 return
             with progress.bar(f"counting what {len(paths):,} masks hold (once)", after=1.0) as tell:
-                entries = masks.entries_of(masks.held(paths, self.cache, tell))
+                held = masks.held(paths, self.cache, tell)
+            refused = Refusals(problems, "masks that cannot be read")
+            for line in held.refused:
+                refused.add(line)
+            refused.end()
+            entries = masks.entries_of(held)
             by_colour = False
             self.notes.append(
                 f"classes: {len(entries)}, as the masks hold them ({', '.join(e.name for e in entries[:6])}"
