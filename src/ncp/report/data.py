@@ -89,8 +89,11 @@ def rows(found: Look) -> dict[str, str]:
         out["sizes:"] = f"{extent} pixels ({len(sides)} different)" if len(sides) > 1 else f"{extent} pixels"
     if found.kinds:
         out["kinds:"] = ", ".join(f"{printable(kind)} ({number:,})" for kind, number in found.kinds.most_common(4))
+    if "channels" in found.facts:
+        out["channels:"] = f"{found.facts['channels']}{', read as RGB' if found.facts['photographs'] else ''}"
     for name, value in found.facts.items():
-        if name != "reading" and not name.startswith("anchor of"):  # told among the notes
+        # anchors are told among the notes
+        if name not in ("reading", "channels", "photographs") and not name.startswith("anchor of"):
             out[f"{name}:"] = f"{value:.1%}" if isinstance(value, float) and 0 <= value <= 1 else str(value)
     for kind, names in found.unmatched.items():
         out[f"lone {kind}s:"] = f"{len(names):,}, first {printable(names[0])}"
