@@ -120,10 +120,10 @@ def test_classes_that_differ_between_the_splits(own):
 
 def test_empty_folders_and_single_images(own):
     (own / "none").mkdir()
-    assert "1 folders of classes hold no images" in refused(own)
+    assert "1 folder of classes without images" in refused(own)
     assert len(set_up(FolderClassification, own, partial=True).classes) == 3
     (own / "none" / "1.jpg").write_bytes((own / "ash" / "00.jpg").read_bytes())
-    assert "1 classes have one file alone, first: none" in refused(own)
+    assert "1 class of one file alone, first: none" in refused(own)
 
 
 def test_a_damaged_image_is_found_before_the_training(own):

@@ -140,3 +140,15 @@ def test_own_classes_are_counted_as_kittis():
         kitti_names.in_words("forklift-BEV", {"forklift": 0.7, "worker": 0.5}) == "forklift BEV AP at IoU 0.7, moderate"
     )
     assert kitti_names.in_words("moderate", {"forklift": 0.7}) == "3D AP, moderate, mean of the classes"
+
+
+def test_the_split_is_stratified_by_the_rarest_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("NCP_CACHE", str(tmp_path / "cache"))
+    root = make_own_frames(tmp_path / "yard", count=20)
+    for i, path in enumerate(sorted((root / "label_2").iterdir())):
+        kept = [line for line in path.read_text().splitlines() if not line.startswith("Cart") or i < 5]
+        path.write_text("\n".join(kept) + "\n")
+    for seed in range(4):
+        data = set_up(FolderKitti, root, split_seed=seed)
+        carts = [frame for frame in data.frames["val"] if "Cart" in frame.objects.types]
+        assert (len(carts), len(data.frames["val"])) == (1, 4)  # a fifth of five, and of fifteen

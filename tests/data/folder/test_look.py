@@ -47,8 +47,8 @@ def test_images_are_counted(tmp_path):
     validating = {name for name in looked(FolderClassification, root)[0].names["val"] if name.startswith("ash")}
     copies = [name for name in validating if (root / name).read_bytes() == (root / "ash" / "00.jpg").read_bytes()]
     assert found.duplicated == len(copies) > 0
-    assert any("copies of training files" in line for line in found.warnings)
-    assert any("fewer than 10 training images: elm, oak" in line for line in found.warnings)
+    assert any("with a training file's content" in line for line in found.warnings)
+    assert any("2 classes with fewer than 10 training images: elm, oak" in line for line in found.warnings)
 
 
 def test_not_all_files_are_read_of_a_large_set(tmp_path):

@@ -137,10 +137,7 @@ class FolderKitti(OwnData, Kitti):
             raise UserError(
                 f"{len(labelled)} of {len(every):,} frames are labelled; at least two are needed: one trains, one validates"
             )
-        objects = [(folder / "label_2" / f"{name}.txt").stat().st_size > 0 for name in labelled]
-        validates = self.rule.validating(
-            labelled, np.array(objects)
-        )  # frames with and without objects each by themselves
+        validates = self.rule.validating(labelled, self._groups(folder, labelled))
         self.notes.append(
             f"split: {self.rule.words()} ({int((~validates).sum()):,} train, {int(validates.sum()):,} validate)"
         )
@@ -148,6 +145,21 @@ class FolderKitti(OwnData, Kitti):
             "train": [name for name, val in zip(labelled, validates, strict=True) if not val],
             "val": [name for name, val in zip(labelled, validates, strict=True) if val],
         }
+
+    def _groups(self, folder: Path, names: Sequence[str]) -> np.ndarray:
+        """``(N,)``: by the rarest type in a frame that is learnt; frames without one, and those that cannot be read, are one."""
+        types: list[set[str]] = []
+        for name in names:
+            try:
+                found = read(folder / "label_2" / f"{name}.txt", scores=False).types.tolist()
+            except UserError:  # told when the frames are read
+                found = []
+            types.append({kind.lower() for kind in found} - set(NOT_LEARNT))
+        if not isinstance(self.wanted, str):
+            types = [kinds & {name.lower() for name in self.wanted} for kinds in types]
+        often = Counter(kind for kinds in types for kind in kinds)
+        order = {kind: i for i, kind in enumerate(sorted(often, key=lambda kind: (often[kind], kind)))}
+        return np.array([min((order[kind] for kind in kinds), default=-1) for kinds in types])
 
     def _find_classes(self, folder: Path) -> None:
         if not isinstance(self.wanted, str):

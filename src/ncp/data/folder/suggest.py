@@ -39,7 +39,7 @@ class Suggestion:
 def suggest(data: OwnData, found: Look, recipe: Mapping[str, Any]) -> Suggestion:
     """For a set that was looked over; ``recipe`` is the one that it would have."""
     out = Suggestion()
-    if not found.total or not found.classes:
+    if not found.total or not found.classes or found.problems:
         return out
     {"cls": _cls, "seg": _seg, "video": _video, "det3d": _det3d}[found.task](data, found, out)
     _length(found, {**recipe, **out.recipe}, out)
