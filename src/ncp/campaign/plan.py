@@ -192,7 +192,8 @@ def _macs(setting: Setting, space: spaces.Space[Any], codes_ND: np.ndarray, trai
         frames = int(data.get("frames") or 8)
         return np.asarray(cost.video(codes_ND, size=(sides[0], sides[1]), frames=frames).macs)
     head = "classification" if setting.task == "cls" else "segmentation"
-    return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head).macs)
+    channels = int(data.get("channels") or 3)
+    return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head, in_channels=channels).macs)
 
 
 def _without(value: Any, keys: Sequence[str]) -> Any:

@@ -156,7 +156,7 @@ def test_the_size_follows_the_images(tmp_path, side, size):
     [
         ((48, 64), {"crop": [32, 64]}),
         ((700, 900), {"crop": [512, 512]}),
-        ((1600, 2400), {"crop": [512, 512], "short": 1024}),
+        ((1536, 1600), {"crop": [512, 512], "short": 1024}),
     ],
 )
 def test_the_window_follows_the_images(tmp_path, size, wanted):
