@@ -233,3 +233,6 @@ def test_jpeg_masks_are_refused(own):
     for path in (own / "masks").iterdir():
         Image.open(path).save(path, "JPEG")
     assert "is a JPEG, which does not keep a mask's numbers" in refused(own)
+    for path in (own / "masks").iterdir():
+        path.rename(path.with_suffix(".jpg"))
+    assert "masks there are JPEGs, which do not keep their numbers" in refused(own)

@@ -254,6 +254,8 @@ class FolderSegmentation(OwnData, SegmentationData):
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
             hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            if not there and listed(root / labels, (".jpg", ".jpeg")):
+                hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
             problems.add(
                 f"{lacking:,} of {len(found):,} images in {where[0]} have no mask of their name in {where[1]}, first: "
