@@ -149,3 +149,52 @@ def make_kitti(root: Path, train: int = 4, val: int = 2) -> Path:
     (root / "ImageSets" / "train.txt").write_text("".join(names[:train]))
     (root / "ImageSets" / "val.txt").write_text("".join(names[train:]))
     return root
+
+
+def make_own_images(root: Path, classes: tuple[str, ...] = ("ash", "elm", "oak"), count: int = 6) -> Path:
+    """``CLASS/*.jpg`` of differing sizes."""
+    rng = np.random.default_rng(4)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            picture(rng, 40 + i, 52).save(root / name / f"{i:02d}.jpg")
+    return root
+
+
+def make_own_masks(root: Path, count: int = 8, size: tuple[int, int] = (48, 64)) -> Path:
+    """``images/*.png`` and ``masks/*.png`` of three classes (0: ground, 1: a box, 2: a strip), with a border of 255."""
+    rng = np.random.default_rng(5)
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    for i in range(count):
+        picture(rng, *size).save(root / "images" / f"{i:03d}.png")
+        Image.fromarray(own_mask(i, size)).save(root / "masks" / f"{i:03d}.png")
+    return root
+
+
+def own_mask(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """The mask of that number."""
+    mask = np.zeros(size, dtype=np.uint8)
+    mask[8:24, 4 + number : 24 + number], mask[36:], mask[:2] = 1, 2, 255
+    return mask
+
+
+def make_own_videos(root: Path, ending: str = "avi", count: int = 4) -> Path:
+    """``CLASS/*`` of two classes."""
+    for name in ("jump", "wave"):
+        for i in range(count):
+            write_video(root / name / f"{i}.{ending}", 10 + i)
+    return root
+
+
+def make_own_frames(root: Path, count: int = 6) -> Path:
+    """KITTI's layout at the top of the folder, with forklifts, workers and carts in the place of its classes, and no lists."""
+    made = make_kitti(root.with_name(f"{root.name}-kitti"), count - 2, 2)
+    (made / "training").rename(root)
+    names = {"Car ": "Forklift ", "Pedestrian ": "Worker ", "Cyclist ": "Cart "}
+    for path in (root / "label_2").iterdir():
+        text = path.read_text()
+        for old, new in names.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+    return root

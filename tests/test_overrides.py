@@ -175,3 +175,28 @@ def test_open_keys_need_no_plus():
     assert overrides.adapt(given, ["floor", "bounds"]) == [
         "++floor.seg.mIoU=77", "++floor={seg:{mIoU:77}}", "++bounds.c=[8,16]", "lam=1", "+floor.x=1", "floor=null",
     ]  # fmt: skip
+
+
+def test_a_folder_of_options_is_that_of_the_task():
+    assert overrides.of_task("folder", "seg") == "folder/seg"
+    assert overrides.of_task("builtin", "video") == "builtin/video"
+    assert overrides.of_task("cityscapes", "seg") == "cityscapes"
+    assert overrides.of_task("folder/cls", "cls") == "folder/cls"
+    assert overrides.of_task("nothing", "cls") == "nothing"  # Hydra says that there is none
+    with pytest.raises(UserError, match="needs a task: task=cls, det3d, seg, video; none was given"):
+        overrides.of_task("folder", None)
+
+
+def test_a_setting_may_say_where_its_data_lies(tmp_path, monkeypatch):
+    (tmp_path / "setting").mkdir()
+    (tmp_path / "setting" / "mine.yaml").write_text(
+        "name: mine\ntask: seg\nmetrics: [mIoU]\nreal:\n  data: folder\n  change: {data: {root: /data/a, crop: [64, 64]}}\n"
+    )
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+    words = overrides.expand(overrides.adapt(["setting=mine"]), None)
+    assert words[:4] == ["setting={name:mine}", "task=seg", "data=folder/seg", "++data.root=/data/a"]
+    assert overrides.is_expanded(words)
+    assert overrides.shown(words) == ["setting=mine"]
+    elsewhere = overrides.expand(overrides.adapt(["setting=mine", "data.root=/data/b"]), None)
+    assert overrides.value_of(elsewhere, "data.root") == "/data/b"
+    assert overrides.expand(overrides.adapt(["setting=mine", "data=folder"]), None)[2] == "data=folder/seg"

@@ -145,4 +145,5 @@ def macs(setting: Setting, codes_ND: np.ndarray, training: Mapping[str, Any]) ->
         frames = int(data.get("frames") or 8)
         return np.asarray(cost.video(codes_ND, size=(sides[0], sides[1]), frames=frames).macs)
     head = "classification" if setting.task == "cls" else "segmentation"
-    return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head).macs)
+    channels = int(data.get("channels") or 3)
+    return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head, in_channels=channels).macs)

@@ -130,6 +130,12 @@ def make(options: BuildOptions) -> BuildPlan:
         UserError: for an unknown setting, a count or a source of architectures that cannot be used.
     """
     setting = settings.get(str(options.setting))
+    own = str(options.data.get("_target_", "")).startswith("ncp.data.folder.")
+    if own and setting.name in settings.shipped():
+        raise UserError(
+            f"a table of your own data cannot be called {setting.name}; give it a setting of its own (src.data writes one): "
+            f"setting=NAME --config-dir FOLDER"
+        )
     training = {key: _without(getattr(options, key), MOVABLE.get(key, ())) for key in TRAINING}
     codes_ND, how = rounds.first(options, setting)
     space = spaces.get(setting.space)

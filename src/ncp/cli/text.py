@@ -137,12 +137,11 @@ def _groups_help(conf: Path, lines: list[str]) -> str:
     )
     out, keys = [], []
     for group, default in chosen.items():
-        for file in sorted((conf / group).glob("*.yaml")):
+        for file in sorted((conf / group).glob("**/*.yaml")):
+            option = file.relative_to(conf / group).with_suffix("").as_posix()
             text = file.read_text().splitlines()
             comments = [line[1:].strip() for line in _leading_comments(text) if not line.startswith("# @package")]
-            out.append(
-                f"  {group}={file.stem:<{28 - len(group)}} {comments[0].rstrip(':') if comments else ''}".rstrip()
-            )
+            out.append(f"  {group}={option:<{28 - len(group)}} {comments[0].rstrip(':') if comments else ''}".rstrip())
             if file.stem == default and "# @package _global_" in text:
                 body = _sections(text[len(_leading_comments(text)) :], without=("defaults", "hydra", group))
                 keys.append(f"Keys of {group}={default}, the default:\n" + "\n".join(f"  {line}" for line in body))

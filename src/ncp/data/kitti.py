@@ -140,7 +140,7 @@ class Kitti(DataModule):
 
     task = "det3d"
     source = "KITTI object detection"
-    classes = CLASSES
+    classes: Sequence[str] = CLASSES
     in_channels = 64
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
     anchors: Mapping[str, Mapping[str, float]] | None = None  # by class, where they are not KITTI's

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ncp import configs, files, overrides
 from ncp import options as typed
 from ncp.commandline import hydra_value
+from ncp.errors import UserError
 from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
@@ -44,6 +45,8 @@ def _own_data(words: Sequence[str]) -> list[str]:
     """What ``src.data`` is told: ``root=FOLDER`` is the data's, and a task without a data set is of a folder of one's own."""
     out = [f"data.{word}" if word.startswith("root=") else word for word in words]
     keys = {overrides.key_of(word) for word in out}
+    if "data.root" in keys and not keys & {"task", "data", "setting"}:
+        raise UserError("which kind of data? give task=cls, seg, det3d or video beside root")
     return [*out, "data=folder"] if "task" in keys and not keys & {"data", "setting"} else out
 
 

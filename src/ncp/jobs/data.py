@@ -158,7 +158,7 @@ def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Pat
     text = setting_text(name, data, outcome.look, changes, outcome.suggestion)
     path = place / "setting" / f"{name}.yaml"
     with writing(path, "give out=FOLDER") as scratch:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(text.encode("utf-8", "backslashreplace"))
     return name, path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ncp import terminal
 from ncp.commandline import command_line
+from ncp.data.folder.files import spread
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.report import style
@@ -32,7 +33,7 @@ def write(data: OwnData, found: Look, folder: Path, samples: int) -> dict[str, P
     out = {}
     if any(found.counts.get("train", {}).values()):
         out["classes"] = style.save(balance(found), folder / "classes.png")
-    if samples and found.total:
+    if samples and found.total and found.classes:
         try:
             figure = picture(data, found, samples)
         except UserError:  # told among the problems
@@ -61,7 +62,8 @@ def show(found: Look, suggestion: Suggestion, files: dict[str, Path]) -> None:
         table.add_row(terminal.shorten(name, 40), *counts, f"{100 * found.shares.get(name, 0.0):.2f} %")
     if found.classes:
         terminal.console().print(table)
-    terminal.fields(rows(found), width=12)
+    about = rows(found)
+    terminal.fields(about, width=2 + max(map(len, about), default=10))
     for title, lines in (("note", found.notes), ("warning", found.warnings), ("suggested", suggestion.why)):
         for line in lines:
             terminal.fields({f"{title}:": line}, width=12)
@@ -87,8 +89,11 @@ def rows(found: Look) -> dict[str, str]:
         out["sizes:"] = f"{extent} pixels ({len(sides)} different)" if len(sides) > 1 else f"{extent} pixels"
     if found.kinds:
         out["kinds:"] = ", ".join(f"{printable(kind)} ({number:,})" for kind, number in found.kinds.most_common(4))
+    if "channels" in found.facts:
+        out["channels:"] = f"{found.facts['channels']}{', read as RGB' if found.facts['photographs'] else ''}"
     for name, value in found.facts.items():
-        if name != "reading":
+        # anchors are told among the notes
+        if name not in ("reading", "channels", "photographs") and not name.startswith("anchor of"):
             out[f"{name}:"] = f"{value:.1%}" if isinstance(value, float) and 0 <= value <= 1 else str(value)
     for kind, names in found.unmatched.items():
         out[f"lone {kind}s:"] = f"{len(names):,}, first {printable(names[0])}"
@@ -130,7 +135,15 @@ def balance(found: Look) -> Figure:
     style.dress(ax, "", "", what)
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=style.FAINT, linewidth=0.8)
-    ax.legend(frameon=False, fontsize=8, labelcolor=style.INK)
+    ax.legend(
+        frameon=False,
+        fontsize=8,
+        labelcolor=style.INK,
+        ncols=2,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=0.2,
+    )
     return fig
 
 
@@ -145,7 +158,7 @@ def picture(data: Any, found: Look, wanted: int) -> Figure | None:
 def _chosen(labels: np.ndarray | None, count: int, wanted: int) -> list[int]:
     """Samples spread over the set; of labelled ones the classes in turns."""
     if labels is None:
-        return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(int)).tolist()
+        return spread(count, wanted)
     firsts = [np.flatnonzero(labels == k) for k in np.unique(labels)]
     turns = [int(group[turn]) for turn in range(max(map(len, firsts))) for group in firsts if turn < len(group)]
     return turns[:wanted]
@@ -171,27 +184,29 @@ def _classification(data: Any, found: Look, wanted: int) -> Figure:
 
 
 def _segmentation(data: Any, found: Look, wanted: int) -> Figure:
+    from matplotlib.patches import Patch
+
     pairs = data.train_set.pairs
-    chosen = _chosen(None, len(pairs), min(wanted, 6))
+    chosen = _chosen(None, len(pairs), wanted)
     palette = np.full((256, 3), 255, dtype=np.uint8)
     palette[: len(data.palette)] = data.palette
     samples = [pairs[item] for item in chosen]
-    count, tall = len(samples), 2.3
+    count = -(-len(samples) // 2)
+    tall = 2.6 * samples[0][1].shape[0] / samples[0][1].shape[1]
     keys = list(range(min(len(data.classes), 24)))
     lines = -(-len(keys) // 6)
     height = tall * count + 0.9 + 0.25 * lines
-    fig = style.figure(8.0, height, "Training images with their masks (white: not counted)", found.root)
-    axes = fig.subplots(count, 2, squeeze=False)
+    fig = style.figure(10.4, height, "Training images with their masks (white: not counted)", found.root)
+    axes = fig.subplots(count, 4, squeeze=False)
     fig.subplots_adjust(
         left=0.02, right=0.98, top=1 - 0.72 / height, bottom=(0.15 + 0.25 * lines) / height, wspace=0.03, hspace=0.06
     )
-    for row, (image, label) in zip(axes, samples, strict=True):
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for row, (image, label) in zip(axes.reshape(-1, 2), samples, strict=False):
         photo, colours = shown(image), palette[label.numpy()]
         for ax, pixels in zip(row, (photo, (0.35 * photo + 0.65 * colours).astype(np.uint8)), strict=True):
             ax.imshow(pixels, interpolation="nearest")
-            ax.set_axis_off()
-    from matplotlib.patches import Patch
-
     patches = [Patch(facecolor=palette[k] / 255, label=terminal.shorten(str(data.classes[k]), 18)) for k in keys]
     fig.legend(handles=patches, loc="lower center", ncols=6, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig

@@ -136,7 +136,7 @@ class Task(pl.LightningModule):
         """A hand-designed network under this task's head (``options`` go to :func:`ncp.models.build_timm`)."""
         from ncp.models import build_timm
 
-        return build_timm(name, task=cls.name, classes=len(data.classes), **options)
+        return build_timm(name, task=cls.name, classes=len(data.classes), in_channels=data.in_channels, **options)
 
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The file that says what a set's labels mean: of each class the number in the files, the name, the colour, whether it is ignored.
+"""The file that says what a set's labels mean: of each class its number in the files, name, colour, and whether it is ignored.
 
 CSV with a head (``id,name,colour,ignored``; ``color``, ``r,g,b`` and a missing ``id`` are understood too), or YAML: a list of
 names, or of such rows. Colours are ``#rrggbb`` or ``r g b``. A set's own numbers may have gaps; the network's classes are the

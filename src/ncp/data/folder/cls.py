@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ncp.data.folder import reading
-from ncp.data.folder.files import OwnData, holds, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.files import OwnData, holds, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import split_folders
 from ncp.data.imagenet import ImageFiles
@@ -165,8 +165,8 @@ class FolderClassification(OwnData):
             few = [label for label in sorted(found) if 0 < len(found[label]) < LEAST]
             if few:
                 problems.add(
-                    f"{len(few)} classes have one file alone, first: {printable(few[0])}; a class needs {LEAST}, to train and "
-                    "to validate"
+                    f"{several(len(few), 'class', 'classes')} of one file alone, first: {printable(few[0])}; a class needs "
+                    f"{LEAST}, to train and to validate"
                 )
             validates = self.rule.validating(names, labels)
             chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
@@ -191,7 +191,7 @@ class FolderClassification(OwnData):
         found = {name: listed(folder / name, self.suffixes) for name in folders(folder)}
         empty = [name for name, files in found.items() if not files]
         if empty and len(empty) < len(found):
-            text = f"{len(empty)} folders of classes hold no {self.what}, first: '{printable(folder / empty[0])}'"
+            text = f"{several(len(empty), 'folder')} of classes without {self.what}, first: '{printable(folder / empty[0])}'"
             if self.partial:
                 self.notes.append(text)
             else:

@@ -105,8 +105,8 @@ class FolderKitti(OwnData, Kitti):
         if len(problems):
             return
         self._find_classes(folder)
-        for split, names in self.names.items():
-            self.frames[split] = scan(root, list(names), problems, self.classes, folder)
+        for split, kept in self.names.items():
+            self.frames[split] = scan(root, list(kept), problems, self.classes, folder)
         if len(problems):
             return
         for split, frames in self.frames.items():
@@ -137,7 +137,7 @@ class FolderKitti(OwnData, Kitti):
             raise UserError(
                 f"{len(labelled)} of {len(every):,} frames are labelled; at least two are needed: one trains, one validates"
             )
-        validates = self.rule.validating(labelled)
+        validates = self.rule.validating(labelled, self._groups(folder, labelled))
         self.notes.append(
             f"split: {self.rule.words()} ({int((~validates).sum()):,} train, {int(validates.sum()):,} validate)"
         )
@@ -146,6 +146,21 @@ class FolderKitti(OwnData, Kitti):
             "val": [name for name, val in zip(labelled, validates, strict=True) if val],
         }
 
+    def _groups(self, folder: Path, names: Sequence[str]) -> np.ndarray:
+        """``(N,)``: by the rarest type in a frame that is learnt; frames without one, and those that cannot be read, are one."""
+        types: list[set[str]] = []
+        for name in names:
+            try:
+                found = read(folder / "label_2" / f"{name}.txt", scores=False).types.tolist()
+            except UserError:  # told when the frames are read
+                found = []
+            types.append({kind.lower() for kind in found} - set(NOT_LEARNT))
+        if not isinstance(self.wanted, str):
+            types = [kinds & {name.lower() for name in self.wanted} for kinds in types]
+        often = Counter(kind for kinds in types for kind in kinds)
+        order = {kind: i for i, kind in enumerate(sorted(often, key=lambda kind: (often[kind], kind)))}
+        return np.array([min((order[kind] for kind in kinds), default=-1) for kinds in types])
+
     def _find_classes(self, folder: Path) -> None:
         if not isinstance(self.wanted, str):
             names = list(self.wanted)
@@ -153,8 +168,8 @@ class FolderKitti(OwnData, Kitti):
                 raise UserError(f"data.classes must list different types of the labels, given was {names}")
         else:
             found: Counter[str] = Counter()
-            for name in self.names["train"]:
-                found.update(read(folder / "label_2" / f"{name}.txt", scores=False).types.tolist())
+            for frame in self.names["train"]:
+                found.update(read(folder / "label_2" / f"{frame}.txt", scores=False).types.tolist())
             spelled: dict[str, str] = {}
             for name, _ in found.most_common():
                 spelled.setdefault(name.lower(), name)
@@ -170,11 +185,9 @@ class FolderKitti(OwnData, Kitti):
     def _settle(self) -> None:
         """Anchors, overlaps, and what the augmentation fills scenes with."""
         boxes = self._boxes()
-        self.anchors = self._anchors(boxes)
+        anchors = self.anchors = self._anchors(boxes)
         if isinstance(self.given_overlap, str):
-            self.min_overlap = {
-                name.lower(): 0.7 if self.anchors[name]["length"] > LONG else 0.5 for name in self.classes
-            }
+            self.min_overlap = {name.lower(): 0.7 if anchors[name]["length"] > LONG else 0.5 for name in self.classes}
         else:
             given = {name.lower(): float(value) for name, value in self.given_overlap.items()}
             lacking = [name for name in self.classes if not 0 < given.get(name.lower(), 0) < 1]
@@ -212,10 +225,10 @@ class FolderKitti(OwnData, Kitti):
                     "or give data.anchors"
                 )
             made = {name: anchor_of(boxes[name]) for name in self.classes}
-            for name, one in made.items():
+            for name, anchor in made.items():
                 self.notes.append(
-                    f"anchor of {name}: {one['length']:.2f} x {one['width']:.2f} x {one['height']:.2f} m, bottom at "
-                    f"{one['bottom']:.2f} m ({len(boxes[name]):,} labels)"
+                    f"anchor of {name}: {anchor['length']:.2f} x {anchor['width']:.2f} x {anchor['height']:.2f} m, bottom at "
+                    f"{anchor['bottom']:.2f} m ({len(boxes[name]):,} labels)"
                 )
             return made
         given = {name.lower(): dict(value) for name, value in self.given_anchors.items()}

@@ -216,6 +216,11 @@ def spread(count: int, wanted: int | None) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(0, count - 1, wanted).astype(int))] if count else []
 
 
+def several(count: int, one: str, more: str = "") -> str:
+    """``1 class``, ``2 classes``."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
 def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int]]:
     """For the names of each split, their numbers in ``names``. Raises ``UserError`` naming one that is not there."""
     number = {name: i for i, name in enumerate(names)}

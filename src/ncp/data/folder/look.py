@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp.data.folder.files import SPLITS, OwnData, spread
+from ncp.data.folder.files import SPLITS, OwnData, several, spread
 from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import open_regular, printable
@@ -195,8 +195,8 @@ def _duplicates(data: OwnData, found: Look, tell: Tell) -> None:
     if found.duplicated:
         first = found.duplicates[0]
         found.warnings.append(
-            f"{found.duplicated:,} validation files are copies of training files, first {first[1]} of {first[0]}: the figures "
-            "will be too good; remove one of each"
+            f"{several(found.duplicated, 'validation file')} with a training file's content, first {first[1]} of {first[0]}; "
+            "the figures will be too good; remove one of each"
         )
 
 
@@ -233,14 +233,16 @@ def _counted(found: Look) -> None:
         if lacking and other:
             seen = "" if whole else " (of those that were read)"
             found.warnings.append(
-                f"{len(lacking)} classes are in no {split} {what[:-1]}{seen}, so that they are not {verb}: {_some(lacking)}"
+                f"{several(len(lacking), 'class', 'classes')} in no {split} {what[:-1]}{seen}, not {verb} there: {_some(lacking)}"
             )
     nowhere = [name for name in found.classes if not train.get(name) and not val.get(name)]
     if nowhere and whole:
-        found.warnings.append(f"{len(nowhere)} classes occur nowhere: {_some(nowhere)}")
+        found.warnings.append(f"{several(len(nowhere), 'class', 'classes')} without any {what[:-1]}: {_some(nowhere)}")
     few = [name for name in found.classes if 0 < train.get(name, 0) < FEW]
     if few and whole:
-        found.warnings.append(f"{len(few)} classes have fewer than {FEW} training {what}: {_some(few)}")
+        found.warnings.append(
+            f"{several(len(few), 'class', 'classes')} with fewer than {FEW} training {what}: {_some(few)}"
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -73,7 +73,8 @@ def read_codes(path: Path, by_colour: bool) -> Codes:
 
 def _packed(colours_3HW: Tensor) -> Tensor:
     red, green, blue = colours_3HW.int()
-    return red << 16 | green << 8 | blue
+    packed: Tensor = red << 16 | green << 8 | blue
+    return packed
 
 
 class MaskMap:
@@ -150,8 +151,8 @@ class MaskMap:
         ids = sorted(entry.id for entry in self.entries)
         allowed = f"{ids[0]} to {ids[-1]}" if ids == list(range(ids[0], ids[-1] + 1)) else ", ".join(map(str, ids[:12]))
         return (
-            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and {IGNORE} "
-            "is ignored; correct it, or name the number in the classes file"
+            f"the mask '{printable(path)}' holds the number {value} in {count:,} pixels; the classes have {allowed}, and "
+            f"{IGNORE} is ignored; correct it, or name the number in the classes file"
         )
 
 
@@ -163,6 +164,7 @@ class Held:
     pixels: Counter[int]
     masks: Counter[int]
     mixed: bool = False  # some hold numbers and some colours
+    refused: tuple[str, ...] = ()  # what is wrong with those that could not be counted
 
 
 Count = tuple[bool, dict[int, int]]
@@ -174,8 +176,8 @@ def count(path: Path) -> Count:
     values, counts = np.unique(codes.numbers.numpy(), return_counts=True)
     if len(values) > 4096:
         raise UserError(
-            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask has "
-            "one for each class (is it the photograph, or a compressed picture?)"
+            f"the mask '{printable(path)}' holds {len(values):,} different {'colours' if codes.coloured else 'numbers'}; a mask "
+            "has one for each class (is it the photograph, or a compressed picture?)"
         )
     return codes.coloured, dict(zip(values.tolist(), counts.tolist(), strict=True))
 
@@ -201,14 +203,22 @@ def held(paths: Sequence[Path], cache: str | None, tell: Callable[[float, str], 
         except (UserError, ValueError):
             log.info("the counts of the masks in '%s' are damaged and are made anew", printable(target))
     pixels, masks, kinds = Counter[int](), Counter[int](), Counter[bool]()
+    refused = []
     for number, path in enumerate(paths):
-        coloured, found = count(path)
+        try:
+            coloured, found = count(path)
+        except UserError as error:
+            refused.append(str(error))
+            continue
         kinds[coloured] += 1
         pixels.update(found)
         masks.update(list(found))
         if tell is not None:
             tell((number + 1) / len(paths), f"{number + 1:,} masks")
-    out = Held(kinds.most_common(1)[0][0], pixels, masks, len(kinds) > 1)
+    coloured = kinds.most_common(1)[0][0] if kinds else False
+    out = Held(coloured, pixels, masks, len(kinds) > 1, tuple(refused))
+    if refused:
+        return out
     try:
         write_text(target, json.dumps([out.coloured, out.mixed, pixels, masks]))
     except OSError:

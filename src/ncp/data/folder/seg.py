@@ -9,20 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ncp import progress
-from ncp.data import transforms as T
-from ncp.data.base import Fixed, Key, Sample, sample_rng
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
 from ncp.data.folder.cls import note_reading
 from ncp.data.folder.files import OwnData, in_splits, listed, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
+from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
 from ncp.data.folder.splits import split_folders
 from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
-from ncp.data.segmentation import Pairs, SegmentationData, SegmentationSet
+from ncp.data.segmentation import SegmentationData
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -52,60 +50,6 @@ def fits(folder: Path) -> bool:
     except OSError:
         return False
     return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
-
-
-class OwnPairs(Pairs):
-    """Image and mask files; item ``i`` is ``((C, H, W) uint8, (H, W) uint8)``, with a shorter side of ``short`` where given."""
-
-    def __init__(
-        self, images: PathList, labels: PathList, read: reading.Reading, mask_map: masks.MaskMap, short: int | None
-    ) -> None:
-        self.images, self.labels, self.read, self.mask_map, self.short = images, labels, read, mask_map, short
-        self.size = None
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image_path, label_path = Path(self.images[index]), Path(self.labels[index])
-        image, label = self.read(image_path), self.mask_map(label_path)
-        self.check_size(image, label, image_path, label_path)
-        if self.short is not None:
-            size = fitted((image.shape[-2], image.shape[-1]), self.short)
-            image, label = T.resize_image(image, size), T.resize_label(label, size)
-        return image, label
-
-    def sizes(self, indices: Any) -> Any:
-        """Numbers of pairs with their images' heights and widths, from the heads of the files."""
-        for index in indices:
-            size = reading.kind_of(Path(self.images[index])).size
-            yield index, size if self.short is None else fitted(size, self.short)
-
-
-def fitted(size: T.Size, short: int) -> T.Size:
-    """A size whose shorter side is ``short``, its aspect kept."""
-    zoom = short / min(size)
-    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
-
-
-class OwnSegmentationSet(SegmentationSet):
-    """As the project's, with light and contrast alone changed where images are no RGB photographs."""
-
-    def __getitem__(self, key: Key) -> Sample:
-        image, label = self.pairs[key.item]
-        if self.crop is not None and key.epoch >= 0:
-            rng = sample_rng(self.seed, key)
-            image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
-            image, label = T.random_flip(rng, image, label)
-            image = T.photometric_distortion(image, rng) if self.distort else light_and_contrast(image, rng)
-        return {"image": image.contiguous(), "label": label.contiguous()}
-
-
-def light_and_contrast(image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
-    """Brightness and contrast of all channels alike, each with probability one half; ranges of the photometric distortion."""
-    x = image_CHW.float()
-    if rng.random() < 0.5:
-        x = x + 255 * rng.uniform(-32 / 255, 32 / 255)
-    if rng.random() < 0.5:
-        x = x * rng.uniform(0.5, 1.5)
-    return x.clamp(0, 255).round().to(torch.uint8)
 
 
 class FolderSegmentation(OwnData, SegmentationData):
@@ -161,7 +105,7 @@ class FolderSegmentation(OwnData, SegmentationData):
             empty = next(split for split, names in self.names.items() if not len(names))
             problems.add(f"the {'training' if empty == 'train' else 'validation'} split holds no image with a mask")
         with problems.collecting():
-            self._find_classes(root)
+            self._find_classes(root, problems)
 
     def _pairs(self, root: Path, problems: Problems) -> dict[str, list[tuple[str, str]]]:
         """Image and mask of each split, relative to the root."""
@@ -169,7 +113,7 @@ class FolderSegmentation(OwnData, SegmentationData):
         splits = split_folders(root)
         self.unmatched = {"image": [], "mask": []}
         if images is None and "train" in splits:  # train/images, train/masks, val/images, val/masks
-            out = {}
+            out: dict[str, list[tuple[str, str]]] = {}
             for split, name in splits.items():
                 inner = _named(root / name, IMAGES), _named(root / name, MASKS)
                 if None in inner:
@@ -254,6 +198,8 @@ class FolderSegmentation(OwnData, SegmentationData):
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
             hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            if not there and listed(root / labels, (".jpg", ".jpeg")):
+                hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
             problems.add(
                 f"{lacking:,} of {len(found):,} images in {where[0]} have no mask of their name in {where[1]}, first: "
@@ -265,7 +211,7 @@ class FolderSegmentation(OwnData, SegmentationData):
 
     # ---- classes
 
-    def _find_classes(self, root: Path) -> None:
+    def _find_classes(self, root: Path, problems: Problems) -> None:
         path = self._classes_path(root)
         self.has_file = path is not None
         if path is not None:
@@ -277,7 +223,12 @@ class FolderSegmentation(OwnData, SegmentationData):
             if not paths:
                 return
             with progress.bar(f"counting what {len(paths):,} masks hold (once)", after=1.0) as tell:
-                entries = masks.entries_of(masks.held(paths, self.cache, tell))
+                held = masks.held(paths, self.cache, tell)
+            refused = Refusals(problems, "masks that cannot be read")
+            for line in held.refused:
+                refused.add(line)
+            refused.end()
+            entries = masks.entries_of(held)
             by_colour = False
             self.notes.append(
                 f"classes: {len(entries)}, as the masks hold them ({', '.join(e.name for e in entries[:6])}"
@@ -403,10 +354,3 @@ def _has_ids(path: Path) -> bool:
         word in read_text(path).splitlines()[0].lower().replace(";", ",").split(",")
         for word in ("id", "value", "index")
     )
-
-
-def pairs_of(data: Any) -> OwnPairs:
-    """The pairs behind a split, also where ``data.overfit`` fixed a few of them."""
-    inner = data.data if isinstance(data, Fixed) else data
-    assert isinstance(inner.pairs, OwnPairs)
-    return inner.pairs

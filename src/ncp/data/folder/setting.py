@@ -51,4 +51,5 @@ def setting_text(name: str, data: OwnData, found: Look, changes: Mapping[str, An
         *(f"- {line}" for line in (*found.notes, *suggestion.why)),
     ]
     comments = "".join(f"# {printable(line)}\n" for text in head for line in text.splitlines())
-    return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)
+    body: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)
+    return comments + body

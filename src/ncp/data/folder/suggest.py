@@ -39,7 +39,7 @@ class Suggestion:
 def suggest(data: OwnData, found: Look, recipe: Mapping[str, Any]) -> Suggestion:
     """For a set that was looked over; ``recipe`` is the one that it would have."""
     out = Suggestion()
-    if not found.total or not found.classes:
+    if not found.total or not found.classes or found.problems:
         return out
     {"cls": _cls, "seg": _seg, "video": _video, "det3d": _det3d}[found.task](data, found, out)
     _length(found, {**recipe, **out.recipe}, out)
@@ -204,8 +204,8 @@ def _det3d(data: Any, found: Look, out: Suggestion) -> None:
         ]
         out.data["limits"] = [round(side, 6) for side in made]
         out.why.append(
-            f"data.limits={out.data['limits']}: {inside:.0%} of the labelled boxes lie within {list(data.limits)}; the farthest are "
-            f"{far - _MARGIN:.0f} m ahead and {wide - _MARGIN:.0f} m aside"
+            f"data.limits={out.data['limits']}: {inside:.0%} of the labelled boxes lie within {list(data.limits)}; the farthest "
+            f"are {far - _MARGIN:.0f} m ahead and {wide - _MARGIN:.0f} m aside"
         )
     else:
         out.why.append(f"data.limits as they are: {inside:.1%} of the labelled boxes lie within")

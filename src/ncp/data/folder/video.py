@@ -73,12 +73,16 @@ class FolderVideos(FolderClassification, VideoData):
         partial: bool = False,
         **common: Any,
     ) -> None:
-        how = {"sampling": sampling, "frames": frames, "stride": stride, "clips": clips, "shuffle": shuffle}
-        rule = {"val_share": val_share, "split_seed": split_seed, "partial": partial}
-        lists = {"train_list": train_list, "val_list": val_list}
-        OwnData.__init__(
-            self, root, **lists, **rule, size=size, augmentation=augmentation, eval_batch=eval_batch, **how, **common
-        )
+        how: dict[str, Any] = {
+            "sampling": sampling,
+            "frames": frames,
+            "stride": stride,
+            "clips": clips,
+            "shuffle": shuffle,
+        }
+        rule: dict[str, Any] = {"val_share": val_share, "split_seed": split_seed, "partial": partial}
+        rule |= {"train_list": train_list, "val_list": val_list, "eval_batch": eval_batch}
+        OwnData.__init__(self, root, size=size, augmentation=augmentation, **rule, **how, **common)
         self.table, self.cache = table, cache
         self.labels: dict[str, np.ndarray] = {}
         self.indices: dict[str, list[Index]] = {}

@@ -1,0 +1,73 @@
+"""Images and masks of a user's own as samples of a segmentation.
+
+Shape suffixes: C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncp.data import transforms as T
+from ncp.data.base import Key, Sample, sample_rng
+from ncp.data.folder import masks, reading
+from ncp.data.paths import PathList
+from ncp.data.segmentation import Pairs, SegmentationSet
+
+
+class OwnPairs(Pairs):
+    """Image and mask files; item ``i`` is ``((C, H, W) uint8, (H, W) uint8)``, with a shorter side of ``short`` where given."""
+
+    def __init__(
+        self, images: PathList, labels: PathList, read: reading.Reading, mask_map: masks.MaskMap, short: int | None
+    ) -> None:
+        self.images, self.labels, self.read, self.mask_map, self.short = images, labels, read, mask_map, short
+        self.size = None
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image_path, label_path = Path(self.images[index]), Path(self.labels[index])
+        image, label = self.read(image_path), self.mask_map(label_path)
+        self.check_size(image, label, image_path, label_path)
+        if self.short is not None:
+            size = fitted((image.shape[-2], image.shape[-1]), self.short)
+            image, label = T.resize_image(image, size), T.resize_label(label, size)
+        return image, label
+
+    def sizes(self, indices: Any) -> Any:
+        """Numbers of pairs with their images' heights and widths, from the heads of the files."""
+        for index in indices:
+            size = reading.kind_of(Path(self.images[index])).size
+            yield index, size if self.short is None else fitted(size, self.short)
+
+
+def fitted(size: T.Size, short: int) -> T.Size:
+    """A size whose shorter side is ``short``, its aspect kept."""
+    zoom = short / min(size)
+    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
+
+
+class OwnSegmentationSet(SegmentationSet):
+    """As the project's, with light and contrast alone changed where images are no RGB photographs."""
+
+    def __getitem__(self, key: Key) -> Sample:
+        image, label = self.pairs[key.item]
+        if self.crop is not None and key.epoch >= 0:
+            rng = sample_rng(self.seed, key)
+            image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
+            image, label = T.random_flip(rng, image, label)
+            image = T.photometric_distortion(image, rng) if self.distort else light_and_contrast(image, rng)
+        return {"image": image.contiguous(), "label": label.contiguous()}
+
+
+def light_and_contrast(image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brightness and contrast of all channels alike, each with probability one half; ranges of the photometric distortion."""
+    x = image_CHW.float()
+    if rng.random() < 0.5:
+        x = x + 255 * rng.uniform(-32 / 255, 32 / 255)
+    if rng.random() < 0.5:
+        x = x * rng.uniform(0.5, 1.5)
+    return x.clamp(0, 255).round().to(torch.uint8)
