@@ -51,7 +51,7 @@ def test_nothing_comes_from_the_clone(place):
 @pytest.mark.slow
 def test_help_lists_the_commands_and_their_keys(place):
     listing = ncp(place, "--help").stdout
-    for name in ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report"):
+    for name in ("search", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "loop", "report"):
         assert f"ncp {name} " in listing
     said = ncp(place, "train", "--help").stdout
     for part in (

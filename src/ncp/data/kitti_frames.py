@@ -172,7 +172,12 @@ class Calibration:
         return inside & (depth > 0)
 
     def results(
-        self, boxes_K7: np.ndarray, labels_K: np.ndarray, scores_K: np.ndarray, image: tuple[int, int] = DEFAULT_IMAGE
+        self,
+        boxes_K7: np.ndarray,
+        labels_K: np.ndarray,
+        scores_K: np.ndarray,
+        image: tuple[int, int] = DEFAULT_IMAGE,
+        classes: Sequence[str] = CLASSES,
     ) -> Objects:
         """Detections in the LiDAR frame as a KITTI result; those outside the image are left out."""
         size, location, rotation_y = self.boxes_to_camera(boxes_K7)
@@ -181,7 +186,7 @@ class Calibration:
         seen = (
             (rectangles[:, 2] > rectangles[:, 0]) & (rectangles[:, 3] > rectangles[:, 1]) & (location[:, 2] > NEAREST)
         )
-        names = [CLASSES[int(i)] for i in np.asarray(labels_K)]
+        names = [classes[int(i)] for i in np.asarray(labels_K)]
         return results(names, alpha, rectangles, size, location, rotation_y, np.asarray(scores_K))[seen]
 
 

@@ -219,4 +219,4 @@ def results(
     count = len(types)
     unknown = np.full((count, 2), -1.0)
     columns = [unknown, alpha[:, None], image_boxes, size, location, rotation_y[:, None], score[:, None]]
-    return Objects(np.array(types, dtype="<U16"), np.concatenate(columns, axis=1).astype(np.float64))
+    return Objects(np.array(types, dtype=f"<U{LONGEST_TYPE}"), np.concatenate(columns, axis=1).astype(np.float64))

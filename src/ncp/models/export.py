@@ -38,7 +38,7 @@ SLACK = 1_000_000  # weights that a file may lack and still be compared tensor b
 _COUNTED = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms; no parameters
 
 
-class _Card(msgspec.Struct):
+class _Signature(msgspec.Struct):
     """The metadata by which a network is built again; all values are text in the file."""
 
     architecture: str
@@ -60,11 +60,11 @@ def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[s
         UserError: where the file cannot be written, for a network that has no signature or is not what its signature says,
             and for weights that are not finite.
     """
-    signature = _signature_of(net)
+    signature = signature_of(net)
     if signature is None:
         raise UserError("only a network made by ncp.models.build can be saved with its architecture inside")
     _check_itself(net, signature)
-    metadata = {**(extra or {}), "format": FORMAT, **_to_text(signature)}
+    metadata = {**(extra or {}), "format": FORMAT, **signature_text(signature)}
     return tensorfile.write(path, net.state_dict(), metadata, "the weights of this network")
 
 
@@ -123,7 +123,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     if head.metadata.get("format") != FORMAT:
         found = files.shown(head.metadata.get("format"))
         raise UserError(f"{where} holds no network of this project (its format is '{found}', not '{FORMAT}')")
-    signature = _from_text(head.metadata, f"the metadata of {where}")
+    signature = signature_from_text(head.metadata, f"the metadata of {where}")
     numbers = sum(math.prod(s) for name, s in head.shapes.items() if not name.endswith(_COUNTED))
     if (wanted := _parameters(signature)) > numbers + SLACK:  # before anything of that size is made
         raise UserError(f"{where} holds {numbers:,} weights, the network of its metadata has {wanted:,}")
@@ -142,19 +142,21 @@ def _parameters(signature: Signature) -> int:
     return int(cost.count(code, head=head, classes=classes, in_channels=channels).params)
 
 
-def _signature_of(net: nn.Module) -> Signature | None:
+def signature_of(net: nn.Module) -> Signature | None:
     """What a network was built from; None for a baseline."""
     signature = getattr(net, "signature", None)
     return signature if isinstance(signature, Signature) else None
 
 
-def _to_text(signature: Signature) -> dict[str, str]:
+def signature_text(signature: Signature) -> dict[str, str]:
+    """A signature as metadata holds it."""
     values = {k: str(v) for k, v in signature._asdict().items()}
     return {**values, "stem_strides": ",".join(map(str, signature.stem_strides))}
 
 
-def _from_text(metadata: Mapping[str, str], where: str) -> Signature:
-    card: _Card = files.checked(dict(metadata), _Card, where, strict=False)
+def signature_from_text(metadata: Mapping[str, str], where: str) -> Signature:
+    """The signature in metadata; raises ``UserError`` naming ``where`` for what it cannot be."""
+    card: _Signature = files.checked(dict(metadata), _Signature, where, strict=False)
     if card.task not in TASKS:
         raise UserError(f"{where} cannot be used: unknown task '{files.shown(card.task)}'; tasks: {', '.join(TASKS)}")
     try:
@@ -219,7 +221,7 @@ def export_onnx(
         import onnxscript  # noqa: F401  the exporter needs it
     except ImportError as error:
         raise missing_extra(error.name or "onnx", "export") from None
-    path, signature = Path(path), _signature_of(net)
+    path, signature = Path(path), signature_of(net)
     tensorfile.check_finite(net.state_dict(), "the weights of this network")
     if signature is not None:
         _check_itself(net, signature)
@@ -239,7 +241,7 @@ def export_onnx(
         )
     assert program is not None
     model = program.model_proto
-    own = {"format": FORMAT, **_to_text(signature)} if signature is not None else {}
+    own = {"format": FORMAT, **signature_text(signature)} if signature is not None else {}
     onnx.helper.set_model_props(model, {**(extra or {}), **own})
     with files.writing(path) as scratch:
         onnx.save(model, scratch)

@@ -81,14 +81,30 @@ def _boxes(ax: Axes, boxes_K7: np.ndarray, colour: str, width: float) -> None:
 
 
 def draw(
-    scenes: Sequence[dict[str, Any]], limits: Sequence[float], title: str, subtitle: str = "", columns: int = 4
+    scenes: Sequence[dict[str, Any]],
+    limits: Sequence[float],
+    title: str,
+    subtitle: str = "",
+    columns: int = 4,
+    side: float = 2.9,
+    lowest: float = SHOWN,
+    labelled: bool = True,
 ) -> Figure:
-    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`."""
+    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`.
+
+    Args:
+        scenes: what is drawn.
+        limits: see :func:`scene`.
+        title, subtitle: above them.
+        columns: scenes beside each other.
+        side: width of a scene in inches.
+        lowest: score from which boxes were drawn.
+        labelled: whether scenes have labels.
+    """
     from matplotlib.lines import Line2D
 
     columns = max(1, min(columns, len(scenes)))
     lines = -(-len(scenes) // columns)
-    side = 2.9
     tall = side * (limits[3] - limits[0]) / (limits[4] - limits[1])
     width, height = columns * (side + 0.35) + 0.3, lines * (tall + 0.5) + 1.15
     fig = style.figure(max(width, 6.0), height, title, subtitle)
@@ -102,11 +118,12 @@ def draw(
     axes[0, 0].set_ylabel("forward (m)", size=8, color=style.GREY)
     marks = [
         Line2D([], [], color=TRUE, linewidth=2.4, label="labelled"),
-        Line2D([], [], color=FOUND, linewidth=1.1, label=f"found, score from {SHOWN}"),
+        Line2D([], [], color=FOUND, linewidth=1.1, label=f"found, score from {lowest:g}"),
         Line2D(
             [], [], color=style.GREY, marker=".", linestyle="", markersize=3, label="LiDAR points, high ones darker"
         ),
     ]
+    marks = marks if labelled else marks[1:]
     fig.legend(handles=marks, loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig
 

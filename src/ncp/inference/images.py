@@ -1,0 +1,101 @@
+"""Images as arrays: read as in training, cut and resized as in its evaluation, normalised.
+
+Resizing is Pillow's bilinear filter, that of the evaluations up to a level of grey.
+
+Shape suffixes: C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ncp.card import Card
+from ncp.data.images import PIXELS, read_array
+from ncp.errors import UserError
+from ncp.files import open_regular, printable
+
+Size = tuple[int, int]
+
+
+def read(path: Path, card: Card) -> np.ndarray:
+    """``(C, H, W)``, numbers 0..255, of as many channels as the network reads.
+
+    Raises:
+        UserError: naming the file, where it cannot be read or has other channels.
+    """
+    image_CHW = read_numbers(path) if path.suffix.lower() == ".npy" else read_array(path)
+    if len(image_CHW) != card.channels:
+        raise UserError(f"'{printable(path)}' has {len(image_CHW)} channels, the network reads {card.channels}")
+    return image_CHW
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """A ``.npy`` file of ``(C, H, W)``, ``(H, W, C)`` or ``(H, W)`` numbers 0..255; the channels are the smallest side.
+
+    Raises:
+        UserError: naming the file, for anything else.
+    """
+    array = numbers_of(path, 3)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or not array.size:
+        raise UserError(f"'{printable(path)}' has the shape {array.shape}; an image is channels x height x width")
+    if array.shape[2] < array.shape[0]:
+        array = array.transpose(2, 0, 1)
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.shape[1] * array.shape[2] > PIXELS:
+        raise UserError(f"'{printable(path)}' has more than {PIXELS:,} pixels; make it smaller")
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def numbers_of(path: Path, deep: int) -> np.ndarray:
+    """The array of a ``.npy`` file of up to ``deep`` dimensions. Nothing in it is run: objects are refused.
+
+    Raises:
+        UserError: naming the file, where it is none, or its numbers are not finite.
+    """
+    with open_regular(path, 2**31) as file:
+        try:
+            array = np.load(file, allow_pickle=False)
+        except (ValueError, OSError, EOFError, MemoryError, SyntaxError, OverflowError) as error:
+            text = " ".join(str(error).split())[:100]
+            raise UserError(f"'{printable(path)}' cannot be read as .npy ({printable(text)})") from None
+    if not isinstance(array, np.ndarray) or array.ndim > deep or array.dtype.kind not in "uif":
+        raise UserError(f"'{printable(path)}' holds no numbers in up to {deep} dimensions")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"'{printable(path)}' holds numbers that are not finite")
+    return array
+
+
+def resized(image_CHW: np.ndarray, size: Size) -> np.ndarray:
+    """Bilinear with antialiasing, of the same type."""
+    if image_CHW.shape[-2:] == tuple(size):
+        return image_CHW
+    whole = (size[1], size[0])
+    if image_CHW.dtype == np.uint8 and len(image_CHW) == 3:
+        picture = Image.fromarray(np.ascontiguousarray(image_CHW.transpose(1, 2, 0)))
+        return np.asarray(picture.resize(whole, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in image_CHW]
+    return np.stack([np.asarray(plane.resize(whole, Image.Resampling.BILINEAR)) for plane in planes])
+
+
+def centred(image_CHW: np.ndarray, size: Size, share: float) -> np.ndarray:
+    """The centred window that covers ``share`` of the shorter side, with the aspect of ``size``, resized to it; as
+    :func:`ncp.data.transforms.centre_crop` cuts it."""
+    height, width = image_CHW.shape[-2:]
+    zoom = min(height / size[0], width / size[1]) * share
+    h, w = max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
+    top, left = (height - h) // 2, (width - w) // 2
+    return resized(image_CHW[:, top : top + h, left : left + w], size)
+
+
+def normalised(image_CHW: np.ndarray, card: Card) -> np.ndarray:
+    """Numbers 0..255 to zero mean and unit variance by channel, float32; as :func:`ncp.data.transforms.normalise`."""
+    scale = np.array([1 / (255 * s) for s in card.std], dtype=np.float32)[:, None, None]
+    shift = np.array([-m / s for m, s in zip(card.mean, card.std, strict=True)], dtype=np.float32)[:, None, None]
+    out: np.ndarray = image_CHW.astype(np.float32) * scale + shift
+    return out
