@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ncp import card, files, tensorfile
 from ncp.errors import UserError
@@ -29,6 +30,7 @@ from ncp.models.anchors import AnchorClass
 from ncp.models.detector import Detector
 from ncp.models.factory import build
 from ncp.models.pillars import Grid
+from ncp.models.runtime import fused
 
 FORMAT = "ncp-detector-1"
 OUTPUTS = ("classes", "boxes", "directions")
@@ -107,6 +109,81 @@ def load(path: str | os.PathLike[str]) -> tuple[Detector, card.Card]:
         raise UserError(f"{where} holds variances below 0 ({files.shown(bad[0])})")
     detector.load_state_dict(tensors)
     return detector, about
+
+
+class SceneNet(nn.Module):
+    """One scene's points and their pillars to what the head writes: the detector without sorting, for ONNX.
+
+    Args:
+        detector: whose weights it takes.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        plain = fused(detector)
+        self.encoder, self.network, self.head = plain.encoder, plain.network, plain.head
+
+    def forward(self, points_M4: Tensor, cells_M: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(M, 4)`` and ``(M,)`` to logits, codes and direction logits of all anchors, with a batch of one."""
+        grid, encoder = self.encoder.grid, self.encoder
+        height, width = grid.size
+        ones = torch.ones_like(points_M4[:, :1])
+        sums = points_M4.new_zeros(grid.cells, 4)
+        index = cells_M[:, None]
+        sums = sums.scatter_add(0, index.expand(-1, 4), torch.cat([points_M4[:, :3], ones], 1))
+        mine_M4 = sums[cells_M]
+        mean_M3 = mine_M4[:, :3] / mine_M4[:, 3:]
+        place_M2 = torch.stack([cells_M % width, cells_M // width], 1).to(points_M4.dtype)
+        low = points_M4.new_tensor(grid.limits[:2])
+        centre = low + (place_M2 + 0.5) * grid.pillar
+        if encoder.z_offset:
+            centre = torch.cat([centre, torch.full_like(ones, (grid.limits[2] + grid.limits[5]) / 2)], 1)
+        offsets = points_M4[:, : centre.shape[1]] - centre
+        told = torch.cat([points_M4, points_M4[:, :3] - mean_M3, offsets], 1)
+        features_MC = F.relu(encoder.norm(encoder.linear(told)))
+        canvas = points_M4.new_zeros(grid.cells, encoder.channels)  # features are 0 or more, as empty cells are
+        canvas = canvas.scatter_reduce(0, index.expand(-1, encoder.channels), features_MC, "amax")
+        view = canvas.view(1, height, width, encoder.channels).permute(0, 3, 1, 2)
+        found = self.head(self.network(view))
+        return found.classes, found.boxes, found.directions
+
+
+def export_onnx(detector: Detector, path: str | os.PathLike[str], extra: Mapping[str, str]) -> Path:
+    """Write a whole detector as ONNX (see the module), for scenes of any number of points.
+
+    Args:
+        detector: of a training.
+        path: of the file.
+        extra: texts for the metadata, the card among them.
+
+    Raises:
+        UserError: as :func:`ncp.models.export.export_onnx`.
+    """
+    export.check_extra()
+    tensorfile.check_finite(detector.state_dict(), "the weights of this detector")
+    signature = export.signature_of(detector.network)
+    own = export.signature_text(signature) if signature is not None else {}
+    net = SceneNet(detector).cpu().float().eval()
+    points = torch.export.Dim("points", min=2)
+    trials = [_example(detector.encoder.grid, number) for number in (500, 3)]
+    example = _example(detector.encoder.grid, 100)
+    metadata = {**extra, **own, "format": FORMAT}
+    return export.write_onnx(
+        net, example, ("points", "cells"), OUTPUTS, ({0: points}, {0: points}), Path(path), metadata, trials
+    )
+
+
+def _example(grid: Grid, number: int) -> tuple[Tensor, Tensor]:
+    """Points at random in some pillars, several in most."""
+    random = torch.Generator().manual_seed(number)
+    low, high = torch.tensor(grid.limits[:3]), torch.tensor(grid.limits[3:])
+    cells = torch.randint(0, grid.cells, (number // 3 + 1,), generator=random)
+    cells = cells[torch.randint(0, len(cells), (number,), generator=random)].sort().values
+    within = torch.rand(number, 4, generator=random)
+    place = torch.stack([cells % grid.size[1], cells // grid.size[1]], 1)
+    xy = low[:2] + (place + within[:, :2]) * grid.pillar
+    z = low[2:] + within[:, 2:3] * (high[2:] - low[2:])
+    return torch.cat([xy, z, within[:, 3:]], 1), cells
 
 
 def _made(metadata: Mapping[str, str], where: str) -> tuple[Detector, card.Card]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -216,11 +216,7 @@ def export_onnx(
         UserError: where the ``export`` extra is missing, the file cannot be written, the weights are not finite, the network
             is not what its signature says, or onnxruntime's result differs from torch's; there is then no file, or the old one.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  the exporter needs it
-    except ImportError as error:
-        raise missing_extra(error.name or "onnx", "export") from None
+    check_extra()
     path, signature = Path(path), signature_of(net)
     tensorfile.check_finite(net.state_dict(), "the weights of this network")
     if signature is not None:
@@ -228,47 +224,91 @@ def export_onnx(
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     example = _example(net, size, frames, batch=2)
     name = "clips" if example.ndim == 5 else "images"
+    own = {"format": FORMAT, **signature_text(signature)} if signature is not None else {}
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
+    return write_onnx(plain, (example,), (name,), ("output",), batch, path, {**(extra or {}), **own}, trials)
+
+
+def check_extra() -> None:
+    """Raise a ``UserError`` where a package that writes ONNX is missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  the exporter needs it
+    except ImportError as error:
+        raise missing_extra(error.name or "onnx", "export") from None
+
+
+def write_onnx(
+    net: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic: Any,
+    path: Path,
+    metadata: Mapping[str, str],
+    trials: Sequence[tuple[Tensor, ...]],
+) -> Path:
+    """Write a module as ONNX, run the file in onnxruntime, and keep it where it gives what torch gives.
+
+    Args:
+        net: in evaluation mode, float32, on the CPU.
+        example: inputs to follow through it.
+        inputs, outputs: their names.
+        dynamic: which of their sides may be of any length, as :func:`torch.export.export` has it.
+        path: of the file.
+        metadata: texts in it.
+        trials: inputs to compare on; none for no comparison.
+
+    Raises:
+        UserError: see :func:`export_onnx`.
+    """
+    import onnx
+
     with torch.no_grad():
         program = torch.onnx.export(
-            plain,
-            (example,),
-            input_names=[name],
-            output_names=["output"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            net,
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic,
             opset_version=ONNX_OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
-    own = {"format": FORMAT, **signature_text(signature)} if signature is not None else {}
-    onnx.helper.set_model_props(model, {**(extra or {}), **own})
+    onnx.helper.set_model_props(model, dict(metadata))
     with files.writing(path) as scratch:
         onnx.save(model, scratch)
-        if check:
-            worst = max(onnx_error(plain, scratch, _example(net, size, frames, batch)) for batch in (1, 3))
-            if not worst <= ONNX_TOLERANCE:
-                shown = files.printable(path)
-                raise UserError(
-                    f"the ONNX file differs from torch by {worst:.1e} of the largest output and was not written to '{shown}'; "
-                    "try fold_norms=False"
-                )
+        worst = max((onnx_error(net, scratch, *trial) for trial in trials), default=0.0)
+        if not worst <= ONNX_TOLERANCE:
+            shown = files.printable(path)
+            raise UserError(
+                f"the ONNX file differs from torch by {worst:.1e} of the largest output and was not written to '{shown}'; "
+                "try fold_norms=False"
+            )
     return path
 
 
-def onnx_error(net: nn.Module, path: str | os.PathLike[str], images: Tensor) -> float:
-    """Largest difference between onnxruntime's output and torch's, over torch's largest output."""
+def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) -> float:
+    """Largest difference between onnxruntime's outputs and torch's, over torch's largest."""
     try:
         import onnxruntime
     except ImportError:
         raise missing_extra("onnxruntime", "export") from None
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    (given,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    names = [one.name for one in session.get_inputs()]
+    given = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
     with torch.no_grad():
-        wanted: Any = net(images)
-    if tuple(given.shape) != tuple(wanted.shape):
-        return math.inf
-    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+        found: Any = net(*inputs)
+    worst = 0.0
+    for mine, wanted in zip(given, [found] if isinstance(found, Tensor) else list(found), strict=True):
+        if tuple(mine.shape) != tuple(wanted.shape):
+            return math.inf
+        error = (torch.from_numpy(mine) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30)
+        worst = max(worst, float(error))
+    return worst
 
 
 def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:

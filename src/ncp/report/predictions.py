@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 STRENGTH = 0.55  # of the classes' colours over an image
 SMALLEST = 0.002  # share of an image from which a class is named
-LINE, SWATCH, GAP = 22, 12, 14  # pixels of a line of the key
+NARROW = 480  # pixels: what is not half as wide is drawn enlarged
+FONT = 13  # pixels of the key's letters, more below large images
 PAGE = 8  # images of a page
 MOST_CLIPS = 12  # of which a picture stands above a video's scores
 
@@ -37,6 +38,7 @@ def overlay(
     image = as_rgb(image_CHW).astype(np.float32)
     colours = np.array(palette, dtype=np.float32)[labels_HW]
     mixed = ((1 - STRENGTH) * image + STRENGTH * colours + 0.5).astype(np.uint8)
+    mixed = mixed.repeat(zoom := max(1, NARROW // mixed.shape[1]), 0).repeat(zoom, 1)
     numbers, counts = np.unique(labels_HW, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shares = [(int(numbers[i]), counts[i] / labels_HW.size) for i in order if counts[i] >= SMALLEST * labels_HW.size]
@@ -49,21 +51,22 @@ def overlay(
 
 def _key(entries: Sequence[tuple[Colour, str]], width: int) -> Image.Image:
     """Colours with words, in as many lines as they need; as wide as the widest word at least."""
-    font = ImageFont.load_default(13)
+    unit = max(FONT, width // 64)
+    font, swatch, gap, line = ImageFont.load_default(unit), unit - 1, unit + 1, round(1.7 * unit)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    sizes = [SWATCH + 6 + round(pen.textlength(text, font=font)) + GAP for _, text in entries]
-    width = max(width, GAP + max(sizes, default=0))
-    places, x, y = [], GAP // 2, 4
+    sizes = [2 * gap + swatch + round(pen.textlength(text, font=font)) for _, text in entries]
+    width = max(width, gap + max(sizes, default=0))
+    places, x, y = [], gap // 2, gap // 3
     for size in sizes:
-        if x > GAP // 2 and x + size > width:
-            x, y = GAP // 2, y + LINE
+        if x > gap // 2 and x + size > width:
+            x, y = gap // 2, y + line
         places.append((x, y))
         x += size
-    key = Image.new("RGB", (width, y + LINE), "white")
+    key = Image.new("RGB", (width, y + line), "white")
     pen = ImageDraw.Draw(key)
     for (colour, text), (x, y) in zip(entries, places, strict=True):
-        pen.rectangle((x, y + 3, x + SWATCH, y + 3 + SWATCH), fill=colour, outline=style.GREY)
-        pen.text((x + SWATCH + 6, y + 1), text, fill=style.INK, font=font)
+        pen.rectangle((x, y + unit // 4, x + swatch, y + unit // 4 + swatch), fill=colour, outline=style.GREY)
+        pen.text((x + swatch + gap // 2, y + unit // 8), text, fill=style.INK, font=font)
     return key
 
 

@@ -152,7 +152,9 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
     written = {}
     for kind in wanted:
         path = stem.with_name(f"{stem.name}.{kind}")
-        if kind == "onnx":
+        if kind == "onnx" and isinstance(found.net, Detector):
+            detector_file.export_onnx(found.net, path, found.about)
+        elif kind == "onnx":
             export_onnx(found.net, path, (int(height), int(width)), extra=found.about)  # type: ignore[arg-type]
         elif isinstance(found.net, Detector):
             detector_file.save(found.net, path, found.about)
