@@ -26,7 +26,7 @@ class Input:
 
     Attributes:
         path: of it.
-        shown: how results call it: below the folder that was given, else its name.
+        shown: how results call it, on one line: below the folder that was given, else its name.
         name: of its results, without an ending, below the folder of results; no two inputs have the same.
     """
 
@@ -99,7 +99,7 @@ def _named(found: Sequence[tuple[Path, str]]) -> Iterator[Input]:
         candidates = [stem, last, *(f"{stem}-{number}" for number in range(2, 2 + len(found)))]
         name = next(n for n in ("/".join([*folders, one]) for one in candidates) if n.casefold() not in taken)
         taken.add(name.casefold())
-        yield Input(path, shown, name)
+        yield Input(path, files.printable(Path(shown)), name)
 
 
 def _fit(part: str) -> str:

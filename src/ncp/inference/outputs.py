@@ -61,14 +61,14 @@ class Results:
         if failed.input.path not in self.failed:
             reason = failed.reason
             self.failed[failed.input.path] = reason
-            self.lines.append({"file": files.printable(failed.input.shown), "error": reason})
+            self.lines.append({"file": failed.input.shown, "error": reason})
             shown = files.printable(failed.input.path)
             log.warning("left out: %s", reason if shown in reason else f"'{shown}': {reason}")
 
     def add(self, given: Input, line: Mapping[str, Any], rows: Sequence[Sequence[Any]] = ()) -> None:
         """A result: its JSON line without the file, and its rows of the table likewise."""
         self._worked.add(given.path)
-        shown = files.printable(given.shown)
+        shown = given.shown
         self.lines.append({"file": shown, **line})
         self.tables.setdefault(TABLE, []).extend([shown, *row] for row in rows)
 

@@ -298,9 +298,8 @@ class Videos:
             for numbers, one in zip(seen.numbers, scores_KN, strict=True)
         ]
         line: dict[str, Any] = {"frames": seen.total, "top": best, "windows": windows}
-        shown = printable(given.shown)
         results.tables.setdefault(WINDOWS, []).extend(
-            [shown, k, int(numbers.min()), int(numbers.max()), *map(rounded, one)]
+            [given.shown, k, int(numbers.min()), int(numbers.max()), *map(rounded, one)]
             for k, (numbers, one) in enumerate(zip(seen.numbers, scores_KN, strict=True))
         )
         if self.asked.pictures:

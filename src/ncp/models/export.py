@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -265,7 +266,8 @@ def write_onnx(
     """
     import onnx
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shares the same shape constraints.*")  # two inputs of one length
         program = torch.onnx.export(
             net,
             example,

@@ -28,7 +28,7 @@ from ncp.tasks.parts import BASELINES, choose_architecture
 FORMATS = ("safetensors", "onnx")
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
-SIZE = (224, 224)  # where nothing else is known
+SIZE, FRAMES = (224, 224), 8  # where nothing else is known
 
 
 class Exportable(NamedTuple):
@@ -155,7 +155,9 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
         if kind == "onnx" and isinstance(found.net, Detector):
             detector_file.export_onnx(found.net, path, found.about)
         elif kind == "onnx":
-            export_onnx(found.net, path, (int(height), int(width)), extra=found.about)  # type: ignore[arg-type]
+            clips = found.card.use.clips if found.card is not None else None
+            frames = clips.frames if clips is not None else FRAMES
+            export_onnx(found.net, path, (int(height), int(width)), frames, extra=found.about)  # type: ignore[arg-type]
         elif isinstance(found.net, Detector):
             detector_file.save(found.net, path, found.about)
         else:

@@ -1,0 +1,65 @@
+"""Images are cut and normalised as an evaluation does it."""
+
+import numpy as np
+import pytest
+import torch
+
+from ncp import card
+from ncp.data import transforms as T
+from ncp.errors import UserError
+from ncp.inference import images
+
+
+def smooth(channels, height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, channels, 4, 5)))
+    fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0]
+    return fine.clamp(0, 255).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize(("height", "width", "size", "share"), [
+    (51, 67, (32, 32), 0.875), (67, 51, (48, 32), 1.0), (20, 30, (32, 32), 0.875), (400, 301, (224, 224), 0.875),
+    (32, 32, (32, 32), 1.0),
+])  # fmt: skip
+@pytest.mark.parametrize("channels", [3, 5])
+def test_the_window_is_the_evaluations(height, width, size, share, channels):
+    image = smooth(channels, height, width)
+    wanted = T.centre_crop(image, size, share).numpy().astype(int)
+    found = images.centred(image.numpy(), size, share)
+    assert found.dtype == np.uint8
+    assert np.abs(found - wanted).max() <= 1  # Pillow rounds between its two passes
+
+
+def test_numbers_are_normalised_as_in_training():
+    about = card.Card("cls", "", ("a",), 3, (8, 8), (0.1, 0.5, 0.4), (0.2, 0.25, 0.3), card.Use())
+    image = smooth(3, 8, 8)
+    wanted = T.normalise(image[None], about.mean, about.std, torch.float32)[0].numpy()
+    assert images.normalised(image.numpy(), about) == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "wanted"), [((5, 8, 9), (5, 8, 9)), ((8, 9, 5), (5, 8, 9)), ((8, 9), (1, 8, 9))])
+def test_arrays_of_any_order(tmp_path, shape, wanted):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.float32))
+    assert images.read_numbers(tmp_path / "a.npy").shape == wanted
+
+
+@pytest.mark.parametrize("array", [
+    np.zeros((2, 2, 2, 2)), np.array(3.0), np.array([["a"]]), np.array([[np.nan]]), np.array([{}], dtype=object),
+])  # fmt: skip
+def test_other_arrays_are_refused(tmp_path, array):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=r"a\.npy"):
+        images.read_numbers(tmp_path / "a.npy")
+
+
+def test_a_head_that_promises_more_than_the_file_has(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.uint8))
+    whole = (tmp_path / "a.npy").read_bytes()
+    for other in (b"(9, 9999999999),", b"(4, 3), ", b"(-4, -4), ", b"(4, ", b"(True, 16), ", b"[4, 4], "):
+        spaces = len(other) - len(b"(4, 4), ")
+        changed = (
+            whole.replace(b"(4, 4), ", other).replace(b" " * (spaces + 2) + b"\n", b"  \n") if spaces > 0 else None
+        )
+        (tmp_path / "a.npy").write_bytes(changed or whole.replace(b"(4, 4), ", other.ljust(8)))
+        with pytest.raises(UserError, match="cannot be read as"):
+            images.read_numbers(tmp_path / "a.npy")
