@@ -78,7 +78,9 @@ def a_training() -> Path:
 @cache
 def an_export() -> Path:
     """Its network as a weight file."""
-    done = run([sys.executable, "-m", "src.export", f"ckpt_path={a_training()}/checkpoints/last.ckpt", f"out={outputs()}/net"])
+    done = run(
+        [sys.executable, "-m", "src.export", f"ckpt_path={a_training()}/checkpoints/last.ckpt", f"out={outputs()}/net"]
+    )
     assert done.returncode == 0, done.stderr
     return outputs() / "net.safetensors"
 

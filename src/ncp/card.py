@@ -135,16 +135,16 @@ class Card:
 
     def text(self) -> dict[str, str]:
         """As the metadata of an exported file."""
-        return {
+        out = {
             "task": self.task,
             "architecture": self.architecture,
             "class_names": "\n".join(map(line, self.classes)),
             "in_channels": str(self.channels),
             "size": ",".join(map(str, self.size)),
-            "mean": ",".join(map(str, self.mean)),
-            "std": ",".join(map(str, self.std)),
             "use": msgspec.json.encode(self.use).decode(),
         }
+        statistics = {"mean": self.mean, "std": self.std}
+        return out | {key: ",".join(map(str, values)) for key, values in statistics.items() if values}
 
     def palette(self) -> list[tuple[int, int, int]]:
         """A colour for each class: the training's, or ones that are easily told apart."""

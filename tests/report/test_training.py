@@ -69,7 +69,7 @@ def test_the_lines_at_the_end_can_be_pasted(folder, tmp_path, monkeypatch):
 
 def test_only_what_works_is_proposed(tmp_path):
     assert report.next_commands(result(tmp_path, checkpoint=None)) == {}
-    assert list(report.next_commands(result(tmp_path, "det3d"))) == ["evaluate it:"]
+    assert list(report.next_commands(result(tmp_path, "det3d"))) == ["evaluate it:", "export it:"]
     assert list(report.next_commands(result(tmp_path, eval_images_per_second=3.0))) == ["export it:"]
 
 

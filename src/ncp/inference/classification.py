@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ncp.inference.images import centred, normalised
-from ncp.inference.networks import Network
+from ncp.inference.network import Network
 
 
 def prepared(image_CHW: np.ndarray, network: Network) -> np.ndarray:

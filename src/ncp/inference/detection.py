@@ -14,7 +14,7 @@ from ncp.data.kitti_points import read_points
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.inference.images import numbers_of
-from ncp.inference.networks import Network
+from ncp.inference.network import Network
 from ncp.metrics.anchors import AnchorClass, Found, find, grid_size, place
 from ncp.metrics.kitti_files import Objects
 

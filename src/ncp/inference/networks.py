@@ -3,44 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import numpy as np
 
 from ncp import files
-from ncp.card import Card
 from ncp.errors import UserError
+from ncp.inference.network import Network
 
 LAST = Path("checkpoints") / "last.ckpt"  # of a run folder
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class Written(NamedTuple):
-    """What a detector's head writes for the anchors of one scene: ``(A, N)`` logits, ``(A, 7)`` codes, ``(A, 2)`` logits."""
-
-    classes: np.ndarray
-    boxes: np.ndarray
-    directions: np.ndarray
-
-
-class Network(Protocol):
-    """A network and its card.
-
-    Attributes:
-        card: what the file says of it.
-        fixed: height and width that its input must have; None for any.
-        device: where it runs, in words.
-    """
-
-    card: Card
-    fixed: tuple[int, int] | None
-    device: str
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """Images ``(B, C, H, W)`` or clips ``(B, T, C, H, W)``, normalised float32, to what the head writes, float32."""
-
-    def scene(self, points_M4: np.ndarray) -> Written:
-        """Points (x, y, z, reflectance) of one scene to what the head writes; of a detector."""
 
 
 def open_network(path: str | Path, device: str = "auto") -> Network:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ncp import card, files
 from ncp.errors import UserError, missing_extra
-from ncp.inference.networks import Written
+from ncp.inference.network import Written
 from ncp.inference.pillars import chosen
 from ncp.process import own_cores
 
@@ -19,7 +19,7 @@ OUTPUTS = ("classes", "boxes", "directions")  # of a detector
 
 
 class OnnxNetwork:
-    """A :class:`ncp.inference.networks.Network` of onnxruntime.
+    """A :class:`ncp.inference.network.Network` of onnxruntime.
 
     Raises:
         UserError: where onnxruntime is missing, the file cannot be read, or it is not what its metadata says.
@@ -80,14 +80,14 @@ class OnnxNetwork:
         return out
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """See :class:`ncp.inference.networks.Network`."""
+        """See :class:`ncp.inference.network.Network`."""
         (out,) = self._run({self.inputs[0].name: np.ascontiguousarray(x, dtype=np.float32)})
         if out.shape[:2] != (len(x), len(self.card.classes)):
             raise UserError(f"the ONNX file writes {list(out.shape)[:2]} where {len(self.card.classes)} classes belong")
         return np.asarray(out, dtype=np.float32)
 
     def scene(self, points_M4: np.ndarray) -> Written:
-        """See :class:`ncp.inference.networks.Network`."""
+        """See :class:`ncp.inference.network.Network`."""
         assert self.card.use.space is not None
         points, cells = chosen(points_M4, self.card.use.space)
         found = Written(*(np.asarray(part)[0] for part in self._run({"points": points, "cells": cells})))

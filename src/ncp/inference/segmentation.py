@@ -13,7 +13,7 @@ import numpy as np
 
 from ncp.errors import UserError
 from ncp.inference.images import Size, normalised, resized
-from ncp.inference.networks import Network
+from ncp.inference.network import Network
 
 WHOLE = 2**25
 """Pixels of an image that is looked at as a whole; larger ones need a window."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from ncp import card, files, tensorfile
 from ncp.errors import UserError
-from ncp.inference.networks import Written
+from ncp.inference.network import Written
 from ncp.models import detector_file, export
 from ncp.models.detector import Detector
 from ncp.models.factory import to_channels_last
@@ -19,7 +19,7 @@ from ncp.models.runtime import fused
 
 
 class TorchNetwork:
-    """A :class:`ncp.inference.networks.Network` of torch, its norms folded into the convolutions.
+    """A :class:`ncp.inference.network.Network` of torch, its norms folded into the convolutions.
 
     Args:
         net: of the card's task.
@@ -42,7 +42,7 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """See :class:`ncp.inference.networks.Network`; raises ``UserError`` where memory does not suffice."""
+        """See :class:`ncp.inference.network.Network`; raises ``UserError`` where memory does not suffice."""
         given = torch.from_numpy(np.ascontiguousarray(x)).to(self.place)
         if given.ndim == 4:
             given = given.contiguous(memory_format=torch.channels_last)
@@ -52,7 +52,7 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def scene(self, points_M4: np.ndarray) -> Written:
-        """See :class:`ncp.inference.networks.Network`."""
+        """See :class:`ncp.inference.network.Network`."""
         points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
         with _memory(points_M4), _exact(self.place):
             found: Any = self.net(points, torch.tensor([len(points)]))

@@ -17,7 +17,7 @@ from ncp.data.video import index_video, read_arrays
 from ncp.errors import UserError
 from ncp.inference.classification import softmax
 from ncp.inference.images import Size, centred, normalised, resized
-from ncp.inference.networks import Network
+from ncp.inference.network import Network
 
 SHOWN = 96  # height of the frames that are kept for pictures
 CHUNK = 16  # frames that are read at once

@@ -15,7 +15,7 @@ from ncp.files import printable
 from ncp.inference import classification, detection, segmentation, video
 from ncp.inference.inputs import Input
 from ncp.inference.loading import Failed, Work, ahead, batches
-from ncp.inference.networks import Network
+from ncp.inference.network import Network
 from ncp.inference.outputs import TABLE, Results, label_picture, rounded
 from ncp.inference.samples import Sample, samples
 from ncp.metrics import kitti_files
