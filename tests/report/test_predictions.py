@@ -5,6 +5,7 @@ import pytest
 from matplotlib.text import Text
 
 from ncp.report import predictions as P
+from ncp.report import style
 
 
 def texts(figure):
@@ -33,14 +34,23 @@ def test_a_small_image_is_enlarged_and_other_channels_are_left_out():
     assert P.as_rgb(np.full((1, 2, 2), 300.0)).tolist() == [[[255] * 3] * 2] * 2
 
 
+def rgb(colour):
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_page_shows_every_guess(count):
-    one = P.Guess(np.zeros((9, 9, 3), np.uint8), "a$b$.png", ["cat", "dog"], [0.75, 0.25])
-    figure = P.page([one] * count, "The 2 likeliest classes")
-    shown = texts(figure)
-    assert shown.count("75.0%") == count
-    assert shown.count("cat") == count
-    figure.canvas.draw()
+    picture = np.full((9, 12, 3), (9, 99, 9), np.uint8)
+    one = P.Guess(picture, "a\n$b$.png", ["cat", "\x1b[2J" + "d" * 99], [0.75, 0.25])
+    drawn = np.asarray(P.page([one] * count, "The 2 likeliest classes"))
+    first = (drawn == rgb(style.BLUE)).all(2)
+    second = (drawn == rgb(style.SKY)).all(2)
+    assert first.sum() == pytest.approx(3 * second.sum(), rel=0.05)  # 75 % and 25 %
+    assert np.diff(first.astype(int), axis=1).clip(0).sum(1).max() == min(2, count)  # bars beside each other
+    image = (drawn == (9, 99, 9)).all(2)
+    assert image.sum() == count * P.SIDE * round(P.SIDE * 12 / 9) or image.sum() == count * P.WIDEST * round(
+        P.WIDEST * 9 / 12
+    )
 
 
 @pytest.mark.parametrize("clips", [1, 3, 40])

@@ -151,9 +151,9 @@ class Classes(Images):
             from ncp.report import predictions
 
             self.pages += 1
-            figure = predictions.page(self.page, f"The {self.top} likeliest classes", self.network.card.architecture)
+            drawn = predictions.page(self.page, f"The {self.top} likeliest classes", self.network.card.architecture)
             path = self.results.place("top", f"page-{self.pages:04d}", "png")
-            self.results.write(path, figure.savefig)
+            self.results.write(path, drawn.save)
             self.page = []
 
 

@@ -21,6 +21,8 @@ SMALLEST = 0.002  # share of an image from which a class is named
 NARROW = 480  # pixels: what is not half as wide is drawn enlarged
 FONT = 13  # pixels of the key's letters, more below large images
 PAGE = 8  # images of a page
+# pixels of a page: a cell's width, its image's height and greatest width, the words, a bar of 100 %, a bar's line, the head
+CELL, SIDE, WIDEST, WORDS, FULL, BAR, HEAD = 560, 130, 170, 150, 150, 26, 64
 MOST_CLIPS = 12  # of which a picture stands above a video's scores
 
 
@@ -85,33 +87,41 @@ class Guess(NamedTuple):
     probabilities: Sequence[float]
 
 
-def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Figure:
-    """Up to ``PAGE`` images, each with bars of its likeliest classes, in two columns."""
+def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Image.Image:
+    """Up to ``PAGE`` images, each with bars of its likeliest classes, in two columns.
+
+    Drawn with Pillow: a page of matplotlib's takes longer than a network's look at its images.
+    """
+    most = max(len(guess.classes) for guess in guesses)
+    tall = max(SIDE, most * BAR) + 42
     columns = min(2, len(guesses))
-    lines = -(-len(guesses) // columns)
-    width, tall = 5.2 * columns, 1.75
-    height = tall * lines + 0.75
-    fig = style.figure(width, height, title, subtitle)
+    paper = Image.new("RGB", (columns * CELL, HEAD + tall * -(-len(guesses) // columns)), "white")
+    pen = ImageDraw.Draw(paper)
+    pen.text((14, 10), printable(title), fill=style.INK, font=ImageFont.load_default(18))
+    pen.text((14, 34), printable(subtitle)[:110], fill=style.GREY, font=ImageFont.load_default(FONT))
     for i, guess in enumerate(guesses):
-        left, top = (i % columns) / columns, 1 - (0.65 + tall * (i // columns)) / height
-        picture = fig.add_axes((left + 0.1 / width, top - 1.5 / height, 1.5 / width, 1.25 / height))
-        picture.imshow(guess.picture, interpolation="nearest")
-        picture.set_axis_off()
-        picture.set_title(terminal.shorten(guess.name, 26), loc="left", size=8, color=style.GREY, pad=2)
-        bars = fig.add_axes((left + 3.1 / width, top - 1.5 / height, 1.6 / width, 1.25 / height))
-        rows = np.arange(len(guess.probabilities))
-        colours = [style.BLUE if row == 0 else style.SKY for row in rows]
-        bars.barh(rows, guess.probabilities, color=colours, height=0.62)
-        bars.set_xlim(0, 1)
-        bars.set_ylim(max(4.5, len(rows) - 0.5), -0.5)
-        bars.set_xticks([])
-        bars.set_yticks(rows, [terminal.shorten(name, 22) for name in guess.classes], size=8.5, color=style.INK)
-        bars.tick_params(length=0, pad=3)
-        for side in bars.spines.values():
-            side.set_visible(False)
-        for row, value in enumerate(guess.probabilities):
-            bars.text(value + 0.02, row, f"{value:.1%}", va="center", size=8, color=style.GREY)
-    return fig
+        _guess(paper, pen, guess, (i % columns * CELL + 14, HEAD + i // columns * tall))
+    return paper
+
+
+def _guess(paper: Image.Image, pen: ImageDraw.ImageDraw, guess: Guess, place: tuple[int, int]) -> None:
+    """One image of a page, with its name above and its bars beside it."""
+    left, top = place
+    font = ImageFont.load_default(FONT)
+    pen.text((left, top), terminal.shorten(guess.name, 32), fill=style.GREY, font=ImageFont.load_default(12))
+    height, width = guess.picture.shape[:2]
+    zoom = min(SIDE / height, WIDEST / width)
+    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+    how = Image.Resampling.NEAREST if zoom > 2 else Image.Resampling.BILINEAR
+    paper.paste(Image.fromarray(guess.picture).resize(size, how), (left, top + 20))
+    start = left + WIDEST + WORDS
+    for row, (name, value) in enumerate(zip(guess.classes, guess.probabilities, strict=True)):
+        y = top + 20 + row * BAR
+        name = terminal.shorten(name, 20)
+        pen.text((start - 8 - pen.textlength(name, font=font), y + 3), name, fill=style.INK, font=font)
+        end = start + round(FULL * value)
+        pen.rectangle((start, y + 3, max(start, end), y + BAR - 7), fill=style.BLUE if row == 0 else style.SKY)
+        pen.text((end + 6, y + 3), f"{value:.1%}", fill=style.GREY, font=font)
 
 
 def clips(
