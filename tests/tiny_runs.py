@@ -13,13 +13,13 @@ from ncp.tasks import export
 from ncp.tasks import run as tasks
 
 OPTIONS = {
-    "cls": ("data.size=32",),
-    "seg": (),
-    "det3d": ("data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "task.nms.score=0.005"),
-    "video": ("data.clips=3",),
+    "cls": ("+data.tiny=true", "data.size=32"),
+    "seg": ("+data.tiny=true",),
+    "det3d": ("+data.tiny=true", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "task.nms.score=0.005"),
+    "video": ("data.videos=6", "data.val_videos=6", "data.clips=3"),
 }
 COMMON = (
-    "arch=narrow", "+data.tiny=true", "data.workers=0", "recipe.batch=2", "recipe.length=2", "recipe.eval_every=2",
+    "arch=narrow", "data.workers=0", "recipe.batch=2", "recipe.length=2", "recipe.eval_every=2",
     "recipe.save_every=2", "callbacks.progress=false", "trainer.precision=32-true",
 )  # fmt: skip
 

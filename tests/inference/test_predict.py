@@ -96,6 +96,7 @@ def test_clips_are_those_of_the_evaluation(trained, tmp_path):
         assert [guess["index"] for guess in line["top"]] == best.indices.tolist()
         assert [guess["probability"] for guess in line["top"]] == pytest.approx(best.values.tolist(), abs=1e-5)
         numbers = one.run.data.sampling.evaluation(9)
+        assert numbers.shape == (3, 6)
         assert [window["frames"] for window in line["windows"]] == numbers.tolist()
         mine = [row for row in windows if row["file"] == line["file"]]
         assert [[float(row[name]) for name in one.run.data.classes] for row in mine] == [

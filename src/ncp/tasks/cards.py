@@ -41,7 +41,7 @@ def card_of(found: Checkpoint) -> card.Card:
 def _guessed(task: str, found: Checkpoint) -> card.Use | None:
     """What earlier versions wrote into the configuration alone; None where nothing of it is there."""
     data, options = found.options.data, found.options.task
-    if task == "video" and {"frames", "stride"} <= data.keys():
+    if task == "video" and {"frames", "stride"} <= data.keys() and not data.get("tiny"):
         clips = {"kind": data.get("sampling", "dense"), "clips": data.get("clips", 1)}
         return _checked({"clips": {**clips, "frames": data["frames"], "stride": data["stride"]}}, found)
     if task == "det3d" and {"limits", "pillar"} <= data.keys():
