@@ -17,6 +17,7 @@ from ncp.inference.network import Network
 
 WHOLE = 2**25
 """Pixels of an image that is looked at as a whole; larger ones need a window."""
+MOST = 2**16  # classes that a label picture can hold
 SMALLEST = 32  # side of a window
 
 
@@ -56,7 +57,7 @@ def window_of(given: Sequence[int] | None, overlap: float, fixed: Size | None) -
 
 
 def prepared(image_CHW: np.ndarray, network: Network, window: Window | None) -> np.ndarray:
-    """The image as the network sees it: resized where its training did, normalised.
+    """The image as the network sees it: resized where its training did and, unless it is seen through a window, normalised.
 
     Raises:
         UserError: for one that is too large to be seen as a whole.
@@ -67,7 +68,7 @@ def prepared(image_CHW: np.ndarray, network: Network, window: Window | None) -> 
         image_CHW = resized(image_CHW, (max(1, round(height * zoom)), max(1, round(width * zoom))))
     if window is None and image_CHW.shape[-2] * image_CHW.shape[-1] > WHOLE:
         raise UserError(f"has {height} x {width} pixels, more than {WHOLE:,}; see it through window=[1024,1024]")
-    return normalised(image_CHW, network.card)
+    return normalised(image_CHW, network.card) if window is None else image_CHW
 
 
 def whole(network: Network, x_BCHW: np.ndarray, sizes: Sequence[Size]) -> list[Labels]:
@@ -76,16 +77,14 @@ def whole(network: Network, x_BCHW: np.ndarray, sizes: Sequence[Size]) -> list[L
     return [Labels(largest(one, size), confidence(one)) for one, size in zip(logits, sizes, strict=True)]
 
 
-def through_window(network: Network, x_CHW: np.ndarray, size: Size, window: Window, batch: int) -> Labels:
-    """One image, window by window; where windows overlap their logits are averaged.
+def through_window(network: Network, image_CHW: np.ndarray, size: Size, window: Window, batch: int) -> Labels:
+    """One image of numbers 0..255, window by window; where windows overlap their logits are averaged.
 
     Windows stand in rows; a row's pixels get their class when no further window covers them, so that a large image needs no
     more memory than a row of windows.
     """
-    height, width = x_CHW.shape[-2:]
-    padding = [(0, 0), (0, max(0, window.size[0] - height)), (0, max(0, window.size[1] - width))]
-    x_CHW = np.pad(x_CHW, padding)  # with 0, the mean
-    tall, wide = x_CHW.shape[-2:]
+    height, width = image_CHW.shape[-2:]
+    tall, wide = max(height, window.size[0]), max(width, window.size[1])
     tops, lefts = places(tall, window.size[0], window.overlap), places(wide, window.size[1], window.overlap)
     kinds = len(network.card.classes)
     total = np.zeros((kinds, window.size[0], wide), dtype=np.float32)  # of the rows from `top` on
@@ -94,12 +93,11 @@ def through_window(network: Network, x_CHW: np.ndarray, size: Size, window: Wind
     sure: list[float] = []
     for row, top in enumerate(tops):
         for some in _parts(lefts, batch):
-            h, w = window.size
-            logits = network.logits(np.stack([x_CHW[:, top : top + h, left : left + w] for left in some]))
+            logits = network.logits(np.stack([_cut(network, image_CHW, (top, left), window.size) for left in some]))
             for one, left in zip(logits, some, strict=True):
                 sure.append(confidence(one))
-                total[:, :, left : left + w] += enlarged(one, window.size)
-                count[:, left : left + w] += 1
+                total[:, :, left : left + window.size[1]] += enlarged(one, window.size)
+                count[:, left : left + window.size[1]] += 1
         done = (tops[row + 1] if row + 1 < len(tops) else tall) - top
         labels[top : top + done] = (total[:, :done] / count[:done]).argmax(0)
         total[:, : window.size[0] - done] = total[:, done:].copy()
@@ -112,6 +110,13 @@ def through_window(network: Network, x_CHW: np.ndarray, size: Size, window: Wind
         )
         found = found[rows[:, None], columns[None]]
     return Labels(found, float(np.mean(sure)))
+
+
+def _cut(network: Network, image_CHW: np.ndarray, place: tuple[int, int], size: Size) -> np.ndarray:
+    """A window of an image, normalised; what lies beyond the image is 0, the mean."""
+    part = image_CHW[:, place[0] : place[0] + size[0], place[1] : place[1] + size[1]]
+    beyond = [(0, whole - inner) for whole, inner in zip(size, part.shape[-2:], strict=True)]
+    return np.pad(normalised(part, network.card), [(0, 0), *beyond])
 
 
 def places(length: int, part: int, overlap: float) -> list[int]:

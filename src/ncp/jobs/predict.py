@@ -43,12 +43,14 @@ class Outcome:
 
     Attributes:
         result: the content of ``result.json``.
+        lines: what was found, one for each input (frame), as in ``predictions.jsonl``.
         out: the folder of results.
         files: lines and tables in it.
         folder: the run's.
     """
 
     result: dict[str, Any]
+    lines: list[dict[str, Any]]
     out: Path
     files: list[Path] = field(default_factory=list)
     folder: Path | None = None
@@ -95,7 +97,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     if not results.worked:
         first = next(iter(results.failed.values()), "nothing was found in them")
         raise UserError(f"none of the {len(inputs):,} inputs could be used; the first: {first}")
-    return Outcome(result, out, files, folder)
+    return Outcome(result, results.lines, out, files, folder)
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

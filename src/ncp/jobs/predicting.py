@@ -88,6 +88,7 @@ class Images:
             raise UserError(f"every and batch must be at least 1, given were {asked.every} and {asked.batch}")
         self.network, self.asked, self.results = network, asked, results
         self.names = [printable(name) for name in network.card.classes]
+        self.waiting = THREADS + 1  # images that are read ahead; they may be large
 
     def prepare(self, image_CHW: np.ndarray) -> np.ndarray:
         """What the network is to see of an image."""
@@ -96,7 +97,7 @@ class Images:
     def samples(self, inputs: Sequence[Input], watch: Watch) -> Iterator[Sample]:
         """All images that can be read."""
         work = samples(inputs, self.network.card, self.prepare, self.asked.every)
-        for _, found in _read(work, 2 * self.asked.batch, self.results, watch):
+        for _, found in _read(work, self.waiting, self.results, watch):
             yield from found
 
     def name(self, sample: Sample) -> str:
@@ -111,7 +112,7 @@ class Classes(Images):
         super().__init__(network, asked, results)
         if asked.top < 1:
             raise UserError(f"top must be at least 1, given was {asked.top}")
-        self.top = min(asked.top, len(self.names))
+        self.top, self.waiting = min(asked.top, len(self.names)), 2 * asked.batch
         self.page: list[Guess] = []
         self.pages = 0
 
@@ -164,6 +165,8 @@ class Segments(Images):
         super().__init__(network, asked, results)
         self.window = segmentation.window_of(asked.window, asked.overlap, network.fixed)
         self.palette = network.card.palette()
+        if len(self.names) > segmentation.MOST:
+            raise UserError(f"labels of {len(self.names):,} classes cannot be written; at most {segmentation.MOST:,}")
 
     def prepare(self, image_CHW: np.ndarray) -> np.ndarray:
         """All of the image."""

@@ -37,9 +37,8 @@ def overlay(
         palette: a colour for each class.
         names: of the classes.
     """
-    image = as_rgb(image_CHW).astype(np.float32)
-    colours = np.array(palette, dtype=np.float32)[labels_HW]
-    mixed = ((1 - STRENGTH) * image + STRENGTH * colours + 0.5).astype(np.uint8)
+    colours = Image.fromarray(np.array(palette, dtype=np.uint8)[labels_HW])
+    mixed = np.asarray(Image.blend(Image.fromarray(as_rgb(image_CHW)), colours, STRENGTH))
     mixed = mixed.repeat(zoom := max(1, NARROW // mixed.shape[1]), 0).repeat(zoom, 1)
     numbers, counts = np.unique(labels_HW, return_counts=True)
     order = np.argsort(-counts, kind="stable")
