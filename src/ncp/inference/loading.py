@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,17 +33,18 @@ def ahead(work: Iterable[tuple[Input, Work[T]]], threads: int, most: int) -> Ite
     """
     waiting: deque[tuple[Input, Future[T | Failed]]] = deque()
     pool = ThreadPoolExecutor(max(1, threads))
-    try:
-        for given, one in work:
-            waiting.append((given, pool.submit(_done, given, one)))
-            if len(waiting) >= most:
+    with warnings.catch_warnings():  # readers set filters, which are all threads', and put them back in any order
+        try:
+            for given, one in work:
+                waiting.append((given, pool.submit(_done, given, one)))
+                if len(waiting) >= most:
+                    first, result = waiting.popleft()
+                    yield first, result.result()
+            while waiting:
                 first, result = waiting.popleft()
                 yield first, result.result()
-        while waiting:
-            first, result = waiting.popleft()
-            yield first, result.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _done(given: Input, one: Work[T]) -> T | Failed:
