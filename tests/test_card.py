@@ -68,6 +68,8 @@ def use(**changes):
         {"class_names": None},
         {"use": "{"},
         {"use": use(share=0)},
+        {"use": use(low=[0.0], high=[1.0])},
+        {"use": use(low=[0.0] * 5, high=[0.0] * 5)},
         {"use": use(palette=[[1, 2, 300]])},
         {"task": "video", "use": use(clips={"kind": "dense", "frames": 10**9, "stride": 1})},
         {"task": "video", "use": use(clips={"kind": "dense", "frames": 10**6, "stride": 1})},

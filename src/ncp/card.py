@@ -99,6 +99,7 @@ class Use(Struct, frozen=True):
         palette: a colour for each class.
         clips: of a video network.
         space: of a detector.
+        low, high: by channel, the numbers in an image's file that become 0 and 255; of photographs none.
     """
 
     share: Annotated[float, Meta(gt=0, le=1)] = 0.875
@@ -106,6 +107,8 @@ class Use(Struct, frozen=True):
     palette: Annotated[list[tuple[Byte, Byte, Byte]], Meta(max_length=100_000)] = []
     clips: Clips | None = None
     space: Space | None = None
+    low: Annotated[list[float], Meta(max_length=10_000)] = []
+    high: Annotated[list[float], Meta(max_length=10_000)] = []
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,10 @@ def make(
         size = SIZE.get(task, (512, 512))
     if len(size) != 2 or not all(1 <= n <= LONGEST for n in size):
         raise UserError(f"{where} names an input of {list(size)[:4]} pixels; a side has 1 to {LONGEST:,}")
+    if use is not None and (len(use.low), len(use.high)) not in ((0, 0), (channels, channels)):
+        raise UserError(f"{where} has {channels} channels, but ranges of {len(use.low)} and {len(use.high)}")
+    if use is not None and not all(0 < high - low < 1e30 for low, high in zip(use.low, use.high, strict=True)):
+        raise UserError(f"{where} has ranges of numbers that are empty or endless")
     if use is None:
         use = Use()
         lacking.append({

@@ -43,6 +43,17 @@ def test_arrays_of_any_order(tmp_path, shape, wanted):
     assert images.read_numbers(tmp_path / "a.npy").shape == wanted
 
 
+def test_numbers_of_other_ranges_become_bytes(tmp_path):
+    use = card.Use(low=[0.0, -1.0], high=[1000.0, 1.0])
+    about = card.Card("cls", "", ("a",), 2, (8, 8), (0.5,) * 2, (0.2,) * 2, use)
+    deep = np.stack([np.full((4, 4), 500), np.full((4, 4), 2)]).astype(np.int32)
+    np.save(tmp_path / "a.npy", deep)
+    assert images.read(tmp_path / "a.npy", about)[:, 0, 0].tolist() == [128, 255]
+    np.save(tmp_path / "b.npy", np.full((2, 4, 4), 0xABCD, np.uint16))
+    plain = card.Card("cls", "", ("a",), 2, (8, 8), (0.5,) * 2, (0.2,) * 2, card.Use())
+    assert (images.read(tmp_path / "b.npy", plain) == 0xAB).all()
+
+
 @pytest.mark.parametrize("array", [
     np.zeros((2, 2, 2, 2)), np.array(3.0), np.array([["a"]]), np.array([[np.nan]]), np.array([{}], dtype=object),
 ])  # fmt: skip

@@ -8,6 +8,7 @@ Shape suffixes: C channels, H height, W width.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,18 @@ def read(path: Path, card: Card) -> np.ndarray:
         UserError: naming the file, where it cannot be read or has other channels.
     """
     image_CHW = read_numbers(path) if path.suffix.lower() == ".npy" else read_array(path)
+    low, high = card.use.low, card.use.high
+    if low and len(image_CHW) == card.channels:
+        return ranged(image_CHW, low, high)
+    if image_CHW.dtype == np.uint16:
+        image_CHW = (image_CHW >> 8).astype(np.uint8)
     if len(image_CHW) != card.channels:
         raise UserError(f"'{printable(path)}' has {len(image_CHW)} channels, the network reads {card.channels}")
     return image_CHW
 
 
 def read_numbers(path: Path) -> np.ndarray:
-    """A ``.npy`` file of ``(C, H, W)``, ``(H, W, C)`` or ``(H, W)`` numbers 0..255; the channels are the smallest side.
+    """A ``.npy`` file of ``(C, H, W)``, ``(H, W, C)`` or ``(H, W)`` numbers; the channels are the smallest side.
 
     Raises:
         UserError: naming the file, for anything else.
@@ -49,11 +55,18 @@ def read_numbers(path: Path) -> np.ndarray:
         raise UserError(f"'{printable(path)}' has the shape {array.shape}; an image is channels x height x width")
     if array.shape[2] < array.shape[0]:
         array = array.transpose(2, 0, 1)
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
     if array.shape[1] * array.shape[2] > PIXELS:
         raise UserError(f"'{printable(path)}' has more than {PIXELS:,} pixels; make it smaller")
-    return array if array.dtype == np.uint8 else array.astype(np.float32)
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+
+
+def ranged(image_CHW: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
+    """uint8: ``low`` to 0 and ``high`` to 255, by channel; what is beyond is cut."""
+    out = np.empty(image_CHW.shape, dtype=np.uint8)
+    for channel, (a, b) in enumerate(zip(low, high, strict=True)):
+        values = (image_CHW[channel].astype(np.float32) - np.float32(a)) * np.float32(255 / (b - a))
+        out[channel] = np.clip(values, 0, 255).round()
+    return out
 
 
 def numbers_of(path: Path, deep: int) -> np.ndarray:

@@ -60,7 +60,8 @@ class Segmentation(Task):
     def usage(self, data: DataModule) -> dict[str, Any]:
         """With the classes' colours, and the size that images are brought to."""
         palette = [list(colour) for colour in getattr(data, "palette", ())]
-        return {"palette": palette, "short": getattr(data, "eval_short", None)}
+        short = getattr(data, "eval_short", None) or getattr(data, "short", None)
+        return {**super().usage(data), "palette": palette, "short": short}
 
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
