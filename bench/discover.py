@@ -1,6 +1,6 @@
 """Discoveries whose trainings are rows of the recorded tables, judged by one who saw all rows: python -m bench discover TABLES
 
-TABLES is the released ``data`` folder. Of each setting, with both samplers, ``src.discover ... source=TABLES`` is run with several
+TABLES is the released ``data`` folder. Of each setting, with both samplers, ``src.discover ... source=TABLES`` is run with some
 seeds and 40 trainings; the bundled predictors of other tasks are known, those of the own task are not. The judge is the exact
 process of ``bench.search_quality``; beside it stand the best of the 40 rows within the limit, as recorded, and the default search
 on the bundled predictor of all rows.

@@ -201,7 +201,7 @@ def test_metadata_and_bytes_of_networks(tmp_path):
     text = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
     path = export.save(build(text, "seg", classes=2), tmp_path / "x.safetensors")
     whole, (signature, tensors) = path.read_bytes(), export.read(path)
-    metadata = {"format": export.FORMAT, **export._to_text(signature)}
+    metadata = {"format": export.FORMAT, **export.signature_text(signature)}
 
     def read(changed):
         save_file(tensors, path, {k: v if isinstance(v, str) else json.dumps(v) for k, v in changed.items()})

@@ -76,6 +76,16 @@ def a_training() -> Path:
 
 
 @cache
+def an_export() -> Path:
+    """Its network as a weight file."""
+    done = run(
+        [sys.executable, "-m", "src.export", f"ckpt_path={a_training()}/checkpoints/last.ckpt", f"out={outputs()}/net"]
+    )
+    assert done.returncode == 0, done.stderr
+    return outputs() / "net.safetensors"
+
+
+@cache
 def a_build() -> Path:
     """The folder of the small build, which the README's first command of that section makes."""
     if there := list(outputs().glob("build/seg-*/seg.parquet")):
@@ -138,7 +148,10 @@ def test_a_command_of_the_readme(command):
         given = [w.replace("outputs/search/DATE/RUN", str(a_search())) for w in given]
     if "outputs/train/DATE/RUN" in command:
         given = [w.replace("outputs/train/DATE/RUN", str(a_training())) for w in given]
-        given = [w.replace("out=", f"out={outputs()}/") for w in given]
+        given = [w.replace("out=", f"out={outputs()}/") if "seen" not in w else w for w in given]
+    if "src.predict" in command:
+        given = [w.replace("seg.safetensors", str(an_export())) if "seg.safetensors" in w else w for w in given]
+        given = [w.replace("out=seen", f"out={outputs()}/seen") for w in given]
     given = [w.replace("outputs/build/seg-HASH", str(a_build())) if "HASH" in w else w for w in given]
     given = [w.replace("outputs/fit/DATE/RUN", str(a_fit())) if "outputs/fit/DATE" in w else w for w in given]
     done = run([sys.executable, *given[1:], *SHORTER.get(given[2], [])])

@@ -51,7 +51,7 @@ def test_nothing_comes_from_the_clone(place):
 @pytest.mark.slow
 def test_help_lists_the_commands_and_their_keys(place):
     listing = ncp(place, "--help").stdout
-    for name in ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report"):
+    for name in ("search", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "loop", "report"):
         assert f"ncp {name} " in listing
     said = ncp(place, "train", "--help").stdout
     for part in (
@@ -69,7 +69,8 @@ def test_help_lists_the_commands_and_their_keys(place):
 def test_a_mistake_is_one_line_and_exit_code_2(place):
     done = ncp(place, "serch", code=2)
     assert done.stderr == (
-        "error: unknown command 'serch'; the commands are search, train, evaluate, export, fit, benchmark, build, loop, report\n"
+        "error: unknown command 'serch'; the commands are search, train, evaluate, predict, export, fit, benchmark, build, "
+        "loop, report\n"
     )
     assert ncp(place, "search", "objectives=[sex]", code=2).stderr.count("\n") == 1
 

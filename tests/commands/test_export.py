@@ -45,6 +45,8 @@ def test_weights_of_a_training(training, tmp_path):
     assert (about["architecture"], about["task"], about["classes"], about["step"]) == (NARROW, "seg", "10", "2")
     assert about["class_names"].split("\n")[0] == "road"
     assert about["mean"] == ",".join(map(str, run.data.mean))
+    assert about["size"] == "32,64"
+    assert json.loads(about["use"])["palette"] == [list(colour) for colour in run.data.palette]
     assert float(about["metrics.mIoU"]) == pytest.approx(run.task.latest["mIoU"], abs=1e-3)
     result = export.summarise(found, files, None)
     assert result["size"] == [32, 64]  # of the evaluation
@@ -79,11 +81,11 @@ def test_an_architecture_without_training(task, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(found.net.parameters(), again.net.parameters(), strict=True))
 
 
-def test_a_detector_is_refused_until_it_can_be_whole(tmp_path):
+def test_a_detector_of_no_space_is_refused(tmp_path):
     about = {"config": {"arch": {"kind": "code"}}, "task": "det3d", "architecture": NARROW, "latest": {"car/3d": 80.0}}
     content = {"ncp": {**about, "classes": ["car"], "step": 1}, "state_dict": {"network.a": torch.zeros(1)}}
     torch.save(content, tmp_path / "last.ckpt")
-    with pytest.raises(UserError, match="holds a detector, and whole detectors cannot be exported yet"):
+    with pytest.raises(UserError, match="does not say what space its detector sees"):
         export.network_of(options(f"ckpt_path={tmp_path / 'last.ckpt'}"))
 
 
@@ -100,7 +102,7 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
         ((), "give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>"),
         (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
         (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
-        (("task=det3d", "arch=narrow"), "the files would lack its pillar encoder and its head"),
+        (("task=det3d", "arch=narrow"), "task=det3d needs a training, which knows the space that the detector sees"),
         (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, given was pickle"),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),

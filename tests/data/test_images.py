@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from ncp.data.images import PIXELS, SUFFIXES, image_size, read_image, read_label
+from ncp.data.images import PIXELS, SUFFIXES, image_size, read_array, read_image, read_label
 from ncp.errors import UserError
 
 ORIENTATION = 0x0112
@@ -68,6 +68,7 @@ def test_images_are_rgb_whatever_their_kind(tmp_path, kind, mode):
     assert image.dtype == torch.uint8
     assert np.array_equal(hwc(image), np.asarray(Image.open(path).convert("RGB")))
     assert image_size(path) == (36, 48)
+    assert np.array_equal(read_array(path), image.numpy())
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 97}, {"optimize": True}])

@@ -57,20 +57,20 @@ def test_the_lines_at_the_end_can_be_pasted(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = f"outputs/{folder}/checkpoints/last.ckpt"
     lines = report.next_commands(result(tmp_path, checkpoint=path))
-    assert list(lines) == ["evaluate it:", "export it:"]
+    assert list(lines) == ["evaluate it:", "export it:", "use it:"]
     for line in lines.values():
         if "$'" in line:  # bash's own way to write what a terminal cannot show
             continue
         *_, word = shlex.split(line)
         read = OverridesParser.create().parse_override(word)
-        assert read.key_or_group == "ckpt_path"
+        assert read.key_or_group in ("ckpt_path", "ckpt")
         assert read.value().replace("\\${", "${") == path
 
 
 def test_only_what_works_is_proposed(tmp_path):
     assert report.next_commands(result(tmp_path, checkpoint=None)) == {}
-    assert list(report.next_commands(result(tmp_path, "det3d"))) == ["evaluate it:"]
-    assert list(report.next_commands(result(tmp_path, eval_images_per_second=3.0))) == ["export it:"]
+    assert list(report.next_commands(result(tmp_path, "det3d"))) == ["evaluate it:", "export it:", "use it:"]
+    assert list(report.next_commands(result(tmp_path, eval_images_per_second=3.0))) == ["export it:", "use it:"]
 
 
 def test_scores_of_the_classes_are_a_file_and_a_line(tmp_path):

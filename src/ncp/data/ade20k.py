@@ -76,7 +76,7 @@ class ADE20K(SegmentationData):
         super().__init__(crop=crop, scale=scale, **common)
         if self.eval_batch != 1:
             raise UserError(f"ADE20K's images differ in size: data.eval_batch must be 1, given was {self.eval_batch}")
-        self.root = root
+        self.root, self.eval_short = root, self.size[0]
 
     def prepare(self) -> None:
         """List both splits, and read the classes' names where the release's list of them is there."""

@@ -174,6 +174,7 @@ class DataModule(pl.LightningDataModule):
         classes: the classes' names, in the order of the labels.
         size: height and width of a training input in pixels.
         eval_size: height and width of an evaluation input, or None where images differ.
+        eval_share: of an image's shorter side that an evaluation's centred window covers, where it cuts one.
         in_channels: channels of the network's input.
         mean, std: per channel, of images scaled to 0..1.
         notice: what a built-in set says of itself when it is used.
@@ -193,6 +194,7 @@ class DataModule(pl.LightningDataModule):
     classes: Sequence[str] = ()
     size: tuple[int, int]
     eval_size: tuple[int, int] | None = None
+    eval_share: float = 0.875
     in_channels: int = 3
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD

@@ -21,16 +21,13 @@ from ncp.data import transforms as T
 from ncp.data.base import DataModule, Key, Sample, sample_rng
 from ncp.data.clip_augmentation import ClipAugmentation
 from ncp.data.clip_sampling import Sampling
+from ncp.data.video_index import CorruptVideo as CorruptVideo
 from ncp.errors import UserError
 from ncp.files import printable
 
 log = logging.getLogger(__name__)
 UNCOUNTED = -1  # the label of an evaluation video that could not be read
 ATTEMPTS = 16  # unreadable videos in a row before a training gives up
-
-
-class CorruptVideo(Exception):
-    """A video that cannot be decoded; its text is the reason."""
 
 
 class Source(Protocol):

@@ -70,6 +70,7 @@ class Digits(DataModule):
     classes = tuple(str(i) for i in range(10))
     mean = (0.3, 0.3, 0.3)
     std = (0.35, 0.35, 0.35)
+    eval_share = 1.0
 
     def __init__(self, *, size: int = 40, eval_batch: int = 90, **common: Any) -> None:
         super().__init__(eval_batch=eval_batch, **common)

@@ -1,8 +1,8 @@
 """The one decoder of images and labels: it reads a file or refuses it by name, whatever the file holds.
 
 Formats: JPEG, PNG, GIF, BMP, TIFF, WebP, told by their content; one picture a file; at most :data:`PIXELS` pixels, which is
-checked before anything is decoded. Pillow decodes (it lives through damaged files); ordinary JPEGs go to torchvision, which
-gives the same numbers faster.
+checked before anything is decoded. Pillow decodes (it lives through damaged files); ordinary JPEGs go to torchvision where a
+tensor is wanted, which gives the same numbers faster. torch is imported for tensors alone.
 
 Rules:
 - An image is RGB with 8 bits. Grey is repeated, a palette is looked up, CMYK is converted, an alpha channel is dropped, of 16
@@ -24,16 +24,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageFile
-from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PIXELS = 100_000_000
 """Pixels that a picture may have."""
@@ -69,18 +69,30 @@ def read_image(path: Path) -> Tensor:
     Raises:
         UserError: naming the file, where it cannot be read, is damaged, too large, or of a kind that is not read.
     """
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
     with _opened(path, "image") as (picture, content):
         if picture.format in _JPEG and picture.mode in ("L", "RGB"):
-            image_CHW = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
+            coded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            image_CHW = decode_jpeg(coded, mode=ImageReadMode.RGB).numpy()
         else:
-            image_CHW = torch.from_numpy(_colours(picture)).permute(2, 0, 1)
-        return _turned(image_CHW, picture)
+            image_CHW = _colours(picture).transpose(2, 0, 1)
+        return torch.from_numpy(_turned(image_CHW, picture))
+
+
+def read_array(path: Path) -> np.ndarray:
+    """As :func:`read_image`, as an array and without torch."""
+    with _opened(path, "image") as (picture, _):
+        return _turned(_colours(picture).transpose(2, 0, 1), picture)
 
 
 def read_label(path: Path) -> Tensor:
     """``(H, W)`` uint8, the numbers as they stand in the file, upright. Raises as :func:`read_image` does."""
+    import torch
+
     with _opened(path, "label") as (picture, _):
-        return _turned(torch.from_numpy(_numbers(picture)), picture)
+        return torch.from_numpy(_turned(_numbers(picture), picture))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -107,13 +119,12 @@ def kind(path: Path) -> tuple[int, bool, tuple[int, int], str]:
         return 1 if deep else 3, not deep, size, f"{picture.format} of the kind {picture.mode}"
 
 
-def read_deep(path: Path) -> Tensor:
+def read_deep(path: Path) -> np.ndarray:
     """``(C, H, W)``: grey of 16 bits as it stands in the file (one channel, int32), or uint8 RGB; upright."""
     with _opened(path, "image") as (picture, _):
         if _is_deep(picture):
-            numbers_HW = torch.from_numpy(np.array(picture).astype(np.int32))
-            return _turned(numbers_HW[None], picture)
-        return _turned(torch.from_numpy(_colours(picture)).permute(2, 0, 1), picture)
+            return _turned(np.array(picture).astype(np.int32)[None], picture)
+        return _turned(_colours(picture).transpose(2, 0, 1), picture)
 
 
 def read_codes(path: Path) -> tuple[Tensor, Tensor | None]:
@@ -124,22 +135,27 @@ def read_codes(path: Path) -> tuple[Tensor, Tensor | None]:
         picture of colours its colours (three dimensions), and None. Formats that change numbers are refused as in
         :func:`read_label`.
     """
+    import torch
+
+    def upright(numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(_turned(numbers, picture))
+
     with _opened(path, "mask") as (picture, _):
         if picture.format in _JPEG:
             raise _Refused("is a JPEG, which does not keep a mask's numbers; save it as PNG from the original")
         if picture.mode in ("RGB", "RGBA", "RGBX"):
-            return _turned(torch.from_numpy(np.array(picture)[..., :3].copy()).permute(2, 0, 1), picture), None
+            return upright(np.array(picture)[..., :3].transpose(2, 0, 1).copy()), None
         if picture.mode in ("LA", "La"):  # grey with transparency
-            return _turned(torch.from_numpy(np.array(picture)[..., 0].astype(np.int32)), picture), None
-        numbers = _turned(torch.from_numpy(_whole_numbers(picture).astype(np.int32)), picture)
-        return numbers, _palette(picture) if picture.mode == "P" else None
+            return upright(np.array(picture)[..., 0].astype(np.int32)), None
+        numbers = upright(_whole_numbers(picture).astype(np.int32))
+        return numbers, torch.from_numpy(_palette(picture)) if picture.mode == "P" else None
 
 
-def _palette(picture: Image.Image) -> Tensor:
+def _palette(picture: Image.Image) -> np.ndarray:
     colours = np.zeros((256, 3), dtype=np.uint8)
     given = np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)[:256]
     colours[: len(given)] = given
-    return torch.from_numpy(colours)
+    return colours
 
 
 def _is_deep(picture: Image.Image) -> bool:
@@ -260,12 +276,12 @@ def _layout(picture: Any) -> str:
     return how if isinstance(how, str) else str(picture.mode)
 
 
-def _turned(plane: Tensor, picture: Image.Image) -> Tensor:
+def _turned(plane: np.ndarray, picture: Image.Image) -> np.ndarray:
     """``(..., H, W)``, upright."""
     swapped, upside_down, mirrored = _turn(picture)
-    plane = plane.transpose(-1, -2) if swapped else plane
-    flips = [axis for axis, flip in ((-2, upside_down), (-1, mirrored)) if flip]
-    return plane.flip(flips) if flips else plane
+    plane = plane.swapaxes(-1, -2) if swapped else plane
+    flips = tuple(axis for axis, flip in ((-2, upside_down), (-1, mirrored)) if flip)
+    return np.flip(plane, flips).copy() if flips else plane
 
 
 def _turn(picture: Image.Image) -> tuple[bool, bool, bool]:

@@ -34,12 +34,12 @@ from ncp.data.kitti_scan import scan
 from ncp.data.problems import Problems
 from ncp.data.sealed import cache_folder
 from ncp.errors import UserError
+from ncp.metrics.anchors import grid_size as grid_size
 from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
 
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
-MOST_PILLARS = 2**24  # of a scene; KITTI's map has 214,272
 SPLIT_COUNTS = (3712, 3769)
 
 
@@ -263,28 +263,6 @@ def as_augmentation(value: Any) -> Augmentation | None:
             raise
         known = ", ".join(Augmentation.__dataclass_fields__)
         raise UserError(f"data.augmentation takes {known}; given was {value}") from None
-
-
-def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
-    """Pillars along y and x (the bird's-eye view's height and width).
-
-    Raises:
-        UserError: for an empty space, or one that is not a whole number of pillars.
-    """
-    finite = np.isfinite([*limits, pillar]).all()
-    if len(limits) != 6 or not finite or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
-        raise UserError(
-            f"data.limits are x, y, z from and x, y, z to, in metres; given were {list(limits)} and pillar {pillar}"
-        )
-    sides = [(limits[4] - limits[1]) / pillar, (limits[3] - limits[0]) / pillar]
-    if any(abs(side - round(side)) > 1e-6 for side in sides):
-        raise UserError(f"data.limits must span a whole number of pillars of {pillar} m, given were {list(limits)}")
-    size = round(sides[0]), round(sides[1])
-    if size[0] * size[1] > MOST_PILLARS:
-        raise UserError(
-            f"data.limits span {size[0]:,} x {size[1]:,} pillars of {pillar} m; at most {MOST_PILLARS:,} are possible"
-        )
-    return size
 
 
 def window_size(window: Sequence[int], whole: tuple[int, int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Pictures of any number of channels and any depth: ``.npy`` arrays here, TIFF files in :mod:`ncp.data.tiff`.
+"""Pictures of any number of channels and any depth: ``.npy`` arrays here, TIFF files in :mod:`ncp.data.tiff`; without torch.
 
 Nothing in a file is believed before it is checked: an array's head (no Python objects, so nothing is unpickled) against the
 size of the file.
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ncp.data import images
 from ncp.data.tiff import BYTES, PIXELS
 from ncp.data.tiff import CHANNELS as CHANNELS
 from ncp.data.tiff import TiffHead as TiffHead
@@ -23,6 +25,7 @@ from ncp.data.tiff import tiff_head as tiff_head
 from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
 
+TIFF = (".tif", ".tiff")
 _HEADER = 10_000  # bytes of an array's head; a usual one has 118
 
 
@@ -90,3 +93,30 @@ def channel_axis(shape: tuple[int, ...], path: Path) -> int | None:
             "and fewer than there are pixels on the other side"
         )
     return 0 if first < last else 2
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """``(C, H, W)``: the numbers as they stand in the file. Raises ``UserError`` naming the file."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return read_array(path)
+    if suffix in TIFF and not is_photo(tiff_head(path)):
+        return read_tiff(path)
+    return images.read_deep(path)
+
+
+def is_photo(head: TiffHead) -> bool:
+    """Whether a TIFF is what Pillow turns into RGB: 8 bits of grey, palette, colours or inks, transparency beside them or not."""
+    own = head.channels - len(head.extra)
+    known = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(head.photometric)
+    return head.bits <= 8 and head.kind == "u" and own == known and all(what in (1, 2) for what in head.extra)
+
+
+def scaled(numbers_CHW: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
+    """``(C, H, W)`` uint8: ``low`` to 0, ``high`` to 255, by channel; what is beyond is cut, what is no number is ``low``."""
+    out = np.empty(numbers_CHW.shape, dtype=np.uint8)
+    for channel, (a, b) in enumerate(zip(low, high, strict=True)):
+        values = numbers_CHW[channel].astype(np.float32)
+        values = (values - np.float32(a)) * np.float32(255 / (b - a))
+        out[channel] = np.clip(np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0), 0, 255).round()
+    return out

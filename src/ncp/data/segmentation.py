@@ -174,6 +174,7 @@ class SegmentationData(DataModule):
 
     task = "seg"
     palette: Sequence[tuple[int, int, int]] = ()  # a colour per class, for pictures
+    eval_short: int | None = None  # pixels to which an evaluation brings the shorter side; None: as it is
     collate = staticmethod(stack)
 
     def __init__(

@@ -21,16 +21,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ncp.data.clips import CorruptVideo
-from ncp.data.video_index import Index, index_video, opened
+from ncp.data.video_index import CorruptVideo, Index, index_video, opened
 
-__all__ = ["Index", "index_video", "read_frames"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CorruptVideo", "Index", "index_video", "read_arrays", "read_frames"]
 LOST = 4  # frames at the end that a decoder may owe (its delay) before a file counts as corrupt
 
 
@@ -48,6 +48,13 @@ def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
     Raises:
         CorruptVideo: when a frame cannot be had. The last few may be owed by the decoder; the last that came stands for them.
     """
+    import torch
+
+    return torch.from_numpy(read_arrays(path, numbers, index)).permute(0, 3, 1, 2)
+
+
+def read_arrays(path: Path, numbers: Sequence[int], index: Index) -> np.ndarray:
+    """As :func:`read_frames`, as an array ``(T, H, W, 3)`` and without torch."""
     try:
         found = _read(path, numbers, index, seeking=True)
     except CorruptVideo:
@@ -56,7 +63,7 @@ def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
         found = _read(path, numbers, index, seeking=False)  # some containers cannot seek, or land anywhere
     if len({array.shape for array in found}) != 1:
         raise CorruptVideo("has frames of several sizes")
-    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
+    return np.stack(found)
 
 
 def _read(path: Path, numbers: Sequence[int], index: Index, seeking: bool) -> list[np.ndarray]:

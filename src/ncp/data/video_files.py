@@ -15,10 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from ncp.data.base import worker_count
-from ncp.data.clips import CorruptVideo
 from ncp.data.paths import PathList
 from ncp.data.sealed import cache_folder, stamp
-from ncp.data.video import Index, index_video, read_frames
+from ncp.data.video import CorruptVideo, Index, index_video, read_frames
 from ncp.errors import UserError
 from ncp.files import checked, parse_json, printable, read_json, write_text
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ncp.data.clips import CorruptVideo
 from ncp.errors import missing_extra
 from ncp.files import regular
 
@@ -35,6 +34,10 @@ COUNTABLE = (
 )  # an AVI's packets tell
 # what a file may be; lists of other files (concat, HLS, DASH) are not among them
 FORMATS = "avi,mov,matroska,mp4,webm,mpeg,mpegts,mpegvideo,flv,asf,ogg,m4v,h264,hevc,obu,ivf,mjpeg,yuv4mpegpipe,gif,dv,nut,mxf"
+
+
+class CorruptVideo(Exception):
+    """A video that cannot be decoded; its text is the reason."""
 
 
 class Index(NamedTuple):

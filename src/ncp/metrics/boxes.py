@@ -21,7 +21,7 @@ _AHEAD = (0.5, -0.5, -0.5, 0.5)  # corners counter-clockwise from the front left
 _LEFT = (0.5, 0.5, -0.5, -0.5)  # ... and in widths
 
 
-def _namespace(array: Any) -> Any:
+def namespace(array: Any) -> Any:
     """``torch`` for a tensor, ``numpy`` for anything else; torch is never imported for an array."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
@@ -29,7 +29,7 @@ def _namespace(array: Any) -> Any:
 
 def corners_bev(boxes_N5: Any) -> tuple[Any, Any]:
     """Corners of boxes ``(..., 5)``: two arrays ``(..., 4)`` of x and y, counter-clockwise from the front left one."""
-    xp = _namespace(boxes_N5)
+    xp = namespace(boxes_N5)
     x, y, length, width, yaw = (boxes_N5[..., i] for i in range(5))
     cos, sin = xp.cos(yaw), xp.sin(yaw)
     across = [(a * length, b * width) for a, b in zip(_AHEAD, _LEFT, strict=True)]
@@ -44,7 +44,7 @@ def _area_under(x1: Any, y1: Any, x2: Any, y2: Any, half_x: Any, half_y: Any) ->
 
     The part of the edge beside the rectangle counts nothing, the part above it the full height, the part below it nothing.
     """
-    xp = _namespace(x1)
+    xp = namespace(x1)
     zero, one = xp.zeros_like(x1), xp.ones_like(x1)
 
     def reached(start: Any, step: Any, level: Any) -> Any:
@@ -73,7 +73,7 @@ def intersection_bev(a_5: Any, b_5: Any) -> Any:
 
     Exact but for rounding (about 1e-15 of the boxes' extent in float64). Boxes without extent have no area.
     """
-    xp = _namespace(a_5)
+    xp = namespace(a_5)
     cos, sin = xp.cos(a_5[..., 4]), xp.sin(a_5[..., 4])
     dx, dy = b_5[..., 0] - a_5[..., 0], b_5[..., 1] - a_5[..., 1]
     x, y = dx * cos + dy * sin, dy * cos - dx * sin  # centre of b as a sees it
@@ -92,7 +92,7 @@ def intersection_bev(a_5: Any, b_5: Any) -> Any:
 
 def _ratio(common: Any, union: Any) -> Any:
     """``common / union`` within 0..1, and 0 where there is no union."""
-    xp = _namespace(common)
+    xp = namespace(common)
     positive = union > 0
     ratio = xp.where(positive, common, xp.zeros_like(common)) / xp.where(positive, union, xp.ones_like(union))
     return xp.minimum(ratio, xp.ones_like(ratio))
@@ -107,7 +107,7 @@ def iou_bev(a_N5: Any, b_M5: Any) -> Any:
 
 def iou_3d(a_N7: Any, b_M7: Any) -> Any:
     """Intersection over union of the volumes of every pair: ``(N, M)``; 0 for boxes without volume."""
-    xp = _namespace(a_N7)
+    xp = namespace(a_N7)
     columns = list(BEV_OF_7)
     a, b = a_N7[:, None], b_M7[None]
     top = xp.minimum(a[..., 2] + a[..., 5] / 2, b[..., 2] + b[..., 5] / 2)
@@ -120,7 +120,7 @@ def iou_3d(a_N7: Any, b_M7: Any) -> Any:
 
 def standing_bev(boxes_N5: Any) -> Any:
     """The axis-aligned rectangles ``(..., 4)`` (x1, y1, x2, y2) that enclose the boxes; used by axis-aligned suppression."""
-    xp = _namespace(boxes_N5)
+    xp = namespace(boxes_N5)
     half_l, half_w = boxes_N5[..., 2] / 2, boxes_N5[..., 3] / 2
     cos, sin = xp.abs(xp.cos(boxes_N5[..., 4])), xp.abs(xp.sin(boxes_N5[..., 4]))
     reach_x, reach_y = half_l * cos + half_w * sin, half_l * sin + half_w * cos
@@ -130,7 +130,7 @@ def standing_bev(boxes_N5: Any) -> Any:
 
 def nearest_bev(boxes_N5: Any) -> Any:
     """The boxes ``(..., 5)`` turned to the nearer axis, as rectangles ``(..., 4)``; used to match anchors to objects."""
-    xp = _namespace(boxes_N5)
+    xp = namespace(boxes_N5)
     swap = xp.abs(xp.sin(boxes_N5[..., 4])) > xp.abs(xp.cos(boxes_N5[..., 4]))
     length, width = boxes_N5[..., 2], boxes_N5[..., 3]
     half_x, half_y = xp.where(swap, width, length) / 2, xp.where(swap, length, width) / 2
@@ -140,7 +140,7 @@ def nearest_bev(boxes_N5: Any) -> Any:
 
 def iou_aligned(a_N4: Any, b_M4: Any) -> Any:
     """Intersection over union of axis-aligned rectangles (x1, y1, x2, y2): ``(N, M)``; 0 where there is no area."""
-    xp = _namespace(a_N4)
+    xp = namespace(a_N4)
     a, b = a_N4[:, None], b_M4[None]
     width = xp.minimum(a[..., 2], b[..., 2]) - xp.maximum(a[..., 0], b[..., 0])
     height = xp.minimum(a[..., 3], b[..., 3]) - xp.maximum(a[..., 1], b[..., 1])
@@ -151,7 +151,7 @@ def iou_aligned(a_N4: Any, b_M4: Any) -> Any:
 
 
 def _to_numpy(array: Any) -> np.ndarray:
-    return np.asarray(array if _namespace(array) is np else array.detach().cpu())
+    return np.asarray(array if namespace(array) is np else array.detach().cpu())
 
 
 def suppress(boxes_N5: Any, scores_N: Any, threshold: float = 0.5, rotated: bool = False) -> np.ndarray:
@@ -164,7 +164,7 @@ def suppress(boxes_N5: Any, scores_N: Any, threshold: float = 0.5, rotated: bool
     order = np.argsort(-_to_numpy(scores_N), kind="stable")
     if len(order) == 0:
         return order
-    xp = _namespace(boxes_N5)
+    xp = namespace(boxes_N5)
     sorted_boxes = boxes_N5[order] if xp is np else boxes_N5[xp.from_numpy(order).to(boxes_N5.device)]
     if rotated:
         overlap = iou_bev(sorted_boxes, sorted_boxes)

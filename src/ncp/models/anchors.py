@@ -1,7 +1,7 @@
-"""Anchors of a bird's-eye-view detector: where they stand, whom they match, how boxes are written, what is lost, decoding.
+"""Anchors of a bird's-eye-view detector in training: whom they match, how boxes are written, what is lost, what is found.
 
-Source: Lang et al. 2019 (PointPillars), sections 2.2, 2.3 and 4.1; heights, positions and the offset of the direction classes
-are those of the open implementations (the publication has car height 1.5 and z centres of its own).
+Where they stand and how what is written becomes boxes again: :mod:`ncp.metrics.anchors`, without torch. Source: Lang et al. 2019
+(PointPillars), sections 2.2, 2.3 and 4.1.
 
 Boxes are (x, y, z of the centre, length, width, height, yaw) in the LiDAR frame. Shape names: A anchors of a scene, K objects,
 B scenes, N classes.
@@ -12,61 +12,28 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ncp.metrics.anchors import DIRECTION_OFFSET, decode, place
+from ncp.metrics.anchors import KITTI_ANCHORS as KITTI_ANCHORS
+from ncp.metrics.anchors import ROTATIONS as ROTATIONS
+from ncp.metrics.anchors import AnchorClass as AnchorClass
 from ncp.metrics.boxes import BEV_OF_7, iou_aligned, nearest_bev, suppress
 
 BACKGROUND, IGNORED = -1, -2
-ROTATIONS = (0.0, math.pi / 2)
-DIRECTION_OFFSET = math.pi / 4  # the direction classes part here, away from the headings along the axes
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
 WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
 
 
-class AnchorClass(NamedTuple):
-    """Anchors of one class: size and bottom in metres, overlaps from which an anchor is an object's and below which nobody's."""
-
-    name: str
-    length: float
-    width: float
-    height: float
-    bottom: float
-    positive: float
-    negative: float
-
-
-KITTI_ANCHORS = (
-    AnchorClass("Car", 3.9, 1.6, 1.56, -1.78, 0.6, 0.45),
-    AnchorClass("Pedestrian", 0.8, 0.6, 1.73, -0.6, 0.5, 0.35),
-    AnchorClass("Cyclist", 1.76, 0.6, 1.73, -0.6, 0.5, 0.35),
-)
-
-
 def make_anchors(
     classes: tuple[AnchorClass, ...], limits: tuple[float, ...], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Anchors at the centres of a map's cells.
-
-    Args:
-        classes: one kind of anchor each, in every rotation.
-        limits: x, y, z from and to of the space that the map covers, metres.
-        size: cells along y and x.
-
-    Returns:
-        ``(A, 7)`` float32 and the class of each ``(A,)`` int64; rows, then columns, classes and rotations.
-    """
-    y = limits[1] + (np.arange(size[0]) + 0.5) * (limits[4] - limits[1]) / size[0]
-    x = limits[0] + (np.arange(size[1]) + 0.5) * (limits[3] - limits[0]) / size[1]
-    kinds = [(c.bottom + c.height / 2, c.length, c.width, c.height, turn) for c in classes for turn in ROTATIONS]
-    anchors = np.zeros((size[0], size[1], len(kinds), 7))
-    anchors[..., 0], anchors[..., 1] = x[None, :, None], y[:, None, None]
-    anchors[..., 2:] = np.array(kinds)
-    which = np.tile(np.repeat(np.arange(len(classes)), len(ROTATIONS)), size[0] * size[1])
-    return torch.from_numpy(anchors.reshape(-1, 7)).float(), torch.from_numpy(which)
+    """:func:`ncp.metrics.anchors.place` as tensors: ``(A, 7)`` float32 and ``(A,)`` int64."""
+    anchors, which = place(classes, limits, size)
+    return torch.from_numpy(anchors), torch.from_numpy(which)
 
 
 def match(
@@ -104,21 +71,6 @@ def encode(boxes_7: Tensor, anchors_7: Tensor) -> Tensor:
     rise = (boxes_7[..., 2:3] - anchors_7[..., 2:3]) / anchors_7[..., 5:6]
     sizes = torch.log(boxes_7[..., 3:6] / anchors_7[..., 3:6])
     return torch.cat([plane, rise, sizes, boxes_7[..., 6:] - anchors_7[..., 6:]], -1)
-
-
-def decode(codes_7: Tensor, anchors_7: Tensor, direction: Tensor) -> Tensor:
-    """Boxes ``(..., 7)`` from what the network writes; ``direction`` ``(...)`` is the class that tells front from back.
-
-    The turn is known up to half a turn only (its loss is that of a sine), the direction class adds which half.
-    """
-    diagonal = torch.hypot(anchors_7[..., 3], anchors_7[..., 4])[..., None]
-    plane = codes_7[..., :2] * diagonal + anchors_7[..., :2]
-    rise = codes_7[..., 2:3] * anchors_7[..., 5:6] + anchors_7[..., 2:3]
-    sizes = torch.exp(codes_7[..., 3:6].clamp(max=4.0)) * anchors_7[..., 3:6]
-    turn = codes_7[..., 6] + anchors_7[..., 6]
-    yaw = (turn - DIRECTION_OFFSET).remainder(math.pi) + DIRECTION_OFFSET + math.pi * direction
-    yaw = (yaw + math.pi).remainder(2 * math.pi) - math.pi
-    return torch.cat([plane, rise, sizes, yaw[..., None]], -1)
 
 
 def direction_class(yaw: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ SLACK = 1_000_000  # weights that a file may lack and still be compared tensor b
 _COUNTED = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms; no parameters
 
 
-class _Card(msgspec.Struct):
+class _Signature(msgspec.Struct):
     """The metadata by which a network is built again; all values are text in the file."""
 
     architecture: str
@@ -60,11 +61,11 @@ def save(net: MultiResolutionNet, path: str | os.PathLike[str], extra: Mapping[s
         UserError: where the file cannot be written, for a network that has no signature or is not what its signature says,
             and for weights that are not finite.
     """
-    signature = _signature_of(net)
+    signature = signature_of(net)
     if signature is None:
         raise UserError("only a network made by ncp.models.build can be saved with its architecture inside")
     _check_itself(net, signature)
-    metadata = {**(extra or {}), "format": FORMAT, **_to_text(signature)}
+    metadata = {**(extra or {}), "format": FORMAT, **signature_text(signature)}
     return tensorfile.write(path, net.state_dict(), metadata, "the weights of this network")
 
 
@@ -123,7 +124,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     if head.metadata.get("format") != FORMAT:
         found = files.shown(head.metadata.get("format"))
         raise UserError(f"{where} holds no network of this project (its format is '{found}', not '{FORMAT}')")
-    signature = _from_text(head.metadata, f"the metadata of {where}")
+    signature = signature_from_text(head.metadata, f"the metadata of {where}")
     numbers = sum(math.prod(s) for name, s in head.shapes.items() if not name.endswith(_COUNTED))
     if (wanted := _parameters(signature)) > numbers + SLACK:  # before anything of that size is made
         raise UserError(f"{where} holds {numbers:,} weights, the network of its metadata has {wanted:,}")
@@ -142,19 +143,21 @@ def _parameters(signature: Signature) -> int:
     return int(cost.count(code, head=head, classes=classes, in_channels=channels).params)
 
 
-def _signature_of(net: nn.Module) -> Signature | None:
+def signature_of(net: nn.Module) -> Signature | None:
     """What a network was built from; None for a baseline."""
     signature = getattr(net, "signature", None)
     return signature if isinstance(signature, Signature) else None
 
 
-def _to_text(signature: Signature) -> dict[str, str]:
+def signature_text(signature: Signature) -> dict[str, str]:
+    """A signature as metadata holds it."""
     values = {k: str(v) for k, v in signature._asdict().items()}
     return {**values, "stem_strides": ",".join(map(str, signature.stem_strides))}
 
 
-def _from_text(metadata: Mapping[str, str], where: str) -> Signature:
-    card: _Card = files.checked(dict(metadata), _Card, where, strict=False)
+def signature_from_text(metadata: Mapping[str, str], where: str) -> Signature:
+    """The signature in metadata; raises ``UserError`` naming ``where`` for what it cannot be."""
+    card: _Signature = files.checked(dict(metadata), _Signature, where, strict=False)
     if card.task not in TASKS:
         raise UserError(f"{where} cannot be used: unknown task '{files.shown(card.task)}'; tasks: {', '.join(TASKS)}")
     try:
@@ -214,59 +217,100 @@ def export_onnx(
         UserError: where the ``export`` extra is missing, the file cannot be written, the weights are not finite, the network
             is not what its signature says, or onnxruntime's result differs from torch's; there is then no file, or the old one.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  the exporter needs it
-    except ImportError as error:
-        raise missing_extra(error.name or "onnx", "export") from None
-    path, signature = Path(path), _signature_of(net)
+    check_extra()
+    path, signature = Path(path), signature_of(net)
     tensorfile.check_finite(net.state_dict(), "the weights of this network")
     if signature is not None:
         _check_itself(net, signature)
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     example = _example(net, size, frames, batch=2)
     name = "clips" if example.ndim == 5 else "images"
-    with torch.no_grad():
+    own = {"format": FORMAT, **signature_text(signature)} if signature is not None else {}
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
+    return write_onnx(plain, (example,), (name,), ("output",), batch, path, {**(extra or {}), **own}, trials)
+
+
+def check_extra() -> None:
+    """Raise a ``UserError`` where a package that writes ONNX is missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  the exporter needs it
+    except ImportError as error:
+        raise missing_extra(error.name or "onnx", "export") from None
+
+
+def write_onnx(
+    net: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic: Any,
+    path: Path,
+    metadata: Mapping[str, str],
+    trials: Sequence[tuple[Tensor, ...]],
+) -> Path:
+    """Write a module as ONNX, run the file in onnxruntime, and keep it where it gives what torch gives.
+
+    Args:
+        net: in evaluation mode, float32, on the CPU.
+        example: inputs to follow through it.
+        inputs, outputs: their names.
+        dynamic: which of their sides may be of any length, as :func:`torch.export.export` has it.
+        path: of the file.
+        metadata: texts in it.
+        trials: inputs to compare on; none for no comparison.
+
+    Raises:
+        UserError: see :func:`export_onnx`.
+    """
+    import onnx
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shares the same shape constraints.*")  # two inputs of one length
         program = torch.onnx.export(
-            plain,
-            (example,),
-            input_names=[name],
-            output_names=["output"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            net,
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic,
             opset_version=ONNX_OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
-    own = {"format": FORMAT, **_to_text(signature)} if signature is not None else {}
-    onnx.helper.set_model_props(model, {**(extra or {}), **own})
+    onnx.helper.set_model_props(model, dict(metadata))
     with files.writing(path) as scratch:
         onnx.save(model, scratch)
-        if check:
-            worst = max(onnx_error(plain, scratch, _example(net, size, frames, batch)) for batch in (1, 3))
-            if not worst <= ONNX_TOLERANCE:
-                shown = files.printable(path)
-                raise UserError(
-                    f"the ONNX file differs from torch by {worst:.1e} of the largest output and was not written to '{shown}'; "
-                    "try fold_norms=False"
-                )
+        worst = max((onnx_error(net, scratch, *trial) for trial in trials), default=0.0)
+        if not worst <= ONNX_TOLERANCE:
+            shown = files.printable(path)
+            raise UserError(
+                f"the ONNX file differs from torch by {worst:.1e} of the largest output and was not written to '{shown}'; "
+                "try fold_norms=False"
+            )
     return path
 
 
-def onnx_error(net: nn.Module, path: str | os.PathLike[str], images: Tensor) -> float:
-    """Largest difference between onnxruntime's output and torch's, over torch's largest output."""
+def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) -> float:
+    """Largest difference between onnxruntime's outputs and torch's, over torch's largest."""
     try:
         import onnxruntime
     except ImportError:
         raise missing_extra("onnxruntime", "export") from None
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    (given,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    names = [one.name for one in session.get_inputs()]
+    given = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
     with torch.no_grad():
-        wanted: Any = net(images)
-    if tuple(given.shape) != tuple(wanted.shape):
-        return math.inf
-    return float((torch.from_numpy(given) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+        found: Any = net(*inputs)
+    worst = 0.0
+    for mine, wanted in zip(given, [found] if isinstance(found, Tensor) else list(found), strict=True):
+        if tuple(mine.shape) != tuple(wanted.shape):
+            return math.inf
+        error = (torch.from_numpy(mine) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30)
+        worst = max(worst, float(error))
+    return worst
 
 
 def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:

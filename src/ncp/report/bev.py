@@ -86,15 +86,26 @@ def draw(
     title: str,
     subtitle: str = "",
     columns: int = 4,
+    side: float = 2.9,
+    lowest: float = SHOWN,
+    labelled: bool = True,
     found_too: bool = True,
 ) -> Figure:
-    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`. Without ``found_too``
-    they are of labels alone."""
+    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`.
+
+    Args:
+        scenes: what is drawn.
+        limits: see :func:`scene`.
+        title, subtitle: above them.
+        columns: scenes beside each other.
+        side: width of a scene in inches.
+        lowest: score from which boxes were drawn.
+        labelled, found_too: whether scenes have labels, and boxes that a network found.
+    """
     from matplotlib.lines import Line2D
 
     columns = max(1, min(columns, len(scenes)))
     lines = -(-len(scenes) // columns)
-    side = 2.9
     tall = side * (limits[3] - limits[0]) / (limits[4] - limits[1])
     width, height = columns * (side + 0.35) + 0.3, lines * (tall + 0.5) + 1.15
     fig = style.figure(max(width, 6.0), height, title, subtitle)
@@ -108,13 +119,12 @@ def draw(
     axes[0, 0].set_ylabel("forward (m)", size=8, color=style.GREY)
     marks = [
         Line2D([], [], color=TRUE, linewidth=2.4, label="labelled"),
-        Line2D([], [], color=FOUND, linewidth=1.1, label=f"found, score from {SHOWN}"),
+        Line2D([], [], color=FOUND, linewidth=1.1, label=f"found, score from {lowest:g}"),
         Line2D(
             [], [], color=style.GREY, marker=".", linestyle="", markersize=3, label="LiDAR points, high ones darker"
         ),
     ]
-    if not found_too:
-        del marks[1]
+    marks = [mark for mark, there in zip(marks, (labelled, found_too, True), strict=True) if there]
     fig.legend(handles=marks, loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig
 

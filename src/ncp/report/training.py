@@ -47,8 +47,8 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
     out = {}
     if not result.get("eval_images_per_second"):  # not itself an evaluation
         out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
-    if result["task"] != "det3d":  # whole detectors are not exported
-        out["export it:"] = command_line("export", ckpt_path=path)
+    out["export it:"] = command_line("export", ckpt_path=path)
+    out["use it:"] = command_line("predict", input="FOLDER", out="seen", ckpt=path)
     return out
 
 

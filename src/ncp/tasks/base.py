@@ -171,6 +171,12 @@ class Task(pl.LightningModule):
         """The network's output for a batch."""
         return self._compiled[0](self.prepare_batch(batch))
 
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """How an evaluation brings samples to the network, as :class:`ncp.card.Use` has it; for its checkpoints."""
+        reading: Any = getattr(data, "reading", None)  # of images that are no photographs
+        ranges = {} if reading is None or reading.photo else {"low": list(reading.low), "high": list(reading.high)}
+        return {"share": data.eval_share, **ranges}
+
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
         return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))

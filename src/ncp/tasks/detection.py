@@ -26,6 +26,7 @@ from ncp.metrics.kitti_files import write
 from ncp.metrics.kitti_names import MAIN, in_words, names_of
 from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.detector_file import space_of
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
 from ncp.spaces import cost
@@ -195,6 +196,10 @@ class Detection(Task):
     def score_nothing(self) -> None:
         """Lists are gathered from all devices, empty ones too."""
         self.scores.update_nothing()
+
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """What the detector sees, and how its boxes are chosen."""
+        return {"space": space_of(self.detector[0], self.nms)}
 
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""

@@ -8,33 +8,39 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from msgspec import UNSET
 from torch import nn
 
-from ncp import files, registry
+from ncp import registry
+from ncp.card import Card, line
 from ncp.errors import UserError
-from ncp.models import build, build_timm
+from ncp.models import build, build_timm, detector_file
+from ncp.models.anchors import ROTATIONS
+from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.detector_file import detector_of
 from ncp.models.export import export_onnx, save
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint
 from ncp.tasks.base import Task
-from ncp.tasks.parts import choose_architecture
+from ncp.tasks.cards import card_of
+from ncp.tasks.parts import BASELINES, choose_architecture
 
 FORMATS = ("safetensors", "onnx")
-_NO_DETECTOR = "whole detectors cannot be exported yet: the files would lack its pillar encoder and its head"
-SIZE = (224, 224)  # where nothing else is known
+KINDS = len(ROTATIONS)  # anchors of a class at every place
+POINTPILLARS = "pointpillars"
+SIZE, FRAMES = (224, 224), 8  # where nothing else is known
 
 
 class Exportable(NamedTuple):
     """A network and what a program needs to know to use it.
 
     Attributes:
-        net: from images (clips) to its output.
+        net: from images (clips) to its output; a whole detector reads points.
         task: its name.
         architecture: text, or a baseline's name.
         size: height and width of the training's evaluation input.
-        about: for the files' metadata: class names, mean and deviation of the images, the newest scores.
+        about: for the files' metadata: the card, the step, the newest scores.
+        card: of a trained network.
     """
 
     net: nn.Module
@@ -42,6 +48,7 @@ class Exportable(NamedTuple):
     architecture: str
     size: tuple[int, int]
     about: dict[str, str]
+    card: Card | None = None
 
 
 class Exporting(Protocol):
@@ -71,7 +78,7 @@ def untrained(given: Exporting) -> Exportable:
     architecture = choose_architecture(arch)
     task = registry.resolve((given.task or {}).get("_target_"), "task", Task).name  # type: ignore[type-abstract]
     if task == "det3d":
-        raise UserError(f"task=det3d is a detector, and {_NO_DETECTOR}")
+        raise UserError("task=det3d needs a training, which knows the space that the detector sees: give ckpt_path=...")
     torch.manual_seed(given.seed)
     net = _build(architecture, task, given.classes, None, arch)
     return Exportable(net, task, str(architecture), SIZE, {"trained": "no"})
@@ -85,35 +92,33 @@ def from_checkpoint(path: Path) -> Exportable:
     """
     found = checkpoint.read(path)
     own = found.own
-    if own.task == "det3d":
-        raise UserError(f"{found.where} holds a detector, and {_NO_DETECTOR}; evaluate it with src.evaluate")
-    source = own.input if own.input is not UNSET else None
     with found.blamed():
+        about = card_of(found)
         settings = found.options.arch
-        baseline = settings.get("kind") == "timm"
+        baseline = settings.get("kind") in BASELINES
         architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
-        channels = source.channels if source is not None else None
-        given = (architecture, own.task, len(own.classes), channels, settings)
         # the file may claim more than it holds: compared before any memory is taken
-        if not any(sizes[:1] == (len(own.classes),) for sizes in found.network_shapes.values()):
+        logits = len(own.classes) * (KINDS * len(own.classes) if own.task == "det3d" else 1)
+        if not any(sizes[:1] == (logits,) for sizes in found.network_shapes.values()):
             raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
         if not baseline:
             with torch.device("meta"):
-                found.check_network(_build(*given))
-        net = _build(*given)
+                found.check_network(_made(architecture, about, settings))
+        net = _made(architecture, about, settings)
     found.check_network(net)
     net.load_state_dict(found.weights())
-    facts = {"trained": "yes", "step": str(own.step), "class_names": "\n".join(map(_line, own.classes))}
-    if source is not None:
-        facts |= {"mean": ",".join(map(str, source.mean)), "std": ",".join(map(str, source.std))}
-    facts |= {f"metrics.{_line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
-    size = source.size if source is not None else SIZE
-    return Exportable(net, own.task, own.architecture, size, facts)
+    facts = {**about.text(), "trained": "yes", "step": str(own.step)}
+    facts |= {f"metrics.{line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
+    return Exportable(net, own.task, own.architecture, about.size, facts, about)
 
 
-def _line(name: str) -> str:
-    """A name as metadata holds it: one line of UTF-8."""
-    return files.printable(name).replace("\n", " ")
+def _made(architecture: Any, about: Card, settings: Any) -> nn.Module:
+    """The network of a card, a whole detector for detection."""
+    if about.use.space is None:
+        return _build(architecture, about.task, len(about.classes), about.channels, settings)
+    if architecture == POINTPILLARS:
+        return detector_of(PointPillarsNet(), about.use.space)
+    return detector_of(_build(architecture, about.task, 0, about.channels, settings), about.use.space)
 
 
 def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:
@@ -147,8 +152,14 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
     written = {}
     for kind in wanted:
         path = stem.with_name(f"{stem.name}.{kind}")
-        if kind == "onnx":
-            export_onnx(found.net, path, (int(height), int(width)), extra=found.about)  # type: ignore[arg-type]
+        if kind == "onnx" and isinstance(found.net, Detector):
+            detector_file.export_onnx(found.net, path, found.about)
+        elif kind == "onnx":
+            clips = found.card.use.clips if found.card is not None else None
+            frames = clips.frames if clips is not None else FRAMES
+            export_onnx(found.net, path, (int(height), int(width)), frames, extra=found.about)  # type: ignore[arg-type]
+        elif isinstance(found.net, Detector):
+            detector_file.save(found.net, path, found.about)
         else:
             save(found.net, path, found.about)  # type: ignore[arg-type]
         written[kind] = str(path)

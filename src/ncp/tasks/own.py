@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ncp import files
+from ncp.card import LONGEST, Side, Use
 from ncp.errors import UserError
 from ncp.models.backbone import MAX_CHANNELS
 from ncp.models.heads import MAX_CLASSES
@@ -19,7 +20,6 @@ from ncp.tasks.options import TrainOptions
 KEY = "ncp"
 """Our part of a checkpoint."""
 LARGEST = 10_000_000  # whole number in a configuration, less its seed
-LONGEST = 16_384  # side of an input, in pixels
 MOST = {
     **{"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST},
     **dict.fromkeys(("scenes", "val_scenes", "videos", "val_videos"), 20_000),  # which are drawn
@@ -28,7 +28,6 @@ NUMBERS = ("low", "high")  # of the data, lists that hold no sides of images
 _ANY = ("seed", "macs")  # endings of keys whose numbers may be of any size
 _TEXT = 4_000  # characters of a text in a configuration
 
-Side = Annotated[int, Meta(ge=1, le=LONGEST)]
 Channels = Annotated[list[float], Meta(min_length=1, max_length=MAX_CHANNELS)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 
@@ -52,7 +51,7 @@ class Place(Struct):
 
 
 class Own(Struct):
-    """Our part of a checkpoint; earlier versions lacked ``input``, ``position``, ``latest`` and ``at``."""
+    """Our part of a checkpoint; earlier versions lacked ``input``, ``use``, ``position``, ``latest`` and ``at``."""
 
     architecture: Annotated[str, Meta(min_length=1, max_length=1000)]
     task: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,40}\Z")]
@@ -60,6 +59,7 @@ class Own(Struct):
     step: Annotated[int, Meta(ge=0, le=10**9)]
     config: dict[str, Any]
     input: Input | UnsetType = UNSET
+    use: Use | UnsetType = UNSET
     position: Place | UnsetType = UNSET
     latest: dict[str, float | None] = {}
     at: Annotated[int, Meta(ge=-1, le=10**9)] = -1

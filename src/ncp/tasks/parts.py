@@ -12,8 +12,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ncp import files, registry
 from ncp import options as typed
-from ncp import registry
+from ncp.card import Use
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
@@ -153,6 +154,8 @@ def make_task(options: TrainOptions, data: DataModule, architecture: Architectur
     }
     own = {"seed": options.seed, "compile": compile_mode(options.compile), "about": about}
     task: Task = typed.call(kind, settings, "task", network, recipe, plan, data, **own)
+    files.checked(task.usage(data), Use, f"what {kind.__name__}.usage says")
+    task.about["use"] = task.usage(data)
     return task
 
 

@@ -59,6 +59,12 @@ class Segmentation(Task):
         scores.update(logits_BKHW.detach().argmax(1), label_BHW)
         return loss, {key: value for key, value in scores.local().items() if key in ("mAcc", "aAcc")}
 
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """With the classes' colours, and the size that images are brought to."""
+        palette = [list(colour) for colour in getattr(data, "palette", ())]
+        short = getattr(data, "eval_short", None) or getattr(data, "short", None)
+        return {**super().usage(data), "palette": palette, "short": short}
+
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
         if isinstance(architecture, str):

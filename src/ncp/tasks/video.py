@@ -107,6 +107,13 @@ class VideoRecognition(Task):
         scores.update(logits_BK.detach(), label_B)
         return loss, scores.local()
 
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """With which frames are read."""
+        assert isinstance(data, VideoData)
+        sampling = data.sampling
+        clips = {"kind": sampling.kind, "frames": sampling.frames, "stride": sampling.stride, "clips": sampling.clips}
+        return {**super().usage(data), "clips": clips}
+
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of one clip."""
         assert isinstance(data, VideoData)

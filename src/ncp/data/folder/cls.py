@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ncp.data import rasters
 from ncp.data.folder import reading
 from ncp.data.folder.files import OwnData, holds, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
@@ -225,7 +226,7 @@ class FolderClassification(OwnData):
         for split, _, path in samples(self, found, look, tell):
             try:
                 kind = reading.kind_of(path)
-                reading.read_numbers(path)
+                rasters.read_numbers(path)
             except UserError as error:
                 refused.add(str(error))
                 continue

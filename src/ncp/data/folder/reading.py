@@ -27,7 +27,6 @@ SUFFIXES = (*images.SUFFIXES, ".npy")
 PHOTO = 3  # channels of a photograph
 MEASURED = 32  # files whose numbers are looked at
 _TAILS = (0.1, 99.9)  # percent of a channel's numbers outside of low and high on either side
-_TIFF = (".tif", ".tiff")
 _FLAT = 1e-3  # a channel that does not vary: its deviation is taken to be this
 
 
@@ -68,13 +67,13 @@ class Reading:
             if path.suffix.lower() == ".npy":
                 return torch.from_numpy(_as_photo(rasters.read_array(path), path))
             return images.read_image(path)
-        numbers_CHW = read_numbers(path)
+        numbers_CHW = rasters.read_numbers(path)
         if len(numbers_CHW) != self.channels:
             raise UserError(
                 f"'{printable(path)}' has {len(numbers_CHW)} channels where the set has {self.channels}; all images must have "
                 "the same (data.channels says how many)"
             )
-        return torch.from_numpy(scaled(numbers_CHW, self.low, self.high))
+        return torch.from_numpy(rasters.scaled(numbers_CHW, self.low, self.high))
 
     def resolved(self) -> dict[str, Any]:
         """As options of a data set; of photographs none are needed."""
@@ -114,40 +113,12 @@ def kind_of(path: Path) -> Kind:
         size = head.shape if axis is None else head.shape[1:] if axis == 0 else head.shape[:2]
         photo = channels == PHOTO and head.dtype == np.uint8
         return Kind(channels, photo, (size[0], size[1]), f"array of {channels} channels, {head.dtype}")
-    if suffix in _TIFF:
+    if suffix in rasters.TIFF:
         tiff = rasters.tiff_head(path)
-        if not _is_photo(tiff):
+        if not rasters.is_photo(tiff):
             words = f"TIFF of {tiff.channels} channels, {tiff.bits} bits"
             return Kind(tiff.channels, False, tiff.size, words)
     return Kind(*images.kind(path))
-
-
-def _is_photo(head: rasters.TiffHead) -> bool:
-    """Whether a TIFF is what Pillow turns into RGB: 8 bits of grey, palette, colours or inks, transparency beside them or not."""
-    own = head.channels - len(head.extra)
-    known = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(head.photometric)
-    return head.bits <= 8 and head.kind == "u" and own == known and all(what in (1, 2) for what in head.extra)
-
-
-def read_numbers(path: Path) -> np.ndarray:
-    """``(C, H, W)``: the numbers as they stand in the file. Raises ``UserError`` naming the file."""
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return rasters.read_array(path)
-    if suffix in _TIFF and not _is_photo(rasters.tiff_head(path)):
-        return rasters.read_tiff(path)
-    deep = images.read_deep(path)
-    return deep.numpy()
-
-
-def scaled(numbers_CHW: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
-    """``(C, H, W)`` uint8: ``low`` to 0, ``high`` to 255, by channel; what is beyond is cut, what is no number is ``low``."""
-    out = np.empty(numbers_CHW.shape, dtype=np.uint8)
-    for channel, (a, b) in enumerate(zip(low, high, strict=True)):
-        values = numbers_CHW[channel].astype(np.float32)
-        values = (values - np.float32(a)) * np.float32(255 / (b - a))
-        out[channel] = np.clip(np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0), 0, 255).round()
-    return out
 
 
 def find(
@@ -185,7 +156,7 @@ def find(
     ends = _given("low", low, count), _given("high", high, count)
     numbers = None
     if None in ends or mean is None or std is None:
-        numbers = [read_numbers(path) for path in chosen]
+        numbers = [rasters.read_numbers(path) for path in chosen]
     if None in ends:
         assert numbers is not None
         ends = _ends(numbers) if ends == (None, None) else ends
@@ -199,7 +170,7 @@ def find(
     means, stds = _given("mean", mean, count), _positive("std", std, count)
     if means is None or stds is None:
         assert numbers is not None
-        shares = [scaled(one, a, b).reshape(count, -1) / 255.0 for one in numbers]
+        shares = [rasters.scaled(one, a, b).reshape(count, -1) / 255.0 for one in numbers]
         means = means or tuple(round(float(v), 4) for v in np.mean([s.mean(1) for s in shares], axis=0))
         spread = np.sqrt(np.mean([((s - np.array(means)[:, None]) ** 2).mean(1) for s in shares], axis=0))
         stds = stds or tuple(round(max(float(v), _FLAT), 4) for v in spread)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ncp import progress
+from ncp.data import rasters
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
 from ncp.data.folder.cls import note_reading
@@ -272,7 +273,7 @@ class FolderSegmentation(OwnData, SegmentationData):
             names.append(self.names[split][number])
             try:
                 kind = reading.kind_of(path)
-                image, label = torch.from_numpy(reading.read_numbers(path)), self.mask_map(mask)
+                image, label = torch.from_numpy(rasters.read_numbers(path)), self.mask_map(mask)
                 OwnPairs.check_size(image, label, path, mask)
             except UserError as error:
                 refused.add(str(error))

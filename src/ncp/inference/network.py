@@ -1,0 +1,37 @@
+"""What a network is to those that ask it: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ncp.card import Card
+
+
+class Written(NamedTuple):
+    """What a detector's head writes for the anchors of one scene: ``(A, N)`` logits, ``(A, 7)`` codes, ``(A, 2)`` logits."""
+
+    classes: np.ndarray
+    boxes: np.ndarray
+    directions: np.ndarray
+
+
+class Network(Protocol):
+    """A network and its card.
+
+    Attributes:
+        card: what the file says of it.
+        fixed: height and width that its input must have; None for any.
+        device: where it runs, in words.
+    """
+
+    card: Card
+    fixed: tuple[int, int] | None
+    device: str
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Images ``(B, C, H, W)`` or clips ``(B, T, C, H, W)``, normalised float32, to what the head writes, float32."""
+
+    def scene(self, points_M4: np.ndarray) -> Written:
+        """Points (x, y, z, reflectance) of one scene to what the head writes; of a detector."""

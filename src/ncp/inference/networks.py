@@ -1,0 +1,47 @@
+"""From a file to a network that eats arrays, whatever kind of file it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ncp import files
+from ncp.errors import UserError
+from ncp.inference.network import Network
+
+LAST = Path("checkpoints") / "last.ckpt"  # of a run folder
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def open_network(path: str | Path, device: str = "auto") -> Network:
+    """The network of a run folder, a checkpoint, a safetensors or an ONNX file.
+
+    Args:
+        path: of the file or folder.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: where there is none, or it cannot be used.
+    """
+    if device not in DEVICES:
+        raise UserError(f"device must be one of {', '.join(DEVICES)}, given was '{device}'")
+    file = found_file(path)
+    if file.suffix == ".onnx":
+        from ncp.inference.onnx_network import OnnxNetwork
+
+        return OnnxNetwork(file, device)
+    from ncp.inference.torch_network import open_torch
+
+    return open_torch(file, device)
+
+
+def found_file(path: str | Path) -> Path:
+    """``path``, or of a run folder its last checkpoint. Raises ``UserError`` where there is none."""
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return path
+    if not (path / LAST).is_file():
+        raise UserError(
+            f"the folder '{files.printable(path)}' holds no {LAST}; give a training's run folder, a checkpoint, or a file "
+            "of src.export (.safetensors, .onnx)"
+        )
+    return path / LAST

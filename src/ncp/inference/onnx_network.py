@@ -1,0 +1,94 @@
+"""ONNX files of src.export as networks, run by onnxruntime; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncp import card, files
+from ncp.errors import UserError, missing_extra
+from ncp.inference.network import Written
+from ncp.inference.pillars import chosen
+from ncp.process import own_cores
+
+LIMIT = 2**31 - 1
+"""Bytes of a file: what the format can hold in one."""
+OUTPUTS = ("classes", "boxes", "directions")  # of a detector
+
+
+class OnnxNetwork:
+    """A :class:`ncp.inference.network.Network` of onnxruntime.
+
+    Raises:
+        UserError: where onnxruntime is missing, the file cannot be read, or it is not what its metadata says.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise missing_extra("onnxruntime", "export") from None
+        where = f"'{files.printable(path)}'"
+        content = files.read_bytes(path, LIMIT)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(own_cores())
+        options.log_severity_level = 4
+        providers = [name for name in onnxruntime.get_available_providers() if name == "CUDAExecutionProvider"]
+        if device == "cuda" and not providers:
+            raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
+        used = providers if device != "cpu" else []
+        try:
+            self.session = onnxruntime.InferenceSession(content, options, [*used, "CPUExecutionProvider"])
+            metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        except Exception as error:  # of many kinds, all about this file
+            raise UserError(f"{where} cannot be read as ONNX ({files.first_line(error)})") from None
+        self.device = "CUDA (onnxruntime)" if used else "cpu (onnxruntime)"
+        self.card = card.from_text(metadata, where)
+        self.fixed: tuple[int, int] | None = None
+        self.inputs = self.session.get_inputs()
+        self._check(where)
+
+    def _check(self, where: str) -> None:
+        """Inputs and outputs are those of the card."""
+        names = [one.name for one in self.session.get_outputs()]
+        if self.card.use.space is not None:
+            if [one.name for one in self.inputs] != ["points", "cells"] or names != list(OUTPUTS):
+                raise UserError(f"{where} is no whole detector; export its checkpoint anew")
+            return
+        shape = list(self.inputs[0].shape)
+        wanted = 5 if self.card.task == "video" else 4
+        if len(self.inputs) != 1 or len(names) != 1 or len(shape) != wanted:
+            raise UserError(f"{where} reads {shape}, which is no input of the task {self.card.task}")
+        channels, height, width = shape[-3:]
+        if channels != self.card.channels:
+            raise UserError(f"{where} reads {channels} channels, but names {self.card.channels}")
+        if isinstance(height, int) and isinstance(width, int):
+            self.fixed = (height, width)
+            if height * width * self.card.channels > card.LARGEST:
+                raise UserError(f"{where} reads images of {height} x {width} pixels; too large")
+        clips = self.card.use.clips
+        if wanted == 5 and clips is not None and isinstance(shape[1], int) and shape[1] != clips.frames:
+            raise UserError(f"{where} reads clips of {shape[1]} frames, but names {clips.frames}")
+
+    def _run(self, feeds: dict[str, np.ndarray]) -> list[Any]:
+        try:
+            out: list[Any] = self.session.run(None, feeds)
+        except Exception as error:
+            raise UserError(f"onnxruntime cannot run the network ({files.first_line(error)})") from None
+        return out
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """See :class:`ncp.inference.network.Network`."""
+        (out,) = self._run({self.inputs[0].name: np.ascontiguousarray(x, dtype=np.float32)})
+        if out.shape[:2] != (len(x), len(self.card.classes)):
+            raise UserError(f"the ONNX file writes {list(out.shape)[:2]} where {len(self.card.classes)} classes belong")
+        return np.asarray(out, dtype=np.float32)
+
+    def scene(self, points_M4: np.ndarray) -> Written:
+        """See :class:`ncp.inference.network.Network`."""
+        assert self.card.use.space is not None
+        points, cells = chosen(points_M4, self.card.use.space)
+        found = Written(*(np.asarray(part)[0] for part in self._run({"points": points, "cells": cells})))
+        return found

@@ -1,0 +1,112 @@
+"""Checkpoints and safetensors files as networks, run by torch in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ncp import card, files, tensorfile
+from ncp.errors import UserError
+from ncp.inference.network import Written
+from ncp.models import detector_file, export
+from ncp.models.detector import Detector
+from ncp.models.factory import to_channels_last
+from ncp.models.runtime import fused
+
+
+class TorchNetwork:
+    """A :class:`ncp.inference.network.Network` of torch, its norms folded into the convolutions.
+
+    Args:
+        net: of the card's task.
+        about: its card.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: where there is no GPU although one is asked for.
+    """
+
+    fixed: tuple[int, int] | None = None
+
+    def __init__(self, net: nn.Module, about: card.Card, device: str) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device=cuda, but torch sees no GPU here; use device=cpu")
+        self.card = about
+        self.place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        self.device = torch.cuda.get_device_name(0) if self.place.type == "cuda" else "cpu"
+        self.net = to_channels_last(fused(net)).to(self.place)
+
+    @torch.inference_mode()
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """See :class:`ncp.inference.network.Network`; raises ``UserError`` where memory does not suffice."""
+        given = torch.from_numpy(np.ascontiguousarray(x)).to(self.place)
+        if given.ndim == 4:
+            given = given.contiguous(memory_format=torch.channels_last)
+        with _memory(x), _exact(self.place):
+            out: np.ndarray = self.net(given).float().cpu().numpy()
+        return out
+
+    @torch.inference_mode()
+    def scene(self, points_M4: np.ndarray) -> Written:
+        """See :class:`ncp.inference.network.Network`."""
+        points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
+        with _memory(points_M4), _exact(self.place):
+            found: Any = self.net(points, torch.tensor([len(points)]))
+        return Written(*(part[0].float().cpu().numpy() for part in found))
+
+
+class _memory:
+    """Within, too little memory is a ``UserError`` that says what to do."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.shape = x.shape
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        text = str(error)
+        if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
+            raise UserError(
+                f"an input of {' x '.join(map(str, self.shape))} does not fit into memory; give a smaller batch=..., or "
+                "window=[512,512] for large images"
+            ) from None
+
+
+def _exact(place: torch.device) -> Any:
+    """Convolutions in float32 also on GPUs, which take 10 bits of it otherwise."""
+    return torch.backends.cudnn.flags(allow_tf32=False)  # type: ignore[no-untyped-call]
+
+
+def open_torch(path: Path, device: str) -> TorchNetwork:
+    """The network of a checkpoint or of a safetensors file of ours.
+
+    Raises:
+        UserError: where it cannot be read or does not say what it holds.
+    """
+    if path.suffix != ".safetensors":
+        from ncp.tasks.export import from_checkpoint  # Lightning
+
+        found = from_checkpoint(path)
+        assert found.card is not None
+        return TorchNetwork(found.net, found.card, device)
+    metadata = tensorfile.head(path).metadata
+    if metadata.get("format") == detector_file.FORMAT:
+        detector, about = detector_file.load(path)
+        return TorchNetwork(detector, about, device)
+    net = export.load(path)  # says what is wrong with the file
+    about = card.from_text(metadata, f"'{files.printable(path)}'")
+    _check_classes(net, about, path)
+    return TorchNetwork(net, about, device)
+
+
+def _check_classes(net: Any, about: card.Card, path: Path) -> None:
+    assert not isinstance(net, Detector)
+    if net.signature is not None and net.signature.classes != len(about.classes):
+        raise UserError(
+            f"'{files.printable(path)}' has {net.signature.classes} classes, but names of {len(about.classes)}"
+        )

@@ -1,0 +1,113 @@
+"""Look at images, videos or LiDAR scenes with a network: ``ncp predict ckpt=... input=... out=FOLDER``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from ncp import runs, terminal
+from ncp.errors import UserError
+from ncp.files import printable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Options:
+    """``conf/predict.yaml``, where each is explained."""
+
+    ckpt: str
+    input: str | list[str]
+    out: str | None = None
+    batch: Annotated[int, Meta(ge=1)] = 8
+    window: list[int] | None = None
+    overlap: float = 0.25
+    every: Annotated[int, Meta(ge=1)] = 1
+    clips: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    top: Annotated[int, Meta(ge=1)] = 5
+    score: float | None = None
+    calib: str | None = None
+    pictures: bool = True
+    device: str = "auto"
+
+
+@dataclass
+class Outcome:
+    """What was done.
+
+    Attributes:
+        result: the content of ``result.json``.
+        lines: what was found, one for each input (frame), as in ``predictions.jsonl``.
+        out: the folder of results.
+        files: lines and tables in it.
+        folder: the run's.
+    """
+
+    result: dict[str, Any]
+    lines: list[dict[str, Any]]
+    out: Path
+    files: list[Path] = field(default_factory=list)
+    folder: Path | None = None
+
+
+def run(options: Options, folder: Path | None = None) -> Outcome:
+    """Look at all inputs, and leave what a program and what a person wants to see in ``options.out``.
+
+    Args:
+        options: with which network, at what, how.
+        folder: of ``result.json``, and of the results where ``options.out`` is None; None for a new run folder.
+
+    Raises:
+        UserError: where network or inputs cannot be used; where none of the inputs can, after all were tried.
+    """
+    from ncp.inference.inputs import listed
+    from ncp.inference.networks import open_network
+    from ncp.inference.outputs import Results
+    from ncp.jobs.predicting import look
+
+    folder = runs.made(folder, "predict")
+    network = open_network(options.ckpt, options.device)
+    card = network.card
+    if card.missing:
+        log.warning("'%s' does not say: %s", printable(options.ckpt), "; ".join(card.missing))
+    out = Path(options.out).expanduser() if options.out else folder / "predictions"
+    inputs = listed(options.input, card.task, out)
+    results = Results(out, inputs)
+    began = time.perf_counter()
+    files = look(network, inputs, options, results)
+    seconds = time.perf_counter() - began
+    result = {
+        "task": card.task,
+        "architecture": {"text": card.architecture},
+        "network": str(options.ckpt),
+        "device": network.device,
+        "inputs": {"given": len(inputs), "predicted": results.worked, "left_out": len(results.failed)},
+        "left_out": {printable(path): reason for path, reason in results.failed.items()},
+        "seconds": {"predicting": seconds},
+        "out": str(out),
+        "files": [str(path) for path in files],
+    }
+    runs.write_result(folder, result)
+    if not results.worked:
+        first = next(iter(results.failed.values()), "nothing was found in them")
+        raise UserError(f"none of the {len(inputs):,} inputs could be used; the first: {first}")
+    return Outcome(result, results.lines, out, files, folder)
+
+
+def show(outcome: Outcome, brief: bool = False) -> None:
+    """Print how many inputs were looked at, how many were left out, and where the results are."""
+    inputs, seconds = outcome.result["inputs"], outcome.result["seconds"]["predicting"]
+    kinds = Counter(path.name for path in outcome.out.iterdir() if path.is_dir())
+    words = f"{inputs['predicted']:,} of {inputs['given']:,} inputs in {seconds:.1f} s on {outcome.result['device']}"
+    if inputs["left_out"]:
+        words += f"; {inputs['left_out']:,} could not be used"
+    terminal.say(f"{outcome.result['task']}: {words}")
+    if not brief:
+        for path in [*outcome.files, *(outcome.out / name for name in sorted(kinds))]:
+            terminal.say(terminal.relative(path))

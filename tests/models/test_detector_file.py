@@ -1,0 +1,106 @@
+"""Whole detectors come back from their files: the same numbers out of the same points."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from ncp import card
+from ncp.errors import UserError
+from ncp.inference.onnx_network import OnnxNetwork
+from ncp.models import build, detector_file
+from ncp.models import export as networks
+from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.pillars import Grid
+
+NARROW = "8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-8"
+GRID = Grid((0.0, -2.56, -3.0, 5.12, 2.56, 1.0), 0.16, (32, 32))
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def detector(z_offset=False, network=None):
+    """With weights and statistics that are not those of the start."""
+    torch.manual_seed(0)
+    made = Detector(network or build(NARROW, "det3d"), GRID, max_pillars=(30, 60), max_points=5, z_offset=z_offset)
+    with torch.no_grad():
+        for layer in (made.head.classes, made.head.boxes, made.head.directions):
+            layer.weight.normal_(std=0.5)
+    for _ in range(3):
+        made.train()(cloud(200), torch.tensor([120, 80]))
+    return made.eval()
+
+
+def cloud(count, seed=1):
+    random = torch.Generator().manual_seed(seed)
+    xyz = torch.rand(count, 3, generator=random) * torch.tensor([5.2, 5.2, 4.2]) + torch.tensor([0.0, -2.6, -3.1])
+    points = torch.cat([xyz, torch.rand(count, 1, generator=random)], 1)
+    points[::3] = points[0] + 0.01 * torch.rand(len(points[::3]), 4, generator=random)  # many in one pillar
+    return points
+
+
+def about(made, **changes):
+    space = msgspec.convert({**detector_file.space_of(made, {"score": 0.1}), **changes}, card.Space)
+    return card.make(
+        where="'a'", task="det3d", architecture=NARROW, classes=["Car", "Pedestrian", "Cyclist"], channels=64, size=(32, 32),
+        mean=None, std=None, use=card.Use(space=space),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("z_offset", [False, True])
+def test_weights_alone_make_the_detector(tmp_path, z_offset):
+    made = detector(z_offset)
+    path = detector_file.save(made, tmp_path / "a.safetensors", about(made).text())
+    again, told = detector_file.load(path)
+    assert told == about(made)
+    assert again.kinds == made.kinds
+    points, counts = cloud(300), torch.tensor([300])
+    with torch.no_grad():
+        for mine, wanted in zip(again.eval()(points, counts), made(points, counts), strict=True):
+            assert torch.equal(mine, wanted)
+    with pytest.raises(UserError, match="holds no network of this project"):
+        networks.read(path)
+
+
+@pytest.mark.parametrize("kind", ["published", "offset"])
+@pytest.mark.slow
+def test_onnx_writes_what_torch_writes(tmp_path, kind):
+    made = detector(kind == "offset", PointPillarsNet() if kind == "published" else None)
+    path = detector_file.export_onnx(made, tmp_path / "a.onnx", about(made).text())
+    network = OnnxNetwork(path, "cpu")
+    assert network.card == about(made)
+    for count in (400, 2, 0):
+        points = cloud(max(count, 1))[:count]
+        with torch.no_grad():
+            wanted = made(points, torch.tensor([count]))
+        for mine, one in zip(network.scene(points.numpy()), wanted, strict=True):
+            assert mine == pytest.approx(one[0].numpy(), abs=1e-4 * float(one.abs().max()))
+
+
+def test_a_baseline_has_no_architecture_to_put_inside(tmp_path):
+    made = detector(network=PointPillarsNet())
+    with pytest.raises(UserError, match=r"only a network made by ncp.models.build can be saved"):
+        detector_file.save(made, tmp_path / "a.safetensors", about(made).text())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"stride": 4}, {"pillar": 0.17}, {"z_offset": True}, {"limits": (0, -5.12, -3, 10.24, 5.12, 1), "pillar": 1e-4}],
+)
+def test_a_file_holds_what_its_card_says(tmp_path, change):
+    made = detector()
+    told = about(made).text()
+    space = {**msgspec.to_builtins(about(made).use.space), **change}
+    use = json.dumps({"space": space})
+    with pytest.raises(UserError):
+        detector_file.save(made, tmp_path / "a.safetensors", {**told, "use": use})
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_random_points_are_within_the_grid():
+    points, cells = detector_file._example(GRID, 200)
+    low, high = np.array(GRID.limits[:3]), np.array(GRID.limits[3:])
+    assert ((points[:, :3].numpy() >= low - 1e-6) & (points[:, :3].numpy() <= high + 1e-6)).all()
+    assert (cells.diff() >= 0).all()
+    assert len(cells.unique()) < 80
