@@ -109,6 +109,8 @@ def why_not(unit: UnitStatus, plan: BuildPlan) -> str | None:
     elif unit.state == "failed" and unit.failures:
         last = unit.failures[-1]
         reason = f"failed {len(unit.failures)} times, last: {last.get('kind')}: {last.get('reason')}"
+    elif unit.state == "blocked":
+        reason = f"not trained: {unit.problem}"
     elif unit.state == "damaged":
         reason = f"its record cannot be used and will be made again: {unit.problem}"
     return files.printable(f"{text}: {reason}")[:300]

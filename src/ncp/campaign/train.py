@@ -23,7 +23,7 @@ from ncp.campaign.options import BuildOptions, StopRule
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, STOPPED, RecordedEvaluation, TrainingRecord
 from ncp.campaign.states import folder
-from ncp.campaign.store import Folder
+from ncp.campaign.store import Folder, Unusable
 from ncp.campaign.units import Claim, Worker
 from ncp.data.base import DataModule
 from ncp.errors import UserError
@@ -242,9 +242,13 @@ def _pretrained(where: str | None, text: str) -> str | None:
 
 def take_up(store: Folder, claim: Claim, place: Path) -> None:
     """Give this attempt the newest checkpoint of those that were interrupted, and the figures up to then."""
+    store.folder(f"{folder(claim.name)}/{claim.generation}/{parts.CHECKPOINTS}")
     place.mkdir(parents=True, exist_ok=True)
     for generation in claim.resume:
-        old = store.path(f"{folder(claim.name)}/{generation}")
+        try:
+            old = store.folder(f"{folder(claim.name)}/{generation}/{parts.CHECKPOINTS}").parent
+        except Unusable:
+            continue
         checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from ncp.campaign import leases
 from ncp.campaign.leases import Holder, Verdict
 from ncp.campaign.reading import read_failure
 from ncp.campaign.states import RECORD, State, folder
-from ncp.campaign.store import Store
+from ncp.campaign.store import Store, Unusable
 
 log = logging.getLogger(__name__)
 LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
@@ -123,7 +123,12 @@ class Worker:
 
     def _try(self, unit: int) -> Claim | None:
         name = self.names[unit]
-        state = State.of(self.store.names(folder(name)))
+        try:
+            state = State.of(self.store.names(folder(name)))
+        except Unusable as error:  # nothing can be read or written there; the other units go on
+            log.warning("unit %s is left out: %s", name, error)
+            self._over.add(unit)
+            return None
         again = state.recorded and unit in self._own and self._damaged(unit) is not None
         if len(state.failures) >= self.attempts or (state.recorded and not again):
             self._over.add(unit)

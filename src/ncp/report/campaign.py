@@ -21,6 +21,7 @@ _WORDS = {
     "stopped": "stopped early",
     "failed": "failed for good",
     "damaged": "record damaged, will be trained again",
+    "blocked": "left out: no folder in its place",
     "running": "running now",
     "silent": "silent, will be taken over",
     "left": "left",
