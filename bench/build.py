@@ -27,7 +27,7 @@ import numpy as np
 from bench._timing import show
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, RecordedEvaluation, TrainingRecord
-from ncp.campaign.states import RECORD, State
+from ncp.campaign.states import RECORD, UnitState
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
 from ncp.spaces.multires import SPACE
@@ -162,7 +162,7 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
             heapq.heappush(queue, (now + took + stretch, shard, lives[shard], 0))
         elif team[shard].waiting:
             heapq.heappush(queue, (now + took + BEAT, shard, lives[shard], 0))
-    states = [State.of(list(store.folders[f"units/{name}"])) for name in plan.units]
+    states = [UnitState.of(list(store.folders[f"units/{name}"])) for name in plan.units]
     given_up = sum(len(state.failures) >= 2 for state in states if not state.recorded)
     assert len(recorded) + given_up == models, f"{models - len(recorded) - given_up} units are lost"
     assert set(recorded.values()) == {1}, "a unit was recorded twice"

@@ -1,15 +1,20 @@
 """Records of hand-made results become one table: what each column holds, what is flagged, what the predictors make of it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ncp.benchmark import importing
+from ncp.benchmark import store as tables
+from ncp.benchmark.table import Table
 from ncp.campaign import merge
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import RecordedEvaluation, TrainingRecord
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
+from ncp.errors import UserError
 from ncp.predictors import rows
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
@@ -82,7 +87,7 @@ def test_merging_again_changes_no_byte_and_order_of_writing_none_either(tmp_path
     for folder in ("a", "b"):
         plan, store = built(tmp_path / folder, "seg", metrics, "x.streets.Streets", count=12)
         for _ in range(2):
-            files.append(merge.write(plan, store, merge.merge(plan, read_units(plan, store))).read_bytes())
+            files.append(merge.write_table(plan, store, merge.merge(plan, read_units(plan, store))).read_bytes())
     assert len(set(files)) == 1
     (store.root / "units/000003/record.json").unlink()
     fewer = merge.merge(plan, read_units(plan, store)).table
@@ -97,10 +102,10 @@ def test_a_build_that_cannot_be_written_is_merged_elsewhere(tmp_path, monkeypatc
     reader = Folder(store.root, reading=True)
     merged = merge.merge(plan, read_units(plan, reader))
     monkeypatch.setattr(merge.os, "access", lambda path, mode: False)
-    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
+    assert merge.write_table(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
     assert not (store.root / "seg.parquet").exists()
     monkeypatch.undo()
-    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
+    assert merge.write_table(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
 
 
 def test_reading_a_build_changes_nothing_in_it(tmp_path):
@@ -111,3 +116,45 @@ def test_reading_a_build_changes_nothing_in_it(tmp_path):
     merge.merge(plan, units)
     assert units[2].state == "running"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_table_states_from_which_overlap_its_boxes_count_and_mixes_none(tmp_path):
+    plan, store = built(tmp_path, "3ddet", lambda i: {"moderate": 20 + i / 10}, count=8)
+    at_half, at_seven = ({"car": car, "pedestrian": 0.25, "cyclist": 0.25} for car in (0.5, 0.7))
+    for i, name in enumerate(plan.units):
+        path = store.path(f"units/{name}/record.json")
+        content = json.loads(path.read_text())
+        content |= {
+            "dataset": "simulated LiDAR scenes",
+            "min_overlap": at_seven if i == 3 else at_half if i != 5 else {},
+        }
+        path.write_text(json.dumps(content))
+    merged = merge.merge(plan, read_units(plan, store))
+    assert merged.table.setting.min_overlap == at_half
+    assert len(merged.table) == 7
+    (refused,) = merged.table.provenance.refused
+    assert refused.row == 3
+    assert "IoU car 0.7, pedestrian 0.25, cyclist 0.25, those of this table from car 0.5" in refused.reason
+    file = merge.write_table(plan, store, merged)
+    for again in (importing.import_file(file), importing.import_file(file, "3ddet")):  # named by the user too
+        assert again.setting.min_overlap == rows.from_table(again).min_overlap == at_half
+        assert again.setting.dataset == "simulated LiDAR scenes"
+        assert again.best(k=1)[0].min_overlap == at_half
+
+
+def test_a_table_is_not_imported_over_one_of_another_overlap(tmp_path):
+    plan, store = built(tmp_path / "build", "3ddet", lambda i: {"moderate": 20 + i / 10}, count=4)
+    released = merge.merge(plan, read_units(plan, store)).table
+    assert released.setting.min_overlap == {
+        "car": 0.7,
+        "pedestrian": 0.5,
+        "cyclist": 0.5,
+    }  # of KITTI, where nothing else is said
+    tables.write(released, tmp_path / "store" / "3ddet.parquet")
+    mine = replace(released.setting, min_overlap={"car": 0.5}, dataset="scenes")
+    tables.write(Table(mine, released.codes, released.columns), tmp_path / "mine" / "3ddet.parquet")
+    with pytest.raises(UserError, match=r"holds moderate \(IoU 0.5\), the one in .* moderate \(IoU 0.7\)"):
+        importing.import_release(tmp_path / "mine", tmp_path / "store")
+    assert importing.import_file(tmp_path / "store" / "3ddet.parquet").setting.min_overlap["car"] == 0.7
+    importing.import_release(tmp_path / "mine", tmp_path / "other")
+    assert importing.import_file(tmp_path / "other" / "3ddet.parquet").setting.min_overlap == {"car": 0.5}

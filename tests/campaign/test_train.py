@@ -60,7 +60,7 @@ def test_a_record_holds_all_figures_of_all_evaluations(whole):
 
 def test_figure_5c_is_drawn_from_what_a_build_writes(whole):
     plan, store = whole
-    merge.write(plan, store, merge.merge(plan, read_units(plan, store)))
+    merge.write_table(plan, store, merge.merge(plan, read_units(plan, store)))
     table = analysis.load(store.root, plan.setting)
     found = analysis.figure5(table)["5c"]
     assert not isinstance(found, str), found

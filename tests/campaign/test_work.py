@@ -65,9 +65,9 @@ def test_the_same_command_again_trains_nothing(whole, monkeypatch):
 def test_the_table_is_the_benchmarks_own_and_merging_is_idempotent(whole):
     plan, store, _ = whole
     units = read_units(plan, store)
-    file = merge.write(plan, store, merge.merge(plan, units))
+    file = merge.write_table(plan, store, merge.merge(plan, units))
     first = file.read_bytes()
-    merge.write(plan, store, merge.merge(plan, read_units(plan, store)))
+    merge.write_table(plan, store, merge.merge(plan, read_units(plan, store)))
     assert file.read_bytes() == first
     table = benchmark.load(file)
     assert (len(table), table.main, table.epochs) == (3, "mIoU", (1, 2))  # 3.5 steps an epoch

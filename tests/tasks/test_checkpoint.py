@@ -456,7 +456,7 @@ def test_names_that_are_no_utf8_come_back(content, save):
     found = checkpoint.read(save(changed))
     assert (found.own.classes[0], found.options.data["root"]) == (name, name)
     with safe_open(
-        export.write(export.from_checkpoint(found.path), "safetensors", found.path, None)["safetensors"], "np"
+        export.write_files(export.from_checkpoint(found.path), "safetensors", found.path, None)["safetensors"], "np"
     ) as file:
         assert file.metadata()["class_names"].split("\n")[:2] == ["caf\\udce9", "1"]
     changed["ncp"]["architecture"] = changed["ncp"]["task"] = name

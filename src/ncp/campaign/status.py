@@ -15,7 +15,7 @@ from ncp.campaign.leases import Holder
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import TrainingRecord
 from ncp.campaign.scheduler import liveness
-from ncp.campaign.states import State, folder
+from ncp.campaign.states import UnitState, folder
 from ncp.campaign.store import Store, Unusable
 
 READERS = 16  # a slow file system answers many at a time
@@ -33,7 +33,8 @@ class UnitStatus:
     Attributes:
         name: of the unit.
         state: from ``STATES``: ``running`` has a fresh heartbeat, ``silent`` none any more (it will be taken over), of a
-            ``damaged`` one the record cannot be used (it will be trained again), in the place of a ``blocked`` one lies no folder.
+            ``damaged`` one the record cannot be used (it will be trained again), in the place of a ``blocked`` one lies no
+            folder.
         record: the result, where there is one.
         failures: what attempts failed of, oldest first.
         holder: whose lease it is, of those that run or are silent.
@@ -101,7 +102,7 @@ def read_units(
     def one(unit: int) -> UnitStatus:
         name = plan.units[unit]
         try:
-            state = State.of(store.names(folder(name)))
+            state = UnitState.of(store.names(folder(name)))
         except Unusable as error:
             return UnitStatus(name, "blocked", problem=str(error))
         failures = tuple(reading.read_failure(store, name, file) for file in state.failures)

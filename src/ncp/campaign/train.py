@@ -200,6 +200,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         worker=dict(bench.worker.me),
         device=device(trainer),
         dataset=data.source if data.builtin else "",
+        min_overlap=tasks.overlaps(data).get("min_overlap", {}),
         versions=records.versions(),
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,

@@ -55,6 +55,7 @@ class Card:
         held: number of rows on which the errors were measured; 0 where that is not known.
         region: ``lower`` and ``upper``, D numbers each: bounds of the architectures that it was fitted on; empty where they
             come from the whole space.
+        min_overlap: of detection, by class the overlap from which boxes counted as found in the rows; empty where unknown.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Card:
     config: dict[str, Any] = field(default_factory=dict)
     held: Count = 0
     region: dict[str, list[float]] = field(default_factory=dict)
+    min_overlap: dict[Name, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
 
 
 class Predictor(nn.Module):
@@ -97,6 +99,15 @@ class Predictor(nn.Module):
     def setting(self) -> str:
         """The setting it predicts."""
         return self.card.setting
+
+    @property
+    def min_overlap(self) -> dict[str, float]:
+        """The card's; that of the setting for what was fitted on the release before cards stated it."""
+        from ncp.benchmark import settings
+        from ncp.predictors.rows import RELEASE
+
+        setting = settings.SETTINGS.get(self.setting) if self.card.source.startswith(RELEASE) else None
+        return self.card.min_overlap or (setting.min_overlap if setting else {})
 
     @property
     def metrics(self) -> tuple[str, ...]:

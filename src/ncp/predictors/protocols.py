@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from inspect import signature
 from typing import Any
 
@@ -28,6 +28,7 @@ from ncp.progress import Progress, part
 
 PROTOCOLS = ("honest", "paper", "all-rows")
 TEST, VALIDATION, FOLDS = 0.2, 0.1, 5
+LEAST = 20  # rows
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ def split(n: int, protocol: str, seed: int = 0) -> dict[str, np.ndarray]:
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol '{protocol}'; protocols: {', '.join(PROTOCOLS)}")
-    if n < 20:
-        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give 20 or more")
+    if n < LEAST:
+        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give {LEAST} or more")
     order = np.random.default_rng(seed).permutation(n)
     test = round(TEST * n) if protocol == "honest" else 0
     held = {"honest": VALIDATION, "paper": TEST, "all-rows": 0.0}[protocol]
@@ -147,16 +148,11 @@ def learns_costs(family: str) -> bool:
 
 def joined(first: Rows, second: Rows) -> Rows:
     """The rows of both, which are parts of one table."""
-    return Rows(
-        np.concatenate([first.codes, second.codes]),
-        np.concatenate([first.targets, second.targets]),
-        first.metrics,
-        first.setting,
-        first.space,
-        np.concatenate([first.good, second.good]),
-        first.source,
-        first.licence,
-        first.left_out,
+    return replace(
+        first,
+        codes=np.concatenate([first.codes, second.codes]),
+        targets=np.concatenate([first.targets, second.targets]),
+        good=np.concatenate([first.good, second.good]),
     )
 
 
@@ -192,7 +188,7 @@ def run(
         outcome.all_rows = {"all": other.errors(), "good": other.subset(other.good).errors()}
     card = outcome.predictor.card
     card.rows, card.errors, card.held = outcome.counts["fitted"], outcome.held.errors(), len(outcome.held.measured)
-    card.source, card.licence = rows.source, rows.licence
+    card.source, card.licence, card.min_overlap = rows.source, rows.licence, rows.min_overlap
     card.protocol = _describe(protocol, outcome, seed, folds)
     if same:
         card.protocol += f"; without {', '.join(same)}, the same in all rows"

@@ -22,7 +22,7 @@ from ncp.data.base import DataModule
 from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
 from ncp.metrics.detection import SHORT, KittiScores
-from ncp.metrics.kitti_files import write
+from ncp.metrics.kitti_files import write_objects
 from ncp.metrics.kitti_names import in_words
 from ncp.models.anchors import Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
@@ -202,7 +202,7 @@ class Detection(Task):
             self._write_file(Path(self.trainer.default_root_dir))
 
     def on_validation_epoch_end(self) -> None:
-        """Score, and write KITTI's files."""
+        """Score, and write_objects KITTI's files."""
         super().on_validation_epoch_end()
         for split, count in self._dropped.items():
             if int(count):
@@ -250,4 +250,4 @@ class Detection(Task):
         target = folder / RESULTS / "data"
         target.mkdir(parents=True, exist_ok=True)
         for index, objects in self.scores.results.items():
-            write(target / f"{self.frames.frames[index].name}.txt", objects)
+            write_objects(target / f"{self.frames.frames[index].name}.txt", objects)

@@ -22,7 +22,7 @@ from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
-from ncp.tasks.callbacks import History, Progress, Throughput
+from ncp.tasks.callbacks import History, StepsBar, Throughput
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
@@ -213,7 +213,7 @@ def make_trainer(
     requeue = options.ckpt_path == "auto"  # the job that runs again goes on in this folder
     callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep, requeue)]
     if options.callbacks.progress:
-        callbacks.append(Progress(history, throughput))
+        callbacks.append(StepsBar(history, throughput))
     nodes = int(settings.get("num_nodes", 1))
     place = environment(devices // nodes, nodes)
     try:
