@@ -269,7 +269,7 @@ def test_architecture_files(tmp_path):
     survives(Architecture.parse, [v for v in altered.variants(plain_row(), SOME) if v != "x.yaml"])
     cell = nasbench201.SPACE.default()
     given = {"code": list(cell.code), "text": cell.text}
-    survives(nasbench201.Cell.parse, altered.variants(given, SOME))
+    survives(nasbench201.Architecture.parse, altered.variants(given, SOME))
 
     def read_bytes(data):
         path.write_bytes(data)

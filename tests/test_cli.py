@@ -141,6 +141,11 @@ def test_two_runs_within_a_second_have_two_folders(project, run):
         (["colour=green"], "error: no option 'green' for 'colour'; options: blue, red"),
         (["colour=blu"], "error: no option 'blu' for 'colour'; options: blue, red; did you mean 'blue'?"),
         (["~nam"], "error: unknown key 'nam'; did you mean 'name'?; --help lists the keys"),
+        (
+            ["objectives=[cls,", "seg]"],
+            "error: cannot read 'objectives=[cls,' (no viable alternative at input '[cls,'); a word of the command line ends "
+            "at a blank: write objectives=... without blanks, or quote all of it, 'objectives=...'",
+        ),
         (["a==b"], "error: cannot read 'a==b' (extraneous input '='); to give a text with such signs, write 'a=\"=b\"'"),
         (["--foo"], "error: unrecognized arguments: --foo; see --help"),
         (["times=x"], "error: times must be a whole number, given was 'x'"),

@@ -20,7 +20,7 @@ def options(*overrides):
 
 
 def both(config, out):
-    return export.write_files(export.network_of(config), config.format, out, config.size)
+    return export.write(export.network_of(config), config.format, out, config.size)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_weights_of_a_training(training, tmp_path):
 
     run, path = training
     found = export.network_of(options(f"ckpt_path={path}"))
-    files = export.write_files(found, "safetensors", tmp_path / "deep" / "mine.safetensors", None)
+    files = export.write(found, "safetensors", tmp_path / "deep" / "mine.safetensors", None)
     assert files == {"safetensors": str(tmp_path / "deep" / "mine.safetensors")}
     x = torch.randn(1, 3, 64, 64)
     assert torch.equal(load(files["safetensors"]).eval()(x), run.task.network.eval()(x))
@@ -58,7 +58,7 @@ def test_onnx_of_a_training(training, tmp_path):
     import onnxruntime
 
     run, path = training
-    files = export.write_files(export.network_of(options(f"ckpt_path={path}")), ["onnx"], tmp_path / "net", [64, 96])
+    files = export.write(export.network_of(options(f"ckpt_path={path}")), ["onnx"], tmp_path / "net", [64, 96])
     x = torch.randn(3, 3, 64, 96)
     (given,) = onnxruntime.InferenceSession(files["onnx"]).run(None, {"images": x.numpy()})
     wanted = run.task.network.eval()(x).detach()
@@ -71,7 +71,7 @@ def test_onnx_of_a_training(training, tmp_path):
 @pytest.mark.parametrize("task", ["cls", "seg", "video"])
 def test_an_architecture_without_training(task, tmp_path):
     found = export.network_of(options(f"task={task}", "arch=narrow", "classes=5"))
-    files = export.write_files(found, "safetensors", tmp_path / task, None)
+    files = export.write(found, "safetensors", tmp_path / task, None)
     assert load(files["safetensors"]).signature == found.net.signature
     assert found.net.signature.classes == 5
     assert found.about == {"trained": "no"}
@@ -91,7 +91,7 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
     found = export.network_of(options("task=seg", "arch=timm", "arch.name=hrnet_w18_small"))
     assert found.net.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 19, 16, 16)
     with pytest.raises(UserError, match=r"only a network made by ncp.models.build can be saved"):
-        export.write_files(found, "safetensors", tmp_path / "net", None)
+        export.write(found, "safetensors", tmp_path / "net", None)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,11 @@ def test_region_of_a_one_hot_space():
         ({"kappa": "much"}, "kappa must be a finite number"),
         ({"floor": 77}, r"floors are {setting: {metric: value}}, .* given was 77"),
         ({"floor": [77]}, "floors are"),
+        (
+            {"floor": {"mIoU": 76}},
+            r"floor\.mIoU: 'mIoU' is a metric .* such as seg\.mIoU \(settings with mIoU: seg, seg-4x\)",
+        ),
+        ({"objectives": ["moderate"]}, r"such as 3ddet\.moderate"),
         ({"floor": {"seg": {"mIoU": {"least": 77}}}}, "floor.seg.mIoU must be a finite number"),
         ({"floor": {"seg": [77]}}, "finite number"),
         ({"budget": 1e9}, "a budget is {macs: 1e9"),

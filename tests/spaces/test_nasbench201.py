@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncp.errors import UserError
-from ncp.spaces.nasbench201 import EDGES, OPERATIONS, SPACE, Cell
+from ncp.spaces.nasbench201 import EDGES, OPERATIONS, SPACE, Architecture
 
 TEXT = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
 # one-hot over avg_pool_3x3, none, skip_connect, nor_conv_1x1, nor_conv_3x3 for edges 0>1 0>2 1>2 0>3 1>3 2>3
@@ -28,7 +28,7 @@ RECORDED = (
     "form", [TEXT, list(CODE), CODE, np.array(CODE, dtype=np.float32), {"embedding": list(CODE)}, {"text": TEXT}]
 )
 def test_every_form_is_read(form):
-    cell = Cell.parse(form)
+    cell = Architecture.parse(form)
     assert (cell.text, cell.code) == (TEXT, CODE)
     assert [OPERATIONS[i] for i in cell.operations][:2] == ["nor_conv_3x3", "none"]
 
@@ -48,7 +48,7 @@ def test_every_form_is_read(form):
 )
 def test_refusals(given, message):
     with pytest.raises(UserError, match=message):
-        Cell.parse(given)
+        Architecture.parse(given)
 
 
 def test_the_whole_space():
@@ -56,7 +56,7 @@ def test_the_whole_space():
     assert len(set(cells)) == 15625
     assert len({cell.text for cell in cells}) == 15625
     for cell in cells[::97]:
-        assert Cell.parse(cell.text) == Cell.parse(cell.code) == cell
+        assert Architecture.parse(cell.text) == Architecture.parse(cell.code) == cell
 
 
 def test_decoding_takes_the_largest_of_each_edge():
@@ -72,7 +72,7 @@ def test_decoding_takes_the_largest_of_each_edge():
 
 
 def test_neighbours_change_one_edge():
-    cell = Cell.parse(TEXT)
+    cell = Architecture.parse(TEXT)
     around = SPACE.neighbours(cell)
     assert len(set(around)) == 24
     assert all(sum(x != y for x, y in zip(a.operations, cell.operations, strict=True)) == 1 for a in around)
@@ -88,7 +88,7 @@ def test_sampling_is_seeded_and_uniform():
 
 
 def test_cost_of_recorded_cells():
-    cost = SPACE.cost(np.array([Cell.parse(text).code for text, _, _ in RECORDED]))
+    cost = SPACE.cost(np.array([Architecture.parse(text).code for text, _, _ in RECORDED]))
     assert [round(m / 1e6, 2) for m in cost.macs.tolist()] == [f for _, f, _ in RECORDED]
     assert [round(p / 1e6, 3) for p in cost.params.tolist()] == [p for _, _, p in RECORDED]
 
@@ -132,9 +132,9 @@ def test_features_tell_what_is_in_use():
 
 
 def test_features_of_cells_that_are_one_network_agree():
-    dead_end = Cell.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|none~2|")
-    bare = Cell.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
-    nothing = Cell.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
+    dead_end = Architecture.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|none~2|")
+    bare = Architecture.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    nothing = Architecture.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
     a, b, c = SPACE.features(SPACE.encode([dead_end, bare, nothing]))
     assert (a == b).all()
     assert (c == 0).all()

@@ -456,7 +456,7 @@ def test_names_that_are_no_utf8_come_back(content, save):
     found = checkpoint.read(save(changed))
     assert (found.own.classes[0], found.options.data["root"]) == (name, name)
     with safe_open(
-        export.write_files(export.from_checkpoint(found.path), "safetensors", found.path, None)["safetensors"], "np"
+        export.write(export.from_checkpoint(found.path), "safetensors", found.path, None)["safetensors"], "np"
     ) as file:
         assert file.metadata()["class_names"].split("\n")[:2] == ["caf\\udce9", "1"]
     changed["ncp"]["architecture"] = changed["ncp"]["task"] = name
@@ -483,3 +483,11 @@ def test_a_checkpoint_of_an_earlier_version(content, save, tmp_path):
     assert all(
         torch.equal(weights[key.removeprefix("network.")], value) for key, value in content["state_dict"].items()
     )
+
+
+def test_a_run_folder_stands_for_its_last_checkpoint(good):
+    assert checkpoint.read(good.parents[1]).path == good
+    with pytest.raises(
+        UserError, match=r"holds no checkpoints/last\.ckpt; give a checkpoint's file, or the run folder"
+    ):
+        checkpoint.read(good.parent)

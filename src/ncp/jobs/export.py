@@ -42,7 +42,7 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
 
     folder = runs.made(folder, "export")
     found = export.network_of(options)
-    files = export.write_files(found, options.format, Path(options.out or folder / found.task), options.size)
+    files = export.write(found, options.format, Path(options.out or folder / found.task), options.size)
     runs.write_result(folder, export.summarise(found, files, options.size))
     return files
 

@@ -40,11 +40,11 @@ _BASE_PARAMS = _STEM + 2 * 16 + sum(_REDUCE_WEIGHTS) + 4 * (32 + 64) + 2 * 64 + 
 
 
 @dataclass(frozen=True)
-class Cell:
+class Architecture:
     """One cell. ``operations`` holds an index into ``OPERATIONS`` for each edge.
 
-    >>> a = Cell.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|")
-    >>> a.operations, Cell.parse(a.code) == a
+    >>> a = Architecture.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|")
+    >>> a.operations, Architecture.parse(a.code) == a
     ((4, 1, 2, 3, 1, 0), True)
     """
 
@@ -57,13 +57,13 @@ class Cell:
         object.__setattr__(self, "operations", values)
 
     @classmethod
-    def parse(cls, value: Any) -> Cell:
+    def parse(cls, value: Any) -> Architecture:
         """Read a cell from a 30-number one-hot code, the standard ``|op~0|+...`` text, or a mapping with one of them.
 
         Raises:
             UserError: naming the edge, what was given and what is allowed.
         """
-        if isinstance(value, Cell):
+        if isinstance(value, Architecture):
             return value
         if isinstance(value, str):
             return cls(_from_text(value))
@@ -160,18 +160,18 @@ class NasBench201Space:
         self.scale = np.full(self.dim, np.sqrt(1 / N_OPS * (1 - 1 / N_OPS)))
         self.groups = {f"Edge {s} to {t}": tuple(range(i * N_OPS, (i + 1) * N_OPS)) for i, (s, t) in enumerate(EDGES)}
 
-    def parse(self, value: Any) -> Cell:
-        """See :meth:`Cell.parse`."""
-        return Cell.parse(value)
+    def parse(self, value: Any) -> Architecture:
+        """See :meth:`Architecture.parse`."""
+        return Architecture.parse(value)
 
-    def encode(self, architectures: Sequence[Cell]) -> np.ndarray:
+    def encode(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """``(N, 30)`` float64 one-hot codes."""
         return np.array([a.code for a in architectures], dtype=np.float64).reshape(-1, self.dim)
 
     def texts(self, codes_ND: np.ndarray) -> list[str]:
         """``(N, 30)`` valid codes as text, many at a time."""
         operations = np.asarray(codes_ND).reshape(-1, N_EDGES, N_OPS).argmax(-1)
-        return [Cell(tuple(ops)).text for ops in operations.tolist()]
+        return [Architecture(tuple(ops)).text for ops in operations.tolist()]
 
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)`` int64: each edge's largest number becomes 1, the others 0 (appendix C.3)."""
@@ -191,33 +191,33 @@ class NasBench201Space:
         shares = np.maximum(codes - np.take_along_axis(over, used - 1, -1), 0)
         return shares.reshape(-1, self.dim)
 
-    def decode(self, codes_ND: np.ndarray) -> list[Cell]:
+    def decode(self, codes_ND: np.ndarray) -> list[Architecture]:
         """The cells nearest to ``(N, 30)`` continuous codes, by argmax per edge."""
         codes = np.asarray(codes_ND, dtype=np.float64)
         if codes.ndim != 2 or codes.shape[1] != self.dim or not np.isfinite(codes).all():
             raise UserError(f"decode needs finite codes of shape (N, {self.dim}), given was {codes.shape}")
-        return [Cell(tuple(ops)) for ops in codes.reshape(-1, N_EDGES, N_OPS).argmax(-1).tolist()]
+        return [Architecture(tuple(ops)) for ops in codes.reshape(-1, N_EDGES, N_OPS).argmax(-1).tolist()]
 
-    def sample(self, n: int, rng: np.random.Generator) -> list[Cell]:
+    def sample(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         """``n`` cells drawn uniformly and independently."""
-        return [Cell(tuple(ops)) for ops in rng.integers(0, N_OPS, size=(n, N_EDGES)).tolist()]
+        return [Architecture(tuple(ops)) for ops in rng.integers(0, N_OPS, size=(n, N_EDGES)).tolist()]
 
-    def neighbours(self, architecture: Cell) -> list[Cell]:
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """The 24 cells that differ in one edge."""
         ops = architecture.operations
         return [
-            Cell((*ops[:edge], op, *ops[edge + 1 :]))
+            Architecture((*ops[:edge], op, *ops[edge + 1 :]))
             for edge, op in product(range(N_EDGES), range(N_OPS))
             if op != ops[edge]
         ]
 
-    def default(self) -> Cell:
+    def default(self) -> Architecture:
         """3x3 convolutions everywhere: the dearest cell."""
-        return Cell((N_OPS - 1,) * N_EDGES)
+        return Architecture((N_OPS - 1,) * N_EDGES)
 
-    def all(self) -> list[Cell]:
+    def all(self) -> list[Architecture]:
         """All 15,625 cells."""
-        return [Cell(ops) for ops in product(range(N_OPS), repeat=N_EDGES)]
+        return [Architecture(ops) for ops in product(range(N_OPS), repeat=N_EDGES)]
 
     def features(self, codes: Any) -> Any:
         """``(N, 48)``: what of the cell is in use; for arrays and tensors (then differentiable).

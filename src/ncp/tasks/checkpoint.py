@@ -27,6 +27,7 @@ from ncp.tasks import archive
 from ncp.tasks.inert import Shape
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.own import KEY, Own, read_own
+from ncp.tasks.saving import CHECKPOINTS, LAST
 
 _PREFIX = "network."
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -137,14 +138,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return read(path).content
 
 
+def located(path: str | Path) -> Path:
+    """The file itself; of a training's run folder the last checkpoint in it.
+
+    Raises:
+        UserError: for a folder that holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    last = path / CHECKPOINTS / LAST
+    if not last.is_file():
+        raise UserError(
+            f"the folder '{files.printable(path)}' holds no {CHECKPOINTS}/{LAST}; give a checkpoint's file, or the run folder "
+            "of a training that has kept one"
+        )
+    return last
+
+
 def read(path: str | Path) -> Checkpoint:
-    """The checkpoint in a file.
+    """The checkpoint in a file, or the last one in a training's run folder.
 
     Raises:
         UserError: naming the file, where there is none, it is no regular one, or it holds anything but what a training of this
             project writes: plain values and tensors, in their ranges.
     """
-    path = Path(path)
+    path = located(path)
     where = f"'{files.printable(path)}'"
     inert = archive.look_over(path)
     if not isinstance(inert, dict) or not isinstance(inert.get(KEY), dict) or "state_dict" not in inert:

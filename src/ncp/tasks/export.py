@@ -123,9 +123,7 @@ def _build(architecture: Any, task: str, classes: int | None, channels: int | No
     return build_timm(architecture, task, classes=classes, in_channels=channels, **extra)
 
 
-def write_files(
-    found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None
-) -> dict[str, str]:
+def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None) -> dict[str, str]:
     """Write the files; ``{format: path}``.
 
     Args:

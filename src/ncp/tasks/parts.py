@@ -28,11 +28,10 @@ from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
-from ncp.tasks.saving import Checkpoints
+from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
