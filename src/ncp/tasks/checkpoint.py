@@ -1,10 +1,10 @@
 """A training's checkpoint as the rest of the project sees it: every value in it was checked before anybody uses it.
 
 A checkpoint may come from elsewhere. Reading one goes in three steps: the file is looked over without torch
-(:mod:`ncp.tasks.archive`, :mod:`ncp.tasks.inert`), our own part and the names and shapes of the weights are held against what
-they must be, and only where numbers are wanted torch reads them, with ``weights_only=True``. The configuration in it stays plain
-text: what looks like a reference (``${...}``) is never resolved, and a class that it names must be one of ours or of the user's
-(:mod:`ncp.registry`).
+(:mod:`ncp.benchmark.torch_files`, :mod:`ncp.benchmark.inert`), our own part and the names and shapes of the weights are held
+against what they must be, and only where numbers are wanted torch reads them, with ``weights_only=True``. The configuration in it
+stays plain text: what looks like a reference (``${...}``) is never resolved, and a class that it names must be one of ours or of
+the user's (:mod:`ncp.registry`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from ncp import files, tensorfile
+from ncp.benchmark import torch_files
+from ncp.benchmark.inert import Shape
 from ncp.errors import UserError
-from ncp.tasks import archive
-from ncp.tasks.inert import Shape
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.own import KEY, Own, read_own
 from ncp.tasks.saving import CHECKPOINTS, LAST
@@ -165,7 +165,7 @@ def read(path: str | Path) -> Checkpoint:
     """
     path = located(path)
     where = f"'{files.printable(path)}'"
-    inert = archive.look_over(path)
+    inert = torch_files.look_over(path)
     if not isinstance(inert, dict) or not isinstance(inert.get(KEY), dict) or "state_dict" not in inert:
         raise UserError(f"{where} is no checkpoint of a training of this project")
     own, options = read_own(inert[KEY], where)
