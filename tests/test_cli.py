@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,18 @@ def test_a_run_leaves_its_resolved_config_its_log_and_its_state(project, run):
     state = json.loads((folder / "run.json").read_text())
     assert state["state"] == "finished"
     assert state["overrides"] == ["name=me", "colour=blue"]
+
+
+@pytest.mark.parametrize("words", [["name=me"], ["name=me,you", "-m"]])
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_a_further_process_of_torchrun_or_srun_leaves_no_run_folder(project, run, monkeypatch, variable, words):
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(tempfile, "tempdir", str(project / "tmp"))
+    (project / "tmp").mkdir()
+    code, out, _ = run(*words)
+    assert (code, out) == (0, "")  # the first one prints
+    assert not (project / "outputs").exists()
+    assert not list((project / "tmp").iterdir())
 
 
 def test_two_runs_within_a_second_have_two_folders(project, run):
