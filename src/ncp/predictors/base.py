@@ -17,13 +17,13 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import files, runs, spaces, tensorfile
+from ncp import files, registry, runs, spaces, tensorfile
 from ncp.errors import UserError
 
 FORMAT = "ncp-predictor-1"
 WEIGHTS = Path(__file__).parent / "weights"
 # kind -> module whose ``build(card)`` makes an empty predictor of that kind, and whose ``shapes(card)`` are those of its
-# tensors, told without making any: a card may say anything
+# tensors, told without making any: a card may say anything. Further ones: :func:`kinds`
 _KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp"}
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
@@ -34,6 +34,15 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.+@/ -]+\
 Text = Annotated[str, Meta(max_length=10_000)]
 Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+def kinds() -> dict[str, str]:
+    """Kind -> module of all kinds: ours, and those that installed packages announce (entry points of ``ncp.predictors``).
+
+    A module has ``build(card)`` and ``shapes(card)``, and ``fit(rows, *, validation, seed, progress, **options)`` where
+    ``predictor.family=KIND`` is to fit one.
+    """
+    return {**registry.announced("ncp.predictors"), **_KINDS}
 
 
 @dataclass
@@ -220,7 +229,7 @@ def _read(path: Path) -> Predictor:
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(f"{where} is a safetensors file but not a predictor (its metadata has no '{FORMAT}' card)")
     card = _card(files.parse_json(head.metadata["card"], f"the card in {where}"), where)
-    module = import_module(_KINDS[card.kind])
+    module = import_module(kinds()[card.kind])
     try:
         wanted = module.shapes(card)
     except UserError as error:
@@ -239,8 +248,8 @@ def _card(content: Any, where: str) -> Card:
     unknown = set(content) - {f.name for f in fields(Card)}
     if unknown:
         raise UserError(f"the card in {where} has a key '{files.shown(min(unknown))}' that this version does not know")
-    if card.kind not in _KINDS:
-        raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(_KINDS)}")
+    if card.kind not in kinds():
+        raise UserError(f"the card in {where} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(kinds())}")
     if len(set(card.metrics)) < len(card.metrics):
         raise UserError(f"the card in {where} names a metric twice: {', '.join(card.metrics)}")
     for metric, figures in card.errors.items():

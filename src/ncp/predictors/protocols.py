@@ -14,11 +14,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
+from ncp import registry
 from ncp.errors import UserError
 from ncp.numeric import whole
 from ncp.predictors import evaluation, trust
@@ -113,7 +115,7 @@ def fit(
 
     Args:
         rows: what it is fitted on.
-        family: ``default`` or ``paper``.
+        family: ``default``, ``paper``, or a kind that an installed package announces (:func:`ncp.predictors.base.kinds`).
         validation: rows that choose the epoch; a family without epochs is fitted on them as well.
         seed: of all random numbers.
         progress: told the part done.
@@ -122,14 +124,15 @@ def fit(
     Raises:
         UserError: for an unknown family or option, listing those that exist.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown predictor family '{family}'; families: {', '.join(FAMILIES)}")
-    if family == "paper":
-        from ncp.predictors import training
-
-        known = set(signature(training.fit).parameters) - {"rows", "validation", "seed", "progress"}
+    others = registry.announced("ncp.predictors")
+    if family not in (*FAMILIES, *others):
+        raise UserError(f"unknown predictor family '{family}'; families: {', '.join([*FAMILIES, *others])}")
+    if family != "default":
+        made = import_module("ncp.predictors.training" if family == "paper" else others[family]).fit
+        known = set(signature(made).parameters) - {"rows", "validation", "seed", "progress"}
         _check_options(family, options, known)
-        return training.fit(rows, validation=validation, seed=seed, progress=progress, **options)
+        fitted: Predictor = made(rows, validation=validation, seed=seed, progress=progress, **options)
+        return fitted
     from ncp.predictors import gp_fit
 
     known = {f.name for f in fields(gp_fit.Options)} - {"seed"}

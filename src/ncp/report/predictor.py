@@ -132,7 +132,7 @@ def errors_figure(outcome: Outcome) -> Figure:
     columns = 2 if len(held.metrics) == 4 else min(len(held.metrics), 3)
     lines = math.ceil(len(held.metrics) / columns)
     width, height = 0.5 + 3.1 * columns, 0.85 + 3.1 * lines
-    family = "the paper's predictor" if card.kind == "mlp" else "the default predictor"
+    family = {"mlp": "the paper's predictor", "gp": "the default predictor"}.get(card.kind, f"predictor {card.kind}")
     crossed = set(outcome.counts) == {"fitted"}
     rows = f"{len(held.measured):,} rows" + (", each predicted by a fit without it" if crossed else " not fitted")
     how = family if crossed else f"{family}, fitted on {card.rows:,} rows"
