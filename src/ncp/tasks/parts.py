@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytorch_lightning as pl
 import torch
+from msgspec import Meta
 
+from ncp import files, registry
 from ncp import options as typed
-from ncp import registry
 from ncp.data.base import DataModule
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
@@ -62,25 +63,50 @@ def task_class(options: TrainOptions) -> type[Task]:
 
 
 def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
-    """What ``arch=...`` means: an architecture of the space, or the name of a baseline."""
-    kind = str(settings.get("kind"))
-    if kind == "random":
-        import numpy as np
+    """What ``arch=...`` means: an architecture of the space, or the name of a baseline.
 
-        return SPACE.sample(1, np.random.default_rng(int(settings["seed"])))[0]
-    if kind == "named":
-        return found.get(str(settings["name"]))
-    if kind in BASELINES:
-        return str(settings["name"])
-    if kind in ("code", "file"):
-        value = settings["code" if kind == "code" else "path"]
-        if isinstance(value, int):
-            raise UserError(
-                "arch.code without a '-' or a comma is read as a single number; write the 31-number text or a list: "
-                "'arch.code=[64,64,2,...]'"
-            )
-        return Architecture.parse(Path(value) if kind == "file" else value)
-    raise UserError(f"unknown kind of architecture '{kind}'; kinds: random, named, code, file, timm, pointpillars")
+    Raises:
+        UserError: for an unknown ``kind``, a key that it does not have, one that is missing, a value that it cannot use.
+    """
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _ARCHITECTURES:
+        raise UserError(f"unknown kind of architecture '{files.shown(kind)}'; kinds: {', '.join(_ARCHITECTURES)}")
+    return typed.call(_ARCHITECTURES[kind], {key: value for key, value in settings.items() if key != "kind"}, "arch")
+
+
+def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
+    import numpy as np
+
+    return SPACE.sample(1, np.random.default_rng(seed))[0]
+
+
+def _named(name: str) -> Architecture:
+    return found.get(name)
+
+
+def _code(code: Any) -> Architecture:
+    if isinstance(code, int):
+        raise UserError(
+            "arch.code without a '-' or a comma is read as a single number; write the 31-number text or a list: "
+            "'arch.code=[64,64,2,...]'"
+        )
+    return Architecture.parse(code)
+
+
+def _file(path: str) -> Architecture:
+    return Architecture.parse(Path(path))
+
+
+def _baseline(name: str, **more: Any) -> str:
+    """``more`` goes to the network, see :func:`make_network`."""
+    return name
+
+
+_ARCHITECTURES: dict[str, Callable[..., Architecture | str]] = {
+    **{"random": _random, "named": _named, "code": _code, "file": _file},
+    **dict.fromkeys(BASELINES, _baseline),
+}
+"""Kind -> what makes it, of keys that its signature names."""
 
 
 def make_network(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
