@@ -282,7 +282,7 @@ def main() -> int:
 
 def merge_all() -> tuple[float, float]:
     """Seconds of processor time and MiB of merging records on a real disk."""
-    from ncp.campaign.merge import merge, write
+    from ncp.campaign.merge import merge, write_table
     from ncp.campaign.status import read_units, summarise
 
     with tempfile.TemporaryDirectory() as root:
@@ -293,7 +293,7 @@ def merge_all() -> tuple[float, float]:
         units = read_units(plan, store)
         summarise(plan, units)
         read = time.perf_counter() - started
-        write(plan, store, merge(plan, units))
+        write_table(plan, store, merge(plan, units))
         merged, busy = time.perf_counter() - started, time.process_time() - busy
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before
     show(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,3 +159,25 @@ def test_a_table_is_not_imported_over_one_of_another_overlap(tmp_path):
     assert importing.import_file(tmp_path / "store" / "3ddet.parquet").setting.min_overlap["car"] == 0.7
     importing.import_release(tmp_path / "mine", tmp_path / "other")
     assert importing.import_file(tmp_path / "other" / "3ddet.parquet").setting.min_overlap == {"car": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("overlap", "words"),
+    [
+        ({"car": 7}, "min_overlap must be above 0 and at most 1"),
+        ({"\x1b[31mcar": 0.5}, "control characters"),
+        ({f"class{i}": 0.5 for i in range(101)}, "more than 100 metrics or classes"),
+        ({"car": "half"}, "min_overlap"),
+        ([0.5], "min_overlap"),
+    ],
+)
+def test_what_a_received_table_may_say_of_overlaps(tmp_path, overlap, words):
+    plan, store = built(tmp_path / "build", "3ddet", lambda i: {"moderate": 20 + i / 10}, count=3)
+    table = merge.merge(plan, read_units(plan, store)).table
+    about = table.setting.described() | {"min_overlap": overlap}
+    odd = Table(SimpleNamespace(**{**vars(table.setting), "described": lambda: about}), table.codes, table.columns)
+    path = tables.write(odd, tmp_path / "3ddet.parquet")
+    with pytest.raises(UserError, match=words) as error:
+        importing.import_file(path, "3ddet")
+    assert "\n" not in str(error.value)
+    assert "\x1b" not in str(error.value)

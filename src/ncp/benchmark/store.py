@@ -104,11 +104,11 @@ def _stated(content: Any, where: str) -> Setting:
     if isinstance(content, dict):
         files.safe_file(content.get("name"), f"setting's name in {where}")
     setting: Setting = files.checked(content, Setting, f"the setting in {where}")
-    texts = (*setting.metrics, *(v for v in setting.described().values() if isinstance(v, str)))
+    texts = (*setting.metrics, *setting.min_overlap, *(v for v in setting.described().values() if isinstance(v, str)))
     if any(not text.isprintable() or len(text) > 500 for text in texts):
         raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    if len(setting.metrics) > 100:
-        raise UserError(f"the setting in {where} has {len(setting.metrics):,} metrics; at most 100 are read")
+    if len(setting.metrics) > 100 or len(setting.min_overlap) > 100:
+        raise UserError(f"the setting in {where} has more than 100 metrics or classes")
     spaces.get(setting.space)
     ours = settings.SETTINGS.get(setting.name)
     if ours is None:

@@ -135,7 +135,7 @@ def _other_overlap(record: TrainingRecord, setting: Setting) -> str:
     both = (
         ", ".join(f"{name} {value:g}" for name, value in o.items()) for o in (record.min_overlap, setting.min_overlap)
     )
-    return "its boxes count as found from IoU {}, those of this table from {}".format(*both)
+    return files.printable("its boxes count as found from IoU {}, those of this table from {}".format(*both))[:300]
 
 
 def _costs(setting: Setting, codes: Sequence[Sequence[int]]) -> list[dict[str, float]]:
