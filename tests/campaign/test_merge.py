@@ -17,6 +17,7 @@ from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.predictors import rows
+from ncp.report import campaign as report
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 
@@ -181,3 +182,13 @@ def test_what_a_received_table_may_say_of_overlaps(tmp_path, overlap, words):
         importing.import_file(path, "3ddet")
     assert "\n" not in str(error.value)
     assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize(("count", "told"), [(19, None), (30, True), (500, False)])
+def test_the_next_command_fits_few_rows_with_all_of_them(tmp_path, capsys, count, told):
+    plan, store = built(tmp_path, "seg", lambda i: {"mIoU": 20 + i / 50, "mAcc": 1.0, "aAcc": 1.0}, count=count)
+    merged = merge.merge(plan, read_units(plan, store))
+    report.show_merged(merged, tmp_path / "seg.parquet")
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("next: " in out) == (told is not None)
+    assert ("protocol=all-rows" in out) == bool(told)
