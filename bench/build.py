@@ -27,7 +27,7 @@ import numpy as np
 from bench._timing import show
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, RecordedEvaluation, TrainingRecord
-from ncp.campaign.states import RECORD, State
+from ncp.campaign.states import RECORD, UnitState
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
 from ncp.spaces.multires import SPACE
@@ -162,7 +162,7 @@ def simulate(models: int = MODELS, workers: int = WORKERS, seed: int = 0) -> dic
             heapq.heappush(queue, (now + took + stretch, shard, lives[shard], 0))
         elif team[shard].waiting:
             heapq.heappush(queue, (now + took + BEAT, shard, lives[shard], 0))
-    states = [State.of(list(store.folders[f"units/{name}"])) for name in plan.units]
+    states = [UnitState.of(list(store.folders[f"units/{name}"])) for name in plan.units]
     given_up = sum(len(state.failures) >= 2 for state in states if not state.recorded)
     assert len(recorded) + given_up == models, f"{models - len(recorded) - given_up} units are lost"
     assert set(recorded.values()) == {1}, "a unit was recorded twice"
@@ -282,7 +282,7 @@ def main() -> int:
 
 def merge_all() -> tuple[float, float]:
     """Seconds of processor time and MiB of merging records on a real disk."""
-    from ncp.campaign.merge import merge, write
+    from ncp.campaign.merge import merge, write_table
     from ncp.campaign.status import read_units, summarise
 
     with tempfile.TemporaryDirectory() as root:
@@ -293,7 +293,7 @@ def merge_all() -> tuple[float, float]:
         units = read_units(plan, store)
         summarise(plan, units)
         read = time.perf_counter() - started
-        write(plan, store, merge(plan, units))
+        write_table(plan, store, merge(plan, units))
         merged, busy = time.perf_counter() - started, time.process_time() - busy
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before
     show(

@@ -20,7 +20,7 @@ EXACT = (
 )  # fmt: skip
 TASKS = {
     "det3d": (
-        "task=det3d", "data.scenes=4", "data.val_scenes=3", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "data.window=null",
+        "task=det3d", "data.scenes=4", "data.val_scenes=3", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]",
         "task.max_points=9999", "recipe.keep=[1]", "task.nms.score=0.001", "task.write_results=true",
         "~recipe.optimizer.floor",
     ),

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,18 @@ def test_a_run_leaves_its_resolved_config_its_log_and_its_state(project, run):
     assert state["overrides"] == ["name=me", "colour=blue"]
 
 
+@pytest.mark.parametrize("words", [["name=me"], ["name=me,you", "-m"]])
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_a_further_process_of_torchrun_or_srun_leaves_no_run_folder(project, run, monkeypatch, variable, words):
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(tempfile, "tempdir", str(project / "tmp"))
+    (project / "tmp").mkdir()
+    code, out, _ = run(*words)
+    assert (code, out) == (0, "")  # the first one prints
+    assert not (project / "outputs").exists()
+    assert not list((project / "tmp").iterdir())
+
+
 def test_two_runs_within_a_second_have_two_folders(project, run):
     run()
     run()
@@ -141,6 +154,11 @@ def test_two_runs_within_a_second_have_two_folders(project, run):
         (["colour=green"], "error: no option 'green' for 'colour'; options: blue, red"),
         (["colour=blu"], "error: no option 'blu' for 'colour'; options: blue, red; did you mean 'blue'?"),
         (["~nam"], "error: unknown key 'nam'; did you mean 'name'?; --help lists the keys"),
+        (
+            ["objectives=[cls,", "seg]"],
+            "error: cannot read 'objectives=[cls,' (no viable alternative at input '[cls,'); a word of the command line ends "
+            "at a blank: write objectives=... without blanks, or quote all of it, 'objectives=...'",
+        ),
         (["a==b"], "error: cannot read 'a==b' (extraneous input '='); to give a text with such signs, write 'a=\"=b\"'"),
         (["--foo"], "error: unrecognized arguments: --foo; see --help"),
         (["times=x"], "error: times must be a whole number, given was 'x'"),

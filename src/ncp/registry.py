@@ -4,7 +4,8 @@ that the user's own configuration names.
 A received file (a checkpoint, a build's plan, a run's configuration) is not the user's word: a class that it alone names is
 refused, and nothing is imported for it. An installed package announces its classes by entry points in the groups ``ncp.data`` and
 ``ncp.tasks`` (pyproject: ``[project.entry-points."ncp.data"]``); a user's own configuration folder by files in ``data/`` and
-``task/`` (see :mod:`ncp.configs`).
+``task/`` (see :mod:`ncp.configs`). Search spaces and kinds of predictors are announced likewise, in the groups ``ncp.spaces`` and
+``ncp.predictors``.
 """
 
 from __future__ import annotations

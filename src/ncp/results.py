@@ -29,7 +29,7 @@ class Coded(Described, kw_only=True):
     code: Annotated[list[int], Meta(max_length=1000)]
 
 
-class Objective(Struct):
+class WantedMetric(Struct):
     """What a search was for."""
 
     setting: Name
@@ -42,14 +42,19 @@ class Objective(Struct):
         return f"{self.setting}.{self.metric}"
 
 
-class Search(Struct):
+Overlap = dict[str, Annotated[float, Meta(gt=0, le=1)]]
+"""Of detection: class -> the overlap (IoU) from which a box counts as found."""
+
+
+class SearchResult(Struct):
     """A search, as far as its architecture and its way are compared with others."""
 
     architecture: Described
-    objectives: Annotated[list[Objective], Meta(min_length=1, max_length=100)]
+    objectives: Annotated[list[WantedMetric], Meta(min_length=1, max_length=100)]
     predicted: Figures
     chosen_step: Count = 0
     space: Name = "multires"
+    min_overlap: dict[str, Overlap] = {}
 
 
 class FoundCost(Struct):
@@ -65,7 +70,7 @@ class SearchSeconds(Struct):
     search: float
 
 
-class Found(Search, kw_only=True):
+class Found(SearchResult, kw_only=True):
     """A search with all that a table of searches tells of it."""
 
     architecture: Coded
@@ -76,10 +81,11 @@ class Found(Search, kw_only=True):
     judged: Figures = {}
     judged_doubt: Figures = {}
     judged_noise: Figures = {}
+    judged_min_overlap: dict[str, Overlap] = {}
     keeps_limits: bool = True
 
 
-class Cost(Struct):
+class NetworkCost(Struct):
     """Of a trained network: its own parameters, and for an architecture of the space the benchmark's multiply-adds."""
 
     params: Count
@@ -102,13 +108,14 @@ class Training(Struct):
     task: Name
     main_metric: Name
     metrics: dict[str, Value]
-    cost: Cost
+    cost: NetworkCost
     data: Data | None = None
     steps: Count | None = None
+    min_overlap: Overlap = {}
     per_class: dict[str, Value] | None = None
 
 
-class Network(TypedDict, total=False):
+class AnyNetwork(TypedDict, total=False):
     """An architecture in any command's result."""
 
     text: str
@@ -122,10 +129,10 @@ class AnyCost(TypedDict, total=False):
     params: int
 
 
-class Result(TypedDict, total=False):
+class AnyResult(TypedDict, total=False):
     """Keys that any command's result may have, in the form that they then have."""
 
-    architecture: Network
+    architecture: AnyNetwork
     space: str
     predicted: dict[str, dict[str, float | None]]
     std: dict[str, dict[str, float | None]]

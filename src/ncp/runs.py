@@ -45,7 +45,7 @@ NOT_HASHED = ("hydra", "paths", "ckpt_path")
 STATE_LIMIT = 2**20  # bytes of a run.json
 
 
-class State(TypedDict, total=False):
+class RunState(TypedDict, total=False):
     """What ``run.json`` holds; it may hold more."""
 
     command: str
@@ -153,7 +153,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
     where = f"the result '{files.printable(file)}'"
     from ncp import results  # with msgspec: what begins a run reads no result
 
-    files.checked(content, results.Result, where)
+    files.checked(content, results.AnyResult, where)
     if "objectives" in content:
         found: results.Found = files.checked(content, results.Found, where)
         for wanted in found.objectives:
@@ -189,7 +189,7 @@ def state(folder: Path) -> dict[str, Any]:
     """What ``run.json`` says, ``{}`` where there is none, it cannot be read or is no state of a run."""
     try:
         content = files.read_json(folder / STATE_FILE, limit=STATE_LIMIT)
-        files.checked(content, State, STATE_FILE)
+        files.checked(content, RunState, STATE_FILE)
     except UserError:
         return {}
     return content if isinstance(content, dict) else {}

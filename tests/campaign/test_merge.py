@@ -1,16 +1,23 @@
 """Records of hand-made results become one table: what each column holds, what is flagged, what the predictors make of it."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ncp.benchmark import importing
+from ncp.benchmark import store as tables
+from ncp.benchmark.table import Table
 from ncp.campaign import merge
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import RecordedEvaluation, TrainingRecord
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
+from ncp.errors import UserError
 from ncp.predictors import rows
+from ncp.report import campaign as report
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 
@@ -82,7 +89,7 @@ def test_merging_again_changes_no_byte_and_order_of_writing_none_either(tmp_path
     for folder in ("a", "b"):
         plan, store = built(tmp_path / folder, "seg", metrics, "x.streets.Streets", count=12)
         for _ in range(2):
-            files.append(merge.write(plan, store, merge.merge(plan, read_units(plan, store))).read_bytes())
+            files.append(merge.write_table(plan, store, merge.merge(plan, read_units(plan, store))).read_bytes())
     assert len(set(files)) == 1
     (store.root / "units/000003/record.json").unlink()
     fewer = merge.merge(plan, read_units(plan, store)).table
@@ -97,10 +104,10 @@ def test_a_build_that_cannot_be_written_is_merged_elsewhere(tmp_path, monkeypatc
     reader = Folder(store.root, reading=True)
     merged = merge.merge(plan, read_units(plan, reader))
     monkeypatch.setattr(merge.os, "access", lambda path, mode: False)
-    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
+    assert merge.write_table(plan, reader, merged, instead=tmp_path / "run") == tmp_path / "run/seg.parquet"
     assert not (store.root / "seg.parquet").exists()
     monkeypatch.undo()
-    assert merge.write(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
+    assert merge.write_table(plan, reader, merged, instead=tmp_path / "run") == store.root / "seg.parquet"
 
 
 def test_reading_a_build_changes_nothing_in_it(tmp_path):
@@ -111,3 +118,77 @@ def test_reading_a_build_changes_nothing_in_it(tmp_path):
     merge.merge(plan, units)
     assert units[2].state == "running"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_table_states_from_which_overlap_its_boxes_count_and_mixes_none(tmp_path):
+    plan, store = built(tmp_path, "3ddet", lambda i: {"moderate": 20 + i / 10}, count=8)
+    at_half, at_seven = ({"car": car, "pedestrian": 0.25, "cyclist": 0.25} for car in (0.5, 0.7))
+    for i, name in enumerate(plan.units):
+        path = store.path(f"units/{name}/record.json")
+        content = json.loads(path.read_text())
+        content |= {
+            "dataset": "simulated LiDAR scenes",
+            "min_overlap": at_seven if i == 3 else at_half if i != 5 else {},
+        }
+        path.write_text(json.dumps(content))
+    merged = merge.merge(plan, read_units(plan, store))
+    assert merged.table.setting.min_overlap == at_half
+    assert len(merged.table) == 7
+    (refused,) = merged.table.provenance.refused
+    assert refused.row == 3
+    assert "IoU car 0.7, pedestrian 0.25, cyclist 0.25, those of this table from car 0.5" in refused.reason
+    file = merge.write_table(plan, store, merged)
+    for again in (importing.import_file(file), importing.import_file(file, "3ddet")):  # named by the user too
+        assert again.setting.min_overlap == rows.from_table(again).min_overlap == at_half
+        assert again.setting.dataset == "simulated LiDAR scenes"
+        assert again.best(k=1)[0].min_overlap == at_half
+
+
+def test_a_table_is_not_imported_over_one_of_another_overlap(tmp_path):
+    plan, store = built(tmp_path / "build", "3ddet", lambda i: {"moderate": 20 + i / 10}, count=4)
+    released = merge.merge(plan, read_units(plan, store)).table
+    assert released.setting.min_overlap == {
+        "car": 0.7,
+        "pedestrian": 0.5,
+        "cyclist": 0.5,
+    }  # of KITTI, where nothing else is said
+    tables.write(released, tmp_path / "store" / "3ddet.parquet")
+    mine = replace(released.setting, min_overlap={"car": 0.5}, dataset="scenes")
+    tables.write(Table(mine, released.codes, released.columns), tmp_path / "mine" / "3ddet.parquet")
+    with pytest.raises(UserError, match=r"holds moderate \(IoU 0.5\), the one in .* moderate \(IoU 0.7\)"):
+        importing.import_release(tmp_path / "mine", tmp_path / "store")
+    assert importing.import_file(tmp_path / "store" / "3ddet.parquet").setting.min_overlap["car"] == 0.7
+    importing.import_release(tmp_path / "mine", tmp_path / "other")
+    assert importing.import_file(tmp_path / "other" / "3ddet.parquet").setting.min_overlap == {"car": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("overlap", "words"),
+    [
+        ({"car": 7}, "min_overlap must be above 0 and at most 1"),
+        ({"\x1b[31mcar": 0.5}, "control characters"),
+        ({f"class{i}": 0.5 for i in range(101)}, "more than 100 metrics or classes"),
+        ({"car": "half"}, "min_overlap"),
+        ([0.5], "min_overlap"),
+    ],
+)
+def test_what_a_received_table_may_say_of_overlaps(tmp_path, overlap, words):
+    plan, store = built(tmp_path / "build", "3ddet", lambda i: {"moderate": 20 + i / 10}, count=3)
+    table = merge.merge(plan, read_units(plan, store)).table
+    about = table.setting.described() | {"min_overlap": overlap}
+    odd = Table(SimpleNamespace(**{**vars(table.setting), "described": lambda: about}), table.codes, table.columns)
+    path = tables.write(odd, tmp_path / "3ddet.parquet")
+    with pytest.raises(UserError, match=words) as error:
+        importing.import_file(path, "3ddet")
+    assert "\n" not in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize(("count", "told"), [(19, None), (30, True), (500, False)])
+def test_the_next_command_fits_few_rows_with_all_of_them(tmp_path, capsys, count, told):
+    plan, store = built(tmp_path, "seg", lambda i: {"mIoU": 20 + i / 50, "mAcc": 1.0, "aAcc": 1.0}, count=count)
+    merged = merge.merge(plan, read_units(plan, store))
+    report.show_merged(merged, tmp_path / "seg.parquet")
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("next: " in out) == (told is not None)
+    assert ("protocol=all-rows" in out) == bool(told)

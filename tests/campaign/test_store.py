@@ -146,3 +146,25 @@ def test_a_full_disk_leaves_no_half_of_a_file_where_there_are_no_hard_links(tmp_
     with pytest.raises(UserError, match="No space left"):
         store.create("record.json", b"x")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_stands_in_a_folders_place_is_refused_and_a_link_never_followed(tmp_path):
+    root, outside = tmp_path / "build", tmp_path / "outside"
+    store = Folder(root)
+    (root / "units").mkdir()
+    outside.mkdir()
+    (outside / "record.json").write_text("{}")
+    (root / "units" / "0").write_text("")
+    (root / "units" / "1").symlink_to("1")
+    (root / "units" / "2").symlink_to(outside)
+    for unit, kind in (("0", "no folder"), ("1", "a link"), ("2", "a link")):
+        for use in (
+            lambda name: store.names(name),
+            lambda name: store.read(f"{name}/record.json"),
+            lambda name: store.create(f"{name}/0.lease", b"mine"),
+            lambda name: store.folder(f"{name}/0/checkpoints"),
+        ):
+            with pytest.raises(stores.Unusable, match=rf"units/{unit}' is {kind}"):
+                use(f"units/{unit}")
+    assert os.listdir(outside) == ["record.json"]
+    assert store.folder("units/3/0") == root / "units/3/0"

@@ -14,8 +14,8 @@ from ncp.tasks import ledger
 from ncp.tasks import run as tasks
 
 OPTIONS = (
-    "setting=3ddet", "count=3", "data.scenes=2", "data.val_scenes=1", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]",
-    "data.window=[16,32]", "data.workers=0", "task.nms.score=0.005", "task.pick=mean", "recipe.batch=1", "recipe.length=4",
+    "setting=3ddet", "count=3", "data.scenes=2", "data.val_scenes=1", "data.limits=[2.56,-1.28,-3,7.68,1.28,1]",
+    "data.workers=0", "task.nms.score=0.005", "task.pick=mean", "recipe.batch=1", "recipe.length=4",
     "recipe.eval_every=4", "recipe.save_every=9", "recipe.log_every=2", "recipe.keep=[2,3,4]", "keep=none", "bounds.c=[8,16]",
     "bounds.b=[1,1]", "bounds.n=[1,1]", "bounds.i=[8,8]", "bounds.o1=[8,8]", "trainer=cpu", "build.beat=1",
     "build.patience=10",
@@ -60,7 +60,7 @@ def test_a_record_holds_all_figures_of_all_evaluations(whole):
 
 def test_figure_5c_is_drawn_from_what_a_build_writes(whole):
     plan, store = whole
-    merge.write(plan, store, merge.merge(plan, read_units(plan, store)))
+    merge.write_table(plan, store, merge.merge(plan, read_units(plan, store)))
     table = analysis.load(store.root, plan.setting)
     found = analysis.figure5(table)["5c"]
     assert not isinstance(found, str), found

@@ -11,7 +11,7 @@ from simulated_builds import Events, Killed, Memory, content
 
 from ncp.campaign.leases import LIVING
 from ncp.campaign.plan import BuildPlan
-from ncp.campaign.states import RECORD, State
+from ncp.campaign.states import RECORD, UnitState
 from ncp.campaign.units import LOST_WITHOUT_PROGRESS, Worker
 
 NAMES = tuple(f"{i:06d}" for i in range(4))
@@ -142,7 +142,7 @@ def test_a_damaged_record_is_set_aside_and_its_unit_trained_again():
     assert worker(store, "c", [0], steal=False, damage=empty(store), alive=lambda other: True).next() is None
     assert b.record(claim, {"from": "b"})
     assert content(store, f"units/000000/{RECORD}") == {"from": "b"}
-    assert State.of(store.names("units/000000")).lost == ()
+    assert UnitState.of(store.names("units/000000")).lost == ()
 
 
 def test_a_worker_that_dies_before_it_sets_the_record_aside_is_replaced():
@@ -370,7 +370,7 @@ def test_nothing_is_lost_or_doubled_whatever_goes_wrong(durations, shards, bad, 
     recorded = []
     for unit, name in enumerate(world.plan.units):
         names = world.store.names(f"units/{name}")
-        state = State.of(names)
+        state = UnitState.of(names)
         failed = len(state.failures) >= 2
         assert state.recorded or failed, f"unit {unit} is lost: {names}"
         if state.recorded:
@@ -410,7 +410,7 @@ def test_records_that_are_cut_off_are_made_again_whatever_else_goes_wrong(durati
             job.start()
         world.events.run(until=world.store.now + 3e4)
     for unit, name in enumerate(world.plan.units):
-        state = State.of(world.store.names(f"units/{name}"))
+        state = UnitState.of(world.store.names(f"units/{name}"))
         assert state.recorded or len(state.failures) >= 2
         if state.recorded:
             assert content(world.store, f"units/{name}/{RECORD}")["unit"] == unit

@@ -65,9 +65,9 @@ def test_the_same_command_again_trains_nothing(whole, monkeypatch):
 def test_the_table_is_the_benchmarks_own_and_merging_is_idempotent(whole):
     plan, store, _ = whole
     units = read_units(plan, store)
-    file = merge.write(plan, store, merge.merge(plan, units))
+    file = merge.write_table(plan, store, merge.merge(plan, units))
     first = file.read_bytes()
-    merge.write(plan, store, merge.merge(plan, read_units(plan, store)))
+    merge.write_table(plan, store, merge.merge(plan, read_units(plan, store)))
     assert file.read_bytes() == first
     table = benchmark.load(file)
     assert (len(table), table.main, table.epochs) == (3, "mIoU", (1, 2))  # 3.5 steps an epoch
@@ -352,3 +352,22 @@ def test_status_reads_what_is_there(whole):
     assert summary.finished
     assert summary.seconds_left in (0.0, None) or summary.seconds_left == 0
     assert json.dumps(status.as_json(summary))
+
+
+def test_a_place_that_holds_no_folder_costs_its_own_unit_alone(tmp_path, caplog):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "build" / "units").mkdir(parents=True)
+    (tmp_path / "build" / "units" / "000000").symlink_to(outside)
+    (tmp_path / "build" / "units" / "000001").write_text("no folder")
+    plan, store, tally = build(tmp_path / "build", "count=3")
+    assert tally == {"recorded": 1}
+    assert not list(outside.iterdir())
+    told = sorted(message.split(":")[0] for message in caplog.messages if "left out" in message)
+    assert told == ["unit 000000 is left out", "unit 000001 is left out"]
+    units = read_units(plan, store)
+    assert [unit.state for unit in units] == ["blocked", "blocked", "done"]
+    assert "is a link" in status.blockers(units, 10)[0]
+    table = merge.merge(plan, units).table
+    assert len(table) == 1
+    assert "not trained: " in table.provenance.refused[0].reason

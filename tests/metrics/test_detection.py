@@ -8,7 +8,7 @@ import torch
 
 from ncp.metrics import kitti
 from ncp.metrics.detection import KittiScores
-from ncp.metrics.kitti_files import Objects, results, write
+from ncp.metrics.kitti_files import Objects, results, write_objects
 from ncp.metrics.kitti_names import SHORT, short
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
@@ -57,8 +57,8 @@ def test_equal_to_the_evaluation_of_written_files(tmp_path: Path) -> None:
         boxes, labels, scores = _found(frames, index, rng, 0.15)
         metric.update(index, boxes, labels, scores)
         found = frames.results(index, boxes.numpy(), labels.numpy(), scores.numpy())
-        write(tmp_path / "labels" / f"{index:06d}.txt", frames.truth(index))
-        write(tmp_path / "results" / f"{index:06d}.txt", found)
+        write_objects(tmp_path / "labels" / f"{index:06d}.txt", frames.truth(index))
+        write_objects(tmp_path / "results" / f"{index:06d}.txt", found)
     values = metric.compute()
     on_disk = kitti.evaluate(tmp_path / "labels", tmp_path / "results")
     assert {name: pytest.approx(on_disk[key]["AP11"], abs=1e-3) for name, key in SHORT.items()} == values

@@ -36,12 +36,12 @@ def test_written_files_read_back(tmp_path: Path) -> None:
     found = kitti_files.results(
         ["Car", "Cyclist"], *(rng.uniform(0, 99, shape) for shape in (2, (2, 4), (2, 3), (2, 3), 2, 2))
     )
-    kitti_files.write(tmp_path / "r.txt", found)
+    kitti_files.write_objects(tmp_path / "r.txt", found)
     again = kitti_files.read(tmp_path / "r.txt", scores=True)
     assert again.types.tolist() == ["Car", "Cyclist"]
     np.testing.assert_allclose(again.values, found.values, atol=5.1e-5)
     np.testing.assert_allclose(again.score, found.score, atol=5.1e-7)
-    kitti_files.write(tmp_path / "none.txt", kitti_files.Objects(values=np.zeros((0, 15))))
+    kitti_files.write_objects(tmp_path / "none.txt", kitti_files.Objects(values=np.zeros((0, 15))))
     assert len(kitti_files.read(tmp_path / "none.txt", scores=True)) == 0
 
 

@@ -6,7 +6,7 @@ import torch
 from ncp.errors import UserError
 from ncp.models import build
 from ncp.models.detector import AnchorHead, Detector, PointPillarsNet
-from ncp.models.pillars import Grid, Windows
+from ncp.models.pillars import Grid
 
 GRID = Grid((0.0, -5.12, -3.0, 10.24, 5.12, 1.0), 0.16, (64, 64))
 NARROW = [8, 8, 1, 1, 8, 1, 1, 1, 8, 8, 1, *[1] * 3, *[8] * 3, 1, *[1] * 4, *[8] * 4, 8]
@@ -58,41 +58,6 @@ def test_published_backbone_has_its_published_size() -> None:
     detector = Detector(net, GRID)
     count = sum(p.numel() for p in detector.parameters())
     assert 4.80e6 < count < 4.85e6
-
-
-def test_a_window_is_a_detector_of_a_smaller_space() -> None:
-    """The same weights on a grid that is the window alone: the same loss, the same gradients."""
-    torch.manual_seed(0)
-    whole = Detector(build(NARROW, task="det3d"), GRID).double()
-    row, column, size = 16, 32, (32, 16)
-    limits = (column * 0.16, -5.12 + row * 0.16, -3.0, (column + 16) * 0.16, -5.12 + (row + 32) * 0.16, 1.0)
-    part = Detector(build(NARROW, task="det3d"), Grid(limits, 0.16, size)).double()
-    part.load_state_dict(whole.state_dict())
-    points, counts = _points()
-    boxes = torch.tensor([[[6.4, 0.1, -1, 4, 1.6, 1.5, 0.2], [9.0, 0.1, -1, 4, 1.6, 1.5, 0.2]]] * 2).double()
-    labels = torch.tensor([[0, 0], [-1, 2]])  # the second box of each scene stands beside the window
-    windows = Windows(torch.tensor([[row, column]] * 2), size)
-    torch.manual_seed(1)
-    ours = whole.losses(whole(points.double(), counts, windows), boxes, labels, windows)
-    sum(ours.values()).backward()  # type: ignore[union-attr]
-
-    inside = torch.tensor([[0, -1], [-1, -1]])
-    keep = (points[:, :2] >= torch.tensor(limits[:2])).all(1) & (points[:, :2] < torch.tensor(limits[3:5])).all(1)
-    mine = torch.tensor([int(k.sum()) for k in keep.split(counts.tolist())])
-    assert 0 < int(mine.min()) < 100
-    torch.manual_seed(1)
-    theirs = part.losses(part(points[keep].double(), mine), boxes, inside)
-    sum(theirs.values()).backward()  # type: ignore[union-attr]
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-6)
-    for a, b in zip(whole.parameters(), part.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_windows_stand_anywhere_inside_where_cells_coincide() -> None:
-    torch.manual_seed(0)
-    drawn = Windows.draw(400, (32, 48), GRID).corners
-    assert {tuple(c) for c in drawn.tolist()} == {(r, c) for r in (0, 16, 32) for c in (0, 16)}
 
 
 def test_a_network_of_another_task_is_refused() -> None:

@@ -174,7 +174,6 @@ def test_an_architecture_in_a_file_is_no_path(written, tmp_path):
 
 
 def test_weights_that_are_not_finite_are_not_written(written, tmp_path):
-    pytest.importorskip("onnxscript", reason="needs the export extra")
     net = trained("seg")
     net.backbone.stem[0].conv.weight.data[0, 0, 0, 0] = torch.nan
     for write, name in ((save, "net.safetensors"), (export_onnx, "net.onnx")):
@@ -203,7 +202,6 @@ def test_the_umask_decides_who_may_read(tmp_path):
 
 
 def test_an_onnx_file_that_fails_its_check_does_not_stay(tmp_path, monkeypatch):
-    pytest.importorskip("onnxscript", reason="needs the export extra")
     (tmp_path / "net.onnx").write_bytes(b"old")
     monkeypatch.setattr(export, "onnx_error", lambda *given: 0.5)
     with pytest.raises(UserError, match=r"differs from torch by 5.0e-01"):
@@ -215,9 +213,9 @@ def test_an_onnx_file_that_fails_its_check_does_not_stay(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("task", list(SHAPES))
 def test_onnx_runs_in_onnxruntime_at_any_batch(task, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the export extra")
-    onnx = pytest.importorskip("onnx", reason="needs the export extra")
-    pytest.importorskip("onnxscript", reason="needs the export extra")
+    import onnx
+    import onnxruntime
+
     net = trained(task)
     path = export_onnx(net, tmp_path / "net.onnx", size=(50, 64), frames=3)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -231,7 +229,6 @@ def test_onnx_runs_in_onnxruntime_at_any_batch(task, tmp_path):
 
 
 def test_exporting_leaves_the_network_alone(tmp_path):
-    pytest.importorskip("onnxscript", reason="needs the export extra")
     net = build(NARROW, "cls").train()
     export_onnx(net, tmp_path / "net.onnx", size=(64, 64), fold_norms=False)
     assert net.training

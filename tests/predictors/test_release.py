@@ -52,7 +52,7 @@ def test_a_hostile_file_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.pth").write_bytes(pickle.dumps({"fc.0.weight": Hostile()}))
     torch.save({"fc.0.weight": Hostile()}, tmp_path / "worse.pth")
     for name in ("bad.pth", "worse.pth"):
-        with pytest.raises(UserError, match="can be read safely"):
+        with pytest.raises(UserError, match=r"cannot be read as a checkpoint|is refused|not understood"):
             release.from_file(tmp_path / name, fit_rows.make(10))
     assert not (tmp_path / "harm").exists()
 
@@ -66,7 +66,7 @@ def test_files_that_unpack_without_end_are_refused(tmp_path: Path) -> None:
     ):
         for name in old.namelist():
             new.writestr(name, old.read(name))
-    with pytest.raises(UserError, match="is compressed"):
+    with pytest.raises(UserError, match="parts are packed"):
         release.from_file(tmp_path / "packed.pth", rows)
     os.mkfifo(tmp_path / "pipe.pth")
     with pytest.raises(UserError, match="no regular file"):
@@ -98,3 +98,18 @@ def test_what_is_not_a_predictor_of_the_release_is_refused(tmp_path: Path) -> No
         release.from_state(state, rows.metrics, "seg")
     with pytest.raises(UserError, match="do not fit space 'multires'"):
         release.from_state(HeadByHead(30, [1, 1, 1], True).state_dict(), rows.metrics, "seg")
+
+
+def test_what_a_tensor_claims_is_compared_with_what_there_is_before_torch_reads_it(tmp_path: Path) -> None:
+    """A step of 0 shows one number as a million millions; shared parts unfold without end."""
+    rows = fit_rows.make(10)
+    state: dict[str, Any] = {"nets.0.0.weight": torch.zeros(1).expand(10**6, 10**6), "nets.0.0.bias": torch.zeros(1)}
+    torch.save(state, tmp_path / "wide.pth")
+    with pytest.raises(UserError, match="numbers behind it"):
+        release.from_file(tmp_path / "wide.pth", rows)
+    deep: Any = ()
+    for _ in range(60):
+        deep = (deep, deep)
+    torch.save({"nets.0.0.weight": deep}, tmp_path / "deep.pth")
+    with pytest.raises(UserError, match=r"unfolds to|levels"):
+        release.from_file(tmp_path / "deep.pth", rows)

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ncp.benchmark.statistics import Correlation, Rankings, Summary
+from ncp.benchmark.statistics import Correlation, MetricSummary, Rankings
 from ncp.benchmark.table import Record
 from ncp.report import benchmark as report
 from ncp.spaces.multires import SPACE
@@ -17,8 +17,8 @@ LABELS = ("Cls-A", "Seg", "Video")
 MATRIX = np.array([[1.0, 0.639, 0.204], [0.639, 1.0, -0.003], [0.204, -0.003, 1.0]])
 CORRELATION = Correlation(LABELS, MATRIX, 1511, "paper")
 SUMMARIES = [
-    Summary("seg", "Seg", "Cityscapes", "mIoU", 2507, 72.58, 5.331, 0.75),
-    Summary("video", "Video", "HMDB51", "top1", 2507, 19.555, 3.69),
+    MetricSummary("seg", "Seg", "Cityscapes", "mIoU", 2507, 72.58, 5.331, 0.75),
+    MetricSummary("video", "Video", "HMDB51", "top1", 2507, 19.555, 3.69),
 ]
 
 

@@ -27,10 +27,30 @@ def test_measured_stands_beside_predicted_and_a_baseline_has_no_prediction(tmp_p
     column = {name: i for i, name in enumerate(head)}
     assert [row[0] for row in rows] == ["before", "after", "timm"]
     assert [row[column["seg.mIoU\nmeasured, %"]] for row in rows] == ["-", "41.50", "42.00"]
-    assert [row[column["seg.mIoU\npredicted, %"]] == "-" for row in rows] == [False, False, True]
+    assert [row[column["seg.mIoU\npredicted, %\n± doubt ± noise"]] == "-" for row in rows] == [False, False, True]
     assert [row[column["measured on"]] for row in rows] == ["-", "Streets, built in", "Streets, built in"]
     assert [row[column["params\nM"]] for row in rows][2] == "2.000"
     assert all(all(cell for cell in row) for row in rows)  # no empty cell
+    default = SPACE.encode([SPACE.default()])
+    seg = predictors.load("seg")
+    doubt, both = (seg.predict_std(default, noise=noise)["mIoU"][0] for noise in (False, True))
+    noise = (both**2 - doubt**2) ** 0.5
+    assert rows[0][1] == f"{seg.predict(default)['mIoU'][0]:.2f} ± {doubt:.2f} ± {noise:.2f}"
+
+
+def test_figures_at_another_overlap_are_another_column(tmp_path):
+    given = [
+        recorded.training(
+            tmp_path / str(overlap), 1, task="det3d", main_metric="moderate", metrics={"moderate": 20.0 + overlap},
+            min_overlap={"car": overlap, "pedestrian": 0.5, "cyclist": 0.5},
+        )
+        for overlap in (0.5, 0.7)
+    ]  # fmt: skip
+    entries, judged = compared(tmp_path, *given)
+    head, *rows = compare.table(entries.items, judged)
+    assert "3ddet.moderate (IoU 0.7)\npredicted, %\n± doubt ± noise" in head  # of the released trainings
+    columns = [head.index(f"det3d.moderate (IoU {overlap})\nmeasured, %") for overlap in (0.5, 0.7)]
+    assert [[row[i] for i in columns] for row in rows] == [["20.50", "-"], ["-", "20.70"]]
 
 
 def test_the_files_hold_what_the_table_says(tmp_path):
@@ -64,7 +84,8 @@ def test_what_is_printed_is_literal_and_names_what_was_left_out(tmp_path, capsys
     assert "[/x]\\x1b[31m" in out
     assert "[bold]/result.json" in out
     assert "\x1b" not in out + err
-    assert "left out: 'nowhere' is neither" in err
+    assert "nowhere" not in out + err  # told by the command, in the end
+    assert entries.mistaken == (entries.left_out["nowhere"],)
 
 
 def test_many_architectures_make_one_picture_of_bounded_size(tmp_path, monkeypatch):

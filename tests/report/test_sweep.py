@@ -113,3 +113,11 @@ def test_a_result_of_an_earlier_version_is_judged_anew(job, tmp_path):
     sweep.summarise(tmp_path)
     (row,) = rows(tmp_path)
     assert float(row["seg.mIoU"]) == pytest.approx(by("default", "seg", "mIoU", row), rel=1e-5)
+
+
+@pytest.mark.parametrize(("count", "title"), [(1, "1 search"), (2, "2 searches")])
+def test_one_search_is_no_searches(job, tmp_path, capsys, count, title):
+    for number in range(count):
+        job(number, ["seg.mIoU"], "default", "default", [f"seed={number}"])
+    sweep.summarise(tmp_path)
+    assert title in [line.strip() for line in capsys.readouterr().out.splitlines()]

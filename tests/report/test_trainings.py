@@ -52,8 +52,8 @@ def test_damaged_files_shorten_their_own_line_alone(tmp_path, capsys):
 
 
 def test_hydra_calls_it_and_an_empty_folder_says_nothing(tmp_path, capsys):
-    trainings.Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    trainings.TrainingsTable().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert capsys.readouterr().out == ""
     sweep(tmp_path / "sweep")
-    trainings.Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path / "sweep")}}}))
+    trainings.TrainingsTable().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path / "sweep")}}}))
     assert "4 trainings" in capsys.readouterr().out

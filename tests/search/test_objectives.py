@@ -143,6 +143,10 @@ def test_region_of_a_one_hot_space():
         ({"kappa": "much"}, "kappa must be a finite number"),
         ({"floor": 77}, r"floors are {setting: {metric: value}}, .* given was 77"),
         ({"floor": [77]}, "floors are"),
+        (
+            {"floor": {"mIoU": 76}},
+            r"floor\.mIoU: 'mIoU' is a metric .* such as seg\.mIoU \(settings with mIoU: seg, seg-4x\)",
+        ),
         ({"floor": {"seg": {"mIoU": {"least": 77}}}}, "floor.seg.mIoU must be a finite number"),
         ({"floor": {"seg": [77]}}, "finite number"),
         ({"budget": 1e9}, "a budget is {macs: 1e9"),
@@ -223,3 +227,10 @@ def test_excess_is_exact():
     macs = int(SPACE.cost(codes).macs[0])
     assert Budget(region, macs=macs).excess(codes)[0] == 0
     assert Budget(region, macs=macs - 1).excess(codes)[0] > 0
+
+
+def test_a_metric_without_its_setting_is_told_the_settings_that_have_it():
+    with pytest.raises(
+        UserError, match=r"'moderate' is a metric and needs its setting before it, such as 3ddet\.moderate"
+    ):
+        search(["moderate"])

@@ -184,3 +184,7 @@ def test_what_is_found_is_no_worse_than_the_given_start(seed):
 
 def test_the_chunk_is_no_smaller_than_the_default_number_of_starts():
     assert module.CHUNK >= module.FEW >= 32
+
+
+def test_a_known_name_is_a_start():
+    assert SPACE.decode(read_start(SPACE, "ncp_seg")[None])[0].text.startswith("40_40-1_1_4_8-")

@@ -238,7 +238,8 @@ def test_codes_of_another_length_are_refused():
 
 
 def test_through_torch_value_and_gradient():
-    torch = pytest.importorskip("torch")
+    import torch
+
     codes = np.array([a.code for a in SPACE.sample(8, np.random.default_rng(3))])
     exact = cost.count(codes)
     x = torch.tensor(codes, dtype=torch.float64, requires_grad=True)

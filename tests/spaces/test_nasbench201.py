@@ -105,7 +105,8 @@ def test_cost_of_all_rows(shared):
 
 
 def test_cost_through_torch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     codes = SPACE.encode(SPACE.sample(6, np.random.default_rng(1)))
     x = torch.tensor(codes, requires_grad=True)
     cost = SPACE.cost(x)
@@ -154,7 +155,8 @@ def test_features_of_every_cell_against_a_walk_through_its_graph():
 
 
 def test_features_through_torch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     inside = np.random.default_rng(2).uniform(0.1, 0.9, size=(5, 30))
     x = torch.tensor(inside, requires_grad=True)
     assert SPACE.features(x).detach().numpy() == pytest.approx(SPACE.features(inside))

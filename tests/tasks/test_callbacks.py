@@ -12,8 +12,8 @@ from ncp.tasks import run as tasks
 from ncp.tasks.detection import Detection
 
 DET3D = (
-    "task=det3d", "arch=narrow", "data.scenes=2", "data.val_scenes=1", "data.limits=[2.56,-2.56,-3,7.68,2.56,1]",
-    "data.window=[16,32]", "recipe.batch=1", "recipe.length=6", "recipe.eval_every=6", "recipe.save_every=9",
+    "task=det3d", "arch=narrow", "data.scenes=2", "data.val_scenes=1", "data.limits=[2.56,-1.28,-3,7.68,1.28,1]",
+    "recipe.batch=1", "recipe.length=6", "recipe.eval_every=6", "recipe.save_every=9",
     "callbacks.progress=false", "task.nms.score=0.005", "data.workers=0",
 )  # fmt: skip
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")

@@ -17,9 +17,10 @@ import torch
 from composed import compose
 from safetensors import safe_open
 
+from ncp.benchmark import inert, torch_files
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE, Architecture
-from ncp.tasks import archive, checkpoint, export, inert, parts, resuming
+from ncp.tasks import checkpoint, export, parts, resuming
 from ncp.tasks import run as tasks
 
 SOME = int(os.environ.get("NCP_ALTERED", "40"))  # variants for each reader
@@ -276,7 +277,7 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "last.ckpt")
     assert "no regular file" in refusal(lambda: checkpoint.read(tmp_path / "last.ckpt"))
     (tmp_path / "a" / "last.ckpt").mkdir(parents=True)
-    assert "is a folder" in refusal(lambda: checkpoint.read(tmp_path / "a" / "last.ckpt"))
+    assert "last.ckpt' holds no checkpoints/last.ckpt" in refusal(lambda: checkpoint.read(tmp_path / "a" / "last.ckpt"))
     assert "there is no checkpoint" in refusal(lambda: checkpoint.read(tmp_path / "b" / "last.ckpt"))
 
 
@@ -340,7 +341,7 @@ def test_programs_that_torch_does_not_write(program, words, tmp_path):
 
 
 def test_shapes_are_what_torch_reads(content, good):
-    found = archive.look_over(good)
+    found = torch_files.look_over(good)
 
     def same(a, b):
         if isinstance(b, torch.Tensor):
@@ -483,3 +484,11 @@ def test_a_checkpoint_of_an_earlier_version(content, save, tmp_path):
     assert all(
         torch.equal(weights[key.removeprefix("network.")], value) for key, value in content["state_dict"].items()
     )
+
+
+def test_a_run_folder_stands_for_its_last_checkpoint(good):
+    assert checkpoint.read(good.parents[1]).path == good
+    with pytest.raises(
+        UserError, match=r"holds no checkpoints/last\.ckpt; give a checkpoint's file, or the run folder"
+    ):
+        checkpoint.read(good.parent)

@@ -21,10 +21,11 @@ from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection, sum_of_macs
 from ncp.tasks.recipe import Recipe
 
 SMALL = (
-    "task=det3d", "arch=narrow", "data.scenes=3", "data.val_scenes=2", "data.limits=[0,-5.12,-3,10.24,5.12,1]",
-    "data.window=[32,48]", "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2",
+    "task=det3d", "arch=narrow", "data.scenes=3", "data.val_scenes=2", "data.limits=[2.56,-2.56,-3,10.24,2.56,1]",
+    "recipe.batch=1", "recipe.length=4", "recipe.eval_every=4", "recipe.save_every=2",
     "recipe.log_every=2", "callbacks.progress=false", "task.nms.score=0.005", "trainer.deterministic=false",
 )  # fmt: skip
+WIDE = "data.limits=[0,-5.12,-3,10.24,5.12,1]"  # 64 x 64 pillars
 pytestmark = pytest.mark.usefixtures("one_thread", "own_cache")
 
 
@@ -112,7 +113,7 @@ def test_baselines_train_under_the_same_head(tmp_path: Path, arch: str) -> None:
 
 
 def test_cost_is_counted_exactly(tmp_path: Path) -> None:
-    run = _run(tmp_path)
+    run = _run(tmp_path, WIDE)
     assert isinstance(run.task, Detection)
     detector = run.task.detector[0]
     view = torch.zeros(1, 64, 64, 64)
@@ -127,7 +128,7 @@ def test_cost_is_counted_exactly(tmp_path: Path) -> None:
 
 def test_pointpillars_costs_by_hand(tmp_path: Path) -> None:
     """64 x 64 pillars: three blocks at 32, 16 and 8 cells a side, each brought to 32, and a head of 6 x (3 + 7 + 2) maps."""
-    run = _run(tmp_path, "arch=pointpillars")
+    run = _run(tmp_path, "arch=pointpillars", WIDE)
     blocks = 9 * (64 * 64 * 4 * 32**2 + (64 * 128 + 5 * 128 * 128) * 16**2 + (128 * 256 + 5 * 256 * 256) * 8**2)
     ups = 128 * (64 * 32**2 + 4 * 128 * 16**2 + 16 * 256 * 8**2)
     head = 3 * 128 * 6 * 12 * 32**2
@@ -167,7 +168,7 @@ def test_a_detector_starts_another_one_and_no_other_task(tmp_path: Path) -> None
 def test_large_networks_train_for_fewer_steps(tmp_path: Path) -> None:
     small = _run(tmp_path / "a", "recipe.length=60")
     assert small.task.plan.steps == 60
-    macs = sum_of_macs(small.task.detector[0], (32, 48))  # type: ignore[attr-defined]  # of a window
+    macs = sum_of_macs(small.task.detector[0], (32, 48))  # type: ignore[attr-defined]
     limited = _run(tmp_path / "b", "recipe.length=60", f"data.training_macs={40.5 * 3 * macs}", "recipe.keep=[2,60]")
     plan = limited.task.plan
     assert (plan.steps, plan.keep, limited.trainer.max_steps, limited.data.batches) == (40, (2,), 40, 40)
@@ -211,10 +212,6 @@ def test_nan_points_and_empty_scenes_are_counted_not_fatal(tmp_path: Path, caplo
 def test_what_users_give(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task.pick must be one of last, best, mean"):
         _run(tmp_path, "task.pick=first")
-    with pytest.raises(
-        UserError, match=r"data.window is rows and columns of 16 to \[64, 64\] pillars, given was \[8, 64\]"
-    ):
-        _run(tmp_path, "data.window=[8,64]")
     with pytest.raises(UserError, match=r"arch=pointpillars is a network of task=det3d, given was task=cls"):
         tasks.assemble(compose("task=cls", "arch=pointpillars"), tmp_path)
     with pytest.raises(UserError, match=r"needs data.root"):

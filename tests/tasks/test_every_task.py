@@ -19,7 +19,7 @@ from ncp.tasks.callbacks import read_history
 TASKS = {
     "cls": ("data.size=32",),
     "seg": (),
-    "det3d": ("data.limits=[2.56,-2.56,-3,7.68,2.56,1]", "data.window=[16,32]", "task.nms.score=0.005"),
+    "det3d": ("data.limits=[2.56,-1.28,-3,7.68,1.28,1]", "task.nms.score=0.005"),
     "video": (),
 }
 COMMON = (

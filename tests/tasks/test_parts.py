@@ -191,3 +191,25 @@ def test_an_evaluation_asks_for_no_batch_that_its_devices_share(checkpoints, tmp
 
 def test_known_architectures_are_still_found():
     assert parts.choose_architecture({"kind": "named", "name": "ncp_seg"}) == found.get("ncp_seg")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "random", "seed": "x"}, "arch.seed must be a whole number, given was 'x'"),
+        ({"kind": "random", "seed": -1}, "arch.seed must be a whole number of at least 0, given was -1"),
+        ({"kind": "random"}, "'arch.seed' has no value; .*: arch.seed=..."),
+        ({"kind": "named", "name": "ncp_seg", "seed": 3}, "unknown key 'arch.seed' .*; its keys: name"),
+        ({"kind": "code", "path": "a.yaml"}, "unknown key 'arch.path' .*; its keys: code"),
+        ({"kind": "code", "code": 3}, "is read as a single number"),
+        (
+            {"kind": "found"},
+            "unknown kind of architecture 'found'; kinds: random, named, code, file, timm, pointpillars",
+        ),
+        ({"kind": ["a"]}, "unknown kind of architecture"),
+    ],
+)
+def test_what_arch_cannot_mean_is_one_line(settings, words):
+    with pytest.raises(UserError, match=words) as error:
+        parts.choose_architecture(settings)
+    assert "\n" not in str(error.value)

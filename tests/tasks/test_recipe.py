@@ -75,13 +75,19 @@ def test_momentum_can_follow_the_poly_schedule_only_with_sgd():
     ("override", "message"),
     [
         ("recipe.batch=0", "recipe.batch must be positive"),
-        ("recipe.length=.inf", "recipe.length must be positive, given was .*inf"),
-        ("recipe.eval_every=often", "recipe.eval_every must be positive, given was often"),
+        ("recipe.length=.inf", "recipe.length must be a whole number, given was .*inf"),
+        ("recipe.eval_every=often", "recipe.eval_every must be a number, given was .often."),
         ("recipe.unit=weeks", "recipe.unit must be one of epochs, steps"),
         ("recipe.optimizer.name=lion", "unknown optimizer 'lion'; optimizers: sgd, adam, adamw"),
         ("recipe.optimizer.lr=-1", "recipe.optimizer.lr must be positive"),
         ("recipe.schedule.shape=zigzag", "unknown schedule 'zigzag'"),
-        ("+recipe.lenght=3", "a recipe has no 'lenght'; its keys: optimizer"),
+        ("+recipe.lenght=3", "unknown key 'recipe.lenght' .* did you mean 'length'"),
+        ("recipe.batch=2.5", "recipe.batch must be a whole number, given was 2.5"),
+        ("recipe.optimizer=5", "recipe.optimizer must be keys with values, given was 5"),
+        ("recipe.keep=5", "recipe.keep must be a list, given was 5"),
+        ("recipe.optimizer.lr=fast", "recipe.optimizer.lr must be a finite number, given was 'fast'"),
+        ("recipe.sync_norms=1", "recipe.sync_norms must be true or false, given was 1"),
+        ("~recipe.batch", "'recipe.batch' has no value; Recipe needs one: recipe.batch=..."),
     ],
 )
 def test_mistakes_are_named(override, message):

@@ -61,5 +61,5 @@ def test_warmup_rises_to_the_rate_and_then_leaves_it_alone():
 def test_unknown_shapes_and_settings_are_refused():
     with pytest.raises(UserError, match=r"unknown schedule 'step'; schedules: constant, poly, cosine, one_cycle"):
         schedule(0.1, {"shape": "step"})
-    with pytest.raises(UserError, match=r"'cosine' does not take these settings: power"):
+    with pytest.raises(UserError, match=r"unknown key 'recipe.schedule.power' for cosine; its keys: minimum"):
         schedule(0.1, {"shape": "cosine", "power": 0.9})

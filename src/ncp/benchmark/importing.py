@@ -25,6 +25,7 @@ from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Provenance, Refusal, Table
 from ncp.errors import UserError
+from ncp.metrics.kitti_names import labelled
 from ncp.progress import Progress, part
 
 MAX_REFUSED = 100_000
@@ -79,12 +80,34 @@ def import_release(
         except UserError as error:
             mistakes.append(str(error))
             continue
+        try:
+            _check_overlap(tables[name], store.path_of(name, store_folder))
+        except UserError as error:
+            del tables[name]
+            mistakes.append(str(error))
+            continue
         store.write(tables[name], store.path_of(name, store_folder))
     if mistakes:
         rest = f"; imported were {', '.join(tables)}" if tables else ""
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise UserError(f"{mistakes[0]}{more}{rest}")
     return Benchmark(tables, str(source))
+
+
+def _check_overlap(table: Table, path: Path) -> None:
+    """Refuse to put a table in the place of one whose figures have the same names and are other metrics."""
+    if not table.setting.min_overlap or not path.is_file():
+        return
+    try:
+        old = store.read(path)
+    except UserError:  # damaged: it is replaced
+        return
+    if old is not None and old.setting.min_overlap not in ({}, table.setting.min_overlap):
+        new, there = (labelled(table.main, t.setting.min_overlap) for t in (table, old))
+        raise UserError(
+            f"this table of {table.name} holds {new}, the one in '{files.printable(path.parent)}' {there}: give it a folder of "
+            "its own with store=FOLDER"
+        )
 
 
 def sources(path: Path) -> dict[str, Path]:

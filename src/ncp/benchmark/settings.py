@@ -56,6 +56,8 @@ class Setting:
         dataset: what the networks are trained and measured on.
         paper_name: the column's name in the paper's tables and figures; the name where it has none.
         space: the search space of its architectures, a name that ``ncp.spaces.get`` knows.
+        min_overlap: of detection, by class the overlap (IoU) from which a box counts as found; figures at different ones are
+            different metrics. Empty for other tasks, and where it is not known.
         real, builtin: how it is trained where ``data.root`` is given, and where it is not; None where it cannot be.
         order: the place in lists; the paper's settings have 1 to 9.
         proxy: a setting of the same task and space that trains more cheaply (fewer steps, smaller images) and ranks
@@ -69,6 +71,7 @@ class Setting:
     dataset: str = ""
     paper_name: str = ""
     space: str = "multires"
+    min_overlap: dict[str, float] = field(default_factory=dict)
     real: Variant | None = None
     builtin: Variant | None = None
     order: int = 1000
@@ -84,6 +87,8 @@ class Setting:
         for name, default in (("main", self.metrics[0]), ("dataset", self.name), ("paper_name", self.name)):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
+        if not all(0 < overlap <= 1 for overlap in self.min_overlap.values()):
+            raise UserError(f"min_overlap must be above 0 and at most 1, given was {self.min_overlap}")
         if self.main not in self.metrics:
             raise UserError(f"main must be one of the metrics {', '.join(self.metrics)}, given was '{self.main}'")
         for variant in (self.real, self.builtin):
@@ -93,7 +98,7 @@ class Setting:
 
     def described(self) -> dict[str, Any]:
         """What is measured, without how it is trained: what a table says of its setting."""
-        names = ("name", "task", "metrics", "main", "dataset", "paper_name", "space")
+        names = ("name", "task", "metrics", "main", "dataset", "paper_name", "space", "min_overlap")
         return {name: getattr(self, name) for name in names}
 
     def variant(self, real: bool) -> Variant:

@@ -23,7 +23,7 @@ KITTI_FIGURE_5C = ("car/3d/moderate", "car/bev/moderate", "pedestrian/3d/moderat
 
 
 @dataclass(frozen=True)
-class Summary:
+class MetricSummary:
     """One column of the paper's Table 6.
 
     Attributes:
@@ -84,7 +84,7 @@ def spearman(values: np.ndarray) -> np.ndarray:
     return ranking.spearman_matrix(values)
 
 
-def table6(benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float] | None = None) -> list[Summary]:
+def table6(benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float] | None = None) -> list[MetricSummary]:
     """Mean and standard deviation of each setting's main metric (paper, Table 6), in the paper's order.
 
     Args:
@@ -101,7 +101,7 @@ def table6(benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float
         setting = table.setting
         mean, std = float(values.mean()), float(values.std(ddof=1))
         loss = (losses or {}).get(name)
-        out.append(Summary(name, setting.paper_name, setting.dataset, table.main, len(values), mean, std, loss))
+        out.append(MetricSummary(name, setting.paper_name, setting.dataset, table.main, len(values), mean, std, loss))
     if not out:
         raise UserError("none of the paper's nine settings is among the tables; Table 6 needs at least one")
     return out

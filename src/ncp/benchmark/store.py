@@ -92,10 +92,10 @@ def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, P
     if given is None:
         return _stated(stated, where), provenance
     name = stated.get("name") if isinstance(stated, dict) else None
-    if name != given.name:
-        log.warning(
-            "%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name
-        )
+    if name == given.name:  # what it was measured on is the file's to say
+        theirs = _stated(stated, where)
+        return replace(given, dataset=theirs.dataset, min_overlap=theirs.min_overlap), provenance
+    log.warning("%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name)
     return given, provenance
 
 
@@ -104,17 +104,21 @@ def _stated(content: Any, where: str) -> Setting:
     if isinstance(content, dict):
         files.safe_file(content.get("name"), f"setting's name in {where}")
     setting: Setting = files.checked(content, Setting, f"the setting in {where}")
-    texts = (*setting.metrics, *(v for v in setting.described().values() if isinstance(v, str)))
+    texts = (*setting.metrics, *setting.min_overlap, *(v for v in setting.described().values() if isinstance(v, str)))
     if any(not text.isprintable() or len(text) > 500 for text in texts):
         raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    if len(setting.metrics) > 100:
-        raise UserError(f"the setting in {where} has {len(setting.metrics):,} metrics; at most 100 are read")
+    if len(setting.metrics) > 100 or len(setting.min_overlap) > 100:
+        raise UserError(f"the setting in {where} has more than 100 metrics or classes")
     spaces.get(setting.space)
     ours = settings.SETTINGS.get(setting.name)
     if ours is None:
         return replace(setting, real=None, builtin=None)  # how it is trained is no table's to say
     same = all(getattr(ours, name) == getattr(setting, name) for name in ("task", "metrics", "main", "space"))
-    return replace(ours, dataset=setting.dataset) if same else ours
+    if not same:
+        return ours
+    # tables of earlier versions do not state it: ours holds for the data set that ours is of
+    known = "min_overlap" in content or setting.dataset != ours.dataset
+    return replace(ours, dataset=setting.dataset, min_overlap=setting.min_overlap if known else ours.min_overlap)
 
 
 def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) -> None:

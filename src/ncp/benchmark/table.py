@@ -103,6 +103,7 @@ class Record:
         epoch: the epoch of the metrics, None for the final ones.
         row: the table's row, None when predicted.
         flags: what is known to be wrong with the row.
+        min_overlap: of detection, by class the overlap from which boxes count as found in ``metrics``; empty where unknown.
     """
 
     setting: str
@@ -115,6 +116,7 @@ class Record:
     epoch: int | None = None
     row: int | None = None
     flags: tuple[str, ...] = ()
+    min_overlap: Mapping[str, float] = field(default_factory=dict)
 
 
 class Table:
@@ -327,6 +329,7 @@ class Table:
             epoch=epoch,
             row=row,
             flags=tuple(name for name, mask in self.flags.items() if mask[row]),
+            min_overlap=self.setting.min_overlap,
         )
 
     @cached_property
@@ -359,6 +362,7 @@ class Table:
             params=int(cost.params[0]),
             predicted=True,
             std={name: float(std[name][0]) for name in names if name in std},
+            min_overlap=getattr(predictor, "min_overlap", {}),
         )
 
     def to_csv(self, path: Any) -> None:

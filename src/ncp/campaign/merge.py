@@ -48,6 +48,8 @@ def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     if not records:
         raise UserError("no training is done yet; there is nothing to merge")
     setting, digest = _setting(plan, records), hashlib.sha256()
+    odd = {int(record.unit): _other_overlap(record, setting) for record in records}
+    records = [record for record in records if not odd[int(record.unit)]]
     rows = []
     for record in records:
         digest.update(schemas.encode(record))
@@ -57,7 +59,8 @@ def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     source = f"build {plan.setting}-{plan.hash}"
     table = importing.from_rows(rows, setting, source=source, sha256=digest.hexdigest())
     # a record that is no row after all is told like any other unit that is none
-    unusable = {int(records[refusal.row].unit): refusal.reason for refusal in table.provenance.refused}
+    unusable = {unit: reason for unit, reason in odd.items() if reason}
+    unusable |= {int(records[refusal.row].unit): refusal.reason for refusal in table.provenance.refused}
     records = [record for record in records if int(record.unit) not in unusable]
     refused = [
         Refusal(int(unit.name), reason)
@@ -83,7 +86,7 @@ def merge(plan: BuildPlan, units: Sequence[UnitStatus]) -> Merged:
     return Merged(Table(setting, table.codes, table.columns, flags, provenance), found)
 
 
-def write(plan: BuildPlan, store: Folder, merged: Merged, instead: Path | None = None) -> Path:
+def write_table(plan: BuildPlan, store: Folder, merged: Merged, instead: Path | None = None) -> Path:
     """``<build>/<setting>.parquet``, replaced as a whole.
 
     Args:
@@ -109,6 +112,8 @@ def why_not(unit: UnitStatus, plan: BuildPlan) -> str | None:
     elif unit.state == "failed" and unit.failures:
         last = unit.failures[-1]
         reason = f"failed {len(unit.failures)} times, last: {last.get('kind')}: {last.get('reason')}"
+    elif unit.state == "blocked":
+        reason = f"not trained: {unit.problem}"
     elif unit.state == "damaged":
         reason = f"its record cannot be used and will be made again: {unit.problem}"
     return files.printable(f"{text}: {reason}")[:300]
@@ -118,7 +123,19 @@ def _setting(plan: BuildPlan, records: Sequence[TrainingRecord]) -> Setting:
     """The setting, saying what it was trained on where that is not the release's data."""
     setting = settings.get(plan.setting)
     words = next((record.dataset for record in records if record.dataset), "")
-    return replace(setting, dataset=words) if words else setting
+    stated = [record.min_overlap for record in records if record.min_overlap]
+    overlap = max(stated, key=stated.count) if stated else {} if words else setting.min_overlap
+    return replace(setting, dataset=words or setting.dataset, min_overlap=overlap)
+
+
+def _other_overlap(record: TrainingRecord, setting: Setting) -> str:
+    """Why a record's figures are of another metric than the table's, though they have its name; empty where they are not."""
+    if not record.min_overlap or record.min_overlap == setting.min_overlap:
+        return ""
+    both = (
+        ", ".join(f"{name} {value:g}" for name, value in o.items()) for o in (record.min_overlap, setting.min_overlap)
+    )
+    return files.printable("its boxes count as found from IoU {}, those of this table from {}".format(*both))[:300]
 
 
 def _costs(setting: Setting, codes: Sequence[Sequence[int]]) -> list[dict[str, float]]:

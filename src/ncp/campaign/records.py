@@ -62,6 +62,7 @@ class TrainingRecord:
         worker: who trained it (host, SLURM job, ...).
         device: its name, and the precision.
         dataset: what a built-in set is; empty on real data, which the setting describes.
+        min_overlap: of detection, by class the overlap from which boxes count as found in ``metrics``.
         versions: of the software.
         finished: UTC, ISO 8601.
         checkpoint: the last one, relative to the build's folder, where it was kept.
@@ -87,6 +88,7 @@ class TrainingRecord:
     worker: Facts = field(default_factory=dict)
     device: Facts = field(default_factory=dict)
     dataset: Name = ""
+    min_overlap: dict[Name, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     finished: Name = ""
     checkpoint: Annotated[str, Meta(max_length=4000)] | None = None

@@ -26,7 +26,7 @@ def folder(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class State:
+class UnitState:
     """What a unit's folder says.
 
     Attributes:
@@ -46,7 +46,7 @@ class State:
     lost: tuple[int, ...]
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> State:
+    def of(cls, names: Sequence[str]) -> UnitState:
         """From the names in the folder."""
         found, ended, failures = set[int](), set[int](), dict[int, tuple[int, str]]()
         for name in names:

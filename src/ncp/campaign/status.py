@@ -16,13 +16,13 @@ from ncp.campaign.leases import Holder
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import TrainingRecord
 from ncp.campaign.scheduler import liveness
-from ncp.campaign.states import State, folder
-from ncp.campaign.store import Store
+from ncp.campaign.states import UnitState, folder
+from ncp.campaign.store import Store, Unusable
 
 READERS = 16  # a slow file system answers many at a time
 AT_A_TIME = 512  # units given to them at a time
 UNCHOSEN = "unchosen"
-STATES = ("done", "stopped", "failed", "damaged", "running", "silent", "left")
+STATES = ("done", "stopped", "failed", "damaged", "blocked", "running", "silent", "left")
 RATE_OVER = 50  # the newest so many results give the speed
 T = TypeVar("T")
 Track = Callable[[Iterable[T], int], Iterable[T]]
@@ -35,11 +35,12 @@ class UnitStatus:
     Attributes:
         name: of the unit.
         state: from ``STATES``: ``running`` has a fresh heartbeat, ``silent`` none any more (it will be taken over), of a
-            ``damaged`` one the record cannot be used (it will be trained again).
+            ``damaged`` one the record cannot be used (it will be trained again), in the place of a ``blocked`` one lies no
+            folder.
         record: the result, where there is one.
         failures: what attempts failed of, oldest first.
         holder: whose lease it is, of those that run or are silent.
-        problem: what is wrong with the record of a damaged one.
+        problem: what is wrong with the record of a damaged one, or the place of a blocked one.
     """
 
     name: str
@@ -75,7 +76,9 @@ class Status:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not any(self.counts.get(state) for state in ("damaged", "running", "silent", "left", UNCHOSEN))
+        return not any(
+            self.counts.get(state) for state in ("damaged", "blocked", "running", "silent", "left", UNCHOSEN)
+        )
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,10 @@ def read_units(
 
     def one(unit: int) -> UnitStatus:
         name = plan.units[unit]
-        state = State.of(store.names(folder(name)))
+        try:
+            state = UnitState.of(store.names(folder(name)))
+        except Unusable as error:
+            return UnitStatus(name, "blocked", problem=str(error))
         failures = tuple(reading.read_failure(store, name, file) for file in state.failures)
         problem = ""
         if state.recorded:
@@ -183,12 +189,18 @@ def rounds(plan: BuildPlan, units: Sequence[UnitStatus]) -> list[RoundStatus]:
 
 
 def blockers(units: Sequence[UnitStatus], patience: float) -> list[str]:
-    """What stands in the way, a line each: records that cannot be used, then leases, those that are silent first."""
+    """What stands in the way, a line each: places that hold no folder, records that cannot be used, then leases, those that
+    are silent first."""
+    blocked = [f"unit {unit.name} is left out: {unit.problem}" for unit in units if unit.state == "blocked"]
     damaged = [
         f"unit {unit.name}: {unit.problem}; it will be trained again" for unit in units if unit.state == "damaged"
     ]
     held = sorted((unit for unit in units if unit.holder), key=lambda unit: (unit.state != "silent", unit.name))
-    return damaged + [unit.holder.words(patience) for unit in held if unit.holder and unit.holder.silent is not None]
+    return (
+        blocked
+        + damaged
+        + [unit.holder.words(patience) for unit in held if unit.holder and unit.holder.silent is not None]
+    )
 
 
 def _speed(results: list[tuple[float, int]], cost_left: int, now: float) -> tuple[float | None, float | None]:

@@ -25,7 +25,7 @@ AHEAD = 300.0
 
 
 class Unusable(UserError):
-    """What carries a file's name is no regular file, or is larger than any of its kind."""
+    """What carries a file's or a folder's name is something else, a link out of the build, or larger than any of its kind."""
 
 
 def inside(name: str) -> str:
@@ -52,7 +52,7 @@ class Store(Protocol):
         ...
 
     def names(self, folder: str) -> list[str]:
-        """What lies in a folder, unsorted; nothing where there is none."""
+        """What lies in a folder, unsorted; nothing where there is none. Raises ``Unusable`` for what is no folder."""
         ...
 
     def touch(self, name: str) -> None:
@@ -80,6 +80,8 @@ class Folder:
 
     Raises:
         UserError: where the folder cannot be made, read or written.
+
+    A folder below the root that is a link is refused: whatever it leads to is not this build's to read or to write.
     """
 
     def __init__(self, root: str | Path, reading: bool = False) -> None:
@@ -100,11 +102,18 @@ class Folder:
         """
         return self.root / inside(name)
 
+    def folder(self, name: str) -> Path:
+        """Where a folder of the build lies, whether there is one or not. Raises ``Unusable`` where something else does."""
+        path = self.path(name)
+        self._check_folders(path)
+        return path
+
     def create(self, name: str, content: bytes) -> bool:
         """Write beside the place, then give it its name, which fails where the name is taken."""
         assert not self.reading, "a folder that was opened for reading"
         path = self.path(name)
         scratch = path.with_name(f".{path.name}.{self._token}")
+        self._check_folders(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(scratch, content)
@@ -118,6 +127,7 @@ class Folder:
     def read(self, name: str, limit: int = LIMIT) -> bytes | None:
         """The content, None where there is none."""
         path = self.path(name)
+        self._check_folders(path.parent)
         try:
             return files.read_bytes(path, limit)
         except UserError as error:
@@ -129,7 +139,7 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         """Without the files that are being written."""
-        path = self.path(folder)
+        path = self.folder(folder)
         try:
             return [entry for entry in os.listdir(path) if not entry.startswith(".")]
         except FileNotFoundError:
@@ -163,6 +173,21 @@ class Folder:
         except OSError as error:
             raise UserError(f"cannot rename '{self.path(old)}' ({error.strerror})") from None
         return True
+
+    def _check_folders(self, path: Path) -> None:
+        """Raise ``Unusable`` where a part of the way from the root to the folder ``path`` is something else than a folder."""
+        for part in reversed([path, *path.parents][: len(path.relative_to(self.root).parts)]):
+            try:
+                mode = part.lstat().st_mode
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise UserError(f"'{part}' cannot be looked up ({error.strerror})") from None
+            if not stat.S_ISDIR(mode):
+                kind = "a link" if stat.S_ISLNK(mode) else "no folder"
+                raise Unusable(
+                    f"'{files.printable(part)}' is {kind}, where this build keeps a folder; remove or rename it"
+                )
 
     def _now(self) -> float:
         """What the file system's clock says."""

@@ -23,7 +23,7 @@ from ncp.campaign.options import BuildOptions, StopRule
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE, STOPPED, RecordedEvaluation, TrainingRecord
 from ncp.campaign.states import folder
-from ncp.campaign.store import Folder
+from ncp.campaign.store import Folder, Unusable
 from ncp.campaign.units import Claim, Worker
 from ncp.data.base import DataModule
 from ncp.errors import UserError
@@ -32,7 +32,7 @@ from ncp.tasks import parts
 from ncp.tasks import run as tasks
 from ncp.tasks.callbacks import History, Throughput
 from ncp.tasks.options import Callbacks, TrainOptions
-from ncp.tasks.saving import LAST
+from ncp.tasks.saving import CHECKPOINTS, LAST
 
 NEXT_SEED = 1_000_003  # added to the seed after a NaN
 # finished trainings' main metric at a step, for early stopping
@@ -146,7 +146,7 @@ def train(bench: Bench, claim: Claim) -> TrainingRecord | None:
         signals.check_after(error)
         seconds = time.perf_counter() - started + earlier
         bench.worker.fail(claim, records.failure(error, options.seed, bench.worker.me, seconds))
-        shutil.rmtree(place / parts.CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(place / CHECKPOINTS, ignore_errors=True)
         return None
     finally:
         heart.stop()
@@ -177,7 +177,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     metrics = task.measured()
     setting = settings.get(bench.plan.setting)
     records.check_metrics(metrics, setting.metrics, setting.name)
-    last = place / parts.CHECKPOINTS / LAST
+    last = place / CHECKPOINTS / LAST
     kept = bench.options.keep != "none" and last.is_file()
     return TrainingRecord(
         unit=claim.name,
@@ -200,6 +200,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         worker=dict(bench.worker.me),
         device=device(trainer),
         dataset=data.source if data.builtin else "",
+        min_overlap=tasks.overlaps(data).get("min_overlap", {}),
         versions=records.versions(),
         finished=records.now(),
         checkpoint=str(last.relative_to(bench.store.root)) if kept else None,
@@ -242,10 +243,14 @@ def _pretrained(where: str | None, text: str) -> str | None:
 
 def take_up(store: Folder, claim: Claim, place: Path) -> None:
     """Give this attempt the newest checkpoint of those that were interrupted, and the figures up to then."""
+    store.folder(f"{folder(claim.name)}/{claim.generation}/{CHECKPOINTS}")
     place.mkdir(parents=True, exist_ok=True)
     for generation in claim.resume:
-        old = store.path(f"{folder(claim.name)}/{generation}")
-        checkpoint, new = old / parts.CHECKPOINTS / LAST, place / parts.CHECKPOINTS / LAST
+        try:
+            old = store.folder(f"{folder(claim.name)}/{generation}/{CHECKPOINTS}").parent
+        except Unusable:
+            continue
+        checkpoint, new = old / CHECKPOINTS / LAST, place / CHECKPOINTS / LAST
         if checkpoint.is_file() and not new.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
             for name in (tasks.HISTORY, ledgers.FILE):
@@ -262,7 +267,7 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
 
 def progress(store: Folder, name: str, generation: int) -> int:
     """When a generation's checkpoint was written, 0 for none: grows with every checkpoint."""
-    path = store.path(f"{folder(name)}/{generation}") / parts.CHECKPOINTS / LAST
+    path = store.path(f"{folder(name)}/{generation}") / CHECKPOINTS / LAST
     try:
         return path.stat().st_mtime_ns
     except OSError:

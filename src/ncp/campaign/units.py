@@ -20,8 +20,8 @@ from typing import Any
 from ncp.campaign import leases
 from ncp.campaign.leases import Holder, Verdict
 from ncp.campaign.reading import read_failure
-from ncp.campaign.states import RECORD, State, folder
-from ncp.campaign.store import Store
+from ncp.campaign.states import RECORD, UnitState, folder
+from ncp.campaign.store import Store, Unusable
 
 log = logging.getLogger(__name__)
 LOST_WITHOUT_PROGRESS = 3  # so many deaths in a row, none of which left a newer checkpoint, count as a failed attempt
@@ -123,7 +123,12 @@ class Worker:
 
     def _try(self, unit: int) -> Claim | None:
         name = self.names[unit]
-        state = State.of(self.store.names(folder(name)))
+        try:
+            state = UnitState.of(self.store.names(folder(name)))
+        except Unusable as error:  # nothing can be read or written there; the other units go on
+            log.warning("unit %s is left out: %s", name, error)
+            self._over.add(unit)
+            return None
         again = state.recorded and unit in self._own and self._damaged(unit) is not None
         if len(state.failures) >= self.attempts or (state.recorded and not again):
             self._over.add(unit)
@@ -136,7 +141,7 @@ class Worker:
         self.fail(claim, {"kind": "lost", "reason": f"its process died {LOST_WITHOUT_PROGRESS} times without progress"})
         return self._try(unit)
 
-    def _free(self, unit: int, state: State, again: bool) -> bool:
+    def _free(self, unit: int, state: UnitState, again: bool) -> bool:
         """Whether nobody holds a unit, or its holder has gone."""
         name, generation = self.names[unit], state.generation
         if generation < 0 or state.closed:
@@ -150,7 +155,7 @@ class Worker:
             self.blockers.append(holder)
         return False
 
-    def _claim(self, unit: int, state: State, again: bool) -> Claim | None:
+    def _claim(self, unit: int, state: UnitState, again: bool) -> Claim | None:
         name, generation = self.names[unit], state.generation + 1
         usable = state.open
         progress = max((self.progress(name, g) for g in usable), default=0)
@@ -160,7 +165,7 @@ class Worker:
         if not self.store.create(claim.file("lease"), _json(words)):
             self.held = None
             return None
-        after = State.of(self.store.names(folder(name)))
+        after = UnitState.of(self.store.names(folder(name)))
         good = after.recorded and not self._set_aside(claim)
         if good or len(after.failures) >= self.attempts:  # published between the look and the claim
             self._over.add(unit)
@@ -181,7 +186,7 @@ class Worker:
         log.warning("unit %s is trained again: %s; set aside as '%s'", claim.name, reason, claim.file("damaged.json"))
         return True
 
-    def _hopeless(self, claim: Claim, state: State) -> bool:
+    def _hopeless(self, claim: Claim, state: UnitState) -> bool:
         """Whether the last owners all died, and none of them got further than the one before."""
         lost = [g for g in state.open if g in state.lost or (g == state.generation and not state.closed)]
         read = [leases.read_or_nothing(self.store, claim.name, g) for g in (*lost, claim.generation)]
@@ -197,7 +202,7 @@ class Worker:
 
     def owns(self, claim: Claim) -> bool:
         """Whether no newer lease exists."""
-        return State.of(self.store.names(folder(claim.name))).generation == claim.generation
+        return UnitState.of(self.store.names(folder(claim.name))).generation == claim.generation
 
     def record(self, claim: Claim, content: Mapping[str, Any]) -> bool:
         """Publish the result; False when the unit was taken over, or has one already."""

@@ -20,12 +20,14 @@ others go on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,6 +38,7 @@ import ncp
 from ncp import configs, jobs, overrides, runs, signals, terminal
 from ncp.cli import sweep, text
 from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
+from ncp.commandline import hydra_value
 from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
 from ncp.process import environment
@@ -146,11 +149,31 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
         options += ["--config-dir", str(own[0])]
     further = [composing.search_path(own[1:])] if len(own) > 1 else []
     sys.argv[1:] = options + words.for_hydra + further
+    with _own_place():
+        _start(name, conf, job, words)
+
+
+def _start(name: str, conf: Path, job: Job, words: sweep.Words) -> None:
     # Hydra names the job and its log after the task function's module
     function = partial(job)
     function.__module__ = f"ncp.jobs.{name}"
     with signals.handled(), environment(**_settings(sys.argv[1:])), sweep.jobs_checked(words, job.ended):
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(function)()
+
+
+@contextlib.contextmanager
+def _own_place() -> Iterator[None]:
+    """Of a process that torchrun or srun started beside the first one: what Hydra makes lies in a folder that goes again.
+
+    The run's folder is the first one's (:func:`ncp.tasks.processes.agree`).
+    """
+    if is_first_rank() or runs.HANDED_DOWN in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="ncp-rank-") as place:
+        places = [hydra_value(f"{place}/{kind}") for kind in ("run", "sweep")]
+        sys.argv += [f"hydra.run.dir={places[0]}", f"hydra.sweep.dir={places[1]}", "hydra.output_subdir=null"]
+        yield
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -131,8 +131,6 @@ class Kitti(DataModule):
         counts: how many frames the two splits must have, or None for any.
         limits: the six sides of the detector's space in metres (see ``RANGE``).
         pillar: side of a pillar in metres; must divide the space.
-        window: rows and columns, in pillars, of the part of a scene's map that a training step sees, a random one each time;
-            None for all of it.
         augmentation: of the training scenes; a mapping of :class:`Augmentation`'s attributes, or None for no change.
         cache: where the object database goes (default: the user's cache folder).
         common: see :class:`ncp.data.base.DataModule`.
@@ -154,7 +152,6 @@ class Kitti(DataModule):
         counts: Sequence[int] | None = SPLIT_COUNTS,
         limits: Sequence[float] = RANGE,
         pillar: float = PILLAR,
-        window: Sequence[int] | None = None,
         augmentation: Any = None,
         cache: str | os.PathLike[str] | None = None,
         **common: Any,
@@ -163,8 +160,6 @@ class Kitti(DataModule):
         self.root, self.splits, self.counts = root, (train_split, val_split), counts
         self.limits, self.pillar = tuple(float(v) for v in limits), float(pillar)
         self.grid_size = self.size = self.eval_size = grid_size(self.limits, self.pillar)
-        if window is not None:
-            self.size = window_size(window, self.grid_size)
         self.augmentation = as_augmentation(augmentation)
         if self.augmentation is not None and len(self.augmentation.sampled) != len(self.classes):
             raise UserError(
@@ -263,15 +258,3 @@ def as_augmentation(value: Any) -> Augmentation | None:
             raise
         known = ", ".join(Augmentation.__dataclass_fields__)
         raise UserError(f"data.augmentation takes {known}; given was {value}") from None
-
-
-def window_size(window: Sequence[int], whole: tuple[int, int]) -> tuple[int, int]:
-    """A window's rows and columns.
-
-    Raises:
-        UserError: for one that is not within the map.
-    """
-    sides = tuple(window)
-    if len(sides) != 2 or any(not 16 <= part <= all_of for part, all_of in zip(sides, whole, strict=True)):
-        raise UserError(f"data.window is rows and columns of 16 to {list(whole)} pillars, given was {list(window)}")
-    return int(sides[0]), int(sides[1])

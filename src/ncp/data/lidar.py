@@ -22,7 +22,7 @@ from ncp.data.kitti_frames import DEFAULT_IMAGE, Calibration, wrap
 from ncp.data.lidar_scene import Scan, place_things, scan
 from ncp.data.sealed import cache_folder, sealed_folder
 from ncp.errors import UserError
-from ncp.metrics.kitti_files import Objects, write
+from ncp.metrics.kitti_files import Objects, write_objects
 
 log = logging.getLogger(__name__)
 LIMITS = (0.0, -8.96, -3.0, 17.92, 8.96, 1.0)
@@ -46,7 +46,7 @@ def write_frame(folder: Path, name: str, result: Scan) -> None:
     path = folder / "calib" / f"{name}.txt"
     path.write_text("".join(f"{key}: {text}\n" for key, text in _CALIBRATION.items()))
     calibration = Calibration.read(path)
-    write(folder / "label_2" / f"{name}.txt", labels_of(result, calibration))
+    write_objects(folder / "label_2" / f"{name}.txt", labels_of(result, calibration))
     (folder / "image_2" / f"{name}.png").write_bytes(depth_picture(result.points, calibration))
 
 

@@ -13,6 +13,7 @@ from ncp.benchmark import statistics
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
+from ncp.spaces import found
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,7 +152,7 @@ def query(options: Options) -> Answer:
         raise UserError(
             f"architecture={options.architecture} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
         )
-    options = replace(options, architecture=runs.found_architecture(options.architecture))
+    options = replace(options, architecture=found.named("multires", runs.found_architecture(options.architecture)))
     asked = options.predict and options.epoch is None
     tables = _no_rows() if asked and not _imported(options) else _tables(options)
     if options.setting:

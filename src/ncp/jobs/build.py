@@ -77,7 +77,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     outcome.rounds = status.rounds(plan, units)
     if options.action == "merge" or (options.action == "run" and outcome.summary.counts["done"]):
         outcome.merged = merge.merge(plan, units)
-        outcome.files.append(merge.write(plan, store, outcome.merged, instead=folder))
+        outcome.files.append(merge.write_table(plan, store, outcome.merged, instead=folder))
     if options.action == "analyse":
         proxy = analysis.load(options.proxy) if options.proxy else None
         outcome.figures = analysis.figure5(analysis.load(store.root, plan.setting), proxy)

@@ -95,7 +95,10 @@ def _unreadable(error: OverrideParseException) -> str:
     )
     key, equals, value = error.override.partition("=")
     how = "overrides are key=value, quoted where the shell needs it"
-    if equals and re.fullmatch(r"[\w./@+~-]+", key):
+    if any(value.count(opening) > value.count(closing) for opening, closing in ("[]", "{}", "()")):
+        # "objectives=[cls, seg]" without quotes: the shell has cut it at the blank
+        how = f"a word of the command line ends at a blank: write {key}=... without blanks, or quote all of it, '{key}=...'"
+    elif equals and re.fullmatch(r"[\w./@+~-]+", key):
         how = f"to give a text with such signs, write {shell_word(override(key, value))}"
     return f"cannot read '{error.override}' ({reason}); {how}"
 

@@ -251,7 +251,7 @@ class Scenes:
         if scene.calibration is not None:
             objects = scene.calibration.results(*found, scene.image, self.types)
             path = results.place("kitti", given.name, "txt")
-            line["kitti"] = results.write(path, lambda scratch: kitti_files.write(scratch, objects))
+            line["kitti"] = results.write(path, lambda scratch: kitti_files.write_objects(scratch, objects))
         if self.asked.pictures:
             from ncp.report import predictions
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ncp import runs
+from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from ncp.report.entries import Entries
@@ -53,7 +54,13 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:
-    """Print the table and the files."""
+    """Print the table and the files.
+
+    Raises:
+        UserError: after that, for what was given and could not be used.
+    """
     from ncp.report import compare
 
     compare.show(outcome.entries, outcome.judged, outcome.files)
+    if outcome.entries.mistaken:
+        raise UserError(f"left out: {'; left out: '.join(outcome.entries.mistaken)}")

@@ -197,7 +197,7 @@ def _not_solid(name: str, values: Sequence[float]) -> str:
     return f"rotation_y of a {name} is {values[13]:g}, it must be an angle in radians, -2 pi to 2 pi; {advice}"
 
 
-def write(path: str | Path, objects: Objects) -> None:
+def write_objects(path: str | Path, objects: Objects) -> None:
     """Write a label or result file that KITTI's own tools read: four decimals, six for the score."""
     lines = []
     for name, row in zip(objects.types.tolist(), objects.values.tolist(), strict=True):

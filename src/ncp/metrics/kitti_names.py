@@ -62,6 +62,31 @@ def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
     return min_overlap.get(parts[0]) if len(parts) > 2 and parts[1] in _WORDS else None
 
 
+def labelled(name: str, min_overlap: Mapping[str, float]) -> str:
+    """A figure's short name with its overlap, for tables. Arguments of :func:`overlap_of`.
+
+    >>> labelled("moderate", {"car": 0.7}), labelled("mIoU", {})
+    ('moderate (IoU 0.7)', 'mIoU')
+    """
+    overlap = overlap_of(name, min_overlap)
+    return name if overlap is None else f"{name} (IoU {overlap:g})"
+
+
+def labelled_objective(name: str, overlaps: Iterable[Mapping[str, Mapping[str, float]]]) -> str:
+    """``setting.metric`` with the overlap (or overlaps) from which boxes count in its figures.
+
+    Args:
+        name: of the objective.
+        overlaps: setting -> class -> overlap, of each source of figures.
+
+    >>> labelled_objective("3ddet.moderate", [{"3ddet": {"car": 0.7}}, {"3ddet": {"car": 0.5}}])
+    '3ddet.moderate (IoU 0.7) or moderate (IoU 0.5)'
+    """
+    setting, _, metric = name.rpartition(".")
+    told = dict.fromkeys(labelled(metric, overlap.get(setting, {})) for overlap in overlaps)
+    return f"{setting}.{' or '.join(told) or metric}"
+
+
 def in_words(name: str, min_overlap: Mapping[str, float]) -> str:
     """What a figure is, with its overlap; other names are given back as they are. Arguments of :func:`overlap_of`.
 

@@ -27,7 +27,7 @@ from ncp.models.anchors import (
 from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import to_channels_last
-from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder, Windows
+from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder
 
 PRIOR = 0.01  # score of an untrained head
 
@@ -91,7 +91,7 @@ class Detector(nn.Module):
         self.network = network
         self.kinds = classes
         width, size = _map_of(network, grid)
-        self.map_size, self.stride = size, round(grid.size[0] / size[0])
+        self.stride = round(grid.size[0] / size[0])
         self.head = AnchorHead(width, len(classes) * len(ROTATIONS), len(classes), prior)
         anchors, which = make_anchors(classes, grid.limits, size)
         self.register_buffer("anchors", anchors, persistent=False)
@@ -100,43 +100,19 @@ class Detector(nn.Module):
         self.anchor_class: Tensor
         to_channels_last(protect(self))
 
-    def forward(self, points_N4: Tensor, counts_B: Tensor, windows: Windows | None = None) -> Prediction:
-        """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor.
-
-        With ``windows`` only these parts of the map go through the network, and only their anchors are written for.
-        """
-        out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B, windows)))
+    def forward(self, points_N4: Tensor, counts_B: Tensor) -> Prediction:
+        """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor."""
+        out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B)))
         return out
 
-    def losses(
-        self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, windows: Windows | None = None
-    ) -> dict[str, Tensor]:
-        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects.
-
-        With ``windows``, those of :meth:`forward`, an object counts where its centre is.
-        """
-        anchors, which = self.anchors, self.anchor_class
-        if windows is not None:
-            anchors, which = (self._first(values, windows.size) for values in (anchors, which))
-            boxes_BK7, labels_BK = windows.objects(boxes_BK7, labels_BK, self.encoder.grid)
-        return losses(found, anchors, which, boxes_BK7, labels_BK, self.kinds)
-
-    def _first(self, values_A: Tensor, size: tuple[int, int]) -> Tensor:
-        """What belongs to the anchors of the window at the map's beginning; others are the same but for a shift."""
-        rows, columns = (-(-side // self.stride) for side in size)
-        values = values_A.view(*self.map_size, self.head.kinds, *values_A.shape[1:])
-        return values[:rows, :columns].flatten(0, 2)
+    def losses(self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor) -> dict[str, Tensor]:
+        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
+        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds)
 
     @torch.no_grad()
-    def detect(self, found: Prediction, windows: Windows | None = None, **options: Any) -> list[Detections]:
-        """Boxes of every scene (of its window); options of :func:`ncp.models.anchors.detect`."""
-        if windows is None:
-            return detect(found, self.anchors, **options)
-        scenes = detect(found, self._first(self.anchors, windows.size), **options)
-        shifts = windows.shifts(self.encoder.grid)
-        for scene, shift in zip(scenes, shifts, strict=True):
-            scene.boxes[:, :2] += shift.to(scene.boxes)
-        return scenes
+    def detect(self, found: Prediction, **options: Any) -> list[Detections]:
+        """Boxes of every scene; options of :func:`ncp.models.anchors.detect`."""
+        return detect(found, self.anchors, **options)
 
 
 def _map_of(network: nn.Module, grid: Grid) -> tuple[int, tuple[int, int]]:

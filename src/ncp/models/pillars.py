@@ -23,7 +23,6 @@ from ncp.errors import UserError
 CHANNELS = 64
 MAX_POINTS = 100
 MAX_PILLARS = (12_000, 40_000)  # in training, in evaluation
-WINDOW_STEP = 16  # pillars: the coarsest branch of a searched network halves the map four times
 NORM_EPS, NORM_MOMENTUM = (
     1e-3,
     0.1,
@@ -61,48 +60,6 @@ class Pillars(NamedTuple):
     points: Tensor
     lengths: Tensor
     cells: Tensor
-
-
-class Windows(NamedTuple):
-    """A part of each scene's map, to train on instead of the whole.
-
-    Attributes:
-        corners: ``(B, 2)`` int64, first row and column in pillars.
-        size: rows and columns.
-    """
-
-    corners: Tensor
-    size: tuple[int, int]
-
-    @classmethod
-    def draw(cls, scenes: int, size: tuple[int, int], grid: Grid, step: int = WINDOW_STEP) -> Windows:
-        """One at random for each scene (torch's CPU generator), at multiples of ``step``, where the maps' cells coincide."""
-        places = [(whole - part) // step + 1 for whole, part in zip(grid.size, size, strict=True)]
-        return cls(torch.stack([torch.randint(n, (scenes,)) * step for n in places], 1), size)
-
-    def pillars(self, pillars: Pillars, grid: Grid) -> tuple[Pillars, Tensor]:
-        """The pillars inside, and where each stands ``(P,)``: scene * rows * columns + row * columns + column."""
-        scene_P, within_P = pillars.cells // grid.cells, pillars.cells % grid.cells
-        corner_P2 = self.corners.to(scene_P.device)[scene_P]
-        row_P, column_P = within_P // grid.size[1] - corner_P2[:, 0], within_P % grid.size[1] - corner_P2[:, 1]
-        rows, columns = self.size
-        inside_P = (row_P >= 0) & (row_P < rows) & (column_P >= 0) & (column_P < columns)
-        points = pillars.points[torch.repeat_interleave(inside_P, pillars.lengths)]
-        place_P = (scene_P * rows + row_P) * columns + column_P
-        return Pillars(points, pillars.lengths[inside_P], pillars.cells[inside_P]), place_P[inside_P]
-
-    def shifts(self, grid: Grid) -> Tensor:
-        """``(B, 2)`` metres in x and y from the map's beginning to the windows'."""
-        return self.corners.flip(1) * grid.pillar  # x follows the columns, y the rows
-
-    def objects(self, boxes_BK7: Tensor, labels_BK: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """Boxes as if every window stood at the map's beginning; the labels of those outside are -1."""
-        moved = boxes_BK7.clone()
-        moved[..., :2] -= self.shifts(grid).to(boxes_BK7)[:, None]
-        low = boxes_BK7.new_tensor(grid.limits[:2])
-        high = low + boxes_BK7.new_tensor((self.size[1], self.size[0])) * grid.pillar
-        inside = ((moved[..., :2] >= low) & (moved[..., :2] < high)).all(-1)
-        return moved, torch.where(inside, labels_BK, -1)
 
 
 def pillarise(
@@ -225,22 +182,19 @@ class PillarEncoder(nn.Module):
         self.norm: nn.Module = nn.BatchNorm1d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, points_N4: Tensor, counts_B: Tensor, windows: Windows | None = None) -> Tensor:
+    def forward(self, points_N4: Tensor, counts_B: Tensor) -> Tensor:
         """``(N, 4)`` points of B scenes to ``(B, C, H, W)``, channels last in memory; empty cells are 0.
 
-        With ``windows`` these parts alone: ``(B, C, *windows.size)``. In training what exceeds the limits is chosen at random.
-        Computed in the weights' precision, never in a lower one.
+        In training what exceeds the limits is chosen at random. Computed in the weights' precision, never in a lower one.
         """
         most = self.max_pillars[0 if self.training else 1]
         with torch.autocast(points_N4.device.type, enabled=False):
             points_N4 = points_N4.to(self.linear.weight.dtype)
             pillars = pillarise(points_N4, counts_B, self.grid, most, self.max_points, shuffle=self.training)
-            (height, width), place_P = self.grid.size, pillars.cells
-            if windows is not None:
-                (height, width), (pillars, place_P) = windows.size, windows.pillars(pillars, self.grid)
+            height, width = self.grid.size
             features_PC = self.features(pillars)
             canvas = features_PC.new_zeros(len(counts_B) * height * width, self.channels)
-            canvas = canvas.index_copy(0, place_P, features_PC)
+            canvas = canvas.index_copy(0, pillars.cells, features_PC)
         return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
     def features(self, pillars: Pillars) -> Tensor:

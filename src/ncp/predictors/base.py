@@ -17,13 +17,13 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import files, runs, spaces, tensorfile
+from ncp import files, registry, runs, spaces, tensorfile
 from ncp.errors import UserError
 
 FORMAT = "ncp-predictor-1"
 WEIGHTS = Path(__file__).parent / "weights"
 # kind -> module whose ``build(card)`` makes an empty predictor of that kind, and whose ``shapes(card)`` are those of its
-# tensors, told without making any: a card may say anything
+# tensors, told without making any: a card may say anything. Further ones: :func:`kinds`
 KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp", "transfer": "ncp.predictors.transfer"}
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
@@ -34,6 +34,15 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.+@/ -]+\
 Text = Annotated[str, Meta(max_length=10_000)]
 Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
 Count = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+def kinds() -> dict[str, str]:
+    """Kind -> module of all kinds: ours, and those that installed packages announce (entry points of ``ncp.predictors``).
+
+    A module has ``build(card)`` and ``shapes(card)``, and ``fit(rows, *, validation, seed, progress, **options)`` where
+    ``predictor.family=KIND`` is to fit one.
+    """
+    return {**registry.announced("ncp.predictors"), **KINDS}
 
 
 @dataclass
@@ -55,6 +64,7 @@ class Card:
         held: number of rows on which the errors were measured; 0 where that is not known.
         region: ``lower`` and ``upper``, D numbers each: bounds of the architectures that it was fitted on; empty where they
             come from the whole space.
+        min_overlap: of detection, by class the overlap from which boxes counted as found in the rows; empty where unknown.
     """
 
     kind: str
@@ -69,6 +79,7 @@ class Card:
     config: dict[str, Any] = field(default_factory=dict)
     held: Count = 0
     region: dict[str, list[float]] = field(default_factory=dict)
+    min_overlap: dict[Name, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
 
 
 class Predictor(nn.Module):
@@ -99,6 +110,15 @@ class Predictor(nn.Module):
     def setting(self) -> str:
         """The setting it predicts."""
         return self.card.setting
+
+    @property
+    def min_overlap(self) -> dict[str, float]:
+        """The card's; that of the setting for what was fitted on the release before cards stated it."""
+        from ncp.benchmark import settings
+        from ncp.predictors.rows import RELEASE
+
+        setting = settings.SETTINGS.get(self.setting) if self.card.source.startswith(RELEASE) else None
+        return self.card.min_overlap or (setting.min_overlap if setting else {})
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -218,7 +238,7 @@ def _read(path: Path) -> Predictor:
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(f"{where} is a safetensors file but not a predictor (its metadata has no '{FORMAT}' card)")
     card = checked_card(files.parse_json(head.metadata["card"], f"the card in {where}"), f"the card in {where}")
-    module = import_module(KINDS[card.kind])
+    module = import_module(kinds()[card.kind])
     try:
         wanted = module.shapes(card)
     except UserError as error:
@@ -238,8 +258,8 @@ def checked_card(content: Any, what: str) -> Card:
     unknown = set(content) - {f.name for f in fields(Card)}
     if unknown:
         raise UserError(f"{what} has a key '{files.shown(min(unknown))}' that this version does not know")
-    if card.kind not in KINDS:
-        raise UserError(f"{what} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(KINDS)}")
+    if card.kind not in kinds():
+        raise UserError(f"{what} is of kind '{files.shown(card.kind)}'; kinds: {', '.join(kinds())}")
     if len(set(card.metrics)) < len(card.metrics):
         raise UserError(f"{what} names a metric twice: {', '.join(card.metrics)}")
     for metric, figures in card.errors.items():

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
+from ncp import registry
 from ncp.errors import UserError
 from ncp.numeric import whole
 from ncp.predictors import evaluation, trust
@@ -33,6 +35,7 @@ FAMILIES = ("auto", "transfer", "default", "paper")
 FEW_FAMILIES = ("auto", "transfer")
 TEST, VALIDATION, FOLDS = 0.2, 0.1, 5
 FEW = 100
+LEAST = 20  # rows that a family with many parameters is fitted on; those of few rows say themselves how many they need
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Outcome:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def split(n: int, protocol: str, seed: int = 0, least: int = 20) -> dict[str, np.ndarray]:
+def split(n: int, protocol: str, seed: int = 0, least: int = LEAST) -> dict[str, np.ndarray]:
     """Sorted row numbers by use: ``fitted`` and, as the protocol has them, ``validation`` and ``test``.
 
     ``least``: the fewest rows that are divided.
@@ -119,7 +122,7 @@ def fit(
 
     Args:
         rows: what it is fitted on.
-        family: one of :data:`FAMILIES`.
+        family: one of :data:`FAMILIES`, or a kind that an installed package announces (:func:`ncp.predictors.base.kinds`).
         validation: rows that choose the epoch; a family without epochs is fitted on them as well.
         seed: of all random numbers.
         progress: told the part done.
@@ -129,14 +132,15 @@ def fit(
     Raises:
         UserError: for an unknown family or option, listing those that exist.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown predictor family '{family}'; families: {', '.join(FAMILIES)}")
-    if family == "paper":
-        from ncp.predictors import training
-
-        known = set(signature(training.fit).parameters) - {"rows", "validation", "seed", "progress"}
+    others = registry.announced("ncp.predictors")
+    if family not in (*FAMILIES, *others):
+        raise UserError(f"unknown predictor family '{family}'; families: {', '.join([*FAMILIES, *others])}")
+    if family not in ("default", *FEW_FAMILIES):
+        made = import_module("ncp.predictors.training" if family == "paper" else others[family]).fit
+        known = set(signature(made).parameters) - {"rows", "validation", "seed", "progress"}
         _check_options(family, options, known)
-        return training.fit(rows, validation=validation, seed=seed, progress=progress, **options)
+        fitted: Predictor = made(rows, validation=validation, seed=seed, progress=progress, **options)
+        return fitted
     if validation is not None:
         rows = joined(rows, validation)
     if family in FEW_FAMILIES:
@@ -167,16 +171,11 @@ def learns_costs(family: str) -> bool:
 
 def joined(first: Rows, second: Rows) -> Rows:
     """The rows of both, which are parts of one table."""
-    return Rows(
-        np.concatenate([first.codes, second.codes]),
-        np.concatenate([first.targets, second.targets]),
-        first.metrics,
-        first.setting,
-        first.space,
-        np.concatenate([first.good, second.good]),
-        first.source,
-        first.licence,
-        first.left_out,
+    return replace(
+        first,
+        codes=np.concatenate([first.codes, second.codes]),
+        targets=np.concatenate([first.targets, second.targets]),
+        good=np.concatenate([first.good, second.good]),
     )
 
 
@@ -214,7 +213,7 @@ def run(
         outcome.all_rows = {"all": other.errors(), "good": other.subset(other.good).errors()}
     card = outcome.predictor.card
     card.rows, card.errors, card.held = outcome.counts["fitted"], outcome.held.errors(), len(outcome.held.measured)
-    card.source, card.licence = rows.source, rows.licence
+    card.source, card.licence, card.min_overlap = rows.source, rows.licence, rows.min_overlap
     card.protocol = _describe(protocol, outcome, seed, folds)
     if outcome.predictor.choice:
         card.protocol += f"; {outcome.predictor.choice}"
@@ -238,7 +237,7 @@ def _run(
         from ncp.predictors import few
 
         few.check_number(rows)
-    parts = split(len(rows), protocol, seed, least=1 if few_rows else 20)
+    parts = split(len(rows), protocol, seed, least=1 if few_rows else LEAST)
     counts = {name: len(index) for name, index in parts.items()}
     choosing, fitting = (part(progress, k, 2) for k in range(2)) if family == "auto" else (None, progress)
     choice = ""

@@ -7,8 +7,8 @@ mean and population standard deviation over all rows of the table that it was tr
 
 from __future__ import annotations
 
+import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from ncp import files
+from ncp.benchmark import torch_files
+from ncp.benchmark.inert import Shape
 from ncp.errors import UserError
 from ncp.predictors.base import Card
 from ncp.predictors.mlp import MLP, Layout
@@ -85,42 +87,37 @@ def from_file(path: str | Path, rows: Rows, activation: str = "silu") -> MLP:
         UserError: for a file that is missing, is not a state dictionary, or does not fit ``rows``; see also
             :func:`from_state`.
     """
-    with files.open_regular(path, MAX_FILE) as file:
-        _check_packed(file, path)
-        state = _load(file, path)
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"'{path}' holds no state dictionary (names and tensors)")
     try:
-        predictor = from_state(state, rows.metrics, rows.setting, rows.space, activation)
+        predictor = from_state(_load(Path(path)), rows.metrics, rows.setting, rows.space, activation)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        text, where = str(error), files.printable(path)
+        raise UserError(text if where in text else f"{where}: {text}") from None
     predictor.standardise(rows.codes, rows.targets)
     predictor.card.rows, predictor.card.source, predictor.card.licence = len(rows), rows.source, rows.licence
     return predictor
 
 
-def _check_packed(file: Any, path: str | Path) -> None:
-    """torch packs its files without compression; a compressed one may unpack without end."""
-    if zipfile.is_zipfile(file):
-        file.seek(0)
-        try:
-            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(file).infolist())
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-            packed = True
-        if packed:
-            raise UserError(
-                f"'{files.printable(path)}' is compressed or damaged; weights are read as torch.save writes them"
-            )
-    file.seek(0)
-
-
-def _load(file: Any, path: str | Path) -> Any:
+def _load(path: Path) -> dict[str, Tensor]:
+    """The tensors by name; the file is looked over (:mod:`ncp.benchmark.torch_files`) before torch reads any of it."""
+    where = f"'{files.printable(path)}'"
+    if not os.path.lexists(path):
+        raise UserError(f"there is no file {where}")
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for damaged and hostile files
+        content = torch_files.look_over(path, MAX_FILE)
+    except UserError as error:
         raise UserError(
-            f"'{files.printable(path)}' is not a file of weights that can be read safely ({files.first_line(error, 100)})"
+            f"{error}; weights are read as torch.save has written them since torch 1.6: load an older file with torch and "
+            "save it again"
         ) from None
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Shape) for v in content.values()):
+        raise UserError(f"{where} holds no state dictionary (names and tensors)")
+    try:
+        found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for damaged files
+        raise UserError(
+            f"{where} is not a file of weights that can be read safely ({files.first_line(error, 100)})"
+        ) from None
+    return found
 
 
 def _rename(tensors: Mapping[str, Tensor], groups: Sequence[int]) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ class Rows:
         source: where the rows came from.
         licence: the terms of that source.
         left_out: reason -> number of rows of the source that are not here.
+        min_overlap: of detection, see :class:`ncp.benchmark.settings.Setting`.
     """
 
     codes: np.ndarray
@@ -49,6 +50,7 @@ class Rows:
     source: str = ""
     licence: str = ""
     left_out: dict[str, int] = field(default_factory=dict)
+    min_overlap: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         codes, targets = np.asarray(self.codes, dtype=np.float64), np.asarray(self.targets, dtype=np.float64)
@@ -105,7 +107,7 @@ class Rows:
         if self.good.all():
             return ""
         rest = f"{int(self.good.sum())} of {len(self)} rows"
-        if self.setting == "3ddet":
+        if self.setting == "3ddet" and not self.source.startswith("build "):  # the release's table
             return f"{rest}: the one run whose flops were recorded at 112 pixels, without trainings below 60 AP"
         return f"{rest}: without failed trainings and suspect batches"
 
@@ -152,6 +154,7 @@ def from_table(table: Table, costs: bool = True) -> Rows:
         source=_source(table),
         licence=RELEASE_LICENCE if _released(table) else "",
         left_out=left_out,
+        min_overlap=table.setting.min_overlap,
     )
 
 

@@ -268,7 +268,7 @@ def _sizes(card: Card) -> Sizes:
 
 
 def _module(card: Card) -> Any:
-    return import_module(base.KINDS[card.kind])
+    return import_module(base.kinds()[card.kind])
 
 
 def _own_shapes(card: Card) -> dict[str, tuple[int, ...]]:

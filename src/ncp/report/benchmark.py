@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ncp import terminal
+from ncp.metrics.kitti_names import labelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ncp.benchmark.collection import Benchmark
-    from ncp.benchmark.statistics import Correlation, Rankings, Summary
+    from ncp.benchmark.statistics import Correlation, MetricSummary, Rankings
     from ncp.benchmark.table import Record
 
 Rows = list[list[str]]  # a table of texts, its head first
@@ -78,7 +79,7 @@ def rankings_figure(rankings: Rankings, title: str) -> Figure:
     return fig
 
 
-def table6(summaries: Sequence[Summary]) -> Rows:
+def table6(summaries: Sequence[MetricSummary]) -> Rows:
     """The lower part of the paper's Table 6, one row a setting."""
     head = ["Setting", "Paper", "Main metric", "Rows", "Mean", "Std", "Prediction loss"]
     return [
@@ -104,21 +105,20 @@ def correlation(matrix: Correlation) -> Rows:
 def records(answers: Iterable[Record]) -> Rows:
     """Records as a table: one row each, one column a metric; a predicted value is shown with its deviation and a ``~``."""
     answers = list(answers)
-    names = list(dict.fromkeys(name for record in answers for name in record.metrics))
+    names = list(dict.fromkeys(labelled(name, r.min_overlap) for r in answers for name in r.metrics))
     out = [["Setting", *names, "MACs (G)", "Params (M)", "Architecture", "Note"]]
     for record in answers:
         note = ["predicted"] if record.predicted else [f"row {record.row}"]
         note += [f"epoch {record.epoch}"] if record.epoch is not None else []
         note += record.flags
         cost = [f"{record.macs / 1e9:.3f}", f"{record.params / 1e6:.3f}"]
-        metrics = [_metric(record, name) for name in names]
+        cells = {labelled(name, record.min_overlap): _metric(record, name) for name in record.metrics}
+        metrics = [cells.get(name, "") for name in names]
         out.append([record.setting, *metrics, *cost, record.architecture.text, ", ".join(note)])
     return out
 
 
 def _metric(record: Record, name: str) -> str:
-    if name not in record.metrics:
-        return ""
     if not record.predicted:
         return f"{record.metrics[name]:.2f}"
     deviation = (record.std or {}).get(name)
@@ -164,7 +164,7 @@ def as_data(answers: Mapping[str, Record] | Iterable[Record]) -> list[dict[str, 
         {
             "setting": r.setting, "architecture": {"code": list(r.architecture.code), "text": r.architecture.text},
             "metrics": r.metrics, "std": r.std, "predicted": r.predicted, "epoch": r.epoch, "row": r.row,
-            "flags": list(r.flags), "cost": {"macs": r.macs, "params": r.params},
+            "min_overlap": dict(r.min_overlap), "flags": list(r.flags), "cost": {"macs": r.macs, "params": r.params},
         }
         for r in listed
     ]  # fmt: skip
@@ -174,7 +174,11 @@ def brief(answers: Iterable[Record]) -> Rows:
     """Records for a narrow terminal: numbered, metrics in one cell, without the architectures."""
     out = [["", "Setting", "Metrics", "MACs (G)", "Params (M)", "Note"]]
     for number, record in enumerate(answers, start=1):
-        metrics = ", ".join(f"{name} {_metric(record, name)}" for name in record.metrics if "/" not in name)
+        metrics = ", ".join(
+            f"{labelled(name, record.min_overlap)} {_metric(record, name)}"
+            for name in record.metrics
+            if "/" not in name
+        )
         note = ", ".join([*(["predicted"] if record.predicted else []), *record.flags])
         cost = [f"{record.macs / 1e9:.3f}", f"{record.params / 1e6:.3f}"]
         out.append([str(number), record.setting, metrics, *cost, note])

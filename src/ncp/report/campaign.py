@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ncp import files, terminal
 from ncp.commandline import command_line
+from ncp.metrics.kitti_names import labelled
 from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ _WORDS = {
     "stopped": "stopped early",
     "failed": "failed for good",
     "damaged": "record damaged, will be trained again",
+    "blocked": "left out: no folder in its place",
     "running": "running now",
     "silent": "silent, will be taken over",
     "left": "left",
     "unchosen": "to be chosen in later rounds",
 }
 
+FEW = 500  # rows of which the fifth that an honest test takes tells little
 _SHOWN = 10  # lines about what blocks
 _FIGURES = {"5a": "rank correlation between epochs", "5b": "ranks by metric", "5c": "ranks by class and view"}
 
@@ -103,18 +106,23 @@ def _end(status: Status) -> str:
 
 def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
     """The table in a few lines, and the command that goes on from it."""
+    from ncp.predictors.few import LEAST
+
     table, out = merged.table, console()
     values = table.column(table.main)
-    found = f"{len(table):,} rows, {table.main} {values.min():.2f} to {values.max():.2f}"
+    main = labelled(table.main, table.setting.min_overlap)
+    found = f"{len(table):,} rows, {main} {values.min():.2f} to {values.max():.2f}"
     out.print(f"table: {relative(file)}: {found}", markup=False)
     for record in table.best(k=best):
         out.print(
-            f"  {table.main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}"
+            f"  {main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}"
         )
     for anomaly in merged.anomalies:
         out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows", markup=False)
-    if len(table) >= 20:
-        out.print(f"next: {command_line('fit', setting=table.name, source=relative(file.parent))}")
+    if len(table) >= LEAST:
+        # of few rows none is spared for a test
+        how = {"protocol": "all-rows"} if len(table) < FEW else {}
+        out.print(f"next: {command_line('fit', setting=table.name, source=relative(file.parent), **how)}", markup=False)
 
 
 def write_figures(figures: Mapping[str, Any], setting: str, folder: Path) -> list[Path]:

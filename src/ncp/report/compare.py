@@ -8,6 +8,7 @@ from typing import Any
 
 from ncp import files, runs, terminal
 from ncp.benchmark import settings
+from ncp.metrics.kitti_names import labelled, labelled_objective
 from ncp.report.entries import Entries, Entry
 from ncp.report.judgement import Judgement
 
@@ -25,6 +26,13 @@ def measured(entry: Entry) -> dict[str, float]:
     names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
     found = {name: training.metrics.get(name) for name in names}
     return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}
+
+
+def _labelled(entry: Entry) -> dict[str, float]:
+    """The same, in words that tell metrics of different overlaps apart."""
+    overlap = entry.training.min_overlap if entry.training else {}
+    named = ((*name.partition("."), value) for name, value in measured(entry).items())
+    return {f"{task}.{labelled(metric, overlap)}": value for task, _, metric, value in named}
 
 
 def costs(entry: Entry) -> dict[str, int | None]:
@@ -45,8 +53,9 @@ def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: s
     The last three only where there is something for them. Numbers are on disk before pictures are drawn.
     """
     rows = [
-        _row(entry, judged.values[i], judged.std[i])
-        | {"extrapolated": list(judged.outside[i]) if judged.outside else []}
+        _row(entry)
+        | {name: dict(of[i]) for name, of in judged.by_line.items()}
+        | {"extrapolated": list(judged.outside[i])}
         for i, entry in enumerate(entries.items)
     ]
     content = {
@@ -65,16 +74,15 @@ def write_comparison(entries: Entries, judged: Judgement, folder: Path, title: s
     return out | _draw(entries.items, folder, title)
 
 
-def _row(entry: Entry, predicted: Mapping[str, float], std: Mapping[str, float]) -> dict[str, Any]:
+def _row(entry: Entry) -> dict[str, Any]:
     architecture, training = entry.architecture, entry.training
     text = architecture.text if architecture is not None else training.architecture.text if training else entry.name
     return {
         "name": entry.name,
         "given": entry.given,
         "architecture": {"code": None if architecture is None else list(architecture.code), "text": text},
-        "predicted": dict(predicted),
-        "std": dict(std),
         "measured": measured(entry),
+        "measured_min_overlap": {} if training is None else training.min_overlap,
         "data": None if training is None or training.data is None else training.data.name,
         "per_class": None if training is None else training.per_class,
         "cost": costs(entry),
@@ -96,7 +104,9 @@ def _draw(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]
         picture = bars.dimensions_figure(drawn, space, title, subtitle)
         out["architectures"] = style.save(picture, folder / "architectures.png")
     searched = [
-        propagation.Search(name, e.walk, [o.name for o in e.search.objectives], e.search.chosen_step)
+        propagation.Walk(
+            name, e.walk, [o.name for o in e.search.objectives], e.search.chosen_step, e.search.min_overlap
+        )
         for name, e in zip(names, entries, strict=True)
         if e.walk is not None and e.search is not None
     ][:MOST_BARS]
@@ -115,24 +125,30 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
     Args:
         exact: numbers as they are, for a file, with deviations in columns of their own.
     """
-    scores = [measured(entry) for entry in entries]
+    scores = [_labelled(entry) for entry in entries]
     names = list(dict.fromkeys(name for score in scores for name in score))
     trained = any(scores)
     head, then = ["name"], ", " if exact else "\n"
     for name in judged.names:
-        head += [f"{name}{then}predicted, %"] + ([f"{name}, deviation, %"] if exact else [])
+        title = labelled_objective(
+            name, [o for o, v in zip(judged.min_overlap, judged.values, strict=True) if name in v]
+        )
+        spread = any(judged.doubt[i].get(name) or judged.noise[i].get(name) for i in range(len(entries)))
+        head.append(f"{title}{then}predicted, %" + ("\n± doubt ± noise" if spread and not exact else ""))
+        head += [f"{title}, {part}, %" for part in ("doubt", "noise")] if exact else []
     head += [f"{name}{then}measured, %" for name in names] + (["measured on"] if trained else [])
     head += ["multiply-adds", "params"] if exact else ["multiply-adds\nG", "params\nM"]
     out = [head]
     for i, (entry, score) in enumerate(zip(entries, scores, strict=True)):
         row = [entry.name]
         for name in judged.names:
-            value, std = judged.values[i].get(name), judged.std[i].get(name)
+            value, *spreads = (of[i].get(name) for of in (judged.values, judged.doubt, judged.noise))
             if exact:
-                row += ["" if number is None else repr(number) for number in (value, std)]
+                row += ["" if number is None else repr(number) for number in (value, *spreads)]
             else:
-                beyond = bool(judged.outside) and name.partition(".")[0] in judged.outside[i]
-                row.append("-" if value is None else f"{value:.2f}" + (f" ± {std:.2f}" if std else "") + "*" * beyond)
+                beyond = name.rpartition(".")[0] in judged.outside[i]
+                both = "".join(f" ± {spread or 0:.2f}" for spread in spreads) if any(spreads) else ""
+                row.append("-" if value is None else f"{value:.2f}{both}" + "*" * beyond)
         row += [
             ("" if exact else "-") if name not in score else repr(score[name]) if exact else f"{score[name]:.2f}"
             for name in names
@@ -169,7 +185,8 @@ def per_class(entries: Sequence[Entry]) -> list[list[str]]:
 def show(entries: Entries, judged: Judgement, written: Mapping[str, Path]) -> None:
     """Print the tables, who judged, what was left out, and where the files are."""
     for reason in entries.left_out.values():
-        terminal.say(f"left out: {reason}", stderr=True)
+        if reason not in entries.mistaken:  # these are told in the end
+            terminal.say(f"left out: {reason}", stderr=True)
     for entry in entries.items:
         if entry.walk_error:
             terminal.say(f"left out of the picture: {entry.walk_error}", stderr=True)
@@ -178,9 +195,10 @@ def show(entries: Entries, judged: Judgement, written: Mapping[str, Path]) -> No
     for setting, words in judged.judges.items():
         same.setdefault(words, []).append(setting)
     for words, of in same.items():
-        terminal.say(
-            f"{', '.join(of)} predicted by {words}; ± is one standard deviation of a training's result", style="dim"
-        )
+        terminal.say(f"{', '.join(of)} predicted by {words}", style="dim")
+    if same:
+        words = "± doubt: one standard deviation of the predictor's own doubt; ± noise: of one training's result around that"
+        terminal.say(words, style="dim")
     if any(judged.outside):
         terminal.say(
             "*: outside the bounds of the architectures that the predictor was fitted on: a guess", style="dim"

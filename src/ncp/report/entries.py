@@ -17,7 +17,7 @@ from ncp import files, runs, spaces
 from ncp.errors import UserError
 from ncp.report import walks
 from ncp.report.sweep import distinct
-from ncp.results import Described, Search, Training
+from ncp.results import Described, SearchResult, Training
 from ncp.spaces import found
 
 TRAJECTORY = "trajectory.csv"
@@ -40,7 +40,7 @@ class Entry:
     given: str
     space: spaces.Space[Any]
     architecture: Any | None
-    search: Search | None = None
+    search: SearchResult | None = None
     training: Training | None = None
     walk: Mapping[str, np.ndarray] | None = None
     walk_error: str = ""
@@ -48,10 +48,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Entries:
-    """All lines, and those that were left out: what was given -> why."""
+    """All lines, and those that were left out: what was given -> why.
+
+    ``mistaken``: reasons why something that the user named gave no line at all; a damaged job of a multirun is none.
+    """
 
     items: list[Entry]
     left_out: dict[str, str]
+    mistaken: tuple[str, ...] = ()
 
 
 def read(given: Any, names: Any = None, space: str = "multires") -> Entries:
@@ -72,17 +76,19 @@ def read(given: Any, names: Any = None, space: str = "multires") -> Entries:
     wanted = None if names is None else [str(n) for n in ([names] if isinstance(names, str) else list(names))]
     groups: list[list[Entry]] = []
     left_out: dict[str, str] = {}
+    mistaken: list[str] = []
     for value in listed:
         lost: dict[str, str] = {}
         groups.append(_entries(value, space, lost))
         left_out |= lost
+        mistaken += list(lost.values()) if not groups[-1] else []
     items = _named(groups, wanted)
     if not items:
         raise UserError(next(iter(left_out.values())))
     known = sorted({entry.space.name for entry in items if entry.architecture is not None})
     if len(known) > 1:
         raise UserError(f"the architectures are of different spaces ({', '.join(known)}); compare those of one")
-    return Entries(items, left_out)
+    return Entries(items, left_out, tuple(mistaken))
 
 
 def _listed(given: Any, space: str) -> list[Any]:
@@ -168,7 +174,7 @@ def _result(path: Path, shown: str, space: str) -> Entry:
         raise UserError(f"no result at {where}; give a run folder that holds a {runs.RESULT_FILE}, or such a file")
     content = files.read_json(path, dict[str, Any])
     if "objectives" in content:
-        search: Search = files.checked(content, Search, where)
+        search: SearchResult = files.checked(content, SearchResult, where)
         its_space = _space(search.space, where)
         entry = Entry(
             ", ".join(o.setting for o in search.objectives), shown, its_space,

@@ -19,9 +19,12 @@ class Judgement:
 
     Attributes:
         judges: setting -> which predictor, in words.
-        values, std: a mapping ``setting.metric`` -> percent for each line, empty for one that no judge can read.
+        values: a mapping ``setting.metric`` -> percent for each line, empty for one that no judge can read.
+        doubt, noise, std: likewise one standard deviation of the judge's own doubt, of one training's result around that,
+            and of both together.
         recorded: names of metrics without a judge here; their values are those that each search recorded.
         outside: settings for each line whose judge was fitted on other architectures only (beyond its rows' bounds).
+        min_overlap: for each line setting -> class -> the overlap from which boxes count as found, of detection.
     """
 
     judges: Mapping[str, str]
@@ -29,7 +32,18 @@ class Judgement:
     std: Sequence[Mapping[str, float]]
     recorded: Sequence[str] = ()
     outside: Sequence[Sequence[str]] = ()
+    doubt: Sequence[Mapping[str, float]] = ()
+    noise: Sequence[Mapping[str, float]] = ()
+    min_overlap: Sequence[Mapping[str, Mapping[str, float]]] = ()
     names: list[str] = field(init=False)
+
+    @property
+    def by_line(self) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """What the result says of each line: key -> a mapping a line."""
+        return {
+            **{"predicted": self.values, "std": self.std, "doubt": self.doubt, "noise": self.noise},
+            "min_overlap": self.min_overlap,
+        }
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", list(dict.fromkeys(name for values in self.values for name in values)))
@@ -45,7 +59,8 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     import numpy as np
 
     from ncp.predictors.trust import knows
-    from ncp.search.judges import read_predictors
+    from ncp.search.judges import PredictorPanel, read_predictors
+    from ncp.search.result import opinions
 
     given = read_predictors(predictors) if isinstance(predictors, Mapping) else None
     wanted = _wanted(entries, given or {})
@@ -54,7 +69,8 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
     codes = np.array([entry.architecture.code for entry in entries if entry.architecture is not None], dtype=np.float64)
     judges: dict[str, str] = {}
     values: list[dict[str, float]] = [{} for _ in entries]
-    std: list[dict[str, float]] = [{} for _ in entries]
+    spreads: dict[str, list[dict[str, float]]] = {part: [{} for _ in entries] for part in ("doubt", "noise", "std")}
+    overlaps: list[dict[str, Mapping[str, float]]] = [{} for _ in entries]
     outside: list[list[str]] = [[] for _ in entries]
     recorded = []
     for setting, metrics in wanted.items() if space is not None else ():
@@ -63,19 +79,24 @@ def judge(entries: Sequence[Entry], predictors: Any = None) -> Judgement:
             recorded += [f"{setting}.{metric}" for metric in metrics]
             for i in able:
                 values[i] |= _recorded(entries[i], setting, metrics)
+                overlaps[i][setting] = _recorded_overlap(entries[i], setting)
             continue
-        predicted, deviation = predictor.predict(codes), predictor.predict_std(codes)
+        said = opinions(PredictorPanel({setting: predictor}, {}), codes)
         card = predictor.card
         bundled = f"the {'paper' if card.kind == 'mlp' else 'default'} predictor"
         name = bundled if given is None else "the predictor given"
         judges[setting] = f"{name}, fitted on {card.rows:,} rows"
-        for i, known in zip(able, knows(predictor, codes), strict=True):
-            outside[i] += [] if known else [setting]
-        for metric in metrics or predictor.metrics[:1]:
-            for i, value, spread in zip(able, predicted.get(metric, ()), deviation.get(metric, ()), strict=False):
-                values[i][f"{setting}.{metric}"], std[i][f"{setting}.{metric}"] = float(value), float(spread)
+        for i, inside in zip(able, knows(predictor, codes), strict=True):
+            outside[i] += [] if inside else [setting]
+        known = [metric for metric in metrics or predictor.metrics[:1] if metric in predictor.metrics]
+        for i, opinion in zip(able, said, strict=True):
+            overlaps[i][setting] = predictor.min_overlap
+            for metric in known:
+                values[i][f"{setting}.{metric}"] = opinion.value[setting][metric]
+                for part, figures in spreads.items():
+                    figures[i][f"{setting}.{metric}"] = getattr(opinion, part)[setting][metric]
     shown = [name for name in recorded if any(name in v for v in values)]
-    return Judgement(judges, values, std, shown, outside)
+    return Judgement(judges, values, recorded=shown, outside=outside, min_overlap=overlaps, **spreads)
 
 
 def _wanted(entries: Sequence[Entry], given: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -103,6 +124,10 @@ def _bundled(setting: str, family: Any) -> Any:
         if family not in (None, FAMILY, "paper"):
             raise
         return None
+
+
+def _recorded_overlap(entry: Entry, setting: str) -> Mapping[str, float]:
+    return entry.search.min_overlap.get(setting, {}) if entry.search else {}
 
 
 def _recorded(entry: Entry, setting: str, metrics: Sequence[str]) -> dict[str, float]:

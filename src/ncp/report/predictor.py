@@ -17,6 +17,7 @@ import ncp
 from ncp import runs, terminal
 from ncp.commandline import command_line
 from ncp.files import safe_file
+from ncp.metrics.kitti_names import labelled
 from ncp.report.learning import curve_figure, curve_table
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
         "errors": {name: o.predictor.card.errors for name, o in outcomes.items()},
         "errors_with_wrong_rows": {name: o.all_rows for name, o in outcomes.items() if o.all_rows},
         "without_skill": {name: o.without_skill for name, o in outcomes.items()},
+        "min_overlap": {name: o.predictor.min_overlap for name, o in outcomes.items() if o.predictor.min_overlap},
         "rows": {name: o.counts for name, o in outcomes.items()},
         "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
         "choice": {name: o.predictor.choice for name, o in outcomes.items() if o.predictor.choice},
@@ -119,7 +121,11 @@ def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
             row = outcome.predictor.card.errors[metric]
             shown = [f"{row[key]:.3f}" if key in row else "-" for key in SHOWN]
             table.add_row(
-                setting if i == 0 else "", metric, unit(metric, space), *shown, style="bold" if i == 0 else None
+                setting if i == 0 else "",
+                labelled(metric, outcome.predictor.min_overlap),
+                unit(metric, space),
+                *shown,
+                style="bold" if i == 0 else None,
             )
         for rows, errors in outcome.all_rows.items():
             row = errors[outcome.held.metrics[0]]
@@ -142,7 +148,7 @@ def errors_figure(outcome: Outcome) -> Figure:
     columns = 2 if len(held.metrics) == 4 else min(len(held.metrics), 3)
     lines = math.ceil(len(held.metrics) / columns)
     width, height = 0.5 + 3.1 * columns, 0.85 + 3.1 * lines
-    family = _FAMILIES.get(card.kind, card.kind)
+    family = _FAMILIES.get(card.kind, f"predictor {card.kind}")
     crossed = set(outcome.counts) == {"fitted"}
     rows = f"{len(held.measured):,} rows" + (", each predicted by a fit without it" if crossed else " not fitted")
     how = family if crossed else f"{family}, fitted on {card.rows:,} rows"
@@ -163,11 +169,14 @@ def errors_figure(outcome: Outcome) -> Figure:
         hspace=0.36,
     )
     for i, metric in enumerate(held.metrics):
-        _panel(fig.add_subplot(grid[i // columns, i % columns]), held, i, unit(metric, card.space), card.errors[metric])
+        ax, overlap = fig.add_subplot(grid[i // columns, i % columns]), outcome.predictor.min_overlap
+        _panel(ax, held, i, unit(metric, card.space), card.errors[metric], overlap)
     return fig
 
 
-def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, float]) -> None:
+def _panel(
+    ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, float], overlap: Mapping[str, float]
+) -> None:
     from ncp.report import style
 
     measured_K, predicted_K = held.measured[:, i], held.predicted[:, i]
@@ -176,7 +185,9 @@ def _panel(ax: Axes, held: HeldOut, i: int, unit: str, errors: Mapping[str, floa
     ends = (float(both.min()) - pad, float(both.max()) + pad)
     colour = style.COST if unit != "%" else style.BLUE
     metric = held.metrics[i]
-    style.dress(ax, f"recorded {metric}" if metric in _COST_UNITS else metric, unit, f"measured ({unit})")
+    style.dress(
+        ax, f"recorded {metric}" if metric in _COST_UNITS else labelled(metric, overlap), unit, f"measured ({unit})"
+    )
     ax.set_ylabel(f"predicted ({unit})", size=8.5, color=style.GREY, labelpad=2)
     ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=1)
     ax.scatter(measured_K, predicted_K, s=7, color=colour, alpha=0.45, linewidths=0, zorder=2)

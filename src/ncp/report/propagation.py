@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ncp import spaces
+from ncp.metrics.kitti_names import labelled_objective
 from ncp.report import style
 from ncp.report.panel import Panel, nice_ticks
 
@@ -24,8 +25,9 @@ _LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.98  # room for numbers left of a panel, for 
 _PANEL, _ABOVE, _BELOW = 1.45, 0.32, 0.24
 
 
-class Search(NamedTuple):
-    """One search: its name, the table of its trajectory, the names of its objectives and the row that it returned.
+class Walk(NamedTuple):
+    """One search: its name, the table of its trajectory, the names of its objectives and the row that it returned; by class
+    the overlaps of its settings of detection.
 
     The table has one row a step and the columns ``step``, ``macs``, ``params``, ``continuous.<metric>``,
     ``continuous.std.<metric>``, ``rounded.<metric>``, ``code.<dimension>`` and ``rounded.<dimension>``.
@@ -35,6 +37,7 @@ class Search(NamedTuple):
     table: Table
     metrics: Sequence[str]
     chosen: int
+    min_overlap: Mapping[str, Mapping[str, float]] = {}
 
     @property
     def steps(self) -> np.ndarray:
@@ -59,7 +62,7 @@ class _Grid:
     """Where panels lie: rows and columns from the top left."""
 
     def __init__(
-        self, fig: Figure, columns: int, search: Search, head: float = _HEAD, panel_height: float = _PANEL
+        self, fig: Figure, columns: int, search: Walk, head: float = _HEAD, panel_height: float = _PANEL
     ) -> None:
         self.fig, self.search, self.panel_height = fig, search, panel_height
         width, self.height = (float(v) for v in fig.get_size_inches())
@@ -87,7 +90,7 @@ def _height(rows: int, head: float = _HEAD, panel_height: float = _PANEL) -> flo
     return head + rows * (_ABOVE + panel_height) + (rows - 1) * _BELOW + _FOOT
 
 
-def search_figure(search: Search, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def search_figure(search: Walk, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
     fig = style.figure(WIDTH, _height(rows), title, subtitle)
@@ -107,7 +110,7 @@ def search_figure(search: Search, space: spaces.Space[Any], title: str, subtitle
     return fig
 
 
-def transfer_figure(searches: Sequence[Search], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def transfer_figure(searches: Sequence[Walk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
     rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))
@@ -134,7 +137,8 @@ def _metric(grid: _Grid, row: int, column: int, name: str, colour: str, span: in
     low, high = min((y - std).min(), found), max((y + std).max(), found)
     pad = max(0.06 * (high - low), 0.05)
     limits = (float(low - pad), float(high + pad))
-    panel = grid.add(row, column, limits, f"Predicted {name.replace('.', ' ')} (%)", nice_ticks(*limits), span)
+    shown = labelled_objective(name, [search.min_overlap]).replace(".", " ", 1)
+    panel = grid.add(row, column, limits, f"Predicted {shown} (%)", nice_ticks(*limits), span)
     panel.band(search.steps, y - std, y + std, colour)
     panel.line(search.steps, y, colour)
     panel.dot(search.steps[search.chosen], found, colour)
@@ -187,7 +191,7 @@ def _dimensions(
     panel.ends(ends)
 
 
-def _legend(search: Search) -> str:
+def _legend(search: Walk) -> str:
     parts = ["lines: the continuous code", "dots: the architecture returned"]
     if any(search.metric(name)[1].any() for name in search.metrics):
         parts.append("band: ± 1 standard deviation of the predictor")

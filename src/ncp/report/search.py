@@ -43,7 +43,8 @@ def write_search(
     content = summary(result, options)
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     trajectory = result.trajectory
-    search = propagation.Search("", table, [o.name for o in result.objectives], trajectory.best[1])
+    names, overlaps = [o.name for o in result.objectives], result.found.predicted.min_overlap
+    search = propagation.Walk("", table, names, trajectory.best[1], overlaps)
     picture = propagation.search_figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
     files["picture"] = style.save(picture, folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
@@ -84,6 +85,8 @@ def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
         "seed": options.get("seed"),
         "predictor": result.predictor,
         "judge": result.judge,
+        "min_overlap": result.found.predicted.min_overlap,
+        "judged_min_overlap": result.found.judged.min_overlap,
         **_candidate(space.name, found),
         "start": {**_reference(space.name, result.before), "given": options.get("start") is not None},
         "default": _reference(space.name, result.default),

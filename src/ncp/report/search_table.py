@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ncp import terminal
+from ncp.metrics.kitti_names import labelled, labelled_objective
 
 if TYPE_CHECKING:
     from ncp.search.result import Candidate, Opinion, Result
@@ -70,7 +71,12 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             strong = name in wanted and (who == "judged" or result.judge == result.predictor)
             found = _percent(value, result.found.known)
             table.add_row(
-                f"{setting} {metric}, {words}", *cells, found, *doubts, *changes, style="bold" if strong else None
+                f"{setting} {labelled(metric, opinion.min_overlap.get(setting, {}))}, {words}",
+                *cells,
+                found,
+                *doubts,
+                *changes,
+                style="bold" if strong else None,
             )
 
 
@@ -101,6 +107,7 @@ def in_a_line(result: Result) -> str:
             result.found.judged if o.metric in result.found.judged.value.get(o.setting, {}) else result.found.predicted
         )
         value, doubt, noise = (part[o.setting][o.metric] for part in (judged.value, judged.doubt, judged.noise))
-        spreads = [f"{_spread(s)} {name}" for s, name in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
-        parts.append(f"{o.name} {value:.2f} %" + (f" ({', '.join(spreads)})" if spreads else ""))
+        spreads = [f"{_spread(s)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
+        name = labelled_objective(o.name, [judged.min_overlap])
+        parts.append(f"{name} {value:.2f} %" + (f" ({', '.join(spreads)})" if spreads else ""))
     return ", ".join(parts)

@@ -14,14 +14,20 @@ from omegaconf import DictConfig
 from ncp import files, runs, spaces, terminal
 from ncp.benchmark.ranking import front
 from ncp.errors import UserError
+from ncp.metrics.kitti_names import labelled_objective
 from ncp.numeric import as_written
-from ncp.results import Found, Objective
+from ncp.results import Found, WantedMetric
 
 TABLE_FILE, PICTURE_FILE = "sweep.csv", "pareto.png"
 BROKEN = "misses its limit"
+# parts of a result by the judge -> of an opinion
+_JUDGED = {
+    **{"judged": "value", "judged_doubt": "doubt", "judged_noise": "noise"},
+    "judged_min_overlap": "min_overlap",
+}
 
 
-class Summary(Callback):
+class SearchesTable(Callback):
     """Hydra calls this around a multirun; the jobs themselves may have run on other machines."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -52,11 +58,13 @@ class Point:
     noise: dict[str, float] = field(default_factory=dict)
     own: dict[str, float] = field(default_factory=dict)
 
-    def drawn(self, lower: Sequence[str]) -> dict[str, Any]:
-        """As :func:`ncp.report.pareto.pareto_figure` takes it."""
+    def drawn(self, lower: Sequence[str], titles: dict[str, str]) -> dict[str, Any]:
+        """As :func:`ncp.report.pareto.pareto_figure` takes it, with ``titles`` for the metrics' names."""
         kept = self.found.keeps_limits
         label = self.label if kept else f"{self.label} ({BROKEN})"
-        return {"label": label, "macs": self.found.cost.macs, "metrics": self.metrics, "lower": lower, "kept": kept}
+        metrics = {titles[name]: value for name, value in self.metrics.items()}
+        lowered = [titles[name] for name in lower if name in titles]
+        return {"label": label, "macs": self.found.cost.macs, "metrics": metrics, "lower": lowered, "kept": kept}
 
 
 def summarise(folder: Path) -> list[Point]:
@@ -74,9 +82,13 @@ def summarise(folder: Path) -> list[Point]:
     under = f"judged by {_words(judges)}; line: those that no other one beats in metric and cost"
     if any(not p.found.keeps_limits for p in points):
         under += f"; hollow: {BROKEN}"
-    drawing = pareto.pareto_figure([p.drawn(lower) for p in points], f"{len(points)} searches", under)
+    titles = {
+        name: labelled_objective(name, [p.found.judged_min_overlap for p in points if name in p.metrics])
+        for name in names
+    }
+    drawing = pareto.pareto_figure([p.drawn(lower, titles) for p in points], _searches(points), under)
     picture = style.save(drawing, folder / PICTURE_FILE)
-    _show(points, names, lower, judges, (picture, folder / TABLE_FILE))
+    _show(points, titles, lower, judges, (picture, folder / TABLE_FILE))
     return points
 
 
@@ -114,7 +126,7 @@ def judge_all(points: Sequence[Point]) -> dict[str, str]:
     The judge that the searches name; where they name several, the default predictors. Figures that a search did not record
     are predicted here. A metric that the judge does not predict keeps what the search's own predictor said.
     """
-    wanted: dict[str, list[Objective]] = {}
+    wanted: dict[str, list[WantedMetric]] = {}
     for o in {o.name: o for p in points for o in p.found.objectives}.values():
         wanted.setdefault(o.setting, []).append(o)
     judges: dict[str, str] = {}
@@ -134,7 +146,7 @@ def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> N
     import numpy as np
 
     from ncp.predictors.base import FAMILIES, load
-    from ncp.search.judges import Panel
+    from ncp.search.judges import PredictorPanel
     from ncp.search.result import opinions
 
     name = judges[setting]
@@ -143,19 +155,21 @@ def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> N
         able = [p for p in points if p.found.space == predictor.space.name]
         codes = np.array([p.found.architecture.code for p in able], dtype=np.float64)
         if len(able):
-            for p, opinion in zip(able, opinions(Panel({setting: predictor}, {setting: name}), codes), strict=True):
+            for p, opinion in zip(
+                able, opinions(PredictorPanel({setting: predictor}, {setting: name}), codes), strict=True
+            ):
                 p.found.judge = {**p.found.judge, setting: name}
-                for own, new in (("judged", "value"), ("judged_doubt", "doubt"), ("judged_noise", "noise")):
-                    setattr(p.found, own, {**getattr(p.found, own), **getattr(opinion, new)})
+                for own, part in _JUDGED.items():
+                    setattr(p.found, own, {**getattr(p.found, own), **getattr(opinion, part)})
     except UserError as error:
         terminal.say(f"{setting} is not judged anew: {error}", stderr=True)
 
 
-def _recorded(point: Point, o: Objective) -> float | None:
+def _recorded(point: Point, o: WantedMetric) -> float | None:
     return point.found.judged.get(o.setting, {}).get(o.metric)
 
 
-def _fill(point: Point, o: Objective, judge: str) -> None:
+def _fill(point: Point, o: WantedMetric, judge: str) -> None:
     if point.found.judge.get(o.setting) == judge and (value := _recorded(point, o)) is not None:
         point.metrics[o.name] = value
         for figures, out in ((point.found.judged_doubt, point.doubt), (point.found.judged_noise, point.noise)):
@@ -186,8 +200,9 @@ def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
 
 
 def _show(
-    points: Sequence[Point], names: Sequence[str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
+    points: Sequence[Point], names: dict[str, str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
 ) -> None:
+    """``names``: of the metrics, and what they are called in the table."""
     best: set[int] = set()
     for name in names:
         have = [i for i, p in enumerate(points) if name in p.metrics and p.found.keeps_limits]
@@ -198,15 +213,15 @@ def _show(
     caption += (
         "\n± doubt: one standard deviation of the judge's own doubt; ± noise: of one training's result around that"
     )
-    table = terminal.table(f"{len(points)} searches", caption)
+    table = terminal.table(_searches(points), caption)
     table.add_column("search", header_style="dim", no_wrap=True)
     spreads = [n for n in names if len(names) <= 2 and any(p.doubt.get(n) or p.noise.get(n) for p in points)]
     asked = {n: n.rpartition(".")[0] for n in names}
     others = [
         n for n in names if any(n in p.own and p.found.predictor.get(asked[n]) != judges[asked[n]] for p in points)
     ]
-    heads = [h for n in names for h in (f"{n}, %", *(("± doubt", "± noise") if n in spreads else ()))]
-    heads += [f"{n}, its own" for n in others]
+    heads = [h for n in names for h in (f"{names[n]}, %", *(("± doubt", "± noise") if n in spreads else ()))]
+    heads += [f"{labelled_objective(n, [p.found.min_overlap for p in points if n in p.own])}, its own" for n in others]
     for head in (*heads, "multiply-adds, G", "params, M", "search, s"):
         table.add_column(head, justify="right", header_style="dim")
     for i, p in enumerate(points):
@@ -222,6 +237,10 @@ def _show(
     out.print(table)
     for file in made:
         terminal.say(terminal.relative(file), style="dim")
+
+
+def _searches(points: Sequence[Point]) -> str:
+    return f"{len(points)} search{'es' if len(points) != 1 else ''}"
 
 
 def _number(values: dict[str, float], name: str) -> str:

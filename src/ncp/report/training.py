@@ -15,7 +15,7 @@ import numpy as np
 
 from ncp import files, terminal
 from ncp.commandline import command_line
-from ncp.metrics.kitti_names import overlap_of
+from ncp.metrics.kitti_names import labelled
 from ncp.report import style
 from ncp.report.images import shown
 
@@ -57,8 +57,7 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        overlap = overlap_of(name, result.get("min_overlap", {}))
-        out.append((name if overlap is None else f"{name} (IoU {overlap:g})", "-" if value is None else f"{value:.2f}"))
+        out.append((labelled(name, result.get("min_overlap", {})), "-" if value is None else f"{value:.2f}"))
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from ncp import files, runs, terminal
 from ncp.commandline import command_line
 from ncp.errors import UserError
+from ncp.metrics.kitti_names import labelled
 from ncp.report.sweep import distinct
 from ncp.results import Training
 
@@ -21,7 +22,7 @@ TABLE_FILE = "trainings.csv"
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One job of a multirun.
 
     Attributes:
@@ -41,7 +42,7 @@ class Job:
     reason: str = ""
 
 
-class Summary(Callback):
+class TrainingsTable(Callback):
     """Hydra calls this around a multirun; the jobs themselves may have run on other machines."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -52,7 +53,7 @@ class Summary(Callback):
             warnings.warn(f"the summary of the multirun could not be written: {error}", stacklevel=2)
 
 
-def summarise(folder: Path) -> list[Job]:
+def summarise(folder: Path) -> list[TrainingJob]:
     """Collect the jobs under a multirun's folder, write and print their table."""
     jobs = collect(folder)
     if jobs:
@@ -61,14 +62,14 @@ def summarise(folder: Path) -> list[Job]:
     return jobs
 
 
-def collect(folder: Path) -> list[Job]:
+def collect(folder: Path) -> list[TrainingJob]:
     """All jobs that began, by number; a damaged file makes a job's line shorter, nothing else."""
     places = runs.jobs(folder)
     labels = distinct([runs.state(place).get("overrides", []) for place in places])
     return [_job(place, label) for place, label in zip(places, labels, strict=True)]
 
 
-def _job(place: Path, label: str) -> Job:
+def _job(place: Path, label: str) -> TrainingJob:
     about = runs.state(place)
     if about.get("state") == "continued" and "continued_in" in about:
         place_of_result = Path(about["continued_in"])  # an earlier run's folder, in which it went on
@@ -86,10 +87,10 @@ def _job(place: Path, label: str) -> Job:
             speed = files.checked(content.get("images_per_second"), float | None, where)
         except UserError as error:
             reason = str(error)
-    return Job(place.name, label or place.name, str(state), training, speed, reason)
+    return TrainingJob(place.name, label or place.name, str(state), training, speed, reason)
 
 
-def as_csv(jobs: Sequence[Job]) -> str:
+def as_csv(jobs: Sequence[TrainingJob]) -> str:
     """One row a job: its overrides, state, all metrics in percent, costs, images a second, the architecture."""
     trained = [job.training for job in jobs if job.training]
     names = list(dict.fromkeys(name for training in trained for name in training.metrics))
@@ -105,17 +106,18 @@ def as_csv(jobs: Sequence[Job]) -> str:
     return terminal.csv_text(rows)
 
 
-def show(jobs: Sequence[Job], path: Path) -> None:
+def show(jobs: Sequence[TrainingJob], path: Path) -> None:
     """Print the main metrics, cost, speed and state of each job, the best of each metric in bold."""
-    mains = list(dict.fromkeys((j.training.task, j.training.main_metric) for j in jobs if j.training))
-    table = terminal.table(f"{len(jobs)} trainings", "bold: the best of a metric" if len(jobs) > 1 and mains else "")
+    mains = list(dict.fromkeys(main for job in jobs if (main := _main(job))))
+    title = f"{len(jobs)} training{'s' if len(jobs) != 1 else ''}"
+    table = terminal.table(title, "bold: the best of a metric" if len(jobs) > 1 and mains else "")
     table.add_column("training", header_style="dim", no_wrap=True)
-    for name in (*(f"{task} {metric}, %" for task, metric in mains), "multiply-adds, G", "params, M", "images/s"):
+    for name in (*(f"{main}, %" for main in mains), "multiply-adds, G", "params, M", "images/s"):
         table.add_column(name, justify="right", header_style="dim")
     table.add_column("state", header_style="dim", overflow="fold")
-    best = {main: max((v for job in jobs if (v := _value(job, *main)) is not None), default=None) for main in mains}
+    best = {main: max((v for job in jobs if (v := _value(job, main)) is not None), default=None) for main in mains}
     for job in jobs:
-        values = [_value(job, *main) for main in mains]
+        values = [_value(job, main) for main in mains]
         cells = ["" if value is None else f"{value:.2f}" for value in values]
         cost = job.training.cost if job.training else None
         cells.append("" if cost is None or cost.macs is None else f"{cost.macs / 1e9:.3f}")
@@ -131,5 +133,11 @@ def show(jobs: Sequence[Job], path: Path) -> None:
     terminal.fields({"compare them:": command_line("report", runs=[terminal.relative(path.parent)])})
 
 
-def _value(job: Job, task: str, metric: str) -> float | None:
-    return job.training.metrics.get(metric) if job.training and job.training.task == task else None
+def _main(job: TrainingJob) -> str:
+    """A training's task and main metric, with its overlap; empty where there is none."""
+    t = job.training
+    return "" if t is None else f"{t.task} {labelled(t.main_metric, t.min_overlap)}"
+
+
+def _value(job: TrainingJob, main: str) -> float | None:
+    return job.training.metrics.get(job.training.main_metric) if job.training and _main(job) == main else None

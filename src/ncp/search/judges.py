@@ -22,7 +22,7 @@ Given = str | Mapping[str, Predictor | str | Path] | None
 
 
 @dataclass(frozen=True)
-class Panel:
+class PredictorPanel:
     """Predictors of some settings.
 
     Attributes:
@@ -33,8 +33,14 @@ class Panel:
     predictors: dict[str, Predictor]
     names: dict[str, str]
 
+    @property
+    def min_overlap(self) -> dict[str, dict[str, float]]:
+        """Setting -> class -> the overlap from which boxes count as found, of settings of detection."""
+        found = {name: predictor.min_overlap for name, predictor in self.predictors.items()}
+        return {name: overlap for name, overlap in found.items() if overlap}
+
     @classmethod
-    def of(cls, needed: Iterable[str], given: str | Mapping[str, Predictor], said: Given) -> Panel:
+    def of(cls, needed: Iterable[str], given: str | Mapping[str, Predictor], said: Given) -> PredictorPanel:
         """Those of the settings that are needed; ``said`` is how the user named them."""
         predictors = load_predictors(needed, given)
         full = {settings.full_name(n): v for n, v in said.items()} if isinstance(said, Mapping) else {}
@@ -43,7 +49,7 @@ class Panel:
 
 def panels(
     needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given
-) -> tuple[Panel, Panel]:
+) -> tuple[PredictorPanel, PredictorPanel]:
     """The panel that a search asks and the panel that judges what it found.
 
     Args:
@@ -55,11 +61,11 @@ def panels(
             searches by strategies with predictors of their own compare.
     """
     needed = list(dict.fromkeys(needed))
-    asked = Panel.of(needed, own if own is not None else str(given or family), given or family)
+    asked = PredictorPanel.of(needed, own if own is not None else str(given or family), given or family)
     if judge is None and (given is not None or family == "default"):
         return asked, asked
     read = read_predictors(judge) if isinstance(judge, Mapping) else str(judge or "default")
-    return asked, Panel.of(needed, read, judge or "default")
+    return asked, PredictorPanel.of(needed, read, judge or "default")
 
 
 def _name(said: Any) -> str:

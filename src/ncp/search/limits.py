@@ -223,6 +223,9 @@ def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] 
         for metric, number in inner:
             if number is None:
                 continue
-            setting, metric = split_metric(f"{name}.{metric}" if metric else str(name), predictors)
+            try:
+                setting, metric = split_metric(f"{name}.{metric}" if metric else str(name), predictors)
+            except UserError as error:
+                raise UserError(f"floor.{name}: {error}") from None
             floors.append(Floor(setting, metric, finite(f"floor.{setting}.{metric}", number)))
     return tuple(floors)

@@ -96,6 +96,11 @@ def split_metric(text: str, predictors: Mapping[str, Predictor] | None = None) -
         main, known = own[0], tuple(own)
     else:
         if name not in settings.SETTINGS and name not in settings.SHORT:
+            if owners := [owner for owner in settings.PAPER if text in settings.get(owner).metrics]:
+                raise UserError(
+                    f"'{text}' is a metric and needs its setting before it, such as {owners[0]}.{text} (settings with "
+                    f"{text}: {', '.join(owners)})"
+                )
             raise UserError(
                 f"unknown objective '{text}'; an objective is a setting ({', '.join(settings.PAPER)}; in short "
                 f"{', '.join(settings.SHORT)}; beside them nas-bench-201) or a setting's metric such as seg.mAcc"

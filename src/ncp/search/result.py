@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ncp.predictors.trust import knows
-from ncp.search.judges import Panel
+from ncp.search.judges import PredictorPanel
 from ncp.search.objectives import Objective, Objectives
 from ncp.search.trajectory import Trajectory
 
@@ -25,12 +25,14 @@ class Opinion:
         doubt: one standard deviation of the predictor's own doubt about the value, which floors take off (times kappa).
         noise: one standard deviation of a training's result around its expectation.
         std: of a training's result around the prediction, which is both together.
+        min_overlap: setting -> class -> the overlap from which boxes count as found, of detection.
     """
 
     value: Figures
     doubt: Figures
     noise: Figures
     std: Figures
+    min_overlap: Figures = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Result:
         return self.before.params
 
 
-def candidates(goals: Objectives, asked: Panel, judge: Panel, codes: np.ndarray) -> list[Candidate]:
+def candidates(goals: Objectives, asked: PredictorPanel, judge: PredictorPanel, codes: np.ndarray) -> list[Candidate]:
     """``(N, D)`` valid codes, described."""
     space = goals.space
     codes = codes.astype(np.int64)
@@ -167,9 +169,9 @@ def candidates(goals: Objectives, asked: Panel, judge: Panel, codes: np.ndarray)
     ]
 
 
-def opinions(panel: Panel, codes: np.ndarray) -> list[Opinion]:
+def opinions(panel: PredictorPanel, codes: np.ndarray) -> list[Opinion]:
     """What the predictors say of ``(N, D)`` codes."""
-    out = [Opinion({}, {}, {}, {}) for _ in codes]
+    out = [Opinion({}, {}, {}, {}, panel.min_overlap) for _ in codes]
     for setting, predictor in panel.predictors.items():
         value, own, both = (
             predictor.predict(codes),

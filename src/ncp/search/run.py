@@ -16,7 +16,7 @@ from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
 from ncp.progress import Progress
-from ncp.search.judges import Given, Panel, check_skill, known_region, others_setting, panels, read_predictors
+from ncp.search.judges import Given, PredictorPanel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
 from ncp.search.result import Candidate, Result, candidates
@@ -108,8 +108,8 @@ class Problem:
     given: bool
     budget: Budget
     rng: np.random.Generator
-    asked: Panel
-    judge: Panel
+    asked: PredictorPanel
+    judge: PredictorPanel
     notes: tuple[str, ...] = ()
 
     def starts(self, n: int, progress: Progress | None = None) -> Starts:

@@ -18,6 +18,7 @@ from ncp.files import printable
 from ncp.numeric import shown
 from ncp.progress import Progress
 from ncp.search.limits import Region
+from ncp.spaces import found
 
 FEW = 64
 """Starts of which every walk is kept."""
@@ -39,7 +40,7 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
     """
     if start is None:
         start = space.default()
-    start = runs.found_architecture(getattr(start, "architecture", start))
+    start = found.named(space.name, runs.found_architecture(getattr(start, "architecture", start)))
     try:
         out: np.ndarray = space.encode([space.parse(start)])[0]
         return out
@@ -47,8 +48,8 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
         if isinstance(start, str) and _NO_PATH.fullmatch(start) is None and not start.endswith((".yaml", ".yml")):
             there = "that path holds none" if os.path.exists(start) else "there is no such path"
             raise UserError(
-                f"start='{printable(start)}' is no architecture, and {there}; give a code, its text, an architecture.yaml "
-                "or the run folder of a search"
+                f"start='{printable(start)}' is no architecture, and {there}; give a code, its text, an architecture.yaml, "
+                "the run folder of a search, or a known name such as ncp_seg"
             ) from None
         raise UserError(f"start: {error}") from None
     except (TypeError, ValueError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shown, whole
+from ncp.options import meant
 from ncp.search.baselines import BASELINES, Baseline
 from ncp.search.limits import Budget
 from ncp.search.loss import Loss
@@ -63,6 +65,12 @@ STRATEGIES: dict[str, tuple[Maker, str]] = {
 }
 
 
+_KINDS: dict[str, Any] = {
+    **{"robust": Robust, "paper": Propagation, "winner_takes_all": WinnerTakesAll},
+    **{name: kind for name, kind, _ in BASELINES},
+}
+
+
 def names() -> tuple[str, ...]:
     """The names of all strategies."""
     return tuple(STRATEGIES)
@@ -86,8 +94,16 @@ def make(name: str, lam: float, iterations: int, kappa: float, options: Mapping[
     if options is not None and not isinstance(options, Mapping):
         raise UserError(f"the options of strategy {name} are {{name: value}}, given was {shown(options)}")
     maker = _entry(name)[0]
-    try:
-        return maker(lam=lam, iterations=iterations, kappa=kappa, **{str(k): v for k, v in (options or {}).items()})
-    except TypeError as error:
-        wrong = str(error).rsplit("argument", 1)[-1].strip()
-        raise UserError(f"strategy {name} has no option {wrong}") from None
+    given, known = {str(key): value for key, value in (options or {}).items()}, _options(name)
+    for key in given:
+        if key not in known:
+            listed = f"its options: {', '.join(known)}" if known else "it has none"
+            raise UserError(f"strategy {name} has no option '{key}'{meant(key, known)}; {listed}")
+    return maker(lam=lam, iterations=iterations, kappa=kappa, **given)
+
+
+def _options(name: str) -> list[str]:
+    """What a strategy takes beside what all are given; a loss is given by its parts."""
+    found = signature(_KINDS[name]).parameters
+    parts = ("loss", "targets", "step") if "loss" in found else ()
+    return [*parts, *(key for key in found if key not in ("loss", "lam", "iterations", "kappa", "queries"))]

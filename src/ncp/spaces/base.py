@@ -38,7 +38,7 @@ class Cost:
 
 
 @runtime_checkable
-class Architecture(Protocol):
+class AnyArchitecture(Protocol):
     """An immutable, hashable architecture of some space."""
 
     @property
@@ -52,7 +52,7 @@ class Architecture(Protocol):
         ...
 
 
-A = TypeVar("A", bound=Architecture)
+A = TypeVar("A", bound=AnyArchitecture)
 
 
 class Space(Protocol[A]):
@@ -86,7 +86,7 @@ class Space(Protocol[A]):
         ...
 
     def texts(self, codes_ND: np.ndarray) -> list[str]:
-        """The text of each of ``(N, D)`` valid codes, as ``Architecture.text`` writes it, many at a time."""
+        """The text of each of ``(N, D)`` valid codes, as ``AnyArchitecture.text`` writes it, many at a time."""
         ...
 
     def round(self, codes_ND: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ that of Table 3's Cls (2.05 G, 5.35 M), whose code is not public.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.multires import Architecture
@@ -29,3 +31,12 @@ def get(name: str) -> Architecture:
     if name not in FOUND:
         raise UserError(f"unknown architecture '{files.shown(name)}'; the named ones are {', '.join(FOUND)}")
     return Architecture.parse(FOUND[name])
+
+
+def named(space: str, value: Any) -> Any:
+    """The architecture of a known name in the space that these are of; anything else as it is.
+
+    >>> named("multires", "ncp_seg")["o1"], named("nasbench201", "ncp_seg")
+    (16, 'ncp_seg')
+    """
+    return get(value) if space == "multires" and isinstance(value, str) and value in FOUND else value

@@ -125,7 +125,7 @@ class Throughput(Callback):
         return self.waiting / self.seconds if self.seconds > 0 else None
 
 
-class Progress(Callback):
+class StepsBar(Callback):
     """A rich progress bar in a terminal, a line at every record elsewhere.
 
     Args:

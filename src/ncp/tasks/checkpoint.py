@@ -1,10 +1,10 @@
 """A training's checkpoint as the rest of the project sees it: every value in it was checked before anybody uses it.
 
 A checkpoint may come from elsewhere. Reading one goes in three steps: the file is looked over without torch
-(:mod:`ncp.tasks.archive`, :mod:`ncp.tasks.inert`), our own part and the names and shapes of the weights are held against what
-they must be, and only where numbers are wanted torch reads them, with ``weights_only=True``. The configuration in it stays plain
-text: what looks like a reference (``${...}``) is never resolved, and a class that it names must be one of ours or of the user's
-(:mod:`ncp.registry`).
+(:mod:`ncp.benchmark.torch_files`, :mod:`ncp.benchmark.inert`), our own part and the names and shapes of the weights are held
+against what they must be, and only where numbers are wanted torch reads them, with ``weights_only=True``. The configuration in it
+stays plain text: what looks like a reference (``${...}``) is never resolved, and a class that it names must be one of ours or of
+the user's (:mod:`ncp.registry`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from ncp import files, tensorfile
+from ncp.benchmark import torch_files
+from ncp.benchmark.inert import Shape
 from ncp.errors import UserError
-from ncp.tasks import archive
-from ncp.tasks.inert import Shape
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.own import KEY, Own, read_own
+from ncp.tasks.saving import CHECKPOINTS, LAST
 
 _PREFIX = "network."
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -137,16 +138,34 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return read(path).content
 
 
+def located(path: str | Path) -> Path:
+    """The file itself; of a training's run folder the last checkpoint in it.
+
+    Raises:
+        UserError: for a folder that holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    last = path / CHECKPOINTS / LAST
+    if not last.is_file():
+        raise UserError(
+            f"the folder '{files.printable(path)}' holds no {CHECKPOINTS}/{LAST}; give a checkpoint's file, or the run folder "
+            "of a training that has kept one"
+        )
+    return last
+
+
 def read(path: str | Path) -> Checkpoint:
-    """The checkpoint in a file.
+    """The checkpoint in a file, or the last one in a training's run folder.
 
     Raises:
         UserError: naming the file, where there is none, it is no regular one, or it holds anything but what a training of this
             project writes: plain values and tensors, in their ranges.
     """
-    path = Path(path)
+    path = located(path)
     where = f"'{files.printable(path)}'"
-    inert = archive.look_over(path)
+    inert = torch_files.look_over(path)
     if not isinstance(inert, dict) or not isinstance(inert.get(KEY), dict) or "state_dict" not in inert:
         raise UserError(f"{where} is no checkpoint of a training of this project")
     own, options = read_own(inert[KEY], where)

@@ -22,13 +22,13 @@ from ncp.data.base import DataModule
 from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
 from ncp.metrics.detection import KittiScores
-from ncp.metrics.kitti_files import write
+from ncp.metrics.kitti_files import write_objects
 from ncp.metrics.kitti_names import MAIN, in_words, names_of
 from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import space_of
 from ncp.models.factory import to_channels_last
-from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid, Windows
+from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs
@@ -107,7 +107,6 @@ class Detection(Task):
                 max_points=max_points,
                 z_offset=z_offset,
             )
-        self.window = None if data.size == data.grid_size else data.size
         plan = shortened(plan, data, sum_of_macs(network, data.size))
         super().__init__(network, recipe, plan, data, **kwargs)
         self.detector = [network]  # in a list so that it is no second submodule
@@ -153,17 +152,14 @@ class Detection(Task):
             )
         return mine
 
-    def forward(self, batch: dict[str, Any], windows: Windows | None = None) -> Prediction:
-        """What the head writes for every anchor of a batch (in the windows)."""
-        out: Prediction = self._compiled[0](batch["points"], batch["counts"], windows)
+    def forward(self, batch: dict[str, Any]) -> Prediction:
+        """What the head writes for every anchor of a batch."""
+        out: Prediction = self._compiled[0](batch["points"], batch["counts"])
         return out
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The three losses' sum, a mean over the scenes (Lang et al. 2019, section 2.3)."""
-        detector, windows = self.detector[0], None
-        if self.window is not None:
-            windows = Windows.draw(len(batch["counts"]), self.window, detector.encoder.grid)
-        parts = detector.losses(self(batch, windows), batch["boxes"], batch["labels"], windows)
+        parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"])
         loss = parts["box"] + parts["class"] + parts["direction"]
         self._count_dropped("training", batch)
         return loss, {f"{name}_loss": value.detach() for name, value in parts.items()} if report else {}
@@ -215,7 +211,7 @@ class Detection(Task):
             self._write_file(Path(self.trainer.default_root_dir))
 
     def on_validation_epoch_end(self) -> None:
-        """Score, and write KITTI's files."""
+        """Score, and write_objects KITTI's files."""
         super().on_validation_epoch_end()
         for split, count in self._dropped.items():
             if int(count):
@@ -268,4 +264,4 @@ class Detection(Task):
         target = folder / RESULTS / "data"
         target.mkdir(parents=True, exist_ok=True)
         for index, objects in self.scores.results.items():
-            write(target / f"{self.frames.frames[index].name}.txt", objects)
+            write_objects(target / f"{self.frames.frames[index].name}.txt", objects)

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ncp import files
+from ncp.benchmark.inert import Shape
 from ncp.card import LONGEST, Side, Use
 from ncp.errors import UserError
 from ncp.models.backbone import MAX_CHANNELS
 from ncp.models.heads import MAX_CLASSES
-from ncp.tasks.inert import Shape
 from ncp.tasks.options import TrainOptions
 
 KEY = "ncp"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytorch_lightning as pl
 import torch
+from msgspec import Meta
 
 from ncp import files, registry
 from ncp import options as typed
@@ -23,17 +24,16 @@ from ncp.models.runtime import COMPILE_MODES
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
-from ncp.tasks.callbacks import History, Progress, Throughput
+from ncp.tasks.callbacks import History, StepsBar, Throughput
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
 from ncp.tasks.recipe import Recipe
-from ncp.tasks.saving import Checkpoints
+from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-CHECKPOINTS = "checkpoints"
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
@@ -65,25 +65,50 @@ def task_class(options: TrainOptions) -> type[Task]:
 
 
 def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
-    """What ``arch=...`` means: an architecture of the space, or the name of a baseline."""
-    kind = str(settings.get("kind"))
-    if kind == "random":
-        import numpy as np
+    """What ``arch=...`` means: an architecture of the space, or the name of a baseline.
 
-        return SPACE.sample(1, np.random.default_rng(int(settings["seed"])))[0]
-    if kind == "named":
-        return found.get(str(settings["name"]))
-    if kind in BASELINES:
-        return str(settings["name"])
-    if kind in ("code", "file"):
-        value = settings["code" if kind == "code" else "path"]
-        if isinstance(value, int):
-            raise UserError(
-                "arch.code without a '-' or a comma is read as a single number; write the 31-number text or a list: "
-                "'arch.code=[64,64,2,...]'"
-            )
-        return Architecture.parse(Path(value) if kind == "file" else value)
-    raise UserError(f"unknown kind of architecture '{kind}'; kinds: random, named, code, file, timm, pointpillars")
+    Raises:
+        UserError: for an unknown ``kind``, a key that it does not have, one that is missing, a value that it cannot use.
+    """
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _ARCHITECTURES:
+        raise UserError(f"unknown kind of architecture '{files.shown(kind)}'; kinds: {', '.join(_ARCHITECTURES)}")
+    return typed.call(_ARCHITECTURES[kind], {key: value for key, value in settings.items() if key != "kind"}, "arch")
+
+
+def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
+    import numpy as np
+
+    return SPACE.sample(1, np.random.default_rng(seed))[0]
+
+
+def _named(name: str) -> Architecture:
+    return found.get(name)
+
+
+def _code(code: Any) -> Architecture:
+    if isinstance(code, int):
+        raise UserError(
+            "arch.code without a '-' or a comma is read as a single number; write the 31-number text or a list: "
+            "'arch.code=[64,64,2,...]'"
+        )
+    return Architecture.parse(code)
+
+
+def _file(path: str) -> Architecture:
+    return Architecture.parse(Path(path))
+
+
+def _baseline(name: str, **more: Any) -> str:
+    """``more`` goes to the network, see :func:`make_network`."""
+    return name
+
+
+_ARCHITECTURES: dict[str, Callable[..., Architecture | str]] = {
+    **{"random": _random, "named": _named, "code": _code, "file": _file},
+    **dict.fromkeys(BASELINES, _baseline),
+}
+"""Kind -> what makes it, of keys that its signature names."""
 
 
 def make_network(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
@@ -217,7 +242,7 @@ def make_trainer(
     requeue = options.ckpt_path == "auto"  # the job that runs again goes on in this folder
     callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep, requeue)]
     if options.callbacks.progress:
-        callbacks.append(Progress(history, throughput))
+        callbacks.append(StepsBar(history, throughput))
     nodes = int(settings.get("num_nodes", 1))
     place = environment(devices // nodes, nodes)
     try:

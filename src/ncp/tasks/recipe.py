@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import torch
 
+from ncp import numeric, options
 from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
 from ncp.tasks import position
@@ -57,15 +58,15 @@ class Recipe:
             :func:`ncp.models.blocks.straighten_fusions`.
     """
 
-    optimizer: Mapping[str, Any]
-    schedule: Mapping[str, Any]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
     batch: int
     unit: str
     length: int
     eval_every: float
     log_every: int = 20
     save_every: int = 200
-    keep: Sequence[float] = ()
+    keep: tuple[float, ...] = ()
     per_device: int | None = None
     momentum_schedule: str | None = None
     sync_norms: bool = False
@@ -74,7 +75,7 @@ class Recipe:
     label_smoothing: float = 0.0
     least_steps: int | None = None
     most_steps: int | None = None
-    class_weights: Sequence[float] | None = None
+    class_weights: tuple[float, ...] | None = None
     prior: float = 0.01
     residual_scale: float = 1.0
     fusion_scale: float | None = None
@@ -91,8 +92,7 @@ class Recipe:
             raise UserError(
                 f"unknown optimizer '{self.optimizer.get('name')}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)"
             )
-        if not float(self.optimizer.get("lr", 0)) > 0:
-            raise UserError(f"recipe.optimizer.lr must be positive, given was {self.optimizer.get('lr')}")
+        numeric.finite("recipe.optimizer.lr", self.optimizer.get("lr"), above=0)
         for name in ("residual_scale", "fusion_scale"):
             if (getattr(self, name) or 0) < 0:
                 raise UserError(f"recipe.{name} must be at least 0, given was {getattr(self, name)}")
@@ -114,15 +114,8 @@ class Recipe:
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any]) -> Recipe:
-        """From ``conf/recipe``; a key that no recipe has is refused."""
-        names = [f.name for f in fields(cls)]
-        unknown = [key for key in settings if key not in names]
-        if unknown:
-            raise UserError(f"a recipe has no '{unknown[0]}'; its keys: {', '.join(names)}")
-        try:
-            return cls(**settings)
-        except TypeError as error:
-            raise UserError(f"the recipe is incomplete: {str(error).split('()')[-1].strip()}") from None
+        """From ``conf/recipe``. Raises ``UserError`` for a key that no recipe has, a missing one, a value of another type."""
+        return options.call(cls, settings, "recipe")
 
     def plan(self, samples: int, devices: int = 1) -> Plan:
         """Turn units into steps for a training set of ``samples``."""

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from ncp import files, tensorfile
+from ncp.benchmark.inert import Shape
 from ncp.errors import UserError
 from ncp.tasks.base import Task
 from ncp.tasks.checkpoint import Checkpoint
-from ncp.tasks.inert import Shape
 from ncp.tasks.own import KEY
 from ncp.tasks.position import resumed
 

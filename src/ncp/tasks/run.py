@@ -28,7 +28,6 @@ from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
-    CHECKPOINTS,
     choose_architecture,
     make_data,
     make_task,
@@ -36,7 +35,7 @@ from ncp.tasks.parts import (
     task_class,
 )
 from ncp.tasks.processes import Siblings, agree
-from ncp.tasks.saving import LAST
+from ncp.tasks.saving import CHECKPOINTS, LAST
 from ncp.tasks.segmentation import Segmentation
 
 __all__ = ["Run", "assemble", "evaluate", "fit", "read_checkpoint", "restore", "summarise"]

@@ -20,7 +20,7 @@ from ncp.tasks.position import Plan, Position
 
 log = logging.getLogger(__name__)
 KEEP = ("paper", "last", "none")
-LAST = "last.ckpt"
+CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 # seconds without a checkpoint: a kill loses minutes at any speed
 LONGEST = 600.0
 

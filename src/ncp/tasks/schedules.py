@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ncp import options as typed
 from ncp.errors import UserError
+from ncp.numeric import finite
 
 Rate = Callable[[float], float]
 
@@ -69,12 +71,10 @@ def schedule(base: float, settings: Mapping[str, Any]) -> Rate:
         UserError: for an unknown shape, or a setting that the shape does not have.
     """
     options = dict(settings)
-    shape, warmup = str(options.pop("shape", "constant")), float(options.pop("warmup", 0.0))
+    shape, warmup = (
+        str(options.pop("shape", "constant")),
+        finite("recipe.schedule.warmup", options.pop("warmup", 0.0), 0),
+    )
     if shape not in SHAPES:
         raise UserError(f"unknown schedule '{shape}'; schedules: {', '.join(SHAPES)}")
-    try:
-        rate = SHAPES[shape](base, **{key: float(value) for key, value in options.items()})
-    except TypeError:
-        given = ", ".join(options)
-        raise UserError(f"the schedule '{shape}' does not take these settings: {given or 'none given'}") from None
-    return warmed_up(rate, warmup)
+    return warmed_up(typed.call(SHAPES[shape], options, "recipe.schedule", base), warmup)

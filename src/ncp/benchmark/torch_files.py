@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ncp import files
+from ncp.benchmark import inert
 from ncp.errors import UserError
-from ncp.tasks import inert
 
 MAX_FILE = 64 * 2**30
 """Bytes of a checkpoint; that of the largest network of the space, with its optimiser, has half a GiB."""
@@ -29,8 +29,12 @@ _END_64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
 
 
-def look_over(path: Path) -> Any:
-    """The values in a checkpoint, with an :class:`ncp.tasks.inert.Shape` for every tensor.
+def look_over(path: Path, most: int = MAX_FILE) -> Any:
+    """The values in a checkpoint, with an :class:`ncp.benchmark.inert.Shape` for every tensor.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
 
     Raises:
         UserError: naming the file, where there is none, it is no regular one, or is anything but what torch writes.
@@ -38,7 +42,7 @@ def look_over(path: Path) -> Any:
     shown = files.printable(path)
     if not os.path.exists(path):
         raise UserError(f"there is no checkpoint '{shown}'")
-    with files.open_regular(path, MAX_FILE) as file:
+    with files.open_regular(path, most) as file:
         try:
             _check_end(file)
             with zipfile.ZipFile(file) as archive:

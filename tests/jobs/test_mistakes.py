@@ -1,0 +1,59 @@
+"""One line for whatever a user can get wrong; nothing that is ours passes for theirs."""
+
+import errno
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from ncp import configs
+from ncp.errors import UserError
+from ncp.jobs.mistakes import mistake
+
+
+def hydras(*words):
+    """What Hydra raises for words of the command line."""
+    with initialize_config_dir(str(configs.shipped()), version_base="1.3"), pytest.raises(Exception) as error:
+        compose("search", list(words))
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("iteration=3", "unknown key 'iteration'; did you mean 'iterations'?; --help lists the keys"),
+        ("budget.mac=3", "unknown key 'budget.mac'; did you mean 'budget.macs'?; --help lists the keys"),
+        ("strategy=fast", "no option 'fast' for 'strategy'; options: "),
+        ("bounds={c4_4: [8,", "a word of the command line ends at a blank: write bounds=... without blanks"),
+        ("objectives=[cls", "quote all of it, 'objectives=...'"),
+        ("start=(a", "quote all of it, 'start=...'"),
+        ("start=a=b=c", "to give a text with such signs, write 'start=\"a=b=c\"'"),
+        ("a b", "overrides are key=value"),
+    ],
+)
+def test_words_that_cannot_be_read(word, line):
+    known = ["iterations", "budget", "budget.macs", "budget.params", "strategy"]
+    told = mistake(hydras(word), composing=True, known=lambda: known)
+    assert line in told
+    assert "\n" not in told
+
+
+def test_a_users_mistake_below_others_is_found():
+    around = RuntimeError("around it")
+    around.__cause__ = UserError("one;\ntwo")
+    assert mistake(around) == "one; two"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), OSError(errno.EIO, "x", "f"), AssertionError()]
+)
+def test_a_mistake_of_ours_is_none(error):
+    assert mistake(error) is None
+
+
+def test_a_place_that_cannot_be_written():
+    full = OSError(errno.ENOSPC, "No space left on device", "out/file")
+    assert mistake(full) == (
+        "cannot write 'out/file' (No space left on device); give another folder with paths.outputs=..."
+    )
+    assert mistake(HydraException("what\nit says"), composing=True) == "what; it says"
