@@ -81,5 +81,5 @@ def test_without_the_package_its_files_and_its_family_are_refused(package, tmp_p
     registry.announced.cache_clear()
     with pytest.raises(UserError, match="is of kind 'line'; kinds: mlp, gp"):
         predictors.load(path)
-    with pytest.raises(UserError, match="unknown predictor family 'line'; families: default, paper"):
+    with pytest.raises(UserError, match="unknown predictor family 'line'; families: auto, transfer, default, paper"):
         protocols.run(fit_rows.make(40), "line")
