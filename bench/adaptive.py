@@ -89,9 +89,17 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
     rows = {tuple(code): value for code, value in zip(case.codes.tolist(), case.values, strict=True)}
     codes, values = np.zeros((0, case.codes.shape[1]), dtype=np.int64), np.zeros(0)
     for size in growth.sizes(count, number):
-        pool = case.codes if mode == "rows" else None
+        pool, reach = (case.codes, rounds.RECORDED) if mode == "rows" else (None, 1.0)
         new = rounds.propose(
-            case.judge.space, codes, values, size, {"macs": case.limit}, known=case.known, seed=seed, pool=pool
+            case.judge.space,
+            codes,
+            values,
+            size,
+            {"macs": case.limit},
+            known=case.known,
+            seed=seed,
+            pool=pool,
+            reach=reach,
         )
         measured = [rows[tuple(code)] for code in new.tolist()] if pool is not None else case.simulated(new, rng)
         codes, values = np.concatenate([codes, new]), np.concatenate([values, measured])

@@ -1,9 +1,12 @@
 """What a build shows: counts, what blocks, and nothing that a file could have meant for the terminal."""
 
+from dataclasses import replace
+
 import made_records
 import pytest
 
-from ncp.campaign.status import STATES, Status, UnitStatus, blockers, summarise
+from ncp.campaign.growth import Growth
+from ncp.campaign.status import STATES, UNCHOSEN, RoundStatus, Status, UnitStatus, blockers, summarise
 from ncp.report import campaign
 
 PLAN = made_records.plan(4)
@@ -19,7 +22,7 @@ def _wide(monkeypatch):
 
 
 def test_every_state_has_words():
-    assert set(campaign._WORDS) == set(STATES)
+    assert set(campaign._WORDS) == {*STATES, UNCHOSEN}
 
 
 def test_what_blocks_is_shown_and_how_it_is_freed(tmp_path, capsys):
@@ -70,3 +73,12 @@ def test_the_result_names_the_build(tmp_path):
     content = campaign.result(PLAN, {"total": 4}, tmp_path, [tmp_path / "seg.parquet"])
     assert (content["setting"], content["plan"], content["build"]) == ("seg", PLAN.hash, str(tmp_path))
     assert content["table"] == [str(tmp_path / "seg.parquet")]
+
+
+def test_rounds_are_shown_with_their_best(capsys):
+    grows = replace(PLAN, growth=Growth((4, 2, 2)))
+    campaign.show_rounds([RoundStatus(1, 4, 3, 4, 71.234)], grows)
+    said = capsys.readouterr().out
+    assert "1 of 3 rounds are chosen" in said
+    assert "best mIoU" in said
+    assert "71.23" in said

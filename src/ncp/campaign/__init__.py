@@ -4,6 +4,7 @@ A build lives in one folder on a file system that all its workers share:
 
 ```
 plan.json                    what is trained: a pure function of the configuration, written once, checked by every worker
+rounds/1.json                of a plan that grows: what its next round trains, written once, checked by every worker
 units/000123/0.lease         who trains this architecture (the file's time is the heartbeat); 1.lease: who took over
 units/000123/0.failed.0.json an attempt that failed, and why
 units/000123/0.released.json handed back before its end

@@ -47,19 +47,20 @@ def first_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
-        taken: ``(R, D)`` codes that are trained already: others are chosen.
+        taken: ``(R, D)`` codes that are trained already: others are chosen, far from them.
         guess: ``(N, D)`` codes -> ``(N,)`` what other settings say of them, larger is better: of those of like cost only the
             better ones are chosen among.
 
     Raises:
         UserError: where so many different ones do not exist within the limits.
     """
-    trained = set(map(tuple, [] if taken is None else taken.tolist()))
+    there = np.zeros((0, space.dim), dtype=np.int64) if taken is None else taken
+    trained = set(map(tuple, there.tolist()))
     codes_ND = _candidates(space, limits, rng, max(CANDIDATES, 8 * count), pool, trained)
     if len(codes_ND) < count:
         raise UserError(f"only {len(codes_ND)} architectures are within the limits, given was a batch of {count}")
     macs_N = np.asarray(space.cost(codes_ND).macs, dtype=np.float64)
-    f_NF = _features(space, codes_ND)
+    f_NF, f_RF = _features(space, codes_ND, there)
     order = np.argsort(macs_N, kind="stable")
     strata = [part for part in np.array_split(order, min(STRATA, count)) if len(part)]
     if guess is not None:
@@ -67,7 +68,7 @@ def first_batch(
         strata = [part[np.argsort(-guess_N[part], kind="stable")] for part in strata]
         least = -(-count // len(strata))
         strata = [part[: max(least, round(KEPT * len(part)))] for part in strata]
-    near_N = np.full(len(codes_ND), np.inf)
+    near_N = np.min(_distances(f_NF, f_RF), axis=1, initial=np.inf)
     chosen: list[int] = []
     while len(chosen) < count:
         part = strata[-1 - len(chosen) % len(strata)]  # the dearest first: there the best are
@@ -75,10 +76,11 @@ def first_batch(
         if not len(part):
             part = np.setdiff1d(np.arange(len(codes_ND)), chosen)
         # the first one lies in the middle of its stratum
-        score = -np.square(f_NF[part] - f_NF[part].mean(0)).sum(1) if not chosen else near_N[part]
+        middle = not chosen and not len(there)
+        score = -np.square(f_NF[part] - f_NF[part].mean(0)).sum(1) if middle else near_N[part]
         best = int(part[int(score.argmax())])
         chosen.append(best)
-        near_N = np.minimum(near_N, np.square(f_NF - f_NF[best]).sum(1))
+        near_N = np.minimum(near_N, _distances(f_NF, f_NF[[best]])[:, 0])
         near_N[best] = 0.0
     return np.asarray(codes_ND[chosen], dtype=np.int64)
 
@@ -106,6 +108,7 @@ def next_batch(
     limits: Budget,
     rng: np.random.Generator,
     pool: np.ndarray | None = None,
+    learn: Budget | None = None,
 ) -> np.ndarray:
     """``(count, D)`` int64 codes from which most is expected: improvement within the limits, far from each other.
 
@@ -116,11 +119,17 @@ def next_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
+        learn: wider limits within which every second one is chosen, far from all that is measured: it teaches the predictor
+            what a pool has too few of within the limits; None for none of these.
 
     Raises:
         UserError: where so many different ones do not exist within the limits.
     """
     space = predictor.space
+    if learn is not None and count > 1:
+        first = next_batch(predictor, measured, -(-count // 2), limits, rng, pool)
+        both = np.concatenate([measured, first])
+        return np.concatenate([first, first_batch(space, count // 2, learn, rng, pool, both)])
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
     best = _best(predictor, measured, limits)
     codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, taken)
@@ -131,20 +140,8 @@ def next_batch(
             f"only {len(codes_ND)} further architectures are within the limits, given was a batch of {count}"
         )
     mean_N, std_N = answers(predictor, codes_ND)
-    f_NF = _features(space, codes_ND)
-    half = -(-count // 2) if SPREAD else count
-    chosen = _improving(mean_N, std_N, f_NF, best, half)
-    good = np.argsort(-mean_N, kind="stable")[: max(4 * count, round(PROMISING * len(mean_N)))]
-    near_N = np.min([np.square(f_NF - f_NF[i]).sum(1) for i in chosen], axis=0)
-    while len(chosen) < count:
-        pick = int(good[near_N[good].argmax()])
-        chosen.append(pick)
-        near_N = np.minimum(near_N, np.square(f_NF - f_NF[pick]).sum(1))
-    return np.asarray(codes_ND[chosen], dtype=np.int64)
-
-
-SPREAD = 0
-PROMISING = 0.1
+    f_NF, _ = _features(space, codes_ND)
+    return np.asarray(codes_ND[_improving(mean_N, std_N, f_NF, best, count)], dtype=np.int64)
 
 
 def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:
@@ -229,6 +226,12 @@ def _repaired(codes_ND: np.ndarray, limits: Budget, share_N: np.ndarray, rng: np
     return region.clamp(codes_ND)
 
 
+def scaled(limits: Budget, share: float) -> Budget:
+    """The same region with so many times the limits of cost."""
+    macs, params = (None if limit is None else limit * share for limit in (limits.macs, limits.params))
+    return Budget(limits.region, macs, params)
+
+
 def _allowed(codes_ND: np.ndarray, limits: Budget, taken: Any) -> np.ndarray:
     keep = limits.excess(codes_ND) == 0
     keep &= limits.region.contains(codes_ND)
@@ -273,10 +276,15 @@ def _ascended(predictor: Predictor, limits: Budget, rng: np.random.Generator, st
     return np.stack(found).astype(np.int64)
 
 
-def _features(space: spaces.Space[Any], codes_ND: np.ndarray) -> np.ndarray:
-    """``(N, F)`` features in units of their spread over the candidates."""
+def _features(
+    space: spaces.Space[Any], codes_ND: np.ndarray, others_RD: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(N, F)`` features in units of their spread over the candidates, and ``(R, F)`` of other codes in the same units."""
     f_NF = np.asarray(space.features(np.asarray(codes_ND, dtype=np.float64)))
-    return np.asarray((f_NF - f_NF.mean(0)) / np.maximum(f_NF.std(0), 1e-6))
+    center_F, spread_F = f_NF.mean(0), np.maximum(f_NF.std(0), 1e-6)
+    others = np.zeros((0, space.dim)) if others_RD is None else np.asarray(others_RD, dtype=np.float64)
+    f_RF = np.asarray(space.features(others)) if len(others) else np.zeros((0, f_NF.shape[1]))
+    return np.asarray((f_NF - center_F) / spread_F), np.asarray((f_RF - center_F) / spread_F)
 
 
 def _distances(a_NF: np.ndarray, b_BF: np.ndarray) -> np.ndarray:

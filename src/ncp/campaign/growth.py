@@ -69,14 +69,6 @@ class Growth:
         """Architectures of all rounds."""
         return sum(self.sizes)
 
-    def round_of(self, number: int) -> int:
-        """How many rounds ``number`` architectures are.
-
-        >>> Growth((16, 6, 6)).round_of(16), Growth((16, 6, 6)).round_of(28)
-        (1, 3)
-        """
-        return int(np.searchsorted(np.cumsum(self.sizes), number)) + 1
-
     def as_json(self) -> dict[str, Any]:
         """For the plan."""
         return {

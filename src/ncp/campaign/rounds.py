@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("random", "adaptive")
 METRIC = "metric"
+RECORDED = 16.0
+"""Reach for choosing among a recorded table's rows."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def propose(
     pool: Any = None,
     bounds: Mapping[str, Any] | None = None,
     skip: Any = (),
+    reach: float = 1.0,
 ) -> np.ndarray:
     """The next ``(count, D)`` int64 codes to train, the same for the same arguments.
 
@@ -72,11 +75,13 @@ def propose(
         pool: ``(P, D)`` codes among which to choose (a recorded table's); None for any of the space.
         bounds: dimension -> ``[lower, upper]``, narrower than the space's.
         skip: further codes that are not to be chosen: those whose training failed.
+        reach: how many times the limits a chosen code may cost where a pool has little below them (``RECORDED`` for a recorded
+            table, whose rows cost nothing): dearer rows teach the predictor too. At 1 all keep the limits.
 
     Raises:
         UserError: for a limit below the smallest network, too few architectures within the limits, values that are not finite.
     """
-    return proposal(space, codes, values, count, limits, known, seed, pool, bounds, skip).codes
+    return proposal(space, codes, values, count, limits, known, seed, pool, bounds, skip, reach).codes
 
 
 def proposal(
@@ -90,6 +95,7 @@ def proposal(
     pool: Any = None,
     bounds: Mapping[str, Any] | None = None,
     skip: Any = (),
+    reach: float = 1.0,
 ) -> Proposal:
     """As :func:`propose`, with what is expected of the chosen ones."""
     from ncp.campaign import acquisition
@@ -99,6 +105,7 @@ def proposal(
     costs = parse_costs(limits)
     budget = Budget(Region(space, bounds=bounds), costs.get("macs"), costs.get("params"))
     budget.check_reachable()
+    wide = acquisition.scaled(budget, finite("reach", reach, least=1.0))
     codes_RD = _codes(space, codes)
     values_R = np.array([finite("a measured value", value) for value in values], dtype=np.float64)
     if len(values_R) != len(codes_RD):
@@ -107,11 +114,12 @@ def proposal(
     pool_PD = None if pool is None else _codes(space, pool)
     rng = np.random.default_rng([seed, len(taken)])
     if len(codes_RD) < LEAST or np.ptp(values_R) == 0:
-        guess = acquisition.guess(known, space.name)
-        chosen = acquisition.first_batch(space, count, budget, rng, pool_PD, taken, guess)
+        # what others think well of is too little variety to learn from where that is what dearer rows are for
+        guess = acquisition.guess(known, space.name) if reach == 1 else None
+        chosen = acquisition.first_batch(space, count, wide, rng, pool_PD, taken, guess)
         return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
     predictor = fit(space, codes_RD, values_R, known, seed)
-    chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD)
+    chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, wide if reach > 1 else None)
     how = f"{count} architectures from which most improvement is expected, by a predictor of {len(codes_RD)} trainings"
     return Proposal(chosen, *acquisition.answers(predictor, chosen), how)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ncp import spaces
 from ncp.errors import UserError
-from ncp.predictors import evaluation, known, transfer_fit
+from ncp.predictors import evaluation, known, stacking, transfer_fit
 from ncp.predictors.base import Card, Predictor, as_codes
 from ncp.predictors.rows import Rows
 from ncp.predictors.transfer import MAX_ROWS, Inputs, Transfer, log_cost, score
@@ -98,16 +98,15 @@ def fit_rows(rows: Rows, options: Options = STANDARD, progress: Progress | None 
     with torch.no_grad():
         inputs = blank.inputs(blank.codes)
     values_RM = blank.values
-    structures = [transfer_fit.TRANSFER, transfer_fit.ROWS, transfer_fit.LINEAR] if brought else [transfer_fit.ROWS]
+    structures = transfer_fit.STRUCTURES if brought else (transfer_fit.ROWS,)
     tried = []
     for i, structure in enumerate(structures):
         tried.append(crossed(inputs, values_RM[:, 0], structure, len(brought), options))
         if progress is not None:
             progress((i + 1) / (len(structures) + 1), structure.name)
-    at = _chosen(values_RM[:, 0].numpy(), tried)
-    used = len(brought) if structures[at] is not transfer_fit.ROWS else 0
-    predictor = _fitted(rows, brought if used else {}, blank, inputs, structures[at], tried[at], options)
-    predictor.choice = _words(rows, structures, tried, at, list(brought), float(blank.output_std[0]))
+    weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, [s.weight for s in structures])
+    predictor = _fitted(rows, brought, blank, inputs, structures, weight_S, tried, options)
+    predictor.choice = _words(rows, structures, weight_S, tried, list(brought), float(blank.output_std[0]))
     predictor.card.protocol = predictor.choice
     if progress is not None:
         progress(1.0, "done")
@@ -130,35 +129,26 @@ def crossed(
     return mean_R, std_R
 
 
-def _chosen(values_R: np.ndarray, tried: Sequence[tuple[np.ndarray, np.ndarray]]) -> int:
-    """The first (all parts, shrunk) unless another's left-out rows are clearly more likely: by a standard error."""
-    density = [transfer_fit.log_density(values_R - mean, std) for mean, std in tried]
-    best = 0
-    for i in range(1, len(tried)):
-        gain_R = density[i] - density[best]
-        if gain_R.mean() > gain_R.std(ddof=1) / np.sqrt(len(gain_R)):
-            best = i
-    return best
-
-
 def _words(
     rows: Rows,
     structures: Sequence[Structure],
-    tried: Sequence[tuple[np.ndarray, np.ndarray]],
-    at: int,
+    weight_S: np.ndarray,
+    tried: Sequence[stacking.Answers],
     names: Sequence[str],
     scale: float,
 ) -> str:
-    """What was chosen, with the error of each candidate."""
+    """What was chosen, with the error of each candidate and of the whole."""
     measured, metric = rows.targets[:, 0], rows.metrics[0]
-    mean, std = measured.mean(), scale
-    errors = [evaluation.mae(measured, mean + std * answer[0]) for answer in tried]
-    taus = [evaluation.kendall(measured, answer[0]) for answer in tried]
-    shown = [f"{s.name} {e:.3g} (tau {t:.2f})" for s, e, t in zip(structures, errors, taus, strict=True)]
+
+    def error(answer: stacking.Answers) -> str:
+        predicted = measured.mean() + scale * answer[0]
+        return f"{evaluation.mae(measured, predicted):.3g} (tau {evaluation.kendall(measured, predicted):.2f})"
+
+    parts = [f"{s.name} {error(a)}, weight {w:.2f}" for s, a, w in zip(structures, tried, weight_S, strict=True)]
     how = "10-fold cross-validation inside" if len(rows) < REFITTED else "leaving out one at a time of"
-    source = f" from {', '.join(names)}" if names and structures[at] is not transfer_fit.ROWS else ""
-    what = {"transfer": "transfer"}.get(structures[at].name, structures[at].name)
-    return f"{what}{source}, by {how} {len(rows)} rows: mean absolute error of {metric} {', '.join(shown)}"
+    whole = f"; together {error(stacking.mixed(tried, weight_S))}" if len(tried) > 1 else ""
+    source = f"known are {', '.join(names)}" if names else "nothing is known"
+    return f"{source}; by {how} {len(rows)} rows, mean absolute error of {metric}: {'; '.join(parts)}{whole}"
 
 
 def empty(rows: Rows, brought: Mapping[str, Predictor]) -> Transfer:
@@ -172,12 +162,12 @@ def empty(rows: Rows, brought: Mapping[str, Predictor]) -> Transfer:
     with torch.no_grad():
         features_NF = space.features(around)
         cost = space.cost(around)
-        costs_N2 = torch.stack([log_cost(cost.macs), log_cost(cost.params)], -1)
+        costs_N1 = log_cost(cost.macs)[:, None]
         scale_F = known.inverse_scales(brought.values())
         if scale_F is None:
             scale_F = 1 / features_NF.std(0).clamp_min(1e-6) / features**0.5
         predictor.feature_center, predictor.feature_scale = features_NF.mean(0), scale_F
-        predictor.cost_center, predictor.cost_scale = costs_N2.mean(0), costs_N2.std(0).clamp_min(1e-6)
+        predictor.cost_center, predictor.cost_scale = costs_N1.mean(0), costs_N1.std(0).clamp_min(1e-6)
         if brought:
             scores_NK = torch.stack([score(p, around, features_NF) for p in predictor.known], -1)
             predictor.score_center, predictor.score_scale = scores_NK.mean(0), scores_NK.std(0).clamp_min(1e-6)
@@ -203,20 +193,26 @@ def _fitted(
     brought: Mapping[str, Predictor],
     blank: Transfer,
     inputs: Inputs,
-    structure: Structure,
-    main: tuple[np.ndarray, np.ndarray],
+    structures: Sequence[Structure],
+    weight_S: np.ndarray,
+    tried: Sequence[stacking.Answers],
     options: Options,
 ) -> Transfer:
-    """All metrics by the chosen structure, the doubt of each measured by cross-validation."""
-    k = len(brought)
-    if not k:
-        inputs = Inputs(inputs.smooth, inputs.linear[:, -2:])
-    first = transfer_fit.fit(inputs, blank.values[:, 0], structure, k, options.components, options.seed)
-    inputs = Inputs(inputs.smooth * first.length, inputs.linear)  # the main metric's lengths serve all
-    fits, held = [first], [main]
-    for values_R in blank.values.unbind(1)[1:]:
-        fits.append(_other(inputs, values_R, structure, k, options))
-        held.append(crossed(inputs, values_R, structure, k, options))
+    """All metrics by the stacked structures, the doubt of each measured by cross-validation."""
+    used = [(s, w, a) for s, w, a in zip(structures, weight_S, tried, strict=True) if w > 0]
+    if all(s is transfer_fit.ROWS for s, _, _ in used):
+        brought, inputs = {}, Inputs(inputs.smooth, inputs.linear[:, -1:])
+    k, weights = len(brought), np.array([w for _, w, _ in used])
+    # the lengths that the main metric finds serve all
+    leading = next((s for s, _, _ in used if "smooth" not in s.without), used[0][0])
+    first = transfer_fit.fit(inputs, blank.values[:, 0], leading, k, options.components, options.seed)
+    inputs = Inputs(inputs.smooth * first.length, inputs.linear)
+    fits, held = [], []
+    for i, values_R in enumerate(blank.values.unbind(1)):
+        parts = [first if i == 0 and s is leading else _part(inputs, values_R, s, k, options) for s, _, _ in used]
+        fits.append(transfer_fit.stacked(parts, weights.tolist()))
+        answers = [a if i == 0 else crossed(inputs, values_R, s, k, options) for s, _, a in used]
+        held.append(stacking.mixed(answers, weights))
     components = max(len(f.logits) for f in fits)
     card = _card(rows, brought, inputs.smooth.shape[1], components)
     predictor = Transfer(card, copy.deepcopy(list(brought.values()))).double()
@@ -225,8 +221,9 @@ def _fitted(
     predictor.feature_scale = blank.feature_scale * first.length
     if k:
         predictor.score_center, predictor.score_scale = blank.score_center, blank.score_scale
-    predictor.hyper = torch.stack([f.hyper.expand(components, -1) for f in fits])
-    predictor.logits = torch.stack([f.logits.expand(components) for f in fits])
+    padded = [transfer_fit.padded(f, components) for f in fits]
+    predictor.hyper = torch.stack([f.hyper for f in padded])
+    predictor.logits = torch.stack([f.logits for f in padded])
     mean_RM, std_RM = (np.stack([h[i] for h in held], 1) for i in range(2))
     away_M = np.abs(blank.values.numpy() - mean_RM) / std_RM
     stretch_M = (TRUSTED + (away_M / NORMAL).sum(0)) / (TRUSTED + len(rows))
@@ -241,7 +238,7 @@ def _fitted(
     return predictor
 
 
-def _other(inputs: Inputs, values_R: Tensor, structure: Structure, known: int, options: Options) -> Fitted:
+def _part(inputs: Inputs, values_R: Tensor, structure: Structure, known: int, options: Options) -> Fitted:
     return transfer_fit.fit(inputs, values_R, structure, known, options.components, options.seed, lengths=False)
 
 

@@ -1,9 +1,9 @@
 """A predictor from few rows: a Gaussian process about what other predictors know of the same architectures.
 
 A metric of a new setting is taken to be a combination of the scores that predictors of other settings give (their average
-and each by itself), of the logarithms of cost, and of a smooth remainder with the length scales of the known predictors:
+and each by itself), of the logarithm of multiply-adds, and of a smooth remainder with the length scales of the known predictors:
 
-    t = a0 + a1 * average score + sum_k w_k * score_k + v . log costs + g(features) + noise
+    t = a0 + a1 * average score + sum_k w_k * score_k + v * log cost + g(features) + noise
 
 All weights have normal priors, so the whole is one exact Gaussian process, and with few rows it leans on the average, with
 more on single settings, with many on the remainder. Metrics are warped as in :mod:`ncp.predictors.gp`. What the rows do not
@@ -39,7 +39,7 @@ MAX_ROWS = 2000
 MAX_KNOWN = 32
 MAX_DEPTH = 3
 """Predictors within predictors: a known one may itself have been made from few rows."""
-COSTS = 2
+COSTS = 1
 LEVEL = 2.0
 """Prior standard deviation of the constant, in those of the warped values."""
 PARTS = ("average", "each", "cost", "smooth")
@@ -62,8 +62,8 @@ class Sizes:
 class Inputs(NamedTuple):
     """What the process sees of N codes: ``smooth`` ``(N, F)`` features by their length scales, ``linear`` ``(N, L)``.
 
-    The linear ones are the average score, each score (divided by the root of K), and the costs (likewise); without known
-    predictors the costs alone.
+    The linear ones are the average score, each score (divided by the root of K), and the cost; without known predictors
+    the cost alone.
     """
 
     smooth: Tensor
@@ -118,7 +118,7 @@ class Transfer(Predictor):
     Buffers: ``codes`` (R, D) and ``values`` (R, M), the rows, standardised by ``output_mean`` and ``output_std``; ``hyper``
     (M, J, 7) and ``logits`` (M, J) of the components; ``stretch`` (M,), by which cross-validation widened or narrowed the
     doubt; ``feature_center``, ``feature_scale`` (F,), ``score_center``, ``score_scale`` (K,), ``cost_center``,
-    ``cost_scale`` (2,): standardisations of the inputs.
+    ``cost_scale`` (1,): standardisations of the inputs.
     """
 
     codes: Tensor
@@ -161,16 +161,15 @@ class Transfer(Predictor):
         codes_ND = codes_ND.to(self.feature_scale.dtype)
         features_NF = self.space.features(codes_ND)
         cost = self.space.cost(codes_ND)
-        costs_N2 = torch.stack([log_cost(cost.macs), log_cost(cost.params)], -1)
-        costs_N2 = (costs_N2 - self.cost_center) / self.cost_scale / math.sqrt(COSTS)
+        costs_N1 = (log_cost(cost.macs)[:, None] - self.cost_center) / self.cost_scale
         smooth_NF = (features_NF - self.feature_center) * self.feature_scale
         if not len(self.known):
-            return Inputs(smooth_NF, costs_N2)
+            return Inputs(smooth_NF, costs_N1)
         scores_NK = torch.stack([score(p, codes_ND, features_NF) for p in self.known], -1)
         scores_NK = (scores_NK - self.score_center[: len(self.known)]) / self.score_scale[: len(self.known)]
         average_N1 = scores_NK.mean(-1, keepdim=True)
         each_NK = scores_NK / math.sqrt(len(self.known))
-        return Inputs(smooth_NF, torch.cat([average_N1, each_NK, costs_N2], -1))
+        return Inputs(smooth_NF, torch.cat([average_N1, each_NK, costs_N1], -1))
 
     def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and the model's own standard deviation, ``(N, M)`` in the metrics' units; differentiable."""
@@ -244,7 +243,7 @@ def score(predictor: Predictor | nn.Module, codes_ND: Tensor, features_NF: Tenso
 
 
 def log_cost(values: Tensor) -> Tensor:
-    """Logarithm of multiply-adds or parameters; architectures without any have 0."""
+    """Logarithm of multiply-adds; architectures without any have 0."""
     return torch.log1p(values.clamp_min(0))
 
 

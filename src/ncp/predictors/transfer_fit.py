@@ -6,7 +6,7 @@ Shape suffixes: R rows, F features, L linear inputs, M metrics, J components, H 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,16 +39,19 @@ LENGTH_PRIOR = 0.3
 
 @dataclass(frozen=True)
 class Structure:
-    """Which parts a process has, with their priors; a part that is left out has strength 0."""
+    """Which parts a process has, with their priors; a part that is left out has strength 0. ``weight``: how much it counts
+    before rows tell."""
 
     name: str
     priors: Mapping[str, tuple[float, float]]
     without: tuple[str, ...] = ()
+    weight: float = 1.0
 
 
 TRANSFER = Structure("transfer", PRIORS)
 LINEAR = Structure("linear map of the known alone", PRIORS, ("smooth", "shrink"))
-ROWS = Structure("rows alone", ALONE, ("average", "each"))
+ROWS = Structure("rows alone", ALONE, ("average", "each"), weight=0.25)
+STRUCTURES = (TRANSFER, LINEAR, ROWS)
 
 
 class Fitted(NamedTuple):
@@ -159,6 +162,23 @@ def fit(
         above = (values_R.max() - process.best).clamp_min(0)
         fitted.hyper[:, -1] += above
     return fitted
+
+
+def stacked(parts: Sequence[Fitted], weights: Sequence[float]) -> Fitted:
+    """Components of several structures as one mixture with these weights; the lengths are those of the first."""
+    hyper = torch.cat([part.hyper for part in parts])
+    logits = [torch.log_softmax(p.logits, 0) + math.log(w) for p, w in zip(parts, weights, strict=True)]
+    return Fitted(hyper, torch.cat(logits), parts[0].length)
+
+
+def padded(fitted: Fitted, components: int) -> Fitted:
+    """The same mixture with more components: the last one, parted."""
+    more = components - len(fitted.logits)
+    if not more:
+        return fitted
+    hyper = torch.cat([fitted.hyper, fitted.hyper[-1:].expand(more, -1)])
+    last = (fitted.logits[-1:] - math.log(more + 1)).expand(more + 1)
+    return Fitted(hyper, torch.cat([fitted.logits[:-1], last]), fitted.length)
 
 
 def _constant(rows: Inputs, values_R: Tensor) -> Fitted:
