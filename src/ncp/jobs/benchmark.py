@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from ncp import benchmark, progress, runs, terminal
-from ncp.benchmark import statistics
+from ncp.benchmark import modes, statistics
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
@@ -34,6 +34,7 @@ class Options:
     rows: str | None = None
     architecture: Any = None
     epoch: int | None = None
+    mode: str | int | None = None
     predict: bool = True
     k: Count = 10
     metric: str | None = None
@@ -158,6 +159,8 @@ def query(options: Options) -> Answer:
         chosen = tables[options.setting]
         tables = type(tables)({chosen.name: chosen}, tables.source)
     predictors = _predictors(tables, options) if options.epoch is None else {}
+    if options.mode is not None:
+        return _values(tables, options)
     answers = tables.query(options.architecture, predictors, options.epoch)
     first = next(iter(answers.values()))
     return Answer(
@@ -165,6 +168,31 @@ def query(options: Options) -> Answer:
         {first.architecture.text: report.brief(answers.values())},
         {"records": report.records(answers.values())},
     )
+
+
+def _values(tables: Benchmark, options: Options) -> Answer:
+    """``mode=best``, ``largest``, ``final``, ``list`` or an epoch: a metric of the architecture in each table that has it."""
+    answers = tables.query(options.architecture)
+    found: dict[str, Any] = {}
+    for name, record in answers.items():
+        metric = options.metric or tables[name].main
+        try:
+            found[name] = {
+                "metric": metric,
+                "value": modes.value(tables[name], record.architecture, metric, options.mode),
+            }
+        except UserError:
+            if options.setting:
+                raise
+    if not found:  # say why of the first
+        first = next(iter(answers))
+        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, options.mode)
+    text = next(iter(answers.values())).architecture.text
+    rows = [["Setting", "Metric", f"Value ({options.mode})"]]
+    for name, each in found.items():
+        numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
+        rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
+    return Answer({"architecture": text, "mode": options.mode, "values": found}, {text: rows}, {"values": rows})
 
 
 def best(options: Options) -> Answer:

@@ -103,7 +103,7 @@ class CellSpace(OneHotSpace):
         e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
         e = e.reshape(-1, N_EDGES, self.options)
         live, skip = 1 - e[..., self.none], e[..., self.skip]
-        conv = sum(e[..., i] for i in self.convolutions)
+        conv: Any = sum(e[..., i] for i in self.convolutions)
         used, output = in_use(live)
         weighted = [e[:, i] * used[i][:, None] for i in range(N_EDGES)]
         columns = [output]
