@@ -120,17 +120,11 @@ class TableGround(Ground):
         """See :class:`Ground`."""
         return np.arange(len(self))
 
-    @cached_property
-    def _options(self) -> np.ndarray:
-        return self.choices.of(self.all_codes)
-
     def open_options(self, before_RT: np.ndarray, step: int) -> np.ndarray:
         """See :class:`Ground`."""
-        fits = np.ones((len(before_RT), len(self)), dtype=np.float32)
-        for t in range(step):
-            fits *= before_RT[:, t, None] == self._options[:, t]
-        one_hot = np.eye(self.choices.options, dtype=np.float32)[self._options[:, step]]
-        return np.asarray(fits @ one_hot > 0)
+        index, open_UO = self.steps.beginning(self.choices, step)
+        out: np.ndarray = open_UO[index.find(before_RT)]
+        return out
 
 
 class Steps:
@@ -141,6 +135,7 @@ class Steps:
 
     def __init__(self, space: spaces.Space[Any], codes_ND: np.ndarray) -> None:
         self.space, self.codes, self.index = space, codes_ND, RowIndex(codes_ND)
+        self._beginnings: dict[int, tuple[RowIndex, np.ndarray]] = {}
 
     @cached_property
     def _standard(self) -> np.ndarray:
@@ -179,6 +174,16 @@ class Steps:
                 begin[i, k], count[i, k] = len(ends), len(kind)
                 ends += kind
         return np.array(ends), begin, count, kinds
+
+    def beginning(self, choices: Choices, step: int) -> tuple[RowIndex, np.ndarray]:
+        """All beginnings of ``step`` choices that rows have, and ``(U, O)`` the options with which rows go on after each."""
+        if step not in self._beginnings:
+            options = choices.of(self.codes)
+            begin, which = np.unique(options[:, :step], axis=0, return_inverse=True)
+            open_UO = np.zeros((max(1, len(begin)), choices.options), dtype=bool)
+            open_UO[which.ravel() if step else 0, options[:, step]] = True
+            self._beginnings[step] = (RowIndex(begin if step else np.zeros((1, 0), dtype=np.int64)), open_UO)
+        return self._beginnings[step]
 
     def pick(self, handles_N: np.ndarray, uniform_N2: np.ndarray) -> np.ndarray:
         """``(N,)`` rows one step away: first the kind, then which of that kind, uniformly."""

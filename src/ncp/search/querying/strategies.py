@@ -25,9 +25,16 @@ STRATEGIES: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     "random": ("evolution", "Random", {}),
     "rea": ("evolution", "Evolution", {}),
     "local": ("evolution", "Local", {}),
+    "ppo": ("policy", "PPO", {}),
+    "ppo_transfer": ("policy", "PPO", {"source": ("jigsaw", "class_object", "class_scene")}),
+    "catch": ("catch", "Catch", {}),
     "rounds": ("rounds", "Rounds", {}),
     "rounds_known": ("rounds", "Rounds", {"known": True}),
 }
+
+
+LEARN_FROM_OTHERS = ("ppo_transfer", "catch", "rounds_known")
+"""Those that look at other tasks' tables."""
 
 
 def make(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
