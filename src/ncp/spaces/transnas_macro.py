@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -116,28 +116,50 @@ def _from_code(values: Sequence[Any] | np.ndarray) -> Architecture:
     return Architecture(tuple(found[:length]))
 
 
+@lru_cache(maxsize=8)
+def _tables(size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Of the four digits: factor of the channels, parameters of norms a channel, weights a squared channel; and
+
+    ``macs`` ``(H, 4)``, multiply-adds a squared channel where the size was halved h times before; ``down`` ``(H, H)``, which
+    moves what was halved h times to h + 1.
+    """
+    factor = np.array([1 + transnas.doubles(digit) for digit in DIGITS])
+    change = np.array([int(digit != 1) for digit in DIGITS])
+    weights = 9 * factor + 27 * factor**2 + change * factor
+    steps = np.array([transnas.halves(digit) for digit in DIGITS])
+    after = np.array([[transnas.pixels(size, 2 + h + step) for step in steps.tolist()] for h in range(POSITIONS + 1)])
+    down = np.eye(POSITIONS + 1, k=1, dtype=np.int64)
+    return {
+        "factor": factor, "norms": factor * (8 + 2 * change), "weights": weights, "macs": after * weights, "down": down,
+        "stay": factor**2 * (1 - steps), "fall": factor**2 * steps,
+    }  # fmt: skip
+
+
 def count(codes: Any, size: tuple[int, int] = transnas.SIZE) -> Cost:
     """Cost of the encoder, stem included and no head, of ``(N, 30)`` codes for one image of ``size``; exact for valid codes.
 
     Multilinear between them. Norms' scales and shifts are parameters, and no multiply-adds.
     """
-    x = codes if hasattr(codes, "detach") else np.asarray(codes)
+    tables: dict[str, Any] = _tables(size)
+    if hasattr(codes, "detach"):
+        import torch  # a tensor came in, so it is loaded already
+
+        x, tables = codes, {name: torch.as_tensor(table).to(codes) for name, table in tables.items()}
+        square = torch.zeros(*codes.shape[:-1], POSITIONS + 1).to(codes)
+    else:
+        x = np.asarray(codes)
+        square = np.zeros((*x.shape[:-1], POSITIONS + 1), dtype=x.dtype)
+    square[..., 0] = transnas.BASE**2  # mean squared channels where the size was halved so many times
+    linear: Any = square[..., 0] * 0 + transnas.BASE  # mean channels
     params, macs = transnas.STEM_PARAMS, transnas.stem_macs(size)
-    linear: Any = transnas.BASE  # mean channels
-    square: list[Any] = [transnas.BASE**2]  # mean squared channels where the size was halved so many times
     for position in range(POSITIONS):
-        none, *shares = (x[..., position * len(OPTIONS) + i] for i in range(len(OPTIONS)))
-        wider, taller = none * linear, [none * part for part in square] + [0]
-        for digit, share in zip(DIGITS, shares, strict=True):
-            factor, change = 1 + transnas.doubles(digit), int(digit != 1)
-            weights = 9 * factor + 9 * factor**2 + change * factor + 18 * factor**2
-            params = params + share * linear * (factor * (8 + 2 * change)) + share * sum(square) * weights
-            for halvings, part in enumerate(square):
-                after = halvings + transnas.halves(digit)
-                macs = macs + share * part * (weights * transnas.pixels(size, 2 + after))
-                taller[after] = taller[after] + share * part * factor**2
-            wider = wider + share * linear * factor
-        linear, square = wider, taller
+        shares = x[..., position * len(OPTIONS) : (position + 1) * len(OPTIONS)]
+        none, kinds = shares[..., 0], shares[..., 1:]
+        params = params + linear * (kinds @ tables["norms"]) + square.sum(-1) * (kinds @ tables["weights"])
+        macs = macs + ((square @ tables["macs"]) * kinds).sum(-1)
+        linear = linear * (none + kinds @ tables["factor"])
+        stay, fall = none + kinds @ tables["stay"], kinds @ tables["fall"]
+        square = square * stay[..., None] + (square @ tables["down"]) * fall[..., None]
     return Cost(params, macs)
 
 
@@ -168,6 +190,12 @@ class MacroSpace(OneHotSpace):
         return out
 
     @cached_property
+    def _columns(self) -> np.ndarray:
+        """``(30, 3256)``: valid codes are all of one length, so that the nearest has the largest product."""
+        out: np.ndarray = np.ascontiguousarray(self._valid.T, dtype=np.float64)
+        return out
+
+    @cached_property
     def center(self) -> np.ndarray:
         """``(30,)`` mean of the codes over the space."""
         out: np.ndarray = self._valid.mean(0)
@@ -182,8 +210,7 @@ class MacroSpace(OneHotSpace):
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)`` int64: the nearest of the codes of the space."""
         codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, self.dim)
-        valid = self._valid.T.astype(np.float64)  # all of one length, so that the nearest has the largest product
-        parts = [(codes[i : i + _CHUNK] @ valid).argmax(1) for i in range(0, len(codes), _CHUNK)]
+        parts = [(codes[i : i + _CHUNK] @ self._columns).argmax(1) for i in range(0, len(codes), _CHUNK)]
         out: np.ndarray = self._valid[np.concatenate([np.empty(0, dtype=np.int64), *parts])]
         return out
 
