@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.importing import from_rows, import_file, import_release
     from ncp.benchmark.loading import load
-    from ncp.benchmark.oracle import Oracle, oracle
+    from ncp.benchmark.oracles import Oracle, oracle
     from ncp.benchmark.store import folder
     from ncp.benchmark.table import FLAGS, Provenance, Record, Refusal, Table
 
@@ -25,8 +25,8 @@ _WHERE = {
     "import_release": "importing",
     "folder": "store",
     "load": "loading",
-    "Oracle": "oracle",
-    "oracle": "oracle",
+    "Oracle": "oracles",
+    "oracle": "oracles",
     "FLAGS": "table",
     "Provenance": "table",
     "Record": "table",

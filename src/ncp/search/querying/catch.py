@@ -44,7 +44,7 @@ class _Mind:
         inputs = ground.choices.length * self.options
         self.encoder = Networks([inputs + 1, HIDDEN, 2 * size], generators, last=0.1)
         self.evaluator = Networks([inputs + size, HIDDEN, HIDDEN, 1], generators)
-        self.optimiser = torch.optim.Adam([*self.encoder.parameters, *self.evaluator.parameters], lr=rate)
+        self.optimiser = torch.optim.Adam([*self.encoder.parameters, *self.evaluator.parameters], lr=rate, fused=True)
         self.generators = generators
 
     def seen(self, options_RNT: np.ndarray) -> Tensor:

@@ -107,7 +107,7 @@ class Controller:
         self.length, self.options = self.choices.length, self.choices.options
         inputs = self.length * (self.options + 1) + context
         self.network = Networks([inputs, HIDDEN, HIDDEN, self.options + 1], generators, last=0.1)
-        self.optimiser = torch.optim.Adam(self.network.parameters, lr=constants.rate)
+        self.optimiser = torch.optim.Adam(self.network.parameters, lr=constants.rate, fused=True)
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, constants.every, constants.decay)
         self.memory: list[tuple[Episode, Tensor, Tensor]] = []
 
