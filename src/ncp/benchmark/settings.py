@@ -198,7 +198,8 @@ def _names(path: Path, name: str, stamp: tuple[int, int]) -> tuple[str, ...]:
         spaces = _spaces(files.read_yaml(path))
     except UserError:  # told when the setting is read
         return (name,)
-    return tuple(f"{space}/{path.stem}" for space in spaces) or (name,)
+    names = tuple(f"{space}/{path.stem}" for space in spaces)
+    return names if names and all(_NAME.fullmatch(each) for each in names) else (name,)
 
 
 class _Settings(Mapping[str, Setting]):

@@ -47,14 +47,16 @@ class Processes:
         a, b = a * inverse, b * inverse
         squares = a.square().sum(-1)[:, :, None] + b.square().sum(-1)[:, None] - 2 * a @ b.mT
         r = (5 * squares.clamp_min(1e-12)).sqrt()
-        smooth = self.p["signal"].exp()[:, None, None] * (1 + r + r * r / 3) * torch.exp(-r)
+        smooth: Tensor = self.p["signal"].exp()[:, None, None] * (1 + r + r * r / 3) * torch.exp(-r)
         if not ka.shape[-1]:
             return smooth
-        return smooth + (self.p["line"].exp() / ka.shape[-1])[:, None, None] * (ka @ kb.mT)
+        line: Tensor = (self.p["line"].exp() / ka.shape[-1])[:, None, None] * (ka @ kb.mT)
+        return smooth + line
 
     def _lower(self) -> Tensor:
         own = (self.p["noise"].exp() + JITTER)[:, None, None] * torch.eye(self.t.shape[1], dtype=torch.float64)
-        return torch.linalg.cholesky(self._kernel(self.z, self.z, self.k, self.k) + own)
+        lower: Tensor = torch.linalg.cholesky(self._kernel(self.z, self.z, self.k, self.k) + own)
+        return lower
 
     def _loss(self) -> Tensor:
         lower = self._lower()
