@@ -123,9 +123,13 @@ def saved(content, legacy=False):
 
 
 def test_the_earlier_format_of_torch_and_a_plain_pickle_are_read_too(tmp_path):
-    plain = transnas.read([_file(tmp_path / "a.pth", saved(official()))])
-    assert transnas.read([_file(tmp_path / "b.pth", saved(official(), legacy=True))]) == plain
-    assert transnas.read([_file(tmp_path / "c.pth", pickle.dumps(official(), 2))]) == plain
+    def rows(name, content):
+        return {setting: list(found) for setting, found in transnas.read([_file(tmp_path / name, content)]).items()}
+
+    plain = rows("a.pth", saved(official()))
+    assert set(plain) == NAMES
+    assert rows("b.pth", saved(official(), legacy=True)) == plain
+    assert rows("c.pth", pickle.dumps(official(), 2)) == plain
 
 
 def _file(path, content):

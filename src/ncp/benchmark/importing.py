@@ -107,8 +107,9 @@ def _import_transnas(
     tables = {}
     for number, name in enumerate(names):
         tell = part(progress, number, len(names), name)
-        tables[name] = _collect(transnas.batches(read.pop(name)), settings.get(name), source, digest, tell)
-        store.write(tables[name], store.path_of(name, store_folder))
+        tables[name] = _collect(transnas.batches(read[name]), settings.get(name), source, digest, tell)
+    for name, table in tables.items():  # all of them or, where one cannot be read, none
+        store.write(table, store.path_of(name, store_folder))
     return Benchmark(tables, str(place))
 
 

@@ -54,8 +54,8 @@ def _ours(path: Path) -> bool:
     return path.suffix in _OFFICIAL or _CSV.fullmatch(path.name) is not None
 
 
-def read(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Setting -> rows with ``text`` and columns, from all files together.
+def read(paths: Sequence[Path]) -> dict[str, Sequence[dict[str, Any]]]:
+    """Setting -> rows with ``text`` and columns, from all files together; of its own file made when asked for.
 
     Raises:
         UserError: for a file that cannot be read or is not one of this benchmark, naming it.
@@ -121,22 +121,41 @@ def is_loss(metric: str) -> bool:
 # ---- the benchmark's own file
 
 
-def _from_official(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows with all that the file holds: curves, their best values, information about the networks."""
+class OfficialRows(Sequence[dict[str, Any]]):
+    """Rows with all that the file holds: curves, their best values, information about the networks.
+
+    A row of a few hundred numbers takes much more room than what it is made from.
+    """
+
+    def __init__(self, results: dict[str, Any], task: str, where: str) -> None:
+        self.results, self.task, self.where = results, task, where
+        self.texts = [text for text, result in results.items() if task in result]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        text = self.texts[i]
+        where = f"{self.where}, {files.shown(text)}, {self.task}"
+        return {"text": text, **_official_row(self.results[text][self.task], where)}
+
+
+def _from_official(path: Path) -> dict[str, Sequence[dict[str, Any]]]:
     where = f"'{files.printable(path)}'"
     content = _load(path)
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, dict) or not all(isinstance(data.get(space), dict) for space in SPACES):
         raise UserError(f"{where} is not the file of TransNAS-Bench-101: it has no data of macro and micro")
-    out: dict[str, list[dict[str, Any]]] = {}
+    out: dict[str, Sequence[dict[str, Any]]] = {}
     for space in SPACES:
         for text, result in data[space].items():
             if not isinstance(text, str) or not isinstance(result, dict):
                 raise UserError(f"{where}: data.{space} maps architectures to results, not '{files.shown(text)}'")
-            for task in TASKS:
-                if task in result:
-                    row = {"text": text, **_official_row(result[task], f"{where}, {files.shown(text)}, {task}")}
-                    out.setdefault(setting_name(space, task), []).append(row)
+        for task in TASKS:
+            if rows := OfficialRows(data[space], task, where):
+                out[setting_name(space, task)] = rows
     if not out:
         raise UserError(f"{where} has no results of the tasks {', '.join(TASKS)}")
     return out
