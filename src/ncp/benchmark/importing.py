@@ -297,8 +297,8 @@ def _row(
         raise _Refuse(f"{setting.main} is missing")
     main, (low, high) = _number(values[setting.main]), setting.range(setting.main)
     if not low <= main <= high:
-        given = files.shown(values[setting.main], 40)
-        raise _Refuse(f"{setting.main} must be in {low:g}..{high:g}, given was {given}")
+        shown = files.shown(values[setting.main], 40)
+        raise _Refuse(f"{setting.main} must be in {low:g}..{high:g}, given was {shown}")
     return code, values
 
 

@@ -207,7 +207,8 @@ def _load(path: Path) -> Any:
     if start[:2] == b"PK":
         return pickles.parse(archives.read(path, "a file of torch", MAX_OFFICIAL, MAX_OFFICIAL)[0], shown, _Machine)
     data = files.read_bytes(path, MAX_OFFICIAL)
-    position, values = 0, []
+    position = 0
+    values: list[Any] = []
     while position < len(data) and len(values) < 5:  # a number, a version, the system, the values, and keys of storages
         made: list[_Machine] = []
 

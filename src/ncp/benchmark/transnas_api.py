@@ -55,7 +55,7 @@ class TransNASBench:
     @cached_property
     def _rows(self) -> dict[str, tuple[str, int]]:
         """Text -> space and row of its tables; the tables of a space hold the same rows in the same order."""
-        out = {}
+        out: dict[str, tuple[str, int]] = {}
         for space in SPACES:
             texts = spaces.get(f"transnas-{space}").texts(self.table(space, TASKS[0]).codes)
             out.update((text, (space, row)) for row, text in enumerate(texts))

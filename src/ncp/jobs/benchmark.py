@@ -161,7 +161,7 @@ def query(options: Options) -> Answer:
         tables = type(tables)({chosen.name: chosen}, tables.source)
     predictors = _predictors(tables, options) if options.epoch is None else {}
     if options.mode is not None:
-        return _values(tables, options)
+        return _values(tables, options, options.mode)
     answers = tables.query(options.architecture, predictors, options.epoch)
     first = next(iter(answers.values()))
     return Answer(
@@ -171,7 +171,7 @@ def query(options: Options) -> Answer:
     )
 
 
-def _values(tables: Benchmark, options: Options) -> Answer:
+def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
     """``mode=best``, ``largest``, ``final``, ``list`` or an epoch: a metric of the architecture in each table that has it."""
     answers = tables.query(options.architecture)
     found: dict[str, Any] = {}
@@ -180,20 +180,20 @@ def _values(tables: Benchmark, options: Options) -> Answer:
         try:
             found[name] = {
                 "metric": metric,
-                "value": modes.value(tables[name], record.architecture, metric, options.mode),
+                "value": modes.value(tables[name], record.architecture, metric, mode),
             }
         except UserError:
             if options.setting:
                 raise
     if not found:  # say why of the first
         first = next(iter(answers))
-        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, options.mode)
+        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, mode)
     text = next(iter(answers.values())).architecture.text
-    rows = [["Setting", "Metric", f"Value ({options.mode})"]]
+    rows = [["Setting", "Metric", f"Value ({mode})"]]
     for name, each in found.items():
         numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
         rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
-    return Answer({"architecture": text, "mode": options.mode, "values": found}, {text: rows}, {"values": rows})
+    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows})
 
 
 def best(options: Options) -> Answer:

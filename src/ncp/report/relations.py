@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from ncp.benchmark.relations import Convergence, Relations
@@ -51,10 +52,8 @@ def relations_figure(found: Relations, title: str) -> Figure:
     return fig
 
 
-def _limits(values: object) -> tuple[float, float]:
-    import numpy as np
-
-    low, high = float(np.min(values)), float(np.max(values))  # type: ignore[arg-type]
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
     room = 0.06 * (high - low or 1.0)
     return low - room, high + room
 

@@ -141,6 +141,8 @@ def count(codes: Any, size: tuple[int, int] = transnas.SIZE) -> Cost:
     Multilinear between them. Norms' scales and shifts are parameters, and no multiply-adds.
     """
     tables: dict[str, Any] = _tables(size)
+    x: Any
+    square: Any
     if hasattr(codes, "detach"):
         import torch  # a tensor came in, so it is loaded already
 

@@ -92,17 +92,20 @@ class TableGround(Ground):
 
     def codes(self, handles_N: np.ndarray) -> np.ndarray:
         """See :class:`Ground`."""
-        return self.all_codes[handles_N]
+        found: np.ndarray = self.all_codes[handles_N]
+        return found
 
     def fitness(self, handles_N: np.ndarray) -> np.ndarray:
         """See :class:`Ground`."""
-        return self.values[handles_N]
+        out: np.ndarray = self.values[handles_N]
+        return out
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """See :class:`Ground`."""
         if n > len(self):
             return np.concatenate([rng.permutation(len(self)), rng.integers(0, len(self), n - len(self))])
-        return rng.choice(len(self), n, replace=False)
+        drawn: np.ndarray = rng.choice(len(self), n, replace=False)
+        return drawn
 
     def mutate(self, handles_N: np.ndarray, uniform_N2: np.ndarray) -> np.ndarray:
         """See :class:`Ground`."""

@@ -65,7 +65,8 @@ class Processes:
         prior = 0.5 * (self.p["length"] / SPREAD).square().sum(-1)
         prior = prior + 0.5 * ((self.p["scale"] - self.common) / 0.7).square()
         prior = prior + 0.5 * (self.p["noise"] - NOISE).square() + 0.5 * self.p["signal"].square()
-        return (fit + prior + 0.5 * self.p["line"].square()).sum()
+        total: Tensor = fit + prior + 0.5 * self.p["line"].square()
+        return total.sum()
 
     @torch.no_grad()
     def posterior(self, z_RCF: Tensor, k_RCK: Tensor) -> tuple[np.ndarray, np.ndarray]:

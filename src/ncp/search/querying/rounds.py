@@ -123,4 +123,5 @@ class _Pool:
         return np.concatenate([space.features(codes.astype(np.float64)), *logs], axis=1)
 
     def _standard(self, raw: np.ndarray) -> np.ndarray:
-        return (raw[:, self.varying] - self.offset[self.varying]) / self.spread[self.varying]
+        out: np.ndarray = (raw[:, self.varying] - self.offset[self.varying]) / self.spread[self.varying]
+        return out
