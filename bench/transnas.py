@@ -227,7 +227,7 @@ def _draw(space: Space, task: str, walk: Any, folder: Path) -> None:
     fig = picture.walk_figure(
         table.macs / 1e6, table.column(table.main) * factor, path, f"Propagation on {table.name}",
         f"all {len(table):,} architectures; predictor fitted on {ROWS} of them; a step is 10 iterations",
-        label=f"True {table.main.removeprefix('valid_')}", unit="",
+        label=f"True {table.main.removeprefix('valid_')}", unit="", logarithmic=space.name == "macro",
     )  # fmt: skip
     print(f"picture: {style.save(fig, folder / f'walk-{space.name}-{task}.png')}")
 

@@ -23,6 +23,7 @@ def walk_figure(
     limit: float | None = None,
     label: str = "True accuracy on ImageNet16-120",
     unit: str = "%",
+    logarithmic: bool = False,
 ) -> Figure:
     """All cells as a cloud, and a walk through it as a numbered path; 0 is the start.
 
@@ -32,6 +33,7 @@ def walk_figure(
         title, subtitle: above the picture.
         limit: a limit of the multiply-adds in millions, drawn as a line.
         label, unit: what is measured; the unit stands in the picture's labels too.
+        logarithmic: whether the multiply-adds are drawn so.
     """
     fig = style.figure(8.2, 5.2, title, subtitle)
     ax = fig.add_axes((0.075, 0.1, 0.9, 0.71))
@@ -40,6 +42,8 @@ def walk_figure(
     if limit is not None:
         ax.axvline(limit, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
     _path(ax, np.asarray(path_T2, dtype=np.float64), unit)
+    if logarithmic:
+        ax.set_xscale("log")
     room = 0.05 * float(np.ptp(accuracy_N))
     ax.set_ylim(float(min(accuracy_N.min(), path_T2[:, 0].min())) - room, float(accuracy_N.max()) + 2 * room)
     return fig
@@ -62,7 +66,7 @@ def _path(ax: Axes, path_T2: np.ndarray, unit: str) -> None:
         if len(label) > 1 or last in label or label[0] == 0:
             steps = f"steps {label[0]} to {label[-1]}: " if len(label) > 1 else ""
             ax.annotate(
-                f"{steps}{accuracy[t]:.2f} {unit} at {macs[t]:,.2f} M", (macs[t], accuracy[t]), xytext=(0, 11),
+                f"{steps}{accuracy[t]:.2f}{unit and ' ' + unit} at {macs[t]:,.2f} M", (macs[t], accuracy[t]), xytext=(0, 11),
                 textcoords="offset points", size=8.5, color=style.INK, ha="center", zorder=5,
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
             )  # fmt: skip
