@@ -168,7 +168,7 @@ def _setting_of(path: Path) -> Setting:
     if name not in settings.SETTINGS:
         raise UserError(
             f"cannot tell the setting of '{files.printable(path)}': call it <setting>{path.suffix} or "
-            f"<setting>/{PICKLE} with one of {', '.join(settings.SETTINGS)}"
+            f"<setting>/{PICKLE} with one of {settings.listed()}"
         )
     return settings.SETTINGS[name]
 

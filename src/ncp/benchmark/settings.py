@@ -12,7 +12,7 @@ Source of the nine of NAS-Bench-MR: the paper's section 3.2 and Table 6; names a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -252,6 +252,26 @@ SHORT: Mapping[str, str] = {"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet"
 """A task's name stands for its first setting."""
 
 
+def listed(names: Iterable[str] | None = None) -> str:
+    """Names of settings (all of them) for a message; those of groups are told once: ``A/ and B/ with x, y``.
+
+    >>> listed(["seg", "a/x", "a/y", "b/x", "b/y"])
+    'seg, a/ and b/ with x, y'
+    """
+    single: list[str] = []
+    groups: dict[str, list[str]] = {}
+    for name in SETTINGS if names is None else names:
+        group, slash, last = name.rpartition("/")
+        if slash:
+            groups.setdefault(group, []).append(last)
+        else:
+            single.append(name)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for group, members in groups.items():
+        alike.setdefault(tuple(members), []).append(f"{group}/")
+    return ", ".join([*single, *(f"{' and '.join(g)} with {', '.join(members)}" for members, g in alike.items())])
+
+
 def full_name(name: Any) -> str:
     """The setting that a short name stands for; any other name as it is.
 
@@ -276,6 +296,6 @@ def get(name: str) -> Setting:
         others = [other for other in SETTINGS if other not in PAPER]
         raise UserError(
             f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
-            f"{', '.join(others)}"
+            f"{listed(others)}"
         )
     return SETTINGS[known]
