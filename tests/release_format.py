@@ -9,6 +9,8 @@ from ncp.benchmark import settings
 from ncp.spaces import cost, nasbench201
 from ncp.spaces.multires import SPACE
 
+NAMES = tuple(name for name, setting in settings.SETTINGS.items() if setting.space in ("multires", "nasbench201"))
+
 
 def row_of(architecture, metrics, flops=None, params=None):
     """One row as the release writes it."""
@@ -51,7 +53,7 @@ def release_rows(name, n=60, seed=0):
     return rows
 
 
-def write_release(folder: Path, names=tuple(settings.SETTINGS), n=60) -> Path:
+def write_release(folder: Path, names=NAMES, n=60) -> Path:
     """``<folder>/<setting>/trainval.pkl`` for each name."""
     for name in names:
         (folder / name).mkdir(parents=True)

@@ -43,6 +43,27 @@ def test_it_is_known_and_means_what_it_says(own):
     assert (real.recipe["length"], real.recipe["source"]) == (10000, "paper, appendix A.1")
 
 
+def test_one_file_for_several_spaces(own):
+    folder = own / "mine" / "setting" / "cells"
+    folder.mkdir()
+    text = "name: depth\nspaces: [nasbench201, transnas-micro]\ntask: normal\nmetrics: [rmse]\nsmaller: [rmse]\n"
+    (folder / "depth.yaml").write_text(text)
+    assert {"nasbench201/depth", "transnas-micro/depth"} < set(settings.SETTINGS)
+    assert "cells/depth" not in settings.SETTINGS
+    found = settings.get("transnas-micro/depth")
+    assert (found.space, found.sign("rmse@3"), found.range("rmse")) == ("transnas-micro", -1, (0, 100))
+    for wrong, name, message in (
+        (text.replace("name: depth", "name: deep"), "transnas-micro/depth", "must have name: depth"),
+        (text + "space: multires\n", "transnas-micro/depth", "takes the place of space"),
+        (text.replace("[nasbench201, transnas-micro]", "[../x]"), "cells/depth", "spaces is a list of spaces' names"),
+        (text + "ranges: {rmse: [3, 1]}\n", "transnas-micro/depth", "ranges gives"),
+        (text + "ranges: {other: [0, 1]}\n", "transnas-micro/depth", "ranges gives"),
+    ):
+        (folder / "depth.yaml").write_text(wrong)
+        with pytest.raises(UserError, match=message):
+            settings.get(name)
+
+
 def test_without_the_folder_it_is_unknown():
     with pytest.raises(UserError, match="unknown setting 'crops'"):
         jobs.options("train", "setting=crops")

@@ -18,7 +18,7 @@ COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.spl
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 YAML = [text for kind, text in BLOCKS if kind == "yaml"]
 # what needs real data or imported tables is only composed
-NOT_HERE = ("/data/", "hydra/launcher=", "NCP/data", "src.benchmark")
+NOT_HERE = ("/data/", "hydra/launcher=", "NCP/data", "src.benchmark", "transnas-")
 # the built-in trainings take a minute each otherwise
 SHORTER = {
     "src.train": ["debug=tiny"],

@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from release_format import release_rows, row_of, write_release
+from release_format import NAMES, release_rows, row_of, write_release
 
 from ncp import benchmark
-from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE, Architecture
@@ -20,8 +19,8 @@ from ncp.spaces.multires import SPACE, Architecture
 
 def test_a_release_becomes_tables(release, tmp_path):
     tables = benchmark.import_release(release, tmp_path / "store")
-    assert list(tables) == list(settings.SETTINGS)
-    assert {p.name for p in (tmp_path / "store").iterdir()} == {f"{name}.parquet" for name in settings.SETTINGS}
+    assert list(tables) == list(NAMES)
+    assert {p.name for p in (tmp_path / "store").iterdir()} == {f"{name}.parquet" for name in NAMES}
     for name, table in tables.items():
         rows = release_rows(name)
         source = release / name / "trainval.pkl"

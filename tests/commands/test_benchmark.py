@@ -78,7 +78,7 @@ def test_query_by_text(store, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "action must be one of import, stats, query, best, export; none was given"),
+        ((), "action must be one of import, stats, query, best, relations, export; none was given"),
         (("action=plot",), "given was 'plot'"),
         (("action=import", "source=/no/such/folder"), "there is no file or folder '/no/such/folder'"),
         (("action=query", "architecture=[1,2,3]"), "27 numbers"),

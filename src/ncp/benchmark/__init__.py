@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.importing import from_rows, import_file, import_release
     from ncp.benchmark.loading import load
+    from ncp.benchmark.oracles import Oracle, oracle
     from ncp.benchmark.store import folder
     from ncp.benchmark.table import FLAGS, Provenance, Record, Refusal, Table
 
@@ -24,6 +25,8 @@ _WHERE = {
     "import_release": "importing",
     "folder": "store",
     "load": "loading",
+    "Oracle": "oracles",
+    "oracle": "oracles",
     "FLAGS": "table",
     "Provenance": "table",
     "Record": "table",
@@ -33,6 +36,7 @@ _WHERE = {
 __all__ = [
     "FLAGS",
     "Benchmark",
+    "Oracle",
     "Provenance",
     "Record",
     "Refusal",
@@ -42,6 +46,7 @@ __all__ = [
     "import_file",
     "import_release",
     "load",
+    "oracle",
 ]
 
 

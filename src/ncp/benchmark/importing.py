@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ncp import files, spaces
-from ncp.benchmark import checks, readers, settings, store
+from ncp.benchmark import checks, readers, settings, store, transnas
 from ncp.benchmark.collection import Benchmark
 from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
@@ -48,6 +48,8 @@ def import_release(
 ) -> Benchmark:
     """Import ``<source>/<setting>/trainval.pkl`` (or ``<setting>.parquet``, ``<setting>.csv``) into the store.
 
+    So are the files of TransNAS-Bench-101 (see :mod:`ncp.benchmark.transnas`), which become fourteen tables.
+
     Args:
         source: the release's folder ``data``, or the folder above it, or a single file.
         store_folder: where the tables go; default ``ncp.benchmark.store.folder()``.
@@ -62,6 +64,8 @@ def import_release(
     """
     wanted = {settings.get(name).name for name in only}
     place = Path(source).expanduser()
+    if found_here := transnas.sources(place):
+        return _import_transnas(found_here, place, store_folder, wanted, progress)
     if len(wanted) == 1 and place.is_file():  # what the user says counts more than the file's name
         found = dict.fromkeys(wanted, place)
     else:
@@ -108,6 +112,28 @@ def _check_overlap(table: Table, path: Path) -> None:
             f"this table of {table.name} holds {new}, the one in '{files.printable(path.parent)}' {there}: give it a folder of "
             "its own with store=FOLDER"
         )
+
+
+def _import_transnas(
+    paths: Sequence[Path], place: Path, store_folder: str | Path | None, wanted: set[str], progress: Progress | None
+) -> Benchmark:
+    """The tables of TransNAS-Bench-101 that these files hold together."""
+    read = transnas.read(paths)
+    names = [name for name in settings.SETTINGS if name in read and (not wanted or name in wanted)]
+    if absent := wanted - set(names):
+        raise UserError(
+            f"'{files.printable(place)}' holds no table of {', '.join(sorted(absent))}; it has {', '.join(read)}"
+        )
+    source = files.printable(Path(*(paths[0] if len(paths) == 1 else place).parts[-2:]))
+    digest = hashlib.sha256("".join(_digest(path) for path in paths).encode()).hexdigest()
+    digest = _digest(paths[0]) if len(paths) == 1 else digest
+    tables = {}
+    for number, name in enumerate(names):
+        tell = part(progress, number, len(names), name)
+        tables[name] = _collect(transnas.batches(read[name]), settings.get(name), source, digest, tell)
+    for name, table in tables.items():  # all of them or, where one cannot be read, none
+        store.write(table, store.path_of(name, store_folder))
+    return Benchmark(tables, str(place))
 
 
 def sources(path: Path) -> dict[str, Path]:
@@ -165,7 +191,7 @@ def _setting_of(path: Path) -> Setting:
     if name not in settings.SETTINGS:
         raise UserError(
             f"cannot tell the setting of '{files.printable(path)}': call it <setting>{path.suffix} or "
-            f"<setting>/{PICKLE} with one of {', '.join(settings.SETTINGS)}"
+            f"<setting>/{PICKLE} with one of {settings.listed()}"
         )
     return settings.SETTINGS[name]
 
@@ -292,9 +318,10 @@ def _row(
         values[name] = value
     if setting.main not in values:
         raise _Refuse(f"{setting.main} is missing")
-    main = _number(values[setting.main])
-    if not 0 <= main <= 100:
-        raise _Refuse(f"{setting.main} must be in 0..100, given was {files.shown(values[setting.main], 40)}")
+    main, (low, high) = _number(values[setting.main]), setting.range(setting.main)
+    if not low <= main <= high:
+        shown = files.shown(values[setting.main], 40)
+        raise _Refuse(f"{setting.main} must be in {low:g}..{high:g}, given was {shown}")
     return code, values
 
 
@@ -345,10 +372,11 @@ def _checked(
     for name in columns:
         base = name.partition("@")[0]
         if name != setting.main and (base in setting.metrics or "/" in base):
-            outside = ~((columns[name] >= 0) & (columns[name] <= 100))
+            low, high = setting.range(name)
+            outside = ~((columns[name] >= low) & (columns[name] <= high))
             unusable |= outside if name in setting.metrics else outside & ~np.isnan(columns[name])
             columns[name][outside] = np.nan
-    flag("metric", unusable, "a metric other than the main one is missing or outside of 0..100")
+    flag("metric", unusable, "a metric other than the main one is missing or outside of its range")
 
     group = None
     if "flops" in columns and "params" in columns:
@@ -357,9 +385,13 @@ def _checked(
         if check.size is not None:
             columns["flops_input"], group = check.size.astype(np.float64), check.size
     main = columns[setting.main]
-    failed = main < checks.FAILED_BELOW.get(setting.name, -1.0)
+    failed = main < checks.FAILED_BELOW.get(setting.name, -math.inf)
     flag("failed", failed, f"{setting.main} under {checks.FAILED_BELOW.get(setting.name)}")
-    if (batch := checks.shifted_batch(space, codes_ND, np.where(failed, np.nan, main), group)) is not None:
+    looked_at = setting.space == "multires"  # elsewhere far values are no batch: a cell without a convolution fails
+    if (
+        looked_at
+        and (batch := checks.shifted_batch(space, codes_ND, np.where(failed, np.nan, main), group)) is not None
+    ):
         rule = f"a batch {batch.shift:.1f} points off, {batch.share:.0%} of the rows of its convention"
         flag("suspect", batch.rows, f"{rule}: see ncp.benchmark.checks.shifted_batch")
     flag("repeat", ~RowIndex(codes_ND).first(), "an earlier row has the same architecture")

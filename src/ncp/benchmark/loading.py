@@ -33,7 +33,7 @@ def load(path_or_name: str | Path | None = None, store: str | Path | None = None
     if name in settings.SETTINGS:
         path = store_.path_of(name, store)
         if not path.exists():
-            raise UserError(f"no table of '{name}' in '{path.parent}'; {_advice()}")
+            raise UserError(f"no table of '{name}' in '{path.parent}'; {_advice(name)}")
         return importing.import_file(path, name)
     path = Path(path_or_name).expanduser()
     if path.is_dir():
@@ -41,7 +41,7 @@ def load(path_or_name: str | Path | None = None, store: str | Path | None = None
     if not path.exists():
         short = ", ".join(settings.SHORT)
         raise UserError(
-            f"'{path_or_name}' is neither a file or folder nor a setting; settings are {', '.join(settings.SETTINGS)}, "
+            f"'{path_or_name}' is neither a file or folder nor a setting; settings are {settings.listed()}; "
             f"in short {short}"
         )
     return importing.import_file(path)
@@ -61,7 +61,8 @@ def _load_folder(path: Path) -> Benchmark:
     return importing.read_all(path)
 
 
-def _advice() -> str:
-    return (
-        f"import the release once with: {runs.invocation('benchmark')} action=import source=<clone of the release>/data"
-    )
+def _advice(name: str = "") -> str:
+    command = f"{runs.invocation('benchmark')} action=import"
+    if name.startswith("transnas-"):
+        return f"import them once with: {command} source=<the file of TransNAS-Bench-101, or a folder of CSV files from it>"
+    return f"import the release once with: {command} source=<clone of the release>/data"

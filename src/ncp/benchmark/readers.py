@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ MAX_CELLS = 200_000_000
 """Numbers that a table may have: rows times columns, 1.6 GB."""
 MAX_FILE = 8 * 2**30
 """Bytes of a CSV or Parquet file."""
+MAX_UNPACKED = 256 * 2**20
+"""Bytes to which a ``.csv.gz`` may unpack."""
 MAX_GROUP = 2 * 2**30
 """Bytes to which a row group of a Parquet file may unpack."""
 MAX_LINE = 2**20
@@ -48,10 +51,11 @@ def batches(path: Path) -> Iterator[Batch]:
     Raises:
         UserError: for another ending, a file that cannot be read, or one that is too large for a table.
     """
-    readers = {".pkl": from_pickle, ".csv": from_csv, ".parquet": from_parquet}
-    if path.suffix not in readers:
+    readers = {".pkl": from_pickle, ".csv": from_csv, ".csv.gz": from_csv, ".parquet": from_parquet}
+    ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix
+    if ending not in readers:
         raise UserError(f"'{files.printable(path)}' is not one of {', '.join(readers)}")
-    return readers[path.suffix](path)
+    return readers[ending](path)
 
 
 def from_rows(rows: Sequence[Any]) -> Iterator[Batch]:
@@ -95,7 +99,7 @@ def from_csv(path: Path) -> Iterator[Batch]:
     Every line is read by itself: a quote that is not closed spoils its own line and none after it.
     """
     what = f"the CSV file '{files.printable(path)}'"
-    with files.open_regular(path, MAX_FILE) as raw:
+    with _opened(path, what) as raw:
         size = max(1, raw.seek(0, io.SEEK_END))
         raw.seek(0)
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -111,6 +115,22 @@ def from_csv(path: Path) -> Iterator[Batch]:
             count += len(rows)
             check_size(count, 0, what)
             yield min(1.0, raw.tell() / size), rows
+
+
+def _opened(path: Path, what: str) -> Any:
+    """The file, or what a ``.gz`` unpacks to, of which no more than ``MAX_UNPACKED`` bytes are made."""
+    if path.suffix != ".gz":
+        return files.open_regular(path, MAX_FILE)
+    unpack = zlib.decompressobj(wbits=31)
+    try:
+        content = unpack.decompress(files.read_bytes(path, MAX_UNPACKED), MAX_UNPACKED + 1)
+    except zlib.error as error:
+        raise UserError(f"cannot read {what}: it is no gzip file, or damaged ({files.first_line(error)})") from None
+    if len(content) > MAX_UNPACKED:
+        raise UserError(f"{what} unpacks to more than {MAX_UNPACKED:,} bytes; give it unpacked")
+    if not unpack.eof or unpack.unused_data:
+        raise UserError(f"cannot read {what}: it is cut off, or something follows it; fetch it again")
+    return io.BytesIO(content)
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:

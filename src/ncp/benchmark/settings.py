@@ -3,6 +3,8 @@
 The file says what is measured and on what, and how it is trained: on real data (where ``data.root`` is given) and on a built-in
 set (where it is not). Training, building, fitting, searching, reporting and the tables all read it here. A user's own folder
 (``--config-dir``, ``$NCP_CONFIG``) may hold further ones; a file that cannot be used is refused when it is read, naming the key.
+What is measured in the same way on architectures of several spaces is one file too: with ``spaces: [A, B]`` it stands for the
+settings ``A/NAME`` and ``B/NAME``.
 
 Source of the nine of NAS-Bench-MR: the paper's section 3.2 and Table 6; names as in the public release.
 """
@@ -10,8 +12,8 @@ Source of the nine of NAS-Bench-MR: the paper's section 3.2 and Table 6; names a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 from ncp import configs, files
 from ncp.errors import UserError
 
-TASKS = ("cls", "seg", "det3d", "video")
+TASKS = ("cls", "seg", "det3d", "video", "layout", "jigsaw", "normal", "autoencoder")
 FOLDER = "setting"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)?")
 CHANGEABLE = ("data", "recipe", "task", "model")
@@ -51,7 +53,7 @@ class Setting:
     Attributes:
         name: the file's name (for the paper's nine, the release's name), spelled so everywhere.
         task: one of :data:`TASKS`.
-        metrics: the measured quantities, the main one first; higher is better.
+        metrics: the measured quantities, the main one first; higher is better unless they are among ``smaller``.
         main: the metric that is reported and searched for; the first one unless the file says otherwise.
         dataset: what the networks are trained and measured on.
         paper_name: the column's name in the paper's tables and figures; the name where it has none.
@@ -62,6 +64,9 @@ class Setting:
         order: the place in lists; the paper's settings have 1 to 9.
         proxy: a setting of the same task and space that trains more cheaply (fewer steps, smaller images) and ranks
             architectures much alike; empty for none.
+        ranges: metric -> least and largest possible value, where that is not 0..100.
+        smaller: quantities of which less is better, among the metrics or among a table's other columns.
+        published: metric -> by what papers multiply it, where they do.
     """
 
     name: str
@@ -76,6 +81,9 @@ class Setting:
     builtin: Variant | None = None
     order: int = 1000
     proxy: str = ""
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    smaller: tuple[str, ...] = ()
+    published: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -91,6 +99,9 @@ class Setting:
             raise UserError(f"min_overlap must be above 0 and at most 1, given was {self.min_overlap}")
         if self.main not in self.metrics:
             raise UserError(f"main must be one of the metrics {', '.join(self.metrics)}, given was '{self.main}'")
+        for metric, (low, high) in self.ranges.items():
+            if metric not in self.metrics or not low < high:
+                raise UserError(f"ranges gives [least, largest] of metrics, given was {metric}: [{low:g}, {high:g}]")
         for variant in (self.real, self.builtin):
             unknown = [part for part in (variant.change if variant else ()) if part not in CHANGEABLE]
             if unknown:
@@ -98,8 +109,17 @@ class Setting:
 
     def described(self) -> dict[str, Any]:
         """What is measured, without how it is trained: what a table says of its setting."""
-        names = ("name", "task", "metrics", "main", "dataset", "paper_name", "space", "min_overlap")
+        first = ("name", "task", "metrics", "main", "dataset", "paper_name", "space", "min_overlap")
+        names = (*first, "ranges", "smaller", "published")
         return {name: getattr(self, name) for name in names}
+
+    def range(self, metric: str) -> tuple[float, float]:
+        """The least and the largest possible value of a metric, also of one after an epoch (``top1@50``)."""
+        return self.ranges.get(_base(metric), (0.0, 100.0))
+
+    def sign(self, column: str) -> float:
+        """1 where a larger value is better, -1 where a smaller one is."""
+        return -1.0 if _base(column) in self.smaller else 1.0
 
     def variant(self, real: bool) -> Variant:
         """How it is trained on real data, or on the built-in set.
@@ -117,8 +137,13 @@ class Setting:
         raise UserError(f"setting={self.name} has no built-in set; give data.root=<where its data is>")
 
 
+def _base(column: str) -> str:
+    """The metric of a column such as ``top1@50`` or ``valid_loss:final``."""
+    return column.partition("@")[0].partition(":")[0]
+
+
 def read(path: Path, name: str) -> Setting:
-    """The setting of a file.
+    """The setting of a file; of one with ``spaces`` that in the space that ``name`` begins with.
 
     Raises:
         UserError: naming the file and the key, for a missing or unknown key, a wrong type, a name other than ``name``, or a
@@ -157,18 +182,31 @@ def _parse(path: Path, name: str) -> Setting:
     where = f"the setting file '{files.printable(path)}'"
     if not isinstance(content, Mapping):
         raise UserError(f"{where} holds no keys; it needs name, task and metrics")
-    _known_keys(content, Setting, where)
+    _known_keys(content, Setting, where, ("spaces",))
+    content, called = dict(content), name
+    if "spaces" in content:
+        space, _, called = name.rpartition("/")
+        if space not in _spaces(content) or "space" in content:
+            raise UserError(f"{where}: spaces is a list of spaces' names, and takes the place of space")
+        content["space"] = space
+        del content["spaces"]
     for part in ("real", "builtin"):
         if isinstance(content.get(part), Mapping):
             _known_keys(content[part], Variant, f"{where}, {part}")
     setting: Setting = files.checked(content, Setting, where)
-    if setting.name != name:
-        raise UserError(f"{where} must have name: {name}, as the file is called, given was '{setting.name}'")
-    return setting
+    if setting.name != called:
+        raise UserError(f"{where} must have name: {called}, as the file is called, given was '{setting.name}'")
+    return replace(setting, name=name)
 
 
-def _known_keys(content: Mapping[str, Any], kind: type, where: str) -> None:
-    names = list(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+def _spaces(content: Any) -> list[str]:
+    """The spaces that the content of a setting's file lists; none where it lists none."""
+    given = content.get("spaces") if isinstance(content, Mapping) else None
+    return [space for space in given if isinstance(space, str)] if isinstance(given, list) else []
+
+
+def _known_keys(content: Mapping[str, Any], kind: type, where: str, more: tuple[str, ...] = ()) -> None:
+    names = [*kind.__dataclass_fields__, *more]  # type: ignore[attr-defined]
     for key in content:
         if key not in names:
             raise UserError(f"{where}: unknown key '{files.printable(key)}'; the keys are {', '.join(names)}")
@@ -182,8 +220,25 @@ def _read(path: Path, name: str, stamp: tuple[int, int]) -> Setting:
 def _find(folder: Path) -> dict[str, Path]:
     """Setting files below a folder of configurations, ``{name: path}``; one level of folders may group them."""
     root = folder / FOLDER
-    found = [*root.glob("*.yaml"), *root.glob("*/*.yaml")]
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(found)}
+    found = sorted([*root.glob("*.yaml"), *root.glob("*/*.yaml")])
+    names = {path: path.relative_to(root).with_suffix("").as_posix() for path in found}
+    return {each: path for path, name in names.items() for each in _names(path, name, _stamp(path))}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
+
+
+@lru_cache(maxsize=256)
+def _names(path: Path, name: str, stamp: tuple[int, int]) -> tuple[str, ...]:
+    """The settings that a file stands for: the one that it is called, or one in each space that it lists."""
+    try:
+        spaces = _spaces(files.read_yaml(path))
+    except UserError:  # told when the setting is read
+        return (name,)
+    names = tuple(f"{space}/{path.stem}" for space in spaces)
+    return names if names and all(_NAME.fullmatch(each) for each in names) else (name,)
 
 
 class _Settings(Mapping[str, Setting]):
@@ -194,8 +249,7 @@ class _Settings(Mapping[str, Setting]):
         if name in shipped:
             return shipped[name]
         path = _own()[name]
-        about = path.stat()
-        return _read(path, name, (about.st_mtime_ns, about.st_size))
+        return _read(path, name, _stamp(path))
 
     def __iter__(self) -> Iterator[str]:
         return iter([*_shipped(), *_own()])
@@ -245,6 +299,26 @@ SHORT: Mapping[str, str] = {"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet"
 """A task's name stands for its first setting."""
 
 
+def listed(names: Iterable[str] | None = None) -> str:
+    """Names of settings (all of them) for a message; those of groups are told once: ``A/ and B/ with x, y``.
+
+    >>> listed(["seg", "a/x", "a/y", "b/x", "b/y"])
+    'seg, a/ and b/ with x, y'
+    """
+    single: list[str] = []
+    groups: dict[str, list[str]] = {}
+    for name in SETTINGS if names is None else names:
+        group, slash, last = name.rpartition("/")
+        if slash:
+            groups.setdefault(group, []).append(last)
+        else:
+            single.append(name)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for group, members in groups.items():
+        alike.setdefault(tuple(members), []).append(f"{group}/")
+    return ", ".join([*single, *(f"{' and '.join(g)} with {', '.join(members)}" for members, g in alike.items())])
+
+
 def full_name(name: Any) -> str:
     """The setting that a short name stands for; any other name as it is.
 
@@ -269,6 +343,6 @@ def get(name: str) -> Setting:
         others = [other for other in SETTINGS if other not in PAPER]
         raise UserError(
             f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
-            f"{', '.join(others)}"
+            f"{listed(others)}"
         )
     return SETTINGS[known]

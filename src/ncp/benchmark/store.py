@@ -151,8 +151,8 @@ def _table(content: Any, setting: Setting, provenance: Provenance, shown: str) -
     columns = {n: _numbers(content[n]) for n in content.column_names if n not in space.labels and n != "flags"}
     if any(np.isinf(values).any() for values in columns.values()):
         raise UserError(f"'{shown}' holds numbers that are not finite; import it again")
-    main = columns[setting.main]
-    if not ((main >= 0) & (main <= 100)).all():
+    main, (low, high) = columns[setting.main], setting.range(setting.main)
+    if not ((main >= low) & (main <= high)).all():
         raise UserError(f"'{shown}' holds impossible values of {setting.main}; import it again")
     return Table(setting, codes, columns, _flags(content["flags"]), provenance)
 

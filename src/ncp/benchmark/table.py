@@ -6,6 +6,8 @@ Columns of a table, in memory and in its files:
 ``architecture``        the text form; in memory ``codes`` ``(N, D)``; in Parquet also one column per dimension
 the setting's metrics   final values in percent points (``top1``, ``mIoU``, ``moderate``, ...)
 ``<metric>@<epoch>``    the same after an epoch of the training, where a table has it (``top1@50``)
+``<metric>:final``      of metrics that are the best over the epochs: the last epoch's, and, of those of which less is better,
+``<metric>:largest``    the largest, where a source holds these alone (see :mod:`ncp.benchmark.modes`)
 ``<class>/<kind>/...``  a metric by class, kind and difficulty (``car/3d/moderate/AP40``), also with ``@<epoch>``
 ``flops``, ``params``   as recorded by whoever made the table, in their convention (the release: 1e9 and 1e6; nas-bench-201:
                         1e6 and 1e6)
@@ -295,7 +297,7 @@ class Table:
         """The ``k`` best rows by a metric (default: the main one), best first; fewer if fewer are within the limits.
 
         Args:
-            metric: a column; higher is better.
+            metric: a column; larger values are the better ones, unless the setting says that smaller ones are.
             k: how many.
             max_macs, max_params: limits on the exact cost, inclusive.
             rows: a rule's name or a mask ``(N,)``.
@@ -315,7 +317,7 @@ class Table:
                         f"raise max_{cost}"
                     )
                 allowed &= within
-        order = np.argsort(-values, kind="stable")
+        order = np.argsort(-values * self.setting.sign(metric or self.main), kind="stable")
         order = order[allowed[order] & np.isfinite(values[order])]
         return [self.at(int(row)) for row in order[: max(int(k), 0)]]
 

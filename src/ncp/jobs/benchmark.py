@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from ncp import benchmark, progress, runs, terminal
-from ncp.benchmark import statistics
+from ncp.benchmark import modes, relations, statistics
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
@@ -35,6 +35,7 @@ class Options:
     rows: str | None = None
     architecture: Any = None
     epoch: int | None = None
+    mode: str | int | None = None
     predict: bool = True
     k: Count = 10
     metric: str | None = None
@@ -42,6 +43,7 @@ class Options:
     max_params: float | None = None
     losses: Any = None
     to: str | None = None
+    group: str | None = None
 
 
 @dataclass
@@ -159,6 +161,8 @@ def query(options: Options) -> Answer:
         chosen = tables[options.setting]
         tables = type(tables)({chosen.name: chosen}, tables.source)
     predictors = _predictors(tables, options) if options.epoch is None else {}
+    if options.mode is not None:
+        return _values(tables, options, options.mode)
     answers = tables.query(options.architecture, predictors, options.epoch)
     first = next(iter(answers.values()))
     return Answer(
@@ -166,6 +170,31 @@ def query(options: Options) -> Answer:
         {first.architecture.text: report.brief(answers.values())},
         {"records": report.records(answers.values())},
     )
+
+
+def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
+    """``mode=best``, ``largest``, ``final``, ``list`` or an epoch: a metric of the architecture in each table that has it."""
+    answers = tables.query(options.architecture)
+    found: dict[str, Any] = {}
+    for name, record in answers.items():
+        metric = options.metric or tables[name].main
+        try:
+            found[name] = {
+                "metric": metric,
+                "value": modes.value(tables[name], record.architecture, metric, mode),
+            }
+        except UserError:
+            if options.setting:
+                raise
+    if not found:  # say why of the first
+        first = next(iter(answers))
+        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, mode)
+    text = next(iter(answers.values())).architecture.text
+    rows = [["Setting", "Metric", f"Value ({mode})"]]
+    for name, each in found.items():
+        numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
+        rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
+    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows})
 
 
 def best(options: Options) -> Answer:
@@ -184,6 +213,47 @@ def best(options: Options) -> Answer:
     )
 
 
+def relate(options: Options) -> Answer:
+    """``action=relations group=transnas-micro``: how the tasks of a group go together, and how early ranks are settled."""
+    from ncp.report import relations as pictures
+
+    tables = _tables(options)
+    groups = dict.fromkeys(name.partition("/")[0] for name in tables if "/" in name)
+    if options.group not in groups:
+        given = "none was given" if options.group is None else f"given was '{options.group}'"
+        raise UserError(f"group is one of {', '.join(groups) or 'none: no table of a group is imported'}; {given}")
+    names = [name for name in tables if name.startswith(f"{options.group}/")]
+    found = relations.relations(tables, names)
+    correlation = statistics.Correlation(found.labels, found.spearman, len(found.values), "all")
+    answer = Answer({"pairs": [dict(zip(("a", "b", "spearman", "kendall"), row, strict=False))
+                               for row in pictures.pairs(found)[1:]]})  # fmt: skip
+    answer.tables[f"Tasks of {options.group}: rank correlation of the main metrics"] = answer.files["relations"] = (
+        pictures.pairs(found)
+    )
+    answer.figures["relations"] = pictures.relations_figure(found, f"How the tasks of {options.group} go together")
+    answer.figures["correlation"] = report.correlation_figure(
+        correlation, f"Rank correlation of tasks, {options.group}"
+    )
+    curves = [relations.convergence(tables[n], metric) for n in names for metric in relations.converging(tables[n])]
+    if curves:
+        answer.files["convergence"] = pictures.epochs(curves)
+        answer.figures["convergence"] = pictures.convergence_figure(curves, f"When ranks are settled, {options.group}")
+    else:
+        source = tables[names[0]].provenance.source
+        answer.lines.append(f"how early ranks are settled cannot be told: {source} holds no values by epoch")
+    answer.result["convergence"] = [
+        {
+            "setting": each.setting,
+            "metric": each.metric,
+            "epochs": each.epochs,
+            "spearman": each.spearman,
+            "kendall": each.kendall,
+        }
+        for each in curves
+    ]
+    return answer
+
+
 def export(options: Options) -> Answer:
     """``action=export setting=seg to=seg.csv``: a table as CSV or Parquet."""
     if not options.setting or not options.to:
@@ -198,7 +268,7 @@ def export(options: Options) -> Answer:
     )
 
 
-ACTIONS = {"import": import_tables, "stats": stats, "query": query, "best": best, "export": export}
+ACTIONS = {"import": import_tables, "stats": stats, "query": query, "best": best, "relations": relate, "export": export}
 
 
 def write_answer(answer: Answer, folder: Path) -> list[Path]:

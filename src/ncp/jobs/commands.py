@@ -8,7 +8,8 @@ from types import ModuleType
 from ncp.errors import UserError
 
 COMMANDS = (
-    "search", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report", "data",
+    "search", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report", "compare",
+    "data",
 )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ def walk_figure(
     title: str,
     subtitle: str = "",
     limit: float | None = None,
+    label: str = "True accuracy on ImageNet16-120",
+    unit: str = "%",
+    logarithmic: bool = False,
 ) -> Figure:
     """All cells as a cloud, and a walk through it as a numbered path; 0 is the start.
 
@@ -29,19 +32,24 @@ def walk_figure(
         path_T2: accuracy and multiply-adds (the same units) of the walk's steps; steps that stay in place share a label.
         title, subtitle: above the picture.
         limit: a limit of the multiply-adds in millions, drawn as a line.
+        label, unit: what is measured; the unit stands in the picture's labels too.
+        logarithmic: whether the multiply-adds are drawn so.
     """
     fig = style.figure(8.2, 5.2, title, subtitle)
     ax = fig.add_axes((0.075, 0.1, 0.9, 0.71))
-    style.dress(ax, "True accuracy on ImageNet16-120", "%", "multiply-adds, millions")
+    style.dress(ax, label, unit, "multiply-adds, millions")
     ax.scatter(macs_N, accuracy_N, s=7, color=style.SKY, alpha=0.25, linewidth=0, zorder=1, rasterized=True)
     if limit is not None:
         ax.axvline(limit, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
-    _path(ax, np.asarray(path_T2, dtype=np.float64))
-    ax.set_ylim(min(-1.5, float(path_T2[:, 0].min()) - 2), float(accuracy_N.max()) + 4)
+    _path(ax, np.asarray(path_T2, dtype=np.float64), unit)
+    if logarithmic:
+        ax.set_xscale("log")
+    room = 0.05 * float(np.ptp(accuracy_N))
+    ax.set_ylim(float(min(accuracy_N.min(), path_T2[:, 0].min())) - room, float(accuracy_N.max()) + 2 * room)
     return fig
 
 
-def _path(ax: Axes, path_T2: np.ndarray) -> None:
+def _path(ax: Axes, path_T2: np.ndarray, unit: str) -> None:
     accuracy, macs = path_T2.T
     for t in range(len(path_T2) - 1):
         if (path_T2[t] != path_T2[t + 1]).any():
@@ -58,7 +66,7 @@ def _path(ax: Axes, path_T2: np.ndarray) -> None:
         if len(label) > 1 or last in label or label[0] == 0:
             steps = f"steps {label[0]} to {label[-1]}: " if len(label) > 1 else ""
             ax.annotate(
-                f"{steps}{accuracy[t]:.2f} % at {macs[t]:.2f} M", (macs[t], accuracy[t]), xytext=(0, 11),
+                f"{steps}{accuracy[t]:.2f}{unit and ' ' + unit} at {macs[t]:,.2f} M", (macs[t], accuracy[t]), xytext=(0, 11),
                 textcoords="offset points", size=8.5, color=style.INK, ha="center", zorder=5,
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
             )  # fmt: skip

@@ -76,7 +76,10 @@ class Objective:
                 f"an objective has the keys metric, weight and direction; given were {', '.join(map(str, value))}"
             )
         setting, metric = split_metric(str(value["metric"]), predictors)
-        direction = str(value.get("direction") or ("min" if metric in _SMALLER_IS_BETTER else "max"))
+        smaller = metric in _SMALLER_IS_BETTER
+        if setting in settings.SETTINGS:
+            smaller |= settings.get(setting).sign(metric) < 0
+        direction = str(value.get("direction") or ("min" if smaller else "max"))
         if direction not in DIRECTIONS:
             raise UserError(f"the direction of {setting}.{metric} is max or min, given was '{direction}'")
         try:

@@ -24,8 +24,12 @@ _TOLERANCE = 1e-9
 
 @lru_cache(maxsize=8)
 def moves(space_name: str) -> np.ndarray:
-    """``(n, D)`` differences between neighbouring codes of a space, found by asking for the neighbours of samples."""
+    """``(n, D)`` differences between neighbouring codes of a space: those that it names, or found by asking for the neighbours
+    of samples."""
     space = spaces.get(space_name)
+    if hasattr(space, "moves"):
+        own: np.ndarray = space.moves()
+        return own
     rng = np.random.default_rng(0)
     found: dict[tuple[int, ...], None] = {}
     quiet, architecture = 0, space.default()

@@ -19,7 +19,12 @@ from ncp import files, registry
 from ncp.errors import UserError
 
 # name -> module that holds the SPACE instance
-_MODULES = {"multires": "ncp.spaces.multires", "nasbench201": "ncp.spaces.nasbench201"}
+_MODULES = {
+    "multires": "ncp.spaces.multires",
+    "nasbench201": "ncp.spaces.nasbench201",
+    "transnas-micro": "ncp.spaces.transnas_micro",
+    "transnas-macro": "ncp.spaces.transnas_macro",
+}
 
 
 @dataclass(frozen=True)

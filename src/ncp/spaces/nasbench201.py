@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,13 @@ import numpy as np
 from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.base import Cost
+from ncp.spaces.cell import EDGES, N_EDGES, CellSpace, operations_of
 
-EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+__all__ = ["EDGES", "OPERATIONS", "SPACE", "Architecture", "NasBench201Space"]
+
 OPERATIONS: tuple[str, ...] = ("avg_pool_3x3", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
-N_EDGES, N_OPS = len(EDGES), len(OPERATIONS)
+N_OPS = len(OPERATIONS)
 _LONGEST_TEXT = 500
-
-_PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))  # edges of each path from the cell's input to its output
 
 # The whole network at 32 x 32 with 100 classes, as the released table counts it: 16, 32 and 64 channels, 5 cells each.
 _CONV_1X1 = 5 * (16**2 + 32**2 + 64**2)  # weights of one edge over all 15 cells
@@ -74,7 +73,7 @@ class Architecture:
             keys = ", ".join(files.shown(key, 40) for key in list(value)[:20])
             raise UserError(f"a mapping that describes a cell needs code, text or embedding; given were {keys}")
         if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (bytes, bytearray)):
-            return cls(_from_one_hot(value))
+            return cls(operations_of(value, N_OPS))
         raise UserError(f"a cell is 30 numbers or a |op~0|+... text; given was a {type(value).__name__}")
 
     @property
@@ -112,141 +111,25 @@ def _from_text(text: str) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _from_one_hot(values: Sequence[Any] | np.ndarray) -> tuple[int, ...]:
-    length = N_EDGES * N_OPS
-    if len(np.shape(values) if isinstance(values, np.ndarray) else [0]) != 1 or len(values) != length:
-        shape = values.shape if isinstance(values, np.ndarray) else (len(values),)
-        raise UserError(f"a cell code has {length} numbers, given was shape {shape}")
-    out = []
-    for edge, (source, target) in enumerate(EDGES):
-        row = [_bit(value) for value in values[edge * N_OPS : (edge + 1) * N_OPS]]
-        if row.count(1) != 1 or row.count(0) != N_OPS - 1:
-            shown = [files.shown(value) for value in values[edge * N_OPS : (edge + 1) * N_OPS]]
-            raise UserError(f"edge {source}>{target} must have one 1 and four 0, given was [{', '.join(shown)}]")
-        out.append(row.index(1))
-    return tuple(out)
-
-
-def _bit(value: Any) -> int | None:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return None
-    return 0 if value == 0 else 1 if value == 1 else None
-
-
-def _in_use(live: Any) -> tuple[list[Any], Any]:
-    """Per edge the ``(N,)`` share to which it lies on an open path, and that to which the output has any input.
-
-    ``live`` is ``(N, 6)``: 1 where an edge passes something on. Exact for valid codes, multilinear between them.
-    """
-    e01, e02, e12, e03, e13, e23 = (live[:, i] for i in range(N_EDGES))
-    into2 = 1 - (1 - e02) * (1 - e01 * e12)
-    out1 = 1 - (1 - e13) * (1 - e12 * e23)
-    output = 1 - (1 - e03) * (1 - e01 * e13) * (1 - into2 * e23)
-    return [e01 * out1, e02 * e23, e01 * e12 * e23, e03, e01 * e13, into2 * e23], output
-
-
-class NasBench201Space:
+class NasBench201Space(CellSpace):
     """The space itself; satisfies :class:`ncp.spaces.base.Space`."""
 
     name = "nasbench201"
-    dim = N_EDGES * N_OPS
-    labels = tuple(f"{s}>{t} {op}" for s, t in EDGES for op in OPERATIONS)
+    kind = Architecture
+    none = OPERATIONS.index("none")
+    skip = OPERATIONS.index("skip_connect")
+    convolutions = (OPERATIONS.index("nor_conv_1x1"), OPERATIONS.index("nor_conv_3x3"))
 
     def __init__(self) -> None:
-        self.lower = np.zeros(self.dim)
-        self.upper = np.ones(self.dim)
-        self.step = np.ones(self.dim)
-        self.center = np.full(self.dim, 1 / N_OPS)
-        self.scale = np.full(self.dim, np.sqrt(1 / N_OPS * (1 - 1 / N_OPS)))
-        self.groups = {f"Edge {s} to {t}": tuple(range(i * N_OPS, (i + 1) * N_OPS)) for i, (s, t) in enumerate(EDGES)}
+        super().__init__(OPERATIONS)
 
     def parse(self, value: Any) -> Architecture:
         """See :meth:`Architecture.parse`."""
         return Architecture.parse(value)
 
-    def encode(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """``(N, 30)`` float64 one-hot codes."""
-        return np.array([a.code for a in architectures], dtype=np.float64).reshape(-1, self.dim)
-
-    def texts(self, codes_ND: np.ndarray) -> list[str]:
-        """``(N, 30)`` valid codes as text, many at a time."""
-        operations = np.asarray(codes_ND).reshape(-1, N_EDGES, N_OPS).argmax(-1)
-        return [Architecture(tuple(ops)).text for ops in operations.tolist()]
-
-    def round(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N, 30)`` int64: each edge's largest number becomes 1, the others 0 (appendix C.3)."""
-        codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, N_EDGES, N_OPS)
-        out: np.ndarray = np.eye(N_OPS, dtype=np.int64)[codes.argmax(-1)].reshape(-1, self.dim)
-        return out
-
-    def project(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N, 30)``: on each edge the nearest shares of the five operations, none negative and all together 1.
-
-        Without this an edge could have every operation at once, and raising one would displace no other.
-        """
-        codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, N_EDGES, N_OPS)
-        falling = -np.sort(-codes, axis=-1)
-        over = (np.cumsum(falling, -1) - 1) / np.arange(1, N_OPS + 1)  # what the k largest have too much, each
-        used = (falling > over).sum(-1, keepdims=True)
-        shares = np.maximum(codes - np.take_along_axis(over, used - 1, -1), 0)
-        return shares.reshape(-1, self.dim)
-
-    def decode(self, codes_ND: np.ndarray) -> list[Architecture]:
-        """The cells nearest to ``(N, 30)`` continuous codes, by argmax per edge."""
-        codes = np.asarray(codes_ND, dtype=np.float64)
-        if codes.ndim != 2 or codes.shape[1] != self.dim or not np.isfinite(codes).all():
-            raise UserError(f"decode needs finite codes of shape (N, {self.dim}), given was {codes.shape}")
-        return [Architecture(tuple(ops)) for ops in codes.reshape(-1, N_EDGES, N_OPS).argmax(-1).tolist()]
-
-    def sample(self, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """``n`` cells drawn uniformly and independently."""
-        return [Architecture(tuple(ops)) for ops in rng.integers(0, N_OPS, size=(n, N_EDGES)).tolist()]
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """The 24 cells that differ in one edge."""
-        ops = architecture.operations
-        return [
-            Architecture((*ops[:edge], op, *ops[edge + 1 :]))
-            for edge, op in product(range(N_EDGES), range(N_OPS))
-            if op != ops[edge]
-        ]
-
     def default(self) -> Architecture:
         """3x3 convolutions everywhere: the dearest cell."""
         return Architecture((N_OPS - 1,) * N_EDGES)
-
-    def all(self) -> list[Architecture]:
-        """All 15,625 cells."""
-        return [Architecture(ops) for ops in product(range(N_OPS), repeat=N_EDGES)]
-
-    def features(self, codes: Any) -> Any:
-        """``(N, 48)``: what of the cell is in use; for arrays and tensors (then differentiable).
-
-        An operation that nothing flows through, or whose result nothing uses, changes nothing in the network, which the
-        plain code hides. So: the code with such edges zeroed (30), how often each operation is in use (5), whether the
-        output has an input at all (1), and for each of the four paths from input to output whether it is open, its
-        convolutions if it is, and whether it is all skips (12).
-        """
-        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
-        e = e.reshape(-1, N_EDGES, N_OPS)
-        live = 1 - e[..., OPERATIONS.index("none")]
-        skip = e[..., OPERATIONS.index("skip_connect")]
-        conv = e[..., OPERATIONS.index("nor_conv_1x1")] + e[..., OPERATIONS.index("nor_conv_3x3")]
-        used, output = _in_use(live)
-        weighted = [e[:, i] * used[i][:, None] for i in range(N_EDGES)]
-        columns = [output]
-        for path in _PATHS:
-            first, *rest = path
-            alive, skips, depth = live[:, first], skip[:, first], conv[:, first]
-            for i in rest:
-                alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
-            columns += [alive, alive * depth, skips]
-        parts = [*weighted, sum(weighted), *(c[:, None] for c in columns)]
-        if hasattr(codes, "detach"):
-            import torch  # a tensor came in, so it is loaded already
-
-            return torch.cat(parts, dim=-1)
-        return np.concatenate(parts, axis=-1)
 
     def cost(self, codes: Any) -> Cost:
         """Of the whole network of 15 cells for 32 x 32 pixels and 100 classes, as in the released table."""

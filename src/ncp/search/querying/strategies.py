@@ -1,0 +1,50 @@
+"""The strategies that pay for every evaluation, by name. Each has ``run(ground, queries, generators) -> (R, Q)`` handles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from ncp.errors import UserError
+from ncp.search.querying.ground import Ground
+
+
+class Strategy(Protocol):
+    """A way to spend a number of evaluations; one generator of random numbers a run."""
+
+    def run(self, ground: Ground, queries: int, generators: Sequence[np.random.Generator]) -> np.ndarray:
+        """``(R, Q)`` handles in the order in which they are asked about."""
+        ...
+
+
+# name -> module here, class, options; what a module needs (torch) is imported when one of its strategies is made
+STRATEGIES: dict[str, tuple[str, str, Mapping[str, Any]]] = {
+    "random": ("evolution", "Random", {}),
+    "rea": ("evolution", "Evolution", {}),
+    "local": ("evolution", "Local", {}),
+    "ppo": ("policy", "PPO", {}),
+    "ppo_transfer": ("policy", "PPO", {"source": ("jigsaw", "class_object", "class_scene")}),
+    "catch": ("catch", "Catch", {}),
+    "rounds": ("rounds", "Rounds", {}),
+    "rounds_known": ("rounds", "Rounds", {"known": True}),
+}
+
+
+LEARN_FROM_OTHERS = ("ppo_transfer", "catch", "rounds_known")
+"""Those that look at other tasks' tables."""
+
+
+def make(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+    """The strategy called ``name``; raises ``UserError`` for an unknown name or option."""
+    if name not in STRATEGIES:
+        raise UserError(f"unknown strategy '{name}' for a number of evaluations; there are {', '.join(STRATEGIES)}")
+    module, kind, own = STRATEGIES[name]
+    try:
+        made: Strategy = getattr(import_module(f"ncp.search.querying.{module}"), kind)(**{**own, **(options or {})})
+    except TypeError as error:
+        wrong = str(error).rsplit("argument", 1)[-1].strip()
+        raise UserError(f"strategy {name} has no option {wrong}") from None
+    return made

@@ -1,0 +1,116 @@
+"""A cell of four nodes: each of its six edges carries one operation, each node is the sum of its edges, node 3 the output.
+
+NAS-Bench-201 and the micro space of TransNAS-Bench-101 are made of such cells. Shape suffixes: N cells, O operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ncp import files
+from ncp.errors import UserError
+from ncp.spaces.onehot import OneHotSpace, bit, stacked, vector
+
+EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+N_EDGES = len(EDGES)
+PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))  # edges of each path from the cell's input to its output
+
+
+def in_use(live: Any) -> tuple[list[Any], Any]:
+    """Per edge the ``(N,)`` share to which it lies on an open path, and that to which the output has any input.
+
+    ``live`` is ``(N, 6)``: 1 where an edge passes something on. Exact for valid codes, multilinear between them.
+    """
+    e01, e02, e12, e03, e13, e23 = (live[:, i] for i in range(N_EDGES))
+    into2 = 1 - (1 - e02) * (1 - e01 * e12)
+    out1 = 1 - (1 - e13) * (1 - e12 * e23)
+    output = 1 - (1 - e03) * (1 - e01 * e13) * (1 - into2 * e23)
+    return [e01 * out1, e02 * e23, e01 * e12 * e23, e03, e01 * e13, into2 * e23], output
+
+
+def operations_of(values: Sequence[Any] | np.ndarray, options: int) -> tuple[int, ...]:
+    """The operation of each edge in a one-hot code. Raises ``UserError`` naming the edge that has none or several."""
+    values = vector(values, N_EDGES * options, "a cell code")
+    out = []
+    for edge, (source, target) in enumerate(EDGES):
+        given = values[edge * options : (edge + 1) * options]
+        row = [bit(value) for value in given]
+        if row.count(1) != 1 or row.count(0) != options - 1:
+            shown = ", ".join(files.shown(value) for value in given)
+            raise UserError(f"edge {source}>{target} must have one 1 and {_COUNTS[options - 1]} 0, given was [{shown}]")
+        out.append(row.index(1))
+    return tuple(out)
+
+
+_COUNTS = {3: "three", 4: "four"}
+
+
+class CellSpace(OneHotSpace):
+    """Cells whose edges have one of ``operations``; a subclass says which of them do what.
+
+    Attributes:
+        kind: the class of architectures, made from six operation numbers.
+        none, skip: numbers of the operations that pass nothing, and everything unchanged.
+        convolutions: numbers of the convolutions.
+    """
+
+    kind: Any
+    none: int
+    skip: int
+    convolutions: tuple[int, ...]
+
+    def __init__(self, operations: Sequence[str]) -> None:
+        edges = [f"{s}>{t}" for s, t in EDGES]
+        super().__init__(edges, operations, [f"Edge {s} to {t}" for s, t in EDGES])
+
+    def texts(self, codes_ND: np.ndarray) -> list[str]:
+        """The texts of ``(N, D)`` valid codes, many at a time."""
+        return [self.kind(tuple(ops)).text for ops in self.choices(codes_ND).tolist()]
+
+    def decode(self, codes_ND: np.ndarray) -> list[Any]:
+        """The cells nearest to ``(N, D)`` continuous codes, by argmax per edge."""
+        return [self.kind(tuple(ops)) for ops in self.choices(self.checked(codes_ND)).tolist()]
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Any]:
+        """``n`` cells drawn uniformly and independently."""
+        return [self.kind(tuple(ops)) for ops in rng.integers(0, self.options, size=(n, N_EDGES)).tolist()]
+
+    def neighbours(self, architecture: Any) -> list[Any]:
+        """All cells that differ in one edge."""
+        ops = architecture.operations
+        return [
+            self.kind((*ops[:edge], op, *ops[edge + 1 :]))
+            for edge, op in product(range(N_EDGES), range(self.options))
+            if op != ops[edge]
+        ]
+
+    def all(self) -> list[Any]:
+        """All cells."""
+        return [self.kind(ops) for ops in product(range(self.options), repeat=N_EDGES)]
+
+    def features(self, codes: Any) -> Any:
+        """``(N, 7 O + 13)``: what of the cell is in use; for arrays and tensors (then differentiable).
+
+        An operation that nothing flows through, or whose result nothing uses, changes nothing in the network, which the
+        plain code hides. So: the code with such edges zeroed (6 O), how often each operation is in use (O), whether the
+        output has an input at all (1), and for each of the four paths from input to output whether it is open, its
+        convolutions if it is, and whether it is all skips (12).
+        """
+        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = e.reshape(-1, N_EDGES, self.options)
+        live, skip = 1 - e[..., self.none], e[..., self.skip]
+        conv: Any = sum(e[..., i] for i in self.convolutions)
+        used, output = in_use(live)
+        weighted = [e[:, i] * used[i][:, None] for i in range(N_EDGES)]
+        columns = [output]
+        for path in PATHS:
+            first, *rest = path
+            alive, skips, depth = live[:, first], skip[:, first], conv[:, first]
+            for i in rest:
+                alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
+            columns += [alive, alive * depth, skips]
+        return stacked([*weighted, sum(weighted), *(c[:, None] for c in columns)], codes)

@@ -1,0 +1,78 @@
+"""Comparisons: ranks, metrics and curves against what follows from the table by hand."""
+
+import numpy as np
+import pytest
+
+from ncp import spaces
+from ncp.benchmark import from_rows
+from ncp.benchmark.settings import Setting
+from ncp.errors import UserError
+from ncp.search.querying import compare
+
+MICRO = spaces.get("transnas-micro")
+CELLS = MICRO.sample(60, np.random.default_rng(0))
+
+
+def table(name, values, smaller=(), cells=CELLS):
+    setting = Setting(name, "cls", ("score",), space="transnas-micro", smaller=smaller)
+    return from_rows([{"text": cell.text, "score": v} for cell, v in zip(cells, values, strict=True)], setting)
+
+
+@pytest.fixture(scope="module")
+def distinct():
+    cells = list(dict.fromkeys(CELLS))
+    return cells, np.random.default_rng(1).permutation(len(cells)).astype(float)
+
+
+def test_one_metric_is_raised_or_lowered(distinct):
+    cells, values = distinct
+    for smaller, sign in (((), 1), (("score",), -1)):
+        problem = compare.on_tables([table("a", values, smaller, cells)], ["score"])
+        np.testing.assert_array_equal(problem.ranks[np.argsort(-sign * values)], np.arange(1, len(cells) + 1))
+        found = compare.run([problem], ["random", "rea"], queries=20, seeds=4)
+        for runs in found.runs:
+            reached = values[runs.asked]
+            np.testing.assert_array_equal(runs.value("a.score"), (sign * reached).max(1) * sign)
+            np.testing.assert_array_equal(runs.rank, problem.ranks[runs.asked].min(1))
+            assert (np.diff(runs.so_far, axis=1) >= 0).all()
+
+
+def test_several_are_searched_by_their_mean_rank(distinct):
+    cells, values = distinct
+    other = np.roll(values, 7)
+    problem = compare.on_tables(
+        [table("a", values, (), cells), table("b", other, ("score",), cells)], ["score", "score"]
+    )
+    ranks = np.stack([len(cells) - values, 1 + other], axis=1)
+    np.testing.assert_array_equal(problem.ranks_K, ranks)
+    assert problem.best == -ranks.mean(1).min()
+    np.testing.assert_array_equal(problem.ground.fitness(np.arange(len(cells))), -ranks.mean(1))
+
+
+def test_seeds_are_the_same_whatever_their_number(distinct):
+    cells, values = distinct
+    problem = compare.on_tables([table("a", values, (), cells)], ["score"])
+    few, many = (compare.run([problem], ["rea"], 15, seeds, seed) for seeds, seed in ((2, 3), (6, 0)))
+    np.testing.assert_array_equal(few.runs[0].asked, many.runs[0].asked[3:5])
+
+
+def test_repeated_rows_count_once_and_other_tasks_are_known():
+    values = np.arange(60.0)
+    problem = compare.on_tables([table("a", values)], ["score"], [(table("b", values, ("score",)), "score")])
+    assert len(problem.ground) == len(set(CELLS))
+    first = [CELLS.index(cell) for cell in dict.fromkeys(CELLS)]
+    np.testing.assert_array_equal(problem.ground.values, values[first])
+    np.testing.assert_array_equal(problem.ground.known["b.score"], -values[first])
+
+
+def test_mistakes(distinct):
+    cells, values = distinct
+    problem = compare.on_tables([table("a", values, (), cells)], ["score"])
+    with pytest.raises(UserError, match="options are given for local"):
+        compare.run([problem], ["rea"], options={"local": {}})
+    seg = Setting("s", "cls", ("score",))
+    multires = from_rows(
+        [{"text": a.text, "score": 1.0} for a in spaces.get("multires").sample(5, np.random.default_rng(0))], seg
+    )
+    with pytest.raises(UserError, match="share one space; given were multires, transnas-micro"):
+        compare.on_tables([table("a", values, (), cells), multires], ["score", "score"])
