@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from ncp import benchmark, predictors, runs
 from ncp.errors import UserError
 from ncp.models import build, export
-from ncp.predictors import gp, mlp
+from ncp.predictors import gp, mlp, transfer
 from ncp.predictors.base import Card
 from ncp.report import entries
 from ncp.spaces import nasbench201
@@ -142,11 +142,16 @@ def test_damaged_csv(table, tmp_path):
 
 def weights(card):
     """Tensors that fit a card."""
-    shapes = (gp if card.kind == "gp" else mlp).shapes(card)
-    return {name: torch.rand(shape) if shape else torch.tensor(3) for name, shape in shapes.items()}
+    shapes = {"gp": gp, "mlp": mlp, "transfer": transfer}[card.kind].shapes(card)
+    found = {name: torch.rand(shape) if shape else torch.tensor(3) for name, shape in shapes.items()}
+    if card.kind == "transfer":
+        found["hyper"][..., -1] += 2  # the top lies above all values
+    return found
 
 
+INNER = Card("gp", "cls-50-1000", ("top1",), config={"features": 33, "points": 3, "directions": 0})
 CARDS = {
+    "transfer": {"rows": 5, "features": 33, "components": 2, "known": [asdict(INNER)]},
     "gp": {"features": 33, "points": 4, "directions": 2},
     "mlp": mlp.layout(("mIoU", "mAcc"), shared=8, separate=4, norm=True).to_dict(),
 }

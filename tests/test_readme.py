@@ -181,6 +181,16 @@ def test_the_networks_in_python_are_what_the_readme_says(tmp_path):
     assert done.stdout.splitlines() == ["torch.Size([1, 19, 128, 256])", "[8, 64, 128, 128]", "10"]
 
 
+def test_few_trainings_in_python(tmp_path):
+    (code,) = [text for text in PYTHON if "predictors.fit(" in text]
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    choice, sentence = done.stdout.splitlines()
+    assert "known are cls-50-1000, seg" in choice
+    assert sentence.startswith("20 more trainings would likely gain ")
+    assert (tmp_path / "mine.safetensors").exists()
+
+
 def test_pictures_and_pages_of_the_readme_are_here_and_small():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
     assert "docs/search.png" in links

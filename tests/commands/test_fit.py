@@ -16,7 +16,8 @@ from ncp import jobs, runs
 from ncp.benchmark import settings, store
 from ncp.benchmark.table import Table
 from ncp.jobs.fit import family_of
-from ncp.predictors import gp_fit, load, training
+from ncp.predictors import few, gp_fit, load, training
+from ncp.search import search
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,7 +104,7 @@ def test_every_setting_can_be_named() -> None:
 
 def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
     paper = jobs.options("fit", "setting=seg", "predictor=paper").predictor
-    default = jobs.options("fit", "setting=seg").predictor
+    default = jobs.options("fit", "setting=seg", "predictor=default").predictor
     # appendix E.1
     expected = {"heads": "metric", "shared": 256, "separate": 128, "dropout": 0.5, "lr": 0.01, "weight_decay": 1e-7}
     assert expected.items() <= dict(paper).items()
@@ -114,6 +115,9 @@ def test_the_configured_options_are_the_papers_and_those_of_the_code() -> None:
             assert parameters[str(name)].default == value, name
     assert set(default) == {"family", *(field.name for field in fields(gp_fit.Options))} - {"seed"}
     assert family_of(dict(default)) == ("default", {})
+    transfer = jobs.options("fit", "setting=seg", "predictor=transfer").predictor
+    assert set(transfer) == {"family", *(field.name for field in fields(few.Options))} - {"seed"}
+    assert family_of(dict(jobs.options("fit", "setting=seg").predictor)) == ("auto", {"known": "all"})
 
 
 def test_a_fit_that_taught_nothing_says_so(fit: Command, tmp_path: Path) -> None:
@@ -122,8 +126,8 @@ def test_a_fit_that_taught_nothing_says_so(fit: Command, tmp_path: Path) -> None
     store.write(
         Table(settings.get("seg"), rows.codes, dict(zip(rows.metrics, noise.T, strict=True))), tmp_path / "seg.parquet"
     )
-    few = ["predictor.steps=3", "predictor.points=8", "predictor.directions=4", "folds=3"]
-    out, _ = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", "protocol=all-rows", *few)
+    quick = ["predictor=default", "predictor.steps=3", "predictor.points=8", "predictor.directions=4", "folds=3"]
+    out, _ = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", "protocol=all-rows", *quick)
     assert "warning: the predictor of seg has not learned mIoU: on 24 rows that it did not see" in out
     assert "force=true" in out
     (folder,) = (tmp_path / "out" / "fit").glob("*/*")
@@ -133,3 +137,23 @@ def test_a_fit_that_taught_nothing_says_so(fit: Command, tmp_path: Path) -> None
     _, err = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", code=2)
     assert "mIoU is 70 in all 24 rows of seg" in err
     assert err.count("\n") == 1
+
+
+def test_few_rows_end_with_what_more_would_bring(fit: Command, tmp_path: Path) -> None:
+    rows = fit_rows.like_classification(20, 1)
+    columns = dict.fromkeys(("mIoU", "mAcc", "aAcc"), rows.targets[:, 0])
+    store.write(Table(settings.get("seg"), rows.codes, columns), tmp_path / "seg.parquet")
+    out, _ = fit("setting=seg", f"source={tmp_path / 'seg.parquet'}", "predictor.known=[cls]", "folds=2")
+    (folder,) = (tmp_path / "out" / "fit").glob("*/*")
+    result = json.loads((folder / "result.json").read_text())
+    curve = result["curve"]["seg"]
+    assert out.rstrip().endswith(curve["sentence"])
+    assert curve["sentence"].startswith("20 more trainings would likely gain ")
+    assert (curve["rows"], curve["metric"]) == (20, "mIoU")
+    assert {point["rows"] for point in curve["points"]} >= {20, 40}
+    assert "known are cls-50-1000" in result["choice"]["seg"]
+    assert (folder / "curve.png").stat().st_size > 5000
+    predictor = load(folder / "predictor.safetensors")
+    assert predictor.card.kind == "transfer"
+    found = search(["seg"], predictor={"seg": predictor}, budget={"macs": 1e9}, iterations=5, starts=4)
+    assert found.kept

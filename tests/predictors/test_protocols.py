@@ -184,3 +184,55 @@ def test_equations_that_cannot_be_solved_are_one_line(monkeypatch: pytest.Monkey
 def test_numbers_that_are_none(given: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(given))} must be"):
         protocols.run(fit_rows.make(40), "paper", "all-rows", **given)
+
+
+def test_few_rows_are_cross_validated_and_known_to_be_few() -> None:
+    rows = fit_rows.make(16, metrics=("mIoU",))
+    told: list[float] = []
+    outcome = protocols.run(
+        rows, "auto", "honest", options={"known": "none"}, folds=4, progress=lambda p, t: told.append(p)
+    )
+    card = outcome.predictor.card
+    assert card.kind == "transfer"
+    assert outcome.counts == {"fitted": 16}
+    assert len(outcome.held.measured) == card.held == 16
+    assert "errors from 4-fold cross-validation" in card.protocol
+    assert "nothing is known" in card.protocol
+    assert outcome.predictor.curve.now == 16
+    assert told == sorted(told)
+    with pytest.raises(UserError, match="7 rows of seg are too few for a predictor"):
+        protocols.run(rows.subset(slice(7)), "auto")
+    with pytest.raises(UserError, match="the auto predictor has no option 'points'"):
+        protocols.run(rows, "auto", options={"points": 8})
+
+
+def test_auto_is_chosen_on_rows_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many rows: with a default process that is spoiled transfer is taken, and the other way round; both say why."""
+    from ncp.predictors import auto, few
+
+    monkeypatch.setattr(auto, "MANY", 30)
+    rows = fit_rows.make(60, metrics=("mIoU",))
+    fits = {"gp": gp_fit.fit, "transfer": few.fit_rows}
+    quick = gp_fit.Options(steps=20, points=16, directions=8)
+    for spoiled, kept in (("gp", "transfer"), ("transfer", "gp")):
+
+        def fitted(used: Rows, *rest: Any, name: str, spoiled: str = spoiled) -> Predictor:
+            if name == spoiled:
+                used = replace(used, targets=np.random.default_rng(0).permutation(used.targets))
+            return fits[name](used, quick) if name == "gp" else fits[name](used, few.Options(known="none"))
+
+        monkeypatch.setattr(gp_fit, "fit", lambda *a, fitted=fitted: fitted(*a, name="gp"))
+        monkeypatch.setattr(few, "fit_rows", lambda *a, fitted=fitted: fitted(*a, name="transfer"))
+        predictor = protocols.fit(rows, "auto", known="none")
+        assert predictor.card.kind == kept
+        family = "default" if kept == "gp" else kept
+        assert predictor.choice.startswith(f"{family}, chosen on 12 held-out of 60 rows")
+
+
+@pytest.mark.parametrize("outlier", [1e6, -1e12, 70 + 1e-7])
+def test_extreme_values_are_fitted_from_few_rows(outlier: float) -> None:
+    rows = fit_rows.make(12, metrics=("mIoU",))
+    targets = rows.targets.copy()
+    targets[7] = outlier
+    predictor = protocols.fit(replace(rows, targets=targets), "transfer", known="none", components=2)
+    assert np.isfinite(predictor.predict(rows.codes)["mIoU"]).all()

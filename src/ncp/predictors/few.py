@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncp import spaces
+from ncp import files, spaces
 from ncp.errors import UserError
 from ncp.predictors import evaluation, known, stacking, transfer_fit
 from ncp.predictors.base import Card, Predictor, as_codes
@@ -56,6 +56,7 @@ STANDARD = Options()
 def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multires", setting: str = "mine") -> Rows:
     """Rows from what a user has: see :func:`ncp.predictors.fit`."""
     where = spaces.get(space)
+    files.safe_file(setting, "setting")
     if not isinstance(values, Mapping) or not values:
         raise UserError("values are given by metric, such as {'mIoU': [70.1, 71.9, ...]}")
     if isinstance(architectures, Sequence) and not isinstance(architectures, str):

@@ -46,7 +46,9 @@ def predictors(known: Known, setting: str, space: str) -> dict[str, Predictor]:
     names = bundled(space)
     if isinstance(known, str) and known in ("all", "none"):
         return {name: _bundled(name) for name in names if known == "all" and name != setting}
-    given = [known] if isinstance(known, str | Path | Predictor) else list(known)
+    given = [known] if isinstance(known, str | Path | Predictor) else known
+    if not isinstance(given, Iterable):
+        raise UserError(f"known is all, none or a list of settings and predictors' files; given was {shown(given)}")
     found: dict[str, Predictor] = {}
     for item in given:
         name, predictor = _one(item, names, setting)
