@@ -241,7 +241,7 @@ class _Steps:
         for size in growth.checked_sizes(plan.trainings, plan.rounds):
             codes = rounds.propose(
                 self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
-                pool=table.codes, bounds=plan.bounds,
+                pool=table.codes, bounds=plan.bounds, reach=rounds.RECORDED,
             )  # fmt: skip
             rows = np.concatenate([rows, table.index.find(codes)])
         return rows
