@@ -35,6 +35,8 @@ EACH_LENGTH = 100
 """From so many rows on every feature has a length scale of its own ..."""
 LENGTH_PRIOR = 0.3
 """... with a prior of this standard deviation, in logarithms, about the known ones."""
+SPREAD = 0.7
+"""Draws around the best hyper-parameters are so much narrower than the curvature says: few of them stand for the middle."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,9 @@ class Process:
         generator = torch.Generator().manual_seed(seed)
         half = torch.randn(number // 2, len(q_P), generator=generator, dtype=torch.float64)
         draws = torch.cat([half, -half])
-        near = q_P + (draws / values.clamp_min(0.5).sqrt()) @ vectors.mT
+        near = q_P + (SPREAD * draws / values.clamp_min(1.0).sqrt()) @ vectors.mT
         logits = torch.stack([-self.loss(q) for q in near]) + 0.5 * draws.square().sum(1)
-        logits = torch.minimum(logits, logits.median() + 1)  # no draw may outweigh the rest by chance
+        logits = torch.minimum(logits, logits.median() + 2)  # no draw may outweigh the rest by chance
         return Fitted(torch.stack([self.hyper(q) for q in near]), logits, self.length(q_P))
 
 
