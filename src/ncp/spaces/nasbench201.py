@@ -248,6 +248,24 @@ class NasBench201Space:
             return torch.cat(parts, dim=-1)
         return np.concatenate(parts, axis=-1)
 
+    def work(self, codes: Any, **setting: Any) -> Any:
+        """``(N, 8)``: how often each operation that takes time is in the cell, and how often it is in use.
+
+        Some runtimes run every edge, others leave out what changes nothing in the result. A setting does not matter: all
+        networks of the benchmark have one size.
+        """
+        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = e.reshape(-1, N_EDGES, N_OPS)
+        used, _ = _in_use(1 - e[..., OPERATIONS.index("none")])
+        busy = [op for op, name in enumerate(OPERATIONS) if name != "none"]
+        there = [e[..., op].sum(-1) for op in busy]
+        active = [sum(e[:, i, op] * used[i] for i in range(N_EDGES)) for op in busy]
+        if hasattr(codes, "detach"):
+            import torch  # a tensor came in, so it is loaded already
+
+            return torch.stack([*there, *active], dim=-1)
+        return np.stack([*there, *active], axis=-1)
+
     def cost(self, codes: Any) -> Cost:
         """Of the whole network of 15 cells for 32 x 32 pixels and 100 classes, as in the released table."""
         x = codes if hasattr(codes, "detach") else np.asarray(codes)
