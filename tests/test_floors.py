@@ -10,8 +10,8 @@ import ncp
 ROOT = Path(ncp.__file__).parent
 FLOORS = {
     # metrics stands on the ground too: it needs arrays alone, and detection's networks and data use its boxes
-    "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "latency": 2, "search": 3, "campaign": 3,
-    "overrides": 2, "report": 4, "jobs": 5, "cli": 6,
+    "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3, "campaign": 3,
+    "latency": 2, "overrides": 2, "report": 4, "jobs": 5, "cli": 6,
 }  # fmt: skip
 ANYONE = (  # every floor may use them
     *(

@@ -24,9 +24,7 @@ CASES = [
 @pytest.mark.parametrize(("task", "size", "head", "classes", "batch", "channels", "strides"), CASES)
 def test_every_byte_that_a_replay_sees(one_thread, task, size, head, classes, batch, channels, strides):
     architectures = [SMALL, *SPACE.sample(5, np.random.default_rng(7))]
-    counted = cost.memory(
-        architectures, size, head, classes, batch=batch, in_channels=channels, stem_strides=strides
-    )
+    counted = cost.memory(architectures, size, head, classes, batch=batch, in_channels=channels, stem_strides=strides)
     assert counted.dtype == np.int64
     for architecture, told in zip(architectures, counted.tolist(), strict=True):
         net = fused(models.build(architecture, task, classes=classes, in_channels=channels, stem_strides=strides))

@@ -39,6 +39,13 @@ def words_for_hydra(command: str, words: Sequence[str], file: Path) -> list[str]
 
 
 def _alias(command: str, word: str) -> str:
+    if command in ("search", "front") and word.startswith(
+        "latency.trust="
+    ):  # beside latency=FILE, which is no group of keys
+        return word.replace(".", "_", 1)
+    if word.startswith("relations=[") and word.endswith("]"):  # signs that Hydra takes in quotes alone
+        items = [item.strip().strip("\"'") for item in word[len("relations=[") : -1].split(",")]
+        return f"relations=[{','.join(hydra_value(item) for item in items if item)}]"
     return "short=true" if command == "loop" and word == "debug=short" else word
 
 

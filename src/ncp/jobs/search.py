@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from ncp import progress, runs
+from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from ncp.search.result import Result
 
+USUAL = ("cls", "seg")
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -20,7 +22,8 @@ Count = Annotated[int, Meta(ge=1)]
 class Options:
     """``conf/search.yaml`` and ``conf/strategy``; the arguments of :func:`ncp.search.search` under the same names."""
 
-    objectives: Any
+    objectives: Any = None
+    setting: str | None = None
     strategy: str = "robust"
     start: Any = None
     starts: Count | None = None
@@ -30,6 +33,13 @@ class Options:
     lam: float = 0.5
     fixed: list[str] = field(default_factory=list)
     bounds: dict[str, Any] = field(default_factory=dict)
+    multiple_of: Count | None = None
+    relations: list[str] = field(default_factory=list)
+    latency: Any = None
+    latency_trust: bool = False
+    size: list[int] | None = None
+    batch: Count = 1
+    dtype: str = "fp32"
     combine: str = "sum"
     cost: str = "auto"
     kappa: float = 1.0
@@ -63,10 +73,20 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.search import search
 
     folder = runs.made(folder, "search")
-    given = {name: value for name, value in vars(options).items() if name not in ("predictors", "propagation")}
+    given = {
+        name: value for name, value in vars(options).items() if name not in ("predictors", "propagation", "setting")
+    }
+    given["objectives"] = wanted(options)
     with progress.bar("search", after=1.0) as tell:
         result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
+
+
+def wanted(options: Options) -> Any:
+    """The objectives: those that are given, else the setting's main metric; both together are refused."""
+    if options.setting is not None and options.objectives is not None:
+        raise UserError(f"setting={options.setting} is short for objectives=[{options.setting}]; give one of the two")
+    return [options.setting] if options.setting is not None else options.objectives or list(USUAL)
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

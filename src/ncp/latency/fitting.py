@@ -77,7 +77,9 @@ def check_rows(
     given = np.asarray(milliseconds, dtype=np.float64).ravel()
     codes = _codes(space, architectures)
     if len(codes) != len(given):
-        raise UserError(f"every architecture has one time; given were {len(codes)} architectures and {len(given)} times")
+        raise UserError(
+            f"every architecture has one time; given were {len(codes)} architectures and {len(given)} times"
+        )
     if not least <= len(codes) <= MOST_ROWS:
         raise UserError(f"a latency model needs {least} to {MOST_ROWS:,} measured networks, given were {len(codes):,}")
     bad = np.flatnonzero(~np.isfinite(given) | (given <= 0))
@@ -91,7 +93,9 @@ def check_rows(
             f"all times lie above {SLOW:,.0f} ms (from {given.min():,.0f}); they seem to be microseconds: give milliseconds"
         )
     if given.max() < QUICK:
-        raise UserError(f"all times lie below {QUICK:g} ms (up to {given.max():g}); they seem to be seconds: give milliseconds")
+        raise UserError(
+            f"all times lie below {QUICK:g} ms (up to {given.max():g}); they seem to be seconds: give milliseconds"
+        )
     return codes, given
 
 
@@ -150,7 +154,9 @@ def _scales(
         assert scales.grad is not None
         return float(value.detach()), scales.grad.numpy()
 
-    found = minimize(loss, usual.numpy(), jac=True, method="L-BFGS-B", bounds=[(-7, 5)] * SCALES, options={"maxiter": 40})
+    found = minimize(
+        loss, usual.numpy(), jac=True, method="L-BFGS-B", bounds=[(-7, 5)] * SCALES, options={"maxiter": 40}
+    )
     return torch.from_numpy(np.asarray(found.x))
 
 

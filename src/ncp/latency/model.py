@@ -99,7 +99,11 @@ class Latency:
         self.card, self.tensors = card, tensors
         self.space: spaces.Space[Any] = spaces.get(card.space)
         self.setting = card.setting()
-        if not bool((tensors.milliseconds > 0).all()) or bool((tensors.prices < 0).any()) or not tensors.prices.sum() > 0:
+        if (
+            not bool((tensors.milliseconds > 0).all())
+            or bool((tensors.prices < 0).any())
+            or not tensors.prices.sum() > 0
+        ):
             raise UserError("a latency model holds times or prices that are not positive; measure or fit again")
         raw = self._raw(tensors.codes.double())
         self.standard = Standard.of(*raw)
@@ -113,7 +117,9 @@ class Latency:
         try:
             self.lower = torch.linalg.cholesky(covariance)
         except RuntimeError:  # torch's own kind of error derives from it
-            raise UserError("a latency model cannot be solved (its covariance has no Cholesky factor); fit it again") from None
+            raise UserError(
+                "a latency model cannot be solved (its covariance has no Cholesky factor); fit it again"
+            ) from None
         self.weights = torch.cholesky_solve(((rest_R - self.level) / self.width)[:, None], self.lower)
 
     def _raw(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,5 +188,7 @@ def code_array(space: spaces.Space[Any], codes: Any) -> np.ndarray:
     array = np.asarray(codes, dtype=np.float64)
     array = array[None] if array.ndim == 1 else array
     if array.ndim != 2 or array.shape[1] != space.dim or not np.isfinite(array).all():
-        raise UserError(f"codes of space '{space.name}' are finite numbers of shape (N, {space.dim}), given was {np.shape(codes)}")
+        raise UserError(
+            f"codes of space '{space.name}' are finite numbers of shape (N, {space.dim}), given was {np.shape(codes)}"
+        )
     return array

@@ -71,7 +71,9 @@ def _card(content: Any, where: str) -> Card:
     if unknown:
         raise UserError(f"the card in {where} has a key '{files.shown(min(unknown))}' that this version does not know")
     if card.space not in spaces.names():
-        raise UserError(f"the card in {where} is of space '{files.shown(card.space)}'; spaces: {', '.join(spaces.names())}")
+        raise UserError(
+            f"the card in {where} is of space '{files.shown(card.space)}'; spaces: {', '.join(spaces.names())}"
+        )
     for name in ("device", "runtime", "task", "dtype", "host", "processor", "source"):
         setattr(card, name, files.printable(getattr(card, name)).replace("\n", " "))
     return card

@@ -97,7 +97,14 @@ def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
         "reason": result.reason,
         "keeps_limits": result.kept,
         "notes": list(result.notes),
+        "machines": [machine(q) for q in result.trajectory.objectives.quantities if q.model is not None],
     }
+
+
+def machine(quantity: Any) -> dict[str, Any]:
+    """A measured machine, as ``machines`` of a result tells it."""
+    told = asdict(quantity.model.card)
+    return {"name": quantity.name, "file": quantity.file or None, **told}
 
 
 def _candidate(space: str, candidate: Candidate) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def _candidate(space: str, candidate: Candidate) -> dict[str, Any]:
         "judged_doubt": judged.doubt,
         "judged_noise": judged.noise,
         "extrapolated": not candidate.known,
-        "cost": costs(space, candidate.architecture, candidate.macs, candidate.params),
+        "cost": {**costs(space, candidate.architecture, candidate.macs, candidate.params), **candidate.others},
     }
 
 

@@ -42,6 +42,7 @@ class Candidate:
         predicted: by the predictors of the search.
         judged: by the judge.
         known: whether it lies within what all these predictors were fitted on; elsewhere they extrapolate.
+        others: what else it takes, by the quantity's name: ``latency_ms`` with ``latency_ms_std``, ``memory_mb``.
     """
 
     architecture: Any
@@ -50,6 +51,7 @@ class Candidate:
     predicted: Opinion
     judged: Opinion
     known: bool = True
+    others: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -161,9 +163,16 @@ def candidates(goals: Objectives, asked: Panel, judge: Panel, codes: np.ndarray)
     judged = predicted if judge is asked else opinions(judge, codes)
     all_of_them = (*asked.predictors.values(), *judge.predictors.values())
     known = np.all([knows(predictor, codes) for predictor in all_of_them], axis=0)
+    others: list[dict[str, float]] = [{} for _ in codes]
+    for quantity in goals.quantities:
+        value, std = quantity.told(codes)
+        for i, told in enumerate(others):
+            told[quantity.name] = float(value[i])
+            if std is not None:
+                told[f"{quantity.name}_std"] = float(std[i])
     return [
-        Candidate(architecture, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], bool(known[i]))
-        for i, architecture in enumerate(space.decode(codes))
+        Candidate(a, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], bool(known[i]), others[i])
+        for i, a in enumerate(space.decode(codes))
     ]
 
 

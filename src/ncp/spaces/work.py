@@ -50,5 +50,7 @@ def _evaluator(*setting: Any) -> Evaluator:
         columns[f"{layer.part} macs{name}"] += layer.macs
         columns[f"{layer.part} moved" if alone else f"moved {branch}"] += layer.moved
         columns["weights"] += layer.weights
-        columns[f"kernels {branch if layer.part != 'head' else STAGES}"] += layer.times + layer.times * bool(layer.extra)
+        columns[f"kernels {branch if layer.part != 'head' else STAGES}"] += layer.times + layer.times * bool(
+            layer.extra
+        )
     return Evaluator(list(columns.values()), len(DIMENSIONS))
