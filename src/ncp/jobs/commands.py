@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ncp.errors import UserError
 
-COMMANDS = ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report")
+COMMANDS = ("search", "train", "evaluate", "export", "fit", "benchmark", "build", "loop", "report", "latency", "front")
 
 
 def module(command: str) -> ModuleType:
