@@ -102,7 +102,7 @@ def _measure(options: Options, folder: Path) -> Outcome:
             space, lambda a: measuring.median_time(machine.runner(a), seconds), card, folder, options.codes, options.checks,
             options.minutes, options.seed, tell,
         )  # fmt: skip
-    rows = {
+    rows: dict[str, list[Any]] = {
         "kind": [r.kind for r in found.rows], "code": [r.text for r in found.rows], "ms": [r.milliseconds for r in found.rows],
     }  # fmt: skip
     return _written(found.model, rows, found.notes, folder)

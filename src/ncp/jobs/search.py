@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +39,7 @@ class Options:
     relations: list[str] = field(default_factory=list)
     latency: Any = None
     latency_trust: bool = False
+    verify: Any = "auto"
     size: list[int] | None = None
     batch: Count = 1
     dtype: str = "fp32"
@@ -79,7 +82,40 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     given["objectives"] = wanted(options)
     with progress.bar("search", after=1.0) as tell:
         result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
+    result = verified(result, options)
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
+
+
+def verified(result: Result, options: Options) -> Result:
+    """The result, measured where a limit of milliseconds is of this machine (``verify=auto``) or must be (``true``).
+
+    Raises:
+        UserError: for another word, or ``verify=true`` where no limit is of this machine.
+    """
+    if options.verify not in ("auto", True, False):
+        raise UserError(f"verify is auto, true or false, given was {options.verify!r}")
+    timed = [limit for limit in result.budget.others if limit.quantity.model is not None] if result.budget else []
+    if not options.verify or (not timed and options.verify == "auto"):
+        return result
+    from ncp.latency.machine import is_here, of_card
+    from ncp.latency.measuring import median_time
+    from ncp.search.verify import verify
+
+    here = [limit for limit in timed if limit.quantity.model is not None and is_here(limit.quantity.model.card)]
+    if options.verify is True and not here:
+        raise UserError(
+            "verify=true measures where a limit of milliseconds is of this machine; none is: use verify=auto"
+        )
+    for limit in here[:1]:
+        assert limit.quantity.model is not None
+        assert result.panels is not None
+        runner = of_card(limit.quantity.model.card).runner
+        result = verify(result, limit, partial(_timed, runner, median_time), *result.panels, options.lam)
+    return result
+
+
+def _timed(runner: Callable[[Any], Any], median: Callable[[Any, float], float], architecture: Any) -> float:
+    return median(runner(architecture), 2.0)
 
 
 def wanted(options: Options) -> Any:

@@ -58,7 +58,8 @@ def fit(
     else:
         rows, truth = check_rows(space, *held, least=2)
         told = made.predict(rows.numpy())
-    made.card = replace(made.card, held=len(truth), **errors(truth, told))
+    found: dict[str, Any] = errors(truth, told)
+    made.card = replace(made.card, held=len(truth), **found)
     return made
 
 

@@ -96,7 +96,8 @@ def stratified(space: spaces.Space[Any], n: int, rng: np.random.Generator) -> li
     # random codes of many dimensions all cost about the same: draw them toward the smallest by random parts
     codes = space.round(space.lower + rng.uniform(0, 1, (len(pool), 1)) ** 0.5 * (pool - space.lower))
     macs = np.log(np.asarray(space.cost(codes).macs, dtype=np.float64))
-    edges = np.linspace(*np.quantile(macs, [0.005, 0.995]), n)
+    low, high = np.quantile(macs, [0.005, 0.995]).tolist()
+    edges = np.linspace(low, high, n)
     left = np.ones(len(codes), dtype=bool)
     picked = []
     for edge in rng.permutation(edges):

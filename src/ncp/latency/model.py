@@ -45,9 +45,7 @@ class Tensors(NamedTuple):
 
 def kernel(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], scales: Tensor) -> Tensor:
     """``(N, R)`` covariance between standardised work and features of two sets of architectures."""
-    out = 0
-    for i in (0, 1):
-        out = out + scales[i].exp() * (a[i] @ b[i].mT) / a[i].shape[1]
+    out = sum(scales[i].exp() * (a[i] @ b[i].mT) / a[i].shape[1] for i in (0, 1))
     x, y = torch.cat(a, -1), torch.cat(b, -1)
     squares = x.square().sum(-1)[:, None] + y.square().sum(-1) - 2 * x @ y.mT
     far = math.sqrt(5) * squares.clamp_min(1e-12).sqrt() / scales[3].exp()

@@ -175,7 +175,8 @@ def other_limits(
         UserError: for milliseconds without a machine, another number of limits than of machines, or a model that is no hard
             limit.
     """
-    out, said = [], []
+    out: list[Limit] = []
+    said: list[str] = []
     given = costs.get("latency_ms")
     if given is not None:
         if not machines:

@@ -183,11 +183,11 @@ class Region:
     def contains(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N,)`` bool: valid codes inside the region."""
         codes = np.asarray(codes_ND, dtype=np.float64)
-        out: np.ndarray = ((codes >= self.lower) & (codes <= self.upper)).all(-1)
-        out &= (self.space.round(codes) == codes).all(-1)
+        out = np.asarray(((codes >= self.lower) & (codes <= self.upper)).all(-1))
+        out = np.asarray(out & (self.space.round(codes) == codes).all(-1))
         if not self._plain:
-            out &= ((codes - self.lower) % self.step == 0).all(-1)
-        return out if self._order is None else out & self._order.kept(codes)
+            out = np.asarray(out & ((codes - self.lower) % self.step == 0).all(-1))
+        return out if self._order is None else np.asarray(out & self._order.kept(codes))
 
     def moves(self) -> np.ndarray:
         """``(n, D)`` smallest differences between codes of the region: of one dimension, or of those that move together."""

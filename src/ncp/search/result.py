@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ncp.predictors.trust import knows
 from ncp.search.judges import Panel
+from ncp.search.limits import Budget
 from ncp.search.objectives import Objective, Objectives
+from ncp.search.ranges import Range, ranges
 from ncp.search.trajectory import Trajectory
 
 Figures = dict[str, dict[str, float]]
@@ -71,6 +74,9 @@ class Result:
         strategy, objectives: what was run.
         kappa: how many times its doubt the strategy takes off a prediction; None where it does not weigh doubt.
         predictor, judge: setting -> who predicted and who judged: a family of bundled predictors, or a file.
+        budget: the limits, and where the search could move.
+        panels: the predictors that were asked, and the judge.
+        measured: what was measured on this machine in the end.
     """
 
     found: Candidate
@@ -87,6 +93,17 @@ class Result:
     kappa: float | None = None
     predictor: dict[str, str] = field(default_factory=dict)
     judge: dict[str, str] = field(default_factory=dict)
+    budget: Budget | None = field(default=None, repr=False)
+    panels: tuple[Panel, Panel] | None = field(default=None, repr=False)
+    measured: list[Any] = field(default_factory=list)
+
+    @cached_property
+    def ranges(self) -> dict[str, Range]:
+        """Dimension -> how freely it may change around what was found; empty in spaces of choices."""
+        if self.budget is None:
+            return {}
+        code = self.trajectory.objectives.space.encode([self.found.architecture])[0]
+        return ranges(self.trajectory.objectives, self.budget, code)
 
     @property
     def architecture(self) -> Any:

@@ -239,6 +239,8 @@ def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: floa
         kappa=kappa,
         predictor=problem.asked.names,
         judge=problem.judge.names,
+        budget=problem.budget,
+        panels=(problem.asked, problem.judge),
     )
 
 

@@ -101,11 +101,12 @@ def knee(values_PQ: np.ndarray, axes: Sequence[Axis]) -> tuple[int, list[str]]:
         return 0, [f"the front has {len(good)} architecture{'s' * (len(good) != 1)}: the first one is taken"]
     share = (good - good.min(0)) / np.where(span > 0, span, 1)
     chosen = int(np.linalg.norm(1 - share, axis=1).argmin())
-    reasons = [
-        f"{axis.words}: {_said(values_PQ[chosen, i], axis)}, {100 * share[chosen, i]:.0f} % of the way from the worst to the best "
-        f"of the front ({_said(values_PQ[:, i][good[:, i].argmin()], axis)} to {_said(values_PQ[:, i][good[:, i].argmax()], axis)})"
-        for i, axis in enumerate(axes)
-    ]
+    reasons = []
+    for i, axis in enumerate(axes):
+        here, column = _said(values_PQ[chosen, i], axis), values_PQ[:, i]
+        ends = f"{_said(column[good[:, i].argmin()], axis)} to {_said(column[good[:, i].argmax()], axis)}"
+        way = f"{100 * share[chosen, i]:.0f} % of the way from the worst to the best of the front ({ends})"
+        reasons.append(f"{axis.words}: {here}, {way}")
     lead = int(np.flatnonzero(sign > 0)[0]) if (sign > 0).any() else 0
     for other in range(len(axes)):
         if other != lead:
@@ -157,6 +158,7 @@ class _Weighted(Criterion):
         excess = (
             [(c / x.value).log() for c, x in zip(self.budget.costs(codes_ND), limits, strict=True)] if limits else []
         )
+        assert isinstance(lam, Tensor)
         value_N = (torch.stack(parts, 1) * lam).sum(1)
         return value_N, torch.stack(excess, 1) if excess else value_N.new_zeros(len(value_N), 0)
 
@@ -183,8 +185,8 @@ def trade(
         starts: how many codes move for each.
         iterations, kappa, seed: as in :func:`ncp.search.search`.
         latency, size, batch, dtype: likewise.
-        arguments: further ones of :func:`ncp.search.run.prepare`: ``budget``, ``fixed``, ``bounds``, ``multiple_of``, ``relations``,
-            ``predictor``, ``force``, ``latency_trust``, ``start``.
+        arguments: further ones of :func:`ncp.search.run.prepare`: ``budget``, ``fixed``, ``bounds``, ``multiple_of``,
+            ``relations``, ``predictor``, ``force``, ``latency_trust``, ``start``.
 
     Raises:
         UserError: for another number of quantities, one given twice, no metric among them, and as :func:`ncp.search.search`.
@@ -223,7 +225,7 @@ def weightings(quantities: int, points: int) -> np.ndarray:
         return np.stack([share, 1 - share], axis=1)
     n = max(2, round(np.sqrt(4 * points)) - 2)  # about twice as many
     grid = [(i, j, n - i - j) for i in range(n + 1) for j in range(n + 1 - i)]
-    return (np.array(grid, dtype=np.float64) + 0.15) / (n + 0.45)
+    return np.asarray((np.array(grid, dtype=np.float64) + 0.15) / (n + 0.45))
 
 
 def _names(given: Any) -> list[str]:
