@@ -1,6 +1,6 @@
 """The last step of a search for this machine: the best architectures are measured; the answer is one that keeps the limit.
 
-A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept here and now.
+A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept now.
 """
 
 from __future__ import annotations
