@@ -68,25 +68,26 @@ def median_time(run: Callable[[], None], seconds: float, now: Callable[[], float
     Raises:
         UserError: where the clock goes back.
     """
-    began = now()
-    run()
-    first = now() - began
-    # the first run sets things up; go on until two in a row are alike or a fifth of the time is spent
-    while now() - began < seconds / 5:
+
+    def once() -> float:
         before = now()
         run()
-        last = now() - before
+        took = now() - before
+        if took < 0:
+            raise UserError("the clock of this machine went back while a network was timed; measure again")
+        return took
+
+    first = spent = once()
+    # the first run sets things up; go on until two in a row are alike or a fifth of the time is spent
+    while spent < seconds / 5:
+        last = once()
+        spent += last
         if last > 0.8 * first:
             break
         first = last
     times: list[float] = []
-    started = now()
-    while len(times) < LEAST_RUNS or (now() - started < 0.8 * seconds and len(times) < 1000):
-        before = now()
-        run()
-        times.append(now() - before)
-    if min(times) < 0:
-        raise UserError("the clock of this machine went back while a network was timed; measure again")
+    while len(times) < LEAST_RUNS or (sum(times) < 0.8 * seconds and len(times) < 1000):
+        times.append(once())
     return 1e3 * float(np.median(times))
 
 

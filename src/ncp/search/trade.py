@@ -27,6 +27,7 @@ from ncp.search.robust import Robust
 from ncp.search.run import one_thread, prepare
 from ncp.search.trajectory import predict
 
+ROUNDS, WIDEST = 3, 100  # of looking beside the front, and at how many of its architectures
 COSTS = ("macs", "params", "latency_ms", "memory_mb")
 
 
@@ -86,9 +87,11 @@ def unbeaten(values_NQ: np.ndarray, sign_Q: np.ndarray) -> np.ndarray:
     good = values_NQ * sign_Q
     order = np.lexsort(-good.T[::-1])  # a row is beaten by none that comes later
     kept: list[int] = []
+    best = np.zeros((0, good.shape[1]))
     for i in order:
-        if not any((good[j] >= good[i]).all() for j in kept):
+        if not (best >= good[i]).all(1).any():
             kept.append(int(i))
+            best = np.concatenate([best, good[i][None]])
     return np.array(sorted(kept), dtype=np.int64)
 
 
@@ -215,6 +218,8 @@ def trade(
         codes = codes[budget.excess(codes) == 0] if budget.limits else codes
         if not len(codes):
             raise UserError("no architecture was found that keeps the limits of the front; loosen one")
+        for _ in range(ROUNDS):  # weightings leave gaps; what lies beside the front fills them
+            codes = _with_neighbours(problem, axes, columns, codes)
         return _front(problem, axes, columns, codes, began)
 
 
@@ -281,17 +286,34 @@ def _axes(
     return tuple(axes), columns
 
 
+def _values(problem: Any, columns: list[int | Quantity], codes: np.ndarray) -> np.ndarray:
+    """``(N, Q)`` of codes, as they are told."""
+    mean, _ = predict(problem.objectives, codes)
+    told = [
+        mean[problem.objectives.items[c].name] if isinstance(c, int) else c.told(codes)[0].astype(np.float64)
+        for c in columns
+    ]
+    return np.stack(told, axis=1)
+
+
+def _with_neighbours(
+    problem: Any, axes: tuple[Axis, ...], columns: list[int | Quantity], codes: np.ndarray
+) -> np.ndarray:
+    """The codes that none beats among the given ones and the neighbours of the best (of many, an even part)."""
+    sign, budget = np.array([a.sign for a in axes]), problem.budget
+    best = codes[unbeaten(_values(problem, columns, codes), sign)]
+    some = best[:: -(-len(best) // WIDEST)]
+    near = (some[:, None] + budget.region.moves()).reshape(-1, codes.shape[1])
+    near = near[budget.region.contains(near)].astype(np.int64)
+    near = near[budget.excess(near) == 0] if budget.limits else near
+    every = np.unique(np.concatenate([best, near]), axis=0)
+    return np.asarray(every[unbeaten(_values(problem, columns, every), sign)])
+
+
 def _front(
     problem: Any, axes: tuple[Axis, ...], columns: list[int | Quantity], codes: np.ndarray, began: float
 ) -> Trade:
-    mean, _ = predict(problem.objectives, codes)
-    values = np.stack(
-        [
-            mean[problem.objectives.items[c].name] if isinstance(c, int) else c.told(codes)[0].astype(np.float64)
-            for c in columns
-        ],
-        axis=1,
-    )
+    values = _values(problem, columns, codes)
     keep = unbeaten(values, np.array([a.sign for a in axes]))
     keep = keep[np.argsort(values[keep, 0], kind="stable")]
     chosen, reasons = knee(values[keep], axes)
