@@ -96,9 +96,9 @@ def test_a_noisy_machine_is_said_to_be_one(tmp_path):
 
     def throttled(architecture):
         calls.append(0)
-        return quiet(architecture) * (1 if len(calls) < 12 else 1.5)
+        return quiet(architecture) * (1 if len(calls) < 20 else 1.5)
 
-    later = measuring.measure(SPACE, throttled, CARD, tmp_path / "b", 16, 4)
+    later = measuring.measure(SPACE, throttled, CARD, tmp_path / "b", 28, 4)
     assert any("clock seems to have changed" in note for note in later.notes)
 
 
