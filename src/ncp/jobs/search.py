@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ncp.search.result import Result
 
 USUAL = ("cls", "seg")
+APART = (
+    "predictors",
+    "propagation",
+    "setting",
+    "verify",
+)  # options that are no arguments of a search under their names
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -76,9 +82,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.search import search
 
     folder = runs.made(folder, "search")
-    given = {
-        name: value for name, value in vars(options).items() if name not in ("predictors", "propagation", "setting")
-    }
+    given = {name: value for name, value in vars(options).items() if name not in APART}
     given["objectives"] = wanted(options)
     with progress.bar("search", after=1.0) as tell:
         result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
@@ -122,7 +126,9 @@ def wanted(options: Options) -> Any:
     """The objectives: those that are given, else the setting's main metric; both together are refused."""
     if options.setting is not None and options.objectives is not None:
         raise UserError(f"setting={options.setting} is short for objectives=[{options.setting}]; give one of the two")
-    return [options.setting] if options.setting is not None else options.objectives or list(USUAL)
+    if options.setting is not None:
+        return [options.setting]
+    return list(USUAL) if options.objectives is None else options.objectives
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:
