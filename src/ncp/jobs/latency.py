@@ -28,7 +28,7 @@ class Options:
     action: Literal["measure", "export", "import"] = "measure"
     device: str = "cpu"
     runtime: str = "torch"
-    task: str = "seg"
+    network: str = "seg"
     space: str = "multires"
     size: Annotated[list[Count], Meta(min_length=2, max_length=2)] = field(default_factory=lambda: [128, 128])
     batch: Count = 1
@@ -84,7 +84,7 @@ def _machine(options: Options) -> Machine:
             f"networks of space '{options.space}' are not built here; measure them elsewhere and give action=import measured=FILE"
         )
     return Machine(
-        options.device, options.runtime, options.task, (options.size[0], options.size[1]), options.batch, options.threads,
+        options.device, options.runtime, options.network, (options.size[0], options.size[1]), options.batch, options.threads,
         options.dtype, options.compile, options.classes,
     )  # fmt: skip
 
@@ -138,7 +138,7 @@ def _import(options: Options, folder: Path) -> Outcome:
     architectures, times = exchange.read_measured(options.measured, space)
     size = list(options.size) if options.space == "multires" else None
     card = Card(
-        space.name, files.printable(options.device), files.printable(options.runtime), options.task, size, options.batch,
+        space.name, files.printable(options.device), files.printable(options.runtime), options.network, size, options.batch,
         options.dtype, options.threads, options.classes, source=f"imported from {files.printable(Path(options.measured).name)}",
     )  # fmt: skip
     model = latency.fit(space, architectures, times, card, seed=options.seed)
