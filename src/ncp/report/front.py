@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ncp.report import style
+from ncp.report.latency import logarithmic
 
 if TYPE_CHECKING:
     from ncp.search.trade import Trade
@@ -43,3 +44,6 @@ def _panel(ax: Axes, front: Trade, x: int, y: int) -> None:
         color=style.dark(style.VERMILION),
     )  # fmt: skip
     ax.margins(0.1)
+    for axis, quantity in ((ax.xaxis, a), (ax.yaxis, b)):
+        if quantity.sign < 0:  # costs spread over orders of magnitude
+            logarithmic(axis)

@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from ncp.report import style
 
 if TYPE_CHECKING:
     from ncp.latency.model import Latency
+
+
+def logarithmic(axis: Any) -> None:
+    """Make an axis (``ax.xaxis``) logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def figure(model: Latency, rows: Mapping[str, Sequence[Any]]) -> Figure:
@@ -44,8 +53,8 @@ def figure(model: Latency, rows: Mapping[str, Sequence[Any]]) -> Figure:
         ax.scatter(times[mine], model.predict(codes), s=16, color=colour, linewidth=0, label=label, zorder=3)
     low, high = times[kinds != "reference"].min() * 0.8, times[kinds != "reference"].max() * 1.25
     ax.plot([low, high], [low, high], color=style.GREY, linewidth=1, zorder=1)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    logarithmic(ax.xaxis)
+    logarithmic(ax.yaxis)
     ax.set_xlim(low, high)
     ax.set_ylim(low, high)
     ax.legend(frameon=False, fontsize=8, loc="upper left")
