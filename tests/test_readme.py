@@ -22,6 +22,8 @@ NOT_HERE = ("/data/", "hydra/launcher=", "NCP/data", "src.benchmark", "transnas-
 # the built-in trainings take a minute each otherwise
 SHORTER = {
     "src.train": ["debug=tiny"],
+    "src.latency": ["codes=12", "checks=3", "size=[32,32]", "minutes=0.5"],
+    "src.front": ["points=3", "starts=1", "iterations=20"],
     "src.build": ["count=20", "recipe.length=1", "recipe.eval_every=1", "data.scenes=8", "data.val_scenes=1"],
 }
 
@@ -106,6 +108,19 @@ def a_fit() -> Path:
     return next(outputs().glob("fit/*/*/predictor.safetensors")).parent
 
 
+@cache
+def a_machine() -> Path:
+    """A latency file of this space: of made-up times, which are there at once."""
+    import numpy as np
+
+    from ncp import latency, spaces
+
+    space = spaces.get("multires")
+    codes = space.sample_codes(40, np.random.default_rng(0))
+    model = latency.fit(space, codes, 5 + space.cost(codes).macs / 2e7)
+    return latency.save(model, outputs() / "latency.safetensors")
+
+
 def test_the_readme_has_the_commands_that_everything_starts_with():
     assert [words(c) for c in COMMANDS[:2]] == [["make", "demo"], ["make", "test"]]
     assert len(COMMANDS) > 15
@@ -152,6 +167,10 @@ def test_a_command_of_the_readme(command):
     if "src.predict" in command:
         given = [w.replace("seg.safetensors", str(an_export())) if "seg.safetensors" in w else w for w in given]
         given = [w.replace("out=seen", f"out={outputs()}/seen") for w in given]
+    given = [
+        w.replace("outputs/latency/DATE/RUN/latency.safetensors", str(a_machine())) if "latency/DATE" in w else w
+        for w in given
+    ]
     given = [w.replace("outputs/build/seg-HASH", str(a_build())) if "HASH" in w else w for w in given]
     given = [w.replace("outputs/fit/DATE/RUN", str(a_fit())) if "outputs/fit/DATE" in w else w for w in given]
     done = run([sys.executable, *given[1:], *SHORTER.get(given[2], [])])

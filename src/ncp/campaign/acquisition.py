@@ -215,9 +215,8 @@ def _repaired(codes_ND: np.ndarray, limits: Budget, share_N: np.ndarray, rng: np
     """
     region, codes_ND = limits.region, np.array(codes_ND, dtype=np.float64)
     for _ in range(REPAIRS):
-        cost = region.space.cost(codes_ND)
-        limit = [np.asarray(getattr(cost, name)) > value * share_N for name, value in limits.limits]
-        over = np.flatnonzero(np.any(limit, axis=0))
+        costs = zip(limits.costs(codes_ND), limits.limits, strict=True)
+        over = np.flatnonzero(np.any([np.asarray(cost) > limit.value * share_N for cost, limit in costs], axis=0))
         if not len(over):
             break
         which = rng.integers(0, region.space.dim, len(over))

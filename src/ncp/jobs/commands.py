@@ -8,8 +8,8 @@ from types import ModuleType
 from ncp.errors import UserError
 
 COMMANDS = (
-    "search", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report", "compare",
-    "data",
+    "search", "front", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report",
+    "compare", "data", "latency",
 )  # fmt: skip
 
 

@@ -51,6 +51,17 @@ def _own_data(words: Sequence[str]) -> list[str]:
 
 
 def _alias(command: str, word: str) -> str:
+    if command in ("search", "front") and word.startswith(
+        "latency.trust="
+    ):  # beside latency=FILE, which is no group of keys
+        return word.replace(".", "_", 1)
+    if command == "latency" and word.startswith(
+        "task="
+    ):  # the group `task` holds what trains; here its name alone is meant
+        return word.replace("task", "network", 1)
+    if word.startswith("relations=[") and word.endswith("]"):  # signs that Hydra takes in quotes alone
+        items = [item.strip().strip("\"'") for item in word[len("relations=[") : -1].split(",")]
+        return f"relations=[{','.join(hydra_value(item) for item in items if item)}]"
     return "short=true" if command == "loop" and word == "debug=short" else word
 
 

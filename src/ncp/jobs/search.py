@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from ncp import progress, runs
+from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from ncp.search.result import Result
 
+USUAL = ("cls", "seg")
+APART = (
+    "predictors",
+    "propagation",
+    "setting",
+    "verify",
+)  # options that are no arguments of a search under their names
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -20,7 +30,8 @@ Count = Annotated[int, Meta(ge=1)]
 class Options:
     """``conf/search.yaml`` and ``conf/strategy``; the arguments of :func:`ncp.search.search` under the same names."""
 
-    objectives: Any
+    objectives: Any = None
+    setting: str | None = None
     strategy: str = "robust"
     start: Any = None
     starts: Count | None = None
@@ -30,6 +41,14 @@ class Options:
     lam: float = 0.5
     fixed: list[str] = field(default_factory=list)
     bounds: dict[str, Any] = field(default_factory=dict)
+    multiple_of: Count | None = None
+    relations: list[str] = field(default_factory=list)
+    latency: Any = None
+    latency_trust: bool = False
+    verify: Any = "auto"
+    size: list[int] | None = None
+    batch: Count = 1
+    dtype: str = "fp32"
     combine: str = "sum"
     cost: str = "auto"
     kappa: float = 1.0
@@ -63,10 +82,53 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.search import search
 
     folder = runs.made(folder, "search")
-    given = {name: value for name, value in vars(options).items() if name not in ("predictors", "propagation")}
+    given = {name: value for name, value in vars(options).items() if name not in APART}
+    given["objectives"] = wanted(options)
     with progress.bar("search", after=1.0) as tell:
         result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
+    result = verified(result, options)
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
+
+
+def verified(result: Result, options: Options) -> Result:
+    """The result, measured where a limit of milliseconds is of this machine (``verify=auto``) or must be (``true``).
+
+    Raises:
+        UserError: for another word, or ``verify=true`` where no limit is of this machine.
+    """
+    if options.verify not in ("auto", True, False):
+        raise UserError(f"verify is auto, true or false, given was {options.verify!r}")
+    timed = [limit for limit in result.budget.others if limit.quantity.model is not None] if result.budget else []
+    if not options.verify or (not timed and options.verify == "auto"):
+        return result
+    from ncp.latency.machine import is_here, of_card
+    from ncp.latency.measuring import median_time
+    from ncp.search.verify import verify
+
+    here = [limit for limit in timed if limit.quantity.model is not None and is_here(limit.quantity.model.card)]
+    if options.verify is True and not here:
+        raise UserError(
+            "verify=true measures where a limit of milliseconds is of this machine; none is: use verify=auto"
+        )
+    for limit in here[:1]:
+        assert limit.quantity.model is not None
+        assert result.panels is not None
+        runner = of_card(limit.quantity.model.card).runner
+        result = verify(result, limit, partial(_timed, runner, median_time), *result.panels, options.lam)
+    return result
+
+
+def _timed(runner: Callable[[Any], Any], median: Callable[[Any, float], float], architecture: Any) -> float:
+    return median(runner(architecture), 2.0)
+
+
+def wanted(options: Options) -> Any:
+    """The objectives: those that are given, else the setting's main metric; both together are refused."""
+    if options.setting is not None and options.objectives is not None:
+        raise UserError(f"setting={options.setting} is short for objectives=[{options.setting}]; give one of the two")
+    if options.setting is not None:
+        return [options.setting]
+    return list(USUAL) if options.objectives is None else options.objectives
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

@@ -103,11 +103,20 @@ def search_figure(search: Walk, space: spaces.Space[Any], title: str, subtitle: 
     else:
         _changes(grid, 0, 0, span=2)
     _cost(grid, 0, 2, "macs", "Multiply-adds (billions)", 1e9)
-    _cost(grid, 0, 3, "params", "Parameters (millions)", 1e6)
+    _cost(grid, 0, 3, *_fourth(search))
     for i, (name, indices) in enumerate(space.groups.items()):
         _dimensions(grid, 1 + i // COLUMNS, i % COLUMNS, space, name, indices, last=i + COLUMNS >= len(space.groups))
     fig.text(0.988, 0.16 / _height(rows), _legend(search), size=8.5, color=style.GREY, ha="right")
     return fig
+
+
+def _fourth(search: Walk) -> tuple[str, str, float]:
+    """What the last panel of costs shows: what was asked for beside multiply-adds, else parameters."""
+    if "latency_ms" in search.table:
+        return "latency_ms", "Latency (ms)", 1.0
+    if "memory_mb" in search.table:
+        return "memory_mb", "Peak memory (MiB)", 1.0
+    return "params", "Parameters (millions)", 1e6
 
 
 def transfer_figure(searches: Sequence[Walk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:

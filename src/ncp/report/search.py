@@ -100,7 +100,16 @@ def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
         "reason": result.reason,
         "keeps_limits": result.kept,
         "notes": list(result.notes),
+        "ranges": {name: found._asdict() for name, found in result.ranges.items()},
+        "measured": [asdict(m) for m in result.measured],
+        "machines": [machine(q) for q in result.trajectory.objectives.quantities if q.model is not None],
     }
+
+
+def machine(quantity: Any) -> dict[str, Any]:
+    """A measured machine, as ``machines`` of a result tells it."""
+    told = asdict(quantity.model.card)
+    return {"name": quantity.name, "file": quantity.file or None, **told}
 
 
 def _candidate(space: str, candidate: Candidate) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def _candidate(space: str, candidate: Candidate) -> dict[str, Any]:
         "judged_doubt": judged.doubt,
         "judged_noise": judged.noise,
         "extrapolated": not candidate.known,
-        "cost": costs(space, candidate.architecture, candidate.macs, candidate.params),
+        "cost": {**costs(space, candidate.architecture, candidate.macs, candidate.params), **candidate.others},
     }
 
 
@@ -166,6 +175,8 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
 
     ``brief`` prints one line instead, for one search among many.
     """
+    from ncp.search.ranges import in_words
+
     out = console()
     if brief:
         out.print(f"  {in_a_line(result)}, {result.macs / 1e9:.3f} G multiply-adds, {result.seconds:.2f} s")
@@ -177,6 +188,11 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     out.print()
     out.print(draw(result.architecture))
     terminal.fields({"code": result.architecture.text}, 7)
+    if free := in_words(result.ranges):
+        terminal.fields({"free": f"{free} (no objective loses more than .1 points, no cost grows by more than 1 %)"}, 7)
+    for one in result.measured:
+        kept = "keeps the limit" if one.keeps else "misses the limit"
+        terminal.say(f"measured here: {one.milliseconds:.4g} ms (predicted {one.predicted:.4g}), {kept}: {one.text}")
     out.print()
     terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
     for task in dict.fromkeys(_task(o.setting) for o in result.objectives):

@@ -49,6 +49,13 @@ def comparison(result: Result, title: str, kappa: Any = None) -> Any:
         values = [getattr(c, key) for c in (*before.values(), result.found)]
         changes = [f"{100 * (values[-1] / value - 1):+.0f} %" for value in values[:-1]]
         table.add_row(name, *(f"{value / unit:.3f} {letter}" for value in values), "", "", *changes)
+    for quantity in result.trajectory.objectives.quantities:
+        values = [c.others[quantity.name] for c in (*before.values(), result.found)]
+        changes = [f"{100 * (values[-1] / value - 1):+.0f} %" for value in values[:-1]]
+        std = result.found.others.get(f"{quantity.name}_std")
+        doubt = "" if std is None else f"± {std:.3g}"
+        cells = [f"{value:.4g} {quantity.unit}" for value in values]
+        table.add_row(quantity.words, *cells, doubt, "", *changes)
     starts = result.trajectory.starts
     how = f"{starts:,} start{'s' if starts > 1 else ''}"
     table.add_row("search", *[""] * (len(before) - 1), how, f"{result.seconds:.2f} s", style="dim")

@@ -16,7 +16,6 @@ from ncp.progress import Progress
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
-from ncp.search.polish import moves
 from ncp.search.robust import shrink
 from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
@@ -166,7 +165,7 @@ class Evolution(Baseline):
 
 
 def _near(code: np.ndarray, budget: Budget) -> np.ndarray:
-    codes = code + moves(budget.region.space.name)
+    codes = code + budget.region.moves()
     inside: np.ndarray = codes[budget.region.contains(codes)]
     return inside
 

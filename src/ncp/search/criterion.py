@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shortest
-from ncp.search.limits import COSTS, Budget
+from ncp.search.limits import Budget
 from ncp.search.objectives import Forward, Objectives
 
 BROKEN = -1e9  # score of an architecture that breaks a limit, before its excess makes it worse still
@@ -41,7 +41,7 @@ class Criterion:
       multiply-adds in standard deviations over the space.
     - With a cost limit: the same without the cost term: the most accurate under the limit.
     - With floors: an objective that has a floor is satisfied by it and not raised further. If all have one, the value is
-      minus the logarithm of the multiply-adds: the cheapest above the floors.
+      minus the logarithm of the cost (multiply-adds, or milliseconds): the cheapest above the floors.
 
     A floor is kept by the prediction minus ``kappa`` standard deviations.
 
@@ -69,10 +69,15 @@ class Criterion:
         """
         self.queries += len(codes_ND)
         forward = self.objectives.forward(codes_ND, std=self.kappa > 0)
-        cost = self.objectives.space.cost(codes_ND) if self.cheapest or self.budget.limits else None
-        excess = [(getattr(cost, name) / limit).log() for name, limit in self.budget.limits]
+        limits = self.budget.limits
+        excess = (
+            [(c / x.value).log() for c, x in zip(self.budget.costs(codes_ND), limits, strict=True)] if limits else []
+        )
         excess += [-column for column in self._floors(forward).unbind(1)] if self.budget.floors else []
-        value_N = -cost.macs.log() if cost and self.cheapest else self._value(forward, self.lam if lam is None else lam)
+        if self.cheapest:
+            value_N = -self.objectives.charge(codes_ND).log()
+        else:
+            value_N = self._value(forward, self.lam if lam is None else lam)
         return value_N, torch.stack(excess, 1) if excess else value_N.new_zeros(len(value_N), 0)
 
     def _value(self, forward: Forward, lam: float | Tensor) -> Tensor:
@@ -112,10 +117,10 @@ class Criterion:
         """The limits, and in brackets what an architecture has and reaches."""
         with torch.no_grad():
             forward = self.objectives.forward(torch.as_tensor(code_D[None], dtype=torch.float64), std=self.kappa > 0)
-        cost = self.objectives.space.cost(code_D[None].astype(np.int64))
         parts = []
-        for name, limit in self.budget.limits:
-            parts.append(f"budget.{name}={shortest(limit)} (has {int(getattr(cost, name)[0]):,} {COSTS[name]})")
+        for cost, limit in zip(self.budget.costs(code_D[None].astype(np.int64)), self.budget.limits, strict=True):
+            has = limit.quantity.shown(float(cost[0]))
+            parts.append(f"budget.{limit.name}={shortest(limit.value)} (has {has})")
         for i, floor in enumerate(self.budget.floors):
             slack = float(self._floors(forward)[0, i]) * self.objectives.floor_scale[i]
             doubt = f" after {self.kappa:g} standard deviations are taken off" if self.kappa else ""

@@ -115,7 +115,7 @@ class _ByHand:
         ]
         self.width, self.count = len(columns), len(objectives.items)
         self.scale = objectives.cost_scale
-        self.exact = objectives.space if objectives.cost == "exact" else None
+        self.exact = None if objectives.cost == "learned" else objectives.charge
         self._slopes: tuple[np.ndarray, np.ndarray] | None = None
         self._heads: list[np.ndarray] = []
 
@@ -127,7 +127,7 @@ class _ByHand:
         if self.exact is None:
             return Outputs(y_SC[:, : self.count], y_SC[:, self.count :]), self._pull
         code_SD = torch.from_numpy(codes_SD).requires_grad_()
-        macs_S = self.exact.cost(code_SD).macs
+        macs_S = self.exact(code_SD)
         (slope_SD,) = torch.autograd.grad(macs_S.sum(), code_SD)
         cost_S1 = macs_S.detach().numpy()[:, None] / self.scale
         outputs = Outputs(y_SC, np.repeat(cost_S1, self.count, 1))

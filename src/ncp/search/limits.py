@@ -5,8 +5,8 @@ Shape suffixes: N codes, D dimensions of the code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,126 +15,14 @@ from ncp import spaces
 from ncp.errors import UserError
 from ncp.numeric import finite, shortest, shown
 from ncp.search.objectives import split_metric
+from ncp.search.quantities import Inference, Quantity, check_trust, counted, memory, tasks_of
+from ncp.search.region import Region
 
-COSTS = {"macs": "multiply-adds", "params": "parameters"}
-
-
-class Region:
-    """The part of a space in which a search may move: narrower bounds, and dimensions that stay as they are.
-
-    Args:
-        space: the space.
-        start: ``(D,)`` code whose values the fixed dimensions keep.
-        fixed: labels of dimensions that stay.
-        bounds: label -> ``(lower, upper)``.
-        known: lower and upper bounds ``(D,)`` each of what the predictors were fitted on; the whole space unless given.
-
-    Raises:
-        UserError: for an unknown label, bounds that are empty, off the grid or outside the space's or of what is known, or
-            a fixed dimension whose value lies outside of them.
-    """
-
-    def __init__(
-        self,
-        space: spaces.Space[Any],
-        start: np.ndarray | None = None,
-        fixed: Iterable[str] = (),
-        bounds: Mapping[str, Any] | None = None,
-        known: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> None:
-        self.space = space
-        self.lower, self.upper = (space.lower.copy(), space.upper.copy()) if known is None else map(np.copy, known)
-        if bounds is not None and not isinstance(bounds, Mapping):
-            raise UserError(
-                f"bounds are {{dimension: [lower, upper]}}, such as {{c4_4: [8, 64]}}, given was {shown(bounds)}"
-            )
-        for label, limits in (bounds or {}).items():
-            i = self._index(label)
-            lower, upper = self._bounds(i, limits)
-            if max(lower, self.lower[i]) > min(upper, self.upper[i]):
-                raise UserError(
-                    f"bounds.{label}=[{lower:g},{upper:g}] lies outside of the architectures that the predictor was fitted "
-                    f"on, {self.lower[i]:g}..{self.upper[i]:g}; give bounds within them, or fit one to others"
-                )
-            self.lower[i], self.upper[i] = max(lower, self.lower[i]), min(upper, self.upper[i])
-        origin = space.encode([space.default()])[0] if start is None else np.asarray(start, dtype=np.float64)
-        for label in self._labels(fixed):
-            i = self._index(label)
-            if not self.lower[i] <= origin[i] <= self.upper[i]:
-                raise UserError(
-                    f"fixed dimensions keep the start's value, but the start's {label}={origin[i]:g} is not within "
-                    f"{self.lower[i]:g}..{self.upper[i]:g}; start elsewhere, or free it"
-                )
-            self.lower[i] = self.upper[i] = origin[i]
-        self.fixed = self.lower == self.upper
-        self.whole = bool((self.lower == space.lower).all() and (self.upper == space.upper).all())
-
-    @staticmethod
-    def _labels(fixed: Any) -> list[Any]:
-        if isinstance(fixed, str):
-            return [fixed]
-        if fixed is not None and (isinstance(fixed, Mapping) or not isinstance(fixed, Iterable)):
-            raise UserError(f"fixed is a list of dimensions, such as [i1,i2], given was {shown(fixed)}")
-        return list(fixed or ())
-
-    def _index(self, label: str) -> int:
-        if str(label) not in self.space.labels:
-            raise UserError(f"unknown dimension '{label}'; the dimensions are {', '.join(self.space.labels)}")
-        return self.space.labels.index(str(label))
-
-    def _bounds(self, i: int, limits: Any) -> tuple[float, float]:
-        label, low, high, step = self.space.labels[i], self.space.lower[i], self.space.upper[i], self.space.step[i]
-        allowed = f"within {low:g}..{high:g}" + (f" in steps of {step:g}" if step != 1 else "")
-        try:
-            lower, upper = (float(v) for v in limits)
-        except (TypeError, ValueError):
-            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was {shown(limits)}") from None
-        on_grid = all((v - low) % step == 0 for v in (lower, upper))
-        if not (low <= lower <= upper <= high and on_grid):
-            raise UserError(f"bounds.{label} is [lower, upper] {allowed}, given was [{lower:g}, {upper:g}]")
-        return lower, upper
-
-    def clamp(self, codes_ND: np.ndarray) -> np.ndarray:
-        """Continuous codes moved into the bounds, and to where they mean something in the space."""
-        inside = self.space.project(codes_ND)
-        return inside if self.whole else np.clip(inside, self.lower, self.upper)
-
-    def round(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N, D)`` int64: the valid codes of the region nearest to the continuous ones."""
-        codes = self.clamp(np.asarray(codes_ND, dtype=np.float64))
-        if self.whole:
-            return self.space.round(codes)
-        # in a space decoded by comparison (argmax), a dimension that must keep its value has to win or lose clearly
-        far = codes + 1e6 * (codes - self.space.center)
-        rounded = self.space.round(np.where(self.fixed, far, codes))
-        return np.where(self.fixed, self.lower, rounded).astype(np.int64)
-
-    def contains(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N,)`` bool: valid codes inside the region."""
-        codes = np.asarray(codes_ND, dtype=np.float64)
-        inside = ((codes >= self.lower) & (codes <= self.upper)).all(-1)
-        out: np.ndarray = inside & (self.space.round(codes) == codes).all(-1)
-        return out
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """``(n, D)`` float64 codes of the region, drawn from the space and moved into it."""
-        codes = self.space.encode(self.space.sample(n, rng))
-        if self.whole:
-            return codes
-        # spread over narrower bounds, so that clamping does not pile everything up at them
-        share = (codes - self.space.lower) / (self.space.upper - self.space.lower)
-        return self.round(self.lower + share * (self.upper - self.lower)).astype(np.float64)
-
-    def neighbours(self, code_D: np.ndarray) -> np.ndarray:
-        """``(n, D)`` float64 codes of the region one step from ``code``."""
-        architecture = self.space.decode(np.asarray(code_D, dtype=np.float64)[None])[0]
-        codes = self.space.encode(self.space.neighbours(architecture))
-        return codes if self.whole else codes[((codes >= self.lower) & (codes <= self.upper)).all(-1)]
-
-    def cheapest(self) -> np.ndarray:
-        """``(D,)`` code at the lower bounds: the least cost, since cost grows with every dimension that costs."""
-        out: np.ndarray = self.round(self.lower[None])[0]
-        return out
+__all__ = ["COSTS", "Budget", "Floor", "Limit", "Region", "other_limits", "parse_costs", "parse_floors"]
+COSTS = {
+    "macs": "multiply-adds", "params": "parameters", "latency_ms": "milliseconds", "memory_mb": "MiB of peak memory",
+}  # fmt: skip
+_TRIES = 256  # architectures among which the least of a quantity is looked for that does not grow with every dimension
 
 
 @dataclass(frozen=True)
@@ -152,6 +40,19 @@ class Floor:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A quantity must be at most ``value``, in the quantity's unit."""
+
+    quantity: Quantity
+    value: float
+
+    @property
+    def name(self) -> str:
+        """As in budgets."""
+        return self.quantity.name
+
+
+@dataclass(frozen=True)
 class Budget:
     """All limits of a search.
 
@@ -160,6 +61,7 @@ class Budget:
         macs, params: upper limits of exact cost, or None.
         floors: lower limits of predicted metrics.
         queries: how many codes a strategy may ask the predictor about (baselines; None: the strategy's own number).
+        others: further upper limits: of milliseconds, of memory.
     """
 
     region: Region
@@ -167,46 +69,133 @@ class Budget:
     params: float | None = None
     floors: tuple[Floor, ...] = ()
     queries: int | None = None
+    others: tuple[Limit, ...] = ()
 
     @property
-    def limits(self) -> tuple[tuple[str, float], ...]:
-        """``(name of the cost, limit)`` of those that are given."""
-        given = (("macs", self.macs), ("params", self.params))
-        return tuple((name, limit) for name, limit in given if limit is not None)
+    def limits(self) -> tuple[Limit, ...]:
+        """The upper limits that are given."""
+        exact = counted(self.region.space)
+        given = [Limit(exact[n], v) for n, v in (("macs", self.macs), ("params", self.params)) if v is not None]
+        return (*given, *self.others)
+
+    def costs(self, codes_ND: Any) -> list[Any]:
+        """What is limited, ``(N,)`` each in the order of ``limits``, of an array or a tensor of codes."""
+        exact = self.region.space.cost(codes_ND) if self.macs is not None or self.params is not None else None
+        return [
+            getattr(exact, limit.name) if limit.name in ("macs", "params") else limit.quantity.of(codes_ND)
+            for limit in self.limits
+        ]
+
+    def over(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool: continuous codes that break a limit."""
+        out: np.ndarray = np.any(
+            [np.asarray(c) > x.value for c, x in zip(self.costs(codes_ND), self.limits, strict=True)], axis=0
+        )
+        return out
 
     def check_reachable(self) -> None:
         """Raises ``UserError`` if even the smallest architecture costs too much, stating what it costs."""
-        least = self.region.space.cost(self.region.cheapest()[None])
-        for name, limit in self.limits:
-            smallest = int(getattr(least, name)[0])
-            if smallest > limit:
-                where = "of the space" if self.region.whole else "within the bounds and fixed dimensions"
-                raise UserError(
-                    f"budget.{name}={shortest(limit)} cannot be met: the smallest architecture {where} has {smallest:,} "
-                    f"{COSTS[name]}"
-                )
+        where = "of the space" if self.region.whole else "within the bounds and fixed dimensions"
+        for limit in self.limits:
+            least = self._least(limit.quantity)
+            if least <= limit.value:
+                continue
+            if limit.name in ("macs", "params"):
+                said = f"the smallest architecture {where} has {int(least):,} {COSTS[limit.name]}"
+            else:
+                said = f"the least that was found {where} is {least:.4g} {limit.quantity.unit} ({limit.quantity.words})"
+            raise UserError(f"budget.{limit.name}={shortest(limit.value)} cannot be met: {said}")
+
+    def _least(self, quantity: Quantity) -> float:
+        """The least of a quantity in the region: exact where it grows with every dimension, else by descent."""
+        corner = self.region.cheapest()[None]
+        if quantity.model is None and not (self.region.space.upper - self.region.space.lower <= 1).all():
+            return float(quantity.of(corner)[0])
+        tried = np.concatenate([corner, self.region.sample(_TRIES, np.random.default_rng(0)).astype(np.int64)])
+        values = np.asarray(quantity.of(tried), dtype=np.float64)
+        code, least = tried[values.argmin()], float(values.min())
+        for _ in range(60):
+            near = code + self.region.moves()
+            near = near[self.region.contains(near)].astype(np.int64)
+            values = np.asarray(quantity.of(near), dtype=np.float64) if len(near) else np.array([np.inf])
+            if values.min() >= least:
+                break
+            code, least = near[values.argmin()], float(values.min())
+        return least
 
     def excess(self, codes_ND: np.ndarray) -> np.ndarray:
-        """``(N,)`` sum of relative excesses over the cost limits, 0 where all are kept; by exact integers."""
+        """``(N,)`` sum of relative excesses over the limits of cost, 0 where all are kept; counts by exact integers."""
         total = np.zeros(len(codes_ND))
         if self.limits:
-            cost = self.region.space.cost(np.asarray(codes_ND).astype(np.int64))
-            for name, limit in self.limits:
-                total += np.maximum(getattr(cost, name) / limit - 1, 0)
+            for cost, limit in zip(self.costs(np.asarray(codes_ND).astype(np.int64)), self.limits, strict=True):
+                total += np.maximum(cost / limit.value - 1, 0)
         return total
 
 
-def parse_costs(given: Mapping[str, Any] | None) -> dict[str, float]:
-    """``{macs: 1.0e9, params: 5e6}`` with either left out or None; raises ``UserError`` for anything else."""
+def parse_costs(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``{macs: 1.0e9, params: 5e6, latency_ms: 20, memory_mb: 64}`` with any of them left out or None.
+
+    Of several machines ``latency_ms`` is a list, one limit each (null for none). Raises ``UserError`` for anything else.
+    """
     if given is not None and not isinstance(given, Mapping):
         raise UserError(f"a budget is {{macs: 1e9, params: 5e6}} or one of them, given was {shown(given)}")
-    out = {}
+    out: dict[str, Any] = {}
     for name, value in (given or {}).items():
         if name not in COSTS:
-            raise UserError(f"unknown budget '{name}'; a budget is of {' or '.join(COSTS)} (multiply-adds, parameters)")
-        if value is not None:
+            raise UserError(
+                f"unknown budget '{name}'; a budget is of macs or params (multiply-adds, parameters), of latency_ms or memory_mb"
+            )
+        if value is None:
+            continue
+        if name == "latency_ms" and isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+            out[name] = [None if v is None else finite(f"budget.{name}", v, above=0) for v in value]
+        else:
             out[name] = finite(f"budget.{name}", value, above=0)
     return out
+
+
+def other_limits(
+    costs: Mapping[str, Any],
+    machines: Sequence[Quantity],
+    space: spaces.Space[Any],
+    names: Iterable[str],
+    run: Inference,
+    trust: bool = False,
+) -> tuple[list[Limit], list[str]]:
+    """The limits of milliseconds and memory, and what to say of them.
+
+    Args:
+        costs: as :func:`parse_costs` reads them.
+        machines: that were measured.
+        names: settings whose networks are run, for their memory.
+        run: size, batch and type of numbers, for memory.
+        trust: whether a machine whose model is wrong by more than a tenth may be a limit.
+
+    Raises:
+        UserError: for milliseconds without a machine, another number of limits than of machines, or a model that is no hard
+            limit.
+    """
+    out: list[Limit] = []
+    said: list[str] = []
+    given = costs.get("latency_ms")
+    if given is not None:
+        if not machines:
+            raise UserError("budget.latency_ms needs a measured machine: latency=FILE, which `latency` writes")
+        values = given if isinstance(given, list) else [given] * len(machines)
+        if len(values) != len(machines):
+            raise UserError(
+                f"budget.latency_ms is one limit for all or one a machine ({len(machines)}), given were {len(values)}"
+            )
+        for machine, value in zip(machines, values, strict=True):
+            if value is not None:
+                said += filter(None, [check_trust(machine, trust)])
+                out.append(Limit(machine, value))
+    if "memory_mb" in costs:
+        size = next((m.model.card.size for m in machines if m.model is not None and m.model.card.size), None)
+        if run.size is None and size is not None:
+            run = replace(run, size=(size[0], size[1]))
+        out.append(Limit(memory(space, tasks_of(names), run), costs["memory_mb"]))
+    return out, said
 
 
 def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] | None = None) -> tuple[Floor, ...]:

@@ -78,7 +78,7 @@ class Loss:
 
     def _absolute(self, objectives: Objectives) -> tuple[np.ndarray, np.ndarray]:
         given = dict(self.values or {})
-        costs = {name: given.pop(name) for name in ("macs", LEARNED_COST) if name in given}
+        costs = {name: given.pop(name) for name in ("macs", LEARNED_COST, "latency_ms") if name in given}
         costs = {name: v if v is None else finite(f"the target of {name}", v) for name, v in costs.items()}
         wanted: dict[str, float] = {}
         for key, value in given.items():
@@ -90,7 +90,7 @@ class Loss:
                 f"absolute targets need a value for each objective ({', '.join(names)}); given were "
                 f"{', '.join(wanted) or 'none'}"
             )
-        unit = LEARNED_COST if objectives.cost == "learned" else "macs"
+        unit = {"learned": LEARNED_COST, "latency": "latency_ms"}.get(objectives.cost, "macs")
         if set(costs) - {unit}:
             raise UserError(f"with cost={objectives.cost} the cost's target is '{unit}', given was {', '.join(costs)}")
         return objectives.standardise(wanted, costs.get(unit))

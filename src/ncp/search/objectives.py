@@ -5,7 +5,7 @@ Shape suffixes: N codes, D dimensions of the code, M metrics of one predictor, K
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import finite, shown
 from ncp.predictors.base import Predictor
+from ncp.search.quantities import Quantity
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
@@ -167,6 +168,11 @@ class Objectives:
             own ``flops`` output, as in the paper).
         combine: how objectives are added: ``sum`` (eq. 7) or ``mean``.
         floors: ``(setting, metric, value)`` of predicted metrics that have a lower limit.
+        charge: what ``cost=latency`` stands for: milliseconds of ``(N, D)`` codes, array or tensor.
+
+    Attributes:
+        charge: the cost that is traded against metrics, in its own unit; ``cost_scale`` is one unit of it.
+        quantities: what else is told of architectures: milliseconds on machines, memory.
 
     Raises:
         UserError: if the objectives are of different spaces, or ``learned`` cost is asked of predictors without it.
@@ -179,6 +185,7 @@ class Objectives:
         cost: str = "exact",
         combine: str = "sum",
         floors: Sequence[tuple[str, str, float]] = (),
+        charge: Callable[[Any], Any] | None = None,
     ) -> None:
         self.items = tuple(objectives)
         self.predictors = dict(predictors)
@@ -186,8 +193,10 @@ class Objectives:
         if len(names) != 1:
             raise UserError(f"the objectives of one search share one space; given were {', '.join(sorted(names))}")
         self.space = next(iter(self.predictors.values())).space
-        if cost not in ("exact", "learned"):
-            raise UserError(f"cost is exact or learned, given was '{cost}'")
+        if cost not in ("exact", "learned", "latency"):
+            raise UserError(f"cost is exact, learned or latency, given was '{cost}'")
+        if cost == "latency" and charge is None:
+            raise UserError("cost=latency needs a measured machine: latency=FILE, which `latency` writes")
         if combine not in ("sum", "mean"):
             raise UserError(f"combine is sum or mean, given was '{combine}'")
         self.cost = cost
@@ -208,7 +217,13 @@ class Objectives:
             columns = [self._column(o.setting, LEARNED_COST) for o in self.items]
             self.cost_columns = [(setting, i) for setting, i, _, _ in columns]
             self._cost_mean_K, self._cost_std_K = _tensors(columns)
+        self.charge: Callable[[Any], Any] = lambda codes: self.space.cost(codes).macs
         self.cost_scale = cost_scale(self.space.name)
+        self.quantities: tuple[Quantity, ...] = ()
+        if cost == "latency" and charge is not None:
+            self.charge = charge
+            sample = self.space.encode(self.space.sample(1024, np.random.default_rng(0)))
+            self.cost_scale = float(np.std(np.asarray(charge(sample))))
         weights = np.array([o.weight for o in self.items])
         self.weights_K = torch.as_tensor(weights / (weights.sum() if combine == "mean" else 1.0))
 
@@ -266,7 +281,7 @@ class Objectives:
         if self.cost == "learned":
             cost_NK = (stack(self.cost_columns, 0) - self._cost_mean_K) / self._cost_std_K
         else:
-            cost_NK = (self.space.cost(codes_ND).macs / self.cost_scale)[:, None].expand_as(z_NK)
+            cost_NK = (self.charge(codes_ND) / self.cost_scale)[:, None].expand_as(z_NK)
         if not self._floors:
             return Forward(z_NK, cost_NK, u_NK)
         where = [(setting, i) for (setting, i, _, _), _ in self._floors]
@@ -276,7 +291,7 @@ class Objectives:
     def standardise(self, values: Mapping[str, float], cost: float | None) -> tuple[np.ndarray, np.ndarray]:
         """``(K,)`` metrics in standardised, signed units from ``setting.metric -> value``, and ``(K,)`` costs.
 
-        ``cost`` is in multiply-adds (exact) or billions (learned); None gives infinity: no target.
+        ``cost`` is in multiply-adds (exact), billions (learned) or milliseconds (latency); None gives infinity: no target.
         """
         raw_K = np.array([values[o.name] for o in self.items])
         z_K = (raw_K - self._mean_K.numpy()) * (self._sign_K / self._std_K).numpy()

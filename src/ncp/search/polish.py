@@ -10,37 +10,16 @@ Shape suffixes: C candidates, N codes, D dimensions, P pairs, J limits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 
-from ncp import spaces
 from ncp.search.criterion import Criterion
+from ncp.search.region import moves
 
+__all__ = ["PAIRS", "Polish", "Polished", "moves"]
 PAIRS = 48  # pairs predicted per candidate and round
 _TOLERANCE = 1e-9
-
-
-@lru_cache(maxsize=8)
-def moves(space_name: str) -> np.ndarray:
-    """``(n, D)`` differences between neighbouring codes of a space: those that it names, or found by asking for the neighbours
-    of samples."""
-    space = spaces.get(space_name)
-    if hasattr(space, "moves"):
-        own: np.ndarray = space.moves()
-        return own
-    rng = np.random.default_rng(0)
-    found: dict[tuple[int, ...], None] = {}
-    quiet, architecture = 0, space.default()
-    while quiet < 8:
-        here = space.encode([architecture])
-        deltas = (space.encode(space.neighbours(architecture)) - here).astype(np.int64)
-        before = len(found)
-        found.update(dict.fromkeys(map(tuple, deltas.tolist())))
-        quiet = quiet + 1 if len(found) == before else 0
-        architecture = space.sample(1, rng)[0]
-    return np.array(sorted(found), dtype=np.float64)
 
 
 @dataclass
@@ -79,7 +58,7 @@ class Polish:
     def __init__(self, criterion: Criterion, rounds: int = 40, pairs: int = PAIRS, repair_only: bool = False) -> None:
         self.criterion, self.rounds, self.pairs, self.repair_only = criterion, rounds, pairs, repair_only
         self.region = criterion.budget.region
-        self.moves = moves(self.region.space.name)
+        self.moves = self.region.moves()
 
     def run(self, codes_CD: np.ndarray, lam_C: np.ndarray | None = None) -> list[Polished]:
         """Polish ``(C, D)`` valid codes; ``lam_C`` gives each its own lambda."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ncp.predictors.trust import knows
 from ncp.search.judges import PredictorPanel
+from ncp.search.limits import Budget
 from ncp.search.objectives import Objective, Objectives
+from ncp.search.ranges import Range, ranges
 from ncp.search.trajectory import Trajectory
 
 Figures = dict[str, dict[str, float]]
@@ -44,6 +47,7 @@ class Candidate:
         predicted: by the predictors of the search.
         judged: by the judge.
         known: whether it lies within what all these predictors were fitted on; elsewhere they extrapolate.
+        others: what else it takes, by the quantity's name: ``latency_ms`` with ``latency_ms_std``, ``memory_mb``.
     """
 
     architecture: Any
@@ -52,6 +56,7 @@ class Candidate:
     predicted: Opinion
     judged: Opinion
     known: bool = True
+    others: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,6 +76,9 @@ class Result:
         strategy, objectives: what was run.
         kappa: how many times its doubt the strategy takes off a prediction; None where it does not weigh doubt.
         predictor, judge: setting -> who predicted and who judged: a family of bundled predictors, or a file.
+        budget: the limits, and where the search could move.
+        panels: the predictors that were asked, and the judge.
+        measured: what was measured on this machine in the end.
     """
 
     found: Candidate
@@ -87,6 +95,17 @@ class Result:
     kappa: float | None = None
     predictor: dict[str, str] = field(default_factory=dict)
     judge: dict[str, str] = field(default_factory=dict)
+    budget: Budget | None = field(default=None, repr=False)
+    panels: tuple[PredictorPanel, PredictorPanel] | None = field(default=None, repr=False)
+    measured: list[Any] = field(default_factory=list)
+
+    @cached_property
+    def ranges(self) -> dict[str, Range]:
+        """Dimension -> how freely it may change around what was found; empty in spaces of choices."""
+        if self.budget is None:
+            return {}
+        code = self.trajectory.objectives.space.encode([self.found.architecture])[0]
+        return ranges(self.trajectory.objectives, self.budget, code)
 
     @property
     def architecture(self) -> Any:
@@ -163,9 +182,16 @@ def candidates(goals: Objectives, asked: PredictorPanel, judge: PredictorPanel, 
     judged = predicted if judge is asked else opinions(judge, codes)
     all_of_them = (*asked.predictors.values(), *judge.predictors.values())
     known = np.all([knows(predictor, codes) for predictor in all_of_them], axis=0)
+    others: list[dict[str, float]] = [{} for _ in codes]
+    for quantity in goals.quantities:
+        value, std = quantity.told(codes)
+        for i, told in enumerate(others):
+            told[quantity.name] = float(value[i])
+            if std is not None:
+                told[f"{quantity.name}_std"] = float(std[i])
     return [
-        Candidate(architecture, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], bool(known[i]))
-        for i, architecture in enumerate(space.decode(codes))
+        Candidate(a, int(cost.macs[i]), int(cost.params[i]), predicted[i], judged[i], bool(known[i]), others[i])
+        for i, a in enumerate(space.decode(codes))
     ]
 
 

@@ -203,19 +203,13 @@ def shrink(region: Region, budget: Budget, codes_SD: np.ndarray) -> np.ndarray:
     if not budget.limits:
         return codes
     low, high = np.zeros(len(codes)), np.ones(len(codes))
-    over = _over(region, budget, codes)
+    over = budget.over(codes)
     for _ in range(12):
         middle = (low + high) / 2
-        fits = ~_over(region, budget, region.lower + middle[:, None] * (codes - region.lower))
+        fits = ~budget.over(region.lower + middle[:, None] * (codes - region.lower))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
     share = np.where(over, low, 1.0)
     out: np.ndarray = region.lower + share[:, None] * (codes - region.lower)
-    return out
-
-
-def _over(region: Region, budget: Budget, codes: np.ndarray) -> np.ndarray:
-    cost = region.space.cost(codes)
-    out: np.ndarray = np.any([np.asarray(getattr(cost, name)) > limit for name, limit in budget.limits], axis=0)
     return out
 
 

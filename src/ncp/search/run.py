@@ -17,8 +17,9 @@ from ncp.numeric import shown, whole
 from ncp.predictors.base import Predictor
 from ncp.progress import Progress
 from ncp.search.judges import Given, PredictorPanel, check_skill, known_region, others_setting, panels, read_predictors
-from ncp.search.limits import Budget, Region, parse_costs, parse_floors
+from ncp.search.limits import Budget, Region, other_limits, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
+from ncp.search.quantities import Inference, check_trust, machines, together
 from ncp.search.result import Candidate, Result, candidates
 from ncp.search.starts import Starts, read_start
 from ncp.search.strategies import make, preferred_family
@@ -46,6 +47,13 @@ def search(
     judge: Given = None,
     force: bool = False,
     progress: Progress | None = None,
+    latency: Any = None,
+    latency_trust: bool = False,
+    size: Sequence[int] | None = None,
+    batch: int = 1,
+    dtype: str = "fp32",
+    multiple_of: int | None = None,
+    relations: Any = (),
 ) -> Result:
     """Search one architecture for one or several objectives.
 
@@ -57,13 +65,16 @@ def search(
             default. It is among the codes that move, and what is found is no worse than it where it keeps the limits.
         starts: how many starts move at once (None: the strategy's own number); those after the first are drawn with ``seed``.
         iterations: updates of a propagation.
-        budget: ``{"macs": 1.0e9, "params": 5e6}``: upper limits of exact cost that the architecture keeps.
+        budget: ``{"macs": 1.0e9, "params": 5e6, "latency_ms": 20, "memory_mb": 64}``: upper limits that the architecture
+            keeps: exact counts, milliseconds on the machine of ``latency`` (mean plus one standard deviation; of several
+            machines a list), MiB of peak memory.
         floor: ``{"seg": {"mIoU": 77}}`` or ``{"seg.mIoU": 77}``: lower limits of predicted metrics that it keeps.
         lam: lambda, the weight of cost in the trade-off (used where no limit is given, see ``ncp.search.criterion``).
         fixed: dimensions that keep the start's value.
         bounds: dimension -> ``[lower, upper]``, narrower than the space's.
         combine: how the gradients of objectives are put together: ``sum`` (eq. 7) or ``mean``.
-        cost: ``exact``, ``learned`` (the predictors' own ``flops``) or ``auto``: what the strategy prefers and can have.
+        cost: ``exact``, ``learned`` (the predictors' own ``flops``), ``latency`` (milliseconds on the machine of ``latency``)
+            or ``auto``: what the strategy prefers and can have.
         kappa: how many of its standard deviations a prediction is distrusted by (strategies that weigh doubt).
         queries: how many codes a baseline may ask about.
         seed: of all random numbers.
@@ -74,6 +85,11 @@ def search(
             named there, else the default ones, whatever the strategy's own are.
         force: search even for a metric that its predictor has not learned, by its errors on rows that it did not see.
         progress: told the part done (0..1) and a line about it.
+        latency: a latency file, or model, of the machine that the network is for; several in a list.
+        latency_trust: take a file as a hard limit whose errors are above 10 %.
+        size, batch, dtype: of the input and the numbers, for peak memory; a latency file must be of the same size.
+        multiple_of: what all numbers of channels are multiples of.
+        relations: between dimensions, such as ``["c2_1<=c3_1", "n3_1=n4_1"]``.
 
     A search keeps to the bounds of the architectures that its predictors were fitted on, as their cards state them.
 
@@ -82,7 +98,8 @@ def search(
     """
     problem = prepare(
         objectives, strategy, start=start, budget=budget, floor=floor, fixed=fixed, bounds=bounds, combine=combine,
-        cost=cost, queries=queries, seed=seed, predictor=predictor, judge=judge, force=force,
+        cost=cost, queries=queries, seed=seed, predictor=predictor, judge=judge, force=force, latency=latency,
+        latency_trust=latency_trust, size=size, batch=batch, dtype=dtype, multiple_of=multiple_of, relations=relations,
     )  # fmt: skip
     began = time.perf_counter()
     runner = make(strategy, lam, iterations, kappa, options)
@@ -134,13 +151,21 @@ def prepare(
     predictor: Given = None,
     judge: Given = None,
     force: bool = False,
+    latency: Any = None,
+    latency_trust: bool = False,
+    size: Any = None,
+    batch: int = 1,
+    dtype: str = "fp32",
+    multiple_of: int | None = None,
+    relations: Any = (),
 ) -> Problem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
     if queries is not None:
         queries = whole("queries", queries, 1)
     rng = np.random.default_rng(whole("seed", seed, 0))
-    if not isinstance(force, bool):
-        raise UserError(f"force is true or false, given was {shown(force)}")
+    for name, flag in (("force", force), ("latency_trust", latency_trust)):
+        if not isinstance(flag, bool):
+            raise UserError(f"{name} is true or false, given was {shown(flag)}")
     family = preferred_family(strategy)
     own = read_predictors(predictor) if isinstance(predictor, Mapping) else None
     floors = parse_floors(floor, own)
@@ -148,18 +173,27 @@ def prepare(
     costs = parse_costs(budget)
     needed = [o.setting for o in items] + [f.setting for f in floors]
     asked, judging = panels(needed, predictor, own, family, judge)
+    space = next(iter(asked.predictors.values())).space
+    inference = Inference.read(size, batch, dtype)
+    devices = machines(latency, space, inference)
+    others, said = other_limits(costs, devices, space, needed, inference, trust=latency_trust)
+    if cost == "latency":
+        said += [note for note in (check_trust(device, latency_trust) for device in devices) if note]
     goals = Objectives(
         items,
         asked.predictors,
         cost=_cost(cost, family, items, asked.predictors),
         combine=combine,
         floors=[(f.setting, f.metric, f.value) for f in floors],
+        charge=together(devices, space).of if devices else None,
     )
+    goals.quantities = tuple(dict.fromkeys([*devices, *(limit.quantity for limit in others)]))
     wanted = [(o.setting, o.metric) for o in items] + [(f.setting, f.metric) for f in floors]
-    notes = (*check_skill(wanted, asked.predictors, force), *others_setting(asked.predictors))
+    notes = (*check_skill(wanted, asked.predictors, force), *others_setting(asked.predictors), *dict.fromkeys(said))
     origin = read_start(goals.space, start)
-    region = Region(goals.space, origin, fixed, bounds, known_region(asked.predictors))
-    limits = Budget(region, floors=floors, queries=queries, **costs)
+    region = Region(goals.space, origin, fixed, bounds, known_region(asked.predictors), multiple_of, relations)
+    exact = {name: costs[name] for name in ("macs", "params") if name in costs}
+    limits = Budget(region, floors=floors, queries=queries, others=tuple(others), **exact)
     limits.check_reachable()
     return Problem(goals, origin, start is not None, limits, rng, asked, judging, notes)
 
@@ -205,6 +239,8 @@ def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: floa
         kappa=kappa,
         predictor=problem.asked.names,
         judge=problem.judge.names,
+        budget=problem.budget,
+        panels=(problem.asked, problem.judge),
     )
 
 
@@ -217,5 +253,5 @@ def _outside(problem: Problem, before: Candidate) -> list[str]:
             f"{start} lies outside of the architectures that the predictor was fitted on: its figures are extrapolated"
         )
     if problem.given and not problem.budget.region.contains(problem.origin[None])[0]:
-        notes.append("the start was moved into the bounds of the search")
+        notes.append("the start was moved into the bounds, grids and relations of the search")
     return notes

@@ -106,7 +106,8 @@ class Trajectory:
         """Columns of equal length, one row a step: ready for Parquet or CSV.
 
         Columns: ``start``, ``step``, ``phase``, ``loss``, ``code.<dimension>`` and ``rounded.<dimension>``;
-        ``macs`` and ``params`` (exact, of the rounded architecture) and ``continuous.macs``; for each metric
+        ``macs`` and ``params`` (exact, of the rounded architecture), ``latency_ms`` and ``memory_mb`` of it where they were
+        asked for, and ``continuous.macs``; for each metric
         ``continuous.<setting>.<metric>`` and ``continuous.std.<setting>.<metric>`` at the continuous code and
         ``rounded.<setting>.<metric>``, ``rounded.std.<setting>.<metric>`` at the rounded one (std: the model's own part).
 
@@ -125,6 +126,8 @@ class Trajectory:
         }
         cost = space.cost(rounded)
         table |= {"macs": np.asarray(cost.macs), "params": np.asarray(cost.params)}
+        for quantity in self.objectives.quantities:
+            table[quantity.name] = quantity.told(rounded)[0]
         table["continuous.macs"] = np.asarray(space.cost(codes).macs, dtype=np.float64)
         for prefix, points in (("continuous", codes), ("rounded", rounded)):
             mean, std = predict(self.objectives, points)

@@ -86,7 +86,7 @@ class WinnerTakesAll:
 
     def _walk(self, objectives: Objectives, code_D: np.ndarray, region: Region) -> Walk:
         space = objectives.space
-        step_D = space.step
+        steps_DD, related = region.steps(), region.related
         visited: dict[tuple[float, ...], None] = {}
         gradient = gradient_function(objectives)
         weights_K = objectives.weights_K.numpy()
@@ -106,19 +106,18 @@ class WinnerTakesAll:
             if t == self.iterations:
                 break
             slopes = self.loss.slopes(at, goals, weights_K)
-            up_DD = code_D + np.diag(step_D)
-            cost = np.asarray(space.cost(np.concatenate([code_D[None], up_DD])).macs, dtype=np.float64)
-            move = winner(
-                step_D * pull(*slopes)[0],
-                cost[1:] - cost[0],
-                (code_D - step_D >= region.lower) & ~region.fixed,
-                (code_D + step_D <= region.upper) & ~region.fixed,
-            )
+            cost = np.asarray(objectives.charge(np.concatenate([code_D[None], code_D + steps_DD])), dtype=np.float64)
+            shrinks = (code_D - steps_DD >= region.lower - 1e-9).all(1) & ~region.fixed
+            grows = (code_D + steps_DD <= region.upper + 1e-9).all(1) & ~region.fixed
+            if related:  # a step may break the order of two dimensions
+                shrinks &= region.contains(code_D - steps_DD)
+                grows &= region.contains(code_D + steps_DD)
+            move = winner(steps_DD @ pull(*slopes)[0], cost[1:] - cost[0], shrinks, grows)
             if move is None:
                 reason = "no dimension can move with profit"
                 break
             code_D = code_D.copy()
-            code_D[move[0]] += move[1] * step_D[move[0]]
+            code_D += move[1] * steps_DD[move[0]]
             if not region.contains(code_D[None])[0]:
                 raise UserError(
                     f"winner_takes_all moves one dimension at a time, which space '{space.name}' does not allow; "

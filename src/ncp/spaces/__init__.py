@@ -1,5 +1,5 @@
 """What an architecture is: search spaces and their exact costs. Needs numpy alone."""
 
-from ncp.spaces.base import AnyArchitecture, Cost, Space, get, names
+from ncp.spaces.base import AnyArchitecture, Cost, Space, get, names, widths
 
-__all__ = ["AnyArchitecture", "Cost", "Space", "get", "names"]
+__all__ = ["AnyArchitecture", "Cost", "Space", "get", "names", "widths"]

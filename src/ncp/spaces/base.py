@@ -127,6 +127,11 @@ class Space(Protocol[A]):
         ...
 
 
+def widths(space: Space[Any]) -> tuple[int, ...]:
+    """Indices of the dimensions that are numbers of channels, as the space names them (``widths``); none where it does not."""
+    return tuple(getattr(space, "widths", ()))
+
+
 def names() -> tuple[str, ...]:
     """The names of all spaces: ours, and those that installed packages announce (entry points of the group ``ncp.spaces``)."""
     return (*_MODULES, *(name for name in registry.announced("ncp.spaces") if name not in _MODULES))

@@ -114,3 +114,17 @@ class CellSpace(OneHotSpace):
                 alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
             columns += [alive, alive * depth, skips]
         return stacked([*weighted, sum(weighted), *(c[:, None] for c in columns)], codes)
+
+    def work(self, codes: Any, **setting: Any) -> Any:
+        """``(N, 2 (O - 1))``: how often each operation that takes time is in the cell, and how often it is in use.
+
+        Some runtimes run every edge, others leave out what changes nothing in the result. A setting does not matter: all
+        networks of a benchmark have one size.
+        """
+        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = e.reshape(-1, N_EDGES, self.options)
+        used, _ = in_use(1 - e[..., self.none])
+        busy = [op for op in range(self.options) if op != self.none]
+        there = [e[..., op].sum(-1) for op in busy]
+        active: list[Any] = [sum(e[:, i, op] * used[i] for i in range(N_EDGES)) for op in busy]
+        return stacked([column[:, None] for column in (*there, *active)], codes)

@@ -16,15 +16,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ncp.errors import UserError
-from ncp.spaces.architecture import Architecture
 from ncp.spaces.base import Cost
 from ncp.spaces.dimensions import DIMENSIONS, STAGE_START
+from ncp.spaces.layers import HEADS, branch_sizes, check_input, columns_of
+from ncp.spaces.memory import memory
 from ncp.spaces.polynomial import Evaluator, Polynomial
 
-HEADS = ("segmentation", "classification")
+__all__ = ["HEADS", "bev", "branch_sizes", "count", "kitti_units", "memory", "paper_units", "release_units", "video"]
 PAPER_CLASSES = 19  # the paper's Table 3 measures every network "under the segmentation task"
 VIDEO_CLASSES = 51  # of HMDB51
 RELEASE_CLASSES = 50  # the release's tables: the 50-class classifier, whatever the setting
@@ -39,16 +38,6 @@ class _Tally(NamedTuple):
     normed_numbers: Any
     biases: int
     biased_numbers: int
-
-
-def branch_sizes(size: tuple[int, int], stem_strides: tuple[int, int] = (2, 2)) -> list[tuple[int, int]]:
-    """Heights and widths ``[after stem 1, branch 1, ..., branch 4]``; each stride-2 convolution turns L into ceil(L/2)."""
-    out = []
-    h, w = size
-    for stride in (*stem_strides, 2, 2, 2):
-        h, w = -(-h // stride), -(-w // stride)
-        out.append((h, w))
-    return out
 
 
 def count(
@@ -116,7 +105,7 @@ def video(
     if frames < 1:
         raise UserError(f"frames must be at least 1, given was {frames}")
     frame = _tally(codes, size, "classification", 0, in_channels, (2, 2))
-    x = _columns(codes)
+    x = columns_of(codes)
     deepened = 26 * _join(x)  # 27 taps where the 2D join has one
     height, width = branch_sizes(size)[-1]
     params = frame.weights + 2 * frame.normed_channels + deepened + classes * (x[26] + 1)
@@ -147,24 +136,6 @@ def _thop(tally: _Tally) -> tuple[Any, Any]:
     return operations / 1e9, (tally.weights + 2 * tally.normed_channels + tally.biases) / 1e6
 
 
-def _columns(codes: Any) -> Any:
-    """Codes with the 27 dimensions first, so that ``columns[i]`` is contiguous: ``(27, N)`` or ``(27,)``."""
-    if isinstance(codes, Architecture):
-        codes = codes.code
-    elif isinstance(codes, (list, tuple)):
-        codes = [c.code if isinstance(c, Architecture) else c for c in codes]
-    if hasattr(codes, "detach"):  # a torch tensor: left as it is, this module does not import torch
-        columns = codes.movedim(-1, 0)
-    else:
-        array = np.asarray(codes)
-        if array.dtype.kind != "f":
-            array = array.astype(np.int64, copy=False)
-        columns = np.ascontiguousarray(np.moveaxis(array, -1, 0)) if array.ndim else array
-    if columns.ndim == 0 or columns.shape[0] != 27:
-        raise UserError(f"cost needs codes of 27 numbers, given was shape {tuple(np.shape(codes))}")
-    return columns
-
-
 def _join(columns: Any) -> Any:
     """Weights of the 1x1 convolution that joins the last stage's branches: (c4_1 + c4_2 + c4_3 + c4_4) * o1."""
     c = STAGE_START[-1] + 1 + len(STAGE_START)
@@ -179,17 +150,11 @@ def _tally(
     in_channels: int,
     stem_strides: tuple[int, int],
 ) -> _Tally:
-    if head not in HEADS:
-        raise UserError(f"unknown head '{head}'; heads: {', '.join(HEADS)}")
-    if min(size) < 1 or classes < 0 or in_channels < 1 or min(stem_strides) < 1:
-        raise UserError(
-            f"size, in_channels and strides must be positive and classes not negative, given were size={tuple(size)}, "
-            f"classes={classes}, in_channels={in_channels}, stem_strides={tuple(stem_strides)}"
-        )
+    check_input(size, head, classes, in_channels, stem_strides)
     setting: Any = (tuple(size), head, classes, in_channels, tuple(stem_strides))
     if not hasattr(codes, "detach"):
-        return _rule(_columns(codes), *setting)
-    _columns(codes)  # for its check of the shape
+        return _rule(columns_of(codes), *setting)
+    columns_of(codes)  # for its check of the shape
     macs, weights, channels, numbers = _evaluator(*setting)(codes).unbind(-1)
     outputs = branch_sizes(size, stem_strides)[1] if head == "segmentation" else (1, 1)
     return _Tally(macs, weights, channels, numbers, classes, classes * outputs[0] * outputs[1])

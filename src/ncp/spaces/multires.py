@@ -17,7 +17,9 @@ from ncp.spaces.architecture import Architecture, BlockSpec
 from ncp.spaces.base import Cost
 from ncp.spaces.cost import count, count_polynomials
 from ncp.spaces.dimensions import DIMENSIONS, INDEX, NAMES, STAGE_START, STAGES, Dimension
+from ncp.spaces.memory import memory
 from ncp.spaces.polynomial import Evaluator, Polynomial
+from ncp.spaces.work import work
 
 __all__ = ["DIMENSIONS", "INDEX", "NAMES", "SPACE", "STAGE_START", "STAGES", "Architecture", "BlockSpec", "Dimension"]
 
@@ -40,6 +42,7 @@ class MultiResolutionSpace:
         self.center = (self.lower + self.upper) / 2
         self.scale = self.step * np.sqrt((levels**2 - 1) / 12)  # of the uniform distribution on the grid
         self.groups = _groups()
+        self.widths = tuple(i for i, d in enumerate(DIMENSIONS) if d.kind in "ico")
 
     def parse(self, value: Any) -> Architecture:
         """See :meth:`Architecture.parse`."""
@@ -94,6 +97,14 @@ class MultiResolutionSpace:
     def cost(self, codes: Any) -> Cost:
         """Cost at 128 x 128 with 19 classes per pixel; see :func:`ncp.spaces.cost.count` for anything else."""
         return count(codes)
+
+    def work(self, codes: Any, **setting: Any) -> Any:
+        """``(N, 27)``: what takes a machine time; see :func:`ncp.spaces.work.work` for the setting."""
+        return work(codes, **setting)
+
+    def memory(self, codes: Any, **setting: Any) -> Any:
+        """``(N,)`` bytes of the peak while the network runs; see :func:`ncp.spaces.memory.memory` for the setting."""
+        return memory(codes, **setting)
 
     def features(self, codes: Any) -> Any:
         """``(N, 33)``: logarithms of the code, of each branch's depth in convolutions, of MACs and of parameters.

@@ -1,0 +1,25 @@
+"""How long networks take on a machine: a model from measurements, and how to measure.
+
+>>> from ncp import latency                                             # doctest: +SKIP
+>>> model = latency.fit("multires", architectures, milliseconds)        # doctest: +SKIP
+>>> model.predict(codes), model.predict_std(codes)                      # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ncp.latency.card import Card
+    from ncp.latency.fitting import fit
+    from ncp.latency.model import Latency
+    from ncp.latency.storage import load, save
+
+__all__ = ["Card", "Latency", "fit", "load", "save"]
+_WHERE = {"Card": "card", "Latency": "model", "fit": "fitting", "load": "storage", "save": "storage"}
+
+
+def __getattr__(name: str) -> Any:  # torch is imported only when something is asked
+    if name in _WHERE:
+        from importlib import import_module
+
+        return getattr(import_module(f"ncp.latency.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'ncp.latency' has no attribute '{name}'")

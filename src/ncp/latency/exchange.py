@@ -1,0 +1,74 @@
+"""Measurements of other machines: networks to take there, and the times that come back.
+
+A phone or a microcontroller needs no port of this project: ``export`` writes ONNX files and a table of them, somebody measures,
+and ``read_measured`` takes the table back with a column of milliseconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ncp import files, spaces, terminal
+from ncp.errors import UserError
+from ncp.latency.fitting import MOST_ROWS
+
+LIMIT = 16 * 2**20
+CODES = "codes.csv"
+
+
+def write_codes(architectures: list[Any], folder: Path) -> Path:
+    """``codes.csv``: file, code and an empty column for milliseconds."""
+    rows = [("file", "code", "ms"), *((f"{i:03d}.onnx", a.text, "") for i, a in enumerate(architectures))]
+    return files.write_text(folder / CODES, terminal.csv_text(rows))
+
+
+def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any], list[float]]:
+    """Architectures and milliseconds of a CSV with the columns ``code`` and ``ms``, or of two columns without a header.
+
+    Rows without a time are left out.
+
+    Raises:
+        UserError: naming the line, for a code that is none of the space or a time that is no positive number.
+    """
+    shown = files.printable(Path(path))
+    lines = list(csv.reader(io.StringIO(files.read_text(path, LIMIT))))
+    lines = [line for line in lines if any(cell.strip() for cell in line)]
+    if not lines:
+        raise UserError(f"'{shown}' holds no measurements")
+    if len(lines) > MOST_ROWS + 1:
+        raise UserError(f"'{shown}' has {len(lines):,} lines; a latency model takes at most {MOST_ROWS:,} networks")
+    header = [cell.strip().lower() for cell in lines[0]]
+    if "code" in header and "ms" in header:
+        first, columns = 2, (header.index("code"), header.index("ms"))
+        lines = lines[1:]
+    elif len(header) == 2:
+        first, columns = 1, (0, 1)
+    else:
+        raise UserError(f"'{shown}' needs the columns code and ms, given were {files.shown(', '.join(header), 120)}")
+    architectures, times = [], []
+    for number, line in enumerate(lines, start=first):
+        if len(line) <= max(columns):
+            raise UserError(f"'{shown}', line {number} has {len(line)} columns; it needs a code and its milliseconds")
+        code, text = line[columns[0]].strip().lstrip("'"), line[columns[1]].strip()
+        if not text:
+            continue
+        try:
+            # the text itself, whatever it looks like: no file is opened
+            architectures.append(space.parse({"text": code}))
+        except UserError as error:
+            raise UserError(f"'{shown}', line {number}: {error}") from None
+        times.append(_milliseconds(text, f"'{shown}', line {number}"))
+    return architectures, times
+
+
+def _milliseconds(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UserError(f"{where}: '{files.shown(text, 40)}' is no number of milliseconds") from None
+    if not 0 < value < float("inf"):
+        raise UserError(f"{where}: a time must be a finite, positive number of milliseconds, given was {value:g}")
+    return value

@@ -1,0 +1,174 @@
+"""Fitting a latency model to measurements, and its errors on networks that it did not see.
+
+Shape suffixes: R measured rows, D dimensions of the code, W kinds of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize, nnls
+from scipy.stats import spearmanr
+
+from ncp import spaces
+from ncp.errors import UserError
+from ncp.latency.card import Card
+from ncp.latency.model import LEAST_NOISE, SCALES, Latency, Standard, Tensors, kernel, raw_columns
+
+LEAST_ROWS = 10
+MOST_ROWS = 4000
+SLOW, QUICK = 10_000.0, 1e-3
+"""Milliseconds between which a network's time lies: no vision network of these spaces takes ten seconds or a microsecond."""
+_FEW = 400  # rows on which the scales are fitted, and up to which errors are cross-validated
+_FOLDS = 5
+
+
+def fit(
+    space: str | spaces.Space[Any],
+    architectures: Any,
+    milliseconds: Any,
+    card: Card | None = None,
+    held: tuple[Any, Any] | None = None,
+    seed: int = 0,
+) -> Latency:
+    """A model of measured networks.
+
+    Args:
+        space: its name, or itself.
+        architectures: R of them, or ``(R, D)`` codes.
+        milliseconds: ``(R,)``, measured.
+        card: what was measured: its device, size, task, ... None for those of a network for segmentation at 128 x 128.
+        held: architectures and milliseconds on which the errors are measured; None to cross-validate them.
+        seed: of the folds.
+
+    Raises:
+        UserError: for fewer than 10 rows or more than 4,000, another number of times than of architectures, times that are
+            not finite or not positive, or that can be no milliseconds.
+    """
+    space = spaces.get(space) if isinstance(space, str) else space
+    card = card or Card(space.name, task="seg", size=[128, 128])
+    codes, times = check_rows(space, architectures, milliseconds)
+    made = _fitted(replace(card, space=space.name, rows=len(codes)), codes, times, seed)
+    if held is None:
+        truth, told = _cross_validated(made.card, codes, times, seed)
+    else:
+        rows, truth = check_rows(space, *held, least=2)
+        told = made.predict(rows.numpy())
+    found: dict[str, Any] = errors(truth, told)
+    made.card = replace(made.card, held=len(truth), **found)
+    return made
+
+
+def errors(truth: np.ndarray, told: np.ndarray) -> dict[str, float]:
+    """Median and ninth decile of relative errors, and the rank correlation (0 where one of the two never varies)."""
+    off = np.abs(told / truth - 1)
+    same = np.ptp(truth) == 0 or np.ptp(told) == 0
+    rank = 0.0 if same else float(spearmanr(truth, told).statistic)
+    return {"median_error": float(np.median(off)), "p90_error": float(np.quantile(off, 0.9)), "spearman": rank}
+
+
+def check_rows(
+    space: spaces.Space[Any], architectures: Any, milliseconds: Any, least: int = LEAST_ROWS
+) -> tuple[torch.Tensor, np.ndarray]:
+    """``(R, D)`` int64 codes and ``(R,)`` float64 times; raises ``UserError`` as :func:`fit`."""
+    given = np.asarray(milliseconds, dtype=np.float64).ravel()
+    codes = _codes(space, architectures)
+    if len(codes) != len(given):
+        raise UserError(
+            f"every architecture has one time; given were {len(codes)} architectures and {len(given)} times"
+        )
+    if not least <= len(codes) <= MOST_ROWS:
+        raise UserError(f"a latency model needs {least} to {MOST_ROWS:,} measured networks, given were {len(codes):,}")
+    bad = np.flatnonzero(~np.isfinite(given) | (given <= 0))
+    if len(bad):
+        raise UserError(
+            f"times must be finite and positive milliseconds, row {bad[0] + 1} has {given[bad[0]]:g}"
+            + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "")
+        )
+    if given.min() > SLOW:
+        raise UserError(
+            f"all times lie above {SLOW:,.0f} ms (from {given.min():,.0f}); they seem to be microseconds: give milliseconds"
+        )
+    if given.max() < QUICK:
+        raise UserError(
+            f"all times lie below {QUICK:g} ms (up to {given.max():g}); they seem to be seconds: give milliseconds"
+        )
+    return codes, given
+
+
+def _codes(space: spaces.Space[Any], architectures: Any) -> torch.Tensor:
+    if isinstance(architectures, (np.ndarray, torch.Tensor)):
+        array = np.asarray(architectures, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != space.dim or not np.isfinite(array).all():
+            raise UserError(f"codes of space '{space.name}' have shape (N, {space.dim}), given was {array.shape}")
+        wrong = np.flatnonzero((space.round(array) != array).any(1))
+        if len(wrong):
+            raise UserError(f"row {wrong[0] + 1} is no architecture of space '{space.name}'")
+    else:
+        listed: Sequence[Any] = list(architectures)
+        array = space.encode([space.parse(a) for a in listed])
+    return torch.from_numpy(np.ascontiguousarray(array)).to(torch.int64)
+
+
+def _fitted(card: Card, codes: torch.Tensor, times: np.ndarray, seed: int) -> Latency:
+    work, features = raw_columns(spaces.get(card.space), codes.double(), card.setting())
+    standard = Standard.of(work, features)
+    prices = _prices((work / standard.work_top).numpy(), times)
+    scales = _scales(standard(work, features), work / standard.work_top, prices, torch.from_numpy(times), seed)
+    return Latency(card, Tensors(codes, torch.from_numpy(times), torch.from_numpy(prices), scales))
+
+
+def _prices(share_RW: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """``(1 + W,)`` prices, none negative, with the least squared relative error; small ones are preferred."""
+    rows, kinds = share_RW.shape
+    design = np.concatenate([np.ones((rows, 1)), share_RW], 1) / times[:, None]
+    shrink = 0.02 * np.sqrt(rows) / np.median(times) * np.eye(kinds + 1)
+    out, _ = nnls(np.concatenate([design, shrink]), np.concatenate([np.ones(rows), np.zeros(kinds + 1)]))
+    # nothing may be free altogether: a network of unseen proportions still takes time
+    return np.asarray(np.maximum(out, 1e-6 * np.median(times)))
+
+
+def _scales(
+    parts: tuple[torch.Tensor, torch.Tensor], share_RW: torch.Tensor, prices: np.ndarray, times: torch.Tensor, seed: int
+) -> torch.Tensor:
+    """The five scales by marginal likelihood with weak priors, on some hundred rows."""
+    some = np.random.default_rng(seed).permutation(len(times))[:_FEW]
+    a, b = (part[some] for part in parts)
+    priced = prices[0] + share_RW[some] @ torch.from_numpy(prices[1:])
+    rest = times[some].log() - priced.log()
+    spread = rest.std(correction=0)
+    rest = ((rest - rest.mean()) / (spread if spread > 1e-9 else 1.0))[:, None]
+    eye = torch.eye(len(rest), dtype=torch.float64)
+    usual = torch.tensor([-1.0, -1.0, -1.0, 0.5 * np.log(a.shape[1] + b.shape[1]) + 0.7, -1.0], dtype=torch.float64)
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        scales = torch.tensor(at, requires_grad=True)
+        covariance = kernel((a, b), (a, b), scales) + (scales[4].exp() + LEAST_NOISE) * eye
+        lower = torch.linalg.cholesky(covariance)
+        solved = torch.linalg.solve_triangular(lower, rest, upper=False)
+        value = 0.5 * solved.square().sum() + lower.diagonal().log().sum() + ((scales - usual) ** 2).sum() / 8
+        value.backward()  # type: ignore[no-untyped-call]
+        assert scales.grad is not None
+        return float(value.detach()), scales.grad.numpy()
+
+    found = minimize(
+        loss, usual.numpy(), jac=True, method="L-BFGS-B", bounds=[(-7, 5)] * SCALES, options={"maxiter": 40}
+    )
+    return torch.from_numpy(np.asarray(found.x))
+
+
+def _cross_validated(card: Card, codes: torch.Tensor, times: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and predictions of rows that the predicting model was not fitted on; of many rows a fifth stands for all."""
+    order = np.random.default_rng(seed).permutation(len(codes))
+    folds = np.array_split(order, _FOLDS)
+    folds = folds if len(codes) <= _FEW else folds[:1]
+    told = []
+    for fold in folds:
+        kept = np.setdiff1d(order, fold)
+        part = _fitted(replace(card, rows=len(kept)), codes[kept], times[kept], seed)
+        told.append(part.predict(codes[fold].numpy()))
+    return times[np.concatenate(folds)], np.concatenate(told)

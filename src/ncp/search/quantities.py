@@ -1,0 +1,197 @@
+"""What an architecture takes: multiply-adds, parameters, peak memory, and milliseconds on the machines that were measured.
+
+A quantity is one function of codes. On integer arrays it is what limits are held against; on tensors it is differentiable.
+
+Shape suffixes: N codes, D dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncp import files, spaces
+from ncp.benchmark import settings
+from ncp.errors import UserError
+from ncp.latency.card import TASKS, TRUSTED
+from ncp.latency.model import Latency
+from ncp.latency.storage import load
+from ncp.numeric import shown, whole
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One of them.
+
+    Attributes:
+        name: as in budgets and results: ``macs``, ``params``, ``memory_mb``, ``latency_ms`` (of several machines the second
+            one is ``latency_ms_2``).
+        words: in tables.
+        of: ``(N, D)`` codes, array or tensor, to ``(N,)`` in its own unit; of milliseconds the mean plus one standard deviation.
+        unit, scale: in which people read it: ``of / scale`` in ``unit``.
+        model: the machine, for milliseconds.
+        file: where that was read.
+    """
+
+    name: str
+    words: str
+    of: Callable[[Any], Any]
+    unit: str
+    scale: float = 1.0
+    model: Latency | None = None
+    file: str = ""
+
+    def told(self, codes_ND: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """``(N,)`` values of valid codes; of milliseconds the predicted ones, and their standard deviation."""
+        if self.model is not None:
+            return self.model.predict(codes_ND), self.model.predict_std(codes_ND)
+        return np.asarray(self.of(np.asarray(codes_ND).astype(np.int64)), dtype=np.float64), None
+
+    def shown(self, value: float) -> str:
+        """A value as tables and messages show it: exact counts whole, others rounded."""
+        return f"{int(value):,} {self.words}" if self.scale > 1 else f"{value:.4g} {self.unit}"
+
+
+def counted(space: spaces.Space[Any]) -> dict[str, Quantity]:
+    """Multiply-adds and parameters, exact."""
+    return {
+        "macs": Quantity("macs", "multiply-adds", lambda codes: space.cost(codes).macs, "G", 1e9),
+        "params": Quantity("params", "parameters", lambda codes: space.cost(codes).params, "M", 1e6),
+    }
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How the network will be run, for its peak memory.
+
+    Attributes:
+        size: height and width of an input; None for 128 x 128, and for what a latency file was measured with.
+        batch: inputs at once.
+        dtype: of weights and maps.
+    """
+
+    size: tuple[int, int] | None = None
+    batch: int = 1
+    dtype: str = "fp32"
+
+    @classmethod
+    def read(cls, size: Any, batch: Any, dtype: Any) -> Inference:
+        """From what a user gave; raises ``UserError`` for what is none."""
+        if size is not None:
+            if isinstance(size, (str, Mapping)) or not isinstance(size, Sequence) or len(size) != 2:
+                raise UserError(f"size is [height, width], such as [512,1024], given was {shown(size)}")
+            size = (whole("size", size[0], 1), whole("size", size[1], 1))
+        return cls(size, whole("batch", batch, 1), str(dtype))
+
+
+def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Quantity:
+    """Peak memory in MiB, of several tasks' networks the largest.
+
+    Raises:
+        UserError: for a space that does not count it, and as the space's own count.
+    """
+    if not hasattr(space, "memory"):
+        raise UserError(f"memory is not counted in space '{space.name}'; leave budget.memory_mb out")
+    settings_of = []
+    for task in dict.fromkeys(tasks):
+        usual = {"size": (496, 432)} if task == "det3d" else {}
+        settings_of.append({**usual, **TASKS[task], **({"size": run.size} if run.size else {})})
+
+    def of(codes: Any) -> Any:
+        parts = [space.memory(codes, batch=run.batch, dtype=run.dtype, **setting) for setting in settings_of]  # type: ignore[attr-defined]
+        most = parts[0]
+        for part in parts[1:]:
+            most = most.maximum(part) if hasattr(most, "detach") else np.maximum(most, part)
+        return most / MIB
+
+    of(space.encode([space.default()]).astype(np.int64))  # what cannot be counted is refused now
+    return Quantity("memory_mb", f"peak memory, {run.dtype}, batch {run.batch}", of, "MiB")
+
+
+def machines(given: Any, space: spaces.Space[Any], run: Inference) -> list[Quantity]:
+    """Milliseconds on the machines of latency files (one, a list of them, or models).
+
+    Raises:
+        UserError: for a file that is no latency model, or of another space or size.
+    """
+    if given is None:
+        return []
+    listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    out = []
+    for number, one in enumerate(listed, start=1):
+        if not isinstance(one, (str, Path, Latency)):
+            raise UserError(f"latency is a file that `latency` wrote, or a list of such files; given was {shown(one)}")
+        model = one if isinstance(one, Latency) else load(one)
+        name = "the latency model" if isinstance(one, Latency) else f"latency={files.printable(str(one))}"
+        if model.card.space != space.name:
+            raise UserError(
+                f"{name} is of space '{model.card.space}', the search is in '{space.name}'; measure one of that space"
+            )
+        size = tuple(model.card.size) if model.card.size else None
+        if run.size is not None and size is not None and size != run.size:
+            raise UserError(
+                f"{name} was measured at {size[0]}x{size[1]}, size={list(run.size)} was asked; measure at that size, or leave "
+                "size out"
+            )
+        key = "latency_ms" if number == 1 else f"latency_ms_{number}"
+        file = "" if isinstance(one, Latency) else str(one)
+        words = f"latency on {model.card.described()}"
+        out.append(Quantity(key, words, partial(_milliseconds, model), "ms", 1.0, model, file))
+    return out
+
+
+def check_trust(machine: Quantity, trust: bool) -> str | None:
+    """Refuse a model whose errors are too large for a hard limit; what to say of it where ``trust`` allows it.
+
+    Raises:
+        UserError: stating its error and what to do.
+    """
+    assert machine.model is not None
+    card = machine.model.card
+    if card.trusted:
+        return None
+    error = "not known" if card.median_error is None else f"{100 * card.median_error:.1f} %"
+    what = (
+        f"the median error of {files.printable(machine.file) or 'the latency model'} on networks that it did not see is {error}, "
+        f"more than {100 * TRUSTED:.0f} %"
+    )
+    if not trust:
+        raise UserError(
+            f"{what}: no hard limit; measure more networks or on a quieter machine, or take it all the same with "
+            "latency.trust=true"
+        )
+    return what
+
+
+def _milliseconds(model: Latency, codes: Any) -> Any:
+    if hasattr(codes, "detach"):
+        return model.safe(codes)
+    return model.predict(codes) + model.predict_std(codes)
+
+
+def tasks_of(names: Iterable[str]) -> list[str]:
+    """The tasks of settings; those that are not known count as segmentation, the larger head."""
+    return [settings.SETTINGS[n].task if n in settings.SETTINGS else "seg" for n in names]
+
+
+def together(machines: Sequence[Quantity], space: spaces.Space[Any]) -> Quantity:
+    """The milliseconds of several machines as one cost: each in units of its own spread over the space, added."""
+    if len(machines) == 1:
+        return machines[0]
+    sample = space.encode(space.sample(1024, np.random.default_rng(0)))
+    spreads = [float(np.std(m.of(sample))) or 1.0 for m in machines]
+
+    def of(codes: Any) -> Any:
+        total = machines[0].of(codes) / spreads[0]
+        for machine, spread in zip(machines[1:], spreads[1:], strict=True):
+            total = total + machine.of(codes) / spread
+        return total
+
+    return Quantity("latency", "latency on all machines, in spreads", of, "")

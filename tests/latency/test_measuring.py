@@ -1,0 +1,198 @@
+"""Measuring: with a made-up machine and clock, resumed where it stopped, and one real network a runtime."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ncp import jobs, latency, spaces
+from ncp.errors import UserError
+from ncp.latency import measuring
+from ncp.latency.card import Card
+from ncp.latency.exchange import read_measured
+from ncp.latency.machine import Machine
+
+SPACE = spaces.get("multires")
+CARD = Card("multires", "cpu", "torch", "seg", [128, 128])
+
+
+def quiet(architecture):
+    return 1 + 4e-9 * float(SPACE.cost([architecture.code]).macs[0])
+
+
+class Clock:
+    def __init__(self, *steps):
+        self.at, self.steps = 0.0, list(steps)
+
+    def __call__(self):
+        self.at += self.steps.pop(0) if self.steps else 0.01
+        return self.at
+
+
+def test_the_median_leaves_slow_runs_out():
+    calls = []
+    clock = Clock()
+
+    def run():
+        calls.append(0)
+        clock.at += 5.0 if len(calls) in (1, 6) else 0.1  # the first one sets things up; another was disturbed
+
+    assert measuring.median_time(run, 3.0, clock) == pytest.approx(110, abs=1)
+    assert len(calls) >= 6
+
+
+def test_a_clock_that_goes_back_is_told():
+    clock = Clock()
+
+    def run():
+        clock.at -= 1
+
+    with pytest.raises(UserError, match="clock"):
+        measuring.median_time(run, 0.0, clock)
+
+
+def test_what_is_measured_is_spread_over_the_costs():
+    picked = measuring.stratified(SPACE, 40, np.random.default_rng(0))
+    macs = np.sort(np.log10(SPACE.cost([a.code for a in picked]).macs))
+    assert len(set(picked)) == 40
+    assert macs[-1] - macs[0] > 1.5  # a factor of 30
+    assert np.diff(macs).max() < 0.25
+
+
+def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
+    asked = []
+
+    def stops(architecture):
+        asked.append(architecture.text)
+        if len(asked) == 15:
+            raise KeyboardInterrupt
+        return quiet(architecture)
+
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure(SPACE, stops, CARD, tmp_path, count=20, checks=4)
+    with open(tmp_path / measuring.MEASURED, "a") as file:
+        file.write("fit,64_64-2_1_2_64-2_2")  # cut in the middle of a row
+    told = []
+    found = measuring.measure(
+        SPACE, lambda a: told.append(a.text) or quiet(a), CARD, tmp_path, count=20, checks=4,
+        progress=lambda done, text: None,
+    )  # fmt: skip
+    default = SPACE.default().text
+    assert not set(asked[:14]) & (set(told) - {default})
+    assert [sum(r.kind == kind for r in found.rows) for kind in ("fit", "check")] == [20, 4]
+    assert found.model.card.rows == 20
+    assert found.model.card.held == 4
+    assert found.model.card.median_error < 0.05
+    assert found.drift == 0
+    assert not found.notes
+
+
+def test_a_noisy_machine_is_said_to_be_one(tmp_path):
+    rng = np.random.default_rng(0)
+    noisy = measuring.measure(SPACE, lambda a: quiet(a) * rng.uniform(0.7, 1.4), CARD, tmp_path / "a", 12, 4)
+    assert any("too noisy" in note for note in noisy.notes)
+    calls = []
+
+    def throttled(architecture):
+        calls.append(0)
+        return quiet(architecture) * (1 if len(calls) < 20 else 1.5)
+
+    later = measuring.measure(SPACE, throttled, CARD, tmp_path / "b", 28, 4)
+    assert any("clock seems to have changed" in note for note in later.notes)
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir(exist_ok=True)
+
+
+def test_the_time_that_is_given_is_kept(tmp_path):
+    clock = Clock()
+
+    def slow(architecture):
+        clock.at += 20
+        return quiet(architecture)
+
+    found = measuring.measure(SPACE, slow, CARD, tmp_path, count=100, checks=20, minutes=10, now=clock)
+    assert clock.at < 11 * 60
+    assert any("the time was over" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_one_network_runs(runtime):
+    if runtime == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+    smallest = SPACE.decode(SPACE.lower[None])[0]
+    machine = Machine(runtime=runtime, size=(32, 32), threads=1)
+    assert 0 < measuring.median_time(machine.runner(smallest), 0.01) < 10_000
+    card = machine.card("multires")
+    assert card.processor
+    assert card.versions["torch"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "cuda:77"}, "is not there"),
+        ({"device": "tpu"}, "cpu, cuda or cuda:N"),
+        ({"runtime": "tvm"}, "torch or onnxruntime"),
+        ({"dtype": "fp8"}, "fp32 or bf16"),
+        ({"task": "sing"}, "cls, seg, det3d, video"),
+        ({"runtime": "onnxruntime", "dtype": "bf16"}, "fp32|extra"),
+    ],
+)
+def test_machines_that_are_not_there(given, message):
+    with pytest.raises(UserError, match=message):
+        Machine(**given)
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_an_export_comes_back_with_times(tmp_path):
+    pytest.importorskip("onnx")
+    folder = tmp_path / "out"
+    options = jobs.options("latency", "action=export", "codes=12", "size=[32,32]")
+    options.codes = 2
+    outcome = jobs.module("latency").run(options, folder)
+    assert {p.name for p in folder.glob("*.onnx")} == {"001.onnx", "002.onnx"}
+    header, *rows = list(csv.reader(outcome.files["codes"].open()))
+    assert header == ["file", "code", "ms"]
+    assert [row[2] for row in rows] == ["", ""]
+    codes = SPACE.sample(12, np.random.default_rng(0))
+    table = written(tmp_path / "m.csv", "code,ms", *(f"{a.text},{quiet(a)}" for a in codes))
+    words = ("action=import", f"measured={table}", "device=phone", "runtime=tflite")
+    back = jobs.module("latency").run(jobs.options("latency", *words), tmp_path / "back")
+    model = latency.load(back.files["latency"])
+    assert (model.card.device, model.card.runtime, model.card.rows) == ("phone", "tflite", 12)
+    assert model.predict(codes) == pytest.approx([quiet(a) for a in codes], rel=0.1)
+    assert back.files["picture"].stat().st_size > 1000
+
+
+DEFAULT = SPACE.default().text
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["code,ms", f"{DEFAULT},fast"], "line 2: 'fast' is no number"),
+        (["code,ms", f"{DEFAULT},nan"], "line 2: a time must be a finite"),
+        (["code,ms", f"{DEFAULT},0"], "line 2: a time must be"),
+        (["code,ms", f"{DEFAULT},inf"], "line 2: a time must be"),
+        (["code,ms", "64_64,3"], "line 2: a code has 27 numbers"),
+        (["code,ms", "/etc/passwd.yaml,3"], "line 2: .*is not a whole number"),
+        (["code,ms", "|none~0|,3"], "line 2"),
+        (["code,ms", DEFAULT], "line 2 has 1 columns"),
+        (["code,seconds,x", f"{DEFAULT},3,1"], "needs the columns code and ms"),
+        ([""], "holds no measurements"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, lines, message):
+    with pytest.raises(UserError, match=message) as error:
+        read_measured(written(tmp_path / "m.csv", *lines), SPACE)
+    assert "\n" not in str(error.value)
