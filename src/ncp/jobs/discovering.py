@@ -57,6 +57,7 @@ class Plan:
         baseline: a network of timm, ``auto`` for one of like cost, None for none.
         full: words more for the compared trainings.
         seed, per_device: of the trainings.
+        family: of the predictor.
         start: whether the search starts from the reference.
         exports: whether the found network is exported.
         hours: a limit, asked for before anything is trained; None for none.
@@ -81,6 +82,7 @@ class Plan:
     full: Sequence[str] = ()
     seed: int = 1
     per_device: int | str = "auto"
+    family: str = "auto"
     start: bool = False
     exports: bool = False
     hours: float | None = None
@@ -250,7 +252,10 @@ class _Steps:
         """A predictor, its errors from cross-validation."""
         source, place = self.plan.place / f"sample-{name}" / f"{name}.parquet", self.plan.place / f"fit-{name}"
         words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
-        words.append(f"predictor.known={render(self.plan.known)}")
+        if self.plan.family != "auto":
+            words.append(f"predictor={self.plan.family}")
+        else:
+            words.append(f"predictor.known={render(self.plan.known)}")
         fitted = self.commands.run(f"fit {name}", "fit", f"setting={name}", *words)
         predictor = fitted.fits[name].predictor
         self.out.errors[name] = predictor.card.errors[settings.get(name).main]
