@@ -69,8 +69,8 @@ def test_help_lists_the_commands_and_their_keys(place):
 def test_a_mistake_is_one_line_and_exit_code_2(place):
     done = ncp(place, "serch", code=2)
     assert done.stderr == (
-        "error: unknown command 'serch'; the commands are search, train, evaluate, predict, export, fit, benchmark, build, "
-        "discover, loop, report, compare, data\n"
+        "error: unknown command 'serch'; the commands are search, front, train, evaluate, predict, export, fit, benchmark, "
+        "build, discover, loop, report, compare, data, latency\n"
     )
     assert ncp(place, "search", "objectives=[sex]", code=2).stderr.count("\n") == 1
 

@@ -184,7 +184,7 @@ def test_what_a_received_table_may_say_of_overlaps(tmp_path, overlap, words):
     assert "\x1b" not in str(error.value)
 
 
-@pytest.mark.parametrize(("count", "told"), [(19, None), (30, True), (500, False)])
+@pytest.mark.parametrize(("count", "told"), [(7, None), (30, True), (500, False)])
 def test_the_next_command_fits_few_rows_with_all_of_them(tmp_path, capsys, count, told):
     plan, store = built(tmp_path, "seg", lambda i: {"mIoU": 20 + i / 50, "mAcc": 1.0, "aAcc": 1.0}, count=count)
     merged = merge.merge(plan, read_units(plan, store))

@@ -35,7 +35,7 @@ def test_version():
 def test_an_unknown_command_is_one_line():
     done = ncp("trian", "x=1")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: unknown command 'trian'; the commands are search, train")
+    assert done.stderr.startswith("error: unknown command 'trian'; the commands are search, front, train")
 
 
 @pytest.mark.parametrize(

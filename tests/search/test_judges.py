@@ -111,7 +111,7 @@ def test_a_start_outside_is_shown_as_given_and_moved():
     found = search(["seg"], predictor={"seg": rising(upper=32)}, start=SPACE.default(), iterations=2, starts=2)
     assert found.start == SPACE.default()
     assert found.trajectory.walks[0].codes[0].max() <= 32
-    assert "the start was moved into the bounds of the search" in found.notes
+    assert "the start was moved into the bounds, grids and relations of the search" in found.notes
 
 
 def test_regions_and_bounds_that_have_nothing_in_common():

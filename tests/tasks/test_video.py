@@ -150,7 +150,7 @@ def test_baselines_of_timm_and_their_pretrained_weights(name):
 
     from ncp.models import build_timm
 
-    data = SimpleNamespace(classes=range(6))
+    data = SimpleNamespace(classes=range(6), in_channels=3)
     network = VideoRecognition.make_baseline(name, data)
     image = build_timm(name, "cls", classes=4).state_dict()
     adapted = VideoRecognition.adapt_pretrained(image, network, {})

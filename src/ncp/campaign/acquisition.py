@@ -85,6 +85,19 @@ def first_batch(
     return np.asarray(codes_ND[chosen], dtype=np.int64)
 
 
+def random_batch(
+    space: spaces.Space[Any], count: int, limits: Budget, rng: np.random.Generator, pool: np.ndarray, taken: np.ndarray
+) -> np.ndarray:
+    """``(count, D)`` int64 codes of a pool, drawn from those that keep the limits. Arguments and errors of :func:`first_batch`.
+
+    What lies far apart is mostly at the space's ends: a predictor learned less from it than from as many random ones.
+    """
+    codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, set(map(tuple, taken.tolist())))
+    if len(codes_ND) < count:
+        raise UserError(f"only {len(codes_ND)} architectures are within the limits, given was a batch of {count}")
+    return np.asarray(codes_ND[rng.permutation(len(codes_ND))[:count]], dtype=np.int64)
+
+
 def guess(known: Any, space: str) -> Callable[[np.ndarray], np.ndarray] | None:
     """What the known predictors say of codes before anything was measured: their mean, in units of each one's spread.
 
@@ -119,17 +132,19 @@ def next_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
-        learn: wider limits within which every second one is chosen, far from all that is measured: it teaches the predictor
-            what a pool has too few of within the limits; None for none of these.
+        learn: wider limits within which every second one is drawn at random, and more where the pool has too few within the
+            limits: they teach the predictor what these do not show; None for none of them.
 
     Raises:
         UserError: where so many different ones do not exist within the limits.
     """
     space = predictor.space
-    if learn is not None and count > 1:
-        first = next_batch(predictor, measured, -(-count // 2), limits, rng, pool)
+    if learn is not None and pool is not None and count > 1:
+        there = len(_candidates(space, limits, rng, CANDIDATES, pool, set(map(tuple, measured.tolist()))))
+        number = min(-(-count // 2), there)
+        first = next_batch(predictor, measured, number, limits, rng, pool) if number else measured[:0]
         both = np.concatenate([measured, first])
-        return np.concatenate([first, first_batch(space, count // 2, learn, rng, pool, both)])
+        return np.concatenate([first, random_batch(space, count - number, learn, rng, pool, both)])
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
     best = _best(predictor, measured, limits)
     codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, taken)

@@ -114,9 +114,12 @@ def proposal(
     pool_PD = None if pool is None else _codes(space, pool)
     rng = np.random.default_rng([seed, len(taken)])
     if len(codes_RD) < LEAST or np.ptp(values_R) == 0:
-        # what others think well of is too little variety to learn from where that is what dearer rows are for
-        guess = acquisition.guess(known, space.name) if reach == 1 else None
-        chosen = acquisition.first_batch(space, count, wide, rng, pool_PD, taken, guess)
+        if reach > 1 and pool_PD is not None:
+            chosen = acquisition.random_batch(space, count, wide, rng, pool_PD, taken)
+        else:
+            chosen = acquisition.first_batch(
+                space, count, wide, rng, pool_PD, taken, acquisition.guess(known, space.name)
+            )
         return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
     predictor = fit(space, codes_RD, values_R, known, seed)
     chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, wide if reach > 1 else None)

@@ -49,6 +49,15 @@ def short(full: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> di
     return {MAIN: sum(known) / len(known) if known else float("nan"), **found}
 
 
+def _of_kitti(min_overlap: Mapping[str, float]) -> bool:
+    """Whether overlaps are of KITTI's classes, or of some of them alone."""
+    return {name.lower() for name in min_overlap} <= {"car", "pedestrian", "cyclist"}
+
+
+def _names(min_overlap: Mapping[str, float]) -> dict[str, str]:
+    return dict(SHORT) if _of_kitti(min_overlap) else names_of(list(min_overlap))
+
+
 def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
     """The overlap (IoU) from which a box counts as found in a figure, without which it means nothing.
 
@@ -56,9 +65,9 @@ def overlap_of(name: str, min_overlap: Mapping[str, float]) -> float | None:
         name: of the paper's tables, or one of KITTI's, such as ``car/3d/moderate``; None is told of others.
         min_overlap: by class.
     """
-    if name == MAIN and not is_kitti(min_overlap):
+    if name == MAIN and min_overlap and not _of_kitti(min_overlap):
         return None
-    parts = names_of(list(min_overlap)).get(name, name).split("/")
+    parts = _names(min_overlap).get(name, name).split("/")
     return min_overlap.get(parts[0]) if len(parts) > 2 and parts[1] in _WORDS else None
 
 
@@ -93,10 +102,10 @@ def in_words(name: str, min_overlap: Mapping[str, float]) -> str:
     >>> in_words("moderate", {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5})
     'car 3D AP at IoU 0.7, moderate'
     """
-    if name == MAIN and min_overlap and not is_kitti(min_overlap):
+    if name == MAIN and min_overlap and not _of_kitti(min_overlap):
         return "3D AP, moderate, mean of the classes"
     overlap = overlap_of(name, min_overlap)
     if overlap is None:
         return name
-    kind, metric, *rest = names_of(list(min_overlap)).get(name, name).split("/")
+    kind, metric, *rest = _names(min_overlap).get(name, name).split("/")
     return ", ".join([f"{kind} {_WORDS[metric]} at IoU {overlap:g}", *rest])

@@ -229,8 +229,10 @@ class Transfer(Predictor):
 def factor(rows: Inputs, hyper: Tensor, known: int) -> Tensor:
     """The lower Cholesky factor ``(..., R, R)`` of the rows' covariance with noise."""
     eye = torch.eye(len(rows.smooth), dtype=hyper.dtype)
-    noise = hyper[..., 5, None, None].square() + JITTER
-    lower: Tensor = torch.linalg.cholesky(covariance(rows, rows, hyper, known) + noise * eye)
+    both = covariance(rows, rows, hyper, known)
+    # relative to what it is added to: rows without noise let a part of it grow
+    least = JITTER * (1 + both.diagonal(dim1=-2, dim2=-1).mean(-1))[..., None, None]
+    lower: Tensor = torch.linalg.cholesky(both + (hyper[..., 5, None, None].square() + least) * eye)
     return lower
 
 

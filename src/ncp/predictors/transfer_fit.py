@@ -29,6 +29,8 @@ PRIORS: dict[str, tuple[float, float]] = {
 }
 ALONE: dict[str, tuple[float, float]] = PRIORS | {"smooth": (0.0, 0.7), "shrink": (0.0, 0.7)}
 TOP_LIMITS = (-4.0, 3.5)
+TOO_FAR = 1e10
+"""The loss where there is none."""
 PART = 400
 """The hyper-parameters are fitted on at most so many of the rows; the process is conditioned on all."""
 EACH_LENGTH = 100
@@ -119,7 +121,12 @@ class Process:
 
         def closure() -> Tensor:
             optimiser.zero_grad()
-            loss = self.loss(q_P)
+            try:
+                loss = self.loss(q_P)
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                loss = q_P.new_tensor(torch.nan)
+            if not loss.isfinite():  # a step too far, which the line search takes back
+                loss = TOO_FAR + q_P.square().sum()
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 

@@ -102,8 +102,7 @@ class OwnData(DataModule):
         self.given_lists = (train_list, val_list)
         self.notes: list[str] = []
         self.names: dict[str, PathList] = {}  # the files of each split, relative to the root
-        if root:
-            self.source = f"own data in {Path(root).expanduser().name or root}"
+        self.source = f"own data in {Path(root).expanduser().name or root}" if root else "own data"
 
     @abstractmethod
     def find(self, root: Path, problems: Problems) -> None:
