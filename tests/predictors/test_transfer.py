@@ -273,3 +273,11 @@ def test_same_seed_same_predictor(fitted: tuple[Rows, Rows, predictors.Predictor
     again = predictors.fit(train.codes, {"mIoU": train.targets[:, 0]}, known=SOME)
     np.testing.assert_array_equal(again.predict(test.codes)["mIoU"], predictor.predict(test.codes)["mIoU"])
     assert isinstance(again, Transfer)
+
+
+def test_rows_without_any_noise_can_be_fitted() -> None:
+    codes = SPACE.encode(SPACE.sample(48, np.random.default_rng(0)))
+    exact = 40 + 10 * np.log(np.asarray(SPACE.cost(codes).macs) / 1e9)
+    for some in (slice(0, 40), slice(8, 48)):
+        predictor = predictors.fit(codes[some], {"mIoU": exact[some]}, known=SOME)
+        assert evaluation.mae(exact, predictor.predict(codes)["mIoU"]) < 0.1 * exact.std()
