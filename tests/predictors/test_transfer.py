@@ -276,8 +276,8 @@ def test_same_seed_same_predictor(fitted: tuple[Rows, Rows, predictors.Predictor
 
 
 def test_rows_without_any_noise_can_be_fitted() -> None:
-    codes = SPACE.encode(SPACE.sample(48, np.random.default_rng(0)))
+    codes = SPACE.sample_codes(60, np.random.default_rng(0))
     exact = 40 + 10 * np.log(np.asarray(SPACE.cost(codes).macs) / 1e9)
-    for some in (slice(0, 40), slice(8, 48)):
-        predictor = predictors.fit(codes[some], {"mIoU": exact[some]}, known=SOME)
-        assert evaluation.mae(exact, predictor.predict(codes)["mIoU"]) < 0.1 * exact.std()
+    some, others = next(evaluation.k_fold(60, 5, 0))  # a line search goes where the covariance has no factor
+    predictor = predictors.fit(codes[some], {"mIoU": exact[some]}, known="all")
+    assert evaluation.mae(exact[others], predictor.predict(codes[others])["mIoU"]) < 0.1 * exact.std()
