@@ -65,3 +65,9 @@ def test_what_is_wrong_is_told_with_the_row(tmp_path, text, line):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(UserError, match=line):
         read(tmp_path / "c.csv")
+
+
+def test_a_colour_without_end(tmp_path):
+    (tmp_path / "c.yaml").write_text("- {name: a, colour: [.inf, 0, 0]}\n- b\n")
+    with pytest.raises(UserError, match="class 1: a colour is #rrggbb or three numbers"):
+        read(tmp_path / "c.yaml")

@@ -140,7 +140,7 @@ def _colour(value: Any, where: str) -> Colour | None:
     parts = re.findall(r"\d+", value) if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
     try:
         red, green, blue = (int(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         red = green = blue = -1
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise UserError(f"{where}: a colour is #rrggbb or three numbers 0 to 255, given was '{printable(value)[:40]}'")
