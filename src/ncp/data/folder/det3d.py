@@ -50,7 +50,7 @@ class FolderKitti(OwnData, Kitti):
         root, common: see :class:`ncp.data.folder.files.OwnData` and :class:`ncp.data.kitti.Kitti`.
         classes: types of the labels that are learnt, in any spelling of case; ``auto``: all of the training labels but DontCare
             and Misc.
-        limits, pillar, window, cache: see :class:`ncp.data.kitti.Kitti`.
+        limits, pillar, cache: see :class:`ncp.data.kitti.Kitti`.
         anchors: ``{class: {length, width, height, bottom, positive, negative}}``, the overlaps may be left out; ``auto``: from
             the training labels.
         min_overlap: ``{class: overlap}`` from which a box counts as found; ``auto``: see :data:`LONG`.
@@ -67,14 +67,13 @@ class FolderKitti(OwnData, Kitti):
         classes: list[str] | str = AUTO,
         limits: Sequence[float] = RANGE,
         pillar: float = PILLAR,
-        window: Sequence[int] | None = None,
         anchors: dict[str, dict[str, float]] | str = AUTO,
         min_overlap: dict[str, float] | str = AUTO,
         augmentation: Any = None,
         cache: str | os.PathLike[str] | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(root, limits=limits, pillar=pillar, window=window, cache=cache, **common)
+        super().__init__(root, limits=limits, pillar=pillar, cache=cache, **common)
         for name, value in (("classes", classes), ("anchors", anchors), ("min_overlap", min_overlap)):
             if isinstance(value, str) and value != AUTO:
                 raise UserError(f"data.{name} is auto or written out, given was '{printable(value)}'")
