@@ -222,7 +222,7 @@ class FolderSegmentation(OwnData, SegmentationData):
         self.has_file = path is not None
         if path is not None:
             entries = classes_files.read(path)
-            by_colour = any(entry.colour for entry in entries) and not _has_ids(path)
+            by_colour = any(entry.colour for entry in entries) and not classes_files.numbered(path)
             self.notes.append(f"classes: {sum(not e.ignored for e in entries)} of {printable(path.name)}")
         else:
             paths = [root / name for split in self.mask_names for name in self.mask_names[split]]
@@ -342,21 +342,3 @@ class FolderSegmentation(OwnData, SegmentationData):
         """Also ``classes.csv``."""
         super().describe(folder)
         classes_files.write(folder / "classes.csv", self.entries)
-
-
-def _has_ids(path: Path) -> bool:
-    """Whether a classes file gives numbers itself, by which palettes' numbers are then read."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        from ncp.files import read_yaml
-
-        content = read_yaml(path)
-        rows = content.get("classes", content) if isinstance(content, dict) else content
-        return isinstance(rows, dict) or any(
-            isinstance(row, dict) and {"id", "value", "index"} & set(row) for row in rows
-        )
-    from ncp.files import read_text
-
-    return any(
-        word in read_text(path).splitlines()[0].lower().replace(";", ",").split(",")
-        for word in ("id", "value", "index")
-    )

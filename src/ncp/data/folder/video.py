@@ -17,7 +17,7 @@ from ncp.data.folder.cls import FolderClassification, count_files
 from ncp.data.folder.files import OwnData, in_splits
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import TEST, TRAIN, VAL
-from ncp.data.paths import PathList, inside
+from ncp.data.paths import inside
 from ncp.data.problems import Problems
 from ncp.data.video import read_frames
 from ncp.data.video_files import VideoFiles, index_videos
@@ -253,8 +253,3 @@ def _split(cells: Mapping[str, str], where: str) -> str:
 def lengths(indices: Mapping[str, Sequence[Index]]) -> np.ndarray:
     """``(N,)``: frames of all videos."""
     return np.array([index.frames for split in indices.values() for index in split], dtype=np.int64)
-
-
-def names_of(data: FolderVideos, split: str) -> PathList:
-    """The files of a split that can be read."""
-    return PathList(name for name in data.names[split] if name not in data.damaged)
