@@ -44,3 +44,10 @@ def test_an_array_is_never_unpickled_and_its_head_is_checked(tmp_path):
         np.save(path, np.zeros(shape, np.uint8))
         with pytest.raises(UserError, match="its channels, at most 16, must be the first or the last"):
             rasters.read_array(path)
+
+
+@pytest.mark.parametrize("head", [b"{'descr': ( ", b"(" * 3000, b"{'descr': 'f4', 'shape': (2, 2", b"\x00", b""])
+def test_heads_that_are_no_heads(tmp_path, head):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    with pytest.raises(UserError, match=r"a\.npy' is no array of numpy"):
+        rasters.array_head(tmp_path / "a.npy")

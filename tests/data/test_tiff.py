@@ -128,3 +128,33 @@ def test_damaged_tiffs_are_refused_and_never_break(tmp_path):
         except UserError:
             refused += 1
     assert refused
+
+
+def write_tags(path, *tags):
+    """A TIFF of these tags: number, type, how many, and where or what."""
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4))
+    return path
+
+
+def test_tags_that_ask_for_too_much(tmp_path):
+    path, side = tmp_path / "a.tif", ((256, 4, 1, 4), (257, 4, 1, 4))
+    with pytest.raises(UserError, match="has 1 channels of 1 bits"):  # bits without a number
+        tiff.read_tiff(write_tags(path, *side, (258, 3, 0, 0)))
+    with pytest.raises(UserError, match="corrupt"):
+        tiff.tiff_head(write_tags(path, *side, (258, 3, 2**20, 8)))
+    tags = tiff.tiff_head(write_tags(path, *side, (50_000, 4, 2**31, 0), (256, 4, 1, 9))).tags
+    assert tags == {256: (4,), 257: (4,)}  # others are not read, and a second one does not count
+    path.write_bytes(b"II" + struct.pack("<HHHQ", 43, 8, 0, 2**62))
+    with pytest.raises(UserError, match="corrupt or no TIFF"):
+        tiff.tiff_head(path)
+
+
+def test_parts_far_larger_than_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff, "BYTES", 10_000)
+    sizes = ((256, 4, 1, 4), (257, 4, 1, 4), (258, 3, 1, 8), (259, 3, 1, 1), (322, 4, 1, 2), (323, 4, 1, 4096))
+    lists = ((324, 3, 2, 0), (325, 3, 2, 0x10001))
+    with pytest.raises(UserError, match="it is cut off"):
+        tiff.read_tiff(write_tags(tmp_path / "a.tif", *sizes, *lists))
+    with pytest.raises(UserError, match="larger than it"):
+        tiff.read_tiff(write_tags(tmp_path / "a.tif", (256, 4, 1, 2000), *sizes[1:], *lists))

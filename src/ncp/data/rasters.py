@@ -52,7 +52,7 @@ def array_head(path: Path) -> ArrayHead:
             version = np.lib.format.read_magic(file)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shape, fortran, dtype = read(file, max_header_size=_HEADER)
-        except (ValueError, KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError):
+        except Exception:  # numpy reads a head as Python's text, which fails in almost any way
             raise UserError(
                 f"'{shown}' is no array of numpy (.npy) that is read here; save it with numpy.save"
             ) from None

@@ -29,6 +29,9 @@ BYTES = 512 * 2**20
 """Bytes that its file and its unpacked numbers may have, each."""
 _TAGS = 1_000
 _PARTS = 2**20  # strips or tiles
+_LISTS = (273, 279, 324, 325)  # tags with a number for each of them
+# those that are looked at: any other may be as long as it likes
+_READ = {*_LISTS, *(256, 257, 258, 259, 262, 277, 278, 284, 317, 322, 323, 338, 339)}
 # size of a TIFF's types in bytes and their letters for struct
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
 _PACKINGS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits", 34925: "LZMA", 50000: "zstd"}
@@ -69,12 +72,12 @@ def tiff_head(path: Path) -> TiffHead:
     with open_regular(path, BYTES) as file:
         try:
             tags, order, following = _read_tags(file)
-        except (struct.error, ValueError, KeyError, IndexError, OverflowError):
+        except (struct.error, OSError, ValueError, KeyError, IndexError, OverflowError):
             raise UserError(f"the image '{shown}' is corrupt or no TIFF; replace or remove it") from None
     width, height = _one(tags, 256), _one(tags, 257)
     channels = _one(tags, 277, 1)
-    bits = set(tags.get(258, (1,)))
-    formats = set(tags.get(339, (1,)))
+    bits = set(tags.get(258) or (1,))
+    formats = set(tags.get(339) or (1,))
     if not 0 < width * height <= PIXELS or not 1 <= channels <= 1000 or width < 1:
         raise UserError(
             f"the image '{shown}' has {width:,} x {height:,} pixels of {channels} channels; at most {PIXELS:,} are read"
@@ -138,11 +141,14 @@ def _assemble(content: bytes, head: TiffHead, dtype: np.dtype[Any], packing: int
     down, across = -(-height // rows), -(-width // columns)
     if rows < 1 or columns < 1 or rows * columns * each * dtype.itemsize > BYTES:
         raise ValueError("its parts have no size")
-    if not len(offsets) == len(counts) == planes * down * across:
+    number = planes * down * across
+    if number * rows * columns * each * dtype.itemsize > 4 * BYTES or sum(counts) > 4 * BYTES:
+        raise ValueError("its parts are larger than it")
+    if not len(offsets) == len(counts) == number:
         raise ValueError("it lacks parts")
     out = np.zeros((head.channels, height, width), dtype=dtype.newbyteorder("="))
-    for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
-        plane, place = divmod(number, down * across)
+    for part_number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
+        plane, place = divmod(part_number, down * across)
         top, left = place // across * rows, place % across * columns
         tall = rows if tiled else min(rows, height - top)
         packed = content[offset : offset + count]
@@ -214,8 +220,10 @@ def _read_tags(file: Any) -> tuple[dict[int, tuple[int, ...]], str, bool]:
     for i in range(count):
         tag, kind = struct.unpack_from(f"{order}HH", block, entry * i)
         (number,) = struct.unpack_from(f"{order}{word}", block, entry * i + 4)
-        if kind not in _TYPES or number > _PARTS:
+        if tag not in _READ or tag in tags or kind not in _TYPES:
             continue
+        if number > (_PARTS if tag in _LISTS else _TAGS):
+            raise ValueError("a tag of too many numbers")
         letter, at = _TYPES[kind], entry * i + 4 + wide
         size = struct.calcsize(letter) * number
         if size <= wide:

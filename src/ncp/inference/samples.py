@@ -66,8 +66,9 @@ def _image(given: Input, card: Card, prepare: Prepare) -> list[Sample]:
 
 
 def _frames(given: Input, index: Index, numbers: list[int], card: Card, prepare: Prepare) -> list[Sample]:
-    if card.channels != 3:
-        raise CorruptVideo(f"has 3 channels, the network reads {card.channels}")
+    if card.channels != 3 or card.use.low:
+        kind = "numbers of other ranges" if card.channels == 3 else f"{card.channels} channels"
+        raise CorruptVideo(f"has 3 channels of 8 bits, the network reads {kind}")
     frames = read_arrays(given.path, numbers, index).transpose(0, 3, 1, 2)
     return [Sample(given, number, frame, prepare(frame)) for number, frame in zip(numbers, frames, strict=True)]
 

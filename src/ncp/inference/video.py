@@ -5,7 +5,6 @@ Shape suffixes: K clips, T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ import numpy as np
 from ncp.card import Card
 from ncp.data.clip_sampling import Sampling
 from ncp.data.video import index_video, read_arrays
-from ncp.errors import UserError
 from ncp.inference.classification import softmax
 from ncp.inference.images import Size, centred, normalised, resized
 from ncp.inference.network import Network
@@ -99,20 +97,3 @@ def scores(network: Network, clips: np.ndarray, batch: int) -> Scores:
         parts.append(softmax(network.logits(x)))
     found = np.concatenate(parts)
     return Scores(found.mean(0), found)
-
-
-def frames_of(path: Path, every: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Every so many frames of a file, from the first on: numbers and ``(3, H, W)`` uint8.
-
-    Raises:
-        CorruptVideo: where it cannot be decoded.
-        UserError: for ``every`` below 1.
-    """
-    if every < 1:
-        raise UserError(f"every must be at least 1, given was {every}")
-    index = index_video(path)
-    numbers = list(range(0, index.frames, every))
-    for first in range(0, len(numbers), CHUNK):
-        some = numbers[first : first + CHUNK]
-        for number, frame in zip(some, read_arrays(path, some, index), strict=True):
-            yield number, frame.transpose(2, 0, 1)

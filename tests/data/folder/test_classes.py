@@ -2,7 +2,7 @@
 
 import pytest
 
-from ncp.data.folder.classes import Entry, read, write
+from ncp.data.folder.classes import Entry, numbered, read, write
 from ncp.errors import UserError
 
 WANTED = (Entry(7, "road", (128, 64, 128)), Entry(9, "car", (0, 0, 142)), Entry(0, "rest", (0, 0, 0), ignored=True))
@@ -65,3 +65,27 @@ def test_what_is_wrong_is_told_with_the_row(tmp_path, text, line):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(UserError, match=line):
         read(tmp_path / "c.csv")
+
+
+def test_a_colour_without_end(tmp_path):
+    (tmp_path / "c.yaml").write_text("- {name: a, colour: [.inf, 0, 0]}\n- b\n")
+    with pytest.raises(UserError, match="class 1: a colour is #rrggbb or three numbers"):
+        read(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "ids"),
+    [
+        ("c.csv", "Number, name,colour\n0,a,#000000\n1,b,#ffffff\n", True),
+        ("c.csv", "\nname; id\na;1\nb;0\n", True),
+        ("c.csv", "name,colour\na,#000000\nb,#ffffff\n", False),
+        ("c.txt", "id\nb\n", False),
+        ("c.yaml", "- {Number: 3, name: a}\n- b\n", True),
+        ("c.yaml", "{4: a, 5: b}", True),
+        ("c.yaml", "[a, b]", False),
+    ],
+)
+def test_whether_numbers_are_given(tmp_path, name, text, ids):
+    (tmp_path / name).write_text(text)
+    assert numbered(tmp_path / name) == ids
+    assert len(read(tmp_path / name)) == 2

@@ -135,3 +135,34 @@ def test_a_damaged_image_is_found_before_the_training(own):
 def test_tiny_takes_an_image_of_each_class(own):
     data = set_up(FolderClassification, own, tiny=True)
     assert (len(data.train_set), len(data.val_set), data.size) == (3, 3, (32, 32))
+
+
+def test_folders_decide_before_lists_that_lie_about_and_lists_that_are_given_before_folders(own, tmp_path):
+    root = split(own)
+    (root / "train.txt").write_text("train/ash/01.jpg\n")
+    (root / "val.txt").write_text("val/ash/00.jpg\n")
+    data = set_up(FolderClassification, root)
+    assert list(data.classes) == ["ash", "elm", "oak"]
+    assert (len(data.train_set), len(data.val_set)) == (15, 3)
+    data.describe(tmp_path)  # what a run wrote down gives the same split again
+    swapped = {"train_list": str(tmp_path / "val_files.txt"), "val_list": str(tmp_path / "train_files.txt")}
+    again = set_up(FolderClassification, root, **swapped)
+    assert list(again.classes) == ["ash", "elm", "oak"]
+    assert list(again.names["train"]) == list(data.names["val"])
+    assert again.labels["val"].tolist() == data.labels["train"].tolist()
+
+
+def test_a_class_that_is_called_train(own):
+    (own / "elm").rename(own / "train")
+    assert list(set_up(FolderClassification, own).classes) == ["ash", "oak", "train"]
+
+
+def test_names_of_several_lines(own, tmp_path):
+    (own / "ash").rename(own / "as\nh")
+    (own / "elm" / "00.jpg").rename(own / "elm" / "#0\n0.jpg")
+    data = set_up(FolderClassification, own)
+    data.describe(tmp_path)
+    assert (tmp_path / "classes.txt").read_text().splitlines() == ["as h", "elm", "oak"]
+    lists = {f"{part}_list": str(tmp_path / f"{part}_files.txt") for part in ("train", "val")}
+    again = set_up(FolderClassification, own, **lists, split_seed=9)
+    assert again.names == data.names

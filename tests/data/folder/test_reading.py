@@ -108,3 +108,14 @@ def test_images_that_do_not_agree(tmp_path):
         reading.find([tmp_path / "a.npy"], std=[0] * 4)
     with pytest.raises(UserError, match=r"data.low needs a number for each of 4 channels"):
         reading.find([tmp_path / "a.npy"], low=[0], high=[1])
+
+
+def test_large_images_are_measured_by_some_of_their_pixels(tmp_path, monkeypatch):
+    smooth = np.add.outer(np.arange(120.0), np.arange(80.0))
+    np.save(tmp_path / "a.npy", np.stack([smooth, 5 * smooth]))
+    whole = reading.find([tmp_path / "a.npy"])
+    monkeypatch.setattr(reading, "PIXELS", 400)
+    some = reading.find([tmp_path / "a.npy"])
+    assert some.high == pytest.approx(whole.high, rel=0.1)
+    assert some.mean == pytest.approx(whole.mean, rel=0.1)
+    assert reading._thinned(np.zeros((2, 120, 80))).shape == (2, 24, 16)

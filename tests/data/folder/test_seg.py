@@ -156,6 +156,23 @@ def test_the_written_split_is_read_again(own, tmp_path):
     assert again.entries == data.entries
 
 
+def test_given_lists_divide_split_folders_anew(own, tmp_path):
+    for part in ("images", "masks"):
+        for i, path in enumerate(sorted((own / part).iterdir())):
+            target = own / ("val" if i < 2 else "train") / part / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        (own / part).rmdir()
+    for split, number in (("train", 0), ("val", 5)):
+        (tmp_path / f"{split}.txt").write_text(f"{'val' if number < 2 else 'train'}/images/{number:03d}.png\n")
+    data = set_up(FolderSegmentation, own, train_list=str(tmp_path / "train.txt"), val_list=str(tmp_path / "val.txt"))
+    assert {split: list(names) for split, names in data.names.items()} == {
+        "train": ["val/images/000.png"],
+        "val": ["train/images/005.png"],
+    }
+    assert np.array_equal(labels(data)[5], own_mask(5))
+
+
 def test_images_are_resized_first_where_that_is_asked_for(own):
     data = set_up(FolderSegmentation, own, short=32)
     item = data.val_set[Key(-1, 0)]

@@ -1,11 +1,12 @@
 """The seeded split: a fixed rule, stratified, and lists."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
 
-from ncp.data.folder.splits import Rule, read_list, split_folders
+from ncp.data.folder.splits import Rule, as_line, read_list, split_folders
 from ncp.errors import UserError
 
 
@@ -57,4 +58,14 @@ def test_split_folders(tmp_path):
 def test_a_list_that_cannot_be_used(tmp_path, text, line):
     (tmp_path / "l.txt").write_text(text)
     with pytest.raises(UserError, match=line):
+        read_list(tmp_path / "l.txt")
+
+
+def test_a_name_that_is_no_line_is_quoted_in_a_list(tmp_path):
+    names = ["a/b.png", "a\nb.png", "# c.png", " d.png", '"e".png', "\udcff\n.png", "f\n"]
+    (tmp_path / "l.txt").write_bytes(b"".join(os.fsencode(as_line(name)) + b"\n" for name in names))
+    assert read_list(tmp_path / "l.txt") == names
+    assert as_line("a b.png") == "a b.png"
+    (tmp_path / "l.txt").write_text('"quoted by hand.png\n"../x"\n')
+    with pytest.raises(UserError, match="leaves the data set's folder"):
         read_list(tmp_path / "l.txt")

@@ -54,6 +54,16 @@ def test_a_table_with_and_without_splits(own, table):
     assert (len(data.train_set), len(data.val_set)) == (6, 2)
 
 
+def test_given_lists_divide_a_table_anew(own, table, tmp_path):
+    rows = [f"{name}/{i}.avi,{name},{'val' if i else 'train'}\n" for name in ("jump", "wave") for i in range(2)]
+    for split, number in (("train", 1), ("val", 0)):
+        (tmp_path / f"{split}.txt").write_text(f"jump/{number}.avi\nwave/{number}.avi\n")
+    lists = {f"{split}_list": str(tmp_path / f"{split}.txt") for split in ("train", "val")}
+    data = set_up(FolderVideos, own, table=table("path,class,split\n" + "".join(rows)), **lists)
+    assert list(data.names["train"]) == ["jump/1.avi", "wave/1.avi"]
+    assert data.labels["val"].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

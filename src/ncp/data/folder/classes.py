@@ -56,21 +56,7 @@ def read(path: Path) -> tuple[Entry, ...]:
     Raises:
         UserError: naming the file and the row, for what cannot be used.
     """
-    if path.suffix.lower() in (".yaml", ".yml"):
-        content = read_yaml(path)
-        rows = content.get("classes") if isinstance(content, Mapping) and "classes" in content else content
-    elif path.suffix.lower() == ".txt":
-        rows = [
-            line.strip() for line in read_text(path, _LIMIT).splitlines() if line.strip() and not line.startswith("#")
-        ]
-    else:
-        rows = _csv_rows(path)
-    shown = printable(path)
-    if isinstance(rows, Mapping):  # id: name
-        rows = [
-            {"id": key, **value} if isinstance(value, Mapping) else {"id": key, "name": value}
-            for key, value in rows.items()
-        ]
+    rows, shown = _rows(path), printable(path)
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
         raise UserError(
             f"the classes file '{shown}' lists no classes; it is a CSV (id,name,colour,ignored) or a YAML list"
@@ -82,6 +68,30 @@ def read(path: Path) -> tuple[Entry, ...]:
     )
     _check(entries, shown)
     return entries
+
+
+def numbered(path: Path) -> bool:
+    """Whether a classes file that can be read gives numbers itself."""
+    return any(isinstance(row, Mapping) and "id" in _keyed(row) for row in _rows(path))
+
+
+def _rows(path: Path) -> Any:
+    """What the file lists, rows of any shape where it is one of classes."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        content = read_yaml(path)
+        rows = content.get("classes") if isinstance(content, Mapping) and "classes" in content else content
+    elif path.suffix.lower() == ".txt":
+        rows = [
+            line.strip() for line in read_text(path, _LIMIT).splitlines() if line.strip() and not line.startswith("#")
+        ]
+    else:
+        rows = _csv_rows(path)
+    if isinstance(rows, Mapping):  # id: name
+        rows = [
+            {"id": key, **value} if isinstance(value, Mapping) else {"id": key, "name": value}
+            for key, value in rows.items()
+        ]
+    return rows
 
 
 def _csv_rows(path: Path) -> list[dict[str, Any]]:
@@ -105,12 +115,16 @@ def _csv_rows(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(head, (cell.strip() for cell in line), strict=False)) for line in lines[1:]]
 
 
+def _keyed(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_ALIASES.get(str(key).lower(), str(key).lower()): value for key, value in row.items()}
+
+
 def _entry(row: Any, number: int, where: str) -> Entry:
     if isinstance(row, (str, int)):
         row = {"name": str(row)}
     if not isinstance(row, Mapping):
         raise UserError(f"{where}: a class is a name or has the keys {', '.join(_KEYS)}")
-    given = {_ALIASES.get(str(key).lower(), str(key).lower()): value for key, value in row.items()}
+    given = _keyed(row)
     name = str(given.get("name", "")).strip()
     if not name or len(name) > 200:
         raise UserError(f"{where} has no name")
@@ -140,7 +154,7 @@ def _colour(value: Any, where: str) -> Colour | None:
     parts = re.findall(r"\d+", value) if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
     try:
         red, green, blue = (int(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         red = green = blue = -1
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise UserError(f"{where}: a colour is #rrggbb or three numbers 0 to 255, given was '{printable(value)[:40]}'")

@@ -109,7 +109,9 @@ class FolderClassification(OwnData):
     def find(self, root: Path, problems: Problems) -> None:
         """Classes and files of both splits."""
         splits = split_folders(root)
-        lists = self.lists(root)
+        if "val" not in splits and "train" in splits and holds(root / splits["train"], self.suffixes):
+            splits = {}  # a class that is called so
+        lists = self.lists(root, divided=len(splits) == 2)
         if lists is None and "train" in splits and "val" in splits:
             self.notes.append(f"split: by the folders {splits['train']} and {splits['val']}")
             self._by_folders(root, splits, problems)
@@ -146,22 +148,20 @@ class FolderClassification(OwnData):
     def _by_rule(
         self, root: Path, splits: dict[str, str], lists: dict[str, list[str]] | None, problems: Problems
     ) -> None:
-        folder, prefix = root, ""
-        if "train" in splits and lists is None:
-            folder, prefix = root / splits["train"], f"{splits['train']}/"
         if self._inside_a_split(root):
             raise UserError(
                 f"data.root='{printable(self.root)}' is one split of a set (validation lies beside it); this is a level too low: "
                 f"give data.root={printable(root.resolve().parent)}"
             )
-        found = self._classes(folder, problems, prefix)
+        found: dict[str, list[str]] = {}
+        for place in [f"{name}/" for name in splits.values()] if "train" in splits else [""]:
+            for label, files in self._classes(root / place, problems).items():
+                found.setdefault(label, []).extend(f"{place}{label}/{file}" for file in files)
         self._check_classes(root, sorted(found), problems)
-        names = [f"{prefix}{label}/{file}" for label in sorted(found) for file in found[label]]
+        names = [name for label in sorted(found) for name in found[label]]
         labels = np.repeat(np.arange(len(found)), [len(found[label]) for label in sorted(found)])
         if lists is not None:
-            chosen: dict[str, list[int]] = {"train": [], "val": []}
-            for split, number in in_splits(names, lists):
-                chosen[split].append(number)
+            chosen = in_splits(names, lists)
         else:
             few = [label for label in sorted(found) if 0 < len(found[label]) < LEAST]
             if few:
@@ -187,7 +187,7 @@ class FolderClassification(OwnData):
             return False
         return root.resolve().name in beside.values() and len(beside) == 2
 
-    def _classes(self, folder: Path, problems: Problems, prefix: str = "") -> dict[str, list[str]]:
+    def _classes(self, folder: Path, problems: Problems) -> dict[str, list[str]]:
         """Classes and their files; empty folders are told."""
         found = {name: listed(folder / name, self.suffixes) for name in folders(folder)}
         empty = [name for name, files in found.items() if not files]

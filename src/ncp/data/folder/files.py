@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncp.card import line
 from ncp.commandline import command_line
 from ncp.data.base import DataModule
-from ncp.data.folder.splits import Rule, lists_of, read_list
+from ncp.data.folder.splits import Rule, as_line, lists_of, read_list
 from ncp.data.paths import PathList, folders, hidden
 from ncp.data.problems import Problems
 from ncp.errors import UserError
@@ -179,13 +180,13 @@ class OwnData(DataModule):
 
     layout: str = ""  # what the folder must hold, in words
 
-    def lists(self, root: Path) -> dict[str, list[str]] | None:
-        """The names of both splits where lists say so.
+    def lists(self, root: Path, divided: bool = False) -> dict[str, list[str]] | None:
+        """The names of both splits where lists say so; of a set that its folders divide only lists that are given.
 
         Raises:
             UserError: for a list that cannot be used, or a name in both.
         """
-        files = lists_of(root, *self.given_lists)
+        files = lists_of(root, *self.given_lists, usual=not divided)
         if files is None:
             return None
         names = {split: read_list(file) for split, file in zip(SPLITS, files, strict=True)}
@@ -199,8 +200,8 @@ class OwnData(DataModule):
         """``train_files.txt`` and ``val_files.txt``: the split, relative to the root, for ``data.train_list`` and
         ``data.val_list``; ``classes.txt``."""
         for split, names in self.names.items():
-            write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(name) + b"\n" for name in names))
-        write_bytes(folder / "classes.txt", os.fsencode("".join(f"{name}\n" for name in self.classes)))
+            write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(as_line(name)) + b"\n" for name in names))
+        write_bytes(folder / "classes.txt", "".join(f"{line(name)}\n" for name in self.classes).encode())
 
 
 def resolved_root(data: OwnData) -> Path:
@@ -220,11 +221,11 @@ def several(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int]]:
+def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
     """For the names of each split, their numbers in ``names``. Raises ``UserError`` naming one that is not there."""
     number = {name: i for i, name in enumerate(names)}
     for split, listed_names in where.items():
-        for name in listed_names:
-            if name not in number:
-                raise UserError(f"the {split} list names '{printable(name)}', which is not in the folder")
-            yield split, number[name]
+        absent = next((name for name in listed_names if name not in number), None)
+        if absent is not None:
+            raise UserError(f"the {split} list names '{printable(absent)}', which is not in the folder")
+    return {split: [number[name] for name in listed_names] for split, listed_names in where.items()}

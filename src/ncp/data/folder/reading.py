@@ -9,6 +9,7 @@ Shape suffixes: C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from ncp.files import printable
 SUFFIXES = (*images.SUFFIXES, ".npy")
 PHOTO = 3  # channels of a photograph
 MEASURED = 32  # files whose numbers are looked at
+PIXELS = 2**20  # of each of them
 _TAILS = (0.1, 99.9)  # percent of a channel's numbers outside of low and high on either side
 _FLAT = 1e-3  # a channel that does not vary: its deviation is taken to be this
 
@@ -156,7 +158,7 @@ def find(
     ends = _given("low", low, count), _given("high", high, count)
     numbers = None
     if None in ends or mean is None or std is None:
-        numbers = [rasters.read_numbers(path) for path in chosen]
+        numbers = [_thinned(rasters.read_numbers(path)) for path in chosen]
     if None in ends:
         assert numbers is not None
         ends = _ends(numbers) if ends == (None, None) else ends
@@ -175,6 +177,12 @@ def find(
         spread = np.sqrt(np.mean([((s - np.array(means)[:, None]) ** 2).mean(1) for s in shares], axis=0))
         stds = stds or tuple(round(max(float(v), _FLAT), 4) for v in spread)
     return Reading(count, False, a, b, means, stds)
+
+
+def _thinned(numbers_CHW: np.ndarray) -> np.ndarray:
+    """Every so many rows and columns of a large image, so that many fit into memory at once."""
+    step = math.ceil(math.sqrt(numbers_CHW[0].size / PIXELS))
+    return numbers_CHW[:, ::step, ::step].copy() if step > 1 else numbers_CHW
 
 
 def _ends(numbers: Sequence[np.ndarray]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,9 @@ class FolderSegmentation(OwnData, SegmentationData):
                     out[split] = []
                     continue
                 out[split] = self._match(root, f"{name}/{inner[0]}", f"{name}/{inner[1]}", problems)
+            lists = self.lists(root, divided="val" in splits)
+            if lists is not None:
+                return self._by_lists([pair for found in out.values() for pair in found], lists)
             if "val" in splits:
                 self.notes.append(f"split: by the folders {splits['train']} and {splits['val']}")
                 return out
@@ -133,8 +136,9 @@ class FolderSegmentation(OwnData, SegmentationData):
             text = f"data.root='{printable(self.root)}' lacks {lacking} ({self.layout}); it holds {what_is_there(root)}"
             raise UserError(text + wrong_level(root, fits))
         inner_splits, inner_masks = split_folders(root / images), split_folders(root / labels)
-        lists = self.lists(root)
-        if lists is None and {"train", "val"} <= set(inner_splits):
+        divided = {"train", "val"} <= set(inner_splits)
+        lists = self.lists(root, divided)
+        if lists is None and divided:
             out = {}
             for split, name in inner_splits.items():
                 if split not in inner_masks:
@@ -145,18 +149,19 @@ class FolderSegmentation(OwnData, SegmentationData):
             self.notes.append(f"split: by the folders {inner_splits['train']} and {inner_splits['val']}")
             return out
         pairs = self._match(root, images, labels, problems)
-        if lists is None:
-            return self._by_rule(pairs)
-        below = [PurePosixPath(image).relative_to(images).as_posix() for image, _ in pairs]
+        return self._by_rule(pairs) if lists is None else self._by_lists(pairs, lists, f"{images}/")
+
+    def _by_lists(
+        self, pairs: list[tuple[str, str]], lists: dict[str, list[str]], prefix: str = ""
+    ) -> dict[str, list[tuple[str, str]]]:
+        """The pairs that lists name, with or without the folder of images in front and the ending behind."""
+        below = [image.removeprefix(prefix) for image, _ in pairs]
         stems = {name.rsplit(".", 1)[0]: name for name in below}
-        wanted = {}
+        wanted: dict[str, list[str]] = {}
         for split, names in lists.items():
-            names = [name.removeprefix(f"{images}/") for name in names]
+            names = [name.removeprefix(prefix) for name in names]
             wanted[split] = [stems.get(name, name) for name in names]
-        chosen: dict[str, list[tuple[str, str]]] = {"train": [], "val": []}
-        for split, number in in_splits(below, wanted):
-            chosen[split].append(pairs[number])
-        return chosen
+        return {split: [pairs[number] for number in numbers] for split, numbers in in_splits(below, wanted).items()}
 
     def _by_rule(self, pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
         groups = {place: i for i, place in enumerate(sorted({os.path.dirname(image) for image, _ in pairs}))}
@@ -217,7 +222,7 @@ class FolderSegmentation(OwnData, SegmentationData):
         self.has_file = path is not None
         if path is not None:
             entries = classes_files.read(path)
-            by_colour = any(entry.colour for entry in entries) and not _has_ids(path)
+            by_colour = any(entry.colour for entry in entries) and not classes_files.numbered(path)
             self.notes.append(f"classes: {sum(not e.ignored for e in entries)} of {printable(path.name)}")
         else:
             paths = [root / name for split in self.mask_names for name in self.mask_names[split]]
@@ -337,21 +342,3 @@ class FolderSegmentation(OwnData, SegmentationData):
         """Also ``classes.csv``."""
         super().describe(folder)
         classes_files.write(folder / "classes.csv", self.entries)
-
-
-def _has_ids(path: Path) -> bool:
-    """Whether a classes file gives numbers itself, by which palettes' numbers are then read."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        from ncp.files import read_yaml
-
-        content = read_yaml(path)
-        rows = content.get("classes", content) if isinstance(content, dict) else content
-        return isinstance(rows, dict) or any(
-            isinstance(row, dict) and {"id", "value", "index"} & set(row) for row in rows
-        )
-    from ncp.files import read_text
-
-    return any(
-        word in read_text(path).splitlines()[0].lower().replace(";", ",").split(",")
-        for word in ("id", "value", "index")
-    )

@@ -7,8 +7,11 @@ file that is added moves hardly any other. Every run writes down which files it 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,25 +77,40 @@ def split_folders(folder: Path) -> dict[str, str]:
 
 
 def read_list(path: Path) -> list[str]:
-    """The lines of a list of files, each relative to the set's folder; of several columns the first.
+    """The names in a list of files, one a line, each relative to the set's folder; empty lines and those after a # do not count.
+    A name that :func:`as_line` quoted is read as it was.
 
     Raises:
         UserError: for a file that cannot be read, lists nothing, or a line that leaves the folder.
     """
     shown = printable(path)
     text = os.fsdecode(read_bytes(path, _LIMIT).removeprefix(b"\xef\xbb\xbf"))
-    names = [line.strip() for line in text.split("\n")]
-    names = [inside(name, f"'{shown}'") for name in names if name and not name.startswith("#")]
+    lines = [line.strip() for line in text.split("\n")]
+    names = [inside(_name(line), f"'{shown}'") for line in lines if line and not line.startswith("#")]
     if not names:
         raise UserError(f"the list '{shown}' names no files")
-    if len(set(names)) != len(names):
-        twice = next(name for i, name in enumerate(names) if name in set(names[:i]))
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
         raise UserError(f"the list '{shown}' names '{printable(twice)}' twice")
     return names
 
 
-def lists_of(root: Path, train: str | None, val: str | None) -> tuple[Path, Path] | None:
-    """The two lists: those that are given (below the root, or anywhere), else the usual ones where both are there; None for none.
+def as_line(name: str) -> str:
+    """A name as a line of a list: as it is, or quoted as JSON quotes where that would be read as another (it holds a line's end,
+    begins with ``#``, ...)."""
+    return json.dumps(name) if "\n" in name or name != name.strip() or name.startswith(("#", '"')) else name
+
+
+def _name(line: str) -> str:
+    if line.startswith('"'):
+        with contextlib.suppress(ValueError):  # a name may begin with a quotation mark
+            return str(json.loads(line))
+    return line
+
+
+def lists_of(root: Path, train: str | None, val: str | None, usual: bool = True) -> tuple[Path, Path] | None:
+    """The two lists: those that are given (below the root, or anywhere), else (``usual``) the usual ones where both are there;
+    None for none.
 
     Raises:
         UserError: where only one is given.
@@ -101,7 +119,7 @@ def lists_of(root: Path, train: str | None, val: str | None) -> tuple[Path, Path
         raise UserError("data.train_list and data.val_list belong together; give both or none")
     if train is not None and val is not None:
         return _place(root, train), _place(root, val)
-    for one, other in LISTS:
+    for one, other in LISTS if usual else ():
         if (root / one).is_file() and (root / other).is_file():
             return root / one, root / other
     return None

@@ -14,10 +14,10 @@ import numpy as np
 from ncp import files, progress
 from ncp.data.clips import CorruptVideo, VideoData
 from ncp.data.folder.cls import FolderClassification, count_files
-from ncp.data.folder.files import OwnData
+from ncp.data.folder.files import OwnData, in_splits
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import TEST, TRAIN, VAL
-from ncp.data.paths import PathList, inside
+from ncp.data.paths import inside
 from ncp.data.problems import Problems
 from ncp.data.video import read_frames
 from ncp.data.video_files import VideoFiles, index_videos
@@ -109,14 +109,19 @@ class FolderVideos(FolderClassification, VideoData):
         gone = set(missing)
         rows = [row for row in rows if row[0] not in gone]
         names, labels = [path for path, _, _ in rows], np.array([self.classes.index(label) for _, label, _ in rows])
-        if any(split for _, _, split in rows):
-            validates = np.array([split == "val" for _, _, split in rows], dtype=bool)
-            self.notes.append(f"split: by {printable(table.name)}")
+        lists = self.lists(root, divided=True)
+        if lists is not None:
+            chosen = in_splits(names, lists)
         else:
-            validates = self.rule.validating(names, labels)
-            self.notes.append(f"split: {self.rule.words()}")
-        for split, chosen in (("train", ~validates), ("val", validates)):
-            self._use(split, [names[i] for i in np.flatnonzero(chosen)], labels[chosen].tolist())
+            if any(split for _, _, split in rows):
+                validates = np.array([split == "val" for _, _, split in rows], dtype=bool)
+                self.notes.append(f"split: by {printable(table.name)}")
+            else:
+                validates = self.rule.validating(names, labels)
+                self.notes.append(f"split: {self.rule.words()}")
+            chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
+        for split, numbers in chosen.items():
+            self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])
             self.fewer(split)
         self.check_both(problems)
 
@@ -248,8 +253,3 @@ def _split(cells: Mapping[str, str], where: str) -> str:
 def lengths(indices: Mapping[str, Sequence[Index]]) -> np.ndarray:
     """``(N,)``: frames of all videos."""
     return np.array([index.frames for split in indices.values() for index in split], dtype=np.int64)
-
-
-def names_of(data: FolderVideos, split: str) -> PathList:
-    """The files of a split that can be read."""
-    return PathList(name for name in data.names[split] if name not in data.damaged)
