@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.search.criterion import Criterion
@@ -281,7 +282,7 @@ def _axes(
         else:
             place = metrics.index(name)
             objective = goals.items[place]
-            axes.append(Axis(name, f"predicted {name.replace('.', ' ')}", "%", 1.0, objective.sign))
+            axes.append(Axis(name, f"predicted {name.replace('.', ' ')}", settings.unit(name), 1.0, objective.sign))
             columns.append(place)
     return tuple(axes), columns
 
