@@ -211,10 +211,12 @@ def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
 
 def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
     hints = typing.get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind) if field.init]
     for key, value in values.items():
         if key not in names:
-            raise UserError(f"unknown key '{_at(where, str(key))}'{meant(str(key), names)}; --help lists the keys")
+            close = meant(str(key), names)
+            listed = f"its keys: {', '.join(names) or 'none'}" if where and not close else "--help lists the keys"
+            raise UserError(f"unknown key '{_at(where, str(key))}'{close}; {listed}")
         parts = [hints[key], *typing.get_args(hints[key])]
         inner = [part for part in parts if is_dataclass(part)]
         if inner and isinstance(value, Mapping):

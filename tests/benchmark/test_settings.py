@@ -95,3 +95,11 @@ def test_a_proxy_that_is_none_is_refused_when_the_setting_is_read(mine, proxy, w
     assert words in str(error.value)
     assert "mine.yaml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_link_that_leads_nowhere_is_no_trap_for_other_settings(mine, tmp_path):
+    mine("mine")
+    (tmp_path / "setting" / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    assert settings.get("mine").task == "seg"
+    with pytest.raises(UserError, match="no file"):
+        settings.get("gone")

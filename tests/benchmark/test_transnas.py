@@ -79,6 +79,16 @@ def test_modes_of_the_official_file(own):
         ask("valid_mIoU", "best")
 
 
+def test_a_training_without_values_has_none_in_any_mode(own, recwarn):
+    table = benchmark.load("transnas-micro/jigsaw", own)
+    for name in [name for name in table.columns if name.startswith("test_loss@")]:
+        table.columns[name] = np.where(np.arange(len(table)) == 1, np.nan, table.columns[name])
+    found = modes.values(table, "test_loss", "largest")
+    assert np.isnan(found).tolist() == [False, True, False, False]
+    assert found[0] == max(curve("micro", 0, "jigsaw", "test_loss"))
+    assert not recwarn
+
+
 def test_exported_files_say_what_they_lack(exported):
     table = benchmark.load("transnas-macro/class_scene", exported)
     last = curve("macro", 2, "class_scene", "valid_loss")

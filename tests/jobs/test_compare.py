@@ -95,6 +95,16 @@ def test_predictors_answer_for_any_architecture(tmp_path):
         (["objectives=[transnas-micro/jigsaw]", "strategies=[]"], "strategies is a list of different ones"),
         (["objectives=[transnas-micro/jigsaw]", "known=[transnas-micro/jigsaw]"], "known may not hold an objective"),
         (["objectives=[]"], "needs an objective"),
+        (["objectives=[{metric:transnas-micro/jigsaw,weight:0.5}]"], "counts all its objectives alike"),
+        (["objectives=[seg.mIoU,seg.mAcc]", "source=predictor"], "one metric of each setting"),
+        (
+            ["objectives=[transnas-micro/jigsaw]", "known=[seg]"],
+            "known are settings of space 'transnas-micro', given was seg",
+        ),
+        (
+            ["objectives=[transnas-micro/jigsaw]", "strategies=[rea]", "strategy.rea.population=0"],
+            "at least 1, given was 0",
+        ),
     ],
 )
 def test_mistakes(words, message, store, tmp_path):

@@ -1,6 +1,7 @@
 """Measuring: with a made-up machine and clock, resumed where it stopped, and one real network a runtime."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from ncp.errors import UserError
 from ncp.latency import measuring
 from ncp.latency.card import Card
 from ncp.latency.exchange import read_measured
-from ncp.latency.machine import Machine
+from ncp.latency.machine import Machine, is_here
 
 SPACE = spaces.get("multires")
 CARD = Card("multires", "cpu", "torch", "seg", [128, 128])
@@ -72,7 +73,7 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         measuring.measure(SPACE, stops, CARD, tmp_path, count=20, checks=4)
     with open(tmp_path / measuring.MEASURED, "a") as file:
-        file.write("fit,64_64-2_1_2_64-2_2")  # cut in the middle of a row
+        file.write(f"fit,{SPACE.sample(1, np.random.default_rng(9))[0].text},1")  # cut in the middle of a number
     told = []
     found = measuring.measure(
         SPACE, lambda a: told.append(a.text) or quiet(a), CARD, tmp_path, count=20, checks=4,
@@ -86,6 +87,9 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
     assert found.model.card.median_error < 0.05
     assert found.drift == 0
     assert not found.notes
+    again = measuring.Log(tmp_path / measuring.MEASURED)
+    assert again.rows == found.rows
+    assert all(row.milliseconds == quiet(SPACE.parse(row.text)) for row in again.rows)
 
 
 def test_a_noisy_machine_is_said_to_be_one(tmp_path):
@@ -137,6 +141,8 @@ def test_one_network_runs(runtime):
     ("given", "message"),
     [
         ({"device": "cuda:77"}, "is not there"),
+        ({"device": "cpu:"}, "cpu, cuda or cuda:N"),
+        ({"device": "cuda:²"}, "cpu, cuda or cuda:N"),
         ({"device": "tpu"}, "cpu, cuda or cuda:N"),
         ({"runtime": "tvm"}, "torch or onnxruntime"),
         ({"dtype": "fp8"}, "fp32 or bf16"),
@@ -149,13 +155,29 @@ def test_machines_that_are_not_there(given, message):
         Machine(**given)
 
 
+def test_a_file_cannot_name_a_device_that_stops_the_search(monkeypatch):
+    here = Machine(threads=1).card("multires")
+    assert is_here(here)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert not any(is_here(replace(here, device=device)) for device in ("cuda:7", "cuda:x", "cpu:", "phone"))
+
+
+def test_too_many_networks_are_refused_before_one_is_measured(tmp_path):
+    with pytest.raises(UserError, match="at most 4,000"):
+        measuring.measure(SPACE, quiet, CARD, tmp_path, count=4001)
+    assert not list(tmp_path.glob("*.csv"))
+
+
 def written(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def test_an_export_comes_back_with_times(tmp_path):
+def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
     pytest.importorskip("onnx")
+    small = SPACE.decode(SPACE.lower + np.eye(27)[:2] * SPACE.step)
+    monkeypatch.setattr(measuring, "stratified", lambda space, n, rng: small[:n])
     folder = tmp_path / "out"
     options = jobs.options("latency", "action=export", "codes=12", "size=[32,32]")
     options.codes = 2
@@ -165,7 +187,9 @@ def test_an_export_comes_back_with_times(tmp_path):
     assert header == ["file", "code", "ms"]
     assert [row[2] for row in rows] == ["", ""]
     codes = SPACE.sample(12, np.random.default_rng(0))
-    table = written(tmp_path / "m.csv", "code,ms", *(f"{a.text},{quiet(a)}" for a in codes))
+    table = written(
+        tmp_path / "m.csv", "\ufeffcode,ms", *(f"{a.text},{quiet(a)}" for a in codes)
+    )  # as spreadsheets write
     words = ("action=import", f"measured={table}", "device=phone", "runtime=tflite")
     back = jobs.module("latency").run(jobs.options("latency", *words), tmp_path / "back")
     model = latency.load(back.files["latency"])
@@ -188,6 +212,8 @@ DEFAULT = SPACE.default().text
         (["code,ms", "/etc/passwd.yaml,3"], "line 2: .*is not a whole number"),
         (["code,ms", "|none~0|,3"], "line 2"),
         (["code,ms", DEFAULT], "line 2 has 1 columns"),
+        (["code,ms", "", f"{DEFAULT},12,5"], "line 3 has 3 columns of 2; .* a point for decimals"),
+        (["code,ms", '"' + "x" * 200_000], "line 2 is no line of a CSV"),
         (["code,seconds,x", f"{DEFAULT},3,1"], "needs the columns code and ms"),
         ([""], "holds no measurements"),
     ],

@@ -36,6 +36,17 @@ def test_the_front_is_that_of_brute_force(seed):
     assert line(ax) == unbeaten([(p["macs"] / 1e9, p["metrics"]["seg.mIoU"]) for p in given])
 
 
+def test_percent_only_of_what_is_percent():
+    names = ("transnas-micro/normal.valid_ssim", "seg.mIoU")
+    titles = [(ax.get_title(loc="left"), ax.get_xlabel()) for ax in pareto_figure(points(metrics=names), "t").axes]
+    billions = "multiply-adds, billions"
+    assert titles == [
+        ("Predicted transnas-micro/normal valid_ssim", billions),
+        ("Predicted seg mIoU (%)", billions),
+        ("Predicted seg mIoU (%)", "predicted transnas-micro/normal valid_ssim"),
+    ]
+
+
 def test_less_is_better_where_it_is_said_and_broken_limits_are_on_no_front():
     given = points(metrics=("seg.flops",), lower=["seg.flops"])
     (ax,) = pareto_figure(given, "t").axes

@@ -10,6 +10,7 @@ from ncp import latency, spaces
 from ncp.errors import UserError
 from ncp.latency.card import Card
 from ncp.search import search
+from ncp.search.quantities import Inference, memory
 from ncp.search.trade import Axis, knee, trade, unbeaten
 from ncp.search.verify import verify
 
@@ -48,10 +49,10 @@ def test_most_accurate_under_milliseconds_and_memory():
     codes = exhaustive()
     accuracy = RISING.predict(codes)["mIoU"]
     safe = MODEL.predict(codes) + MODEL.predict_std(codes)
-    memory = SPACE.memory(codes) / 2**20
-    limit, room = np.quantile(safe, 0.4), np.quantile(memory, 0.6)
+    needed = SPACE.memory(codes) / 2**20
+    limit, room = np.quantile(safe, 0.4), np.quantile(needed, 0.6)
     found = small(budget={"latency_ms": limit, "memory_mb": room}, latency=MODEL)
-    allowed = (safe <= limit) & (memory <= room)
+    allowed = (safe <= limit) & (needed <= room)
     assert found.predicted["seg"]["mIoU"] == pytest.approx(accuracy[allowed].max(), abs=1e-9)
     assert found.found.others["latency_ms"] + found.found.others["latency_ms_std"] <= limit
     assert found.found.others["memory_mb"] <= room
@@ -87,6 +88,8 @@ def test_milliseconds_as_the_cost_of_the_trade_off():
         ({"budget": {"latency_ms": 5}, "latency": "nowhere.safetensors"}, "there is no file"),
         ({"budget": {"memory_mb": 5}, "size": [64]}, r"size is \[height, width\]"),
         ({"budget": {"memory_mb": 5}, "dtype": "fp64"}, "unknown dtype"),
+        ({"budget": {"memory_mb": 5}, "size": [10**9, 10**9]}, "at most 100,000"),
+        ({"budget": {"memory_mb": 5}, "batch": 10**9}, "at most 100,000"),
     ],
 )
 def test_refusals(given, message):
@@ -125,6 +128,19 @@ def test_a_front_is_one_and_nothing_of_a_small_region_beats_it():
     assert share > 0.9  # hardly any of what was found is beaten by what was not
     assert front.reasons
     assert {len(c) for c in front.to_table().values()} == {len(front)}
+
+
+def test_memory_is_of_the_size_that_the_machine_was_measured_at():
+    fixed = [n for n in NAMES if n not in FREE]
+    front = trade(["seg", "latency_ms", "memory_mb"], points=2, starts=1, iterations=2, latency=model(size=(64, 96)),
+                  predictor={"seg": RISING}, fixed=fixed)  # fmt: skip
+    codes = np.array([a.code for a in front.architectures])
+    np.testing.assert_array_equal(front.values[:, 2], SPACE.memory(codes, size=(64, 96)) / 2**20)
+
+
+def test_memory_of_a_task_that_is_not_counted_is_refused():
+    with pytest.raises(UserError, match="not counted for networks of task 'layout'"):
+        memory(SPACE, ["layout"], Inference())
 
 
 def test_the_knee_is_where_it_bends():
@@ -171,13 +187,44 @@ def test_the_first_of_the_best_that_keeps_the_limit_here():
     found = small(budget={"latency_ms": limit_ms}, latency=MODEL)
     limit = found.budget.others[0]
     first = found.architecture.text
-    slow_first = verify(found, limit, lambda a: 15.0 if a.text == first else 2.0, *found.panels)
+    slow_first = verify(found, [(limit, lambda a: 15.0 if a.text == first else 2.0)], *found.panels)
     assert slow_first.architecture.text != first
     assert slow_first.kept
     assert [m.keeps for m in slow_first.measured] == [False, True]
     assert slow_first.found.others["latency_ms"] <= limit_ms
-    none = verify(found, limit, lambda a: 15.0, *found.panels)
+    none = verify(found, [(limit, lambda a: 15.0)], *found.panels)
     assert not none.kept
     assert len(none.measured) > 2
-    assert any("the fastest took 15 ms" in note for note in none.notes)
-    assert verify(found, limit, lambda a: 1.0, *found.panels).architecture.text == first
+    assert any("the nearest took 15 ms" in note for note in none.notes)
+    assert verify(found, [(limit, lambda a: 1.0)], *found.panels).architecture.text == first
+
+
+def test_two_limits_of_this_machine_are_both_measured():
+    found = small(budget={"latency_ms": [20.0, 40.0]}, latency=[MODEL, OTHER])
+    limits = found.budget.others
+    first = found.architecture.text
+    times = (lambda a: 2.0, lambda a: 41.0 if a.text == first else 3.0)
+    other = verify(found, list(zip(limits, times, strict=True)), *found.panels)
+    assert other.architecture.text != first
+    told = [(m.limit, m.milliseconds, m.keeps) for m in other.measured]
+    assert told[:2] == [("latency_ms", 2.0, True), ("latency_ms_2", 41.0, False)]
+    assert told[2:] == [("latency_ms", 2.0, True), ("latency_ms_2", 3.0, True)]
+
+
+def test_a_limit_that_cannot_be_measured_here_is_said_so_and_the_result_stays(monkeypatch, tmp_path):
+    from ncp.jobs import search as job
+    from ncp.latency import machine
+
+    def refuses(card):
+        raise UserError("no runtime")
+
+    monkeypatch.setattr(machine, "is_here", lambda card: True)
+    monkeypatch.setattr(machine, "of_card", refuses)
+    found = small(budget={"latency_ms": 12.0}, latency=MODEL)
+    kept = job.verified(found, job.Options())
+    assert kept.architecture == found.architecture
+    assert kept.notes[-1] == "budget.latency_ms was not measured here: no runtime"
+    with pytest.raises(UserError, match="no runtime"):
+        job.verified(found, job.Options(verify=True))
+    with pytest.raises(UserError, match="verify is auto, true or false"):
+        job.run(job.Options(verify="perhaps"), tmp_path)

@@ -6,7 +6,6 @@ figure of a loss is had by name, as ``largest``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,9 +47,10 @@ def values(table: Table, metric: str, mode: str | int) -> np.ndarray:
     if not epochs:
         raise _untold(table, metric, {"best": "best values", "final": "last values", "largest": "largest values"}[mode])
     curves = _curves(table, metric, epochs)
-    over: dict[str, Callable[..., Any]] = {"best": np.nanmin if smaller else np.nanmax, "largest": np.nanmax}
-    found: np.ndarray = curves[:, -1] if mode == "final" else over[mode](curves, axis=1)
-    return found
+    if mode == "final":
+        return np.asarray(curves[:, -1])
+    over = np.fmin if smaller and mode == "best" else np.fmax  # both pass over NaN
+    return np.asarray(over.reduce(curves, axis=1))
 
 
 def value(table: Table, architecture: Any, metric: str, mode: str | int) -> Any:

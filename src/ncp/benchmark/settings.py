@@ -117,6 +117,16 @@ class Setting:
         """The least and the largest possible value of a metric, also of one after an epoch (``top1@50``)."""
         return self.ranges.get(_base(metric), (0.0, 100.0))
 
+    def unit(self, column: str) -> str:
+        """``%`` for what lies in 0..100; nothing for others, such as a similarity or a loss.
+
+        >>> get("seg").unit("mIoU"), get("transnas-micro/normal").unit("valid_ssim")
+        ('%', '')
+        """
+        base = _base(column)
+        loss = base in self.smaller and base not in self.metrics
+        return "" if loss or self.range(base) != (0.0, 100.0) else "%"
+
     def sign(self, column: str) -> float:
         """1 where a larger value is better, -1 where a smaller one is."""
         return -1.0 if _base(column) in self.smaller else 1.0
@@ -176,9 +186,14 @@ def _check_proxy(setting: Setting, where: str) -> None:
         )
 
 
+@lru_cache(maxsize=256)
+def _content(path: Path, stamp: tuple[int, int]) -> Any:
+    return files.read_yaml(path)
+
+
 def _parse(path: Path, name: str) -> Setting:
     """The setting of a file by itself."""
-    content = files.read_yaml(path)
+    content = _content(path, _stamp(path))
     where = f"the setting file '{files.printable(path)}'"
     if not isinstance(content, Mapping):
         raise UserError(f"{where} holds no keys; it needs name, task and metrics")
@@ -226,7 +241,10 @@ def _find(folder: Path) -> dict[str, Path]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    about = path.stat()
+    try:
+        about = path.stat()
+    except OSError:  # told when the file is read
+        return 0, 0
     return about.st_mtime_ns, about.st_size
 
 
@@ -234,7 +252,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _names(path: Path, name: str, stamp: tuple[int, int]) -> tuple[str, ...]:
     """The settings that a file stands for: the one that it is called, or one in each space that it lists."""
     try:
-        spaces = _spaces(files.read_yaml(path))
+        spaces = _spaces(_content(path, stamp))
     except UserError:  # told when the setting is read
         return (name,)
     names = tuple(f"{space}/{path.stem}" for space in spaces)
@@ -317,6 +335,17 @@ def listed(names: Iterable[str] | None = None) -> str:
     for group, members in groups.items():
         alike.setdefault(tuple(members), []).append(f"{group}/")
     return ", ".join([*single, *(f"{' and '.join(g)} with {', '.join(members)}" for members, g in alike.items())])
+
+
+def unit(objective: str) -> str:
+    """The unit of ``setting.metric``; of a setting that is not known percent.
+
+    >>> unit("seg.mIoU"), unit("transnas-macro/room_layout.valid_neg_loss"), unit("mine.top1")
+    ('%', '', '%')
+    """
+    setting, _, metric = objective.rpartition(".")
+    known = SETTINGS.get(full_name(setting))
+    return known.unit(metric) if known else "%"
 
 
 def full_name(name: Any) -> str:

@@ -88,6 +88,8 @@ def _problems(options: Options) -> list[Problem]:
     given = options.objectives if isinstance(options.objectives, list) else [options.objectives]
     spread = [name for value in given for name in _spread(value)]
     objectives = parse_objectives(spread)
+    if any(objective.weight != 1 for objective in objectives):
+        raise UserError("a comparison counts all its objectives alike; leave weight out")
     groups = [[objective] for objective in objectives] if options.each else [list(objectives)]
     make = _on_table if options.source == "table" else _on_predictor
     return [make(group, options) for group in groups]
@@ -121,6 +123,8 @@ def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Op
     wanted = {objective.setting for objective in objectives}
     if options.known is not None:
         names = [settings.get(name).name for name in options.known]
+        if away := [name for name in names if settings.get(name).space != tables[0].setting.space]:
+            raise UserError(f"known are settings of space '{tables[0].setting.space}', given was {', '.join(away)}")
         if shared := wanted & set(names):
             raise UserError(f"known may not hold an objective, given was {', '.join(sorted(shared))}")
         return [benchmark.load(name, options.store) for name in names]
@@ -143,6 +147,10 @@ def _on_predictor(objectives: Sequence[Objective], options: Options) -> Problem:
     from ncp.search.judges import load_predictors, read_predictors
     from ncp.search.querying import compare
 
+    if len({objective.setting for objective in objectives}) < len(objectives):
+        raise UserError(
+            "on predictors a comparison takes one metric of each setting; each=true searches them one by one"
+        )
     given = options.predictors or "default"
     own = read_predictors(given) if isinstance(given, dict) else given
     predictors = load_predictors([objective.setting for objective in objectives], own)

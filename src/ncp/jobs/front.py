@@ -94,7 +94,7 @@ def show(outcome: Outcome, brief: bool = False) -> None:
             f"{len(front)} architectures that none beats in {', '.join(a.words for a in front.axes)}"
         )
         for axis in front.axes:
-            table.add_column(f"{axis.words}, {axis.unit}", justify="right", header_style="dim")
+            table.add_column(", ".join(filter(None, (axis.words, axis.unit))), justify="right", header_style="dim")
         table.add_column("architecture", header_style="dim")
         step = max(1, len(front) // 12)
         for i in sorted({*range(0, len(front), step), front.chosen, len(front) - 1}):

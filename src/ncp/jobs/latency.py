@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ncp.latency.model import Latency
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
+Threads = Annotated[int, Meta(ge=1, le=1024)]
 ACTIONS = ("measure", "export", "import")
 
 
@@ -32,7 +33,7 @@ class Options:
     space: str = "multires"
     size: Annotated[list[Count], Meta(min_length=2, max_length=2)] = field(default_factory=lambda: [128, 128])
     batch: Count = 1
-    threads: Count = 2
+    threads: Threads = 2
     dtype: str = "fp32"
     compile: bool = False
     classes: Annotated[int, Meta(ge=0, le=100_000)] | None = None

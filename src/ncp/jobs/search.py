@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +82,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.search import search
 
     folder = runs.made(folder, "search")
+    if options.verify not in ("auto", True, False):
+        raise UserError(f"verify is auto, true or false, given was {options.verify!r}")
     given = {name: value for name, value in vars(options).items() if name not in APART}
     given["objectives"] = wanted(options)
     with progress.bar("search", after=1.0) as tell:
@@ -91,13 +93,11 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
 
 def verified(result: Result, options: Options) -> Result:
-    """The result, measured where a limit of milliseconds is of this machine (``verify=auto``) or must be (``true``).
+    """The result, measured where limits of milliseconds are of this machine (``verify=auto``) or must be (``true``).
 
     Raises:
-        UserError: for another word, or ``verify=true`` where no limit is of this machine.
+        UserError: with ``verify=true`` where no limit is of this machine, or it cannot be used.
     """
-    if options.verify not in ("auto", True, False):
-        raise UserError(f"verify is auto, true or false, given was {options.verify!r}")
     timed = [limit for limit in result.budget.others if limit.quantity.model is not None] if result.budget else []
     if not options.verify or (not timed and options.verify == "auto"):
         return result
@@ -110,12 +110,22 @@ def verified(result: Result, options: Options) -> Result:
         raise UserError(
             "verify=true measures where a limit of milliseconds is of this machine; none is: use verify=auto"
         )
-    for limit in here[:1]:
+    checks = []
+    for limit in here:
         assert limit.quantity.model is not None
-        assert result.panels is not None
-        runner = of_card(limit.quantity.model.card).runner
-        result = verify(result, limit, partial(_timed, runner, median_time), *result.panels, options.lam)
-    return result
+        try:
+            runner = of_card(limit.quantity.model.card).runner
+        except UserError as error:
+            if options.verify is True:
+                raise
+            note = f"budget.{limit.name} was not measured here: {error}"
+            result = replace(result, notes=(*result.notes, note))
+            continue
+        checks.append((limit, partial(_timed, runner, median_time)))
+    if not checks:
+        return result
+    assert result.panels is not None
+    return verify(result, checks, *result.panels, options.lam)
 
 
 def _timed(runner: Callable[[Any], Any], median: Callable[[Any, float], float], architecture: Any) -> float:

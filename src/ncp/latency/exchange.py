@@ -34,24 +34,28 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
         UserError: naming the line, for a code that is none of the space or a time that is no positive number.
     """
     shown = files.printable(Path(path))
-    lines = list(csv.reader(io.StringIO(files.read_text(path, LIMIT))))
-    lines = [line for line in lines if any(cell.strip() for cell in line)]
+    lines = _lines(files.read_text(path, LIMIT).removeprefix("\ufeff"), shown)
     if not lines:
         raise UserError(f"'{shown}' holds no measurements")
     if len(lines) > MOST_ROWS + 1:
         raise UserError(f"'{shown}' has {len(lines):,} lines; a latency model takes at most {MOST_ROWS:,} networks")
-    header = [cell.strip().lower() for cell in lines[0]]
+    header = [cell.strip().lower() for cell in lines[0][1]]
     if "code" in header and "ms" in header:
-        first, columns = 2, (header.index("code"), header.index("ms"))
+        columns = (header.index("code"), header.index("ms"))
         lines = lines[1:]
     elif len(header) == 2:
-        first, columns = 1, (0, 1)
+        columns = (0, 1)
     else:
         raise UserError(f"'{shown}' needs the columns code and ms, given were {files.shown(', '.join(header), 120)}")
     architectures, times = [], []
-    for number, line in enumerate(lines, start=first):
-        if len(line) <= max(columns):
-            raise UserError(f"'{shown}', line {number} has {len(line)} columns; it needs a code and its milliseconds")
+    for number, line in lines:
+        if (
+            not max(columns) < len(line) <= len(header)
+        ):  # one more is a decimal comma, whose number would be another one
+            raise UserError(
+                f"'{shown}', line {number} has {len(line)} columns of {len(header)}; it needs a code and its milliseconds, with "
+                "a point for decimals"
+            )
         code, text = line[columns[0]].strip().lstrip("'"), line[columns[1]].strip()
         if not text:
             continue
@@ -62,6 +66,15 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
             raise UserError(f"'{shown}', line {number}: {error}") from None
         times.append(_milliseconds(text, f"'{shown}', line {number}"))
     return architectures, times
+
+
+def _lines(text: str, shown: str) -> list[tuple[int, list[str]]]:
+    """The lines that hold something, each with its number."""
+    reader = csv.reader(io.StringIO(text))
+    try:
+        return [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise UserError(f"'{shown}', line {reader.line_num} is no line of a CSV file ({error})") from None
 
 
 def _milliseconds(text: str, where: str) -> float:

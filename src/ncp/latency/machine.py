@@ -6,6 +6,7 @@ Networks run as exported ones would: norms folded into convolutions, channels la
 from __future__ import annotations
 
 import platform
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from ncp.models.runtime import cpu_has_bf16, fused
 RUNTIMES = ("torch", "onnxruntime")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FRAMES = 8  # of a clip
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 Run = Callable[[], None]
 
 
@@ -68,15 +70,13 @@ class Machine:
             raise UserError("this CPU has no instructions for bf16, which would be slow for nothing; use dtype=fp32")
 
     def _check_device(self) -> None:
-        kind, _, number = self.device.partition(":")
-        if kind not in ("cpu", "cuda") or (number and not number.isdigit()) or (kind == "cpu" and number):
+        if not _DEVICE.fullmatch(self.device):
             raise UserError(
                 f"device is cpu, cuda or cuda:N, given was '{files.shown(self.device)}'; for another machine see action=export"
             )
-        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if kind == "cuda" and int(number or 0) >= there:
+        if not _is_there(self.device):
             raise UserError(
-                f"device={self.device} is not there ({there} GPUs are); use device=cpu, or measure on the machine that has it"
+                f"device={self.device} is not there ({_gpus()} GPUs are); use device=cpu, or measure on the machine that has it"
             )
 
     def _check_onnxruntime(self) -> None:
@@ -184,12 +184,19 @@ def processor(device: str = "cpu") -> str:
     return platform.processor() or platform.machine()
 
 
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _is_there(device: str) -> bool:
+    return device == "cpu" or int(device.partition(":")[2] or 0) < _gpus()
+
+
 def is_here(card: Card) -> bool:
     """Whether a card is of this machine, as it is now."""
-    if card.device.partition(":")[0] not in ("cpu", "cuda") or card.host != platform.node()[:100]:
+    if not _DEVICE.fullmatch(card.device) or card.host != platform.node()[:100]:
         return False
-    there = card.device == "cpu" or torch.cuda.is_available()
-    return there and card.processor == processor(card.device)[:200]
+    return _is_there(card.device) and card.processor == processor(card.device)[:200]
 
 
 def of_card(card: Card) -> Machine:

@@ -9,8 +9,6 @@ Shape suffixes: N candidates, D dimensions.
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +20,7 @@ import numpy as np
 from ncp import files, spaces
 from ncp.errors import UserError
 from ncp.latency.card import Card
-from ncp.latency.fitting import LEAST_ROWS, fit
+from ncp.latency.fitting import LEAST_ROWS, MOST_ROWS, fit
 from ncp.latency.model import Latency
 from ncp.progress import Progress
 
@@ -121,17 +119,20 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[Row] = self._read() if path.exists() else []
+        text = files.read_text(path, 2**24) if path.exists() else ""
+        whole, newline, cut = text.rpartition("\n")  # a number that was cut would be another one
+        if cut:
+            files.write_text(path, whole + newline)
+        self.rows: list[Row] = [row for row in map(self._row, whole.splitlines()) if row is not None]
 
-    def _read(self) -> list[Row]:
-        out = []
-        for line in csv.reader(io.StringIO(files.read_text(self.path, 2**24))):
-            if len(line) == 3 and line[0] in _KINDS:  # the last one may have been cut
-                try:
-                    out.append(Row(line[0], line[1], float(line[2])))
-                except ValueError:
-                    continue
-        return out
+    @staticmethod
+    def _row(line: str) -> Row | None:
+        kind, _, rest = line.partition(",")
+        text, _, milliseconds = rest.partition(",")
+        try:
+            return Row(kind, text, float(milliseconds)) if kind in _KINDS else None
+        except ValueError:
+            return None
 
     def add(self, row: Row) -> None:
         """Write a row down at once."""
@@ -171,11 +172,15 @@ def measure(
         now: tells the time in seconds.
 
     Raises:
-        UserError: as :func:`ncp.latency.fit`, and for fewer than 10 networks.
+        UserError: as :func:`ncp.latency.fit`, and before anything is measured for fewer than 10 networks or more than 4,000.
     """
     if count < LEAST_ROWS or checks < 2:
         raise UserError(
             f"a latency model needs at least {LEAST_ROWS} networks and 2 to check it, given were {count} and {checks}"
+        )
+    if max(count, checks) > MOST_ROWS:
+        raise UserError(
+            f"a latency model takes at most {MOST_ROWS:,} networks and as many to check it, given were {count:,} and {checks:,}"
         )
     rng = np.random.default_rng(seed)
     log, began = Log(folder / MEASURED), now()

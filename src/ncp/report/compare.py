@@ -134,8 +134,10 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
             name, [o for o, v in zip(judged.min_overlap, judged.values, strict=True) if name in v]
         )
         spread = any(judged.doubt[i].get(name) or judged.noise[i].get(name) for i in range(len(entries)))
-        head.append(f"{title}{then}predicted, %" + ("\n± doubt ± noise" if spread and not exact else ""))
-        head += [f"{title}, {part}, %" for part in ("doubt", "noise")] if exact else []
+        known = settings.unit(name)
+        percent = f", {known}" if known else ""
+        head.append(f"{title}{then}predicted{percent}" + ("\n± doubt ± noise" if spread and not exact else ""))
+        head += [f"{title}, {part}{percent}" for part in ("doubt", "noise")] if exact else []
     head += [f"{name}{then}measured, %" for name in names] + (["measured on"] if trained else [])
     head += ["multiply-adds", "params"] if exact else ["multiply-adds\nG", "params\nM"]
     out = [head]

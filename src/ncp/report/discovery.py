@@ -91,7 +91,7 @@ def _panel(ax: Axes, discovery: Discovery, name: str) -> None:
     from ncp.report import style
 
     table = discovery.tables[name]
-    style.dress(ax, f"{name}: {table.main}", "%", "million multiply-adds at 128 x 128")
+    style.dress(ax, f"{name}: {table.main}", table.setting.unit(table.main), "million multiply-adds at 128 x 128")
     ax.scatter(table.macs / 1e6, table.column(table.main), s=14, color=style.GREY, alpha=0.6, label="sampled")
     colours = {FOUND: style.VERMILION, DEFAULT: style.BLUE, BEST: style.GREEN}
     for candidate, scores in discovery.scores.items():

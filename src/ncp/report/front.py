@@ -31,7 +31,7 @@ def figure(front: Trade) -> Figure:
 
 def _panel(ax: Axes, front: Trade, x: int, y: int) -> None:
     a, b = front.axes[x], front.axes[y]
-    style.dress(ax, f"{b.words[:1].upper()}{b.words[1:]}", b.unit, f"{a.words}, {a.unit}")
+    style.dress(ax, f"{b.words[:1].upper()}{b.words[1:]}", b.unit, ", ".join(filter(None, (a.words, a.unit))))
     xs, ys = front.values[:, x] / a.scale, front.values[:, y] / b.scale
     if len(front.axes) == 2:
         order = xs.argsort()
@@ -39,10 +39,10 @@ def _panel(ax: Axes, front: Trade, x: int, y: int) -> None:
     ax.scatter(xs, ys, s=18, color=style.BLUE, linewidth=0, zorder=2)
     i = front.chosen
     ax.scatter(xs[i], ys[i], s=90, facecolor="none", edgecolor=style.VERMILION, linewidth=2, zorder=3)
+    here = " ".join(f"{ys[i]:.4g} {b.unit} at {xs[i]:.4g} {a.unit}".split())
     ax.annotate(
-        f"{ys[i]:.4g} {b.unit} at {xs[i]:.4g} {a.unit}", (xs[i], ys[i]), xytext=(10, -14), textcoords="offset points", size=8.5,
-        color=style.dark(style.VERMILION),
-    )  # fmt: skip
+        here, (xs[i], ys[i]), xytext=(10, -14), textcoords="offset points", size=8.5, color=style.dark(style.VERMILION)
+    )
     ax.margins(0.1)
     for axis, quantity in ((ax.xaxis, a), (ax.yaxis, b)):
         if quantity.sign < 0:  # costs spread over orders of magnitude

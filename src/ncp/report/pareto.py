@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ncp.benchmark import settings
 from ncp.benchmark.ranking import front
 from ncp.report import style
 from ncp.report.labels import label_points
@@ -41,7 +42,8 @@ def pareto_figure(points: Sequence[Mapping[str, Any]], title: str, subtitle: str
     if len(names) == 2:
         first, second = names
         ax = fig.add_subplot(grid[0, 2])
-        style.dress(ax, f"Predicted {_words(second)}", _unit(second), f"predicted {_words(first)}, {_unit(first)}")
+        across = ", ".join(filter(None, (f"predicted {_words(first)}", _unit(first))))
+        style.dress(ax, f"Predicted {_words(second)}", _unit(second), across)
         have = [p for p in points if all(p["metrics"].get(name) is not None for name in names)]
         x, y = ([p["metrics"][name] for p in have] for name in names)
         _scatter(ax, have, x, y, 1 if first in lower else -1, -1 if second in lower else 1)
@@ -73,4 +75,5 @@ def _words(name: str) -> str:
 
 
 def _unit(name: str) -> str:
-    return {"flops": "billions", "params": "millions"}.get(name.rpartition(".")[2], "%")
+    recorded = {"flops": "billions", "params": "millions"}.get(name.rpartition(".")[2])
+    return recorded or settings.unit(name)

@@ -15,6 +15,7 @@ import numpy as np
 
 import ncp
 from ncp import runs, terminal
+from ncp.benchmark import settings
 from ncp.commandline import command_line
 from ncp.files import safe_file
 from ncp.metrics.kitti_names import labelled
@@ -123,7 +124,7 @@ def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
             table.add_row(
                 setting if i == 0 else "",
                 labelled(metric, outcome.predictor.min_overlap),
-                unit(metric, space),
+                unit(metric, setting, space),
                 *shown,
                 style="bold" if i == 0 else None,
             )
@@ -135,9 +136,9 @@ def errors_table(outcomes: Mapping[str, Outcome]) -> Any:
     return table
 
 
-def unit(metric: str, space: str = "multires") -> str:
-    """The unit of a table's column, for labels: ``%`` for metrics, billions or millions for recorded costs."""
-    return _COST_UNITS.get(metric, {}).get(space, "%")
+def unit(metric: str, setting: str, space: str = "multires") -> str:
+    """The unit of a table's column, for labels: the setting's for metrics, billions or millions for recorded costs."""
+    return _COST_UNITS.get(metric, {}).get(space) or settings.unit(f"{setting}.{metric}")
 
 
 def errors_figure(outcome: Outcome) -> Figure:
@@ -170,7 +171,7 @@ def errors_figure(outcome: Outcome) -> Figure:
     )
     for i, metric in enumerate(held.metrics):
         ax, overlap = fig.add_subplot(grid[i // columns, i % columns]), outcome.predictor.min_overlap
-        _panel(ax, held, i, unit(metric, card.space), card.errors[metric], overlap)
+        _panel(ax, held, i, unit(metric, card.setting, card.space), card.errors[metric], overlap)
     return fig
 
 
@@ -180,21 +181,21 @@ def _panel(
     from ncp.report import style
 
     measured_K, predicted_K = held.measured[:, i], held.predicted[:, i]
-    both = np.concatenate([measured_K, predicted_K])
+    both, given = np.concatenate([measured_K, predicted_K]), f" ({unit})" if unit else ""
     pad = 0.03 * max(float(np.ptp(both)), 1e-6)
     ends = (float(both.min()) - pad, float(both.max()) + pad)
-    colour = style.COST if unit != "%" else style.BLUE
     metric = held.metrics[i]
+    colour = style.COST if metric in _COST_UNITS else style.BLUE
     style.dress(
-        ax, f"recorded {metric}" if metric in _COST_UNITS else labelled(metric, overlap), unit, f"measured ({unit})"
+        ax, f"recorded {metric}" if metric in _COST_UNITS else labelled(metric, overlap), unit, f"measured{given}"
     )
-    ax.set_ylabel(f"predicted ({unit})", size=8.5, color=style.GREY, labelpad=2)
+    ax.set_ylabel(f"predicted{given}", size=8.5, color=style.GREY, labelpad=2)
     ax.plot(ends, ends, color=style.GREY, linewidth=0.9, zorder=1)
     ax.scatter(measured_K, predicted_K, s=7, color=colour, alpha=0.45, linewidths=0, zorder=2)
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_aspect("equal")
-    figures = [f"MAE {errors['mae']:.2f} {unit}".replace(" %", " points")]
+    figures = [f"MAE {errors['mae']:.2f} {unit}".replace(" %", " points").rstrip()]
     figures += [f"τ {errors['kendall']:.2f}"] if "kendall" in errors else []
     box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 2}
     ax.text(0.04, 0.96, "\n".join(figures), transform=ax.transAxes, va="top", size=8.5, color=style.INK, bbox=box)

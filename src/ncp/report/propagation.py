@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ncp import spaces
+from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled_objective
 from ncp.report import style
 from ncp.report.panel import Panel, nice_ticks
@@ -147,7 +148,8 @@ def _metric(grid: _Grid, row: int, column: int, name: str, colour: str, span: in
     pad = max(0.06 * (high - low), 0.05)
     limits = (float(low - pad), float(high + pad))
     shown = labelled_objective(name, [search.min_overlap]).replace(".", " ", 1)
-    panel = grid.add(row, column, limits, f"Predicted {shown} (%)", nice_ticks(*limits), span)
+    unit = settings.unit(name)
+    panel = grid.add(row, column, limits, f"Predicted {shown}{f' ({unit})' if unit else ''}", nice_ticks(*limits), span)
     panel.band(search.steps, y - std, y + std, colour)
     panel.line(search.steps, y, colour)
     panel.dot(search.steps[search.chosen], found, colour)
@@ -161,7 +163,8 @@ def _changes(grid: _Grid, row: int, column: int, span: int = 1) -> None:
     every = np.concatenate([np.append(y - y[0], best - y[0]) for y, _, best in found.values()])
     pad = max(0.06 * (every.max() - every.min()), 0.05)
     limits = (float(every.min() - pad), float(every.max() + pad))
-    panel = grid.add(row, column, limits, "Predicted metrics, change (% points)", nice_ticks(*limits), span, names=0.55)
+    points = " (% points)" if {settings.unit(name) for name in found} == {"%"} else ""
+    panel = grid.add(row, column, limits, f"Predicted metrics, change{points}", nice_ticks(*limits), span, names=0.55)
     ends = []
     for (name, (y, _, best)), colour in zip(found.items(), style.CYCLE * 4, strict=False):
         panel.line(search.steps, y - y[0], colour)

@@ -190,8 +190,9 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     terminal.fields({"code": result.architecture.text}, 7)
     if free := in_words(result.ranges):
         terminal.fields({"free": f"{free} (no objective loses more than .1 points, no cost grows by more than 1 %)"}, 7)
+    several = len({one.limit for one in result.measured}) > 1
     for one in result.measured:
-        kept = "keeps the limit" if one.keeps else "misses the limit"
+        kept = ("keeps" if one.keeps else "misses") + (f" budget.{one.limit}" if several else " the limit")
         terminal.say(f"measured here: {one.milliseconds:.4g} ms (predicted {one.predicted:.4g}), {kept}: {one.text}")
     out.print()
     terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)

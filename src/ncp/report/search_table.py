@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ncp import terminal
+from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled, labelled_objective
 
 if TYPE_CHECKING:
@@ -72,11 +73,12 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             if metric in LEARNED_COSTS and name not in wanted:
                 continue
             old = [getattr(c, who).value[setting][metric] for c in before.values()]
-            cells = [_percent(v, c.known) for v, c in zip(old, before.values(), strict=True)]
+            unit = settings.unit(name)
+            cells = [_measured(v, unit, c.known) for v, c in zip(old, before.values(), strict=True)]
             doubts = [_spread(part[setting][metric]) for part in (opinion.doubt, opinion.noise)]
             changes = [f"{value - v:+.2f}" for v in old]
             strong = name in wanted and (who == "judged" or result.judge == result.predictor)
-            found = _percent(value, result.found.known)
+            found = _measured(value, unit, result.found.known)
             table.add_row(
                 f"{setting} {labelled(metric, opinion.min_overlap.get(setting, {}))}, {words}",
                 *cells,
@@ -87,8 +89,8 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             )
 
 
-def _percent(value: float, known: bool) -> str:
-    return f"{value:.2f} %" + ("" if known else " *")
+def _measured(value: float, unit: str, known: bool = True) -> str:
+    return " ".join(filter(None, (f"{value:.2f}", unit, "" if known else "*")))
 
 
 def _spread(std: float) -> str:
@@ -116,5 +118,7 @@ def in_a_line(result: Result) -> str:
         value, doubt, noise = (part[o.setting][o.metric] for part in (judged.value, judged.doubt, judged.noise))
         spreads = [f"{_spread(s)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
         name = labelled_objective(o.name, [judged.min_overlap])
-        parts.append(f"{name} {value:.2f} %" + (f" ({', '.join(spreads)})" if spreads else ""))
+        parts.append(
+            f"{name} {_measured(value, settings.unit(o.name))}" + (f" ({', '.join(spreads)})" if spreads else "")
+        )
     return ", ".join(parts)

@@ -26,7 +26,7 @@ DASHES = ("solid", (0, (4, 2)), (0, (1, 1.5)))  # more strategies than colours
 
 def published(metric: str) -> float:
     """By what papers multiply ``setting.metric``."""
-    setting, _, name = metric.partition(".")
+    setting, _, name = metric.rpartition(".")
     known = settings.SETTINGS.get(settings.full_name(setting))
     return known.published.get(name, 1.0) if known else 1.0
 

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ncp import files, runs, spaces, terminal
+from ncp.benchmark import settings
 from ncp.benchmark.ranking import front
 from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled_objective
@@ -220,7 +221,7 @@ def _show(
     others = [
         n for n in names if any(n in p.own and p.found.predictor.get(asked[n]) != judges[asked[n]] for p in points)
     ]
-    heads = [h for n in names for h in (f"{names[n]}, %", *(("± doubt", "± noise") if n in spreads else ()))]
+    heads = [h for n in names for h in (_head(names[n], n), *(("± doubt", "± noise") if n in spreads else ()))]
     heads += [f"{labelled_objective(n, [p.found.min_overlap for p in points if n in p.own])}, its own" for n in others]
     for head in (*heads, "multiply-adds, G", "params, M", "search, s"):
         table.add_column(head, justify="right", header_style="dim")
@@ -241,6 +242,10 @@ def _show(
 
 def _searches(points: Sequence[Point]) -> str:
     return f"{len(points)} search{'es' if len(points) != 1 else ''}"
+
+
+def _head(words: str, name: str) -> str:
+    return ", ".join(filter(None, (words, settings.unit(name))))
 
 
 def _number(values: dict[str, float], name: str) -> str:

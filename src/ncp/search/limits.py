@@ -6,7 +6,7 @@ Shape suffixes: N codes, D dimensions of the code.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -191,10 +191,7 @@ def other_limits(
                 said += filter(None, [check_trust(machine, trust)])
                 out.append(Limit(machine, value))
     if "memory_mb" in costs:
-        size = next((m.model.card.size for m in machines if m.model is not None and m.model.card.size), None)
-        if run.size is None and size is not None:
-            run = replace(run, size=(size[0], size[1]))
-        out.append(Limit(memory(space, tasks_of(names), run), costs["memory_mb"]))
+        out.append(Limit(memory(space, tasks_of(names), run.on(machines)), costs["memory_mb"]))
     return out, said
 
 

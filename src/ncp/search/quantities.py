@@ -8,7 +8,7 @@ Shape suffixes: N codes, D dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ncp.latency.storage import load
 from ncp.numeric import shown, whole
 
 MIB = 2**20
+LARGEST = 100_000  # height, width and batch of an input
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,29 @@ class Inference:
             if isinstance(size, (str, Mapping)) or not isinstance(size, Sequence) or len(size) != 2:
                 raise UserError(f"size is [height, width], such as [512,1024], given was {shown(size)}")
             size = (whole("size", size[0], 1), whole("size", size[1], 1))
-        return cls(size, whole("batch", batch, 1), str(dtype))
+        batch = whole("batch", batch, 1)
+        if max(*(size or (1, 1)), batch) > LARGEST:  # counts of bytes fit into 64 bits
+            raise UserError(f"size and batch are at most {LARGEST:,}, given were size={shown(size)}, batch={batch:,}")
+        return cls(size, batch, str(dtype))
+
+    def on(self, machines: Sequence[Quantity]) -> Inference:
+        """With the size at which a machine was measured, where none is given."""
+        sizes = [m.model.card.size for m in machines if m.model is not None and m.model.card.size]
+        return replace(self, size=(sizes[0][0], sizes[0][1])) if self.size is None and sizes else self
 
 
 def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Quantity:
     """Peak memory in MiB, of several tasks' networks the largest.
 
     Raises:
-        UserError: for a space that does not count it, and as the space's own count.
+        UserError: for a space or a task of which it is not counted, and as the space's own count.
     """
     if not hasattr(space, "memory"):
         raise UserError(f"memory is not counted in space '{space.name}'; leave budget.memory_mb out")
     settings_of = []
     for task in dict.fromkeys(tasks):
+        if task not in TASKS:
+            raise UserError(f"memory is not counted for networks of task '{task}'; it is for {', '.join(TASKS)}")
         usual = {"size": (496, 432)} if task == "det3d" else {}
         settings_of.append({**usual, **TASKS[task], **({"size": run.size} if run.size else {})})
 

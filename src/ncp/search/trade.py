@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives, split_metric
-from ncp.search.quantities import Inference, Quantity, counted, machines, memory, tasks_of
+from ncp.search.quantities import Inference, Quantity, counted, memory, tasks_of
 from ncp.search.robust import Robust
 from ncp.search.run import one_thread, prepare
 from ncp.search.trajectory import predict
@@ -200,7 +201,7 @@ def trade(
         metrics, "robust", cost="exact", seed=seed, latency=latency, size=size, batch=batch, dtype=dtype, **arguments
     )
     goals, budget = problem.objectives, problem.budget
-    axes, columns = _axes(names, metrics, problem, latency, Inference.read(size, batch, dtype))
+    axes, columns = _axes(names, metrics, problem, Inference.read(size, batch, dtype))
     began = time.perf_counter()
     strategy = Robust(kappa=kappa, iterations=iterations)
     criterion = _Weighted(goals, budget, columns, [a.sign for a in axes], kappa)
@@ -252,17 +253,15 @@ def _names(given: Any) -> list[str]:
 
 
 def _axes(
-    names: list[str], metrics: list[str], problem: Any, latency: Any, run: Inference
+    names: list[str], metrics: list[str], problem: Any, run: Inference
 ) -> tuple[tuple[Axis, ...], list[int | Quantity]]:
     goals: Objectives = problem.objectives
     known = dict(counted(goals.space))
     known |= {q.name: q for q in goals.quantities}
     if "latency_ms" in names and "latency_ms" not in known:
-        if latency is None:
-            raise UserError("a front over latency_ms needs a measured machine: latency=FILE, which `latency` writes")
-        known |= {q.name: q for q in machines(latency, goals.space, run)}
+        raise UserError("a front over latency_ms needs a measured machine: latency=FILE, which `latency` writes")
     if "memory_mb" in names and "memory_mb" not in known:
-        known["memory_mb"] = memory(goals.space, tasks_of(o.setting for o in goals.items), run)
+        known["memory_mb"] = memory(goals.space, tasks_of(o.setting for o in goals.items), run.on(goals.quantities))
     axes: list[Axis] = []
     columns: list[int | Quantity] = []
     for name in names:
@@ -281,7 +280,7 @@ def _axes(
         else:
             place = metrics.index(name)
             objective = goals.items[place]
-            axes.append(Axis(name, f"predicted {name.replace('.', ' ')}", "%", 1.0, objective.sign))
+            axes.append(Axis(name, f"predicted {name.replace('.', ' ')}", settings.unit(name), 1.0, objective.sign))
             columns.append(place)
     return tuple(axes), columns
 

@@ -5,7 +5,7 @@ A model's mean plus one standard deviation keeps a limit five times out of six; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,12 +22,13 @@ Timer = Callable[[Any], float]
 
 @dataclass(frozen=True)
 class Measured:
-    """One architecture on this machine: predicted and measured milliseconds, and whether its limit is kept."""
+    """One architecture on this machine: predicted and measured milliseconds, and whether a limit is kept; which one."""
 
     text: str
     predicted: float
     milliseconds: float
     keeps: bool
+    limit: str = "latency_ms"
 
 
 def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
@@ -45,40 +46,49 @@ def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
 
 
 def verify(
-    result: Result, limit: Limit, timer: Timer, asked: PredictorPanel, judge: PredictorPanel, lam: float = 0.5
+    result: Result,
+    limits: Sequence[tuple[Limit, Timer]],
+    asked: PredictorPanel,
+    judge: PredictorPanel,
+    lam: float = 0.5,
 ) -> Result:
-    """The result with the first of its best architectures that keeps a limit of milliseconds when it is measured.
+    """The result with the first of its best architectures that keeps all limits of milliseconds when it is measured.
 
     Args:
         result: of a search.
-        limit: of a machine that is this one.
-        timer: milliseconds of an architecture here.
+        limits: of machines that are this one, each with what tells the milliseconds of an architecture here.
         asked, judge: who predict for the search.
         lam: of the search.
 
     Returns:
-        The same result with ``measured`` and, where another one than the first keeps the limit, another ``found``; where none
+        The same result with ``measured`` and, where another one than the first keeps the limits, another ``found``; where none
         does, ``kept`` is False and a note says how far they are off.
     """
     space = result.trajectory.objectives.space
     codes = best_codes(result, lam)
-    told = limit.quantity.told(codes)[0]
+    told = [limit.quantity.told(codes)[0] for limit, _ in limits]
     measured: list[Measured] = []
-    for architecture, predicted in zip(space.decode(codes.astype(np.float64)), told, strict=True):
-        milliseconds = timer(architecture)
-        measured.append(Measured(architecture.text, float(predicted), milliseconds, milliseconds <= limit.value))
-        if measured[-1].keeps:
+    chosen = None
+    for place, architecture in enumerate(space.decode(codes.astype(np.float64))):
+        for (limit, timer), predicted in zip(limits, told, strict=True):
+            ms = timer(architecture)
+            measured.append(Measured(architecture.text, float(predicted[place]), ms, ms <= limit.value, limit.name))
+            if not measured[-1].keeps:
+                break
+        else:
+            chosen = place
             break
-    chosen = len(measured) - 1
-    if not measured[-1].keeps:
-        least = min(m.milliseconds for m in measured)
+    words = " and ".join(f"budget.{limit.name}={limit.value:g}" for limit, _ in limits)
+    if chosen is None:
+        most = {limit.name: limit.value for limit, _ in limits}
+        nearest = min((m for m in measured if not m.keeps), key=lambda m: m.milliseconds / most[m.limit])
         note = (
-            f"none of the {len(measured)} best keeps budget.{limit.name}={limit.value:g} here: the fastest took {least:.4g} ms; "
+            f"none of the {len(codes)} best keeps {words} here: the nearest took {nearest.milliseconds:.4g} ms; "
             "measure the machine again when it is quiet, or lower the limit"
         )
         return replace(result, kept=False, measured=measured, notes=(*result.notes, note))
     if chosen == 0:
         return replace(result, measured=measured)
     (found,) = candidates(result.trajectory.objectives, asked, judge, codes[[chosen]])
-    note = f"the best {chosen} took longer than budget.{limit.name}={limit.value:g} here; the next one keeps it"
+    note = f"the best {chosen} took longer than {words} here; the next one keeps it"
     return replace(result, found=found, measured=measured, notes=(*result.notes, note))

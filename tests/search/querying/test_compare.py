@@ -65,6 +65,17 @@ def test_repeated_rows_count_once_and_other_tasks_are_known():
     np.testing.assert_array_equal(problem.ground.known["b.score"], -values[first])
 
 
+def test_what_another_table_lacks_says_neither_good_nor_bad(distinct):
+    cells, values = distinct
+    other = table("b", values[:-5], (), cells[:-5])
+    problem = compare.on_tables([table("a", values, (), cells)], ["score"], [(other, "score")])
+    column = problem.ground.known["b.score"]
+    np.testing.assert_array_equal(column[:-5], values[:-5])
+    assert (column[-5:] == np.median(values[:-5])).all()
+    (runs,) = compare.run([problem], ["rounds_known"], queries=12, seeds=1).runs
+    assert runs.rank[0] <= 3
+
+
 def test_mistakes(distinct):
     cells, values = distinct
     problem = compare.on_tables([table("a", values, (), cells)], ["score"])
@@ -74,5 +85,7 @@ def test_mistakes(distinct):
     multires = from_rows(
         [{"text": a.text, "score": 1.0} for a in spaces.get("multires").sample(5, np.random.default_rng(0))], seg
     )
+    with pytest.raises(UserError, match=r"two architectures or more that have a\.score, there are 1"):
+        compare.on_tables([table("a", values[:1], (), cells[:1])], ["score"])
     with pytest.raises(UserError, match="share one space; given were multires, transnas-micro"):
         compare.on_tables([table("a", values, (), cells), multires], ["score", "score"])

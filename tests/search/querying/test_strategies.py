@@ -145,9 +145,20 @@ def test_mistakes():
     bare = TableGround(MICRO, MICRO.encode(MICRO.all()[:50]).astype(np.int64), np.arange(50.0))
     for call, message in (
         (lambda: make("annealing"), "unknown strategy 'annealing'"),
-        (lambda: make("rea", {"poplation": 3}), "strategy rea has no option 'poplation'"),
+        (lambda: make("rea", {"poplation": 3}), "strategy.rea.poplation'; did you mean 'population'"),
+        (lambda: make("rea", {"population": 0}), "strategy.rea.population must be a whole number of at least 1"),
+        (lambda: make("rea", {"tournament": "many"}), "strategy.rea.tournament must be a whole number"),
+        (lambda: make("rounds", {"size": 0}), "strategy.rounds.size must be a whole number of at least 1"),
+        (lambda: make("random", {"size": 1}), "unknown key 'strategy.random.size'; its keys: none"),
+        (lambda: make("ppo", {"spent": 1}), "unknown key 'strategy.ppo.spent'; its keys: source, constants"),
+        (
+            lambda: make("ppo", {"constants": {"rates": 1}}),
+            "unknown key 'strategy.ppo.constants.rates'; did you mean 'rate'",
+        ),
+        (lambda: make("catch", {"constants": 5}), "strategy.catch.constants must be keys with values"),
         (lambda: make("ppo_transfer").run(bare, 5, generators([0])), "learns from other tasks first"),
     ):
         with pytest.raises(UserError, match=message):
             call()
+    assert make("ppo", {"constants": {"rate": 1}}).constants == policy.Constants(rate=1.0)
     assert Rounds(first=3, size=2).run(bare, 6, generators([0])).shape == (1, 6)

@@ -12,13 +12,26 @@ Shape suffixes: R runs, B candidates, T choices, O options, Z numbers of the con
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor
 
 from ncp.search.querying.ground import Ground
-from ncp.search.querying.policy import HIDDEN, Constants, Controller, Generators, Networks, handles_of, related, rewards
+from ncp.search.querying.policy import (
+    HIDDEN,
+    Constants,
+    Controller,
+    Count,
+    Generators,
+    Networks,
+    Positive,
+    handles_of,
+    related,
+    rewards,
+)
 
 META = ("jigsaw", "class_object", "class_scene")
 
@@ -28,7 +41,7 @@ class Epsilon:
     """The share of steps that explore: it begins at ``start`` and falls by ``fall`` every ``every`` steps."""
 
     start: float
-    every: int
+    every: Count
     fall: float = 0.025
 
     def at(self, step: int) -> float:
@@ -92,15 +105,15 @@ class Catch:
     """
 
     meta: tuple[str, ...] = META
-    candidates: int = 16
-    steps: int = 20
-    size: int = 8
-    rate: float = 5e-4
-    divergence: float = 0.1
+    candidates: Count = 16
+    steps: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    size: Count = 8
+    rate: Positive = 5e-4
+    divergence: Annotated[float, Meta(ge=0)] = 0.1
     meta_epsilon: Epsilon = Epsilon(1.0, 4)
     epsilon: Epsilon = Epsilon(0.5, 2)
     constants: Constants = field(default_factory=Constants)
-    spent: int = 0
+    spent: int = field(default=0, init=False)
 
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""

@@ -162,7 +162,7 @@ def on_tables(
     Args:
         tables: of one space.
         metrics: one of each table.
-        known: tables and metrics that strategies may look at without asking.
+        known: tables of that space and metrics that strategies may look at without asking.
         rows: ``all``, or ``clean`` (see :meth:`ncp.benchmark.table.Table.rows`).
 
     Raises:
@@ -179,7 +179,7 @@ def on_tables(
     values = np.stack([columns[name] * sign for name, sign in signs.items()], axis=1)
     ranks = np.stack([rankdata(-value, method="min") for value in values.T], axis=1)
     fitness = values[:, 0] if len(tables) == 1 else -ranks.mean(1)
-    beside = {f"{t.name}.{m}": t.setting.sign(m) * _found(t, m, codes) for t, m in known if t.setting.space in names}
+    beside = {f"{t.name}.{m}": t.setting.sign(m) * _filled(_found(t, m, codes)) for t, m in known}
     ground = TableGround(space, codes, fitness, "+".join(t.name for t in tables), beside, _steps(space, codes))
     reader = {name: (lambda handles, column=column: column[handles]) for name, column in columns.items()}
     return Problem(ground.name, ground, reader, signs, rankdata(-fitness, method="min"), ranks, float(fitness.max()))
@@ -192,8 +192,10 @@ def _aligned(tables: Sequence[Table], metrics: Sequence[str], rows: str) -> tupl
     codes = first.codes[usable]
     wanted = {f"{t.name}.{m}": _found(t, m, codes) for t, m in zip(tables, metrics, strict=True)}
     whole = np.logical_and.reduce([np.isfinite(column) for column in wanted.values()])
-    if not whole.any():
-        raise UserError(f"no architecture has {', '.join(wanted)}")
+    if whole.sum() < 2:
+        raise UserError(
+            f"a comparison needs two architectures or more that have {', '.join(wanted)}, there are {whole.sum()}"
+        )
     more = {f"{t.name}.{m}": _found(t, m, codes) for t in tables for m in t.metrics}
     return codes[whole], {name: column[whole] for name, column in {**wanted, **more}.items()}
 
@@ -203,6 +205,12 @@ def _found(table: Table, metric: str, codes: np.ndarray) -> np.ndarray:
     rows = table.index.find(codes)
     out: np.ndarray = np.where(rows >= 0, table.column(metric)[rows], np.nan)
     return out
+
+
+def _filled(column: np.ndarray) -> np.ndarray:
+    """With the middle of what is known in place of what is not, which says neither good nor bad."""
+    there = np.isfinite(column)
+    return np.where(there, column, np.median(column[there]) if there.any() else 0.0)
 
 
 _STEPS: dict[tuple[str, int, int], Steps] = {}

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from ncp.search.querying.ground import Ground
 
 Generators = Sequence[np.random.Generator]
+Count = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Evolution:
         tournament: how many of them compete to be the parent.
     """
 
-    population: int = 10
-    tournament: int = 10
+    population: Count = 10
+    tournament: Count = 10
 
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""

@@ -12,15 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.search.querying.ground import Ground, TableGround
 
 Generators = Sequence[np.random.Generator]
+Count = Annotated[int, Meta(ge=1, le=10_000)]
+Positive = Annotated[float, Meta(gt=0)]
 HIDDEN = 64
 CLOSED = -1e9  # of an option that cannot be taken
 
@@ -78,16 +82,16 @@ class Episode:
 class Constants:
     """Of the supplement, but ``passes``, which it leaves open."""
 
-    rate: float = 0.01
+    rate: Positive = 0.01
     decay: float = 0.999  # of the rate, every ``every`` updates of the weights
-    every: int = 15
-    clip: float = 0.2
-    memory: int = 100  # choices
+    every: Count = 15
+    clip: Positive = 0.2
+    memory: Count = 100  # choices
     discount: float = 0.99
     gae: float = 0.95
     value: float = 1.0
     entropy: float = 0.01
-    passes: int = 10
+    passes: Count = 10
 
 
 class Controller:
@@ -241,7 +245,7 @@ class PPO:
 
     source: tuple[str, ...] = ()
     constants: Constants = field(default_factory=Constants)
-    spent: int = 0
+    spent: int = field(default=0, init=False)
 
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
@@ -32,9 +34,9 @@ class Rounds:
         known: whether columns that are known without asking (other tasks' results) are looked at: ``rounds_known``.
     """
 
-    first: int = 10
-    size: int = 5
-    kappa: float = 1.0
+    first: Annotated[int, Meta(ge=1)] = 10
+    size: Annotated[int, Meta(ge=1)] = 5
+    kappa: Annotated[float, Meta(ge=0)] = 1.0
     known: bool = False
 
     def run(self, ground: Ground, queries: int, generators: Sequence[np.random.Generator]) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.options import read
 from ncp.search.querying.ground import Ground
 
 
@@ -42,9 +43,5 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
     if name not in STRATEGIES:
         raise UserError(f"unknown strategy '{name}' for a number of evaluations; there are {', '.join(STRATEGIES)}")
     module, kind, own = STRATEGIES[name]
-    try:
-        made: Strategy = getattr(import_module(f"ncp.search.querying.{module}"), kind)(**{**own, **(options or {})})
-    except TypeError as error:
-        wrong = str(error).rsplit("argument", 1)[-1].strip()
-        raise UserError(f"strategy {name} has no option {wrong}") from None
-    return made
+    made: type[Strategy] = getattr(import_module(f"ncp.search.querying.{module}"), kind)
+    return read(made, {**own, **(options or {})}, f"strategy.{name}")
