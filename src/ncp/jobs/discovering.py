@@ -14,9 +14,12 @@ import numpy as np
 
 from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
+from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, Discovery, best_sampled, cost_of
+from ncp.campaign.growth import LEAST
 from ncp.campaign.states import RECORD
+from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.jobs.steps import Commands
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FEW = 4  # trainings: too few for a first one that tells how many fit on a device
-LEAST = 8  # trainings: fewer teach a predictor nothing
 
 
 @dataclass
@@ -96,6 +98,7 @@ def carry_out(plan: Plan, folder: Path) -> Outcome:
     from ncp.report import discovery as report
 
     steps = _Steps(plan, folder)
+    steps.check()
     if plan.tried:
         steps.estimate()
     for name in plan.names:
@@ -162,11 +165,29 @@ class _Steps:
         named = any(key_of(word) in ("setting", "task") for word in words)
         return words if named else [f"setting={setting}", *words]
 
+    def check(self) -> None:
+        """What only the last steps need, before anything is trained.
+
+        Raises:
+            UserError: for words of ``full`` that no training has, or a baseline that does not exist.
+        """
+        from ncp.tasks import likecost
+        from ncp.tasks.recipe import Recipe
+
+        plan = self.plan
+        if plan.source is not None:
+            return
+        if plan.full:
+            for name in plan.names:
+                Recipe.from_config(jobs.options("train", *self.training(name), *plan.full).recipe)
+        if plan.baseline not in (None, "auto"):
+            likecost.choose(settings.get(plan.names[0]).task, 0, plan.reference, [str(plan.baseline)])
+
     def estimate(self) -> None:
         """Hours and disk of the whole, from a few steps of the reference's training.
 
         Raises:
-            UserError: where that is more than ``hours``, or than the disk has.
+            UserError: where what is left to do takes more than ``hours``, or more than the disk has.
         """
         from ncp.tasks import trial
 
@@ -185,11 +206,15 @@ class _Steps:
             tried.steps, tried.step, tried.evaluations, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
-        if plan.hours is not None and hours > plan.hours:
+        done = int(_records(plan.place / f"sample-{name}")())
+        compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
+        left = (max(plan.trainings - done, 0) * one + max(compared, 0.0)) / 3600
+        if plan.hours is not None and left > plan.hours:
             fit = int((3600 * plan.hours - compared) / one)
-            least = "" if fit >= LEAST else f", and {LEAST} are the least"
+            least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
+            more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
             raise UserError(
-                f"{plan.trainings} trainings and the comparison take about {hours:.2g} hours here, given was "
+                f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
                 f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
             )
         plan.place.mkdir(parents=True, exist_ok=True)
@@ -223,10 +248,13 @@ class _Steps:
         from ncp.jobs.fit import tables
 
         [table] = tables(name, None if self.plan.source == "table" else self.plan.source)
-        table = table.select(table.rows("clean") & table.rows("paper") & np.isfinite(table.column(table.main)))
+        lower, upper = choosing.limits(self.space, self.plan.bounds)
+        usable = table.rows("clean") & table.rows("paper") & np.isfinite(table.column(table.main))
+        table = table.select(usable & ((table.codes >= lower) & (table.codes <= upper)).all(axis=1))
         if self.plan.trainings > len(table):
             raise UserError(
-                f"the table of {name} has {len(table):,} rows to draw from, given was trainings={self.plan.trainings}"
+                f"the table of {name} has {len(table):,} rows {'within the bounds ' if self.plan.bounds else ''}to draw from, "
+                f"given was trainings={self.plan.trainings}"
             )
         if self.plan.sampler == "adaptive":
             return table.select(self.chosen(table))
@@ -275,8 +303,8 @@ class _Steps:
             words.append(f"start={plan.reference.text}")
         words.append("force=true")
         if plan.bounds:
-            low, high = (values(space, {k: v[i] for k, v in plan.bounds.items()}) for i in (0, 1))
-            words += [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
+            limits = zip(space.labels, *choosing.limits(space, plan.bounds), strict=True)
+            words += [f"bounds.{label}=[{low:g},{high:g}]" for label, low, high in limits]
         found = self.commands.run("search", "search", *words).result
         for name in plan.names:
             main = settings.get(name).main
@@ -303,9 +331,20 @@ class _Steps:
                     words.append("keep=last")
                 table = self.build(self.comparison(setting, repeat), setting, *words, done=_records(place))
                 for name, architecture in candidates.items():
-                    scores[name].append(table.query(architecture).metrics[table.main])
-            for name in candidates:
-                self.out.scores.setdefault(name, {})[setting] = np.array(scores[name])
+                    if architecture in table:
+                        scores[name].append(table.query(architecture).metrics[table.main])
+            for name, reached in scores.items():
+                if failed := self.plan.repeats - len(reached):
+                    self.out.notes.append(
+                        f"{failed} of {self.plan.repeats} trainings of the {name} one failed in {setting}"
+                    )
+                if reached:
+                    self.out.scores.setdefault(name, {})[setting] = np.array(reached)
+            if not scores[FOUND]:
+                raise UserError(
+                    f"the found architecture's trainings in {setting} failed, so there is nothing to compare: "
+                    f"{command_line('build', **{'build.dir': str(place)}, action='status')} tells why"
+                )
         if self.plan.baseline is not None:
             self.baseline(self.plan.baseline)
 
@@ -405,11 +444,11 @@ def _number(value: float) -> str:
 
 
 def values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:
-    """``(D,)`` integers from values by dimension or by how its name begins."""
+    """``(D,)`` integers from values by dimension or by how its name begins. Raises ``UserError`` where one is missing."""
     out = []
     for label in space.labels:
         value = by_name.get(label, next((v for k, v in by_name.items() if label.startswith(str(k))), None))
         if value is None:
-            raise UserError(f"default and bounds must say something about every dimension; '{label}' is missing")
+            raise UserError(f"default must say something about every dimension; '{label}' is missing")
         out.append(int(value))
     return np.array(out)
