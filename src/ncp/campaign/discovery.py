@@ -112,14 +112,10 @@ def check_budget(
     Raises:
         UserError: for one that is no number, not of exact cost, or below the smallest architecture within the bounds.
     """
-    from ncp.search.limits import parse_costs
-
-    out: dict[str, float] = parse_costs(budget)
+    out = choosing.exact_limits(budget)
     smallest = space.decode(choosing.limits(space, bounds or {})[0].astype(np.int64)[None])[0]
     where = "within the bounds" if bounds else "of the space"
     for name, limit in out.items():
-        if name not in ("macs", "params"):
-            raise UserError(f"a discovery keeps budget.macs and budget.params; budget.{name} is for src.search")
         least = cost_of(space, smallest, name)
         if limit < least:
             raise UserError(

@@ -99,10 +99,10 @@ def proposal(
 ) -> Proposal:
     """As :func:`propose`, with what is expected of the chosen ones."""
     from ncp.campaign import acquisition
-    from ncp.search.limits import Budget, Region, parse_costs
+    from ncp.search.limits import Budget, Region
 
     space = spaces.get(space) if isinstance(space, str) else space
-    costs = parse_costs(limits)
+    costs = choosing.exact_limits(limits)
     budget = Budget(Region(space, bounds=bounds), costs.get("macs"), costs.get("params"))
     budget.check_reachable()
     wide = acquisition.scaled(budget, finite("reach", reach, least=1.0))
@@ -170,18 +170,20 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
 
 def _growth(options: BuildOptions, setting: Setting, budget: Mapping[str, Any], pool: np.ndarray | None) -> Growth:
     """What the plan says of its rounds."""
-    from ncp.search.limits import parse_costs
-
     count, space = options.count, spaces.get(setting.space)
     if count is None:
         raise UserError("how many architectures? give count=40 (sampler=adaptive chooses them in rounds)")
     if not 1 <= count <= choosing.MAX_COUNT:
         raise UserError(f"count must be within 1..{choosing.MAX_COUNT:,}, given was {count}")
     lower, upper = choosing.limits(space, options.bounds)
+    if pool is None:
+        choosing.check_enough(space, lower, upper, count)
+    elif len(np.unique(pool, axis=0)) < count:
+        raise UserError(f"{options.build.architectures} has {len(pool):,} architectures, given was count={count}")
     narrowed = [i for i in range(space.dim) if (lower[i], upper[i]) != (space.lower[i], space.upper[i])]
     return Growth(
         sizes=checked_sizes(count, options.rounds),
-        budget=parse_costs(budget),
+        budget=choosing.exact_limits(budget),
         bounds={space.labels[i]: (float(lower[i]), float(upper[i])) for i in narrowed},
         known=known_names(options.known, setting),
         proxy=proxies.described(proxies.table(options.proxy, setting)) if options.proxy else {},
