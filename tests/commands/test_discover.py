@@ -182,6 +182,17 @@ def test_a_compared_architecture_whose_trainings_failed_is_told_of(table, tmp_pa
     assert given.out.notes[-1] == "2 of 2 trainings of the default one failed in seg"
 
 
+def test_other_candidates_are_compared_in_another_folder(tmp_path):
+    given = steps(tmp_path, "repeats=1")
+    found, default, other = SPACE.sample(3, np.random.default_rng(0))
+    given.out.candidates = {"found": found, "default": default}
+    place = given.compared("seg", 0)
+    given.out.candidates["resnet18"] = "resnet18"  # a baseline is trained elsewhere
+    assert given.compared("seg", 0) == place != given.compared("seg", 1)
+    given.out.candidates["found"] = other
+    assert given.compared("seg", 0) != place
+
+
 def test_more_repeats_go_on_with_the_same_trainings():
     def place(*words):
         return jobs.discover._place(jobs.options("discover", "setting=seg", *words), "seg")

@@ -23,7 +23,7 @@ from ncp.search.robust import Robust
 
 STRATA = 4
 KEPT = 0.25  # of the candidates of like cost, those that other settings think best of
-SPAN = 2.0  # the first batch reaches down to this part of the limit of cost
+SPAN = 2.0  # the first batch costs from the limit divided by this up to the limit
 REPAIRS = 400  # at most so many dimensions of a candidate are made cheaper
 CANDIDATES = 1024
 PARENTS = 16  # codes whose mutations are tried, in each generation

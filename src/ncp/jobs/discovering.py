@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -169,13 +170,17 @@ class _Steps:
         """What only the last steps need, before anything is trained.
 
         Raises:
-            UserError: for words of ``full`` that no training has, or a baseline that does not exist.
+            UserError: for words of ``full`` that no training has, a baseline that does not exist, a recorded table without a
+                judge.
         """
+        from ncp import predictors
         from ncp.tasks import likecost
         from ncp.tasks.recipe import Recipe
 
         plan = self.plan
         if plan.source is not None:
+            for name in plan.names:
+                predictors.load(name)
             return
         if plan.full:
             for name in plan.names:
@@ -324,7 +329,7 @@ class _Steps:
         for setting in self.plan.names:
             scores: dict[str, list[float]] = {name: [] for name in candidates}
             for repeat in range(self.plan.repeats):
-                place = self.plan.place / f"compare-{setting}-{self.seed_of(repeat)}"
+                place = self.compared(setting, repeat)
                 words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
                 words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
                 if self.plan.exports:
@@ -348,6 +353,11 @@ class _Steps:
         if self.plan.baseline is not None:
             self.baseline(self.plan.baseline)
 
+    def compared(self, setting: str, repeat: int) -> Path:
+        """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
+        texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
+        return self.plan.place / f"compare-{setting}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
+
     def baseline(self, wanted: str) -> None:
         """A hand-designed network under the same head and recipe, trained with the same seeds."""
         from ncp.tasks import likecost
@@ -360,7 +370,7 @@ class _Steps:
         scores = []
         for repeat in range(plan.repeats):
             seed = self.seed_of(repeat)
-            place = plan.place / f"compare-{setting}-{name}-{seed}"
+            place = plan.place / f"compare-{setting}-{name}-{seed}-{_digest(plan.full)}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
             trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
@@ -389,7 +399,7 @@ class _Steps:
         if not self.plan.exports or self.plan.source is not None:
             return
         [name] = self.plan.names
-        place = self.plan.place / f"compare-{name}-{self.seed_of(0)}"
+        place = self.compared(name, 0)
         checkpoints = sorted((place / "units" / "000000").glob("**/last.ckpt"))
         if not checkpoints:
             self.out.notes.append("the found network's checkpoint is not there, so it was not exported")
@@ -425,6 +435,10 @@ class _Steps:
         if at_a_time == "auto" and units <= FEW:
             at_a_time = min(units, len(own_cores()))
         return [f"build.per_device={at_a_time}"]
+
+
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
 
 
 def _records(place: Path) -> Callable[[], float]:
