@@ -126,11 +126,15 @@ def next_batch(
         UserError: where so many different ones do not exist within the limits.
     """
     space = predictor.space
-    if learn is not None and count > 1:
-        first = next_batch(predictor, measured, -(-count // 2), limits, rng, pool)
-        both = np.concatenate([measured, first])
-        return np.concatenate([first, first_batch(space, count // 2, learn, rng, pool, both)])
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
+    if learn is not None:
+        wanted = -(-count // 2)
+        if pool is not None:  # which may have hardly any left within the limits
+            wanted = min(wanted, len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
+        if wanted < count:
+            first = next_batch(predictor, measured, wanted, limits, rng, pool) if wanted else measured[:0]
+            both = np.concatenate([measured, first])
+            return np.concatenate([first, first_batch(space, count - wanted, learn, rng, pool, both)])
     best = _best(predictor, measured, limits)
     codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, taken)
     if pool is None:
