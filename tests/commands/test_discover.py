@@ -18,7 +18,7 @@ from ncp.models import export
 from ncp.spaces.multires import SPACE
 from ncp.tasks.trial import Trial
 
-LIMIT = 9e8
+LIMIT = 1.5e9  # ten rows of the table are within
 NARROW = ("bounds.c=[8,16]", "bounds.i=[8,16]", "bounds.b=[1,1]", "bounds.n=[1,1]", "bounds.o1=[8,16]")
 SHORT = ("recipe.unit=steps", "recipe.length=2", "recipe.eval_every=2", "data.workers=0", "repeats=1", "per_device=1")
 
