@@ -40,8 +40,8 @@ def test_several_folders_count_the_first_one_most(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("NCP_CONFIG", str(first))
     monkeypatch.setenv("NCP_CONFIG", configs.with_further(second))
-    assert configs.folders() == (first.resolve(), second.resolve(), configs.shipped())
-    assert settings.get("both").dataset == "mine"
+    assert configs.folders() == (second.resolve(), first.resolve(), configs.shipped())
+    assert settings.get("both").dataset == "theirs"
     assert jobs.options("train", "setting=one").setting == "one"
     monkeypatch.setenv("NCP_CONFIG", configs.with_further(second))  # not twice
     assert len(configs.own()) == 2

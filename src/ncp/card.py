@@ -42,7 +42,7 @@ class Clips(Struct, frozen=True):
     kind: Annotated[str, Meta(max_length=40)]
     frames: Annotated[int, Meta(ge=1, le=MANY)]
     stride: Annotated[int, Meta(ge=1, le=MANY)]
-    clips: Annotated[int, Meta(ge=1, le=MANY)] = 1
+    clips: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
 class Anchor(Struct, frozen=True):

@@ -42,8 +42,8 @@ def use(folder: str | Path) -> None:
 
 
 def with_further(folder: Path) -> str:
-    """The variable's value with one folder more, behind the user's."""
-    return os.pathsep.join(dict.fromkeys(map(str, (*own(), folder.resolve()))))
+    """The variable's value with one folder more, which counts before the user's."""
+    return os.pathsep.join(dict.fromkeys(map(str, (folder.resolve(), *own()))))
 
 
 def folders() -> tuple[Path, ...]:

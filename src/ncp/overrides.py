@@ -10,6 +10,7 @@ word is ``setting={name:seg}``.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -186,8 +187,17 @@ def first_choice(word: str) -> str:
     key, equals, value = word.partition("=")
     if value.startswith("choice(") and value.endswith(")"):
         value = value[len("choice(") : -1]
-    depth, quote = 0, ""
-    for i, letter in enumerate(value):
+    return f"{key}{equals}{items(value)[0]}"
+
+
+def items(text: str) -> list[str]:
+    """The parts of a text between its commas, but not those within brackets or quotes.
+
+    >>> items("recipe.length=5,data.crop=[64,64]")
+    ['recipe.length=5', 'data.crop=[64,64]']
+    """
+    depth, quote, ends = 0, "", [-1]
+    for i, letter in enumerate(text):
         if quote:
             quote = "" if letter == quote else quote
         elif letter in "'\"":
@@ -197,8 +207,8 @@ def first_choice(word: str) -> str:
         elif letter in "]})":
             depth -= 1
         elif letter == "," and not depth:
-            return f"{key}{equals}{value[:i]}"
-    return f"{key}{equals}{value}"
+            ends.append(i)
+    return [text[a + 1 : b] for a, b in itertools.pairwise([*ends, len(text)])]
 
 
 def written_out(setting: settings.Setting, real: bool, own_recipe: bool = False) -> list[str]:

@@ -147,3 +147,15 @@ def test_the_second_space_is_served_too():
     batch = acquisition.next_batch(predictor, codes, 4, limits, np.random.default_rng(0))
     assert (batch @ weights).max() >= (codes @ weights).max()
     assert space.cost(batch).macs.max() <= 90e6
+
+
+def test_a_pool_with_hardly_any_left_within_the_limits_teaches_by_dearer_ones():
+    predictor = Toy("seg", capacity(WEIGHTS), std=lambda x: torch.full((len(x),), 0.1, dtype=x.dtype))
+    cheap, dear = first(3, within()), first(40, within(16e9), 3)
+    dear = dear[SPACE.cost(dear).macs > 1e9]
+    for left, count in ((2, 6), (0, 6), (0, 1)):
+        measured, pool = cheap[left:], np.concatenate([cheap, dear])
+        rng = np.random.default_rng(0)
+        batch = acquisition.next_batch(predictor, measured, count, within(), rng, pool, within(16e9))
+        assert len(np.unique(batch, axis=0)) == count
+        assert (SPACE.cost(batch).macs <= 1e9).sum() == left

@@ -212,6 +212,12 @@ def test_a_round_of_other_costs_than_the_exact_ones_is_refused(tmp_path):
         ({"sampler": "adaptive", "rounds": 13}, "rounds must be at most count, given were rounds=13 and count=12"),
         ({"sampler": "adaptive", "budget": {"macs": 1e6}}, "the smallest architecture of the space has 10,914,816"),
         ({"sampler": "adaptive", "budget": {"flops": 1e6}}, "unknown budget 'flops'"),
+        ({"sampler": "adaptive", "budget": {"memory_mb": 9}}, "budget.memory_mb is for src.search"),
+        ({"sampler": "adaptive", "known": 3}, "known must be all, none, or of"),
+        (
+            {"sampler": "adaptive", "bounds": {"b": [1, 1], "n": [1, 1], "c": [8, 8], "i": [8, 8], "o": [8, 64]}},
+            "only 8 arch",
+        ),
         ({"sampler": "adaptive", "known": ["resnet"]}, "known must be all, none, or of"),
         ({"sampler": "adaptive", "known": ["seg"]}, "given was 'seg'"),
         ({"sampler": "adaptive", "bounds": {"c": [8, 7]}}, "bounds.c must be within"),
@@ -237,5 +243,7 @@ def test_a_list_of_architectures_can_be_the_pool(tmp_path):
     assert set(plan.architectures) <= set(lines)
     (tmp_path / "list.txt").write_text("\n".join(lines[1:]) + "\n")
     assert plans.make(config(sampler="adaptive", known="none", build=listed)).hash != plan.hash
+    with pytest.raises(UserError, match=r"list.txt has 59 architectures, given was count=70"):
+        plans.make(config(sampler="adaptive", known="none", build=listed, count=70))
     with pytest.raises(UserError, match=r"only \d+ architectures are within the limits"):
         plans.make(config(sampler="adaptive", known="none", build=listed, count=12, budget={"macs": 1.2e7}))

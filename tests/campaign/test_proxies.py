@@ -10,9 +10,9 @@ from ncp.campaign import rounds, work
 from ncp.errors import UserError
 
 
-def table(folder, setting="seg-4x", shift=0.0):
-    """Sixty rows."""
-    codes = SPACE.sample_codes(60, np.random.default_rng(0))
+def table(folder, setting="seg-4x", shift=0.0, count=60):
+    """``count`` rows."""
+    codes = SPACE.sample_codes(count, np.random.default_rng(0))
     values = truth(codes) - 10 + shift
     rows = [{"code": c.tolist(), "mIoU": v, "mAcc": v, "aAcc": v} for c, v in zip(codes, values, strict=True)]
     return tables.write(benchmark.from_rows(rows, setting), folder / f"{setting}.parquet")
@@ -32,6 +32,8 @@ def test_a_build_starts_from_its_proxys_table_and_from_no_other(tmp_path, monkey
     assert plan.growth.proxy == {"setting": "seg-4x", "rows": 60, "sha256": plan.growth.proxy["sha256"]}
     assert known == [["video", "seg-4x"]] * 3
     assert len(published(store)) == 3
+    with pytest.raises(UserError, match="has 7 rows to learn from, and a predictor needs 8"):
+        work.open_build(options(tmp_path / "few", f"proxy={table(tmp_path, count=7)}"))
     table(tmp_path, shift=1.0)
     with pytest.raises(UserError, match=r"holds another plan .*proxy"):
         work.open_build(options(tmp_path / "build", f"proxy={file}", "known=[video]"))

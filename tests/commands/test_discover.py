@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from PIL import Image
 
 from ncp import benchmark, jobs, predictors
 from ncp.benchmark import settings
+from ncp.campaign import discovery as found_
 from ncp.errors import UserError
 from ncp.jobs import discovering
 from ncp.models import export
 from ncp.spaces.multires import SPACE
+from ncp.tasks.trial import Trial
 
 LIMIT = 2e9
 NARROW = ("bounds.c=[8,16]", "bounds.i=[8,16]", "bounds.b=[1,1]", "bounds.n=[1,1]", "bounds.o1=[8,16]")
@@ -99,6 +102,102 @@ def test_mistakes_are_one_line(table, tmp_path):
     assert "sampler" in told(*there, "sampler=best")
     assert "does not exist" in told("setting=seg", f"source={tmp_path / 'none'}")
     assert "unknown setting" in told("setting=none")
+    assert "must be a finite number" in told(*there, "budget.macs=much")
+    assert "must be a finite number" in told(*there, "budget.macs=nan")
+    assert "unknown budget 'flops'" in told(*there, "budget.flops=1e9")
+    assert "budget.latency_ms is for src.search" in told(*there, "budget.latency_ms=20")
+    assert "within the bounds, which has 548,134,912" in told(*there, "bounds.c=[64,128]", "budget.macs=1e8")
+    assert "rounds is for sampler=adaptive" in told(*there, "sampler=random", "rounds=3")
+    assert "within the bounds to draw from" in told(*there, "sampler=random", "bounds.c=[8,16]")
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("known=[nothing]", "known must be all, none, or of"),
+        ("known=3", "known must be all, none, or of"),
+        ("full=[recipe.lenght=3]", "unknown key 'recipe.lenght'"),
+        ("full=[recipe.length=long]", "length"),
+        ("baseline=resnet_of_mine", "resnet_of_mine"),
+    ],
+)
+def test_what_only_late_steps_need_is_asked_for_before_anything_is_trained(word, reason, tmp_path):
+    assert reason in told("setting=seg", "sampler=random", f"dir={tmp_path / 'place'}", word)
+    assert not (tmp_path / "place").exists()
+
+
+def steps(folder, *words, **changes):
+    """The steps of a discovery in seg, none of them done."""
+    options = jobs.options("discover", "setting=seg", *words)
+    plan = jobs.discover.plan_of(options, settings.get("seg"), ["setting=seg"], folder)
+    return discovering._Steps(replace(plan, **changes), folder)
+
+
+def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table, tmp_path, monkeypatch):
+    given = steps(
+        tmp_path, f"source={table}", "sampler=random", "trainings=20", "bounds.o1=[8,64]", "bounds.c1_1=[16,128]"
+    )
+    codes = given.drawn("seg").codes
+    assert codes[:, SPACE.labels.index("o1")].max() <= 64
+    assert codes[:, SPACE.labels.index("c1_1")].min() >= 16
+
+    def asked(step, command, *words):
+        raise UserError(repr(jobs.options(command, *words).bounds))
+
+    monkeypatch.setattr(given.commands, "run", asked)
+    with pytest.raises(UserError) as told_:
+        given.search()
+    assert "'c1_1': [16, 128]" in str(told_.value)
+    assert "'o1': [8, 64]" in str(told_.value)
+    assert "'c2_1': [8, 128]" in str(told_.value)
+
+
+def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
+    """An hour a training; of 20 trainings and 2 x 3 compared ones 26 hours, and 6 less after 6 trainings."""
+    monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
+    monkeypatch.setattr(discovering.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=21", "sampler=random")
+    with pytest.raises(
+        UserError, match=r"^20 trainings and the comparison take about 26 hours .* in which 15 trainings"
+    ):
+        given.estimate()
+    for number in range(6):
+        (tmp_path / f"sample-seg/units/{number:06d}").mkdir(parents=True)
+        (tmp_path / f"sample-seg/units/{number:06d}/record.json").touch()
+    given.estimate()
+    assert given.out.estimate["hours"] == pytest.approx(26)
+
+
+def test_a_compared_architecture_whose_trainings_failed_is_told_of(table, tmp_path, monkeypatch):
+    given = steps(tmp_path, "repeats=2", "baseline=null", exports=False)
+    rows = benchmark.load(table)
+    found, default, best = SPACE.decode(rows.codes[:3])
+    made = iter([rows.select(np.arange(120) != 1), rows.select(np.arange(120) > 1)])
+    monkeypatch.setattr(given, "build", lambda *_, **__: next(made))
+    with pytest.raises(UserError, match=r"the found architecture's trainings in seg failed.*action=status"):
+        given.compare({"found": default, "best sampled": best})
+    made = iter([rows.select(np.arange(120) != 1)] * 2)
+    given.compare({"found": found, "default": default, "best sampled": best})
+    assert set(given.out.scores) == {"found", "best sampled"}
+    assert given.out.notes[-1] == "2 of 2 trainings of the default one failed in seg"
+
+
+def test_other_candidates_are_compared_in_another_folder(tmp_path):
+    given = steps(tmp_path, "repeats=1")
+    found, default, other = SPACE.sample(3, np.random.default_rng(0))
+    given.out.candidates = {"found": found, "default": default}
+    place = given.compared("seg", 0)
+    given.out.candidates["resnet18"] = "resnet18"  # a baseline is trained elsewhere
+    assert given.compared("seg", 0) == place != given.compared("seg", 1)
+    given.out.candidates["found"] = other
+    assert given.compared("seg", 0) != place
+
+
+def test_more_repeats_go_on_with_the_same_trainings():
+    def place(*words):
+        return jobs.discover._place(jobs.options("discover", "setting=seg", *words), "seg")
+
+    assert place() == place("repeats=3", "baseline=null", "hours=4", "per_device=1") != place("recipe.length=7")
 
 
 def images(root, colours, counts):
@@ -152,6 +251,23 @@ def test_from_a_folder_of_images_to_an_exported_network(mine, tmp_path, one_thre
     again = jobs.discover.run(options, tmp_path / "again")
     assert {path: path.stat().st_mtime_ns for path in place.glob("*/units/*/record.json")} == records
     assert again.discovery.candidates["found"].text == outcome.discovery.candidates["found"].text
+
+
+def test_words_about_own_data_reach_its_trainings_and_a_folder_is_of_one_data_set(mine, tmp_path, monkeypatch):
+    plans = []
+
+    def carry_out(plan, folder):
+        plans.append(plan)
+        raise UserError("enough")
+
+    monkeypatch.setattr(jobs.discover, "carry_out", carry_out)
+    words = ("task=cls", "data=folder", f"data.root={mine}", f"dir={tmp_path}", "data.workers=0", "data.size=64")
+    with pytest.raises(UserError, match="enough"):
+        jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+    assert list(plans[0].words["fruit-cls"]) == ["setting=fruit-cls", "data.workers=0", "data.size=64"]
+    other = tmp_path / "other" / "fruit"
+    images(other, {"red": (200, 30, 30), "green": (30, 200, 30)}, {"train": 8, "val": 4})
+    assert "holds a discovery of other data" in told("task=cls", "data=folder", f"data.root={other}", f"dir={tmp_path}")
 
 
 def test_hours_are_asked_for_beforehand(mine, tmp_path, one_thread):

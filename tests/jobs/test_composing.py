@@ -32,3 +32,13 @@ def test_mistakes_in_python_are_one_line_too(words, line):
         jobs.options(*words)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_words_within_a_word_need_no_quotes():
+    given = jobs.options("discover", "full=[recipe.length=20000, data.crop=[64,64]]", "full=['recipe.batch=4']")
+    assert given.full == ["recipe.batch=4"]
+    assert jobs.options("discover", "full=[recipe.length=20000, data.crop=[64,64]]").full == [
+        "recipe.length=20000",
+        "data.crop=[64,64]",
+    ]
+    assert jobs.options("discover", "full=[]").full == []

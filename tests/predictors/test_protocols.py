@@ -63,6 +63,15 @@ def test_paper_measures_on_the_rows_that_chose_the_epoch() -> None:
     assert "same 20 others" in outcome.predictor.card.protocol
 
 
+def test_no_family_is_measured_on_rows_that_it_was_fitted_on() -> None:
+    rows, small = fit_rows.make(60, metrics=("mIoU",)), {"steps": 3, "points": 8, "directions": 4}
+    parts = protocols.split(60, "paper")
+    outcome = protocols.run(rows, "default", "paper", options=small)
+    alone = protocols.fit(rows.subset(parts["fitted"]), "default", **small)
+    assert outcome.counts == {"fitted": 48, "validation": 12}
+    np.testing.assert_array_equal(outcome.held.predicted[:, 0], alone.predict(rows.codes[parts["validation"]])["mIoU"])
+
+
 def test_all_rows_are_fitted_and_each_is_predicted_by_a_fit_without_it() -> None:
     rows = fit_rows.make(90, noise=0.3)
     outcome = run(rows, "all-rows")

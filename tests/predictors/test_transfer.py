@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import fit_rows
 import numpy as np
@@ -41,6 +42,23 @@ def test_what_is_known_is_found_in_a_few_rows(fitted: tuple[Rows, Rows, predicto
     assert "known are cls-50-1000, video" in predictor.choice
     assert "24 rows" in predictor.choice
     assert "nothing is known" in alone.choice
+
+
+def test_options_that_cannot_be_are_refused_and_the_folds_told(tmp_path: Path) -> None:
+    for given, reason in (
+        ({"components": 21}, "at most 20"),
+        ({"components": 0}, "components must be a positive whole number"),
+        ({"folds": 1}, "folds must be a whole number from 2"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"folds": "ten"}, "folds must be a whole number"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            few.Options(**given)
+    rows = like_classification(9, 3)
+    made = few.fit_rows(rows, few.Options(known=["cls"], components=20, folds=4))
+    assert "by 4-fold cross-validation inside 9 rows" in made.choice
+    made.save(tmp_path / "most.safetensors")
+    assert predictors.load(tmp_path / "most.safetensors").metrics == rows.metrics
 
 
 def test_errors_on_the_card_are_those_on_other_rows(fitted: tuple[Rows, Rows, predictors.Predictor]) -> None:

@@ -23,7 +23,7 @@ from ncp.search.robust import Robust
 
 STRATA = 4
 KEPT = 0.25  # of the candidates of like cost, those that other settings think best of
-SPAN = 2.0  # the first batch reaches down to this part of the limit of cost
+SPAN = 2.0  # the first batch costs from the limit divided by this up to the limit
 REPAIRS = 400  # at most so many dimensions of a candidate are made cheaper
 CANDIDATES = 1024
 PARENTS = 16  # codes whose mutations are tried, in each generation
@@ -139,13 +139,14 @@ def next_batch(
         UserError: where so many different ones do not exist within the limits.
     """
     space = predictor.space
-    if learn is not None and pool is not None and count > 1:
-        there = len(_candidates(space, limits, rng, CANDIDATES, pool, set(map(tuple, measured.tolist()))))
-        number = min(-(-count // 2), there)
-        first = next_batch(predictor, measured, number, limits, rng, pool) if number else measured[:0]
-        both = np.concatenate([measured, first])
-        return np.concatenate([first, random_batch(space, count - number, learn, rng, pool, both)])
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
+    if learn is not None and pool is not None:
+        # the pool may have hardly any left within the limits
+        wanted = min(-(-count // 2), len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
+        if wanted < count:
+            first = next_batch(predictor, measured, wanted, limits, rng, pool) if wanted else measured[:0]
+            both = np.concatenate([measured, first])
+            return np.concatenate([first, random_batch(space, count - wanted, learn, rng, pool, both)])
     best = _best(predictor, measured, limits)
     codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, taken)
     if pool is None:

@@ -61,10 +61,8 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
     """
     lower, upper = limits(space, bounds)
     rng = np.random.default_rng(seed)
+    check_enough(space, lower, upper, count)
     steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
-    most = float(np.prod(steps.astype(np.float64)))
-    if count > most:
-        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
     found: dict[tuple[int, ...], None] = {}
     for _ in range(100 * (count // CHUNK + 1)):
         if bounds:
@@ -78,6 +76,25 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
         if len(found) == count:
             return np.array(list(found), dtype=np.int64)
     raise UserError(f"could not draw {count} different architectures within bounds; widen them")
+
+
+def exact_limits(given: Mapping[str, Any] | None) -> dict[str, float]:
+    """The limits of exact cost. Raises ``UserError`` for what is no number, or no exact cost."""
+    from ncp.search.limits import parse_costs
+
+    out: dict[str, float] = parse_costs(given)
+    if other := next((name for name in out if name not in ("macs", "params")), None):
+        raise UserError(
+            f"what is trained is limited by budget.macs and budget.params; budget.{other} is for src.search"
+        )
+    return out
+
+
+def check_enough(space: spaces.Space[Any], lower: np.ndarray, upper: np.ndarray, count: int) -> None:
+    """Raise ``UserError`` where there are not ``count`` different architectures between bounds ``(D,)``."""
+    most = float(np.prod(np.floor((upper - lower) / space.step) + 1))
+    if count > most:
+        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
 
 
 def limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -104,15 +104,22 @@ def usual_cost(space: spaces.Space[Any], budget: Mapping[str, float], bounds: Ma
     return float(macs.mean() if within.sum() > 10 else macs[:10].mean())
 
 
-def check_budget(space: spaces.Space[Any], budget: Mapping[str, float | None]) -> dict[str, float]:
-    """The limits that are given. Raises ``UserError`` for one below the smallest architecture of the space."""
-    out = {name: float(limit) for name, limit in budget.items() if limit is not None}
-    smallest = space.decode(np.asarray(space.lower, dtype=np.int64)[None])[0]
+def check_budget(
+    space: spaces.Space[Any], budget: Mapping[str, Any], bounds: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """The limits that are given.
+
+    Raises:
+        UserError: for one that is no number, not of exact cost, or below the smallest architecture within the bounds.
+    """
+    out = choosing.exact_limits(budget)
+    smallest = space.decode(choosing.limits(space, bounds or {})[0].astype(np.int64)[None])[0]
+    where = "within the bounds" if bounds else "of the space"
     for name, limit in out.items():
         least = cost_of(space, smallest, name)
         if limit < least:
             raise UserError(
-                f"budget.{name}={limit:g} is below the smallest network of the space, which has {least:,}; give more"
+                f"budget.{name}={limit:g} is below the smallest network {where}, which has {least:,}; give more"
             )
     return out
 
@@ -131,7 +138,7 @@ def summary(discovery: Discovery) -> dict[str, Any]:
             name: {
                 "architecture": architecture if isinstance(architecture, str) else architecture.text,
                 "macs": discovery.macs[name],
-                "scores": {setting: _scores(values) for setting, values in discovery.scores[name].items()},
+                "scores": {setting: _scores(values) for setting, values in discovery.scores.get(name, {}).items()},
                 "scored_by": discovery.scored_by.get(name, "training it again"),
             }
             for name, architecture in discovery.candidates.items()

@@ -14,7 +14,7 @@ from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Table
 from ncp.campaign import analysis
-from ncp.campaign.growth import Growth, digest
+from ncp.campaign.growth import LEAST, Growth, digest
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def table(where: str | Path, setting: Setting) -> Table:
     found = analysis.load(where, name if Path(where).expanduser().is_dir() else None)
     if found.name != name:
         raise UserError(f"proxy={where} is a table of {found.name}; the proxy of setting={setting.name} is {name}")
+    if (rows := int(found.rows("clean").sum())) < LEAST:
+        raise UserError(f"proxy={where} has {rows} rows to learn from, and a predictor needs {LEAST}")
     return found
 
 

@@ -99,10 +99,10 @@ def proposal(
 ) -> Proposal:
     """As :func:`propose`, with what is expected of the chosen ones."""
     from ncp.campaign import acquisition
-    from ncp.search.limits import Budget, Region, parse_costs
+    from ncp.search.limits import Budget, Region
 
     space = spaces.get(space) if isinstance(space, str) else space
-    costs = parse_costs(limits)
+    costs = choosing.exact_limits(limits)
     budget = Budget(Region(space, bounds=bounds), costs.get("macs"), costs.get("params"))
     budget.check_reachable()
     wide = acquisition.scaled(budget, finite("reach", reach, least=1.0))
@@ -164,28 +164,29 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
         if options.rounds is not None or budget:
             raise UserError(f"{'rounds' if options.rounds is not None else 'budget'} is for sampler=adaptive")
         return choosing.choose(options, setting), None
-    growth = _growth(options, setting, budget)
     pool = pool_of(options, setting)
+    growth = _growth(options, setting, budget, pool)
     limits, known = dict(growth.budget), list(growth.known)
     codes = propose(setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds)
     return codes, growth
 
 
-def _growth(options: BuildOptions, setting: Setting, budget: Mapping[str, Any]) -> Growth:
+def _growth(options: BuildOptions, setting: Setting, budget: Mapping[str, Any], pool: np.ndarray | None) -> Growth:
     """What the plan says of its rounds."""
-    from ncp.search.limits import parse_costs
-
     count, space = options.count, spaces.get(setting.space)
     if count is None:
         raise UserError("how many architectures? give count=40 (sampler=adaptive chooses them in rounds)")
     if not 1 <= count <= choosing.MAX_COUNT:
         raise UserError(f"count must be within 1..{choosing.MAX_COUNT:,}, given was {count}")
     lower, upper = choosing.limits(space, options.bounds)
+    if pool is None:
+        choosing.check_enough(space, lower, upper, count)
+    elif len(np.unique(pool, axis=0)) < count:
+        raise UserError(f"{options.build.architectures} has {len(pool):,} architectures, given was count={count}")
     narrowed = [i for i in range(space.dim) if (lower[i], upper[i]) != (space.lower[i], space.upper[i])]
-    pool = pool_of(options, setting)
     return Growth(
         sizes=checked_sizes(count, options.rounds),
-        budget=parse_costs(budget),
+        budget=choosing.exact_limits(budget),
         bounds={space.labels[i]: (float(lower[i]), float(upper[i])) for i in narrowed},
         known=known_names(options.known, setting),
         proxy=proxies.described(proxies.table(options.proxy, setting)) if options.proxy else {},
@@ -206,13 +207,12 @@ def known_names(known: Any, setting: Setting) -> tuple[str, ...]:
     Raises:
         UserError: for a name of which no predictor is bundled.
     """
-    from ncp.predictors.base import FAMILIES, WEIGHTS
+    from ncp.predictors.known import bundled as of_space
 
-    bundled = [name for name in settings.PAPER if (WEIGHTS / FAMILIES["default"] / f"{name}.safetensors").exists()]
-    bundled = [name for name in bundled if settings.get(name).space == setting.space and name != setting.name]
-    if known in ("all", "none", None):
+    bundled = [name for name in of_space(setting.space) if name != setting.name]
+    if known is None or (isinstance(known, str) and known in ("all", "none")):
         return tuple(bundled) if known == "all" else ()
-    names = [settings.full_name(name) for name in ([known] if isinstance(known, str) else known)]
+    names = [settings.full_name(name) for name in (known if isinstance(known, list | tuple) else [known])]
     for name in names:
         if name not in bundled:
             raise UserError(

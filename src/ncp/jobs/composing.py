@@ -62,6 +62,9 @@ def _alias(command: str, word: str) -> str:
     if word.startswith("relations=[") and word.endswith("]"):  # signs that Hydra takes in quotes alone
         items = [item.strip().strip("\"'") for item in word[len("relations=[") : -1].split(",")]
         return f"relations=[{','.join(hydra_value(item) for item in items if item)}]"
+    if command == "discover" and word.startswith("full=[") and word.endswith("]"):  # as above, the =
+        items = [item.strip().strip("\"'") for item in overrides.items(word[len("full=[") : -1])]
+        return f"full={hydra_value([item for item in items if item])}"
     return "short=true" if command == "loop" and word == "debug=short" else word
 
 

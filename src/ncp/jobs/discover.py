@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ncp.campaign import choosing, growth
 from ncp.campaign.discovery import check_budget, cost_of
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
+from ncp.files import printable, read_yaml
 from ncp.jobs.discovering import Outcome, Plan, carry_out
 from ncp.overrides import key_of
 from ncp.process import environment
@@ -63,31 +65,36 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
     if options.setting is not None:
         plan = plan_of(options, settings.get(options.setting), kept, _place(options, options.setting))
-        return carry_out(plan, folder)
+        mine = os.pathsep.join(map(str, configs.own()))
+        return carry_out(replace(plan, prefix=_prefix(mine) if mine else ""), folder)
     own = looked_over(options, kept, folder)
-    rest = [
-        word for word in kept if key_of(word).split(".")[0] not in ("setting", "task", "data")
-    ]  # its file says them
+    rest = [word for word in kept if key_of(word) not in WRITTEN]
     with environment(**{configs.VARIABLE: own.configs}):
         plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
-        outcome = carry_out(replace(plan, prefix=f"{configs.VARIABLE}={shell_word(own.configs)} "), folder)
+        outcome = carry_out(replace(plan, prefix=_prefix(own.configs)), folder)
     outcome.files["setting"] = own.file
     return outcome
 
 
 def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], place: Path) -> Plan:
     """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
+    from ncp.campaign import rounds
+
     if options.sampler == "adaptive":
         try:
             growth.checked_sizes(options.trainings, options.rounds)
         except UserError as error:  # what a build calls count
             raise UserError(str(error).replace("count", "trainings")) from None
+    elif options.rounds is not None:
+        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
     elif options.trainings < growth.LEAST:
         raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
     space = spaces.get(setting.space)
+    known = "none" if options.known is None else options.known
+    rounds.known_names(known, setting)  # asked for again by later steps, after trainings
     lower, upper = choosing.limits(space, options.bounds)
     reference = space.decode(np.clip(space.encode([space.default()]), lower, upper))[0]
-    budget = check_budget(space, options.budget) or {"macs": float(cost_of(space, reference))}
+    budget = check_budget(space, options.budget, options.bounds) or {"macs": float(cost_of(space, reference))}
     return Plan(
         names=(setting.name,),
         words={setting.name: words},
@@ -98,7 +105,7 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
         bounds=options.bounds,
         sampler=options.sampler,
         rounds=options.rounds,
-        known=options.known,
+        known=known,
         source=options.source,
         repeats=options.repeats,
         baseline=options.baseline,
@@ -116,6 +123,10 @@ OWN = (
     "trainings", "budget", "sampler", "rounds", "known", "bounds", "source", "repeats", "baseline", "full", "hours", "per_device",
     "dir", "seed", "paths", "hydra",
 )  # fmt: skip
+# what of a data set of one's own its setting's file says
+WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
+# keys of which no training that is already done depends
+ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
 
 
 class Own(NamedTuple):
@@ -143,6 +154,7 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
     place = _place(options, setting_name(str(root), kind.split(".")[-2]))
     mine = place / "conf"
     if found := sorted(mine.glob("setting/*.yaml")):
+        _check_same(found[0], str(root), place)
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
         return Own(found[0].stem, found[0], place, configs.with_further(mine))
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
@@ -155,11 +167,28 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
     return Own(looked.setting, looked.setting_file, place, configs.with_further(mine))
 
 
+def _check_same(file: Path, root: str, place: Path) -> None:
+    """Refuse a folder that an earlier discovery of other data has."""
+    content = read_yaml(file)
+    there: Any = content
+    for key in ("real", "change", "data", "root"):
+        there = there.get(key) if isinstance(there, dict) else None
+    if there != str(Path(root).expanduser().resolve()):
+        raise UserError(
+            f"dir='{printable(place)}' holds a discovery of other data ({printable(str(there))}); give another dir, or none"
+        )
+
+
+def _prefix(folders: str) -> str:
+    """Before a command line: where it finds settings of one's own."""
+    return f"{configs.VARIABLE}={shell_word(folders)} "
+
+
 def _place(options: Options, name: str) -> Path:
-    """Where the builds lie: the same for the same words, whatever decides about time alone."""
+    """Where the builds lie: the same for the same words, whatever decides about time or the number of comparisons alone."""
     if options.dir is not None:
         return Path(options.dir).expanduser().resolve()
-    words = sorted(word for word in options.words if key_of(word) not in ("hours", "per_device", "dir"))
+    words = sorted(word for word in options.words if key_of(word) not in ADDED)
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
     return (Path(options.outputs) / "discover" / f"{name}-{digest}").resolve()
 

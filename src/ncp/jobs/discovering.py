@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -14,9 +15,12 @@ import numpy as np
 
 from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
+from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, Discovery, best_sampled, cost_of
+from ncp.campaign.growth import LEAST
 from ncp.campaign.states import RECORD
+from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.jobs.steps import Commands
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FEW = 4  # trainings: too few for a first one that tells how many fit on a device
-LEAST = 8  # trainings: fewer teach a predictor nothing
 
 
 @dataclass
@@ -96,6 +99,7 @@ def carry_out(plan: Plan, folder: Path) -> Outcome:
     from ncp.report import discovery as report
 
     steps = _Steps(plan, folder)
+    steps.check()
     if plan.tried:
         steps.estimate()
     for name in plan.names:
@@ -162,11 +166,33 @@ class _Steps:
         named = any(key_of(word) in ("setting", "task") for word in words)
         return words if named else [f"setting={setting}", *words]
 
+    def check(self) -> None:
+        """What only the last steps need, before anything is trained.
+
+        Raises:
+            UserError: for words of ``full`` that no training has, a baseline that does not exist, a recorded table without a
+                judge.
+        """
+        from ncp import predictors
+        from ncp.tasks import likecost
+        from ncp.tasks.recipe import Recipe
+
+        plan = self.plan
+        if plan.source is not None:
+            for name in plan.names:
+                predictors.load(name)
+            return
+        if plan.full:
+            for name in plan.names:
+                Recipe.from_config(jobs.options("train", *self.training(name), *plan.full).recipe)
+        if plan.baseline not in (None, "auto"):
+            likecost.choose(settings.get(plan.names[0]).task, 0, plan.reference, [str(plan.baseline)])
+
     def estimate(self) -> None:
         """Hours and disk of the whole, from a few steps of the reference's training.
 
         Raises:
-            UserError: where that is more than ``hours``, or than the disk has.
+            UserError: where what is left to do takes more than ``hours``, or more than the disk has.
         """
         from ncp.tasks import trial
 
@@ -185,11 +211,15 @@ class _Steps:
             tried.steps, tried.step, tried.evaluations, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
-        if plan.hours is not None and hours > plan.hours:
+        done = int(_records(plan.place / f"sample-{name}")())
+        compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
+        left = (max(plan.trainings - done, 0) * one + max(compared, 0.0)) / 3600
+        if plan.hours is not None and left > plan.hours:
             fit = int((3600 * plan.hours - compared) / one)
-            least = "" if fit >= LEAST else f", and {LEAST} are the least"
+            least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
+            more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
             raise UserError(
-                f"{plan.trainings} trainings and the comparison take about {hours:.2g} hours here, given was "
+                f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
                 f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
             )
         plan.place.mkdir(parents=True, exist_ok=True)
@@ -223,10 +253,13 @@ class _Steps:
         from ncp.jobs.fit import tables
 
         [table] = tables(name, None if self.plan.source == "table" else self.plan.source)
-        table = table.select(table.rows("clean") & table.rows("paper") & np.isfinite(table.column(table.main)))
+        lower, upper = choosing.limits(self.space, self.plan.bounds)
+        usable = table.rows("clean") & table.rows("paper") & np.isfinite(table.column(table.main))
+        table = table.select(usable & ((table.codes >= lower) & (table.codes <= upper)).all(axis=1))
         if self.plan.trainings > len(table):
             raise UserError(
-                f"the table of {name} has {len(table):,} rows to draw from, given was trainings={self.plan.trainings}"
+                f"the table of {name} has {len(table):,} rows {'within the bounds ' if self.plan.bounds else ''}to draw from, "
+                f"given was trainings={self.plan.trainings}"
             )
         if self.plan.sampler == "adaptive":
             return table.select(self.chosen(table))
@@ -275,8 +308,8 @@ class _Steps:
             words.append(f"start={plan.reference.text}")
         words.append("force=true")
         if plan.bounds:
-            low, high = (values(space, {k: v[i] for k, v in plan.bounds.items()}) for i in (0, 1))
-            words += [f"bounds.{label}=[{a},{b}]" for label, a, b in zip(space.labels, low, high, strict=True)]
+            limits = zip(space.labels, *choosing.limits(space, plan.bounds), strict=True)
+            words += [f"bounds.{label}=[{low:g},{high:g}]" for label, low, high in limits]
         found = self.commands.run("search", "search", *words).result
         for name in plan.names:
             main = settings.get(name).main
@@ -296,18 +329,34 @@ class _Steps:
         for setting in self.plan.names:
             scores: dict[str, list[float]] = {name: [] for name in candidates}
             for repeat in range(self.plan.repeats):
-                place = self.plan.place / f"compare-{setting}-{self.seed_of(repeat)}"
+                place = self.compared(setting, repeat)
                 words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
                 words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
                 if self.plan.exports:
                     words.append("keep=last")
                 table = self.build(self.comparison(setting, repeat), setting, *words, done=_records(place))
                 for name, architecture in candidates.items():
-                    scores[name].append(table.query(architecture).metrics[table.main])
-            for name in candidates:
-                self.out.scores.setdefault(name, {})[setting] = np.array(scores[name])
+                    if architecture in table:
+                        scores[name].append(table.query(architecture).metrics[table.main])
+            for name, reached in scores.items():
+                if failed := self.plan.repeats - len(reached):
+                    self.out.notes.append(
+                        f"{failed} of {self.plan.repeats} trainings of the {name} one failed in {setting}"
+                    )
+                if reached:
+                    self.out.scores.setdefault(name, {})[setting] = np.array(reached)
+            if not scores[FOUND]:
+                raise UserError(
+                    f"the found architecture's trainings in {setting} failed, so there is nothing to compare: "
+                    f"{command_line('build', **{'build.dir': str(place)}, action='status')} tells why"
+                )
         if self.plan.baseline is not None:
             self.baseline(self.plan.baseline)
+
+    def compared(self, setting: str, repeat: int) -> Path:
+        """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
+        texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
+        return self.plan.place / f"compare-{setting}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
 
     def baseline(self, wanted: str) -> None:
         """A hand-designed network under the same head and recipe, trained with the same seeds."""
@@ -321,7 +370,7 @@ class _Steps:
         scores = []
         for repeat in range(plan.repeats):
             seed = self.seed_of(repeat)
-            place = plan.place / f"compare-{setting}-{name}-{seed}"
+            place = plan.place / f"compare-{setting}-{name}-{seed}-{_digest(plan.full)}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
             trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
@@ -350,7 +399,7 @@ class _Steps:
         if not self.plan.exports or self.plan.source is not None:
             return
         [name] = self.plan.names
-        place = self.plan.place / f"compare-{name}-{self.seed_of(0)}"
+        place = self.compared(name, 0)
         checkpoints = sorted((place / "units" / "000000").glob("**/last.ckpt"))
         if not checkpoints:
             self.out.notes.append("the found network's checkpoint is not there, so it was not exported")
@@ -388,6 +437,10 @@ class _Steps:
         return [f"build.per_device={at_a_time}"]
 
 
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
+
+
 def _records(place: Path) -> Callable[[], float]:
     """Counts the records of a build."""
     return lambda: float(sum(1 for _ in place.glob(f"units/*/{RECORD}")))
@@ -405,11 +458,11 @@ def _number(value: float) -> str:
 
 
 def values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:
-    """``(D,)`` integers from values by dimension or by how its name begins."""
+    """``(D,)`` integers from values by dimension or by how its name begins. Raises ``UserError`` where one is missing."""
     out = []
     for label in space.labels:
         value = by_name.get(label, next((v for k, v in by_name.items() if label.startswith(str(k))), None))
         if value is None:
-            raise UserError(f"default and bounds must say something about every dimension; '{label}' is missing")
+            raise UserError(f"default must say something about every dimension; '{label}' is missing")
         out.append(int(value))
     return np.array(out)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ncp import files, spaces
 from ncp.errors import UserError
+from ncp.numeric import whole
 from ncp.predictors import evaluation, known, stacking, transfer_fit
 from ncp.predictors.base import Card, Predictor, as_codes
 from ncp.predictors.rows import Rows
@@ -30,6 +31,8 @@ REFITTED = 100
 """With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
 TRUSTED = 10.0
 """Rows for which the stated doubt counts when cross-validation corrects it."""
+MOST_COMPONENTS = 20
+"""Of one structure: a file holds 64 of all three."""
 NORMAL = 0.798  # mean of |z| of a standard normal variable
 
 
@@ -39,15 +42,24 @@ class Options:
 
     Attributes:
         known: ``all``, ``none``, or a list of settings' names and predictors' files.
-        components: J with few rows; with many there is one.
+        components: J with few rows, drawn in pairs; with many there is one.
         folds: of the cross-validation inside the rows.
         seed: of folds and components.
+
+    Raises:
+        UserError: for numbers that they cannot be.
     """
 
     known: Any = "all"
     components: int = 8
     folds: int = 10
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("components", 1), ("folds", 2), ("seed", 0)):
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        if self.components > MOST_COMPONENTS:
+            raise UserError(f"components must be at most {MOST_COMPONENTS}, given was {self.components}")
 
 
 STANDARD = Options()
@@ -107,7 +119,8 @@ def fit_rows(rows: Rows, options: Options = STANDARD, progress: Progress | None 
             progress((i + 1) / (len(structures) + 1), structure.name)
     weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, [s.weight for s in structures])
     predictor = _fitted(rows, brought, blank, inputs, structures, weight_S, tried, options)
-    predictor.choice = _words(rows, structures, weight_S, tried, list(brought), float(blank.output_std[0]))
+    folds = min(options.folds, len(rows))
+    predictor.choice = _words(rows, structures, weight_S, tried, list(brought), float(blank.output_std[0]), folds)
     predictor.card.protocol = predictor.choice
     if progress is not None:
         progress(1.0, "done")
@@ -137,6 +150,7 @@ def _words(
     tried: Sequence[stacking.Answers],
     names: Sequence[str],
     scale: float,
+    folds: int,
 ) -> str:
     """What was chosen, with the error of each candidate and of the whole."""
     measured, metric = rows.targets[:, 0], rows.metrics[0]
@@ -146,7 +160,7 @@ def _words(
         return f"{evaluation.mae(measured, predicted):.3g} (tau {evaluation.kendall(measured, predicted):.2f})"
 
     parts = [f"{s.name} {error(a)}, weight {w:.2f}" for s, a, w in zip(structures, tried, weight_S, strict=True)]
-    how = "10-fold cross-validation inside" if len(rows) < REFITTED else "leaving out one at a time of"
+    how = f"{folds}-fold cross-validation inside" if len(rows) < REFITTED else "leaving out one at a time of"
     whole = f"; together {error(stacking.mixed(tried, weight_S))}" if len(tried) > 1 else ""
     source = f"known are {', '.join(names)}" if names else "nothing is known"
     return f"{source}; by {how} {len(rows)} rows, mean absolute error of {metric}: {'; '.join(parts)}{whole}"
