@@ -414,12 +414,7 @@ class _Steps:
 
     def build(self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None) -> Table:
         """Train architectures; the table of their results."""
-        own = (
-            []
-            if any(key_of(word) in ("setting", "task") for word in self.plan.words[setting])
-            else [f"setting={setting}"]
-        )
-        merged = self.commands.run(step, "build", *own, *self.plan.words[setting], *words, done=done).merged
+        merged = self.commands.run(step, "build", *self.training(setting), *words, done=done).merged
         if merged is None:
             raise UserError(f"the step '{step}' trained nothing; its command: {self.commands.commands[step]}")
         table: Table = merged.table
