@@ -141,12 +141,15 @@ class SegmentationSet(Dataset[Sample]):
             rng = sample_rng(self.seed, key)
             image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
             image, label = T.random_flip(rng, image, label)
-            if self.distort:
-                image = T.photometric_distortion(image, rng)
+            image = self.in_other_light(image, rng)
         elif self.eval_short is not None:  # the label keeps its own size: logits are resized to it
             zoom = self.eval_short / min(image.shape[-2:])
             image = T.resize_image(image, (round(image.shape[-2] * zoom), round(image.shape[-1] * zoom)))
         return {"image": image.contiguous(), "label": label.contiguous()}
+
+    def in_other_light(self, image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """A training image with other colours, where ``distort`` asks for it."""
+        return T.photometric_distortion(image_CHW, rng) if self.distort else image_CHW
 
 
 def stack(samples: Sequence[Sample]) -> Sample:

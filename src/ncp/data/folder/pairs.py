@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ncp.data import transforms as T
-from ncp.data.base import Key, Sample, sample_rng
 from ncp.data.folder import masks, reading
 from ncp.data.paths import PathList
 from ncp.data.segmentation import Pairs, SegmentationSet
@@ -53,14 +52,9 @@ def fitted(size: T.Size, short: int) -> T.Size:
 class OwnSegmentationSet(SegmentationSet):
     """As the project's, with light and contrast alone changed where images are no RGB photographs."""
 
-    def __getitem__(self, key: Key) -> Sample:
-        image, label = self.pairs[key.item]
-        if self.crop is not None and key.epoch >= 0:
-            rng = sample_rng(self.seed, key)
-            image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
-            image, label = T.random_flip(rng, image, label)
-            image = T.photometric_distortion(image, rng) if self.distort else light_and_contrast(image, rng)
-        return {"image": image.contiguous(), "label": label.contiguous()}
+    def in_other_light(self, image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """Colours are distorted where there are three that mean colours."""
+        return super().in_other_light(image_CHW, rng) if self.distort else light_and_contrast(image_CHW, rng)
 
 
 def light_and_contrast(image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
