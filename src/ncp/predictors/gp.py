@@ -31,6 +31,11 @@ def matern52(a_NF: Tensor, b_UF: Tensor) -> Tensor:
     """Matern 5/2 correlation ``(..., N, U)`` of points already divided by their length scales."""
     squares = a_NF.square().sum(-1)[..., :, None] + b_UF.square().sum(-1)[..., None, :]
     distance = SQRT5 * torch.addcmul(squares, a_NF.new_tensor(-2.0), a_NF @ b_UF.mT).clamp_min(1e-10).sqrt()
+    return matern52_at(distance)
+
+
+def matern52_at(distance: Tensor) -> Tensor:
+    """Matern 5/2 correlation at distances that are already multiplied by the root of 5."""
     return (1 + distance + distance.square() / 3) * torch.exp(-distance)
 
 

@@ -33,7 +33,7 @@ from ncp import files
 from ncp.errors import UserError
 from ncp.predictors import base
 from ncp.predictors.base import Card, Predictor
-from ncp.predictors.gp import SparseGP
+from ncp.predictors.gp import SQRT5, SparseGP, matern52_at
 
 MAX_ROWS = 2000
 MAX_KNOWN = 32
@@ -46,7 +46,6 @@ PARTS = ("average", "each", "cost", "smooth")
 HYPER = (*PARTS, "shrink", "noise", "top")
 """What a component says: the strength of each part, the factor of all inverse length scales, noise, and the warp's top."""
 JITTER = 1e-6
-_ROOT5 = math.sqrt(5.0)
 
 
 @dataclass
@@ -81,9 +80,8 @@ def covariance(a: Inputs, b: Inputs, hyper: Tensor, known: int) -> Tensor:
     """Prior covariance ``(..., N, R)`` of the warped metric, without noise, of components ``(..., 7)``."""
     linear = (a.linear * strengths(hyper, known).square()[..., None, :]) @ b.linear.mT
     squares = a.smooth.square().sum(-1)[:, None] + b.smooth.square().sum(-1) - 2 * a.smooth @ b.smooth.mT
-    distance = (_ROOT5 * hyper[..., 4, None, None]) * squares.clamp_min(1e-10).sqrt()
-    smooth = (1 + distance + distance.square() / 3) * torch.exp(-distance)
-    return LEVEL**2 + linear + hyper[..., 3, None, None].square() * smooth
+    distance = (SQRT5 * hyper[..., 4, None, None]) * squares.clamp_min(1e-10).sqrt()
+    return LEVEL**2 + linear + hyper[..., 3, None, None].square() * matern52_at(distance)
 
 
 def variance(a: Inputs, hyper: Tensor, known: int) -> Tensor:
