@@ -62,13 +62,13 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     from ncp.report import front as report
     from ncp.report import style
+    from ncp.report.search import as_csv
     from ncp.search.trade import trade
 
     folder = runs.made(folder, "front")
     given = {name: value for name, value in vars(options).items() if name != "predictors"}
     with progress.bar("front", after=1.0):
         found = trade(**given, predictor=options.predictors)
-    table = found.to_table()
     chosen = found.architectures[found.chosen]
     content = {
         "command": "front", "version": ncp.__version__, "quantities": [axis.name for axis in found.axes],
@@ -76,11 +76,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         "chosen": {axis.name: float(found.values[found.chosen, i]) for i, axis in enumerate(found.axes)},
         "reasons": found.reasons, "size": len(found), "seconds": {"search": found.seconds, "total": runs.seconds()},
     }  # fmt: skip
-    written = {
-        "front": files.write_text(
-            folder / "front.csv", terminal.csv_text([table, *zip(*(c.tolist() for c in table.values()), strict=True)])
-        )
-    }
+    written = {"front": files.write_text(folder / "front.csv", as_csv(found.to_table()))}
     written["result"] = runs.write_result(folder, content)
     written["picture"] = style.save(report.figure(found), folder / "front.png")
     return Outcome(found, written)

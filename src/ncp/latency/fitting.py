@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import minimize, nnls
-from scipy.stats import spearmanr
 
 from ncp import spaces
+from ncp.benchmark.ranking import spearman
 from ncp.errors import UserError
 from ncp.latency.card import Card
 from ncp.latency.model import LEAST_NOISE, SCALES, Latency, Standard, Tensors, kernel, raw_columns
@@ -67,7 +67,7 @@ def errors(truth: np.ndarray, told: np.ndarray) -> dict[str, float]:
     """Median and ninth decile of relative errors, and the rank correlation (0 where one of the two never varies)."""
     off = np.abs(told / truth - 1)
     same = np.ptp(truth) == 0 or np.ptp(told) == 0
-    rank = 0.0 if same else float(spearmanr(truth, told).statistic)
+    rank = 0.0 if same else spearman(truth, told)
     return {"median_error": float(np.median(off)), "p90_error": float(np.quantile(off, 0.9)), "spearman": rank}
 
 
