@@ -100,7 +100,7 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
             seed=seed,
             pool=pool,
             reach=reach,
-        )
+        ).codes
         measured = [rows[tuple(code)] for code in new.tolist()] if pool is not None else case.simulated(new, rng)
         codes, values = np.concatenate([codes, new]), np.concatenate([values, measured])
     return codes, values

@@ -12,7 +12,7 @@ LIMITS = {"macs": 1e9}
 
 
 def propose(codes, values, count, **more):
-    return rounds.propose("multires", codes, values, count, LIMITS, known="none", **more)
+    return rounds.propose("multires", codes, values, count, LIMITS, known="none", **more).codes
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_architectures_do_as_codes_and_what_failed_is_left_out(rows):
 
 
 def test_values_without_any_difference_teach_nothing_so_the_space_is_covered(rows):
-    chosen = rounds.proposal("multires", rows[0], np.full(12, 3.0), 4, LIMITS, known="none")
+    chosen = rounds.propose("multires", rows[0], np.full(12, 3.0), 4, LIMITS, known="none")
     assert "cover the space" in chosen.how
     assert len(chosen.predicted) == 0
 
@@ -55,7 +55,7 @@ def test_known_predictors_guide_the_first_round():
     from ncp.predictors import load
 
     known = load("cls-10c")
-    guided = rounds.propose("multires", (), (), 12, LIMITS, known=["cls-10c"])
+    guided = rounds.propose("multires", (), (), 12, LIMITS, known=["cls-10c"]).codes
     alone = propose((), (), 12)
     assert known.predict(guided)["top1"].mean() > known.predict(alone)["top1"].mean() + 1
 

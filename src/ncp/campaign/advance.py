@@ -55,7 +55,7 @@ def choose(options: BuildOptions, plan: BuildPlan, store: Store) -> Round:
     taken = np.array([space.parse(text).code for text in plan.architectures], dtype=np.int64)
     units = [unit for unit, _ in rows]
     values = np.array([record.metrics[setting.main] for _, record in rows], dtype=np.float64)
-    proposal = rounds.proposal(
+    proposal = rounds.propose(
         space,
         taken[units],
         values,

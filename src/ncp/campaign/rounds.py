@@ -58,8 +58,8 @@ def propose(
     bounds: Mapping[str, Any] | None = None,
     skip: Any = (),
     reach: float = 1.0,
-) -> np.ndarray:
-    """The next ``(count, D)`` int64 codes to train, the same for the same arguments.
+) -> Proposal:
+    """The next ``count`` architectures to train, with what is expected of them; the same for the same arguments.
 
     With fewer than ``ncp.campaign.growth.LEAST`` rows they cover the space within the limits; with more, a predictor of the
     rows chooses those from which most improvement is expected.
@@ -81,23 +81,6 @@ def propose(
     Raises:
         UserError: for a limit below the smallest network, too few architectures within the limits, values that are not finite.
     """
-    return proposal(space, codes, values, count, limits, known, seed, pool, bounds, skip, reach).codes
-
-
-def proposal(
-    space: spaces.Space[Any] | str,
-    codes: Any,
-    values: Any,
-    count: int,
-    limits: Mapping[str, Any] | None = None,
-    known: Any = "all",
-    seed: int = 0,
-    pool: Any = None,
-    bounds: Mapping[str, Any] | None = None,
-    skip: Any = (),
-    reach: float = 1.0,
-) -> Proposal:
-    """As :func:`propose`, with what is expected of the chosen ones."""
     from ncp.campaign import acquisition
     from ncp.search.limits import Budget, Region
 
@@ -167,7 +150,7 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
     pool = pool_of(options, setting)
     growth = _growth(options, setting, budget, pool)
     limits, known = dict(growth.budget), list(growth.known)
-    codes = propose(setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds)
+    codes = propose(setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds).codes
     return codes, growth
 
 

@@ -274,11 +274,11 @@ class _Steps:
         rows = np.zeros(0, dtype=np.int64)
         known = rounds.known_names(plan.known, table.setting)
         for size in growth.checked_sizes(plan.trainings, plan.rounds):
-            codes = rounds.propose(
+            proposed = rounds.propose(
                 self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
                 pool=table.codes, bounds=plan.bounds, reach=rounds.RECORDED,
             )  # fmt: skip
-            rows = np.concatenate([rows, table.index.find(codes)])
+            rows = np.concatenate([rows, table.index.find(proposed.codes)])
         return rows
 
     def fit(self, name: str) -> None:
