@@ -1,5 +1,6 @@
 """Predictors whose every value can be worked out by hand."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -39,3 +40,12 @@ def capacity(weights_D: np.ndarray, top: float = 80.0) -> Callable[[Tensor], Ten
     """A metric that rises with every dimension, ever more slowly: ``top - sum_d w_d / code_d``."""
     w_D = torch.as_tensor(weights_D)
     return lambda x_ND: top - (w_D / x_ND).sum(1)
+
+
+def exhaustive(space, free):
+    """All architectures of the default with the dimensions ``free`` at every value."""
+    where = [list(space.labels).index(name) for name in free]
+    grids = [np.arange(space.lower[i], space.upper[i] + 1, space.step[i]) for i in where]
+    codes = np.repeat(np.array([space.default().code]), np.prod([len(g) for g in grids]), 0)
+    codes[:, where] = np.array(list(itertools.product(*grids)))
+    return codes

@@ -2,6 +2,7 @@
 
 import json
 
+import fit_rows
 import numpy as np
 import pytest
 import torch
@@ -102,16 +103,7 @@ def test_doubts_most_far_from_the_rows(fitted: tuple[Rows, Rows, SparseGP]):
 
 def test_gradient_is_the_slope_of_the_prediction(fitted: tuple[Rows, Rows, SparseGP]):
     predictor = gp_fit.fit(fitted[0], FAST).double()
-    codes = torch.as_tensor(fitted[1].codes[:3], dtype=torch.float64).requires_grad_()
-    mean, std = predictor.posterior(codes)
-    (slope,) = torch.autograd.grad((mean + std).sum(), codes)
-    step = torch.zeros_like(codes)
-    for d in (0, 3, 10, 26):
-        step.zero_()[:, d] = 1e-4
-        with torch.no_grad():
-            up, down = predictor.posterior(codes + step), predictor.posterior(codes - step)
-        numeric = ((up[0] + up[1]) - (down[0] + down[1])).sum(1) / 2e-4
-        torch.testing.assert_close(slope[:, d], numeric, rtol=1e-3, atol=1e-5)
+    fit_rows.check_slope(predictor, fitted[1].codes[:3])
 
 
 def test_same_seed_same_predictor(fitted: tuple[Rows, Rows, SparseGP]):

@@ -1,10 +1,8 @@
 """Latency and memory as limits, as the cost, in fronts and ranges: against exhaustive search of small regions."""
 
-import itertools
-
 import numpy as np
 import pytest
-from toy_predictors import Toy, capacity
+from toy_predictors import Toy, capacity, exhaustive
 
 from ncp import latency, spaces
 from ncp.errors import UserError
@@ -34,19 +32,12 @@ def model(prices=(1e-9, 2e-6), size=(128, 128), noise=0.01, seed=0):
 MODEL, OTHER = model(), model((5e-10, 8e-6), seed=1)
 
 
-def exhaustive():
-    grids = [np.arange(*(SPACE.lower[i], SPACE.upper[i] + 1, SPACE.step[i])) for i in map(NAMES.index, FREE)]
-    codes = np.repeat(np.array([SPACE.default().code]), np.prod([len(g) for g in grids]), 0)
-    codes[:, [NAMES.index(n) for n in FREE]] = np.array(list(itertools.product(*grids)))
-    return codes
-
-
 def small(**arguments):
     return search(["seg"], predictor={"seg": RISING}, fixed=[n for n in NAMES if n not in FREE], seed=1, **arguments)
 
 
 def test_most_accurate_under_milliseconds_and_memory():
-    codes = exhaustive()
+    codes = exhaustive(SPACE, FREE)
     accuracy = RISING.predict(codes)["mIoU"]
     safe = MODEL.predict(codes) + MODEL.predict_std(codes)
     needed = SPACE.memory(codes) / 2**20
@@ -59,7 +50,7 @@ def test_most_accurate_under_milliseconds_and_memory():
 
 
 def test_two_machines_each_with_its_limit():
-    codes = exhaustive()
+    codes = exhaustive(SPACE, FREE)
     accuracy = RISING.predict(codes)["mIoU"]
     both = [m.predict(codes) + m.predict_std(codes) for m in (MODEL, OTHER)]
     limits = [float(np.quantile(both[0], 0.7)), float(np.quantile(both[1], 0.3))]
@@ -70,7 +61,7 @@ def test_two_machines_each_with_its_limit():
 
 
 def test_milliseconds_as_the_cost_of_the_trade_off():
-    codes = exhaustive()
+    codes = exhaustive(SPACE, FREE)
     found = small(cost="latency", latency=MODEL, lam=0.5)
     scale = found.trajectory.objectives.cost_scale
     value = (RISING.predict(codes)["mIoU"] - 70) / 5 - 0.5 * (MODEL.predict(codes) + MODEL.predict_std(codes)) / scale
@@ -118,7 +109,7 @@ def test_a_front_is_one_and_nothing_of_a_small_region_beats_it():
     fixed = [n for n in NAMES if n not in FREE]
     front = trade(["seg", "latency_ms", "memory_mb"], points=6, starts=2, iterations=25, latency=MODEL,
                   predictor={"seg": RISING}, fixed=fixed)  # fmt: skip
-    codes = exhaustive()
+    codes = exhaustive(SPACE, FREE)
     every = np.stack([RISING.predict(codes)["mIoU"], MODEL.predict(codes), SPACE.memory(codes) / 2**20], 1)
     sign = np.array([1, -1, -1])
     best = every[unbeaten(every, sign)]

@@ -1,12 +1,10 @@
 """The default strategy: against exhaustive search of small regions, and the limits it promises to keep."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from recorded_runs import load_run, predictor
-from toy_predictors import Toy, capacity
+from toy_predictors import Toy, capacity, exhaustive
 
 from ncp import spaces
 from ncp.errors import UserError
@@ -25,20 +23,12 @@ RISING = Toy("seg", capacity(WEIGHTS))
 FREE = ["c3_1", "b3", "c4_2"]  # 16 * 4 * 16 architectures
 
 
-def exhaustive(space_of, limit=None):
-    """All architectures of the default with three dimensions free."""
-    grids = [np.arange(*(SPACE.lower[i], SPACE.upper[i] + 1, SPACE.step[i])) for i in map(NAMES.index, FREE)]
-    codes = np.repeat(np.array([SPACE.default().code]), np.prod([len(g) for g in grids]), 0)
-    codes[:, [NAMES.index(n) for n in FREE]] = np.array(list(itertools.product(*grids)))
-    return codes
-
-
 def small(**arguments):
     return search(["seg"], predictor={"seg": RISING}, fixed=[n for n in NAMES if n not in FREE], seed=1, **arguments)
 
 
 def test_most_accurate_under_a_cost():
-    codes = exhaustive(SPACE)
+    codes = exhaustive(SPACE, FREE)
     accuracy, macs = RISING.predict(codes)["mIoU"], SPACE.cost(codes).macs
     for limit in np.quantile(macs, [0.05, 0.3, 0.8]):
         found = small(budget={"macs": limit})
@@ -47,7 +37,7 @@ def test_most_accurate_under_a_cost():
 
 
 def test_cheapest_above_a_floor():
-    codes = exhaustive(SPACE)
+    codes = exhaustive(SPACE, FREE)
     accuracy, macs = RISING.predict(codes)["mIoU"], SPACE.cost(codes).macs
     for floor in np.quantile(accuracy, [0.2, 0.7, 0.95]):
         found = small(floor={"seg": {"mIoU": floor}})
@@ -56,7 +46,7 @@ def test_cheapest_above_a_floor():
 
 
 def test_tradeoff_without_limits():
-    codes = exhaustive(SPACE)
+    codes = exhaustive(SPACE, FREE)
     found = small(lam=0.5)
     scale = found.trajectory.objectives.cost_scale
     value = (RISING.predict(codes)["mIoU"] - 70) / 5 - 0.5 * SPACE.cost(codes).macs / scale
