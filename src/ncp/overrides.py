@@ -32,7 +32,7 @@ _PARTS = {
     ("data", "cityscapes-4x"): "setting=seg-4x data.root=<where Cityscapes is>",
 }  # fmt: skip
 # what decides about which words a setting stands for
-DECIDING = ("setting", "task", "data", "data.root", "recipe")
+DECIDING = ("setting", "task", "data", "data.root", "recipe", "source")
 
 
 def key_of(word: str) -> str:
@@ -111,13 +111,19 @@ def of_task(data: str, task: str | None) -> str:
     places = [folder / "data" for folder in configs.folders()]
     if not re.fullmatch(r"[A-Za-z0-9_.+-]+", data) or any((place / f"{data}.yaml").is_file() for place in places):
         return data
-    options = sorted({path.stem for place in places for path in (place / data).glob("*.yaml")} & set(settings.TASKS))
+    options = tasks_with(data)
     if not options:
         return data
     if task not in options:
         given = "none was given" if task is None else f"given was task={files.printable(task)}"
         raise UserError(f"data={data} needs a task: task={', '.join(options)}; {given}")
     return f"{data}/{task}"
+
+
+def tasks_with(data: str) -> list[str]:
+    """The tasks that a folder of options of ``data`` (``folder``, ``builtin``) has one for."""
+    found = {path.stem for folder in configs.folders() for path in (folder / "data" / data).glob("*.yaml")}
+    return sorted(found & set(settings.tasks()))
 
 
 def expand(words: Sequence[str], default: str | None) -> list[str]:
@@ -138,6 +144,7 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
     if name is None:
         return list(words)
     setting = settings.get(name)
+    _refuse_other_classes(words, setting)
     data = None if data is None else of_task(data, setting.task)
     if task is not None and task != setting.task:
         raise UserError(f"setting={setting.name} is of task={setting.task}, given was task={task}; leave task out")
@@ -154,9 +161,35 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
     kept = [word for word in words if key_of(word) not in ("setting", "task", "data")]
     if not real:  # data.root=null, which a built-in set does not have
         kept = [word for word in kept if key_of(word) != "data.root"]
+    if real and setting.name in settings.shipped():
+        _refuse_other_data(words, setting)
     written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
     shorter = _set_by("debug", value_of(words, "debug"))
     return [*(word for word in written if key_of(word) not in shorter), *kept]
+
+
+def _refuse_other_classes(words: Iterable[str], setting: settings.Setting) -> None:
+    """The task and the data set are the setting's; a class given beside it would be another one under its name."""
+    for word in words:
+        group, _, key = key_of(word).partition(".")
+        if group in ("task", "data") and key == "_target_":
+            raise UserError(
+                f"setting={setting.name} has its own {group}, given was '{files.printable(word)}'; for a class of your own "
+                f"write {group}/NAME.yaml in a folder of your own ({configs.VARIABLE}, --config-dir), and a setting with it"
+            )
+
+
+def _refuse_other_data(words: Sequence[str], setting: settings.Setting) -> None:
+    """What a shipped setting says of its real data (ten classes, say) is what its name means: a table of other data is another's."""
+    says = setting.variant(real=True).change.get("data", {})
+    for key, own in says.items():
+        given = value_of(words, f"data.{key}")
+        if key not in settings.MOVABLE and given is not None and given.replace(" ", "") != render(own):
+            raise UserError(
+                f"setting={setting.name} means data.{key}={render(own)}, given was {files.printable(given)}; for other data "
+                f"leave the setting out (task={setting.task} data={setting.variant(real=True).data} ...) or write a setting "
+                "of your own"
+            )
 
 
 def has_root(setting: settings.Setting) -> bool:
@@ -228,9 +261,28 @@ def written_out(setting: settings.Setting, real: bool, own_recipe: bool = False)
 
 
 def _given_setting(words: Iterable[str]) -> str | None:
-    found = [_NAMED.fullmatch(word) for word in words if key_of(word) == "setting"]
-    names = [match[1] for match in found if match]
-    return names[-1] if names and names[-1] != "null" else None
+    """The name of the setting that is given.
+
+    Raises:
+        UserError: for several.
+    """
+    given = [word for word in words if key_of(word) == "setting"]
+    names = {match[1] if (match := _NAMED.fullmatch(word)) else None for word in given}
+    if None in names:
+        raise UserError("several settings are one training each: add --multirun (or -m)")
+    if len(names) > 1:
+        raise UserError(f"one setting at a time: given were {', '.join(f'setting={name}' for name in sorted(names))}")
+    name = names.pop() if names else None
+    return None if name == "null" else name
+
+
+def is_of_table(words: Sequence[str]) -> bool:
+    """Whether words name a setting that is a table alone, and ``source`` gives the table, so that nothing is trained."""
+    name = _given_setting(words)
+    if name is None or value_of(words, "source") is None:
+        return False
+    setting = settings.get(name)
+    return setting.real is None and setting.builtin is None
 
 
 def is_expanded(words: Sequence[str]) -> bool:

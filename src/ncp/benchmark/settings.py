@@ -21,10 +21,17 @@ from typing import Any
 from ncp import configs, files
 from ncp.errors import UserError
 
-TASKS = ("cls", "seg", "det3d", "video", "layout", "jigsaw", "normal", "autoencoder")
 FOLDER = "setting"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)?")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CHANGEABLE = ("data", "recipe", "task", "model")
+MOVABLE = ("root", "cache", "workers", "eval_batch")
+"""Keys of ``data`` that say where files lie and how they are read, not what is trained on."""
+_NINE = 9  # settings of the paper have the orders 1 to 9
+PAPER: tuple[str, ...]
+"""The nine settings of NAS-Bench-MR, in the paper's order (``order`` in their files)."""
+SHORT: Mapping[str, str]
+"""A task's name stands for its first setting, of those that are trained."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Setting:
 
     Attributes:
         name: the file's name (for the paper's nine, the release's name), spelled so everywhere.
-        task: one of :data:`TASKS`.
+        task: an option of the group ``task`` (:func:`tasks`); of a table alone any name.
         metrics: the measured quantities, the main one first; higher is better unless they are among ``smaller``.
         main: the metric that is reported and searched for; the first one unless the file says otherwise.
         dataset: what the networks are trained and measured on.
@@ -88,8 +95,8 @@ class Setting:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UserError(f"a setting's name is made of letters, digits and - _ . +, given was '{self.name}'")
-        if self.task not in TASKS:
-            raise UserError(f"task must be one of {', '.join(TASKS)}, given was '{self.task}'")
+        if not _WORD.fullmatch(self.task) or ((self.real or self.builtin) and self.task not in tasks()):
+            raise UserError(f"task must be one of {', '.join(tasks())}, given was '{files.printable(self.task)}'")
         if not self.metrics or len(set(self.metrics)) < len(self.metrics):
             raise UserError("metrics must list different names, the main one first")
         for name, default in (("main", self.metrics[0]), ("dataset", self.name), ("paper_name", self.name)):
@@ -280,9 +287,18 @@ class _Settings(Mapping[str, Setting]):
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, Setting]:
-    found = [read(path, name) for name, path in _find(configs.shipped()).items()]
+def _parsed() -> dict[str, Setting]:
+    """The shipped settings in their order, each by itself."""
+    found = [_parse(path, name) for name, path in _find(configs.shipped()).items()]
     return {setting.name: setting for setting in sorted(found, key=lambda setting: (setting.order, setting.name))}
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Setting]:
+    for setting in _parsed().values():
+        if setting.proxy:
+            _check_proxy(setting, f"the shipped setting {setting.name}")
+    return _parsed()
 
 
 def _own() -> dict[str, Path]:
@@ -295,7 +311,7 @@ def _own() -> dict[str, Path]:
     for folder in configs.own():
         found = {**_find(folder), **found}
     for name in found:
-        if name in _shipped() or name in SHORT:
+        if name in _shipped() or name in _short():
             raise UserError(
                 f"'{files.printable(found[name])}': the name '{name}' is taken by a shipped setting; choose another"
             )
@@ -308,13 +324,35 @@ def shipped() -> tuple[str, ...]:
 
 
 SETTINGS: Mapping[str, Setting] = _Settings()
-PAPER: tuple[str, ...] = (
-    *("cls-50-1000", "cls-50-100", "cls-10-1000", "cls-10c", "seg", "seg-4x", "3ddet"),
-    *("video", "video-p"),
-)
-"""The nine settings of NAS-Bench-MR, in the paper's order."""
-SHORT: Mapping[str, str] = {"cls": "cls-50-1000", "seg": "seg", "det3d": "3ddet", "video": "video"}
-"""A task's name stands for its first setting."""
+
+
+def tasks() -> tuple[str, ...]:
+    """What networks are trained for: the options of the group ``task``, shipped ones and the user's."""
+    found = {path.stem for folder in configs.folders() for path in (folder / "task").glob("*.yaml")}
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=1)
+def _paper() -> tuple[str, ...]:
+    return tuple(name for name, setting in _parsed().items() if setting.order <= _NINE)
+
+
+@lru_cache(maxsize=1)
+def _short() -> dict[str, str]:
+    out: dict[str, str] = {}
+    for name, setting in _parsed().items():
+        if setting.real or setting.builtin:
+            out.setdefault(setting.task, name)
+    return out
+
+
+def __getattr__(name: str) -> Any:
+    """``PAPER`` and ``SHORT``, which the settings' files say: they are read when somebody asks."""
+    if name == "PAPER":
+        return _paper()
+    if name == "SHORT":
+        return _short()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def listed(names: Iterable[str] | None = None) -> str:
@@ -354,7 +392,7 @@ def full_name(name: Any) -> str:
     >>> full_name("det3d"), full_name("mine")
     ('3ddet', 'mine')
     """
-    return SHORT.get(str(name), str(name))
+    return _short().get(str(name), str(name))
 
 
 def get(name: str) -> Setting:
@@ -368,10 +406,10 @@ def get(name: str) -> Setting:
     """
     known = full_name(name)
     if known not in SETTINGS:
-        short = ", ".join(f"{a} (= {b})" for a, b in SHORT.items())
-        others = [other for other in SETTINGS if other not in PAPER]
+        short = ", ".join(f"{a} (= {b})" for a, b in _short().items())
+        others = [other for other in SETTINGS if other not in _paper()]
         raise UserError(
-            f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(PAPER)}, in short {short}; beside them "
+            f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(_paper())}, in short {short}; beside them "
             f"{listed(others)}"
         )
     return SETTINGS[known]

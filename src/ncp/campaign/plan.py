@@ -32,7 +32,7 @@ LIMIT = 512 * 2**20  # bytes; a plan of a million architectures has a fifth
 # what of a configuration decides about a training's result: these parts, and of them not where files lie or what runs them
 TRAINING = ("task", "data", "recipe", "model", "pretrained", "compile", "trainer")
 MOVABLE = {
-    "data": ("root", "cache", "workers", "eval_batch"),
+    "data": settings.MOVABLE,
     "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
 }
 

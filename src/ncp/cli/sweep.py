@@ -33,8 +33,8 @@ class Words:
             deciding = [
                 overrides.first_choice(word) for word in adapted if overrides.key_of(word) in overrides.DECIDING
             ]
-            expanded = overrides.expand(deciding, composing.DEFAULT_SETTING[command])
-            self.written = [word for word in expanded if word not in deciding and overrides.key_of(word) != "setting"]
+            written = composing.expanded(command, deciding)
+            self.written = [word for word in written if word not in deciding and overrides.key_of(word) != "setting"]
         self.for_hydra = [*self.written, *adapted]
 
     def of_job(self, words: Sequence[str]) -> list[str]:

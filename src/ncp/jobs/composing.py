@@ -38,6 +38,13 @@ def words_for_hydra(command: str, words: Sequence[str], file: Path) -> list[str]
         return overrides.expand(_own_data(adapted), None)
     if command not in DEFAULT_SETTING or overrides.is_expanded(adapted):
         return adapted
+    return expanded(command, adapted)
+
+
+def expanded(command: str, adapted: Sequence[str]) -> list[str]:
+    """Words with their setting written out, of a command that has one (:func:`ncp.overrides.expand`)."""
+    if command == "discover" and overrides.is_of_table(adapted):  # nothing is trained
+        return list(adapted)
     return overrides.expand(adapted, DEFAULT_SETTING[command])
 
 
@@ -46,7 +53,7 @@ def _own_data(words: Sequence[str]) -> list[str]:
     out = [f"data.{word}" if word.startswith("root=") else word for word in words]
     keys = {overrides.key_of(word) for word in out}
     if "data.root" in keys and not keys & {"task", "data", "setting"}:
-        raise UserError("which kind of data? give task=cls, seg, det3d or video beside root")
+        raise UserError(f"which kind of data? give task=NAME beside root: {', '.join(overrides.tasks_with('folder'))}")
     return [*out, "data=folder"] if "task" in keys and not keys & {"data", "setting"} else out
 
 
@@ -133,7 +140,8 @@ def read(command: str, content: Mapping[str, Any], words: Sequence[str] = ()) ->
 
 def known_keys(command: str, conf: Path | None = None) -> list[str]:
     """All keys of a command's default configuration, dotted."""
-    return [key for key, _ in leaves(values(compose(command, (), conf)), with_groups=True)]
+    plain: Any = OmegaConf.to_container(compose(command, (), conf), resolve=False)  # values that must be given included
+    return [key for key, _ in leaves(plain, with_groups=True)]
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "", with_groups: bool = False) -> Iterator[tuple[str, Any]]:

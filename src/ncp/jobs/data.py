@@ -122,10 +122,11 @@ def data_of(options: Options) -> OwnData:
     from ncp import registry
     from ncp.data.base import DataModule
     from ncp.data.folder.files import OwnData
+    from ncp.overrides import tasks_with
 
     settings = dict(options.data)
     if not settings.get("_target_"):
-        raise UserError("which data? give task=cls, seg, det3d or video and root=FOLDER, or setting=NAME of your own")
+        raise UserError(f"which data? give task=NAME ({', '.join(tasks_with('folder'))}) and root=FOLDER, or setting=NAME of your own")
     kind = registry.resolve(settings.pop("_target_"), "data", DataModule)  # type: ignore[type-abstract]
     if not issubclass(kind, OwnData):
         raise UserError(
@@ -173,8 +174,9 @@ def check_name(name: str) -> None:
 def _given(data: Mapping[str, Any]) -> dict[str, Any]:
     """What the user chose of the data's options: those that differ from its file."""
     from ncp import configs, files
+    from ncp.benchmark.settings import MOVABLE
 
     task = str(data["_target_"]).split(".")[-2]
     defaults = files.read_yaml(configs.shipped() / "data" / "folder" / f"{task}.yaml")
-    left = ("_target_", "root", "workers", "eval_batch", "cache")
+    left = ("_target_", *MOVABLE)
     return {key: value for key, value in data.items() if key not in left and value != defaults.get(key)}

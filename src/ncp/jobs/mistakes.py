@@ -48,6 +48,8 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
     if isinstance(error, _VALUE_ERRORS) or (
         composing and isinstance(error, (HydraException, OmegaConfBaseException, ValueError))
     ):
+        if "Config group override must be a string" in str(error):
+            return "a group (recipe, arch, trainer, ...) takes the name of one of its options, not null; leave the word out"
         return _unknown_key(str(error), known) or _no_choice(str(error)) or _one_line(str(error))
     return None
 
@@ -107,7 +109,9 @@ def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None
     found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
     if not found:
         return None
-    key = re.split(r"[=@]", found.group(1))[0]
+    key, sign, _ = re.split(r"([=@]|$)", found.group(1), maxsplit=1)
+    if sign == "@":
+        return f"a group stands where it belongs: '{found.group(1)}' puts {key} elsewhere; write {key}=OPTION"
     return f"unknown key '{key}'{_meant(key, known() if known else [])}; --help lists the keys"
 
 
@@ -121,4 +125,4 @@ def _meant(given: str, known: list[str]) -> str:
         best = next(
             iter(difflib.get_close_matches(given, [k for k in known if k not in siblings.values()], 1, 0.75)), None
         )
-    return f"; did you mean '{best}'?" if best else ""
+    return f"; did you mean '{best}'?" if best not in (None, given) else ""
