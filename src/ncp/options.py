@@ -59,7 +59,8 @@ def call(function: Callable[..., T], values: Mapping[str, Any], where: str, *arg
         UserError: for an unknown key, a missing one, or a value of another type.
     """
     parameters, open_ended = _parameters(function)
-    names = [name for name in list(parameters)[len(arguments) :] if name not in more]
+    by_place = [name for name, each in parameters.items() if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    names = [name for name in parameters if name not in (*by_place[: len(arguments)], *more)]
     title = getattr(function, "__name__", str(function))
     for key in values:
         if key not in names and not (open_ended and key not in more):

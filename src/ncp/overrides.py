@@ -180,7 +180,7 @@ def _refuse_other_classes(words: Iterable[str], setting: settings.Setting) -> No
 
 
 def _refuse_other_data(words: Sequence[str], setting: settings.Setting) -> None:
-    """What a shipped setting says of its real data (ten classes, say) is what its name means: a table of other data is another's."""
+    """A shipped setting's name means what its file says of its real data (ten classes, say); other data has another name."""
     says = setting.variant(real=True).change.get("data", {})
     for key, own in says.items():
         given = value_of(words, f"data.{key}")
@@ -267,13 +267,13 @@ def _given_setting(words: Iterable[str]) -> str | None:
         UserError: for several.
     """
     given = [word for word in words if key_of(word) == "setting"]
-    names = {match[1] if (match := _NAMED.fullmatch(word)) else None for word in given}
-    if None in names:
+    matches = [_NAMED.fullmatch(word) for word in given]
+    names = list(dict.fromkeys(match[1] for match in matches if match))
+    if None in matches:
         raise UserError("several settings are one training each: add --multirun (or -m)")
     if len(names) > 1:
-        raise UserError(f"one setting at a time: given were {', '.join(f'setting={name}' for name in sorted(names))}")
-    name = names.pop() if names else None
-    return None if name == "null" else name
+        raise UserError(f"one setting at a time: given were {' and '.join(f'setting={name}' for name in names)}")
+    return names[0] if names and names[0] != "null" else None
 
 
 def is_of_table(words: Sequence[str]) -> bool:

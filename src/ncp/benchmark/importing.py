@@ -144,8 +144,9 @@ def sources(path: Path) -> dict[str, Path]:
     for root in (path, path / "data"):
         found: dict[str, Path] = {}
         for name in settings.SETTINGS:
-            files = (root / name / PICKLE, root / f"{name}.parquet", root / f"{name}.csv")
-            found.update((name, file) for file in reversed(files) if file.is_file())
+            stem = files.safe_file(name)
+            places = (root / name / PICKLE, root / f"{stem}.parquet", root / f"{stem}.csv")
+            found.update((name, file) for file in reversed(places) if file.is_file())
         if found:
             return found
     own = path / PICKLE

@@ -407,9 +407,9 @@ def get(name: str) -> Setting:
     known = full_name(name)
     if known not in SETTINGS:
         short = ", ".join(f"{a} (= {b})" for a, b in _short().items())
-        others = [other for other in SETTINGS if other not in _paper()]
+        others = listed(other for other in SETTINGS if other not in _paper())
         raise UserError(
-            f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(_paper())}, in short {short}; beside them "
-            f"{listed(others)}"
+            f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(_paper())}, in short {short}; "
+            f"beside them {others}"
         )
     return SETTINGS[known]

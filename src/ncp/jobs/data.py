@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ncp import configs, files, progress, runs
 from ncp import options as typed
-from ncp import progress, runs
 from ncp.errors import UserError
+from ncp.overrides import key_of, tasks_with, value_of
 
 if TYPE_CHECKING:
     from ncp.data.folder.files import OwnData
     from ncp.data.folder.look import Look
     from ncp.data.folder.suggest import Suggestion
 
+_OF_THE_MACHINE = ("_target_", "root", "cache", "workers")  # of the data, which are not the set's
 Samples = Annotated[int, Meta(ge=0, le=64)]
 __all__ = ["Options", "Outcome", "run", "show"]
 
@@ -35,6 +36,7 @@ class Options:
     samples: Samples = 8
     name: str | None = None
     out: str | None = None
+    words: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -76,7 +78,10 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     look = None if options.look == "all" else int(options.look)
     with progress.bar(f"looking over {data.source}", after=1.0) as tell:
         found = look_over(data, look, tell)
-    outcome = Outcome(found, suggest(data, found, options.recipe))
+    chosen = (
+        [f"{part}.{key}" for part in ("data", "recipe") for key in given(options, part)] if not options.setting else []
+    )
+    outcome = Outcome(found, suggest(data, found, options.recipe, chosen))
     outcome.files = report.write(data, found, folder, options.samples)
     if not found.problems and options.setting is None:
         outcome.setting, outcome.setting_file = write_setting(options, data, outcome, folder)
@@ -122,11 +127,12 @@ def data_of(options: Options) -> OwnData:
     from ncp import registry
     from ncp.data.base import DataModule
     from ncp.data.folder.files import OwnData
-    from ncp.overrides import tasks_with
 
     settings = dict(options.data)
     if not settings.get("_target_"):
-        raise UserError(f"which data? give task=NAME ({', '.join(tasks_with('folder'))}) and root=FOLDER, or setting=NAME of your own")
+        raise UserError(
+            f"which data? give task=NAME ({', '.join(tasks_with('folder'))}) and root=FOLDER, or setting=NAME of your own"
+        )
     kind = registry.resolve(settings.pop("_target_"), "data", DataModule)  # type: ignore[type-abstract]
     if not issubclass(kind, OwnData):
         raise UserError(
@@ -145,20 +151,20 @@ def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Pat
     """
     from ncp.data.folder.files import resolved_root
     from ncp.data.folder.setting import setting_name, setting_text
-    from ncp.files import safe_name, writing
 
     name = (
         setting_name(str(data.root), data.task)
         if options.name is None
-        else safe_name(options.name, "name of a setting")
+        else files.safe_name(options.name, "name of a setting")
     )
     check_name(name)
     place = folder if options.out is None else Path(options.out).expanduser()
-    changes = {"root": str(resolved_root(data)), **_given(options.data), **outcome.suggestion.data}
+    changes = {"root": str(resolved_root(data)), **outcome.suggestion.data, **given(options, "data")}
     changes |= data.write_beside(place / "classes" / f"{name}.csv")
-    text = setting_text(name, data, outcome.look, changes, outcome.suggestion)
+    change = {"data": changes, "recipe": {**outcome.suggestion.recipe, **given(options, "recipe")}}
+    text = setting_text(name, data, outcome.look, recipe_of(options), change, outcome.suggestion.why)
     path = place / "setting" / f"{name}.yaml"
-    with writing(path, "give out=FOLDER") as scratch:
+    with files.writing(path, "give out=FOLDER") as scratch:
         scratch.write_bytes(text.encode("utf-8", "backslashreplace"))
     return name, path
 
@@ -171,12 +177,25 @@ def check_name(name: str) -> None:
         raise UserError(f"name={name} is a shipped setting, whose tables would be mixed up; give another name=...")
 
 
-def _given(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user chose of the data's options: those that differ from its file."""
-    from ncp import configs, files
-    from ncp.benchmark.settings import MOVABLE
+def recipe_of(options: Options) -> str:
+    """The option of the group ``recipe``: the user's, else that of folders of one's own."""
+    return value_of(options.words, "recipe") or f"folder/{_task(options)}"
 
-    task = str(data["_target_"]).split(".")[-2]
-    defaults = files.read_yaml(configs.shipped() / "data" / "folder" / f"{task}.yaml")
-    left = ("_target_", *MOVABLE)
-    return {key: value for key, value in data.items() if key not in left and value != defaults.get(key)}
+
+def given(options: Options, part: str) -> dict[str, Any]:
+    """What the user chose of the options of ``data`` or ``recipe``: those that were typed, or differ from the option's file."""
+    option = f"folder/{_task(options)}" if part == "data" else recipe_of(options)
+    paths = [folder / part / f"{option}.yaml" for folder in configs.folders()]
+    defaults = next((files.read_yaml(path) for path in paths if path.is_file()), None) or {}
+    words = [key_of(word).split(".") for word in options.words]
+    written = {word[1] for word in words if len(word) > 1 and word[0] == part}
+    chosen = {
+        key: value
+        for key, value in getattr(options, part).items()
+        if key in written or (value != defaults.get(key) and key != "source")
+    }
+    return {key: value for key, value in chosen.items() if key not in _OF_THE_MACHINE}
+
+
+def _task(options: Options) -> str:
+    return str(options.data["_target_"]).split(".")[-2]

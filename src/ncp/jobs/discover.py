@@ -19,7 +19,7 @@ from ncp.campaign import choosing, growth
 from ncp.campaign.discovery import check_budget, cost_of
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
-from ncp.files import printable, read_yaml
+from ncp.files import printable, read_yaml, safe_file
 from ncp.jobs.discovering import Outcome, Plan, carry_out
 from ncp.overrides import key_of
 from ncp.process import environment
@@ -190,7 +190,7 @@ def _place(options: Options, name: str) -> Path:
         return Path(options.dir).expanduser().resolve()
     words = sorted(word for word in options.words if key_of(word) not in ADDED)
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
-    return (Path(options.outputs) / "discover" / f"{name}-{digest}").resolve()
+    return (Path(options.outputs) / "discover" / f"{safe_file(name)}-{digest}").resolve()
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

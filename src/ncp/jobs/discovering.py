@@ -23,14 +23,17 @@ from ncp.campaign.states import RECORD
 from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
+from ncp.files import safe_file
 from ncp.jobs.steps import Commands
 from ncp.overrides import key_of
 from ncp.process import own_cores
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
+    from ncp.predictors import Predictor
 
 log = logging.getLogger(__name__)
+SOME = 200  # architectures drawn to see whether a table holds the whole space
 FEW = 4  # trainings: too few for a first one that tells how many fit on a device
 
 
@@ -127,6 +130,7 @@ class _Steps:
         self.plan, self.folder = plan, folder
         self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
         self.commands = Commands(folder, self.work(), plan.prefix)
+        self._recorded: dict[str, Table] = {}
         self.out = Discovery(
             plan.names, dict(plan.budget), recorded=plan.source is not None,
             commands=self.commands.commands, seconds=self.commands.seconds, cpu_seconds=self.commands.cpu_seconds,
@@ -173,14 +177,13 @@ class _Steps:
             UserError: for words of ``full`` that no training has, a baseline that does not exist, a recorded table without a
                 judge.
         """
-        from ncp import predictors
         from ncp.tasks import likecost
         from ncp.tasks.recipe import Recipe
 
         plan = self.plan
         if plan.source is not None:
             for name in plan.names:
-                predictors.load(name)
+                self.judge_of(name)
             return
         if plan.full:
             for name in plan.names:
@@ -211,7 +214,7 @@ class _Steps:
             tried.steps, tried.step, tried.evaluations, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
-        done = int(_records(plan.place / f"sample-{name}")())
+        done = int(_records(plan.place / f"sample-{safe_file(name)}")())
         compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
         left = (max(plan.trainings - done, 0) * one + max(compared, 0.0)) / 3600
         if plan.hours is not None and left > plan.hours:
@@ -232,12 +235,12 @@ class _Steps:
 
     def collect(self, name: str) -> None:
         """Architectures that are trained, or rows of a recorded table."""
-        plan, place = self.plan, self.plan.place / f"sample-{name}"
+        plan, place = self.plan, self.plan.place / f"sample-{safe_file(name)}"
         if plan.source is not None:
             with self.commands.timed(f"build {name}"):
                 self.out.tables[name] = self.drawn(name)
                 place.mkdir(parents=True, exist_ok=True)
-                self.out.tables[name].to_parquet(place / f"{name}.parquet")
+                self.out.tables[name].to_parquet(place / f"{safe_file(name)}.parquet")
             return
         words = [f"count={plan.trainings}", f"seed={plan.seed}", f"build.dir={render(str(place))}"]
         words += [f"bounds.{key}=[{low},{high}]" for key, (low, high) in plan.bounds.items()]
@@ -248,11 +251,33 @@ class _Steps:
         words += self.packing(plan.trainings)
         self.out.tables[name] = self.build(f"build {name}", name, *words, done=done)
 
-    def drawn(self, name: str) -> Table:
-        """So many rows of the recorded table."""
+    def recorded(self, name: str) -> Table:
+        """The recorded table, whole."""
         from ncp.jobs.fit import tables
 
-        [table] = tables(name, None if self.plan.source == "table" else self.plan.source)
+        if name not in self._recorded:
+            [self._recorded[name]] = tables(name, None if self.plan.source == "table" else self.plan.source)
+        return self._recorded[name]
+
+    def judge_of(self, name: str) -> Predictor | None:
+        """Who knows candidates that were not drawn: the bundled predictor, else None where the table holds the whole space.
+
+        Raises:
+            UserError: where there is neither.
+        """
+        from ncp import predictors
+
+        try:
+            return predictors.load(name)
+        except UserError:
+            table, some = self.recorded(name), self.space.sample(SOME, np.random.default_rng(0))
+            if all(architecture in table for architecture in some):
+                return None
+            raise
+
+    def drawn(self, name: str) -> Table:
+        """So many rows of the recorded table."""
+        table = self.recorded(name)
         lower, upper = choosing.limits(self.space, self.plan.bounds)
         usable = table.rows("clean") & table.rows("paper") & np.isfinite(table.column(table.main))
         table = table.select(usable & ((table.codes >= lower) & (table.codes <= upper)).all(axis=1))
@@ -283,7 +308,8 @@ class _Steps:
 
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
-        source, place = self.plan.place / f"sample-{name}" / f"{name}.parquet", self.plan.place / f"fit-{name}"
+        file = safe_file(name)
+        source, place = self.plan.place / f"sample-{file}" / f"{file}.parquet", self.plan.place / f"fit-{file}"
         words = [f"source={render(str(source))}", "protocol=all-rows", f"out={render(str(place))}"]
         if self.plan.family != "auto":
             words.append(f"predictor={self.plan.family}")
@@ -301,7 +327,8 @@ class _Steps:
         Whatever so few rows have taught the predictors: the page tells their errors, and the comparison what came of it.
         """
         plan, space = self.plan, self.space
-        files = {name: str(plan.place / f"fit-{name}" / f"{name}.safetensors") for name in plan.names}
+        named = {name: safe_file(name) for name in plan.names}
+        files = {name: str(plan.place / f"fit-{file}" / f"{file}.safetensors") for name, file in named.items()}
         words = [f"objectives=[{','.join(plan.names)}]", f"predictors={render(files)}"]
         words += self.limits()
         if plan.start:
@@ -356,7 +383,10 @@ class _Steps:
     def compared(self, setting: str, repeat: int) -> Path:
         """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
         texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
-        return self.plan.place / f"compare-{setting}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
+        return (
+            self.plan.place
+            / f"compare-{safe_file(setting)}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
+        )
 
     def baseline(self, wanted: str) -> None:
         """A hand-designed network under the same head and recipe, trained with the same seeds."""
@@ -370,7 +400,7 @@ class _Steps:
         scores = []
         for repeat in range(plan.repeats):
             seed = self.seed_of(repeat)
-            place = plan.place / f"compare-{setting}-{name}-{seed}-{_digest(plan.full)}"
+            place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
             trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
@@ -379,14 +409,12 @@ class _Steps:
         self.out.scores[name] = {setting: np.array(scores)}
 
     def judge(self, candidates: Mapping[str, Any]) -> None:
-        """What the bundled predictors, which know all rows of the recorded tables, say of the candidates."""
-        from ncp import predictors
-
+        """What the bundled predictors, which know all rows of the recorded tables, or these themselves say of the candidates."""
         for name in self.plan.names:
-            table = self.out.tables[name]
-            judge = predictors.load(name)
+            judge = self.judge_of(name)
+            table = self.out.tables[name] if judge is not None else self.recorded(name)
             for candidate, architecture in candidates.items():
-                if architecture in table:
+                if judge is None or architecture in table:
                     value, how = table.query(architecture).metrics[table.main], "its row of the table"
                 else:
                     value = float(judge.predict(architecture)[table.main][0])

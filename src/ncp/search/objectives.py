@@ -105,9 +105,10 @@ def split_metric(text: str, predictors: Mapping[str, Predictor] | None = None) -
                     f"'{text}' is a metric and needs its setting before it, such as {owners[0]}.{text} (settings with "
                     f"{text}: {', '.join(owners)})"
                 )
+            others = settings.listed(other for other in settings.SETTINGS if other not in settings.PAPER)
             raise UserError(
                 f"unknown objective '{text}'; an objective is a setting ({', '.join(settings.PAPER)}; in short "
-                f"{', '.join(settings.SHORT)}; beside them nas-bench-201) or a setting's metric such as seg.mAcc"
+                f"{', '.join(settings.SHORT)}; beside them {others}) or a setting's metric such as seg.mAcc"
             )
         setting = settings.get(name)
         name, main, known = setting.name, setting.main, (*setting.metrics, *_SMALLER_IS_BETTER)

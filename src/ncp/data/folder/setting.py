@@ -11,11 +11,9 @@ import yaml
 
 from ncp.data.folder.files import OwnData
 from ncp.data.folder.look import Look
-from ncp.data.folder.suggest import Suggestion, metrics_of
+from ncp.data.folder.suggest import metrics_of
 from ncp.files import printable
 from ncp.metrics.kitti_names import MAIN, names_of
-
-_TASKS = ("cls", "seg", "det3d", "video")
 
 
 def setting_name(root: str, task: str) -> str:
@@ -30,25 +28,30 @@ def told_metrics(task: str, classes: Sequence[str]) -> list[str]:
     return metrics_of(task, [MAIN, *(name for name in names_of(lower) if name != MAIN)])
 
 
-def setting_text(name: str, data: OwnData, found: Look, changes: Mapping[str, Any], suggestion: Suggestion) -> str:
-    """The file's content, with the reasons of what it suggests as comments."""
+def setting_text(
+    name: str,
+    data: OwnData,
+    found: Look,
+    recipe: str,
+    change: Mapping[str, Mapping[str, Any]],
+    why: Sequence[str],
+) -> str:
+    """The file's content: what differs from the options of ``data`` and ``recipe``, with the reasons ``why`` as comments."""
     counts = f"{found.files.get('train', 0):,} training and {found.files.get('val', 0):,} validation files"
     what = f"{len(found.classes)} classes, {counts}"
-    change: dict[str, Any] = {"data": dict(changes)}
-    if suggestion.recipe:
-        change["recipe"] = dict(suggestion.recipe)
+    differing = {part: dict(values) for part, values in change.items() if values}
     content = {
         "name": name,
         "task": data.task,
         "metrics": told_metrics(data.task, found.classes),
         "dataset": printable(f"{data.source}: {what}"),
-        "real": {"data": "folder", "recipe": f"folder/{data.task}", "change": change},
+        "real": {"data": "folder", "recipe": recipe, "change": differing},
     }
     head = [
         f"A setting of your own, written by a look at its data; train, build, fit, search and report take its name ({name}):",
         f"  python -m src.train --config-dir FOLDER setting={name}",
         "Change what you like: data and recipe have all options of conf/data/folder and conf/recipe/folder. Why it is as it is:",
-        *(f"- {line}" for line in (*found.notes, *suggestion.why)),
+        *(f"- {line}" for line in (*found.notes, *why)),
     ]
     comments = "".join(f"# {printable(line)}\n" for text in head for line in text.splitlines())
     body: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)

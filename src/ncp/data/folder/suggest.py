@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,16 +37,32 @@ class Suggestion:
     why: list[str] = field(default_factory=list)
 
 
-def suggest(data: OwnData, found: Look, recipe: Mapping[str, Any]) -> Suggestion:
-    """For a set that was looked over; ``recipe`` is the one that it would have."""
+def suggest(data: OwnData, found: Look, recipe: Mapping[str, Any], given: Collection[str] = ()) -> Suggestion:
+    """For a set that was looked over.
+
+    Args:
+        data, found: the set, and what was found.
+        recipe: the one that it would have.
+        given: keys that the user chose (``data.size``, ``recipe.batch``): nothing else is suggested for them.
+    """
     out = Suggestion()
     if not found.total or not found.classes or found.problems:
         return out
     {"cls": _cls, "seg": _seg, "video": _video, "det3d": _det3d}[found.task](data, found, out)
+    _leave(given, out)
     _length(found, {**recipe, **out.recipe}, out)
     if found.task in ("cls", "seg", "video"):
         _weights(found, out)
+    _leave(given, out)
     return out
+
+
+def _leave(given: Collection[str], out: Suggestion) -> None:
+    """Take back what is suggested for keys that the user chose."""
+    for part, values in (("data", out.data), ("recipe", out.recipe)):
+        for key in [key for key in values if f"{part}.{key}" in given]:
+            del values[key]
+            out.why = [line for line in out.why if not re.match(rf"{part}\.{key}\b", line)]
 
 
 def _batch(found: Look, out: Suggestion, default: int, large: int | None = None) -> None:
