@@ -1,5 +1,5 @@
-"""docs/design.md, "where to add things", followed to the letter: a task, a data set, a recipe, an architecture and a
-space of one's own, without a change of the package (a setting: test_own_setting.py; a kind of predictor: predictors/test_announced.py)."""
+"""docs/design.md, "where to add things", followed to the letter without a change of the package: a task, a data set, a recipe, an
+architecture and a space of one's own (a setting: test_own_setting.py; a kind of predictor: predictors/test_announced.py)."""
 
 import sys
 from pathlib import Path

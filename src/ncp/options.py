@@ -168,6 +168,8 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, UserError):  # of a dataclass that checks itself
+            raise error.__cause__ from None
         raise UserError(_line(str(error), value, kind, where)) from None
 
 

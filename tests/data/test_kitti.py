@@ -240,7 +240,7 @@ def test_grid_and_augmentation_are_checked() -> None:
         with pytest.raises(UserError, match=r"data.limits"):
             grid_size(limits, 0.16)
     assert as_augmentation({"sampled": [1, 2, 3]}) == Augmentation(sampled=(1, 2, 3))
-    with pytest.raises(UserError, match=r"data.augmentation takes sampled"):
+    with pytest.raises(UserError, match=r"unknown key 'data.augmentation.sample'; did you mean 'sampled'"):
         as_augmentation({"sample": 1})
     with pytest.raises(UserError, match="16,777,216 are possible"):
         grid_size((0, 0, 0, 1e4, 1e4, 1), 0.16)

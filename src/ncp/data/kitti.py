@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ncp import files
+from ncp import files, options
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
 from ncp.data.kitti_augment import Augmentation, Database, Scene
 from ncp.data.kitti_checks import check_labels, check_view
@@ -250,11 +250,7 @@ def as_augmentation(value: Any) -> Augmentation | None:
     """
     if value is None or isinstance(value, Augmentation):
         return value
-    try:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else float(v) for k, v in dict(value).items()}
-        return Augmentation(**given)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    if not isinstance(value, Mapping):
         known = ", ".join(Augmentation.__dataclass_fields__)
-        raise UserError(f"data.augmentation takes {known}; given was {value}") from None
+        raise UserError(f"data.augmentation takes {known}; given was {value!r}")
+    return options.read(Augmentation, value, "data.augmentation")

@@ -178,7 +178,6 @@ class _Steps:
                 judge.
         """
         from ncp.tasks import likecost
-        from ncp.tasks.recipe import Recipe
 
         plan = self.plan
         if plan.source is not None:
@@ -187,7 +186,7 @@ class _Steps:
             return
         if plan.full:
             for name in plan.names:
-                Recipe.from_config(jobs.options("train", *self.training(name), *plan.full).recipe)
+                _ = jobs.options("train", *self.training(name), *plan.full).chosen_recipe
         if plan.baseline not in (None, "auto"):
             likecost.choose(settings.get(plan.names[0]).task, 0, plan.reference, [str(plan.baseline)])
 

@@ -1,7 +1,8 @@
 """What a training is told: ``conf/train.yaml`` as a dataclass.
 
-The parts that are config groups stay dictionaries here; each is checked against the signature of what it makes (a data module, a
-task, a recipe, Lightning's Trainer) when that is made, see :mod:`ncp.tasks.parts`.
+The parts that are config groups stay dictionaries here, as they were given: plans of builds and checkpoints record them so.
+What uses them is typed: the recipe is :attr:`TrainOptions.chosen_recipe`; the others' keys depend on the class, kind or network
+that they name, and are held against its signature before it is made, see :mod:`ncp.tasks.parts`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
+
+from ncp.errors import UserError
+from ncp.tasks.recipe import Recipe
 
 T = TypeVar("T", bound="TrainOptions")
 
@@ -59,6 +63,17 @@ class TrainOptions:
     keep: str = "paper"
     compile: bool | str | None = None
     model: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """The recipe, checked.
+
+        Raises:
+            UserError: for a key that no recipe has, a missing one, a value that cannot be.
+        """
+        if not self.recipe:
+            raise UserError("recipe is missing: this data brings none; give recipe=NAME (conf/recipe/NAME.yaml)")
+        return Recipe.from_config(self.recipe)
 
     def plain(self, drop: tuple[str, ...] = ()) -> dict[str, Any]:
         """All options as dictionaries, lists and plain values, less the keys ``drop``."""

@@ -29,7 +29,6 @@ from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
 from ncp.tasks.processes import environment
-from ncp.tasks.recipe import Recipe
 from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
@@ -123,11 +122,11 @@ def make_network(options: TrainOptions, data: DataModule, architecture: Architec
         network: torch.nn.Module = kind.make_baseline(architecture, data, **extra, **model)
     else:
         network = kind.make_network(architecture, data, **model)
-    scale = float(options.recipe.get("residual_scale", 1.0))
-    if scale != 1.0:
-        scale_residuals(network, scale)
-    if options.recipe.get("fusion_scale") is not None:
-        straighten_fusions(network, float(options.recipe["fusion_scale"]))
+    recipe = options.chosen_recipe
+    if recipe.residual_scale != 1.0:
+        scale_residuals(network, recipe.residual_scale)
+    if recipe.fusion_scale is not None:
+        straighten_fusions(network, recipe.fusion_scale)
     if options.pretrained:
         adapt = partial(kind.adapt_pretrained, settings=options.task)
         load_pretrained(network, Path(options.pretrained), adapt, str(architecture))
@@ -161,7 +160,7 @@ def make_task(options: TrainOptions, data: DataModule, architecture: Architectur
     """Recipe and network under the task's LightningModule."""
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
     kind = task_class(options)
-    recipe = Recipe.from_config(options.recipe)
+    recipe = options.chosen_recipe
     plan = recipe.plan(len(data.train_set), device_count(options.trainer))  # type: ignore[arg-type]
     data.plan(plan.policy, plan.steps)
     network = make_network(options, data, architecture)
@@ -246,7 +245,10 @@ def make_trainer(
     nodes = int(settings.get("num_nodes", 1))
     place = environment(devices // nodes, nodes)
     try:
-        trainer = pl.Trainer(
+        trainer = typed.call(
+            pl.Trainer,
+            more,
+            "trainer",
             accelerator="gpu" if gpu else "cpu",
             devices=settings.get("devices", 1),
             num_nodes=nodes,
@@ -270,9 +272,10 @@ def make_trainer(
             enable_model_summary=False,
             enable_checkpointing=False,
             use_distributed_sampler=False,
-            **more,
         )
-    except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:  # type: ignore[attr-defined]
+    except UserError:
+        raise
+    except (ValueError, pl.utilities.exceptions.MisconfigurationException) as error:  # type: ignore[attr-defined]
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
     # its handlers would answer a signal with a collective operation that the other processes do not expect
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]

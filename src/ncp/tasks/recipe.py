@@ -1,4 +1,7 @@
-"""A recipe: everything about a training but the network and the data. Files in ``conf/recipe``; values in appendix A.1."""
+"""A recipe: everything about a training but the network and the data. Files in ``conf/recipe``; values in appendix A.1.
+
+A command's options hold one, so nothing here imports torch until something is trained.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,23 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
-
-import torch
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ncp import numeric, options
-from ncp.data.base import BatchPolicy
 from ncp.errors import UserError
-from ncp.tasks import position
-from ncp.tasks.optimizers import Relative
-from ncp.tasks.position import Plan
 from ncp.tasks.schedules import Rate, schedule
 
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "relative": Relative,
+if TYPE_CHECKING:
+    import torch
+
+    from ncp.tasks.position import Plan
+
+OPTIMIZERS = {
+    **{"sgd": "torch.optim.SGD", "adam": "torch.optim.Adam", "adamw": "torch.optim.AdamW"},
+    "relative": "ncp.tasks.optimizers.Relative",
 }
+"""Name -> class."""
 UNITS = ("epochs", "steps")
 MOST_EVALUATIONS = 1_000_000
 
@@ -119,6 +121,9 @@ class Recipe:
 
     def plan(self, samples: int, devices: int = 1) -> Plan:
         """Turn units into steps for a training set of ``samples``."""
+        from ncp.data.base import BatchPolicy
+        from ncp.tasks import position
+
         policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
         unit = self._unit(Fraction(samples, policy.total)) if self.unit == "epochs" else Fraction(1)
         total = position.step_at(self.length, unit)
@@ -127,7 +132,7 @@ class Recipe:
                 f"recipe.eval_every={self.eval_every} asks for more than {MOST_EVALUATIONS:,} evaluations; give a larger one"
             )
         keep = sorted({at for units in self.keep if (at := position.step_at(units, unit)) <= total})
-        return Plan(
+        return position.Plan(
             steps=total,
             policy=policy,
             samples=samples,
@@ -139,6 +144,8 @@ class Recipe:
 
     def _unit(self, epoch: Fraction) -> Fraction:
         """Steps of an epoch, stretched or shortened so that the length keeps its bounds."""
+        from ncp.tasks import position
+
         steps, length = position.step_at(self.length, epoch), position.exact(self.length)
         if self.least_steps is not None and steps < self.least_steps:
             return Fraction(self.least_steps) / length
@@ -151,12 +158,21 @@ class Recipe:
         return schedule(float(self.optimizer["lr"]), self.schedule)
 
     def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's optimiser over ``parameters``; raises ``UserError`` for an argument that it does not have."""
+        """torch's optimiser over ``parameters``.
+
+        Raises:
+            UserError: for an argument that it does not have, or a value that it refuses.
+        """
+        module, _, name = OPTIMIZERS[str(self.optimizer["name"])].rpartition(".")
         arguments = {key: value for key, value in self.optimizer.items() if key != "name"}
         if "betas" in arguments:
             arguments["betas"] = tuple(arguments["betas"])
         try:
-            optimizer: torch.optim.Optimizer = OPTIMIZERS[str(self.optimizer["name"])](parameters, **arguments)
-        except (TypeError, ValueError) as error:
+            made: torch.optim.Optimizer = options.call(
+                getattr(import_module(module), name), arguments, "recipe.optimizer", parameters
+            )
+        except UserError:
+            raise
+        except ValueError as error:  # how torch refuses a value
             raise UserError(f"recipe.optimizer: {str(error).splitlines()[0]}") from None
-        return optimizer
+        return made

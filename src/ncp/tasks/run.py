@@ -68,9 +68,12 @@ class Run:
 
 def assemble(options: TrainOptions, folder: Path) -> Run:
     """Make all parts of a training."""
+    architecture, _ = (
+        choose_architecture(options.arch),
+        options.chosen_recipe,
+    )  # before data is read, which may take long
     data = make_data(options)
     data.describe(folder)
-    architecture = choose_architecture(options.arch)
     task = make_task(options, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(options, folder, task, history, throughput)
@@ -81,7 +84,8 @@ def assemble(options: TrainOptions, folder: Path) -> Run:
         "seed": options.seed,
         **overlaps(data),
     }
-    facts |= {part: dict(getattr(options, part)) for part in ("task", "recipe", "data", "arch", "trainer")}
+    plain = options.plain()
+    facts |= {part: plain[part] for part in ("task", "recipe", "data", "arch", "trainer")}
     for logger in trainer.loggers:
         logger.log_hyperparams(facts)
     return Run(options, folder, data, architecture, task, trainer, history, throughput)

@@ -76,7 +76,7 @@ def test_kittis_own_layout_with_its_lists(tmp_path, monkeypatch):
         ({"anchors": {"Forklift": {"length": 1}}}, "data.anchors lacks Cart"),
         ({"classes": ["Cart"], "anchors": {"Cart": {"length": 1}}}, "data.anchors.Cart has the keys length, width"),
         ({"min_overlap": {"Cart": 2}}, "needs an overlap between 0 and 1 for Cart"),
-        ({"augmentation": {"fil": 2}}, "data.augmentation takes"),
+        ({"augmentation": {"fil": 2}}, "unknown key 'data.augmentation.fil'; its keys: sampled"),
         ({"limits": [0, 0, 0, 1, 1, 1]}, "whole number of pillars"),
     ],
 )
