@@ -21,13 +21,13 @@ def test_the_expected_end_follows_from_the_work_done():
     with steps.step("build"):
         clock.seconds = 240.0
         end = time.strftime("%H:%M", time.localtime(time.time() + 480))  # a third of the work took four minutes
-        assert steps.line("build", 4) == f"step 1 of 3, build: 4 of 8 done; 4.0 min so far, end expected at {end}"
+        assert steps.line("build", 4) == f"step 1 of 3, build: 4 of 8 done; 4 min so far, end expected at {end}"
         clock.seconds = 480.0
     with steps.step("search"):
         clock.seconds = 540.0
     assert lines[0] == "step 1 of 3, build"
-    assert lines[1].startswith("step 2 of 3, search; 8.0 min so far, end expected at ")
-    assert steps.line("compare", 3).startswith("step 3 of 3, compare: 3 of 3 done; 9.0 min so far")
+    assert lines[1].startswith("step 2 of 3, search; 8 min so far, end expected at ")
+    assert steps.line("compare", 3).startswith("step 3 of 3, compare: 3 of 3 done; 9 min so far")
 
 
 def test_a_long_step_is_told_about_while_it_works_and_not_afterwards():

@@ -102,5 +102,5 @@ class Steps:
         so_far, whole = before + min(done or 0.0, self.work[name]), sum(self.work.values())
         elapsed = self._now() - self._began
         if so_far > 0 and elapsed > 1:
-            out += f"; {elapsed / 60:.1f} min so far, end expected at {terminal.clock(elapsed / so_far * (whole - so_far))}"
+            out += f"; {terminal.duration(elapsed)} so far, end expected at {terminal.clock(elapsed / so_far * (whole - so_far))}"
         return out

@@ -198,6 +198,17 @@ class Progress:
         self.stop()
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, in words.
+
+    >>> duration(40), duration(700), duration(12_600)
+    ('40 s', '12 min', '3.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def clock(seconds: float) -> str:
     """The time of day in so many seconds, with the date where that is another day."""
     end = time.time() + seconds

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncp import jobs, runs, spaces
+from ncp import jobs, runs, spaces, terminal
 from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
@@ -209,7 +209,7 @@ class _Steps:
         disk = last * tried.checkpoint_mb
         log.info(
             "%d trainings to learn from and %d to compare: about %s, one after the other (%d steps of %.2g s, %d evaluations, "
-            "measured on the default code), and %.0f MB of checkpoints", plan.trainings, last, duration(hours * 3600),
+            "measured on the default code), and %.0f MB of checkpoints", plan.trainings, last, terminal.duration(hours * 3600),
             tried.steps, tried.step, tried.evaluations, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
@@ -466,13 +466,6 @@ def _digest(words: Sequence[str]) -> str:
 def _records(place: Path) -> Callable[[], float]:
     """Counts the records of a build."""
     return lambda: float(sum(1 for _ in place.glob(f"units/*/{RECORD}")))
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _number(value: float) -> str:

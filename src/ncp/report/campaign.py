@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -100,8 +99,7 @@ def _end(status: Status) -> str:
         return "reached"
     if status.seconds_left is None:
         return "not known yet"
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + status.seconds_left))
-    return f"{when} (in {status.seconds_left / 3600:.1f} h)"
+    return f"{terminal.clock(status.seconds_left)} (in {terminal.duration(status.seconds_left)})"
 
 
 def show_merged(merged: Merged, file: Path, best: int = 3) -> None:

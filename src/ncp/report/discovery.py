@@ -123,10 +123,8 @@ def _subtitle(discovery: Discovery) -> str:
 
 
 def _time(discovery: Discovery) -> str:
-    total, processor = (sum(of.values()) / 60 for of in (discovery.seconds, discovery.cpu_seconds))
-    if total > 90:
-        return f"{total / 60:.1f} hours, {processor / 60:.1f} of processor time"
-    return f"{total:.1f} minutes, {processor:.1f} of processor time"
+    total, processor = (terminal.duration(sum(of.values())) for of in (discovery.seconds, discovery.cpu_seconds))
+    return f"{total}, {processor} of processor time"
 
 
 def verdict(discovery: Discovery, name: str) -> str:

@@ -1,0 +1,48 @@
+"""How freely a number may change: against brute force along each dimension, with a predictor whose values are known."""
+
+import numpy as np
+from toy_predictors import Toy
+
+from ncp.search.limits import Budget
+from ncp.search.objectives import Objectives, parse_objectives
+from ncp.search.ranges import POINTS, SHARE, in_words, ranges
+from ncp.search.region import Region
+from ncp.spaces.multires import SPACE
+
+LABELS = list(SPACE.labels)
+I1, O1 = LABELS.index("i1"), LABELS.index("o1")
+# rises by 0.01 points a channel of i1, and not at all with the others
+GOALS = Objectives(parse_objectives(["seg"]), {"seg": Toy("seg", lambda x: 70 + 0.01 * x[:, I1])})
+
+
+def test_ranges_are_those_of_brute_force():
+    code = SPACE.encode([SPACE.default()])[0].astype(np.int64)
+    found = ranges(GOALS, Budget(Region(SPACE)), code)
+    base = float(SPACE.cost(code[None]).macs[0])
+    for label in ("i1", "o1", "b4"):
+        i = LABELS.index(label)
+        grid = np.arange(SPACE.lower[i], SPACE.upper[i] + 1, SPACE.step[i]).astype(int)
+        tried = np.repeat(code[None], len(grid), 0)
+        tried[:, i] = grid
+        lost = 0.01 * (code[I1] - tried[:, I1])
+        grown = np.asarray(SPACE.cost(tried).macs) / base - 1
+        for kind, ok in (
+            ("metric", lost <= POINTS),
+            ("cost", np.abs(grown) <= SHARE),
+            ("free", (lost <= POINTS) & (grown <= SHARE)),
+        ):
+            low, high = getattr(found[label], kind)
+            inside = (grid >= low) & (grid <= high)
+            assert ok[inside].all()
+            beside = grid[(grid == low - SPACE.step[i]) | (grid == high + SPACE.step[i])]
+            assert not ok[np.isin(grid, beside)].any()
+    assert found["i1"].metric == (56, 128)  # one step of 8 channels is 0.08 points, two are 0.16
+    assert in_words(found).startswith("i1 ") or "o1" in in_words(found)
+
+
+def test_limits_and_fixed_dimensions_leave_nothing_free():
+    code = SPACE.encode([SPACE.default()])[0].astype(np.int64)
+    fixed = Region(SPACE, code.astype(float), [label for label in LABELS if label != "o1"])
+    found = ranges(GOALS, Budget(fixed), code)
+    assert set(found) == {"o1"}
+    assert in_words({}) == ""
