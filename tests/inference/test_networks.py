@@ -1,0 +1,28 @@
+"""Which file a network is opened from."""
+
+import pytest
+
+from ncp.errors import UserError
+from ncp.inference.networks import found_file, open_network
+
+
+def test_a_run_folder_stands_for_its_last_checkpoint(tmp_path):
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    assert found_file(tmp_path / "run") == last
+    assert found_file(last) == last
+    assert found_file(tmp_path / "net.onnx") == tmp_path / "net.onnx"  # told when it is opened
+    with pytest.raises(UserError, match=r"holds no checkpoints/last\.ckpt; give a training's run folder"):
+        found_file(tmp_path)
+
+
+def test_devices_and_files_that_are_not_there(tmp_path):
+    with pytest.raises(UserError, match="device must be one of auto, cpu, cuda, given was 'tpu'"):
+        open_network(tmp_path, "tpu")
+    for name in ("net.onnx", "net.safetensors", "net.ckpt"):
+        with pytest.raises(UserError, match=r"net\."):
+            open_network(tmp_path / name)
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+        with pytest.raises(UserError, match=r"net\."):
+            open_network(tmp_path / name)

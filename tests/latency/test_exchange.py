@@ -1,0 +1,49 @@
+"""Measurements of other machines: what people's spreadsheets make of a table."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from ncp import spaces
+from ncp.errors import UserError
+from ncp.latency.exchange import read_measured, write_codes
+
+SPACE = spaces.get("multires")
+NETS = SPACE.sample(3, np.random.default_rng(0))
+TEXTS = [net.text for net in NETS]
+
+
+def test_a_table_goes_out_and_comes_back(tmp_path):
+    with open(write_codes(NETS, tmp_path), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["code"].lstrip("'") for row in rows] == TEXTS
+    assert [row["file"] for row in rows] == ["000.onnx", "001.onnx", "002.onnx"]
+    lines = ["file,code,ms", f"000.onnx,{TEXTS[0]},1.5", f"001.onnx,{TEXTS[1]},", "", f"002.onnx,'{TEXTS[2]},2e1"]
+    (tmp_path / "back.csv").write_text("\ufeff" + "\n".join(lines))
+    found, times = read_measured(tmp_path / "back.csv", SPACE)
+    assert [net.text for net in found] == [TEXTS[0], TEXTS[2]]  # what has no time is left out
+    assert times == [1.5, 20.0]
+
+
+def test_two_columns_need_no_header(tmp_path):
+    (tmp_path / "x.csv").write_text(f"{TEXTS[0]},3\n{TEXTS[1]},4\n")
+    assert read_measured(tmp_path / "x.csv", SPACE)[1] == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "holds no measurements"),
+        ("a,b,c\n1,2,3\n", "needs the columns code and ms"),
+        (f"code,ms\n{TEXTS[0]},1,5\n", "line 2 has 3 columns of 2"),
+        (f"code,ms\n{TEXTS[0]},fast\n", "line 2: 'fast' is no number of milliseconds"),
+        (f"code,ms\n{TEXTS[0]},-1\n", "line 2: a time must be a finite, positive number"),
+        (f"code,ms\n{TEXTS[0]},nan\n", "line 2: a time must be"),
+        ("code,ms\n/etc/passwd,1\n", "line 2: "),
+    ],
+)
+def test_mistakes_name_the_line(tmp_path, text, line):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(UserError, match=line):
+        read_measured(tmp_path / "x.csv", SPACE)
