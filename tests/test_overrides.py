@@ -85,6 +85,42 @@ def test_data_beside_a_setting_does_not_switch_the_checks_off(words):
         overrides.expand(adapted, None)
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["setting=seg,cls"], "add --multirun"),
+        (["setting=cls", "setting=seg"], "given were setting=cls and setting=seg"),
+        (["setting=seg", "++data._target_=ncp.data.digits.Digits"], "setting=seg has its own data"),
+        (["task=seg", "task._target_=ncp.tasks.classification.Classification"], "setting=seg has its own task"),
+        (["setting=cls-10-1000", "data.root=/x", "data.classes_kept=50"], r"means data\.classes_kept=10, given was 50"),
+        (["setting=seg-4x", "data.root=/x", "data.crop=[64,64]"], r"means data\.crop=\[128,256\]"),
+    ],
+)
+def test_nothing_else_is_trained_under_a_settings_name(words, line):
+    with pytest.raises(UserError, match=line):
+        overrides.expand(overrides.adapt(words), "cls")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["setting=seg", "setting=seg"],
+        ["setting=cls-10-1000", "data.root=/x", "data.classes_kept=10", "data.subset_seed=3"],
+        ["setting=seg-4x", "data.root=/x", "data.crop=[128, 256]", "data.eval_batch=1"],
+        ["setting=seg", "data.crop=[32,32]"],  # of the built-in set, which has no published name
+    ],
+)
+def test_what_says_the_same_or_how_alone_is_taken(words):
+    assert overrides.expand(overrides.adapt(words), None)[1].startswith("task=")
+
+
+def test_a_table_alone_needs_its_source():
+    words = overrides.adapt(["setting=transnas-micro/jigsaw", "source=table"])
+    assert overrides.is_of_table(words)
+    assert not overrides.is_of_table(words[:1])
+    assert not overrides.is_of_table(overrides.adapt(["setting=seg", "source=table"]))
+
+
 def test_what_the_setting_changes_is_never_lost():
     words = overrides.adapt(["setting=cls-50-100", "task=cls", "data=imagenet", "recipe=imagenet", "data.root=/x"])
     assert not overrides.is_expanded(words)

@@ -42,3 +42,18 @@ def test_words_within_a_word_need_no_quotes():
         "data.crop=[64,64]",
     ]
     assert jobs.options("discover", "full=[]").full == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("evaluate", "ckpt_path=x", "setting=seg"), "unknown key 'setting'"),  # some keys of which have no value
+        (("evaluate", "ckpt_path=x", "trainer.devics=3"), "did you mean 'trainer.devices'?"),
+        (("train", "setting=seg", "recipe=null"), "not null"),
+        (("train", "setting=seg,cls"), "add --multirun"),
+    ],
+)
+def test_mistakes_beside_values_that_must_be_given(words, line):
+    with pytest.raises(UserError) as error:
+        jobs.options(*words)
+    assert line in str(error.value)

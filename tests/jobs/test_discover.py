@@ -1,9 +1,11 @@
 """A discovery's own decisions and its page, from hand-made tables; the commands: tests/commands/test_loop.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ncp import benchmark
+from ncp import benchmark, spaces
 from ncp.campaign import discovery as found_
 from ncp.errors import UserError
 from ncp.jobs import discovering as job
@@ -81,3 +83,30 @@ def test_what_is_not_said_about_a_dimension_is_a_mistake():
     with pytest.raises(UserError, match="'o1' is missing"):
         job.values(SPACE, {"i": 8, "b": 1, "n": 1, "c": 8})
     assert job.values(SPACE, {"i": 8, "i2": 16, "b": 1, "n": 1, "c": 8, "o1": 24}).tolist()[:2] == [8, 16]
+
+
+def test_a_table_of_a_whole_space_needs_no_other_judge(tmp_path):
+    """All 4,096 cells of a space for which no predictor is bundled: what is found is judged by its own row."""
+    space = spaces.get("transnas-micro")
+    cells = space.all()
+    worth = np.array([sum(int(letter) for letter in cell.text if letter.isdigit()) for cell in cells], dtype=float)
+    worth = 40 + 50 * (worth - worth.min()) / np.ptp(worth)
+    rows = [
+        {"code": list(cell.code), "valid_top1": value, "valid_top5": value}
+        for cell, value in zip(cells, worth, strict=True)
+    ]
+    path = benchmark.store.write(benchmark.from_rows(rows, "transnas-micro/jigsaw"), tmp_path / "all.parquet")
+    name = "transnas-micro/jigsaw"
+    plan = job.Plan((name,), {}, 12, {"macs": 1e12}, space.default(), tmp_path, source=str(path))
+    steps = job._Steps(plan, tmp_path / "run")
+    steps.check()
+    steps.collect(name)
+    assert len(benchmark.load(tmp_path / "sample-transnas-micro-jigsaw" / "transnas-micro-jigsaw.parquet")) == 12
+    steps.judge({"found": cells[7], "default": space.default()})
+    truth = dict(zip([cell.text for cell in cells], worth, strict=True))
+    assert steps.out.scores["found"][name] == pytest.approx(truth[cells[7].text])
+    assert steps.out.scores["default"][name] == pytest.approx(truth[space.default().text])
+    assert set(steps.out.scored_by.values()) == {"its row of the table"}
+    half = benchmark.store.write(benchmark.from_rows(rows[::2], name), tmp_path / "half.parquet")
+    with pytest.raises(UserError, match="no bundled default predictor for 'transnas-micro/jigsaw'"):
+        job._Steps(replace(plan, source=str(half)), tmp_path / "other").check()

@@ -29,6 +29,11 @@ def hydras(*words):
         ("start=(a", "quote all of it, 'start=...'"),
         ("start=a=b=c", "to give a text with such signs, write 'start=\"a=b=c\"'"),
         ("a b", "overrides are key=value"),
+        (
+            "strategy@x=paper",
+            "a group stands where it belongs: 'strategy@x' puts strategy elsewhere; write strategy=OPTION",
+        ),
+        ("strategy=null", "takes the name of one of its options, not null"),
     ],
 )
 def test_words_that_cannot_be_read(word, line):
