@@ -72,7 +72,7 @@ class PredictorModule(pl.LightningModule):
         self.net = predictor.net
         self.steps, self.lr, self.weight_decay = steps, lr, weight_decay
         self.best: dict[str, Tensor] = {}
-        self.best_error, self.best_epoch = float("inf"), -1
+        self.best_error = float("inf")
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Smooth L1 over all metrics of a batch."""
@@ -84,7 +84,7 @@ class PredictorModule(pl.LightningModule):
         z_ND, t_NM = batch
         error = float((self.net(z_ND)[:, 0] - t_NM[:, 0]).abs().mean())
         if error < self.best_error:
-            self.best_error, self.best_epoch = error, self.current_epoch
+            self.best_error = error
             self.best = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

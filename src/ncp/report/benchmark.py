@@ -145,12 +145,6 @@ def as_rich(rows: Rows, title: str = "") -> Any:
     return table
 
 
-def as_markdown(rows: Rows) -> str:
-    """For a README."""
-    lines = ["| " + " | ".join(map(terminal.markdown, row)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
-
-
 def as_csv(rows: Rows) -> str:
     """For a spreadsheet; numbers without thousands separators."""
     cells = ([cell.replace(",", "") if _is_number(cell) else cell for cell in row] for row in rows[1:])

@@ -74,8 +74,6 @@ def test_many_channels_follow(tmp_path):
     wanted = (np.clip(arrays[0] / 10, 0, 1) * 255).round()
     assert np.abs(given(paths[0]).numpy() - wanted).max() <= 1
     assert reading.find(paths, **read.resolved()) == read  # as a checkpoint has it
-    assert reading.of_options(read.resolved()) == read
-    assert reading.of_options({"crop": [64, 64]}) == reading.Reading()
 
 
 def test_bytes_keep_their_range(tmp_path):

@@ -10,7 +10,7 @@ Shape suffixes: C channels, H height, W width.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,19 +83,6 @@ class Reading:
             return {}
         names = ("low", "high", "mean", "std")
         return {"channels": self.channels, **{name: list(getattr(self, name)) for name in names}}
-
-
-def of_options(data: Mapping[str, Any]) -> Reading:
-    """How a trained network's images are read, from the options of its data as a checkpoint has them (:meth:`Reading.resolved`);
-    of a set that says nothing of it they are photographs."""
-    if data.get("channels") is None or data.get("low") is None or data.get("high") is None:
-        return Reading(mean=tuple(data.get("mean") or IMAGENET_MEAN), std=tuple(data.get("std") or IMAGENET_STD))
-    count = int(data["channels"])
-    low, high = _given("low", data["low"], count), _given("high", data["high"], count)
-    mean, std = _given("mean", data.get("mean"), count), _positive("std", data.get("std"), count)
-    if low is None or high is None or mean is None or std is None:
-        raise UserError("data.low, high, mean and std belong together")
-    return Reading(count, False, low, high, mean, std)
 
 
 def scaled_photo(read: Reading, path: Path) -> Tensor:

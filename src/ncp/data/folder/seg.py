@@ -14,9 +14,9 @@ from ncp import progress
 from ncp.data import rasters
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.cls import note_reading
-from ncp.data.folder.files import OwnData, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.files import in_splits, listed, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
+from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
 from ncp.data.folder.splits import split_folders
 from ncp.data.paths import PathList, folders
@@ -53,16 +53,15 @@ def fits(folder: Path) -> bool:
     return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
 
 
-class FolderSegmentation(OwnData, SegmentationData):
+class FolderSegmentation(OwnImages, SegmentationData):
     """Images with a mask each.
 
     Args:
-        root, common: see :class:`ncp.data.folder.files.OwnData`.
+        root, common: see :class:`ncp.data.folder.own_images.OwnImages`.
         classes_file: see :mod:`ncp.data.folder.classes`; None: that of the root, or what the masks hold.
         crop: height and width of a training window.
         scale: range of the random resize.
         short: shorter side that all images are resized to first; None: as they are.
-        channels, low, high, mean, std: how images are read, see :func:`ncp.data.folder.reading.find`.
         cache: folder of what the masks hold; None: the user's cache folder.
     """
 
@@ -76,11 +75,6 @@ class FolderSegmentation(OwnData, SegmentationData):
         crop: Sequence[int] = (512, 512),
         scale: Sequence[float] = (0.5, 2.0),
         short: int | None = None,
-        channels: int | None = None,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
         cache: str | None = None,
         **common: Any,
     ) -> None:
@@ -89,7 +83,6 @@ class FolderSegmentation(OwnData, SegmentationData):
             raise UserError(f"data.short must be at least 32 pixels or null, given was {short}")
         self.short = TINY_SHORT if self.tiny else short
         self.classes_file, self.cache = classes_file, cache
-        self.how: dict[str, Any] = {"channels": channels, "low": low, "high": high, "mean": mean, "std": std}
         self.mask_names: dict[str, PathList] = {}
         self.entries: tuple[classes_files.Entry, ...] = ()
         self.has_file = False
@@ -306,19 +299,11 @@ class FolderSegmentation(OwnData, SegmentationData):
         found.measured["names"] = np.array(names, dtype=object)
         places = {place: i for i, place in enumerate(sorted({os.path.dirname(name) for name in names}))}
         found.measured["groups"] = np.array([places[os.path.dirname(name)] for name in names])
-        note_reading(found, good, self.how, problems)
-
-    def resolved(self) -> dict[str, Any]:
-        """How images are read."""
-        return self.reading.resolved()
+        self.note_reading(found, good, problems)
 
     def make_sets(self) -> None:
         """The two sets."""
-        root = Path(str(self.root)).expanduser()
-        images = {split: PathList.below([(root, names)]) for split, names in self.names.items()}
-        labels = {split: PathList.below([(root, names)]) for split, names in self.mask_names.items()}
-        self.reading = reading.find(images["train"], **self.how)
-        self.in_channels, self.mean, self.std = self.reading.channels, self.reading.mean, self.reading.std
+        images, labels = self.find_reading(), self.paths_of(self.mask_names)
         sets = {
             split: OwnSegmentationSet(
                 OwnPairs(images[split], labels[split], self.reading, self.mask_map, self.short),
