@@ -1,25 +1,31 @@
 """What a latency model says of itself."""
 
+import numpy as np
 import pytest
+import torch
 
+from ncp import models
 from ncp.errors import UserError
-from ncp.latency.card import TASKS, TRUSTED, Card
-from ncp.models.factory import TASKS as BUILT
+from ncp.latency.card import TRUSTED, Card
+from ncp.spaces import cost
+from ncp.spaces.multires import SPACE
+from ncp.tasks.base import counted_macs
 
 
-def test_networks_are_measured_as_they_are_built():
-    """Classes, channels and strides of a task are those of the network that is built for it."""
-    for task, setup in BUILT.items():
-        assert TASKS[task]["classes"] == setup.classes
-        assert TASKS[task].get("in_channels", 3) == setup.in_channels
-        assert tuple(TASKS[task].get("stem_strides", (2, 2))) == tuple(setup.stem_strides)
-    assert set(TASKS) == set(BUILT)
+@pytest.mark.parametrize("task", ["cls", "seg", "det3d"])
+def test_networks_are_counted_as_they_are_built(task):
+    """The space's cost of a task's arguments is what torch counts in the network that is built for it."""
+    arguments = Card("multires", task=task, size=[32, 64]).setting()
+    architecture = SPACE.sample(1, np.random.default_rng(0))[0]
+    with torch.device("meta"):
+        network = models.build(architecture, task)
+    shape = (1, arguments["in_channels"], 32, 64)
+    assert int(cost.count(architecture, **arguments).macs) == counted_macs(network, shape)
 
 
 def test_arguments_of_the_work_it_was_fitted_on():
-    assert Card("multires", task="seg", size=[64, 96], classes=7).setting() == {
-        "head": "segmentation", "classes": 7, "size": (64, 96),
-    }  # fmt: skip
+    given = Card("multires", task="seg", size=[64, 96], classes=7).setting()
+    assert (given["head"], given["classes"], given["size"]) == ("segmentation", 7, (64, 96))
     assert Card("multires", task="cls").setting()["size"] == (128, 128)
     assert Card("nasbench201", task="cls").setting() == {}
     with pytest.raises(UserError, match="unknown task 'depth'; tasks: cls, seg, det3d, video"):

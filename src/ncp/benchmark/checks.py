@@ -13,9 +13,6 @@ import numpy as np
 from ncp.benchmark.settings import Setting
 from ncp.spaces import Space
 
-FAILED_BELOW = {"3ddet": 60.0}
-"""Under this value of the main metric a training counts as failed (the other settings have no such gap)."""
-
 # A batch is suspect when a second population of this share and this distance below the first explains the residuals.
 MIN_ROWS, MAX_ROWS = 300, 10_000  # outside of these a table is not examined
 MIN_SHARE = 0.05

@@ -386,8 +386,8 @@ def _checked(
         if check.size is not None:
             columns["flops_input"], group = check.size.astype(np.float64), check.size
     main = columns[setting.main]
-    failed = main < checks.FAILED_BELOW.get(setting.name, -math.inf)
-    flag("failed", failed, f"{setting.main} under {checks.FAILED_BELOW.get(setting.name)}")
+    failed = main < (-math.inf if setting.failed_below is None else setting.failed_below)
+    flag("failed", failed, f"{setting.main} under {setting.failed_below}")
     looked_at = setting.space == "multires"  # elsewhere far values are no batch: a cell without a convolution fails
     if (
         looked_at

@@ -74,6 +74,7 @@ class Setting:
         ranges: metric -> least and largest possible value, where that is not 0..100.
         smaller: quantities of which less is better, among the metrics or among a table's other columns.
         published: metric -> by what papers multiply it, where they do.
+        failed_below: a recorded training whose main metric is under this counts as failed; None where there is no such gap.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Setting:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     smaller: tuple[str, ...] = ()
     published: dict[str, float] = field(default_factory=dict)
+    failed_below: float | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ncp.errors import UserError
+from ncp.models.setups import SETUPS
 
 Text = Annotated[str, Meta(max_length=500)]
 Positive = Annotated[int, Meta(ge=1, le=10**6)]
@@ -15,12 +16,7 @@ Error = Annotated[float, Meta(ge=0, le=1e9)]
 TRUSTED = 0.10
 """Median relative error on networks that a model did not see, above which it is no hard limit."""
 # how each task's network is counted: the arguments of a space's ``work`` and ``memory``
-TASKS: dict[str, dict[str, Any]] = {
-    "cls": {"head": "classification", "classes": 50},
-    "seg": {"head": "segmentation", "classes": 19},
-    "det3d": {"head": "segmentation", "classes": 0, "in_channels": 64, "stem_strides": (2, 1)},
-    "video": {"head": "classification", "classes": 51},
-}
+TASKS: dict[str, dict[str, Any]] = {name: setup._asdict() for name, setup in SETUPS.items()}
 
 
 @dataclass

@@ -26,8 +26,9 @@ from ncp import files, tensorfile
 from ncp.errors import UserError, missing_extra
 from ncp.models.backbone import MAX_CHANNELS, MultiResolutionNet, Signature, VideoNet
 from ncp.models.factory import TASKS, build
-from ncp.models.heads import MAX_CLASSES, ClassificationHead
+from ncp.models.heads import MAX_CLASSES
 from ncp.models.runtime import fused
+from ncp.models.setups import SETUPS
 from ncp.spaces import cost
 from ncp.spaces.multires import NAMES, Architecture
 
@@ -139,7 +140,7 @@ def _parameters(signature: Signature) -> int:
     code, channels, classes = Architecture.of_content(signature.architecture), signature.in_channels, signature.classes
     if signature.task == "video":
         return int(cost.video(code, classes=classes, in_channels=channels).params)
-    head = "classification" if TASKS[signature.task].head is ClassificationHead else "segmentation"
+    head = SETUPS[signature.task].head
     return int(cost.count(code, head=head, classes=classes, in_channels=channels).params)
 
 

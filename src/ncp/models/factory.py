@@ -12,6 +12,7 @@ from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet, Sig
 from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.heads import ClassificationHead, SegmentationHead, VideoHead
+from ncp.models.setups import SETUPS
 from ncp.spaces import found
 from ncp.spaces.multires import Architecture
 
@@ -26,12 +27,15 @@ class TaskSetup(NamedTuple):
     stem_strides: tuple[int, int]
 
 
-# classes of the paper's settings: 50 of ImageNet, the 19 of Cityscapes, the 51 of HMDB51; a detector brings its own head
+_PARTS: dict[str, tuple[type[nn.Module], type[MultiResolutionNet]]] = {
+    "cls": (ClassificationHead, MultiResolutionNet),
+    "seg": (SegmentationHead, MultiResolutionNet),
+    "det3d": (SegmentationHead, MultiResolutionNet),
+    "video": (VideoHead, VideoNet),
+}
 TASKS: dict[str, TaskSetup] = {
-    "cls": TaskSetup(ClassificationHead, MultiResolutionNet, 50, 3, (2, 2)),
-    "seg": TaskSetup(SegmentationHead, MultiResolutionNet, 19, 3, (2, 2)),
-    "det3d": TaskSetup(SegmentationHead, MultiResolutionNet, 0, 64, (2, 1)),
-    "video": TaskSetup(VideoHead, VideoNet, 51, 3, (2, 2)),
+    name: TaskSetup(*_PARTS[name], setup.classes, setup.in_channels, setup.stem_strides)
+    for name, setup in SETUPS.items()
 }
 
 
