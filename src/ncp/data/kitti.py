@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ncp import files
+from ncp import files, options
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
 from ncp.data.kitti_augment import Augmentation, Database, Scene
 from ncp.data.kitti_checks import check_labels, check_view
@@ -37,6 +37,7 @@ from ncp.errors import UserError
 from ncp.metrics.anchors import grid_size as grid_size
 from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
+from ncp.numeric import shown
 
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
@@ -250,11 +251,6 @@ def as_augmentation(value: Any) -> Augmentation | None:
     """
     if value is None or isinstance(value, Augmentation):
         return value
-    try:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else float(v) for k, v in dict(value).items()}
-        return Augmentation(**given)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        known = ", ".join(Augmentation.__dataclass_fields__)
-        raise UserError(f"data.augmentation takes {known}; given was {value}") from None
+    if not isinstance(value, Mapping):
+        raise UserError(f"data.augmentation must be keys with values, or null, given was {shown(value)}")
+    return options.call(Augmentation, value, "data.augmentation")

@@ -34,10 +34,13 @@ def options(command: str, *words: str) -> Any:
 
     module(command)
     try:
-        return composing.read(command, composing.values(composing.compose(command, words)), words)
-    except (HydraException, OmegaConfBaseException) as error:
+        content = composing.values(composing.compose(command, words))
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises plain ones too
         line = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(command))
         raise UserError(line or str(error)) from None
+    return composing.read(command, content, words)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -28,6 +28,7 @@ from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
+    check,
     choose_architecture,
     make_data,
     make_task,
@@ -68,6 +69,7 @@ class Run:
 
 def assemble(options: TrainOptions, folder: Path) -> Run:
     """Make all parts of a training."""
+    check(options)
     data = make_data(options)
     data.describe(folder)
     architecture = choose_architecture(options.arch)
@@ -262,6 +264,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     images = len(run.data.val_set)  # type: ignore[arg-type]
     code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
     return {
+        "setting": run.options.setting,
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),
