@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pytest
+import torch
 from msgspec import Meta
 
 from ncp import options
@@ -47,6 +48,10 @@ def test_values_become_options():
         ({"name": "a", "keep": "all"}, "keep must be one of paper, last, given was 'all'"),
         ({"name": "a", "build": {"attempts": 0}}, "build.attempts must be a whole number of at least 1, given was 0"),
         ({"name": 3}, "name must be a text, given was 3"),
+        ({"name": ""}, "'name' is empty; give a value, or leave it out"),
+        ({"name": "a", "build": {"dir": ""}}, "'build.dir' is empty; give a value, or leave it out"),
+        ({"name": "a", "lam": float("nan")}, "lam must be a finite number, given was nan"),
+        ({"name": "a", "more": {"x": [1, float("inf")]}}, "more.x[1] must be a finite number, given was inf"),
     ],
 )
 def test_a_mistake_is_one_line(values, line):
@@ -99,3 +104,14 @@ def test_a_wrong_argument_is_one_line(values, line):
 def test_a_mistake_of_ours_inside_a_constructor_keeps_its_type():
     with pytest.raises(TypeError, match="has no len"):
         options.call(Broken, {}, "data")
+
+
+def test_tensors_are_left_out_of_what_a_value_may_be_and_pairs_are_checked():
+    def make(rate: "float | torch.Tensor", pair: "tuple[float | torch.Tensor, float] | None" = None) -> Any:
+        return rate, pair
+
+    assert options.call(make, {"rate": 1, "pair": [1, 2]}, "x") == (1.0, (1.0, 2.0))
+    with pytest.raises(UserError, match=r"x.rate must be a number, given was 'fast'"):
+        options.call(make, {"rate": "fast"}, "x")
+    with pytest.raises(UserError, match=r"x.pair\[1\] must be a number, given was 'b'"):
+        options.call(make, {"rate": 1, "pair": [1, "b"]}, "x")

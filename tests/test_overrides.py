@@ -213,6 +213,21 @@ def test_open_keys_need_no_plus():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("word", ["setting=", "task=", "data=", "recipe=", "data.root=", "setting=seg,", "task=,cls"])
+def test_an_empty_word_is_a_variable_that_was_not_set(word):
+    with pytest.raises(
+        UserError, match=f"'{word}' lacks a value; give one as {word.split('=')[0]}=..., or leave it out"
+    ):
+        overrides.adapt([word])
+
+
+@pytest.mark.parametrize("word", ["setting=seg,cls", "task=seg,cls", "data.root=/a,/b", "setting=choice(seg,cls)"])
+def test_several_settings_are_a_multirun(word):
+    with pytest.raises(UserError, match=r"gives several values; one run for each of them: --multirun"):
+        overrides.refuse_several(overrides.adapt([word]))
+    overrides.refuse_several(["data.root='/a,b'", "setting={name:seg}", "seed=1,2", "task=seg"])
+
+
 def test_a_folder_of_options_is_that_of_the_task():
     assert overrides.of_task("folder", "seg") == "folder/seg"
     assert overrides.of_task("builtin", "video") == "builtin/video"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -42,7 +43,7 @@ def read(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     Raises:
         UserError: naming the key, what is allowed and what was given.
     """
-    _refuse_unknown(kind, values, where)
+    _refuse_keys(kind, values, where)
     return typing.cast(T, _convert(_whole(values, kind), kind, where))
 
 
@@ -58,10 +59,35 @@ def call(function: Callable[..., T], values: Mapping[str, Any], where: str, *arg
     Raises:
         UserError: for an unknown key, a missing one, or a value of another type.
     """
+    return function(*arguments, **check(function, values, where, len(arguments), tuple(more)), **more)
+
+
+def check(
+    function: Callable[..., Any],
+    values: Mapping[str, Any],
+    where: str,
+    first: int = 0,
+    more: Collection[str] = (),
+    title: str = "",
+) -> dict[str, Any]:
+    """The checks of :func:`call` alone: for what is made only after something that takes long.
+
+    Args:
+        function, values, where: as there.
+        first: how many positional arguments the program itself gives.
+        more: names of the arguments that it gives by name.
+        title: what the messages call it; empty: its own name.
+
+    Returns:
+        The values as the function will get them.
+
+    Raises:
+        UserError: as there.
+    """
     parameters, open_ended = _parameters(function)
     by_place = [name for name, each in parameters.items() if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    names = [name for name in parameters if name not in (*by_place[: len(arguments)], *more)]
-    title = getattr(function, "__name__", str(function))
+    names = [name for name in parameters if name not in (*by_place[:first], *more)]
+    title = title or getattr(function, "__name__", str(function))
     for key in values:
         if key not in names and not (open_ended and key not in more):
             raise UserError(
@@ -71,11 +97,10 @@ def call(function: Callable[..., T], values: Mapping[str, Any], where: str, *arg
     if missing:
         raise UserError(f"'{_at(where, missing[0])}' has no value; {title} needs one: {_at(where, missing[0])}=...")
     hints = _hints(function)
-    checked = {
+    return {
         key: _convert(_whole(value, hints[key]), hints[key], _at(where, key)) if key in hints else value
         for key, value in values.items()
     }
-    return function(*arguments, **checked, **more)
 
 
 def meant(given: str, known: Iterable[str]) -> str:
@@ -117,9 +142,20 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         except (NameError, TypeError):  # names that are imported for type checkers alone
             continue
         for name, hint in hints.items():
-            if _checkable(hint):
-                out.setdefault(name, hint)
+            if _checkable(plain := _without_tensors(hint)):
+                out.setdefault(name, plain)
     return out
+
+
+def _without_tensors(hint: Any) -> Any:
+    """``float | Tensor`` as ``float``: no configuration holds a tensor."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        kept = [part for part in parts if not str(getattr(part, "__module__", "")).startswith("torch")]
+        return typing.Union[tuple(map(_without_tensors, kept))] if kept else hint  # noqa: UP007
+    if origin is tuple and parts:
+        return tuple[tuple(_without_tensors(part) for part in parts)]  # type: ignore[misc]
+    return hint
 
 
 def _checkable(hint: Any) -> bool:
@@ -155,8 +191,10 @@ def _whole(value: Any, kind: Any) -> Any:
             part for part in typing.get_args(kind) if is_dataclass(part) or typing.get_origin(part) in (list, dict)
         ]
         return _whole(value, inner[0]) if len(inner) == 1 else value
-    if origin is list and isinstance(value, list) and typing.get_args(kind):
-        return [_whole(item, typing.get_args(kind)[0]) for item in value]
+    if origin in (list, tuple) and isinstance(value, (list, tuple)) and typing.get_args(kind):
+        inner, *others = typing.get_args(kind)
+        kinds = [inner] * len(value) if origin is list or others == [...] else [inner, *others]
+        return [_whole(*pair) for pair in zip(value, kinds, strict=True)] if len(kinds) == len(value) else value
     if origin is dict and isinstance(value, Mapping) and len(typing.get_args(kind)) == 2:
         return {key: _whole(item, typing.get_args(kind)[1]) for key, item in value.items()}
     return value
@@ -166,11 +204,25 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(value, kind)
+        made = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, UserError):  # of a dataclass that checks itself
             raise error.__cause__ from None
         raise UserError(_line(str(error), value, kind, where)) from None
+    _refuse_endless(value, where)
+    return made
+
+
+def _refuse_endless(value: Any, where: str) -> None:
+    """Refuse numbers that are not finite: no option means anything with one, and comparisons let them through."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where} must be a finite number, given was {numeric.shown(value)}")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_endless(item, _at(where, str(key)))
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _refuse_endless(item, f"{where}[{i}]")
 
 
 def _line(text: str, value: Any, kind: Any, where: str) -> str:
@@ -212,7 +264,7 @@ def _choices(kind: Any, steps: list[tuple[str, str]]) -> list[Any]:
     return found + (["null"] if type(None) in parts else [])
 
 
-def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
+def _refuse_keys(kind: Any, values: Mapping[str, Any], where: str) -> None:
     hints = typing.get_type_hints(kind, include_extras=True)
     names = [field.name for field in fields(kind) if field.init]
     for key, value in values.items():
@@ -220,10 +272,18 @@ def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
             close = meant(str(key), names)
             listed = f"its keys: {', '.join(names) or 'none'}" if where and not close else "--help lists the keys"
             raise UserError(f"unknown key '{_at(where, str(key))}'{close}; {listed}")
+        if value == "" and not _may_be_empty(kind, str(key), hints[key]):
+            raise UserError(f"'{_at(where, str(key))}' is empty; give a value, or leave it out")
         parts = [hints[key], *typing.get_args(hints[key])]
         inner = [part for part in parts if is_dataclass(part)]
         if inner and isinstance(value, Mapping):
-            _refuse_unknown(inner[0], value, _at(where, str(key)))
+            _refuse_keys(inner[0], value, _at(where, str(key)))
+
+
+def _may_be_empty(kind: Any, key: str, hint: Any) -> bool:
+    """Whether an empty text says something: mostly it is a variable of the shell that was not set."""
+    default = next(field.default for field in fields(kind) if field.name == key)
+    return default == "" or not (hint is str or str in typing.get_args(hint))
 
 
 def _at(where: str, key: str) -> str:

@@ -78,6 +78,8 @@ def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
         if word.lstrip("+").startswith(("setting=", "debug=")):  # a key that is there already needs no plus
             word = word.lstrip("+")
         key, equals, value = word.partition("=")
+        if key_of(word) in DECIDING and equals and any(not item.strip() for item in items(value)):
+            raise UserError(f"'{word}' lacks a value; give one as {key}=..., or leave it out")
         if equals and _JOINED_NUMBERS.fullmatch(value):
             word = f"{key}='{value}'"
         if key == "setting" and not value.startswith("{"):
@@ -99,7 +101,7 @@ def _as_names(value: str) -> str:
     if value.startswith("choice(") and value.endswith(")"):
         value = value[len("choice(") : -1]
     names = [part.strip().strip("'\"") for part in value.split(",")]
-    return ",".join("{name: null}" if name in ("null", "") else f"{{name:{render(name)}}}" for name in names)
+    return ",".join("{name: null}" if name == "null" else f"{{name:{render(name)}}}" for name in names)
 
 
 def of_task(data: str, task: str | None) -> str:
@@ -207,6 +209,23 @@ def _set_by(group: str, option: str | None) -> set[str]:
     return {f"{part}.{key}" for part, keys in parts.items() if isinstance(keys, Mapping) for key in keys}
 
 
+def refuse_several(words: Iterable[str]) -> None:
+    """Refuse several values of what decides about a run, which only a multirun takes: ``setting=seg,cls``."""
+    for word in words:
+        key, value = key_of(word), word.partition("=")[2]
+        if key in DECIDING and (value.startswith("choice(") or len(items(value)) > 1):
+            shown = _as_words(value) if key == "setting" else value
+            raise UserError(
+                f"{key}={files.printable(shown)} gives several values; one run for each of them: --multirun {key}=..., "
+                "or quote a name that holds a comma"
+            )
+
+
+def _as_words(value: str) -> str:
+    """``{name:seg},{name:cls}`` as ``seg,cls``."""
+    return re.sub(r"\{name: *([^{}]*)\}", r"\1", value)
+
+
 def by_setting(words: Sequence[str]) -> list[str]:
     """Words with a task (or a sweep over tasks) as the settings that it is short for, where no setting and no data is given."""
     keys = {key_of(word) for word in words}
@@ -303,9 +322,9 @@ def shown(words: Sequence[str]) -> list[str]:
     """Expanded words as a person would type them."""
     name = _given_setting(words)
     if name is None:
-        return list(words)
+        return list(map(_typed, words))
     if name not in settings.SETTINGS:
-        return [f"setting={name}" if key_of(word) == "setting" else word for word in words]
+        return [f"setting={name}" if key_of(word) == "setting" else _typed(word) for word in words]
     setting = settings.SETTINGS[name]
     hidden = {
         word
@@ -313,4 +332,10 @@ def shown(words: Sequence[str]) -> list[str]:
         if (setting.real if real else setting.builtin)
         for word in written_out(setting, real)
     }
-    return [f"setting={name}", *(word for word in words if word not in hidden and key_of(word) not in ("setting",))]
+    kept = (word for word in words if word not in hidden and key_of(word) != "setting")
+    return [f"setting={name}", *map(_typed, kept)]
+
+
+def _typed(word: str) -> str:
+    """Without the plus signs that :func:`adapt` sets, and that it does not need."""
+    return word.lstrip("+") if word.startswith("++") else word

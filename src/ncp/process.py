@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def own_cores() -> frozenset[int]:
@@ -12,6 +13,18 @@ def own_cores() -> frozenset[int]:
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
+
+
+def free_memory_mb() -> float:
+    """MiB that programs can still get, within the limits of this group of processes (containers, SLURM)."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
+    free = next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("MemAvailable")), 4096.0)
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,7 @@ class Training(Struct):
     main_metric: Name
     metrics: dict[str, Value]
     cost: NetworkCost
+    setting: Name | None = None
     data: Data | None = None
     steps: Count | None = None
     min_overlap: Overlap = {}

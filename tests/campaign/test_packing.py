@@ -15,6 +15,7 @@ from ncp.campaign import packing, work
 from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units
 from ncp.errors import UserError
+from ncp.process import free_memory_mb
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_as_many_as_fit(free, peak, cores, number):
 
 
 def test_this_machine_has_memory():
-    assert packing.free_memory_mb() > 100
+    assert free_memory_mb() > 100
 
 
 def test_before_anything_is_recorded_one_at_a_time(tmp_path):

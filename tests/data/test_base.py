@@ -102,6 +102,24 @@ def test_a_workers_error_arrives_as_one_line(workers):
     assert str(error.value) == "the image 'x.png' is corrupt"
 
 
+class Numbers(base.DataModule):
+    """Four samples."""
+
+    task = "cls"
+
+    def prepare(self):
+        self.train_set = self.val_set = list(range(4))
+
+
+def test_workers_are_no_more_than_batches_and_bounded():
+    data = Numbers(workers=8)
+    data.setup()
+    data.plan(BatchPolicy.fit(2), 3)
+    assert data.train_dataloader().num_workers == 3
+    with pytest.raises(UserError, match=r"data.workers=1000000 are too many for this machine; at most \d+, or 'auto'"):
+        Numbers(workers=1_000_000)
+
+
 def test_workers_are_at_least_one_and_leave_a_core():
     assert worker_count(10**6) == 1
     assert 1 <= worker_count() <= 16

@@ -40,12 +40,14 @@ def test_colours_are_the_usual_arithmetic():
 
 
 def test_augmentations_that_do_not_exist_are_refused():
-    with pytest.raises(UserError, match=r"data.augmentation has no 'flip'; it has scale, brightness,"):
+    with pytest.raises(UserError, match=r"unknown key 'data.augmentation.flip' .* its keys: scale, brightness,"):
         ClipAugmentation.of({"flip": 0.5})
     with pytest.raises(UserError, match=r"data.augmentation.hue is in 0..0.5, given was 2"):
         ClipAugmentation.of({"hue": 2})
     with pytest.raises(UserError, match=r"scale is a range of shares"):
         ClipAugmentation.of({"scale": [0.5, 2]})
+    with pytest.raises(UserError, match=r"data.augmentation must be keys with values, or null, given was 3"):
+        ClipAugmentation.of(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", ["much", None, [0.1], True, float("nan"), -0.1])

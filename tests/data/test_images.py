@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from ncp.data.images import PIXELS, SUFFIXES, image_size, read_array, read_image, read_label
+from ncp.data.images import PIXELS, SUFFIXES, image_size, read_array, read_codes, read_image, read_label
 from ncp.errors import UserError
 
 ORIENTATION = 0x0112
@@ -161,6 +161,35 @@ def test_labels_that_would_be_other_numbers_are_refused(tmp_path):
     picture().convert("L").save(tmp_path / "white.tif", tiffinfo={262: 0})  # 0 is white: Pillow turns the numbers round
     with pytest.raises(UserError, match=r"white.tif' must be"):
         read_label(tmp_path / "white.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.webp", {"quality": 60}, "a lossy WebP"),
+        ("b.webp", {"quality": 60, "exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}, "a lossy WebP"),  # in an extended file
+        ("a.tif", {"compression": "jpeg"}, "a TIFF packed as jpeg"),
+    ],
+)
+def test_masks_that_were_packed_with_a_loss_are_refused(tmp_path, name, options, message):
+    image = picture() if name.endswith("webp") else picture().convert("L")
+    image.save(tmp_path / name, **options)
+    for read, what in ((read_label, "label"), (read_codes, "mask")):
+        with pytest.raises(UserError, match=rf"{name}' is {message}, which does not keep a {what}'s numbers"):
+            read(tmp_path / name)
+    kept = {"lossless": True} if name.endswith("webp") else {"compression": "tiff_lzw"}
+    image.save(tmp_path / name, **kept)
+    colours, _ = read_codes(tmp_path / name)
+    wanted = np.asarray(image)
+    assert np.array_equal(colours.numpy(), wanted.transpose(2, 0, 1) if wanted.ndim == 3 else wanted)
+
+
+def test_a_mask_of_16_bits_with_transparency_is_refused(tmp_path):
+    numbers = RNG(0).integers(0, 300, (5, 6))
+    both = np.stack([numbers, np.full_like(numbers, 65_535)], axis=-1).reshape(5, 12)
+    path = write_png(tmp_path / "a.png", (5, 6), 16, 4, packed(both, 16))
+    with pytest.raises(UserError, match=r"a.png' is grey of 16 bits with transparency"):
+        read_codes(path)
 
 
 # ---- what is refused

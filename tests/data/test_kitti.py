@@ -240,18 +240,25 @@ def test_grid_and_augmentation_are_checked() -> None:
         with pytest.raises(UserError, match=r"data.limits"):
             grid_size(limits, 0.16)
     assert as_augmentation({"sampled": [1, 2, 3]}) == Augmentation(sampled=(1, 2, 3))
-    with pytest.raises(UserError, match=r"unknown key 'data.augmentation.sample'; did you mean 'sampled'"):
+    with pytest.raises(UserError, match=r"unknown key 'data.augmentation.sample'.*did you mean 'sampled'"):
         as_augmentation({"sample": 1})
     with pytest.raises(UserError, match="16,777,216 are possible"):
         grid_size((0, 0, 0, 1e4, 1e4, 1), 0.16)
     for change in (
         {"flip": 2},
-        {"shift": float("nan")},
-        {"turn": float("inf")},
         {"least_points": [5]},
         {"sampled": [1, 2]},
     ):
         with pytest.raises(UserError, match="flip <= 1"):
             as_augmentation(change)
+    for change in ({"shift": float("nan")}, {"turn": float("inf")}):
+        with pytest.raises(UserError, match=r"data.augmentation.\w+ must be a finite number"):
+            as_augmentation(change)
+    for change in ({"turn": "far"}, {"sampled": 3}, {"scale": ["a", 1]}):
+        with pytest.raises(UserError, match=r"data.augmentation.\w+(\[0\])? must be a (number|list)"):
+            as_augmentation(change)
+    for value in (3, "strong", [1]):
+        with pytest.raises(UserError, match=r"data.augmentation must be keys with values, or null"):
+            as_augmentation(value)
     with pytest.raises(UserError, match=r"scale\[0\] <= scale\[1\]"):
         as_augmentation({"scale": [2, 1]})

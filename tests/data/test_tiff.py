@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ncp.data import tiff
+from ncp.data.folder import reading
 from ncp.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -15,6 +16,13 @@ PICTURES = {
     "deep": RNG.integers(0, 65_536, (37, 41), dtype=np.uint16),
     "real": RNG.random((37, 41), dtype=np.float32),
 }
+
+
+# orientation of a picture as it is stored -> as it is meant (TIFF 6.0, tag 274)
+UPRIGHT = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a.swapaxes(0, 1), 2), 8: np.rot90,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("packing", [None, "packbits", "tiff_lzw", "tiff_adobe_deflate"])
@@ -28,6 +36,19 @@ def test_a_tiff_as_pillow_wrote_it(tmp_path, packing, kind):
         wanted = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
         assert np.array_equal(tiff.read_tiff(path), wanted)
         assert tiff.tiff_head(path).size == (37, 41)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_turned_tiff_is_read_upright(tmp_path, number, kind):
+    turn = Image.Exif()
+    turn[274] = number
+    Image.fromarray(PICTURES[kind]).save(tmp_path / "a.tif", exif=turn)
+    array = UPRIGHT[number](PICTURES[kind])
+    read = tiff.read_tiff(tmp_path / "a.tif")
+    assert np.array_equal(read, array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
+    assert tiff.tiff_head(tmp_path / "a.tif").upright == read.shape[1:]
+    assert reading.kind_of(tmp_path / "a.tif").size == read.shape[1:]
 
 
 def write_tiff(path, array_CHW, order="<", apart=False, tile=None, large=False):

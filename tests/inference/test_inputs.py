@@ -30,6 +30,18 @@ def test_two_of_the_same_stem(tmp_path):
     assert found["b/a.png"] == "b/a"
 
 
+def test_a_file_beside_a_folder_of_its_results_name(tmp_path):
+    """``a.jpg`` is drawn into ``a.png``, where a folder ``a.png`` has its results."""
+    for name in ("a.jpg", "a.png/x.jpg", "a.jpg.b/y.jpg", "c.png/a.b/z.jpg", "c.jpg"):
+        touch(tmp_path / name)
+    found = dict(names(str(tmp_path)))
+    assert len(set(found.values())) == 5
+    out = tmp_path / "out"
+    for name in found.values():
+        for ending in (".png", "_overlay.png", ".txt"):
+            touch(out / f"{name}{ending}")
+
+
 def test_the_same_file_twice(tmp_path):
     path = str(touch(tmp_path / "a.png"))
     assert [name for _, name in names([path, path, path])] == ["a", "a.png", "a-2"]

@@ -25,6 +25,16 @@ def test_a_command_may_compose_another_one():
         (("serach",), "unknown command 'serach'"),
         (("search", "a==b"), "a==b"),
         (("train", "setting=sgm"), "unknown setting 'sgm'"),
+        (
+            ("fit", "predictor=null"),
+            "predictor needs one of its options, given was 'null'; options: auto, default, paper",
+        ),
+        (("search", "strategy="), "strategy needs one of its options, given was ''; options: evolution"),
+        (("train", "recipe=null"), "recipe needs one of its options, given was 'null'"),
+        (("train", "hydra/launcher=null"), "Config group override must be a string or a list"),
+        (("train", "data=foldr"), "no option 'foldr' for 'data'; options: ade20k, builtin, cityscapes, folder"),
+        (("train", "ckpt_path="), "'ckpt_path' is empty; give a value, or leave it out"),
+        (("train", "setting=seg,cls"), "setting=seg,cls gives several values"),
     ],
 )
 def test_mistakes_in_python_are_one_line_too(words, line):
@@ -57,3 +67,10 @@ def test_mistakes_beside_values_that_must_be_given(words, line):
     with pytest.raises(UserError) as error:
         jobs.options(*words)
     assert line in str(error.value)
+
+
+def test_a_part_of_a_training_takes_every_key_that_it_has_and_none_may_be_written_out():
+    given = jobs.options("train", "task=seg", "recipe.class_weights=[1,2]", "trainer.num_nodes=2", "debug=null")
+    assert (given.recipe["class_weights"], given.trainer["num_nodes"]) == ([1, 2], 2)
+    given = jobs.options("train", "task=cls", "recipe.optimizer={name:adam,betas:[0.8,0.9]}", "data.tiny=true")
+    assert (given.recipe["optimizer"]["betas"], given.data["tiny"]) == ([0.8, 0.9], True)

@@ -38,6 +38,17 @@ def test_measured_stands_beside_predicted_and_a_baseline_has_no_prediction(tmp_p
     assert rows[0][1] == f"{seg.predict(default)['mIoU'][0]:.2f} ± {doubt:.2f} ± {noise:.2f}"
 
 
+def test_a_measured_metric_has_its_own_unit(tmp_path):
+    normal = recorded.training(
+        tmp_path / "normal", 1, task="cls", main_metric="valid_ssim", metrics={"valid_ssim": 0.55},
+        setting="transnas-micro/normal",
+    )  # fmt: skip
+    entries, judged = compared(tmp_path, recorded.training(tmp_path / "seg", 1), normal)
+    head = compare.table(entries.items, judged)[0]
+    assert "seg.mIoU\nmeasured, %" in head
+    assert "cls.valid_ssim\nmeasured" in head
+
+
 def test_figures_at_another_overlap_are_another_column(tmp_path):
     given = [
         recorded.training(

@@ -57,3 +57,14 @@ def test_hydra_calls_it_and_an_empty_folder_says_nothing(tmp_path, capsys):
     sweep(tmp_path / "sweep")
     trainings.TrainingsTable().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path / "sweep")}}}))
     assert "4 trainings" in capsys.readouterr().out
+
+
+def test_a_unit_belongs_to_its_metric_and_less_of_a_loss_is_better(tmp_path, capsys):
+    for job, loss in enumerate((0.9, 0.4)):
+        setting = {"setting": "transnas-micro/room_layout", "main_metric": "valid_neg_loss"}
+        recorded.training(tmp_path / str(job), 1, "cls", metrics={"valid_neg_loss": -loss}, **setting)
+        recorded.state(tmp_path / str(job), overrides=[f"seed={job}"])
+    trainings.summarise(tmp_path)
+    out = capsys.readouterr().out
+    assert "valid_neg_loss" in out
+    assert "%" not in out

@@ -87,6 +87,15 @@ def test_momentum_can_follow_the_poly_schedule_only_with_sgd():
         ("recipe.keep=5", "recipe.keep must be a list, given was 5"),
         ("recipe.optimizer.lr=fast", "recipe.optimizer.lr must be a finite number, given was 'fast'"),
         ("recipe.sync_norms=1", "recipe.sync_norms must be true or false, given was 1"),
+        ("+recipe.class_weights=[0,0,0]", "recipe.class_weights are all 0"),
+        ("+recipe.label_smoothing=-1", "recipe.label_smoothing must be from 0 to less than 1, given was -1"),
+        ("+recipe.label_smoothing=1", "recipe.label_smoothing must be from 0 to less than 1, given was 1"),
+        ("recipe.clip=0", "recipe.clip must be positive or null, given was 0"),
+        ("recipe.clip=nan", "recipe.clip must be a finite number, given was nan"),
+        ("recipe.keep=[-1]", "recipe.keep must hold positive numbers of steps"),
+        ("recipe.per_device=0", "recipe.per_device must be positive or null, given was 0"),
+        ("+recipe.residual_scale=inf", "recipe.residual_scale must be a finite number, given was inf"),
+        ("recipe.save_every=null", "recipe.save_every must be a whole number, given was null"),
         ("~recipe.batch", "'recipe.batch' has no value; Recipe needs one: recipe.batch=..."),
     ],
 )
@@ -101,7 +110,51 @@ def test_evaluations_without_end_are_refused():
         made.plan(2975)
 
 
-def test_arguments_that_the_optimiser_does_not_have_are_refused():
-    made = recipe("setting=seg", "data.root=/somewhere", "+recipe.optimizer.speed=3")
-    with pytest.raises(UserError, match=r"unknown key 'recipe\.optimizer\.speed' for SGD"):
-        made.make_optimizer([torch.zeros(1, requires_grad=True)])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("speed=3", "unknown key 'recipe.optimizer.speed' for sgd; .*its keys: lr, momentum"),
+        ("momentum=fast", "recipe.optimizer.momentum must be a number, given was 'fast'"),
+        ("momentum=-1", "recipe.optimizer: Invalid momentum value"),
+        (
+            "betas=3",
+            "recipe.optimizer.betas belongs to adam and adamw, not to sgd; leave it out: ~recipe.optimizer.betas",
+        ),
+        ("params=3", "unknown key 'recipe.optimizer.params'"),
+    ],
+)
+def test_arguments_that_the_optimiser_does_not_have_are_refused_before_the_data_is_read(change, message):
+    with pytest.raises(UserError, match=message):
+        recipe("setting=seg", "data.root=/somewhere", f"++recipe.optimizer.{change}")
+
+
+def test_pairs_of_numbers_are_held_to_the_optimisers_signature():
+    adam = ("setting=cls", "data.root=/somewhere", "~recipe.optimizer.momentum", "recipe.optimizer.name=adam")
+    weight = [torch.nn.Parameter(torch.zeros(1))]
+    made = recipe(*adam, "+recipe.optimizer.betas=[0.8,0.9]").make_optimizer(weight)
+    assert made.param_groups[0]["betas"] == (0.8, 0.9)
+    for given, message in (
+        ("3", "betas must be a list"),
+        ("[0.8,x]", r"betas\[1\] must be a number"),
+        ("[2,3]", "Invalid beta"),
+    ):
+        with pytest.raises(UserError, match=message):
+            recipe(*adam, f"+recipe.optimizer.betas={given}")
+
+
+def test_a_mistake_of_ours_in_an_optimiser_keeps_its_traceback(monkeypatch):
+    class Broken(torch.optim.SGD):
+        def __init__(self, params, lr: float = 0.1, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+            len(3)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim, "SGD", Broken)
+    with pytest.raises(TypeError, match="has no len"):
+        recipe("setting=seg", "data.root=/somewhere")
+
+
+@pytest.mark.parametrize("batch", [10**9, 65_537])
+def test_batches_beyond_reason_are_refused(batch):
+    made = recipe("setting=seg", "data.root=/somewhere", f"recipe.batch={batch}", "recipe.per_device=1")
+    with pytest.raises(UserError, match=r"recipe.batch=.* at most 65,536 here"):
+        made.plan(2975)
+    assert made.plan(10**9).policy.total == batch

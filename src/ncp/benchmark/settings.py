@@ -415,3 +415,10 @@ def get(name: str) -> Setting:
             f"beside them {others}"
         )
     return SETTINGS[known]
+
+
+def sign(objective: str) -> float:
+    """1 where more of ``setting.metric`` is better, -1 where less is; of a setting that is not known 1."""
+    setting, _, metric = objective.rpartition(".")
+    known = SETTINGS.get(full_name(setting))
+    return known.sign(metric) if known else 1.0

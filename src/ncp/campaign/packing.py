@@ -26,7 +26,7 @@ from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
-from ncp.process import environment, own_cores
+from ncp.process import environment, free_memory_mb, own_cores
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -83,18 +83,6 @@ def fitting(free_mb: float, peak_mb: float, cores: int) -> int:
     (8, 1, 2)
     """
     return max(1, min(int(SHARE * free_mb // max(peak_mb, 1.0)), cores, MOST))
-
-
-def free_memory_mb() -> float:
-    """MiB that programs can still get, within the limits of this group of processes (containers, SLURM)."""
-    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
-    free = next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("MemAvailable")), 4096.0)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):
-        return free
-    return free if limit == "max" else min(free, (int(limit) - used) / 2**20)
 
 
 def side_by_side(

@@ -213,6 +213,8 @@ class DataModule(pl.LightningDataModule):
             raise UserError(f"data.eval_batch must be at least 1, given was {eval_batch}")
         if workers != "auto" and (not isinstance(workers, int) or workers < 0):
             raise UserError(f"data.workers must be 'auto' or a number from 0 up, given was {workers!r}")
+        if isinstance(workers, int) and workers > (most := max(64, 4 * len(own_cores()))):
+            raise UserError(f"data.workers={workers} are too many for this machine; at most {most}, or 'auto'")
         if overfit < 0:
             raise UserError(f"data.overfit must be a number of samples, given was {overfit}")
         self.eval_batch, self.workers, self.seed = eval_batch, workers, seed
@@ -271,9 +273,10 @@ class DataModule(pl.LightningDataModule):
         sampler = ShardSampler(1, 1) if self.idle else ShardSampler(length, self.eval_batch, rank, devices)
         return self._loader(self.val_set, sampler)
 
-    def _loader(self, data: Dataset[Sample], sampler: Sampler[list[Key]]) -> Loader:
+    def _loader(self, data: Dataset[Sample], sampler: StreamSampler | ShardSampler) -> Loader:
         auto = 0 if self.builtin else worker_count(self.sharing)
         workers = auto if self.workers == "auto" else int(self.workers)
+        workers = min(workers, len(sampler))  # one without a batch would only be started and stopped
         return Loader(
             data,
             batch_sampler=sampler,

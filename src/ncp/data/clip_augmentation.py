@@ -6,7 +6,7 @@ Shape suffixes: T frames, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from ncp import options
 from ncp.data import transforms as T
 from ncp.errors import UserError
-from ncp.files import checked, printable
+from ncp.numeric import shown
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,16 @@ class ClipAugmentation:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ClipAugmentation:
         """From a configuration; ``UserError`` for keys and values that do not exist."""
-        known = [field.name for field in fields(cls)]
-        unknown = [str(key) for key in settings if key not in known]
-        if unknown:
-            raise UserError(f"data.augmentation has no '{printable(unknown[0])}'; it has {', '.join(known)}")
-        plain = {key: value if isinstance(value, (int, float, str)) else list(value) for key, value in settings.items()}
-        made = checked(plain, cls, "data.augmentation")
+        if not isinstance(settings, Mapping):
+            raise UserError(f"data.augmentation must be keys with values, or null, given was {shown(settings)}")
+        made = options.call(cls, settings, "data.augmentation")
         if not 0 < made.scale[0] <= made.scale[1] <= 1:
             raise UserError(f"data.augmentation.scale is a range of shares of the frame, given was {list(made.scale)}")
         most = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5, "greyscale": 1.0}
         for name, limit in most.items():
             if not 0 <= getattr(made, name) <= limit:
                 raise UserError(f"data.augmentation.{name} is in 0..{limit:g}, given was {getattr(made, name)}")
-        out: ClipAugmentation = made
-        return out
+        return made
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator, size: T.Size) -> Tensor:
         """``(T, 3, *size)`` uint8."""

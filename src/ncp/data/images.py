@@ -91,7 +91,8 @@ def read_label(path: Path) -> Tensor:
     """``(H, W)`` uint8, the numbers as they stand in the file, upright. Raises as :func:`read_image` does."""
     import torch
 
-    with _opened(path, "label") as (picture, _):
+    with _opened(path, "label") as (picture, content):
+        _refuse_lossy(picture, content, "label")
         return torch.from_numpy(_turned(_numbers(picture), picture))
 
 
@@ -140,9 +141,10 @@ def read_codes(path: Path) -> tuple[Tensor, Tensor | None]:
     def upright(numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(_turned(numbers, picture))
 
-    with _opened(path, "mask") as (picture, _):
-        if picture.format in _JPEG:
-            raise _Refused("is a JPEG, which does not keep a mask's numbers; save it as PNG from the original")
+    with _opened(path, "mask") as (picture, content):
+        _refuse_lossy(picture, content, "mask")
+        if _layout(picture).startswith("LA;16"):  # Pillow keeps the upper 8 bits alone
+            raise _Refused("is grey of 16 bits with transparency; save it without the transparency")
         if picture.mode in ("RGB", "RGBA", "RGBX"):
             return upright(np.array(picture)[..., :3].transpose(2, 0, 1).copy()), None
         if picture.mode in ("LA", "La"):  # grey with transparency
@@ -203,7 +205,12 @@ def _guarded(path: Path, what: str) -> Iterator[None]:
         raise UserError(f"the {what} '{printable(path)}' {reason}") from None
     except Exception as error:  # on damaged files the decoders raise almost anything
         unknown = isinstance(error, Image.UnidentifiedImageError)  # type: ignore[attr-defined]
-        reason = "of an unknown format" if unknown else " ".join(str(error).split())
+        if unknown:
+            raise UserError(
+                f"the {what} '{printable(path)}' is corrupt or no image (of an unknown format); JPEG, PNG, GIF, BMP, TIFF and "
+                "WebP are read: replace or remove it"
+            ) from None
+        reason = " ".join(str(error).split())
         reason = reason.rsplit(".cpp:", 1)[-1].lstrip("0123456789, ")[:120]  # torchvision names its own source first
         raise UserError(
             f"the {what} '{printable(path)}' is corrupt or no image ({printable(reason or type(error).__name__)}); "
@@ -256,8 +263,6 @@ def _numbers(picture: Any) -> np.ndarray:
 
 def _whole_numbers(picture: Any) -> np.ndarray:
     """``(H, W)``: a label's numbers as they stand in the file."""
-    if picture.format in _JPEG:
-        raise _Refused("is a JPEG, which does not keep a label's numbers; save it as PNG from the original")
     layout = _layout(picture)
     known = picture.mode in ("1", "L", "P", "I") or picture.mode.startswith("I;16")
     if not known or layout not in _EXACT:
@@ -278,7 +283,12 @@ def _layout(picture: Any) -> str:
 
 def _turned(plane: np.ndarray, picture: Image.Image) -> np.ndarray:
     """``(..., H, W)``, upright."""
-    swapped, upside_down, mirrored = _turn(picture)
+    return turned(plane, 1 if picture.format == "TIFF" else _orientation(picture))  # Pillow turns TIFFs itself
+
+
+def turned(plane: np.ndarray, orientation: int) -> np.ndarray:
+    """``(..., H, W)``, upright, of a picture that is stored with this EXIF orientation."""
+    swapped, upside_down, mirrored = _TURNS.get(orientation, _UPRIGHT)
     plane = plane.swapaxes(-1, -2) if swapped else plane
     flips = tuple(axis for axis, flip in ((-2, upside_down), (-1, mirrored)) if flip)
     return np.flip(plane, flips).copy() if flips else plane
@@ -289,6 +299,24 @@ def _turn(picture: Image.Image) -> tuple[bool, bool, bool]:
     if picture.format == "TIFF":  # Pillow turns these itself
         return _UPRIGHT
     return _TURNS.get(_orientation(picture), _UPRIGHT)
+
+
+def _refuse_lossy(picture: Image.Image, content: bytes, what: str) -> None:
+    """Refuse a label whose numbers its file does not keep: JPEG, WebP unless it is lossless, TIFF packed as either."""
+    packing = str(picture.info.get("compression", "")) if picture.format == "TIFF" else ""
+    lossy = picture.format in _JPEG or packing.removeprefix("tiff_") in ("jpeg", "webp")
+    if lossy or (picture.format == "WEBP" and b"VP8 " in _webp_parts(content)):
+        how = {"TIFF": f"a TIFF packed as {packing}", "WEBP": "a lossy WebP"}.get(str(picture.format), "a JPEG")
+        raise _Refused(f"is {how}, which does not keep a {what}'s numbers; save it as PNG from the original")
+
+
+def _webp_parts(content: bytes) -> set[bytes]:
+    """The names of a WebP's parts: ``VP8 `` (lossy) or ``VP8L`` (lossless) is its picture."""
+    found, at = set(), 12
+    while at + 8 <= len(content):
+        found.add(content[at : at + 4])
+        at += 8 + int.from_bytes(content[at + 4 : at + 8], "little") + 1 & ~1
+    return found
 
 
 def _orientation(picture: Image.Image) -> int:

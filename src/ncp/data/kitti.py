@@ -37,6 +37,7 @@ from ncp.errors import UserError
 from ncp.metrics.anchors import grid_size as grid_size
 from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
+from ncp.numeric import shown
 
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
@@ -252,5 +253,5 @@ def as_augmentation(value: Any) -> Augmentation | None:
         return value
     if not isinstance(value, Mapping):
         known = ", ".join(Augmentation.__dataclass_fields__)
-        raise UserError(f"data.augmentation takes {known}; given was {value!r}")
+        raise UserError(f"data.augmentation takes {known}; given was {shown(value)}")
     return options.read(Augmentation, value, "data.augmentation")

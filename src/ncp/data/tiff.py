@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ncp.data.images import turned
 from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
 
@@ -31,7 +32,7 @@ _TAGS = 1_000
 _PARTS = 2**20  # strips or tiles
 _LISTS = (273, 279, 324, 325)  # tags with a number for each of them
 # those that are looked at: any other may be as long as it likes
-_READ = {*_LISTS, *(256, 257, 258, 259, 262, 277, 278, 284, 317, 322, 323, 338, 339)}
+_READ = {*_LISTS, *(256, 257, 258, 259, 262, 274, 277, 278, 284, 317, 322, 323, 338, 339)}
 # size of a TIFF's types in bytes and their letters for struct
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
 _PACKINGS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits", 34925: "LZMA", 50000: "zstd"}
@@ -42,7 +43,7 @@ class TiffHead(NamedTuple):
     """What a TIFF's first picture says of itself.
 
     Attributes:
-        size: height and width.
+        size: height and width as it is stored.
         channels: numbers of a pixel.
         bits: of a number.
         kind: ``u``, ``i`` or ``f``, or empty where it is something else.
@@ -50,6 +51,7 @@ class TiffHead(NamedTuple):
         extra: what the further channels are (0: unknown, 1 and 2: transparency).
         tags: all that was read.
         order: ``<`` or ``>``.
+        orientation: as in EXIF, 1 to 8.
     """
 
     size: tuple[int, int]
@@ -60,6 +62,13 @@ class TiffHead(NamedTuple):
     extra: tuple[int, ...]
     tags: dict[int, tuple[int, ...]]
     order: str
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width as it is read."""
+        height, width = self.size
+        return (width, height) if self.orientation >= 5 else (height, width)
 
 
 def tiff_head(path: Path) -> TiffHead:
@@ -84,14 +93,24 @@ def tiff_head(path: Path) -> TiffHead:
         )
     if following:
         raise UserError(f"the image '{shown}' holds several pictures (pages); save one of them")
+    turn = _one(tags, 274, 1)
     kind = _KINDS.get(formats.pop(), "") if len(formats) == 1 and len(bits) == 1 else ""
+    extra = tuple(tags.get(338, ()))
     return TiffHead(
-        (height, width), channels, max(bits), kind, _one(tags, 262, 1), tuple(tags.get(338, ())), tags, order
+        (height, width),
+        channels,
+        max(bits),
+        kind,
+        _one(tags, 262, 1),
+        extra,
+        tags,
+        order,
+        turn if 1 <= turn <= 8 else 1,
     )
 
 
 def read_tiff(path: Path) -> np.ndarray:
-    """``(C, H, W)`` numbers of a TIFF with any number of channels, of 8, 16, 32 or 64 bits.
+    """``(C, H, W)`` numbers of a TIFF with any number of channels, of 8, 16, 32 or 64 bits, upright.
 
     Raises:
         UserError: naming the file, for a kind that is not read, or one that is damaged.
@@ -118,7 +137,7 @@ def read_tiff(path: Path) -> np.ndarray:
         raise UserError(f"the image '{shown}' unpacks to more than {BYTES:,} bytes; make it smaller")
     content = read_bytes(path, BYTES)
     try:
-        return _assemble(content, head, dtype, packing, predictor)
+        return turned(_assemble(content, head, dtype, packing, predictor), head.orientation)
     except UserError:
         raise
     except Exception as error:  # on damaged files the decoders raise almost anything

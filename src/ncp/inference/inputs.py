@@ -92,14 +92,24 @@ def _below(folder: Path, wanted: Sequence[str], out: Path) -> Iterator[str]:
 
 
 def _named(found: Sequence[tuple[Path, str]]) -> Iterator[Input]:
-    taken: set[str] = set()
-    for path, shown in found:
-        *folders, last = [_fit(part) for part in shown.split("/")]
+    parts = [[_fit(part) for part in shown.split("/")] for _, shown in found]
+    # a file's results are its name and an ending, and must not meet a folder of that name: a.jpg beside a folder a.png
+    taken = {before for folders in parts for before in _before_endings(folders[:-1])}
+    limit = len(found) + len(taken)
+    for (path, shown), (*folders, last) in zip(found, parts, strict=True):
         stem = os.path.splitext(last)[0] or last
-        candidates = [stem, last, *(f"{stem}-{number}" for number in range(2, 2 + len(found)))]
+        candidates = [stem, last, *(f"{stem}-{number}" for number in range(2, 3 + limit))]
         name = next(n for n in ("/".join([*folders, one]) for one in candidates) if n.casefold() not in taken)
         taken.add(name.casefold())
         yield Input(path, files.printable(Path(shown)), name)
+
+
+def _before_endings(folders: Sequence[str]) -> Iterator[str]:
+    """Of each of these nested folders its path up to every dot of its name: ``x/a`` and ``x/a.b`` of ``x/a.b.png``."""
+    for depth, last in enumerate(folders):
+        pieces = last.split(".")
+        for end in range(1, len(pieces)):
+            yield "/".join([*folders[:depth], ".".join(pieces[:end])]).casefold()
 
 
 def _fit(part: str) -> str:

@@ -35,7 +35,9 @@ def options(command: str, *words: str) -> Any:
     module(command)
     try:
         content = composing.values(composing.compose(command, words))
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # as the command line takes them
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises plain ones too
         line = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(command))
         raise UserError(line or str(error)) from None
     return composing.read(command, content, words)

@@ -24,16 +24,59 @@ DEFAULT_SETTING = {"train": "cls", "build": "seg", "discover": "seg"}
 _APART = ("hydra", "paths")
 
 
+# parts of a training: what stands below them is held against the signature of what they make, which knows more keys than a
+# file of conf/ writes out (see ncp.tasks.parts)
+_MADE = ("task", "data", "recipe", "arch", "trainer", "model")
+
+
 @cache
 def open_keys(file: Path) -> tuple[str, ...]:
-    """Keys of a command's file that take any key below them: those whose default is ``{}``."""
+    """Keys of a command's file that take any key below them: those whose default is ``{}``, and parts of a training."""
     content = files.read_yaml(file) if file.is_file() else {}
-    return tuple(str(key) for key, value in content.items() if value == {})
+    groups = {key for item in content.get("defaults", ()) if isinstance(item, Mapping) for key in item}
+    if "data" in groups:  # which brings its recipe
+        groups.add("recipe")
+    return tuple(
+        str(key)
+        for key in (*content, *groups)
+        if content.get(key) == {} or (key in _MADE and isinstance(content.get(key, {}), Mapping))
+    )
+
+
+@cache
+def _groups(file: Path) -> dict[str, bool]:
+    """The groups of a command's defaults, and whether an option is needed of each; ``recipe`` is the data's to bring."""
+    content = files.read_yaml(file) if file.is_file() else {}
+    named = [item for item in content.get("defaults", ()) if isinstance(item, Mapping)]
+    found = {str(key): option is not None for item in named for key, option in item.items()}
+    return {**found, "recipe": True} if "data" in found else found
+
+
+def _without_nulls(words: Sequence[str], file: Path) -> list[str]:
+    """Words less those such as ``debug=null``, which Hydra does not take although it is what stands there.
+
+    Raises:
+        UserError: where an option is needed.
+    """
+    kept = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        none = (
+            bool(equals) and value in ("", "null") and key in _groups(file) and key not in ("setting", "task", "data")
+        )
+        if none and (_groups(file)[key] or not value):
+            known = {path.stem for folder in configs.folders() for path in (folder / key).glob("*.yaml")}
+            raise UserError(f"{key} needs one of its options, given was '{value}'; options: {', '.join(sorted(known))}")
+        if not none:
+            kept.append(word)
+    return kept
 
 
 def words_for_hydra(command: str, words: Sequence[str], file: Path) -> list[str]:
     """The words of one job as Hydra must see them: adapted, and with their setting written out."""
     adapted = overrides.adapt([_alias(command, word) for word in words], open_keys(file))
+    overrides.refuse_several(adapted)
+    adapted = _without_nulls(adapted, file)
     if command == "data" and not overrides.is_expanded(adapted):
         return overrides.expand(_own_data(adapted), None)
     if command not in DEFAULT_SETTING or overrides.is_expanded(adapted):

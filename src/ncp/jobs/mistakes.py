@@ -16,6 +16,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from ncp import configs
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 
@@ -88,7 +89,9 @@ def _missing_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group or not error.options:
         return _one_line(str(error))
-    return f"no option '{option}' for '{group}'; options: {', '.join(sorted(error.options))}{_meant(option, list(error.options))}"
+    # a folder of options, one a task, is named as an option is (data=folder)
+    known = {*error.options, *(path.name for place in configs.folders() for path in (place / group).glob("*/"))}
+    return f"no option '{option}' for '{group}'; options: {', '.join(sorted(known))}{_meant(option, sorted(known))}"
 
 
 def _unreadable(error: OverrideParseException) -> str:

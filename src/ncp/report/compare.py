@@ -22,17 +22,24 @@ def measured(entry: Entry) -> dict[str, float]:
     training = entry.training
     if training is None:
         return {}
-    known = settings.SETTINGS.get(settings.full_name(training.task))
+    known = settings.SETTINGS.get(settings.full_name(training.setting or training.task))
     names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
     found = {name: training.metrics.get(name) for name in names}
     return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}
 
 
-def _labelled(entry: Entry) -> dict[str, float]:
-    """The same, in words that tell metrics of different overlaps apart."""
-    overlap = entry.training.min_overlap if entry.training else {}
+def _labelled(entry: Entry) -> dict[tuple[str, str], float]:
+    """The same, in words that tell metrics of different overlaps apart, and with the metric's unit."""
+    if (training := entry.training) is None:
+        return {}
     named = ((*name.partition("."), value) for name, value in measured(entry).items())
-    return {f"{task}.{labelled(metric, overlap)}": value for task, _, metric, value in named}
+    return {
+        (
+            f"{task}.{labelled(metric, training.min_overlap)}",
+            settings.unit(f"{training.setting or task}.{metric}"),
+        ): value
+        for task, _, metric, value in named
+    }
 
 
 def costs(entry: Entry) -> dict[str, int | None]:
@@ -138,7 +145,9 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
         percent = f", {known}" if known else ""
         head.append(f"{title}{then}predicted{percent}" + ("\n± doubt ± noise" if spread and not exact else ""))
         head += [f"{title}, {part}{percent}" for part in ("doubt", "noise")] if exact else []
-    head += [f"{name}{then}measured, %" for name in names] + (["measured on"] if trained else [])
+    head += [f"{name}{then}measured{unit and f', {unit}'}" for name, unit in names] + (
+        ["measured on"] if trained else []
+    )
     head += ["multiply-adds", "params"] if exact else ["multiply-adds\nG", "params\nM"]
     out = [head]
     for i, (entry, score) in enumerate(zip(entries, scores, strict=True)):

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ncp import files, runs, terminal
+from ncp.benchmark import settings
 from ncp.commandline import command_line
 from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled
@@ -91,7 +92,7 @@ def _job(place: Path, label: str) -> TrainingJob:
 
 
 def as_csv(jobs: Sequence[TrainingJob]) -> str:
-    """One row a job: its overrides, state, all metrics in percent, costs, images a second, the architecture."""
+    """One row a job: its overrides, state, all metrics, costs, images a second, the architecture."""
     trained = [job.training for job in jobs if job.training]
     names = list(dict.fromkeys(name for training in trained for name in training.metrics))
     rows: list[list[Any]] = [
@@ -112,10 +113,22 @@ def show(jobs: Sequence[TrainingJob], path: Path) -> None:
     title = f"{len(jobs)} training{'s' if len(jobs) != 1 else ''}"
     table = terminal.table(title, "bold: the best of a metric" if len(jobs) > 1 and mains else "")
     table.add_column("training", header_style="dim", no_wrap=True)
-    for name in (*(f"{main}, %" for main in mains), "multiply-adds, G", "params, M", "images/s"):
+    units = {main: settings.unit(_objective(job)) for job in jobs if (main := _main(job))}
+    for name in (
+        *(f"{main}{units[main] and f', {units[main]}'}" for main in mains),
+        "multiply-adds, G",
+        "params, M",
+        "images/s",
+    ):
         table.add_column(name, justify="right", header_style="dim")
     table.add_column("state", header_style="dim", overflow="fold")
-    best = {main: max((v for job in jobs if (v := _value(job, main)) is not None), default=None) for main in mains}
+    signs = {main: settings.sign(_objective(job)) for job in jobs if (main := _main(job))}
+    best = {
+        main: max(
+            (v for job in jobs if (v := _value(job, main)) is not None), default=None, key=lambda v: signs[main] * v
+        )
+        for main in mains
+    }
     for job in jobs:
         values = [_value(job, main) for main in mains]
         cells = ["" if value is None else f"{value:.2f}" for value in values]
@@ -137,6 +150,12 @@ def _main(job: TrainingJob) -> str:
     """A training's task and main metric, with its overlap; empty where there is none."""
     t = job.training
     return "" if t is None else f"{t.task} {labelled(t.main_metric, t.min_overlap)}"
+
+
+def _objective(job: TrainingJob) -> str:
+    """``setting.metric`` of a training's main metric."""
+    assert job.training is not None
+    return f"{job.training.setting or job.training.task}.{job.training.main_metric}"
 
 
 def _value(job: TrainingJob, main: str) -> float | None:

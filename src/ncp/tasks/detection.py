@@ -18,13 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from ncp import files
+from ncp import options as typed
+from ncp.card import Suppression
 from ncp.data.base import DataModule
 from ncp.data.kitti import Kitti, frames_of
 from ncp.errors import UserError
 from ncp.metrics.detection import KittiScores
 from ncp.metrics.kitti_files import write_objects
 from ncp.metrics.kitti_names import MAIN, in_words, names_of
-from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction
+from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction, detect
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import space_of
 from ncp.models.factory import to_channels_last
@@ -96,6 +98,10 @@ class Detection(Task):
             raise UserError(f"task=det3d needs KITTI or the built-in LiDAR scenes, not {type(data).__name__}")
         if pick not in PICKS:
             raise UserError(f"task.pick must be one of {', '.join(PICKS)}, given was '{pick}'")
+        if recipe.class_weights is not None:
+            raise UserError("recipe.class_weights does nothing for task=det3d; leave it out")
+        typed.check(detect, dict(nms or {}), "task.nms", first=2, title="the suppression")
+        files.checked(dict(nms or {}), Suppression, "task.nms")
         if not isinstance(network, Detector):
             grid = Grid(data.limits, data.pillar, data.grid_size)
             network = Detector(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from msgspec import Meta
@@ -16,11 +18,12 @@ from msgspec import Meta
 from ncp import files, registry
 from ncp import options as typed
 from ncp.card import Use
-from ncp.data.base import DataModule
+from ncp.data.base import BatchPolicy, DataModule, Key
 from ncp.errors import UserError, missing_extra
 from ncp.models import default_precision
 from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
+from ncp.process import free_memory_mb, own_cores
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
@@ -36,8 +39,28 @@ log = logging.getLogger(__name__)
 LOGGERS = ("csv", "tensorboard", "wandb")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
-# keys of conf/trainer that are ours; the others go to Lightning's Trainer
-OURS = ("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic")
+LARGE_BATCH = 256  # samples at a time above which it is asked whether they fit into memory
+LEAST_PROCESSES = 16  # of a training that a machine without GPUs may have, however few its cores
+
+
+def check(options: TrainOptions) -> None:
+    """Tell what is wrong with the recipe, the architecture, the task or the trainer, before the data is looked at, which may
+    take minutes.
+
+    Raises:
+        UserError: in one line.
+    """
+    _ = options.chosen_recipe
+    choose_architecture(options.arch)
+    settings = {key: value for key, value in options.task.items() if key != "_target_"}
+    typed.check(task_class(options), settings, "task", len(_GIVEN), _GIVEN_BY_NAME)
+    check_trainer(options.trainer)
+    compile_mode(options.compile)
+
+
+# what make_task gives every task: in order, and by name
+_GIVEN = ("network", "recipe", "plan", "data")
+_GIVEN_BY_NAME = ("seed", "compile", "about")
 
 
 def make_data(options: TrainOptions) -> DataModule:
@@ -72,7 +95,8 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in _ARCHITECTURES:
         raise UserError(f"unknown kind of architecture '{files.shown(kind)}'; kinds: {', '.join(_ARCHITECTURES)}")
-    return typed.call(_ARCHITECTURES[kind], {key: value for key, value in settings.items() if key != "kind"}, "arch")
+    make, keys = _ARCHITECTURES[kind], {key: value for key, value in settings.items() if key != "kind"}
+    return make(**typed.check(make, keys, "arch", title=f"arch.kind={kind}"))
 
 
 def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
@@ -98,14 +122,18 @@ def _file(path: str) -> Architecture:
     return Architecture.parse(Path(path))
 
 
-def _baseline(name: str, **more: Any) -> str:
-    """``more`` goes to the network, see :func:`make_network`."""
+def _timm(name: str, head: str = "auto") -> str:
+    """``head`` goes to the network, see :func:`make_network`."""
+    return name
+
+
+def _pointpillars(name: str = "pointpillars") -> str:
     return name
 
 
 _ARCHITECTURES: dict[str, Callable[..., Architecture | str]] = {
     **{"random": _random, "named": _named, "code": _code, "file": _file},
-    **dict.fromkeys(BASELINES, _baseline),
+    **{"timm": _timm, "pointpillars": _pointpillars},
 }
 """Kind -> what makes it, of keys that its signature names."""
 
@@ -162,6 +190,7 @@ def make_task(options: TrainOptions, data: DataModule, architecture: Architectur
     kind = task_class(options)
     recipe = options.chosen_recipe
     plan = recipe.plan(len(data.train_set), device_count(options.trainer))  # type: ignore[arg-type]
+    _refuse_huge(plan.policy, data, on_gpu(options.trainer))
     data.plan(plan.policy, plan.steps)
     network = make_network(options, data, architecture)
     about = {
@@ -178,9 +207,24 @@ def make_task(options: TrainOptions, data: DataModule, architecture: Architectur
     }
     own = {"seed": options.seed, "compile": compile_mode(options.compile), "about": about}
     task: Task = typed.call(kind, settings, "task", network, recipe, plan, data, **own)
+    assert set(own) == set(_GIVEN_BY_NAME)
     files.checked(task.usage(data), Use, f"what {kind.__name__}.usage says")
     task.about["use"] = task.usage(data)
     return task
+
+
+def _refuse_huge(policy: BatchPolicy, data: DataModule, gpu: bool) -> None:
+    """Refuse a batch whose samples alone, as they are and as the network's numbers, are more than the memory."""
+    if policy.per_device <= LARGE_BATCH:
+        return
+    sample = data.train_set[Key(0, 0)]
+    each = sum(value.nbytes for value in sample.values() if isinstance(value, (torch.Tensor, np.ndarray))) * 5 / 2**20
+    memory = torch.cuda.mem_get_info()[1] / 2**20 if gpu else free_memory_mb()
+    if each * policy.per_device > memory:
+        raise UserError(
+            f"{policy.per_device:,} samples at a time need {each * policy.per_device / 2**10:,.0f} GiB and more, and there are "
+            f"{memory / 2**10:,.0f}; set recipe.per_device=64 (accumulation keeps the total), or a smaller recipe.batch"
+        )
 
 
 def compile_mode(value: Any) -> str | None:
@@ -193,11 +237,46 @@ def compile_mode(value: Any) -> str | None:
     return mode
 
 
+def _own_trainer(
+    accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto",
+    devices: int | str | list[int] = 1,
+    num_nodes: Annotated[int, Meta(ge=1)] = 1,
+    strategy: str = "auto",
+    precision: int | str = "auto",
+    deterministic: bool | Literal["warn"] = False,
+) -> None:
+    """The keys of ``conf/trainer`` that are ours; the others go to Lightning's Trainer."""
+
+
+OURS = tuple(inspect.signature(_own_trainer).parameters)
+
+
+def check_trainer(settings: Mapping[str, Any]) -> None:
+    """Refuse what ``trainer`` says where neither we nor Lightning know it, or this machine has not so much."""
+    typed.check(_own_trainer, {key: value for key, value in settings.items() if key in OURS}, "trainer")
+    typed.check(pl.Trainer, _lightnings(settings), "trainer")
+    gpu, devices = on_gpu(settings), settings.get("devices", 1)
+    if isinstance(devices, list) and (not gpu or not devices or min(devices) < 0 or len(set(devices)) < len(devices)):
+        advice = "" if gpu else f"; there are none here, give trainer.devices={max(1, len(devices))}"
+        raise UserError(f"trainer.devices={devices} must name GPUs, each once, from 0 up{advice}")
+    count = device_count(settings) // int(settings.get("num_nodes", 1))
+    most = max(LEAST_PROCESSES, len(own_cores()))
+    if not gpu and count > most:
+        raise UserError(
+            f"trainer.devices={devices} asks for {count} processes on the CPU, which has {len(own_cores())} cores; "
+            f"give at most {most}"
+        )
+
+
+def _lightnings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in OURS}
+
+
 def device_count(settings: Mapping[str, Any]) -> int:
     """How many devices (GPUs, or processes on CPUs) a run has in all."""
-    devices = settings.get("devices", 1)
+    devices, gpu = settings.get("devices", 1), settings.get("accelerator") != "cpu" and torch.cuda.is_available()
     if devices in ("auto", -1, "-1"):
-        count = max(1, torch.cuda.device_count()) if settings.get("accelerator") != "cpu" else 1
+        count = torch.cuda.device_count() if gpu else 1
     elif isinstance(devices, (int, str)):
         if not str(devices).isdigit() or int(devices) < 1:
             raise UserError(f"trainer.devices must be auto, a positive number or a list, given was {devices!r}")
@@ -220,11 +299,12 @@ def make_trainer(
 ) -> pl.Trainer:
     """Lightning's Trainer for a task's plan."""
     settings = dict(options.trainer)
+    check_trainer(settings)
     gpu, devices, plan = on_gpu(settings), device_count(settings), task.plan
-    deterministic = bool(settings.get("deterministic", False))
+    deterministic = settings.get("deterministic", False)
     precision: Any = settings.get("precision", "auto")
     if precision == "auto":
-        precision = default_precision("cuda" if gpu else "cpu", deterministic)
+        precision = default_precision("cuda" if gpu else "cpu", bool(deterministic))
     strategy: Any = settings.get("strategy", "auto")
     if devices > 1 and strategy in ("auto", "ddp"):
         from pytorch_lightning.strategies import DDPStrategy
@@ -237,45 +317,43 @@ def make_trainer(
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     _quiet()
-    more = {key: value for key, value in settings.items() if key not in OURS}
     requeue = options.ckpt_path == "auto"  # the job that runs again goes on in this folder
     callbacks: list[Any] = [throughput, Checkpoints(folder / CHECKPOINTS, options.keep, requeue)]
     if options.callbacks.progress:
         callbacks.append(StepsBar(history, throughput))
     nodes = int(settings.get("num_nodes", 1))
     place = environment(devices // nodes, nodes)
+    loggers = [history, *make_loggers(options.logger, folder)]
+    fixed: dict[str, Any] = {
+        "accelerator": "gpu" if gpu else "cpu",
+        "devices": settings.get("devices", 1) if gpu else devices // nodes,
+        "num_nodes": nodes,
+        "plugins": [WholeFiles(), *([place] if place is not None else [])],
+        "strategy": strategy if devices > 1 else "auto",
+        "precision": precision,
+        "deterministic": deterministic,
+        "sync_batchnorm": task.recipe.sync_norms and gpu and devices > 1,
+        "max_epochs": -1,
+        "max_steps": plan.steps,
+        "accumulate_grad_batches": plan.policy.accumulate,
+        "gradient_clip_val": task.recipe.clip,
+        "check_val_every_n_epoch": None,
+        "val_check_interval": NEVER,  # the task says before every pass whether an evaluation follows
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,  # figures go to the loggers when the recipe says so
+        "logger": loggers,
+        "callbacks": callbacks,
+        "default_root_dir": folder,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "use_distributed_sampler": False,
+    }
     try:
-        trainer = typed.call(
-            pl.Trainer,
-            more,
-            "trainer",
-            accelerator="gpu" if gpu else "cpu",
-            devices=settings.get("devices", 1),
-            num_nodes=nodes,
-            plugins=[WholeFiles(), *([place] if place is not None else [])],
-            strategy=strategy if devices > 1 else "auto",
-            precision=precision,
-            deterministic=deterministic,
-            sync_batchnorm=task.recipe.sync_norms and gpu and devices > 1,
-            max_epochs=-1,
-            max_steps=plan.steps,
-            accumulate_grad_batches=plan.policy.accumulate,
-            gradient_clip_val=task.recipe.clip,
-            check_val_every_n_epoch=None,
-            val_check_interval=NEVER,  # the task says before every pass whether an evaluation follows
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,  # figures go to the loggers when the recipe says so
-            logger=[history, *make_loggers(options.logger, folder)],
-            callbacks=callbacks,
-            default_root_dir=folder,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            use_distributed_sampler=False,
-        )
+        trainer = typed.call(pl.Trainer, _lightnings(settings), "trainer", **fixed)
     except UserError:
         raise
-    except (ValueError, pl.utilities.exceptions.MisconfigurationException) as error:  # type: ignore[attr-defined]
+    except (ValueError, ImportError, pl.utilities.exceptions.MisconfigurationException) as error:  # type: ignore[attr-defined]
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
     # its handlers would answer a signal with a collective operation that the other processes do not expect
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
@@ -309,6 +387,8 @@ def _quiet() -> None:
     for text in (
         "LeafSpec",
         "does not have many workers",
+        "persistent_workers",  # a training's loader begins once
+        "DataLoader will create",
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",

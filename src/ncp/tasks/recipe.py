@@ -5,6 +5,7 @@ A command's options hold one, so nothing here imports torch until something is t
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ OPTIMIZERS = {
 """Name -> class."""
 UNITS = ("epochs", "steps")
 MOST_EVALUATIONS = 1_000_000
+LARGEST_BATCH = 65_536
+"""Samples of a step, where the training set has fewer; large batches of the literature have 32,768 (You et al. 2017)."""
+_POSITIVE = ("batch", "length", "eval_every", "log_every", "save_every")
+_POSITIVE_OR_NULL = ("per_device", "clip", "least_steps", "most_steps")
 
 
 @dataclass(frozen=True)
@@ -86,32 +91,36 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise UserError(f"recipe.unit must be one of {', '.join(UNITS)}, given was '{self.unit}'")
-        for name in ("batch", "length", "eval_every", "log_every", "save_every"):
+        for name in (*_POSITIVE, *_POSITIVE_OR_NULL):
             value = getattr(self, name)
+            if value is None and name in _POSITIVE_OR_NULL:
+                continue
             if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-                raise UserError(f"recipe.{name} must be positive, given was {value}")
-        if str(self.optimizer.get("name")) not in OPTIMIZERS:
-            raise UserError(
-                f"unknown optimizer '{self.optimizer.get('name')}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)"
-            )
-        numeric.finite("recipe.optimizer.lr", self.optimizer.get("lr"), above=0)
+                or_null = " or null" if name in _POSITIVE_OR_NULL else ""
+                raise UserError(f"recipe.{name} must be positive{or_null}, given was {numeric.shown(value)}")
+        if any(not 0 < units < math.inf for units in self.keep):
+            raise UserError(f"recipe.keep must hold positive numbers of {self.unit}, given was {list(self.keep)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(f"recipe.label_smoothing must be from 0 to less than 1, given was {self.label_smoothing}")
         for name in ("residual_scale", "fusion_scale"):
-            if (getattr(self, name) or 0) < 0:
-                raise UserError(f"recipe.{name} must be at least 0, given was {getattr(self, name)}")
-        for name in ("least_steps", "most_steps"):
-            if (getattr(self, name) or 1) < 1:
-                raise UserError(f"recipe.{name} must be at least 1 or null, given was {getattr(self, name)}")
+            numeric.finite(f"recipe.{name}", getattr(self, name) or 0, 0)
         if self.least_steps and self.most_steps and self.least_steps > self.most_steps:
             raise UserError(f"recipe.least_steps={self.least_steps} is above recipe.most_steps={self.most_steps}")
         weights = self.class_weights
         if weights is not None and not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights):
             raise UserError(f"recipe.class_weights are numbers from 0 up, one a class, given was {list(weights)}")
+        if weights is not None and not any(weights):
+            raise UserError("recipe.class_weights are all 0, so nothing would be learnt; give at least one class more")
         if not 0 < self.prior < 1:
             raise UserError(f"recipe.prior must be between 0 and 1, given was {self.prior}")
         if self.momentum_schedule not in (None, "poly"):
             raise UserError(f"recipe.momentum_schedule must be null or poly, given was '{self.momentum_schedule}'")
-        if self.momentum_schedule and self.optimizer["name"] != "sgd":
-            raise UserError(f"recipe.momentum_schedule needs the optimizer sgd, not {self.optimizer['name']}")
+        if self.momentum_schedule and self.optimizer.get("name") != "sgd":
+            raise UserError(f"recipe.momentum_schedule needs the optimizer sgd, not {self.optimizer.get('name')}")
+        # what is wrong with its arguments is told now, not after the data is read
+        import torch
+
+        self.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
         self.rate()
 
     @classmethod
@@ -120,10 +129,18 @@ class Recipe:
         return options.call(cls, settings, "recipe")
 
     def plan(self, samples: int, devices: int = 1) -> Plan:
-        """Turn units into steps for a training set of ``samples``."""
+        """Turn units into steps for a training set of ``samples``.
+
+        Raises:
+            UserError: for a batch that the devices cannot share, one beyond all reason, or evaluations without end.
+        """
         from ncp.data.base import BatchPolicy
         from ncp.tasks import position
 
+        if self.batch > (most := max(samples, LARGEST_BATCH)):
+            raise UserError(
+                f"recipe.batch={self.batch:,} is a step of more samples than there is any use for; at most {most:,} here"
+            )
         policy = BatchPolicy.fit(int(self.batch), devices, self.per_device)
         unit = self._unit(Fraction(samples, policy.total)) if self.unit == "epochs" else Fraction(1)
         total = position.step_at(self.length, unit)
@@ -158,21 +175,29 @@ class Recipe:
         return schedule(float(self.optimizer["lr"]), self.schedule)
 
     def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's optimiser over ``parameters``.
-
-        Raises:
-            UserError: for an argument that it does not have, or a value that it refuses.
-        """
-        module, _, name = OPTIMIZERS[str(self.optimizer["name"])].rpartition(".")
-        arguments = {key: value for key, value in self.optimizer.items() if key != "name"}
-        if "betas" in arguments:
-            arguments["betas"] = tuple(arguments["betas"])
+        """torch's optimiser over ``parameters``; ``UserError`` for an unknown one, or an argument that it does not have."""
+        arguments = dict(self.optimizer)
+        name = str(arguments.pop("name", None))
+        if name not in OPTIMIZERS:
+            raise UserError(f"unknown optimizer '{name}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)")
+        arguments["lr"] = numeric.finite("recipe.optimizer.lr", arguments.get("lr"), above=0)
+        kinds = {other: _imported(path) for other, path in OPTIMIZERS.items()}
+        for key in arguments:
+            owners = [other for other, kind in kinds.items() if key in inspect.signature(kind).parameters]
+            if owners and name not in owners:
+                raise UserError(
+                    f"recipe.optimizer.{key} belongs to {' and '.join(owners)}, not to {name}; leave it out: "
+                    f"~recipe.optimizer.{key}"
+                )
+        checked = options.check(kinds[name], arguments, "recipe.optimizer", first=1, title=name)
         try:
-            made: torch.optim.Optimizer = options.call(
-                getattr(import_module(module), name), arguments, "recipe.optimizer", parameters
-            )
-        except UserError:
-            raise
-        except ValueError as error:  # how torch refuses a value
+            optimizer: torch.optim.Optimizer = kinds[name](parameters, **checked)
+        except (ValueError, RuntimeError) as error:  # so torch and we say what is out of range; a TypeError is ours
             raise UserError(f"recipe.optimizer: {str(error).splitlines()[0]}") from None
-        return made
+        return optimizer
+
+
+def _imported(path: str) -> Any:
+    """The class of ``module.Name``."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)

@@ -28,6 +28,7 @@ from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
     BASELINES,
+    check,
     choose_architecture,
     make_data,
     make_task,
@@ -68,12 +69,10 @@ class Run:
 
 def assemble(options: TrainOptions, folder: Path) -> Run:
     """Make all parts of a training."""
-    architecture, _ = (
-        choose_architecture(options.arch),
-        options.chosen_recipe,
-    )  # before data is read, which may take long
+    check(options)  # before data is read, which may take long
     data = make_data(options)
     data.describe(folder)
+    architecture = choose_architecture(options.arch)
     task = make_task(options, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(options, folder, task, history, throughput)
@@ -266,6 +265,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     images = len(run.data.val_set)  # type: ignore[arg-type]
     code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
     return {
+        "setting": run.options.setting,
         "task": run.task.name,
         "main_metric": run.task.main_metric,
         "metrics": dict(metrics),

@@ -156,6 +156,18 @@ def test_the_written_split_is_read_again(own, tmp_path):
     assert again.entries == data.entries
 
 
+def test_an_image_stands_in_one_list_however_it_is_spelled(own, tmp_path):
+    lists = {f"{part}_list": str(tmp_path / f"{part}.txt") for part in ("train", "val")}
+    for train, val, message in (
+        ("000\n001\n", "images/000.png\n", "the lists of train and val both name '000.png'"),
+        ("000\n000.png\n", "001\n", "the train list has '000.png' twice"),
+    ):
+        (tmp_path / "train.txt").write_text(train)
+        (tmp_path / "val.txt").write_text(val)
+        with pytest.raises(UserError, match=message):
+            set_up(FolderSegmentation, own, **lists)
+
+
 def test_given_lists_divide_split_folders_anew(own, tmp_path):
     for part in ("images", "masks"):
         for i, path in enumerate(sorted((own / part).iterdir())):

@@ -222,10 +222,25 @@ def several(count: int, one: str, more: str = "") -> str:
 
 
 def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
-    """For the names of each split, their numbers in ``names``. Raises ``UserError`` naming one that is not there."""
+    """For the names of each split, their numbers in ``names``.
+
+    Raises:
+        UserError: naming one that is not there, or that stands twice: what is validated must not have been trained on.
+    """
     number = {name: i for i, name in enumerate(names)}
     for split, listed_names in where.items():
         absent = next((name for name in listed_names if name not in number), None)
         if absent is not None:
             raise UserError(f"the {split} list names '{printable(absent)}', which is not in the folder")
+    found: dict[str, str] = {}
+    for split, listed_names in where.items():
+        for name in listed_names:
+            if name in found:
+                places = (
+                    f"the lists of {found[name]} and {split} both name"
+                    if found[name] != split
+                    else f"the {split} list has"
+                )
+                raise UserError(f"{places} '{printable(name)}'{' twice' if found[name] == split else ''}; name it once")
+            found[name] = split
     return {split: [number[name] for name in listed_names] for split, listed_names in where.items()}

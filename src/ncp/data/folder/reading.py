@@ -106,7 +106,7 @@ def kind_of(path: Path) -> Kind:
         tiff = rasters.tiff_head(path)
         if not rasters.is_photo(tiff):
             words = f"TIFF of {tiff.channels} channels, {tiff.bits} bits"
-            return Kind(tiff.channels, False, tiff.size, words)
+            return Kind(tiff.channels, False, tiff.upright, words)
     return Kind(*images.kind(path))
 
 
