@@ -59,7 +59,7 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
             continue
         try:
             # the text itself, whatever it looks like: no file is opened
-            architectures.append(space.parse({"text": code}))
+            architectures.append(spaces.of_text(space, code))
         except UserError as error:
             raise UserError(f"'{shown}', line {number}: {error}") from None
         times.append(_milliseconds(text, f"'{shown}', line {number}"))

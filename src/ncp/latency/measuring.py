@@ -149,7 +149,7 @@ class Log:
         text, _, milliseconds = rest.partition(",")
         try:
             row = Row(
-                kind, self.space.parse({"text": text}).text, float(milliseconds)
+                kind, spaces.of_text(self.space, text).text, float(milliseconds)
             )  # opens no file, whatever it says
         except ValueError:  # a UserError too
             return None
