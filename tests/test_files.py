@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,38 @@ def test_yaml_aliases_and_tags_are_refused():
     bomb = "a: &a [1,1]\nb: &b [*a,*a]\nc: [*b,*b]\n"
     with pytest.raises(UserError, match="aliases"):
         files.parse_yaml(bomb, "it")
-    with pytest.raises(UserError, match="no YAML"):
-        files.parse_yaml("!!python/object/apply:os.system ['true']", "it")
+    tags = (
+        "!!python/object/apply:os.system ['true']",
+        "!!timestamp x",
+        "!!bool x",
+        '!!int ""',
+        '!!float ""',
+        "!own [1]",
+    )
+    for tagged in tags:
+        with pytest.raises(UserError, match=r"it uses YAML tags \("):
+            files.parse_yaml(f"a: {tagged}", "it")
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0x" + "f" * 5000, "1" + ":1" * 500_000, "1" + ":1" * 300 + ":1.5", "9" * 300, "1e" + "9" * 300],
+    ids=["base 16", "base 60", "base 60, real", "base 10", "exponent"],
+)
+def test_long_numbers_in_yaml_are_refused_before_they_are_worked_out(number):
+    start = time.process_time()
+    with pytest.raises(UserError, match=r"it holds a number of [0-9,]+ characters; at most 250 are read"):
+        files.parse_yaml(f"a: {number}", "it")
+    assert time.process_time() - start < 2
+    assert files.parse_yaml("a: 0x" + "f" * 248, "it") == {"a": 16**248 - 1}
+    assert float(16**248) < 1e300
+
+
+def test_a_key_that_is_given_twice_is_no_yaml():
+    assert files.parse_yaml("a: 1\nb: {a: 2}", "it") == {"a": 1, "b": {"a": 2}}
+    for text in ("a: 1\nb: 2\na: 3", "x:\n  - {a: 1, a: 1}", "1: x\ntrue: y"):
+        with pytest.raises(UserError, match=r"it is no YAML \(it gives the key '.*' twice"):
+            files.parse_yaml(text, "it")
 
 
 @pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', "[1e999]"])
@@ -68,6 +99,7 @@ def test_values_are_shown_short_and_containers_never():
         bottomless = (bottomless, bottomless)  # its text has 2**60 parentheses
     assert files.shown(bottomless) == "a tuple"
     assert files.shown("a\x1b[31m") == "a\\x1b[31m"
+    assert files.shown("a\nb\tc") == "a\\nb\\tc"
     assert files.shown("x" * 10**6) == "x" * 77 + "..."
     assert files.shown(10**5000) == "a huge number"
     assert [files.shown(v) for v in (None, True, 3, 0.5)] == ["None", "True", "3", "0.5"]

@@ -19,6 +19,7 @@ ANYONE = (  # every floor may use them
         "errors",
         "commandline",
         "configs",
+        "delimited",
         "files",
         "numeric",
         "options",

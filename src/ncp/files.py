@@ -21,6 +21,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,9 @@ LIMIT = 64 * 2**20
 """Bytes that a text file (JSON, YAML, CSV) may have unless its reader says otherwise."""
 DEPTH = 64
 """Containers within containers that JSON and YAML may have."""
+DIGITS = 250
+"""Characters of a number in YAML: it may be written to any base, and none of that length is beyond a float's range."""
+_NUMBER = re.compile(r"[-+]?(0[xX][0-9a-fA-F_]+|[0-9_:.]+)([eE][-+]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -128,27 +132,56 @@ def read_yaml(path: str | Path, kind: type[T] | Any = None, limit: int = 2**20) 
 
 
 def parse_yaml(text: str | bytes, where: str) -> Any:
-    """YAML text as plain values: no tags of Python, no aliases, at most :data:`DEPTH` levels.
+    """YAML text as plain values: no tags, no aliases, no key twice in one mapping, at most :data:`DEPTH` levels, and numbers
+    of at most :data:`DIGITS` characters.
 
     Raises:
         UserError: naming ``where``, for all else.
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
     try:
-        for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise UserError(f"{where} uses YAML aliases (*{event.anchor}); write the value out")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEPTH:
-                raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists")
-        return yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
+        _check_events(text, where)
+        return yaml.load(text, Loader=_yaml_loader())
+    except UserError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise UserError(f"{where} is no YAML ({' '.join(str(error).split())[:160]})") from None
+
+
+def _check_events(text: str | bytes, where: str) -> None:
+    """Before any value is made: nothing that unfolds, that asks for a type by name, or that takes long to work out."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=_yaml_loader()):
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(f"{where} uses YAML aliases (*{event.anchor}); write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise UserError(f"{where} uses YAML tags ({shown(event.tag, 40)}); write the plain value")
+        long = isinstance(event, yaml.ScalarEvent) and event.implicit[0] and len(event.value) > DIGITS
+        if long and _NUMBER.fullmatch(event.value):
+            raise UserError(f"{where} holds a number of {len(event.value):,} characters; at most {DIGITS} are read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists")
+
+
+@cache
+def _yaml_loader() -> Any:
+    """The safe loader, which keeps the last of several equal keys in silence: here they are a mistake."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            out = super().construct_mapping(node, deep)
+            if len(out) < len(node.value):
+                keys = [self.construct_object(key, deep) for key, _ in node.value]
+                twice = next((key for i, key in enumerate(keys) if key in keys[:i]), "<<")
+                raise yaml.constructor.ConstructorError(None, None, f"it gives the key '{shown(twice, 40)}' twice")
+            return out
+
+    return Loader
 
 
 def checked(content: Any, kind: type[T] | Any, where: str, strict: bool = True) -> Any:
@@ -217,14 +250,18 @@ def safe_file(name: Any, what: str = "name") -> str:
 
 
 def shown(value: Any, length: int = 80) -> str:
-    """A value out of a file for a message: numbers and text, cut to ``length``; of anything else the name of its type.
+    """A value out of a file for a message: numbers and text, on one line and cut to ``length``; of anything else its type's name.
 
     The text of a container is never made: a few bytes of a file can describe one whose text has no end.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "a huge number"
     if value is None or isinstance(value, (str, bool, int, float)):
-        text = printable(value[: length + 1] if isinstance(value, str) else value)
+        text = (
+            printable(value[: length + 1] if isinstance(value, str) else value)
+            .replace("\n", "\\n")
+            .replace("\t", "\\t")
+        )
         return text if len(text) <= length else text[: length - 3] + "..."
     return f"a {type(value).__name__}"
 

@@ -78,7 +78,7 @@ def announced(group: str) -> Mapping[str, str]:
 
 def _in_own_folder(group: str) -> set[str]:
     found = set()
-    for path in (path for folder in configs.own() for path in sorted((folder / group).glob("**/*.yaml"))):
+    for path in (path for folder in configs.own() for path in sorted((folder / group).glob("**/[!.]*.yaml"))):
         content = files.read_yaml(path)
         if isinstance(content, dict) and isinstance(content.get("_target_"), str):
             found.add(content["_target_"])

@@ -114,3 +114,10 @@ def test_rounds_add_up_and_the_first_one_teaches_a_predictor(count):
         assert sizes[0] >= growth.LEAST
         assert min(sizes) >= 1
         assert number is None or len(sizes) == number
+
+
+def test_a_text_in_a_round_opens_no_file(tmp_path):
+    (tmp_path / "other.yaml").write_text(f"text: {TEXTS[0]}\n")
+    texts = [str(tmp_path / "other.yaml"), TEXTS[1]]
+    with pytest.raises(UserError, match=r"cannot be used: .*is not a whole number"):
+        growth.check(Round(round=1, follows=PLAN, architectures=texts, macs=[1, 2]), GROWTH, [], SPACE)

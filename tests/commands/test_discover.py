@@ -269,6 +269,24 @@ def test_words_about_own_data_reach_its_trainings_and_a_folder_is_of_one_data_se
     images(other, {"red": (200, 30, 30), "green": (30, 200, 30)}, {"train": 8, "val": 4})
     assert "holds a discovery of other data" in told("task=cls", "data=folder", f"data.root={other}", f"dir={tmp_path}")
 
+    # a folder that was received is not the user's word: no class that it names is imported
+    (tmp_path / "conf" / "setting" / ".fruit-cls.x.tmp.yaml").write_text("na")  # of a start that was killed
+    [file] = (tmp_path / "conf" / "setting").glob("[!.]*.yaml")
+    whole = file.read_text()
+    (tmp_path / "evil.py").write_text("open('imported', 'w')")
+    file.write_text(whole.replace("data: {", "data: {_target_: evil.Data, ", 1))
+    assert "evil.Data" in file.read_text()
+    assert "holds a class (_target_) in " in told("task=cls", "data=folder", f"data.root={mine}", f"dir={tmp_path}")
+    file.write_text(whole)
+    (tmp_path / "conf" / "data").mkdir()
+    (tmp_path / "conf" / "data" / "mine.yaml").write_text("_target_: evil.Data\n")
+    assert "data/mine.yaml', which no discovery writes" in told(
+        "task=cls", "data=folder", f"data.root={mine}", f"dir={tmp_path}"
+    )
+    (tmp_path / "conf" / "data" / "mine.yaml").unlink()
+    with pytest.raises(UserError, match="enough"):
+        jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+
 
 def test_hours_are_asked_for_beforehand(mine, tmp_path, one_thread):
     words = ("task=cls", "data=folder", f"data.root={mine}", "trainings=400", *NARROW, *SHORT)

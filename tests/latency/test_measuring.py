@@ -87,9 +87,32 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
     assert found.model.card.median_error < 0.05
     assert found.drift == 0
     assert not found.notes
-    again = measuring.Log(tmp_path / measuring.MEASURED)
+    again = measuring.Log(tmp_path / measuring.MEASURED, SPACE)
     assert again.rows == found.rows
     assert all(row.milliseconds == quiet(SPACE.parse(row.text)) for row in again.rows)
+
+
+def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
+    whole = measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
+    path = tmp_path / measuring.MEASURED
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("reference")]
+    first, second, third = (line.split(",") for line in lines[:3])
+    elsewhere = tmp_path / "x.yaml"
+    elsewhere.write_text(SPACE.default().text)  # a text that names a file opens none
+    odd = [
+        f"{first[0]},{first[1]},nan",
+        f"{second[0]},{second[1]},-1",
+        f"{third[0]},{elsewhere},1",
+        "\x1b[31m",
+        "fit,,",
+    ]
+    path.write_text("".join(f"{line}\n" for line in [*odd, *lines[3:], *lines[3:]]))
+    told = []
+    found = measuring.measure(SPACE, lambda a: told.append(a.text) or quiet(a), CARD, tmp_path, count=10, checks=2)
+    assert sorted(set(told) - {SPACE.default().text}) == sorted(line[1] for line in (first, second, third))
+    every = {(row.kind, row.text, row.milliseconds) for row in whole.rows}
+    assert {(row.kind, row.text, row.milliseconds) for row in found.rows} == every
+    assert sum(row.kind != "reference" for row in found.rows) == 12
 
 
 def test_a_noisy_machine_is_said_to_be_one(tmp_path):
@@ -213,7 +236,8 @@ DEFAULT = SPACE.default().text
         (["code,ms", "|none~0|,3"], "line 2"),
         (["code,ms", DEFAULT], "line 2 has 1 columns"),
         (["code,ms", "", f"{DEFAULT},12,5"], "line 3 has 3 columns of 2; .* a point for decimals"),
-        (["code,ms", '"' + "x" * 200_000], "line 2 is no line of a CSV"),
+        (["code,ms", '"' + "x" * 200_000], "line 2 has a stray quote or cannot be split"),
+        (["code,ms,note", f'{DEFAULT},3,"x', *[f"{DEFAULT},4,x"] * 20], "line 2 has a stray quote"),
         (["code,seconds,x", f"{DEFAULT},3,1"], "needs the columns code and ms"),
         ([""], "holds no measurements"),
     ],

@@ -194,3 +194,13 @@ def test_no_altered_value_is_a_traceback(tmp_path):
                 path,
                 read.left_out,
             )
+
+
+def test_a_text_in_a_result_opens_no_file(tmp_path):
+    (tmp_path / "other.yaml").write_text(f"text: {SPACE.default().text}\n")
+    assert entries.read([str(tmp_path / "other.yaml")]).items[0].architecture == SPACE.default()
+    (tmp_path / "run").mkdir()
+    result = {"architecture": {"text": str(tmp_path / "other.yaml"), "code": None}}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UserError, match="is not a whole number"):
+        entries.read([str(tmp_path / "run")])

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ncp import files
+from ncp import delimited, files
 from ncp.benchmark import pickles
 from ncp.errors import UserError
 
@@ -147,7 +147,7 @@ def _fields(line: str) -> list[str] | Unreadable:
         return Unreadable(f"is longer than {MAX_LINE:,} characters")
     try:
         line.encode()
-        found = next(csv.reader([line], strict=True), [])
+        found = delimited.fields(line)
     except UnicodeEncodeError:
         return Unreadable("is no UTF-8 text")
     except csv.Error as error:

@@ -244,7 +244,7 @@ def _read(path: Path, name: str, stamp: tuple[int, int]) -> Setting:
 def _find(folder: Path) -> dict[str, Path]:
     """Setting files below a folder of configurations, ``{name: path}``; one level of folders may group them."""
     root = folder / FOLDER
-    found = sorted([*root.glob("*.yaml"), *root.glob("*/*.yaml")])
+    found = sorted([*root.glob("[!.]*.yaml"), *root.glob("[!.]*/[!.]*.yaml")])  # those with a point are being written
     names = {path: path.relative_to(root).with_suffix("").as_posix() for path in found}
     return {each: path for path, name in names.items() for each in _names(path, name, _stamp(path))}
 

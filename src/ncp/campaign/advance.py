@@ -52,7 +52,7 @@ def choose(options: BuildOptions, plan: BuildPlan, store: Store) -> Round:
     setting = settings.get(plan.setting)
     space, number = spaces.get(setting.space), len(plan.rounds)
     rows = [(unit, r) for unit, r in reading.usable(plan, store, range(len(plan))) if r.state == DONE]
-    taken = np.array([space.parse(text).code for text in plan.architectures], dtype=np.int64)
+    taken = np.array([spaces.of_text(space, text).code for text in plan.architectures], dtype=np.int64)
     units = [unit for unit, _ in rows]
     values = np.array([record.metrics[setting.main] for _, record in rows], dtype=np.float64)
     proposal = rounds.propose(

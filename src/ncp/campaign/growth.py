@@ -192,7 +192,7 @@ def check(found: Round, growth: Growth, before: Sequence[str], space: spaces.Spa
     if len({*before, *given}) != len(before) + size:
         raise UserError(f"{where} cannot be used: it repeats an architecture")
     try:
-        architectures = [space.parse(text) for text in given]
+        architectures = [spaces.of_text(space, text) for text in given]
     except UserError as error:
         raise UserError(f"{where} cannot be used: {error}") from None
     if any(architecture.text != text for architecture, text in zip(architectures, given, strict=True)):

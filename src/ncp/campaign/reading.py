@@ -132,7 +132,7 @@ def usable(plan: BuildPlan, store: Store, units: Iterable[int]) -> Iterator[tupl
 
 @lru_cache(maxsize=4096)
 def _code(space: str, text: str) -> tuple[int, ...]:
-    return tuple(spaces.get(space).parse(text).code)
+    return tuple(spaces.of_text(spaces.get(space), text).code)
 
 
 def damage(plan: BuildPlan, store: Store, unit: int) -> str | None:

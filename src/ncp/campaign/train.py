@@ -162,7 +162,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     reset_peak_memory()
     data = bench.data(options.seed)
     text = bench.plan.architectures[claim.unit]
-    architecture = parts.choose_architecture({"kind": "code", "code": text})
+    architecture = spaces.of_text(spaces.get("multires"), text)
     task = parts.make_task(options, data, architecture)
     history, throughput = History(place / tasks.HISTORY), Throughput()
     trainer = parts.make_trainer(options, place, task, history, throughput)
@@ -183,7 +183,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
-        code=list(spaces.get(setting.space).parse(text).code),
+        code=list(spaces.of_text(spaces.get(setting.space), text).code),
         state=STOPPED if watch.reason else DONE,
         reason=watch.reason,
         seed=options.seed,

@@ -89,7 +89,7 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
 
 def say_error(message: str) -> None:
     """One line on stderr, and in the run's log where there is one."""
-    line = f"error: {printable(message)}"
+    line = f"error: {' '.join(printable(message).splitlines())}"
     terminal.say(line, stderr=True)
     log_to_file(line)
 

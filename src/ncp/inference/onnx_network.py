@@ -40,7 +40,10 @@ class OnnxNetwork:
             raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
         used = providers if device != "cpu" else []
         try:
-            self.session = onnxruntime.InferenceSession(content, options, [*used, "CPUExecutionProvider"])
+            # without a second attempt, which would be told on the terminal with whatever the file holds
+            self.session = onnxruntime.InferenceSession(
+                content, options, [*used, "CPUExecutionProvider"], enable_fallback=0
+            )
             metadata = dict(self.session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # of many kinds, all about this file
             raise UserError(f"{where} cannot be read as ONNX ({files.first_line(error)})") from None

@@ -153,7 +153,7 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
         raise UserError("which setting? give setting=NAME, or your own images: task=... data=folder data.root=FOLDER")
     place = _place(options, setting_name(str(root), kind.split(".")[-2]))
     mine = place / "conf"
-    if found := sorted(mine.glob("setting/*.yaml")):
+    if found := sorted(mine.glob("setting/[!.]*.yaml")):  # one that begins with a point was being written
         _check_same(found[0], str(root), place)
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
         return Own(found[0].stem, found[0], place, configs.with_further(mine))
@@ -168,15 +168,32 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
 
 
 def _check_same(file: Path, root: str, place: Path) -> None:
-    """Refuse a folder that an earlier discovery of other data has."""
+    """Refuse a folder that an earlier discovery of other data has, or one that holds more than a discovery writes.
+
+    What lies there counts as the user's own configuration, whose classes are imported, and the folder may have been received.
+    """
+    shown, mine = printable(place), place / "conf"
+    written = {Path("setting") / f"{file.stem}.yaml", Path("classes") / f"{file.stem}.csv"}
+    every = (path for path in mine.rglob("[!.]*") if not path.is_dir())
+    more = sorted(path for path in every if path.relative_to(mine) not in written)
     content = read_yaml(file)
+    if more or _names_classes(content):
+        what = f"'{printable(more[0])}'" if more else f"a class (_target_) in '{printable(file)}'"
+        raise UserError(f"dir='{shown}' holds {what}, which no discovery writes; remove it, or give another dir")
     there: Any = content
     for key in ("real", "change", "data", "root"):
         there = there.get(key) if isinstance(there, dict) else None
     if there != str(Path(root).expanduser().resolve()):
         raise UserError(
-            f"dir='{printable(place)}' holds a discovery of other data ({printable(str(there))}); give another dir, or none"
+            f"dir='{shown}' holds a discovery of other data ({printable(str(there))}); give another dir, or none"
         )
+
+
+def _names_classes(content: Any) -> bool:
+    """Whether a key of a configuration is one by which a class or a function is named, at any depth."""
+    if isinstance(content, dict):
+        return any(str(key).startswith("_") or _names_classes(value) for key, value in content.items())
+    return isinstance(content, list) and any(map(_names_classes, content))
 
 
 def _prefix(folders: str) -> str:

@@ -20,7 +20,7 @@ from ncp import configs
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
 
 
@@ -38,7 +38,8 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         if isinstance(cause, MissingMandatoryValue):
             return _missing_value(cause)
         if isinstance(cause, OSError) and (cause.errno in _UNWRITABLE or (composing and cause.errno is not None)):
-            return f"cannot write '{cause.filename}' ({cause.strerror}); give another folder with paths.outputs=..."
+            place = f" '{cause.filename}'" if cause.filename is not None else ""  # none where a file was open already
+            return f"cannot write{place} ({cause.strerror}); give another folder with paths.outputs=..."
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):

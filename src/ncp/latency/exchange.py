@@ -6,12 +6,10 @@ and ``read_measured`` takes the table back with a column of milliseconds.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
-from ncp import files, spaces, terminal
+from ncp import delimited, files, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.fitting import MOST_ROWS
 
@@ -34,12 +32,12 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
         UserError: naming the line, for a code that is none of the space or a time that is no positive number.
     """
     shown = files.printable(Path(path))
-    lines = _lines(files.read_text(path, LIMIT).removeprefix("\ufeff"), shown)
+    lines = list(delimited.lines(files.read_text(path, LIMIT), f"'{shown}'"))
     if not lines:
         raise UserError(f"'{shown}' holds no measurements")
     if len(lines) > MOST_ROWS + 1:
         raise UserError(f"'{shown}' has {len(lines):,} lines; a latency model takes at most {MOST_ROWS:,} networks")
-    header = [cell.strip().lower() for cell in lines[0][1]]
+    header = [cell.strip().lower() for cell in lines[0].fields]
     if "code" in header and "ms" in header:
         columns = (header.index("code"), header.index("ms"))
         lines = lines[1:]
@@ -61,20 +59,11 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
             continue
         try:
             # the text itself, whatever it looks like: no file is opened
-            architectures.append(space.parse({"text": code}))
+            architectures.append(spaces.of_text(space, code))
         except UserError as error:
             raise UserError(f"'{shown}', line {number}: {error}") from None
         times.append(_milliseconds(text, f"'{shown}', line {number}"))
     return architectures, times
-
-
-def _lines(text: str, shown: str) -> list[tuple[int, list[str]]]:
-    """The lines that hold something, each with its number."""
-    reader = csv.reader(io.StringIO(text))
-    try:
-        return [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
-    except csv.Error as error:
-        raise UserError(f"'{shown}', line {reader.line_num} is no line of a CSV file ({error})") from None
 
 
 def _milliseconds(text: str, where: str) -> float:

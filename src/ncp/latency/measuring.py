@@ -9,6 +9,8 @@ Shape suffixes: N candidates, D dimensions.
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +26,7 @@ from ncp.latency.fitting import LEAST_ROWS, MOST_ROWS, fit
 from ncp.latency.model import Latency
 from ncp.progress import Progress
 
+logger = logging.getLogger(__name__)
 NOISY = 0.15
 """Spread of the reference's times, as a share of their median, above which a machine is too noisy to be trusted."""
 MEASURED = "measured.csv"
@@ -115,24 +118,42 @@ def unsure(space: spaces.Space[Any], model: Latency, n: int, rng: np.random.Gene
 
 
 class Log:
-    """``measured.csv``: what was measured until now, of an earlier process too."""
+    """``measured.csv``: what was measured until now, of an earlier process too.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        text = files.read_text(path, 2**24) if path.exists() else ""
+    A line that is cut off, was written twice, or holds no architecture of the space or no time that a network takes is left
+    out, and its network measured again.
+
+    Args:
+        path: of the file.
+        space: of the architectures.
+    """
+
+    def __init__(self, path: Path, space: spaces.Space[Any]) -> None:
+        self.path, self.space = path, space
+        text = files.read_text(path, 2**24) if os.path.lexists(path) else ""
         whole, newline, cut = text.rpartition("\n")  # a number that was cut would be another one
         if cut:
             files.write_text(path, whole + newline)
-        self.rows: list[Row] = [row for row in map(self._row, whole.splitlines()) if row is not None]
+        self.rows: list[Row] = []
+        known: set[tuple[str, str]] = set()
+        for line in whole.splitlines():
+            row = self._row(line)
+            if row is None or (row.kind != "reference" and (row.kind, row.text) in known):
+                logger.warning("'%s': a line is left out, and its network measured again: %s", path, files.shown(line))
+                continue
+            known.add((row.kind, row.text))
+            self.rows.append(row)
 
-    @staticmethod
-    def _row(line: str) -> Row | None:
+    def _row(self, line: str) -> Row | None:
         kind, _, rest = line.partition(",")
         text, _, milliseconds = rest.partition(",")
         try:
-            return Row(kind, text, float(milliseconds)) if kind in _KINDS else None
-        except ValueError:
+            row = Row(
+                kind, spaces.of_text(self.space, text).text, float(milliseconds)
+            )  # opens no file, whatever it says
+        except ValueError:  # a UserError too
             return None
+        return row if kind in _KINDS and 0 < row.milliseconds < 1e9 else None
 
     def add(self, row: Row) -> None:
         """Write a row down at once."""
@@ -183,7 +204,7 @@ def measure(
             f"a latency model takes at most {MOST_ROWS:,} networks and as many to check it, given were {count:,} and {checks:,}"
         )
     rng = np.random.default_rng(seed)
-    log, began = Log(folder / MEASURED), now()
+    log, began = Log(folder / MEASURED, space), now()
     work = _Work(space, timer, log, count + checks, began, 60 * minutes, progress, now)
     spread = stratified(space, max(LEAST_ROWS, round(STRATIFIED * count)), rng)
     checking = stratified(space, checks, np.random.default_rng([seed, 1]))
@@ -198,6 +219,8 @@ def measure(
         )
         if not work.all([("fit", a) for a in more]):
             break
+    if not log.of("reference"):  # all others were measured by an earlier process
+        work.time("reference", space.default())
     return _concluded(space, card, log, count, checks, seed)
 
 
@@ -235,13 +258,14 @@ class _Work:
                 break
             done = len(self.log.of("fit")) + len(self.log.of("check"))
             if done % EVERY == 0 or not self.log.of("reference"):
-                self._time("reference", self.space.default())
-            self._time(kind, architecture)
+                self.time("reference", self.space.default())
+            self.time(kind, architecture)
             timed += 1
             self._tell(done + 1)
         return timed
 
-    def _time(self, kind: str, architecture: Any) -> None:
+    def time(self, kind: str, architecture: Any) -> None:
+        """Measure one and write it down."""
         self.log.add(Row(kind, architecture.text, self.timer(architecture)))
 
     def _tell(self, done: int) -> None:

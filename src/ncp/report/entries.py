@@ -178,7 +178,7 @@ def _result(path: Path, shown: str, space: str) -> Entry:
         its_space = _space(search.space, where)
         entry = Entry(
             ", ".join(o.setting for o in search.objectives), shown, its_space,
-            _parse(its_space, search.architecture.code or search.architecture.text, where), search,
+            _described(its_space, search.architecture, where), search,
         )  # fmt: skip
         return _with_walk(entry, path.parent / TRAJECTORY)
     its_space = _space(str(content.get("space", space)), where)
@@ -189,7 +189,7 @@ def _result(path: Path, shown: str, space: str) -> Entry:
         return Entry(f"{training.task}, {path.parent.name}", shown, its_space, architecture, training=training)
     if "architecture" in content:
         described: Described = files.checked(content["architecture"], Described, where)
-        return Entry(path.parent.name, shown, its_space, _parse(its_space, described.code or described.text, where))
+        return Entry(path.parent.name, shown, its_space, _described(its_space, described, where))
     raise UserError(f"{where} holds no architecture; give the run of a search or a training, or an architecture.yaml")
 
 
@@ -198,6 +198,11 @@ def _space(name: str, where: str) -> spaces.Space[Any]:
         return spaces.get(name)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _described(space: spaces.Space[Any], described: Described, where: str) -> Any:
+    """The architecture in a result; no file is opened, whatever its text is."""
+    return _parse(space, described.code or {"text": described.text}, where)
 
 
 def _parse(space: spaces.Space[Any], value: Any, where: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces
+from ncp import delimited, files, spaces
 from ncp.errors import UserError
 
 
@@ -27,10 +26,7 @@ def read(path: Path, space: spaces.Space[Any], names: Sequence[str], chosen: int
         UserError: where a column is missing or is not of finite numbers, or the chosen step is not in it.
     """
     where = f"'{files.printable(path)}'"
-    try:
-        rows = list(csv.reader(files.read_text(path).splitlines()))
-    except csv.Error as error:
-        raise UserError(f"{where} is no CSV ({error})") from None
+    rows = [line.fields for line in delimited.lines(files.read_text(path), where)]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
         raise UserError(f"{where} is not the trajectory of a search: a header and equally long rows were expected")
     columns = {name: values for name, *values in zip(*rows, strict=True)}

@@ -132,6 +132,11 @@ def widths(space: Space[Any]) -> tuple[int, ...]:
     return tuple(getattr(space, "widths", ()))
 
 
+def of_text(space: Space[A], text: str) -> A:
+    """``space.parse`` for a text that itself came out of a file: whatever it says, no file is opened for it."""
+    return space.parse({"text": text})
+
+
 def names() -> tuple[str, ...]:
     """The names of all spaces: ours, and those that installed packages announce (entry points of the group ``ncp.spaces``)."""
     return (*_MODULES, *(name for name in registry.announced("ncp.spaces") if name not in _MODULES))

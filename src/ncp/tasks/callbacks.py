@@ -17,11 +17,13 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
-from ncp import files, terminal
+from ncp import delimited, files, terminal
 from ncp.tasks.base import Task
 from ncp.tasks.position import Position
 
 log = logging.getLogger(__name__)
+HISTORY = 2**28
+"""Bytes that a ``metrics.csv`` may have."""
 
 
 class History(Logger):
@@ -74,11 +76,11 @@ class History(Logger):
 def read_history(path: Path) -> list[tuple[int, str, float]]:
     """The complete rows of a ``metrics.csv``."""
     out = []
-    with open(path, newline="") as file:
-        for row in csv.reader(file):
-            if len(row) == 3 and row[0].isdigit():
-                with contextlib.suppress(ValueError):  # cut off within the number
-                    out.append((int(row[0]), row[1], float(row[2])))
+    for line in files.read_text(path, HISTORY).splitlines():
+        with contextlib.suppress(ValueError, csv.Error):  # cut off within a number or a quote
+            row = delimited.fields(line)
+            if len(row) == 3 and row[0].isdecimal():
+                out.append((int(row[0]), row[1], float(row[2])))
     return out
 
 

@@ -168,7 +168,7 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
 
 def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | None) -> dict[str, Any]:
     """The content of ``result.json`` (docs/result.md)."""
-    code = list(Architecture.parse(found.architecture).code) if found.architecture[:1].isdigit() else None
+    code = list(Architecture.of_content(found.architecture).code) if found.architecture[:1].isdigit() else None
     costs: dict[str, Any] = {"params": sum(p.numel() for p in found.net.parameters())}
     if code:
         costs["macs"] = int(cost.count([code]).macs[0])

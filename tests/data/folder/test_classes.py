@@ -57,6 +57,8 @@ def test_what_is_written_is_read(tmp_path):
         ("id,name\n-1,a\n1,b\n", "id must be 0 to 65,535"),
         ("id,name,colour\n0,a,red\n1,b,\n", "a colour is #rrggbb or three numbers"),
         ("id,name,ignored\n0,a,maybe\n1,b,\n", "ignored must be true or false"),
+        ('id,name\n0,a\n1,b\n2,"c\n3,d\n4,e\n', "line 4 has a stray quote"),
+        ('id,name\n0,a\n1,b\n2,c\n3,"d\n', "line 5 has a stray quote"),
         ("0,a\n1,b\n", "must begin with a line of its columns"),
         ("id,name\n0,\n1,b\n", "class 1 has no name"),
     ],

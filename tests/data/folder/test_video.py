@@ -72,6 +72,7 @@ def test_given_lists_divide_a_table_anew(own, table, tmp_path):
         ("path,class\njump/0.avi,\n", "line 2, lacks a path or a class"),
         ("path,class,split\njump/0.avi,jump,tran\n", "line 2: split must be train or val, given was 'tran'"),
         ("path,class,split\njump/0.avi,jump,train\nwave/0.avi,wave,\n", "gives a split for some videos alone"),
+        ('path,class\njump/0.avi,jump\nwave/0.avi,"wave\nwave/1.avi,wave\n', "line 3 has a stray quote"),
         ("path,class\n../x.avi,jump\n", "leaves the data set's folder"),
     ],
 )

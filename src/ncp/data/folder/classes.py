@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ncp import delimited, files
 from ncp.errors import UserError
 from ncp.files import printable, read_text, read_yaml, write_text
 
@@ -95,22 +96,16 @@ def _rows(path: Path) -> Any:
 
 
 def _csv_rows(path: Path) -> list[dict[str, Any]]:
-    text = read_text(path, _LIMIT)
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:4096], delimiters=",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text), dialect) if any(cell.strip() for cell in line)]
-    except csv.Error as error:
-        raise UserError(f"the classes file '{printable(path)}' is no CSV ({printable(error)})") from None
+    text, where = read_text(path, _LIMIT), f"the classes file '{printable(path)}'"
+    delimiter = delimited.delimiter_of(text.lstrip("\r\n").partition("\n")[0])
+    lines = [line.fields for line in delimited.lines(text, where, delimiter)]
     if not lines:
         return []
     head = [_ALIASES.get(cell.strip().lower(), cell.strip().lower()) for cell in lines[0]]
     if "name" not in head:
         raise UserError(
-            f"the classes file '{printable(path)}' must begin with a line of its columns, such as id,name,colour,ignored; it "
-            f"begins with '{printable(','.join(lines[0]))[:80]}'"
+            f"{where} must begin with a line of its columns, such as id,name,colour,ignored; it "
+            f"begins with '{files.shown(','.join(lines[0]))}'"
         )
     return [dict(zip(head, (cell.strip() for cell in line), strict=False)) for line in lines[1:]]
 
@@ -132,7 +127,7 @@ def _entry(row: Any, number: int, where: str) -> Entry:
     try:
         code = int(str(own).strip() or number)
     except ValueError:
-        raise UserError(f"{where}: id must be a whole number, given was '{printable(own)[:40]}'") from None
+        raise UserError(f"{where}: id must be a whole number, given was '{files.shown(own, 40)}'") from None
     if not 0 <= code <= LARGEST:
         raise UserError(f"{where}: id must be 0 to {LARGEST:,}, given was {code}")
     if {"r", "g", "b"} <= set(given):
@@ -141,7 +136,7 @@ def _entry(row: Any, number: int, where: str) -> Entry:
         colour = given.get("colour")
     ignored = str(given.get("ignored", "")).strip().lower()
     if ignored not in (*_TRUE, *_FALSE):
-        raise UserError(f"{where}: ignored must be true or false, given was '{printable(ignored)[:40]}'")
+        raise UserError(f"{where}: ignored must be true or false, given was '{files.shown(ignored, 40)}'")
     return Entry(code, name, _colour(colour, where), ignored in _TRUE)
 
 
@@ -157,7 +152,7 @@ def _colour(value: Any, where: str) -> Colour | None:
     except (TypeError, ValueError, OverflowError):
         red = green = blue = -1
     if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise UserError(f"{where}: a colour is #rrggbb or three numbers 0 to 255, given was '{printable(value)[:40]}'")
+        raise UserError(f"{where}: a colour is #rrggbb or three numbers 0 to 255, given was '{files.shown(value, 40)}'")
     return red, green, blue
 
 
@@ -170,7 +165,7 @@ def _check(entries: Sequence[Entry], shown: str) -> None:
     ):
         twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
         if twice is not None:
-            raise UserError(f"the classes file '{shown}' gives {what} {printable(twice)} twice")
+            raise UserError(f"the classes file '{shown}' gives {what} {files.shown(str(twice))} twice")
     if len(counted) < 2:
         raise UserError(
             f"the classes file '{shown}' leaves {len(counted)} class that is not ignored; at least two are needed"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, progress
+from ncp import delimited, files, progress
 from ncp.data.clips import CorruptVideo, VideoData
 from ncp.data.folder.cls import FolderClassification, count_files
 from ncp.data.folder.files import OwnData, in_splits
@@ -209,20 +207,15 @@ def read_table(path: Path) -> list[tuple[str, str, str]]:
     """
     shown = printable(path)
     text = files.read_text(path, _LIMIT)
-    try:
-        lines = list(csv.reader(io.StringIO(text), delimiter=";" if ";" in text.partition("\n")[0] else ","))
-    except csv.Error as error:
-        raise UserError(f"'{shown}' is no CSV ({printable(error)})") from None
-    head = [cell.strip().lower() for cell in lines[0]] if lines else []
+    lines = list(delimited.lines(text, f"'{shown}'", ";" if ";" in text.partition("\n")[0] else ","))
+    head = [cell.strip().lower() for cell in lines[0].fields] if lines else []
     at = {key: next((head.index(name) for name in names if name in head), None) for key, names in _COLUMNS.items()}
     if at["path"] is None or at["class"] is None:
         raise UserError(
             f"'{shown}' must begin with a line of its columns, path,class or path,class,split; it begins with {head[:5]}"
         )
     out = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in line):
-            continue
+    for number, line in lines[1:]:
         cells = {key: line[i].strip() if i is not None and i < len(line) else "" for key, i in at.items()}
         if not cells["path"] or not cells["class"]:
             raise UserError(f"'{shown}', line {number}, lacks a path or a class")
