@@ -50,6 +50,18 @@ def _data(folder: Path, **changes: Any) -> Kitti:
     return data
 
 
+def test_frames_in_both_splits_are_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _data(root)
+    assert "in both" not in caplog.text
+    train = root / "ImageSets" / "train.txt"
+    train.write_text(train.read_text() + (root / "ImageSets" / "val.txt").read_text())
+    _data(root)
+    assert "2 frames are in both ImageSets/train.txt and ImageSets/val.txt" in caplog.text
+    caplog.clear()
+    _data(root, train_split="all", val_split="all")  # so it was asked for
+    assert "in both" not in caplog.text
+
+
 def test_official_layout(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = _data(root)
     assert (data.size, data.in_channels, data.classes) == ((496, 432), 64, ("Car", "Pedestrian", "Cyclist"))

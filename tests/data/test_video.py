@@ -100,6 +100,14 @@ def test_frame_k_is_frame_k_wherever_reading_begins(tmp_path, name):
             assert np.array_equal(frame, frames[number]), (first, number)
 
 
+def test_frames_come_in_the_order_in_which_they_are_asked_for(tmp_path):
+    path = write_frames(tmp_path / "a.mkv", "mpeg4", g="12", bf="2")
+    frames, index = decoded(path), V.index_video(path)
+    numbers = [30, 2, 39, 2, 0]
+    got = V.read_frames(path, numbers, index).permute(0, 2, 3, 1).numpy()
+    assert all(np.array_equal(frame, frames[number]) for number, frame in zip(numbers, got, strict=True))
+
+
 @pytest.fixture
 def decodings(monkeypatch):
     """A list with one entry a decoded frame."""

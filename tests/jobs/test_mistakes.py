@@ -43,6 +43,14 @@ def test_words_that_cannot_be_read(word, line):
     assert "\n" not in told
 
 
+def test_a_full_disk_is_told_where_the_system_names_no_file():
+    assert mistake(OSError(errno.ENOSPC, "No space left on device")) == (
+        "cannot write the run's files (No space left on device); give another folder with paths.outputs=..."
+    )
+    named = mistake(OSError(errno.ENOSPC, "No space left on device", "/o/a\x1b.png"))
+    assert named.startswith("cannot write '/o/a\\x1b.png' (No space")
+
+
 def test_a_users_mistake_below_others_is_found():
     around = RuntimeError("around it")
     around.__cause__ = UserError("one;\ntwo")

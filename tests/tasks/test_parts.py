@@ -4,6 +4,7 @@ import pytest
 import torch
 from composed import SMALL_SEG, compose
 
+from ncp import jobs
 from ncp.errors import UserError
 from ncp.spaces import found
 from ncp.tasks import parts
@@ -213,3 +214,44 @@ def test_what_arch_cannot_mean_is_one_line(settings, words):
     with pytest.raises(UserError, match=words) as error:
         parts.choose_architecture(settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("trainer.accelerator=mps",), "trainer.accelerator must be one of auto, cpu, gpu, cuda, given was 'mps'"),
+        (("trainer.devices=99", "recipe.batch=99"), "trainer.devices=99 asks for 99 processes on the CPU"),
+        (("trainer.num_nodes=0",), "trainer.num_nodes must be a whole number of at least 1, given was 0"),
+        (("trainer.deterministic=maybe",), "trainer.deterministic must be one of true or false, warn"),
+        (("trainer.limit_val_batches=x",), "trainer.limit_val_batches must be a whole number or a number or null"),
+        (("trainer.devices=[0,0]",), "trainer.devices=.* must name GPUs, each once, from 0 up"),
+        (("task.foo=1",), "unknown key 'task.foo' for Classification"),
+        (("arch.foo=1",), "unknown key 'arch.foo' for arch.kind=random; its keys: seed"),
+        (
+            ("arch=timm", "arch.name=resnet18", "arch.rate=1"),
+            "unknown key 'arch.rate' for arch.kind=timm; its keys: name, head",
+        ),
+        (("recipe.batch=0",), "recipe.batch must be positive"),
+        (("compile=fast",), "compile must be true, false or one of"),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_data_is_looked_at(tmp_path, monkeypatch, words, message):
+    monkeypatch.setattr(tasks, "make_data", lambda options: pytest.fail("the data was made"))
+    with pytest.raises(UserError, match=message):
+        tasks.assemble(jobs.options("train", "task=cls", "trainer.accelerator=cpu", *words), tmp_path)
+
+
+def test_a_batch_that_is_more_than_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "free_memory_mb", lambda: 64.0)
+    options = jobs.options("train", "task=cls", "arch=narrow", "recipe.batch=60000", "trainer.accelerator=cpu")
+    with pytest.raises(
+        UserError, match=r"60,000 samples at a time need [\d,]+ GiB and more, and there are 0; set recipe.per_device"
+    ):
+        tasks.assemble(options, tmp_path)
+
+
+@pytest.mark.parametrize("change", ["foo=3", "score=x", "score=-1", "most=0", "rotated=3"])
+def test_suppression_is_checked_when_the_task_is_made(tmp_path, change):
+    options = jobs.options("train", "task=det3d", "arch=narrow", "debug=tiny", f"task.nms.{change}")
+    with pytest.raises(UserError, match=r"task\.nms"):
+        tasks.assemble(options, tmp_path)

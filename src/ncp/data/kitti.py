@@ -12,6 +12,7 @@ Source: paper, appendix A.1; Lang et al. 2019, section 4.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ from ncp.metrics.kitti import MIN_OVERLAP
 from ncp.metrics.kitti_files import Objects
 from ncp.numeric import shown
 
+log = logging.getLogger(__name__)
 RANGE = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # metres: x, y, z from; x, y, z to
 PILLAR = 0.16
 SPLIT_COUNTS = (3712, 3769)
@@ -183,6 +185,12 @@ class Kitti(DataModule):
             problems.add(
                 f"the splits hold {len(names[0])} and {len(names[1])} frames where {self.counts[0]} and {self.counts[1]} are "
                 "expected; set data.counts=null to use them all the same"
+            )
+        both = set(names[0]) & set(names[1]) if whole and self.splits[0] != self.splits[1] else set()
+        if both:
+            log.warning(
+                "%d frames are in both %s and %s, the first is %s: the scores say little of frames that were not trained on",
+                *(len(both), *map(files.printable, self.splits), min(both)),
             )
         if whole and self.tiny:
             names = [names[0][:4], names[1][:2]]

@@ -39,7 +39,7 @@ def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
 
     Args:
         path: of the file.
-        numbers: ascending, below ``index.frames``.
+        numbers: below ``index.frames``, in any order.
         index: of the file.
 
     Returns:
@@ -55,15 +55,19 @@ def read_frames(path: Path, numbers: Sequence[int], index: Index) -> Tensor:
 
 def read_arrays(path: Path, numbers: Sequence[int], index: Index) -> np.ndarray:
     """As :func:`read_frames`, as an array ``(T, H, W, 3)`` and without torch."""
+    ascending = sorted(set(numbers))
+    assert ascending, "no frames were asked for"
+    assert 0 <= ascending[0] <= ascending[-1] < index.frames, f"frames {ascending} of {index.frames}"
     try:
-        found = _read(path, numbers, index, seeking=True)
+        found = _read(path, ascending, index, seeking=True)
     except CorruptVideo:
         if not index.stamps:
             raise
-        found = _read(path, numbers, index, seeking=False)  # some containers cannot seek, or land anywhere
+        found = _read(path, ascending, index, seeking=False)  # some containers cannot seek, or land anywhere
     if len({array.shape for array in found}) != 1:
         raise CorruptVideo("has frames of several sizes")
-    return np.stack(found)
+    place = {number: i for i, number in enumerate(ascending)}
+    return np.stack([found[place[number]] for number in numbers])
 
 
 def _read(path: Path, numbers: Sequence[int], index: Index, seeking: bool) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from omegaconf.errors import (
 from ncp import configs
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
+from ncp.files import printable
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
@@ -38,8 +39,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         if isinstance(cause, MissingMandatoryValue):
             return _missing_value(cause)
         if isinstance(cause, OSError) and (cause.errno in _UNWRITABLE or (composing and cause.errno is not None)):
-            place = f" '{cause.filename}'" if cause.filename is not None else ""  # none where a file was open already
-            return f"cannot write{place} ({cause.strerror}); give another folder with paths.outputs=..."
+            # a full disk is noticed when bytes go out, where the system does not know the file's name any more
+            what = "the run's files" if cause.filename is None else f"'{printable(cause.filename)}'"
+            return f"cannot write {what} ({cause.strerror}); give another folder with paths.outputs=..."
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):

@@ -193,7 +193,10 @@ def _from_text(text: str) -> tuple[int, ...]:
     if inner and not _NUMBERS.fullmatch(inner):
         words = [w for w in re.split(r"[-_, ]+", inner) if w]
         bad = next((w for w in words if not _NUMBERS.fullmatch(w)), text)
-        raise UserError(f"'{files.shown(bad)}' in the architecture '{files.shown(text)}' is not a whole number")
+        raise UserError(
+            f"'{files.shown(bad)}' in the architecture '{files.shown(text)}' is not a whole number; give {len(DIMENSIONS)} "
+            "numbers, a text such as 64_64-2_1_2_64-..., a YAML file, or a known name such as ncp_seg"
+        )
     return _from_numbers([int(word) for word in re.findall("[0-9]+", inner)])
 
 
