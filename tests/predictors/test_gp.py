@@ -171,3 +171,26 @@ def test_bundled_errors_on_cards_are_those_of_a_fresh_fold(shared):
     assert error == pytest.approx(predictors.load("3ddet").card.errors["moderate"]["mae"], abs=0.15)
     assert error < 0.9
     assert 0.6 < evaluation.calibration(held.targets[:, 0], answer, std) < 1.0
+
+
+def test_many_rows_are_taken_a_part_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample_codes(300, rng).astype(np.float64)
+    rows = Rows(codes, 70 + np.log(codes).mean(1)[:, None] + 0.1 * rng.normal(size=(300, 1)), ("mIoU",), "seg")
+    options = gp_fit.Options(points=20, directions=5, steps=6, part=50)
+    whole = gp_fit.fit(rows, options)
+    monkeypatch.setattr(gp_fit, "CHUNK", 7)
+    monkeypatch.setattr("ncp.predictors.base.CHUNK", 11)
+    chunked = gp_fit.fit(rows, options)
+    for function in ("predict", "predict_std"):
+        a, b = (getattr(p, function)(codes)["mIoU"] for p in (whole, chunked))
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+    seen = []
+    loss = gp_fit._Process.loss
+    monkeypatch.setattr(gp_fit._Process, "loss", lambda self, z, y: seen.append(len(y)) or loss(self, z, y))
+    monkeypatch.setattr(gp_fit, "MOST", 120)
+    some = gp_fit.fit(rows, options)
+    assert seen == [50] * 4 + [120] * 2
+    assert some.card.rows == 300
+    assert np.abs(some.predict(codes)["mIoU"] - whole.predict(codes)["mIoU"]).mean() < 0.1

@@ -20,6 +20,10 @@ from ncp.predictors.rows import Rows, is_constant
 from ncp.predictors.trust import region_of
 
 T = TypeVar("T")
+MOST = 5_000
+"""Rows that any gradient step sees: a random part where there are more. The process is conditioned on all in the end."""
+CHUNK = 8_192
+"""Rows of which the covariance with the inducing points is made at a time."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Options:
         directions: R, directions in which the explained variance is kept (at most U).
         steps: gradient steps.
         rate: Adam's learning rate, falling to 0 along a cosine.
-        part: rows of a random part that the first two thirds of the steps see.
+        part: rows of a random part that the first two thirds of the steps see (the others see up to :data:`MOST`).
         seed: of the first inducing points.
     """
 
@@ -77,11 +81,15 @@ class _Process(torch.nn.Module):
         points = self.points * inverse
         eye = torch.eye(len(points), dtype=t_N.dtype)
         lower = torch.linalg.cholesky(matern52(points, points) + JITTER * eye)
-        k_UN = matern52(points, z_NF * inverse) * (signal / noise)
-        # whitening after the products over N, which are then all that costs: A A^T, and A t / noise
-        half_UU = torch.linalg.solve_triangular(lower, k_UN @ k_UN.mT, upper=False)
+        # whitening after the products over N, which are then all that costs: A A^T, and A t / noise; a chunk at a time, as a
+        # million rows have no room otherwise
+        products_UU, targets_U = t_N.new_zeros(()), t_N.new_zeros(())
+        for z_CF, t_C in zip(z_NF.split(CHUNK), t_N.split(CHUNK), strict=True):
+            k_UC = matern52(points, z_CF * inverse) * (signal / noise)
+            products_UU, targets_U = products_UU + k_UC @ k_UC.mT, targets_U + k_UC @ t_C
+        half_UU = torch.linalg.solve_triangular(lower, products_UU, upper=False)
         explained_UU = torch.linalg.solve_triangular(lower, half_UU.mT, upper=False)
-        target_U1 = torch.linalg.solve_triangular(lower, (k_UN @ t_N)[:, None] / noise, upper=False)
+        target_U1 = torch.linalg.solve_triangular(lower, targets_U[:, None] / noise, upper=False)
         lower_b = torch.linalg.cholesky(eye + (explained_UU + explained_UU.mT) / 2)
         c_U = torch.linalg.solve_triangular(lower_b, target_U1, upper=False)[:, 0]
         explained = explained_UU.diagonal().sum()
@@ -126,10 +134,11 @@ def fit_process(
     process = _Process(z_NF, y_N, options)
     optimiser = torch.optim.Adam(process.parameters(), lr=options.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
-    # most of the way on part of the rows, at a fraction of the cost; the end on all of them
-    part = torch.randperm(len(y_N), generator=torch.Generator().manual_seed(options.seed))[: options.part]
+    # most of the way on part of the rows, at a fraction of the cost; the end on all of them, as far as that is affordable
+    order = torch.randperm(len(y_N), generator=torch.Generator().manual_seed(options.seed))
     for step in range(options.steps):
-        some = part if step < options.steps * 2 // 3 else slice(None)
+        early = step < options.steps * 2 // 3
+        some = order[: options.part] if early else order[:MOST] if len(order) > MOST else slice(None)
         optimiser.zero_grad()
         _solvable(process.loss, z_NF[some], y_N[some]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -199,7 +208,8 @@ def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | Non
     features_NF = probe.space.features(codes_ND)
     offset, spread = features_NF.mean(0), features_NF.std(0).clamp_min(1e-6)
     y_NM = torch.as_tensor(rows.targets, dtype=torch.float64)
-    fitted = [fit_process((features_NF - offset) / spread, y, options, tick) for y in y_NM.unbind(1)]
+    z_NF = (features_NF - offset).div_(spread)  # once for all metrics, and no further copy: of a million rows it counts
+    fitted = [fit_process(z_NF, y, options, tick) for y in y_NM.unbind(1)]
     config = {
         "features": features_NF.shape[1],
         "points": fitted[0]["points"].shape[0],
