@@ -30,12 +30,12 @@ from typing import Any
 
 import numpy as np
 
-from bench._exact_gp import ExactGP
 from bench._timing import show
 from ncp import spaces
 from ncp.benchmark.importing import import_file
 from ncp.errors import UserError
 from ncp.predictors.base import Predictor
+from ncp.predictors.exact import ExactGP
 from ncp.report import nasbench201 as picture
 from ncp.report import style
 from ncp.search import search
