@@ -14,6 +14,7 @@ from ncp import progress, runs, terminal
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
+    from ncp.paper.claims import Checked, Claim
     from ncp.paper.tables import Done
 
 
@@ -37,7 +38,7 @@ class Outcome:
     """What was done, and name -> file of what was written.
 
     Attributes:
-        tables: in order.
+        tables, claims: in order.
         files: by name.
         searches: CPU seconds of all searches.
         missing: settings without an imported table, for which there was no exact judge.
@@ -45,6 +46,7 @@ class Outcome:
     """
 
     tables: list[Done] = field(default_factory=list)
+    claims: list[Checked] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
     searches: float = 0.0
     missing: list[str] = field(default_factory=list)
@@ -70,13 +72,14 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
 
     numbers = _numbers("table", options.table, tables.NUMBERS, options.all)
     figures = _numbers("figure", options.figure, paper_figures.NUMBERS, options.all)
-    if not numbers and not figures:
+    chosen = _claims(options)
+    if not numbers and not figures and not chosen:
         raise UserError("nothing was asked for; give table=3, figure=9, claims=true or all=true")
     folder = runs.made(folder, "paper")
     out = Outcome()
     found, judges = Found(options.seed), Judges(options.store, options.exact)
     with progress.bar("paper", after=1.0) as tell, one_thread():
-        parts = len(numbers) + len(figures)
+        parts = len(numbers) + len(figures) + bool(chosen)
         for i, number in enumerate(numbers):
             done = tables.do(number, found, judges, progress.part(tell, i, parts))
             out.tables.append(done)
@@ -92,7 +95,17 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
                 continue
             for name, picture in drawn.items():
                 out.files[name] = style.save(picture, folder / f"{name}.png")
+        if chosen:
+            from ncp.paper import claims
+
+            lab = claims.Lab(found, judges, options.seeds, options.seed)
+            out.claims = claims.check(chosen, lab, progress.part(tell, parts - 1, parts))
+            out.files["claims"] = report.write_claims(out.claims, folder)
     out.searches, out.missing = found.seconds, list(judges.missing)
+    if options.all or options.page:
+        out.files["page"] = report.write_page(
+            out.tables, out.claims, Path(options.page or folder / "paper.md"), options.seeds
+        )
     out.files["result"] = runs.write_result(folder, _content(out, options))
     return out
 
@@ -106,11 +119,29 @@ def _numbers(name: str, given: Any, known: Sequence[int], everything: bool) -> l
     return list(known) if everything else list(dict.fromkeys(listed))
 
 
+def _claims(options: Options) -> tuple[Claim, ...]:
+    """Those that are asked for; the part is imported only where there are some."""
+    given = True if options.all else options.claims
+    if not given:
+        return ()
+    from ncp.paper import claims
+
+    return claims.wanted(given)
+
+
 def _content(out: Outcome, options: Options) -> dict[str, Any]:
     return {
         "command": "paper",
         "version": ncp.__version__,
         "tables": {str(done.table.number): len(done.lines) for done in out.tables},
+        "claims": {
+            each.claim.name: {
+                "verdict": each.measured.verdict,
+                "text": each.measured.text,
+                "figures": each.measured.figures,
+            }
+            for each in out.claims
+        },
         "missing": out.missing,
         "seed": options.seed,
         "seconds": {"search": out.searches, "total": runs.seconds()},
@@ -123,6 +154,8 @@ def show(outcome: Outcome, brief: bool = False) -> None:
 
     for done in outcome.tables:
         report.show_table(done)
+    if outcome.claims:
+        report.show_claims(outcome.claims)
     if outcome.missing:
         terminal.say(
             f"note: no exact judge of {', '.join(outcome.missing)}: import their tables with {runs.invocation('benchmark')} "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ncp import files, terminal
 
 if TYPE_CHECKING:
+    from ncp.paper.claims import Checked
     from ncp.paper.tables import Done, Line
 
 FIXED = ("objective", "source", "architecture", "macs", "params", "flops_g", "params_m")
@@ -103,4 +104,42 @@ def show_table(done: Done) -> None:
     terminal.say(judged_by(done), style="dim")
     if done.table.number == 4:
         terminal.console().print(as_rich(tables.matrix(done), "Before → after the transfer: printed | here"))
+    terminal.say()
+
+
+# ---- claims
+
+
+def claims_rows(claims: Sequence[Checked]) -> list[list[str]]:
+    """A row a claim."""
+    head = [["Where", "Claim", "Verdict", "Measured", "Command"]]
+    return head + [
+        [each.claim.where, each.claim.text, each.measured.verdict, each.measured.text, command(each)] for each in claims
+    ]
+
+
+def command(checked: Checked) -> str:
+    """The command that measures a claim."""
+    return f"python -m src.paper claims=[{checked.claim.name}]"
+
+
+def counts(claims: Sequence[Checked]) -> str:
+    """How many there are of each verdict, in words."""
+    from ncp.paper.claims import VERDICTS
+
+    number = {verdict: sum(each.measured.verdict == verdict for each in claims) for verdict in VERDICTS}
+    return ", ".join(f"{count} {verdict}" for verdict, count in number.items() if count)
+
+
+def write_claims(claims: Sequence[Checked], folder: Path) -> Path:
+    """``claims.csv``."""
+    return files.write_text(folder / "claims.csv", terminal.csv_text(claims_rows(claims)))
+
+
+def show_claims(claims: Sequence[Checked]) -> None:
+    """Print verdicts and what was measured."""
+    for each in claims:
+        terminal.say(f"{each.measured.verdict.upper()}: {each.claim.text} ({each.claim.where})")
+        terminal.say(f"  {each.measured.text}", style="dim")
+    terminal.say(f"{len(claims)} claims: {counts(claims)}")
     terminal.say()

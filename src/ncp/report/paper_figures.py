@@ -178,14 +178,14 @@ def _figure6(found: Found, judges: Judges) -> Drawn:
 def _figure7(found: Found, judges: Judges) -> Drawn:
     fig = style.figure(
         12.0, 8.6, "Figure 7: efficiency and performance",
-        "grey and orange: trained networks, as printed; blue and green: found here for four lambdas and at the same costs, expected "
-        "by a judge that they never saw; a circle's area: parameters",
+        "grey and orange: trained, as printed; blue and green: found here, expected by a judge that no search saw; a circle's area: "
+        "parameters",
     )  # fmt: skip
     grid = fig.add_gridspec(2, 2, left=0.055, right=0.975, top=0.88, bottom=0.09, wspace=0.14, hspace=0.3)
     for i, task in enumerate(EFFICIENCY):
         _efficiency(fig.add_subplot(grid[i // 2, i % 2]), task, found, judges)
     for place, (colour, text) in enumerate(
-        ((style.GREY, "designed by hand, or in another space (printed)"), (style.ORANGE, "found by the paper (printed)"),
+        ((style.GREY, "others (printed)"), (style.ORANGE, "found by the paper (printed)"),
          (style.BLUE, "the paper's strategy here"), (style.GREEN, "the default search here, at its costs"))
     ):  # fmt: skip
         fig.text(0.055 + 0.24 * place, 0.025, f"● {text}", size=9, color=style.dark(colour))
@@ -219,15 +219,23 @@ def _efficiency(ax: Axes, task: str, found: Found, judges: Judges) -> None:
         [p[0] for p in points], [p[1] for p in points], s=[12 + 6 * p[2] for p in points],
         color=[p[4] for p in points], alpha=0.75, edgecolors="white", linewidths=0.8, zorder=2,
     )  # fmt: skip
-    ax.set_xscale("log")
-    from ncp.report.latency import logarithmic
-
-    logarithmic(ax.xaxis)
+    _logarithmic(ax, [p[0] for p in points])
     ax.margins(0.1)
     ax.autoscale_view()
     named = [p for p in points if p[3]]
     columns: Sequence[Sequence[Any]] = list(zip(*named, strict=True))
     label_points(ax, columns[0], columns[1], columns[3], [style.dark(c) for c in columns[4]], 7.5)  # type: ignore[misc]
+
+
+def _logarithmic(ax: Axes, values: Sequence[float]) -> None:
+    """The axis of costs; with few numbers on it where these are close, more of them."""
+    from matplotlib import ticker
+
+    from ncp.report.latency import logarithmic
+
+    logarithmic(ax.xaxis)
+    if max(values) < 4 * min(values):
+        ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)))
 
 
 def _axis(table: printed.Table) -> str:

@@ -76,6 +76,11 @@ class Propagation:
             queries += int(steps.sum()) + len(steps)
         return marked(self.loss, objectives, budget, gallery, queries, len(starts), self.keep)
 
+    def ends(self, objectives: Objectives, codes_SD: np.ndarray, budget: Budget) -> np.ndarray:
+        """``(S, D)`` int64: where each of ``(S, D)`` starts ends, rounded; for statistics over many walks."""
+        codes_TSD, _, steps_S, _ = self._propagate(objectives, budget.region.clamp(codes_SD), budget)
+        return budget.region.round(codes_TSD[steps_S, np.arange(len(steps_S))])
+
     def _walk(self, arrays: Sequence[np.ndarray], steps_S: np.ndarray, met_S: np.ndarray, number: int, s: int) -> Walk:
         """That of the s-th of the starts of which the first has a number, cut after its last update."""
         codes, rounded, losses = (np.array(array[: steps_S[s] + 1, s]) for array in arrays)
