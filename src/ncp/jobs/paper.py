@@ -103,9 +103,10 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
             out.files["claims"] = report.write_claims(out.claims, folder)
     out.searches, out.missing = found.seconds, list(judges.missing)
     if options.all or options.page:
-        out.files["page"] = report.write_page(
-            out.tables, out.claims, Path(options.page or folder / "paper.md"), options.seeds
-        )
+        from ncp.report import paper_page
+
+        page = Path(options.page).expanduser() if options.page else folder / "paper.md"
+        out.files["page"] = paper_page.write(out.tables, out.claims, page, options.seeds)
     out.files["result"] = runs.write_result(folder, _content(out, options))
     return out
 

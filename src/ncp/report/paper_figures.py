@@ -178,8 +178,8 @@ def _figure6(found: Found, judges: Judges) -> Drawn:
 def _figure7(found: Found, judges: Judges) -> Drawn:
     fig = style.figure(
         12.0, 8.6, "Figure 7: efficiency and performance",
-        "grey and orange: trained, as printed; blue and green: found here, expected by a judge that no search saw; a circle's area: "
-        "parameters",
+        "grey and orange: trained, as printed; blue and green: found here, expected by a judge that no search saw; "
+        "area: parameters",
     )  # fmt: skip
     grid = fig.add_gridspec(2, 2, left=0.055, right=0.975, top=0.88, bottom=0.09, wspace=0.14, hspace=0.3)
     for i, task in enumerate(EFFICIENCY):

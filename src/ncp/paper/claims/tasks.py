@@ -97,14 +97,14 @@ def correlated(lab: Lab) -> Measured:
         gains.append(np.mean([g.mean() / lab.spread(n) for g, n in zip(pair, (PAPER[i], PAPER[j]), strict=True)]))
         rho.append(stated.spearman[stated.settings.index(PAPER[i]), stated.settings.index(PAPER[j])])
     found = spearmanr(rho, gains)
-    strong = np.array(rho) > 0.5
+    strong, gained = np.array(rho) > 0.5, np.array(gains)
     text = (
         "36 pairs: rank correlation of Figure 4's correlation with the gain (mean of both settings, in standard deviations "
-        f"of the benchmark) {found.statistic:.2f} (p = {found.pvalue:.1g}); gain {pm(np.array(gains)[strong])} where it is above .5, "
-        f"{pm(np.array(gains)[~strong])} elsewhere"
+        f"of the benchmark) {found.statistic:.2f} (p = {found.pvalue:.1g}); gain {pm(gained[strong])} where it is above "
+        f".5, {pm(gained[~strong])} elsewhere"
     )
     good = found.statistic > 0 and found.pvalue < 0.05
-    helps = float(np.mean(np.array(gains)[strong])) > 0
+    helps = float(np.mean(gained[strong])) > 0
     return Measured(verdict(bool(good and helps), bool(good)), text, {"correlation": float(found.statistic)})
 
 
