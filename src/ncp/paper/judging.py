@@ -41,6 +41,7 @@ class Judges:
     store: str | Path | None = None
     use_exact: bool = True
     missing: list[str] = field(default_factory=list)
+    _tables: dict[str, Table | None] = field(default_factory=dict)
     _default: dict[str, Predictor] = field(default_factory=dict)
     _exact: dict[str, Predictor | None] = field(default_factory=dict)
 
@@ -63,13 +64,13 @@ class Judges:
 
     def table(self, setting: str) -> Table | None:
         """The imported table of a setting; None where there is none."""
-        folder = Path(self.store).expanduser() if self.store else None
-        if not path_of(setting, folder).exists():
-            if setting not in self.missing:
+        if setting not in self._tables:
+            folder = Path(self.store).expanduser() if self.store else None
+            there = path_of(setting, folder).exists()
+            if not there:
                 self.missing.append(setting)
-            return None
-        found: Table = benchmark.load(setting, self.store)
-        return found
+            self._tables[setting] = benchmark.load(setting, self.store) if there else None
+        return self._tables[setting]
 
     def independent(self, setting: str) -> Predictor:
         """The exact process where there is one, else the default predictor."""

@@ -61,7 +61,7 @@ def _tables(done: Sequence[Done]) -> list[str]:
         return []
     parts = [
         "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
-        f"figures are of trained networks; {judged_by(done[0])}. All columns, the architectures and the commands that train them: "
+        f"figures are of trained networks; {judged_by(done[0])}. All columns, architectures and the commands that train them: "
         "`python -m src.paper table=3` writes `table3.csv`.\n"
     ]
     for each in done:

@@ -198,8 +198,13 @@ def _curves(comparison: Comparison, problem: Problem, strategy: str) -> np.ndarr
     if problem.ranks is not None:
         out: np.ndarray = np.minimum.accumulate(problem.ranks[run.asked], axis=1)
         return out
-    best = max(float(comparison.of(problem, name).so_far.max()) for name in comparison.strategies)
-    return best - run.so_far
+    return best_known(comparison, problem) - run.so_far
+
+
+def best_known(comparison: Comparison, problem: Problem) -> float:
+    """The largest fitness that is known of: of all runs, or of a search that may look at everything."""
+    runs = max(float(comparison.of(problem, name).so_far.max()) for name in comparison.strategies)
+    return runs if problem.best is None else max(runs, problem.best)
 
 
 # ---- files

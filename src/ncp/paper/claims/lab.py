@@ -36,6 +36,7 @@ class Lab:
     seeds: int = 10
     seed: int = 0
     _ends: dict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _rows: dict[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> spaces.Space[Any]:
@@ -77,6 +78,11 @@ class Lab:
 
     def rows(self, setting: str) -> np.ndarray:
         """The main metric over the setting's table, or where it is not imported as expected over a sample of the space."""
+        if setting not in self._rows:
+            self._rows[setting] = self._measured(setting)
+        return self._rows[setting]
+
+    def _measured(self, setting: str) -> np.ndarray:
         table = self.judges.table(setting)
         if table is not None:
             from ncp.predictors.rows import from_table

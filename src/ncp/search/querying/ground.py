@@ -24,6 +24,7 @@ class Ground:
 
     space: spaces.Space[Any]
     name = ""
+    guide: Any = None  # what leads strategies that follow predictors (querying.guided)
 
     @cached_property
     def choices(self) -> Choices:
