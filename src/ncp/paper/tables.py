@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ncp import runs
@@ -70,7 +70,9 @@ class Done:
     lines: list[Line]
 
 
-def do(number: int, found: Found, judges: Judges, progress: Progress | None = None) -> Done:
+def do(
+    number: int, found: Found, judges: Judges, progress: Progress | None = None, only: Sequence[str] | None = None
+) -> Done:
     """Do a table: every search of it, judged.
 
     Args:
@@ -78,11 +80,14 @@ def do(number: int, found: Found, judges: Judges, progress: Progress | None = No
         found: results so far, to which those of this table are added.
         judges: who judges.
         progress: told the part done (0..1) and a line about it.
+        only: names of searches; rows that stand for others are left out.
 
     Raises:
         UserError: for a table that holds no networks.
     """
     table = printed.table(number)
+    if only is not None:
+        table = replace(table, rows=tuple(row for row in table.rows if row.search in only))
     names = tuple(dict.fromkeys(name for row in table.rows for name in row.figures))
     asked = names or ("seg.mIoU",)  # Table 10 prints seconds alone
     lines: list[Line] = []

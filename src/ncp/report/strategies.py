@@ -76,6 +76,7 @@ def summary(comparison: Comparison) -> list[dict[str, Any]]:
             "values": {name: _spread(run.value(name) * published(name)) for name in run.problem.signs},
             "seconds": run.seconds,
             "earlier": run.spent,
+            "regret": _spread(best_known(comparison, run.problem) - run.so_far[:, -1]),
             "chance": None if run is first else _chance(run, first),
         }
         if run.problem.ranks_K is not None and run.rank is not None:
@@ -110,7 +111,15 @@ def overall(comparison: Comparison) -> list[dict[str, Any]]:
 def table(comparison: Comparison) -> list[list[str]]:
     """For the terminal and ``summary.csv``."""
     ranked = any(problem.ranks is not None for problem in comparison.problems)
-    head = ["Objective", "Strategy", "Reached", *(["Rank, median", "mean"] if ranked else []), "Chance", "s a run"]
+    head = [
+        "Objective",
+        "Strategy",
+        "Reached",
+        *(["Rank, median", "mean"] if ranked else []),
+        "Chance",
+        "Earlier",
+        "s a run",
+    ]
     out = [head]
     for entry in summary(comparison):
         values = entry["values"].items()
@@ -123,11 +132,13 @@ def table(comparison: Comparison) -> list[list[str]]:
         ranks = [f"{entry['rank']['median']:.4g}", f"{entry['rank']['mean']:.1f}"] if "rank" in entry else [""] * 2
         chance = "" if entry["chance"] is None else _small(entry["chance"])
         cells = [entry["objective"], entry["strategy"], reached, *(ranks if ranked else []), chance]
-        out.append([*cells, f"{entry['seconds']:.3g}"])
+        out.append([*cells, f"{entry['earlier']:,}" if entry["earlier"] else "", f"{entry['seconds']:.3g}"])
     if len(comparison.problems) > 1:
         for each in overall(comparison):
             rank = each["rank"]
-            out.append(["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}", "", ""])
+            out.append(
+                ["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}", "", "", ""]
+            )
     return out
 
 
@@ -149,9 +160,7 @@ def regret_figure(comparison: Comparison) -> Figure:
     width, height = max(5.5, 0.75 + 2.9 * columns), 1.35 + 2.2 * lines
     seeds = len(comparison.runs[0].seeds)
     ranked = all(problem.ranks is not None for problem in problems)
-    under = (
-        "rank of the best so far among all rows of the table" if ranked else "distance to the best that any run found"
-    )
+    under = "rank of the best so far among all rows of the table" if ranked else "distance to the best that is known"
     fig = style.figure(
         width,
         height,
@@ -184,6 +193,40 @@ def regret_figure(comparison: Comparison) -> Figure:
         fontsize=8.5,
         bbox_to_anchor=(0.03, 0),
     )
+    return fig
+
+
+def seconds_figure(comparison: Comparison) -> Figure:
+    """How far below the best each strategy ends against its own seconds: a panel a problem, a point a strategy."""
+    from ncp.report.labels import label_points
+    from ncp.report.latency import logarithmic
+
+    problems = comparison.problems
+    columns = min(COLUMNS, len(problems))
+    lines = -(-len(problems) // columns)
+    width, height = max(6.5, 0.75 + 3.6 * columns), 1.15 + 2.9 * lines
+    under = "distance to the best that is known, median of all runs; without the trainings that every query stands for"
+    fig = style.figure(width, height, "What a strategy reaches, and its own time", under)
+    grid = fig.add_gridspec(
+        lines, columns, left=0.65 / width, right=1 - 0.3 / width, top=1 - 0.95 / height, bottom=0.55 / height,
+        wspace=0.3, hspace=0.5,
+    )  # fmt: skip
+    for i, problem in enumerate(problems):
+        ax = fig.add_subplot(grid[i // columns, i % columns])
+        style.dress(ax, _title(problem), x_label="seconds a run")
+        names = comparison.strategies
+        x = [max(comparison.of(problem, name).seconds, 1e-4) for name in names]
+        y = [float(np.median(_curves(comparison, problem, name)[:, -1])) for name in names]
+        colours = [style.CYCLE[number % len(style.CYCLE)] for number in range(len(names))]
+        ax.scatter(x, y, s=36, color=colours, zorder=2)
+        logarithmic(ax.xaxis)
+        if max(x) > 30 * min(x):
+            from matplotlib import ticker
+
+            ax.xaxis.set_major_locator(ticker.LogLocator())
+        ax.margins(0.15)
+        ax.autoscale_view()
+        label_points(ax, x, y, names, [style.INK] * len(names))
     return fig
 
 
@@ -226,6 +269,7 @@ def write(comparison: Comparison, folder: Path, options: Any) -> dict[str, Path]
         "runs": files.write_text(folder / "compare.csv", terminal.csv_text(rows(comparison))),
         "summary": files.write_text(folder / "summary.csv", terminal.csv_text(table(comparison))),
         "picture": style.save(regret_figure(comparison), folder / "regret.png"),
+        "time": style.save(seconds_figure(comparison), folder / "seconds.png"),
     }
 
 

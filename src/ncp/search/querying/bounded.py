@@ -45,9 +45,22 @@ class BoundedGround(OpenGround):
         """See :class:`Ground`: toward the cheapest corner as far as the limits demand."""
         given, self._first = self._first[:n], self._first[n:]
         rest = n - len(given)
-        region = self.budget.region
-        codes = region.round(shrink(region, self.budget, region.sample(rest, rng))) if rest else np.zeros((0, 0))
+        codes = self._drawn(rest, rng) if rest else np.zeros((0, 0))
         return np.concatenate([np.array(given, dtype=np.int64), self.nearest(codes)])
+
+    def _drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        region = self.budget.region
+        shrunk = shrink(region, self.budget, region.sample(n, rng))
+        codes = region.round(shrunk)
+        if (
+            self.keep and self.budget.limits
+        ):  # rounding up may cost too much: then down, and at last to the cheapest corner
+            for lower in (
+                region.round(shrunk - region.step / 2),
+                np.repeat(region.cheapest()[None], n, 0).astype(np.int64),
+            ):
+                codes = np.where(self.budget.excess(codes)[:, None] > 0, lower, codes)
+        return codes
 
     def mutate(self, handles_N: np.ndarray, uniform_N2: np.ndarray) -> np.ndarray:
         """See :class:`Ground`: a step of one dimension; one without a step stays."""

@@ -249,7 +249,7 @@ def on_predictors(
     budget: Mapping[str, float] | None = None,
     known_best: bool = False,
 ) -> Problem:
-    """One problem over a whole space, answered by predictors: the mean of the standardised metrics is to be raised.
+    """One problem over a whole space, answered by predictors: a metric is to be raised, of several the mean, standardised.
 
     Args:
         predictors: setting -> predictor, all of one space.
@@ -262,11 +262,13 @@ def on_predictors(
     if any(predictor.space.name != space.name for predictor in predictors.values()):
         raise UserError("objectives of one comparison share one space")
 
+    several = len(predictors) > 1  # of one the fitness stays in the metric's unit
+
     def answer(codes: np.ndarray) -> np.ndarray:
         total = np.zeros(len(codes))
         for setting, predictor in predictors.items():
             i = predictor.metrics.index(metrics[setting])
-            mean, std = float(predictor.output_mean[i]), float(predictor.output_std[i])
+            mean, std = (float(predictor.output_mean[i]), float(predictor.output_std[i])) if several else (0.0, 1.0)
             value = predictor.predict(codes.astype(np.float64))[metrics[setting]]
             total += signs[setting] * (value - mean) / std / len(predictors)
         return total

@@ -102,7 +102,7 @@ class Local:
             while moved and len(asked) < queries:
                 moved = False
                 near = rng.permutation(ground.near(here))
-                for part in np.array_split(near, min(self.parts or len(near), max(1, len(near)))):
+                for part in np.array_split(near, max(1, min(self.parts or len(near), len(near)))):
                     some = part[: queries - len(asked)]
                     if not len(some):
                         break
