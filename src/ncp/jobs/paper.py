@@ -15,6 +15,8 @@ from ncp.errors import UserError
 
 if TYPE_CHECKING:
     from ncp.paper.claims import Checked, Claim
+    from ncp.paper.judging import Judges
+    from ncp.paper.searches import Found
     from ncp.paper.tables import Done
 
 
@@ -63,15 +65,14 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for a table, figure or claim that there is not, or where nothing was asked for.
     """
-    from ncp.paper import tables
+    from ncp.paper import printed, tables
     from ncp.paper.judging import Judges
     from ncp.paper.searches import Found
     from ncp.report import paper as report
-    from ncp.report import paper_figures, style
     from ncp.search.run import one_thread
 
     numbers = _numbers("table", options.table, tables.NUMBERS, options.all)
-    figures = _numbers("figure", options.figure, paper_figures.NUMBERS, options.all)
+    figures = _numbers("figure", options.figure, printed.FIGURES, options.all)
     chosen = _claims(options)
     if not numbers and not figures and not chosen:
         raise UserError("nothing was asked for; give table=3, figure=9, claims=true or all=true")
@@ -86,15 +87,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
             out.files[f"table {number}"] = report.write_table(done, folder)
         for i, number in enumerate(figures, start=len(numbers)):
             tell(i / parts, f"figure {number}")
-            try:
-                drawn = paper_figures.draw(number, found, judges)
-            except UserError as error:  # of a table that is not imported
-                if not options.all:
-                    raise
-                out.notes.append(str(error))
-                continue
-            for name, picture in drawn.items():
-                out.files[name] = style.save(picture, folder / f"{name}.png")
+            _draw(number, found, judges, folder, out, options.all)
         if chosen:
             from ncp.paper import claims
 
@@ -106,9 +99,24 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         from ncp.report import paper_page
 
         page = Path(options.page).expanduser() if options.page else folder / "paper.md"
-        out.files["page"] = paper_page.write(out.tables, out.claims, page, options.seeds)
+        out.files["page"] = paper_page.write(out.tables, out.claims, page, options.seeds, out.files.get("figure7"))
     out.files["result"] = runs.write_result(folder, _content(out, options))
     return out
+
+
+def _draw(number: int, found: Found, judges: Judges, folder: Path, out: Outcome, everything: bool) -> None:
+    """A figure into its file; where everything is asked for, one of a table that is not imported is only told of."""
+    from ncp.report import paper_figures, style
+
+    try:
+        drawn = paper_figures.draw(number, found, judges)
+    except UserError as error:
+        if not everything:
+            raise
+        out.notes.append(str(error))
+        return
+    for name, picture in drawn.items():
+        out.files[name] = style.save(picture, folder / f"{name}.png")
 
 
 def _numbers(name: str, given: Any, known: Sequence[int], everything: bool) -> list[int]:

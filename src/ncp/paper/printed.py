@@ -13,6 +13,8 @@ from ncp import files
 from ncp.errors import UserError
 
 FOLDER = Path(__file__).parent
+FIGURES = tuple(range(3, 25))
+"""Those of measured things; 1 and 2 are drawings of the method."""
 NOT_FIGURES = ("name", "kind", "search", "network", "params_m", "flops_g", "seconds", "note", "same")
 
 

@@ -190,7 +190,7 @@ def _before(table: printed.Table, lines: Sequence[Line], found: Found, judges: J
 def matrix(done: Done) -> list[list[str]]:
     """Table 4 as a matrix, a row a source task, a column a target: before and after, printed and here, for a terminal."""
     words = {"cls": "Classification", "seg": "Segmentation", "video": "Video", "3ddet": "3D detection"}
-    out = [["From", *(f"to {words[t].lower()}" for t in TASKS)]]
+    out = [["From", *(f"to {words[t][0].lower()}{words[t][1:]}" for t in TASKS)]]
     by_search = {row.search: row.name for row in done.table.rows}
     for a in TASKS:
         cells = [words[a]]

@@ -44,14 +44,13 @@ EFFICIENCY = {
     "3ddet": (3, "3ddet.moderate"),
     "video": (9, "video.top1"),
 }
-NUMBERS = tuple(range(3, 25))
 
 
 def draw(number: int, found: Found, judges: Judges) -> Drawn:
     """Draw a figure; name -> picture.
 
     Args:
-        number: of :data:`NUMBERS`.
+        number: of :data:`ncp.paper.printed.FIGURES`.
         found: results so far, to which those that the figure needs are added.
         judges: for tables and expected figures.
 
@@ -72,7 +71,7 @@ def draw(number: int, found: Found, judges: Judges) -> Drawn:
         7: _figure7,
     }
     if number not in special:
-        raise UserError(f"figure is one of {', '.join(map(str, NUMBERS))}, given was {number}")
+        raise UserError(f"figure is one of {', '.join(map(str, printed.FIGURES))}, given was {number}")
     return special[number](found, judges)
 
 
@@ -82,20 +81,27 @@ def _walk(result: Result, name: str = "") -> propagation.Walk:
     return propagation.Walk(name, result.trajectory.to_table(), names, result.trajectory.best[1], overlaps)
 
 
+def _within(task: str) -> str:
+    """A task's words within a sentence."""
+    words = WORDS[task]
+    return words[0].lower() + words[1:]
+
+
 def _space() -> spaces.Space[Any]:
     return spaces.get("multires")
 
 
 def _one(number: int, name: str, found: Found) -> Figure:
     wanted, result = get(name), found.faithful(name)
-    title = f"Figure {number}: one architecture for {' and '.join(wanted.objectives)}"
+    names = wanted.objectives
+    title = f"Figure {number}: one architecture for {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
     under = f"the paper's strategy, λ = {wanted.lam:g}; {result.trajectory.walk.reason}"
     return propagation.search_figure(_walk(result), _space(), title, under)
 
 
 def _transfers(number: int, source: str, found: Found) -> Figure:
-    walks = [_walk(found.faithful(f"{source}-to-{to}"), f"to {WORDS[to].lower()}") for to in TASKS if to != source]
-    title = f"Figure {number}: from {WORDS[source].lower()} to the other tasks"
+    walks = [_walk(found.faithful(f"{source}-to-{to}"), f"to {_within(to)}") for to in TASKS if to != source]
+    title = f"Figure {number}: from {_within(source)} to the other tasks"
     return propagation.transfer_figure(
         walks, _space(), title, "the paper's strategy, λ = 0.5, from the code found for the first task"
     )
@@ -220,7 +226,7 @@ def _efficiency(ax: Axes, task: str, found: Found, judges: Judges) -> None:
         color=[p[4] for p in points], alpha=0.75, edgecolors="white", linewidths=0.8, zorder=2,
     )  # fmt: skip
     _logarithmic(ax, [p[0] for p in points])
-    ax.margins(0.1)
+    ax.margins(0.14, 0.1)
     ax.autoscale_view()
     named = [p for p in points if p[3]]
     columns: Sequence[Sequence[Any]] = list(zip(*named, strict=True))

@@ -24,16 +24,21 @@ only a training can tell is marked so, with the command that would.
 """
 
 
-def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: int) -> Path:
-    """Write the page.
+def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: int, picture: Path | None = None) -> Path:
+    """Write the page, and a picture beside it under the page's name.
 
     Args:
         done: the tables.
         claims: what was measured.
         path: of the page.
         seeds: how many starts or seeds the claims were measured with.
+        picture: Figure 7, a PNG; None for none.
     """
-    parts = [HEAD, *_claims(claims, seeds), *_tables(done)]
+    parts = [HEAD]
+    if picture is not None:
+        beside = files.write_bytes(path.with_suffix(".png"), files.read_bytes(picture))
+        parts.append(f"![Efficiency and performance on four tasks: printed networks, and found ones]({beside.name})\n")
+    parts += [*_claims(claims, seeds), *_tables(done)]
     return files.write_text(path, "\n".join(parts))
 
 
