@@ -54,7 +54,7 @@ def rows(comparison: Comparison) -> list[list[Any]]:
         columns = [run.value(name) if name in run.problem.metrics else None for name in metrics]
         mean_rank = None if run.problem.ranks_K is None else run.problem.ranks_K[run.found].mean(1)
         for i, seed in enumerate(run.seeds):
-            values = ["" if column is None else repr(float(column[i])) for column in columns]
+            values = ["" if c is None or np.isnan(c[i]) else repr(float(c[i])) for c in columns]
             rank = "" if run.rank is None else int(run.rank[i])
             mean = "" if mean_rank is None else round(float(mean_rank[i]), 3)
             tail = [rank, mean, comparison.queries, run.spent, f"{run.seconds:.4g}"]
@@ -74,6 +74,7 @@ def summary(comparison: Comparison) -> list[dict[str, Any]]:
             "objective": run.problem.name,
             "strategy": run.strategy,
             "values": {name: _spread(run.value(name) * published(name)) for name in run.problem.signs},
+            "within": float(run.kept.mean()),
             "seconds": run.seconds,
             "earlier": run.spent,
             "regret": _spread(best_known(comparison, run.problem) - run.so_far[:, -1]),
@@ -88,6 +89,9 @@ def summary(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {"mean": float("nan"), "std": float("nan"), "median": float("nan")}
     return {"mean": float(values.mean()), "std": float(values.std()), "median": float(np.median(values))}
 
 
@@ -129,6 +133,8 @@ def table(comparison: Comparison) -> list[list[str]]:
             if several and "mean_rank" in entry
             else ", ".join(f"{each['mean']:.2f}±{each['std']:.2f}" for _, each in values)
         )
+        if entry["within"] < 1:
+            reached = f"{reached}, {entry['within']:.0%} within" if entry["within"] else "none within the budget"
         ranks = [f"{entry['rank']['median']:.4g}", f"{entry['rank']['mean']:.1f}"] if "rank" in entry else [""] * 2
         chance = "" if entry["chance"] is None else _small(entry["chance"])
         cells = [entry["objective"], entry["strategy"], reached, *(ranks if ranked else []), chance]
@@ -157,7 +163,11 @@ def regret_figure(comparison: Comparison) -> Figure:
     problems = comparison.problems
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
-    width, height = max(5.5, 0.75 + 2.9 * columns), 1.35 + 2.2 * lines
+    count = len(comparison.strategies)
+    width = max(5.5 if count < 6 else 8.5, 0.75 + 2.9 * columns)
+    abreast = max(3, int(width / 1.45))  # names of strategies below each other and side by side
+    under_all = 0.22 * (-(-count // abreast) - 1)
+    height = 1.35 + (2.2 if lines > 1 or count < 6 else 3.2) * lines + under_all
     seeds = len(comparison.runs[0].seeds)
     ranked = all(problem.ranks is not None for problem in problems)
     under = "rank of the best so far among all rows of the table" if ranked else "distance to the best that is known"
@@ -168,8 +178,8 @@ def regret_figure(comparison: Comparison) -> Figure:
         f"{under}; median and middle half of {seeds} runs",
     )
     grid = fig.add_gridspec(
-        lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height, bottom=0.75 / height,
-        wspace=0.25, hspace=0.5,
+        lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height,
+        bottom=(0.75 + under_all) / height, wspace=0.25, hspace=0.5,
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
@@ -188,7 +198,7 @@ def regret_figure(comparison: Comparison) -> Figure:
         handles,
         labels,
         loc="lower left",
-        ncols=min(8, len(labels)),
+        ncols=min(abreast, len(labels)),
         frameon=False,
         fontsize=8.5,
         bbox_to_anchor=(0.03, 0),
@@ -204,8 +214,8 @@ def seconds_figure(comparison: Comparison) -> Figure:
     problems = comparison.problems
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
-    width, height = max(6.5, 0.75 + 3.6 * columns), 1.15 + 2.9 * lines
-    under = "distance to the best that is known, median of all runs; without the trainings that every query stands for"
+    width, height = max(8.0, 0.75 + 3.6 * columns), 1.15 + 2.9 * lines
+    under = "distance to the best that is known, median of all runs; without what an evaluation takes"
     fig = style.figure(width, height, "What a strategy reaches, and its own time", under)
     grid = fig.add_gridspec(
         lines, columns, left=0.65 / width, right=1 - 0.3 / width, top=1 - 0.95 / height, bottom=0.55 / height,

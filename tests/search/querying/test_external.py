@@ -23,11 +23,12 @@ def test_they_spend_their_evaluations_and_get_better(name):
     if absent := missing(name):
         pytest.skip(f"needs {', '.join(absent)}: pip install 'ncp-nas[optimizers]'")
     ground = OpenGround(SPACE, lambda codes: -np.abs(codes - SPACE.upper).sum(1), sample=100)
-    asked = make(name).run(ground, 30, [np.random.default_rng(i) for i in (0, 1)])
+    options = {"size": 10, "pool": 60} if name == "bo" else {}
+    asked = make(name, options).run(ground, 30, [np.random.default_rng(i) for i in (0, 1)])
     assert asked.shape == (2, 30)
     values = ground.fitness(asked)
     assert (values[:, 15:].max(1) > values[:, :8].mean(1)).all()
-    again = make(name).run(ground, 30, [np.random.default_rng(0)])
+    again = make(name, options).run(ground, 30, [np.random.default_rng(0)])
     np.testing.assert_array_equal(again[0], asked[0])  # by the seed alone
 
 

@@ -42,15 +42,16 @@ class BoundedGround(OpenGround):
         self._first = [] if first is None else self.nearest(np.asarray(first)).tolist()
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """See :class:`Ground`: toward the cheapest corner as far as the limits demand."""
+        """See :class:`Ground`."""
         given, self._first = self._first[:n], self._first[n:]
         rest = n - len(given)
-        codes = self._drawn(rest, rng) if rest else np.zeros((0, 0))
-        return np.concatenate([np.array(given, dtype=np.int64), self.nearest(codes)])
+        begin = np.array(given, dtype=np.int64)
+        return np.concatenate([begin, self.repaired(self.budget.region.sample(rest, rng))]) if rest else begin
 
-    def _drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        region = self.budget.region
-        shrunk = shrink(region, self.budget, region.sample(n, rng))
+    def repaired(self, codes_ND: np.ndarray) -> np.ndarray:
+        """See :class:`Ground`: drawn toward the cheapest corner, as far as the limits demand."""
+        region, n = self.budget.region, len(codes_ND)
+        shrunk = shrink(region, self.budget, codes_ND)
         codes = region.round(shrunk)
         if (
             self.keep and self.budget.limits
@@ -60,7 +61,7 @@ class BoundedGround(OpenGround):
                 np.repeat(region.cheapest()[None], n, 0).astype(np.int64),
             ):
                 codes = np.where(self.budget.excess(codes)[:, None] > 0, lower, codes)
-        return codes
+        return self.nearest(codes)
 
     def mutate(self, handles_N: np.ndarray, uniform_N2: np.ndarray) -> np.ndarray:
         """See :class:`Ground`: a step of one dimension; one without a step stays."""
@@ -69,6 +70,11 @@ class BoundedGround(OpenGround):
             near = self._near(code)
             out.append(near[int(which * len(near))] if len(near) else code)
         return self.nearest(np.array(out))
+
+    def kept(self, handles_N: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool: those that keep the limits."""
+        codes = self.codes(np.ravel(handles_N))
+        return np.asarray(self.budget.excess(codes) <= 0).reshape(np.shape(handles_N))
 
     def near(self, handle: int) -> np.ndarray:
         """See :class:`Ground`."""

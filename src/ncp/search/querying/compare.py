@@ -81,8 +81,14 @@ class Runs:
         return None if self.problem.ranks is None else self.problem.ranks[self.found]
 
     def value(self, metric: str) -> np.ndarray:
-        """``(R,)`` a metric of what was found."""
-        return self.problem.metrics[metric](self.found)
+        """``(R,)`` a metric of what was found; NaN where nothing within the limits was."""
+        return np.where(self.kept, self.problem.metrics[metric](self.found), np.nan)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """``(R,)`` bool: whether what was found keeps the limits."""
+        kept = getattr(self.problem.ground, "kept", None)
+        return np.ones(len(self.found), dtype=bool) if kept is None else kept(self.found)
 
 
 @dataclass

@@ -63,7 +63,7 @@ class Optuna:
                 else trial.suggest_int(f"x{t}", 0, int(choices.open[t].sum()) - 1)
                 for t in range(choices.length)
             ]
-            handle = ground.nearest(choices.codes(np.array([options])))
+            handle = ground.repaired(choices.codes(np.array([options])))
             study.tell(trial, float(ground.fitness(handle)[0]))
             asked.append(int(handle[0]))
         return np.array(asked, dtype=np.int64)

@@ -55,6 +55,10 @@ class Ground:
         """``(N,)`` handles of valid codes, or of what can be answered nearest to them."""
         raise NotImplementedError
 
+    def repaired(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N,)`` handles of valid codes proposed by an optimiser that knows no limits: moved within these."""
+        return self.nearest(codes_ND)
+
     def candidates(self, rng: np.random.Generator) -> np.ndarray:
         """Handles from which a model may choose: all of a table, else a sample."""
         raise NotImplementedError
