@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench._exact_gp import ExactGP, log2_channels
 from bench._timing import show
 from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
 from ncp.campaign import growth, rounds
 from ncp.errors import UserError
+from ncp.predictors.exact import ExactGP, log2_channels
 from ncp.search import search
 
 LIMITS = {"cls-50-1000": 2.01e9, "seg": 0.89e9, "3ddet": 1.0e9, "video": 0.73e9}

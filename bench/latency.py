@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from bench._timing import show
-from bench.nasbench201 import SETTING, Truth
+from bench.nasbench201 import read
 from ncp import files, latency, spaces
 from ncp.latency.fitting import errors
+from ncp.paper.nasbench201 import SETTING, Truth
 from ncp.predictors.base import Predictor
 from ncp.search import search
 
@@ -95,7 +96,7 @@ def models(devices: list[str], codes: np.ndarray, times: np.ndarray) -> bool:
 
 def searches(devices: list[str], codes: np.ndarray, times: np.ndarray, table: Path, rows: int) -> bool:
     """The table of searches; whether their median is within the bar."""
-    truth, lines, every = Truth(table), [], []
+    truth, lines, every = read(table), [], []
     predictor = truth.predictor(rows, 0)
     for column, device in enumerate(devices):
         found = searched(truth, predictor, codes, times[:, column], rows)

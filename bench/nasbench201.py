@@ -30,52 +30,26 @@ from typing import Any
 
 import numpy as np
 
-from bench._exact_gp import ExactGP
 from bench._timing import show
-from ncp import spaces
 from ncp.benchmark.importing import import_file
 from ncp.errors import UserError
+from ncp.paper.nasbench201 import LAMBDA, RATE, SETTING, STARTS, Truth
 from ncp.predictors.base import Predictor
 from ncp.report import nasbench201 as picture
 from ncp.report import style
 from ncp.search import search
 
-SETTING = "nas-bench-201"
 BAR, BUDGET = 46.8, 90.365e6
-ROWS, SUBSET_SEED, START_SEED, STARTS = 5000, 0, 0, 20
+ROWS, SUBSET_SEED, START_SEED = 5000, 0, 0
 CURVE = (100, 200, 500, 1000, 5000)
-LAMBDA, RATE = 0.1, 10.0
 PAPER: dict[str, Any] = {"strategy": "paper", "iterations": 60}
 ROBUST: dict[str, Any] = {"strategy": "robust", "iterations": 60, "starts": 1, "kappa": 0.0, "budget": {"macs": BUDGET}}
 
 
-class Truth:
-    """The table: true accuracy and cost of every cell."""
-
-    def __init__(self, path: Path) -> None:
-        path = path / SETTING if (path / SETTING).is_dir() else path
-        table = import_file(path / "trainval.pkl" if path.is_dir() else path, SETTING)
-        self.codes = np.asarray(table.codes, dtype=np.float64)
-        self.accuracy = np.asarray(table.columns["Acc"], dtype=np.float64)
-        self.macs = np.asarray(spaces.get("nasbench201").cost(self.codes).macs)
-        self.row = {tuple(code): i for i, code in enumerate(self.codes.astype(int).tolist())}
-
-    def of(self, code: Any) -> tuple[float, float]:
-        """Accuracy in percent and cost in millions."""
-        i = self.row[tuple(int(v) for v in code)]
-        return float(self.accuracy[i]), float(self.macs[i]) / 1e6
-
-    def starts(self, seed: int) -> np.ndarray:
-        """20 rows of the least accurate quarter with above-median cost."""
-        poor = (self.accuracy <= np.quantile(self.accuracy, 0.25)) & (self.macs > np.median(self.macs))
-        return np.random.default_rng(seed).choice(np.flatnonzero(poor), STARTS, replace=False)
-
-    def predictor(self, rows: int, seed: int, trend: bool = False) -> Predictor:
-        """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
-        i = np.random.default_rng(seed).choice(len(self.codes), rows, replace=False)
-        space, seen = spaces.get("nasbench201"), self.accuracy[i]
-        top = float(seen.max()) + 1
-        return ExactGP(SETTING, "Acc", self.codes[i], seen, space.features, space.name, top, trend, fit_rows=1000)
+def read(path: Path) -> Truth:
+    """The table at ``path``, the file or a folder with it."""
+    path = path / SETTING if (path / SETTING).is_dir() else path
+    return Truth(import_file(path / "trainval.pkl" if path.is_dir() else path, SETTING))
 
 
 def ends(truth: Truth, predictor: Predictor, arguments: dict[str, Any]) -> tuple[np.ndarray, float, list[Any]]:
@@ -95,13 +69,6 @@ def row(label: str, found: np.ndarray, seconds: float) -> list[str]:
     return [label, f"{accuracy:.2f}", f"{low:.2f} to {high:.2f}", f"{macs:.2f}", f"{seconds:.2f} s"]
 
 
-def steps(truth: Truth, result: Any) -> np.ndarray:
-    """True accuracy and cost ``(T, 2)`` at every argmax of one walk (every 10 iterations) until the one that it returns."""
-    trajectory = result.trajectory
-    last = trajectory.best[1] // 10 * 10
-    return np.array([truth.of(code) for code in trajectory.walk.codes[: last + 1 : 10]])
-
-
 def draw(path: Path, truth: Truth, results: list[Any]) -> None:
     """The picture of the walk whose end is the median one of the 20, as an example that is neither best nor worst."""
     order = np.argsort([truth.of(r.architecture.code)[0] for r in results], kind="stable")
@@ -109,7 +76,7 @@ def draw(path: Path, truth: Truth, results: list[Any]) -> None:
     fig = picture.walk_figure(
         truth.macs / 1e6,
         truth.accuracy,
-        steps(truth, results[i]),
+        truth.steps(results[i]),
         "Propagation on NAS-Bench-201",
         f"all {len(truth.codes):,} cells; a step is 10 iterations; start {i + 1} of {STARTS}, the median by where it ends",
         limit=BUDGET / 1e6,
@@ -154,7 +121,7 @@ def main() -> int:
         print("left out: it needs the released table of NAS-Bench-201, python -m bench.nasbench201 TABLE")
         return 0
     try:
-        truth = Truth(options.table)
+        truth = read(options.table)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

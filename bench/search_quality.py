@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench._exact_gp import ExactGP, log2_channels
 from bench._timing import show
 from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
 from ncp.errors import UserError
+from ncp.predictors.exact import ExactGP, log2_channels
 from ncp.search import search
 from ncp.search.strategies import names
 

@@ -34,13 +34,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench._exact_gp import ExactGP
 from bench._timing import show
 from ncp import benchmark, spaces
 from ncp.benchmark import transnas
 from ncp.benchmark.relations import published
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
+from ncp.predictors.exact import ExactGP
 from ncp.report import nasbench201 as picture
 from ncp.report import strategies as curves
 from ncp.report import style

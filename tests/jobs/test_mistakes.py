@@ -71,5 +71,5 @@ def test_a_place_that_cannot_be_written():
     )
     # a file that was open already has no name here, and a limit on the size of files is a full disk too
     large = OSError(errno.EFBIG, "File too large")
-    assert mistake(large) == "cannot write (File too large); give another folder with paths.outputs=..."
+    assert mistake(large) == "cannot write the run's files (File too large); give another folder with paths.outputs=..."
     assert mistake(HydraException("what\nit says"), composing=True) == "what; it says"

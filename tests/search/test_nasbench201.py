@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from bench.nasbench201 import BUDGET, PAPER, ROBUST, Truth, ends, steps
+from bench.nasbench201 import BUDGET, PAPER, ROBUST, ends, read
 
 
 def test_searches_end_among_the_best_cells_that_the_limit_allows(shared: Path) -> None:
-    truth = Truth(shared / "nas-bench-mr" / "data")
+    truth = read(shared / "nas-bench-mr" / "data")
     starts = np.array([truth.of(truth.codes[i]) for i in truth.starts(0)])
     assert np.median(starts[:, 0]) < 25  # the least accurate quarter
     found, _, _ = ends(truth, truth.predictor(600, 0), ROBUST)
@@ -18,6 +18,6 @@ def test_searches_end_among_the_best_cells_that_the_limit_allows(shared: Path) -
     options = {"round_every": 10, "learning_rate": 10.0}
     walked, _, results = ends(truth, truth.predictor(600, 0, trend=True), PAPER | {"lam": 0.1, "options": options})
     assert np.median(walked[:, 0]) > np.quantile(truth.accuracy, 0.8)
-    path = steps(truth, results[0])
+    path = truth.steps(results[0])
     np.testing.assert_array_equal(path[0], starts[0])
     np.testing.assert_array_equal(path[-1], walked[0])

@@ -8,6 +8,7 @@ from toy_predictors import Toy
 
 from ncp import spaces
 from ncp.errors import UserError
+from ncp.predictors import load
 from ncp.search import search
 from ncp.search.gradients import gradient_function
 from ncp.search.objectives import Objectives, parse_objectives
@@ -196,3 +197,34 @@ def test_learned_cost_has_one_definition():
     assert found.trajectory.objectives.cost == "exact"
     with pytest.raises(UserError, match="lacks"):
         search(["seg"], strategy="paper", predictor={"seg": Toy("seg", line)}, cost="learned")
+
+
+def test_the_last_code_is_returned_and_keep_best_takes_the_least_loss():
+    """Algorithm 1, line 9: round and decode the code after the last update."""
+    given = {"strategy": "paper", "predictor": "paper", "judge": "default", "iterations": 25}
+    last = search(["seg"], **given)
+    best = search(["seg"], **given, options={"keep": "best"})
+    walk = last.trajectory.walk
+    assert last.trajectory.best == (0, 25)
+    assert tuple(last.architecture.code) == tuple(walk.rounded[-1])
+    assert (last.last, last.best) == (best.last, best.best)  # both are in both results
+    assert last.found == last.last
+    assert best.found == best.best
+    # with targets that move along the loss is -(z - lambda * cost), standardised: the paper's predictor has learned both
+    seg = load("seg", family="paper")
+    at = {name: value for name, value in seg.predict(walk.rounded.astype(float)).items() if name in ("mIoU", "flops")}
+    i, j = seg.metrics.index("mIoU"), seg.metrics.index("flops")
+    loss = -at["mIoU"] / float(seg.output_std[i]) + 0.5 * at["flops"] / float(seg.output_std[j])
+    assert best.trajectory.best[1] == int(loss.argmin())
+    with pytest.raises(UserError, match="keep is last or best, given was 'first'"):
+        search(["seg"], **given, options={"keep": "first"})
+
+
+def test_with_a_limit_the_last_step_that_keeps_it_is_returned():
+    free = search(["seg"], strategy="paper", iterations=25, judge="paper")
+    macs = SPACE.cost(free.trajectory.walk.rounded).macs
+    limit = int(np.median(macs))
+    found = search(["seg"], strategy="paper", iterations=25, judge="paper", budget={"macs": limit})
+    kept = np.flatnonzero(macs <= limit)
+    assert found.trajectory.best[1] == kept[-1]
+    assert found.kept

@@ -8,30 +8,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ncp import spaces
+from ncp.benchmark import settings
 from ncp.benchmark.loading import load
+from ncp.benchmark.store import path_of
 from ncp.benchmark.table import Predicts, Table
 from ncp.errors import UserError
+from ncp.numeric import finite
+
+COSTS = ("macs", "params")
 
 
 class Oracle:
     """Answers for single architectures and for lists of them, and counts.
 
     Attributes:
-        table: the table behind it.
+        table: the table behind it; None where a predictor alone answers.
         space: of its architectures, with ``sample``, ``neighbours``, ``parse``, ``labels``, bounds.
         metric: the main metric; ``sign`` is 1 where more of it is better, -1 where less is.
+        budget: ``macs`` and ``params`` at most; answers then say ``excess``, 0 for architectures that keep them.
         queries: architectures that were asked about so far.
     """
 
-    def __init__(self, table: Table, predictor: Predicts | None = None, queries: int | None = None) -> None:
+    def __init__(
+        self,
+        table: Table | None,
+        predictor: Predicts | None = None,
+        queries: int | None = None,
+        budget: Mapping[str, float] | None = None,
+        setting: str | None = None,
+    ) -> None:
         self.table, self.predictor, self.most = table, predictor, queries
-        self.space, self.metric, self.sign = table.space, table.main, table.setting.sign(table.main)
+        known = table.setting if table is not None else settings.get(str(setting))
+        self.space = table.space if table is not None else spaces.get(known.space)
+        self.metric = table.main if table is not None else known.main
+        self.sign = known.sign(self.metric)
+        self.budget = _limits(budget)
         self.queries = 0
 
     def __call__(self, architectures: Any) -> dict[str, Any]:
@@ -59,8 +77,28 @@ class Oracle:
     def _answer(self, one: Any) -> dict[str, Any]:
         if isinstance(one, dict) and set(self.space.labels) <= set(one):
             one = [one[label] for label in self.space.labels]
-        record = self.table.query(one, self.predictor)
-        return {**record.metrics, "macs": record.macs, "params": record.params}
+        out: dict[str, Any]
+        if self.table is not None:
+            record = self.table.query(one, self.predictor)
+            out = {**record.metrics, "macs": record.macs, "params": record.params}
+        else:
+            assert self.predictor is not None
+            codes = self.space.encode([self.space.parse(one)])
+            cost = self.space.cost(codes.astype(np.int64))
+            told = {name: float(value[0]) for name, value in self.predictor.predict(codes).items() if name not in COSTS}
+            out = {**told, "macs": int(cost.macs[0]), "params": int(cost.params[0])}
+        if self.budget:
+            out["excess"] = sum(max(0.0, out[name] / limit - 1) for name, limit in self.budget.items())
+        return out
+
+
+def _limits(budget: Mapping[str, float] | None) -> dict[str, float]:
+    given = {name: value for name, value in (budget or {}).items() if value is not None}
+    if unknown := set(given) - set(COSTS):
+        raise UserError(
+            f"an oracle's budget limits {' and '.join(COSTS)}, given was {', '.join(sorted(map(str, unknown)))}"
+        )
+    return {name: finite(f"budget.{name}", value, above=0) for name, value in given.items()}
 
 
 def _is_many(given: Any) -> bool:
@@ -72,20 +110,30 @@ def _is_many(given: Any) -> bool:
 
 
 def oracle(
-    setting: str, predictor: Predicts | None = None, queries: int | None = None, store: str | Path | None = None
+    setting: str,
+    predictor: Predicts | None = None,
+    queries: int | None = None,
+    store: str | Path | None = None,
+    budget: Mapping[str, float] | None = None,
 ) -> Oracle:
-    """The imported table of a setting as a function.
+    """The imported table of a setting as a function; where a predictor is given, for any architecture.
 
     Args:
         setting: its name, or the path of a table.
-        predictor: asked about architectures that were never trained; without one they are refused.
+        predictor: asked about architectures that were never trained; without one they are refused. It answers alone where the
+            setting's table is not imported.
         queries: how many it answers; None for any number.
         store: folder of imported tables; None for the default one.
+        budget: ``{"macs": ..., "params": ...}`` at most; answers then hold ``excess``, by how much these are exceeded.
 
     Raises:
         UserError: where there is no such table, with the command that imports it.
     """
+    if predictor is not None and settings.full_name(str(setting)) in settings.SETTINGS:
+        name = settings.full_name(str(setting))
+        if not path_of(name, store).exists():
+            return Oracle(None, predictor, queries, budget, name)
     table = load(setting, store)
     if not isinstance(table, Table):
         raise UserError(f"an oracle is of one setting, '{setting}' holds several tables: {', '.join(table)}")
-    return Oracle(table, predictor, queries)
+    return Oracle(table, predictor, queries, budget)

@@ -29,7 +29,8 @@ class Options:
     objectives: Any = field(default_factory=list)
     each: bool = False
     strategies: list[str] = field(default_factory=lambda: ["random", "rea", "rounds"])
-    source: Literal["table", "predictor"] = "table"
+    source: Literal["table", "predictor", "exact"] = "table"
+    budget: dict[str, Any] = field(default_factory=dict)
     queries: Annotated[int, Meta(ge=2, le=10_000)] = 50
     seeds: Annotated[int, Meta(ge=1, le=100_000)] = 20
     seed: Annotated[int, Meta(ge=0)] = 0
@@ -91,8 +92,28 @@ def _problems(options: Options) -> list[Problem]:
     if any(objective.weight != 1 for objective in objectives):
         raise UserError("a comparison counts all its objectives alike; leave weight out")
     groups = [[objective] for objective in objectives] if options.each else [list(objectives)]
-    make = _on_table if options.source == "table" else _on_predictor
-    return [make(group, options) for group in groups]
+    make = {"table": _on_table, "predictor": _on_predictor, "exact": _on_exact}[options.source]
+    problems = [make(group, options) for group in groups]
+    for problem, group in zip(problems, groups, strict=True):
+        problem.ground.guide = _guide(group, options)
+    return problems
+
+
+def _limits(options: Options) -> dict[str, float]:
+    from ncp.search.limits import parse_costs
+
+    return {name: float(value) for name, value in parse_costs(options.budget).items()}
+
+
+def _guide(objectives: Sequence[Objective], options: Options) -> Any:
+    """What leads the strategies that follow predictors; None where there are none of these settings."""
+    from ncp.search.judges import read_predictors
+    from ncp.search.querying.guided import Guide
+
+    own = read_predictors(options.predictors) if isinstance(options.predictors, dict) else None
+    if own is None and not all(objective.setting in settings.PAPER for objective in objectives):
+        return None
+    return Guide(tuple(objective.name for objective in objectives), _limits(options), own)
 
 
 def _spread(value: Any) -> list[Any]:
@@ -115,7 +136,9 @@ def _on_table(objectives: Sequence[Objective], options: Options) -> Problem:
            for objective, table in zip(objectives, tables, strict=True)):  # fmt: skip
         raise UserError("a comparison on tables takes each metric in the direction in which it is better")
     known = [(table, table.main) for table in _known(objectives, tables, options)]
-    return compare.on_tables(tables, [objective.metric for objective in objectives], known, options.rows)
+    return compare.on_tables(
+        tables, [objective.metric for objective in objectives], known, options.rows, _limits(options)
+    )
 
 
 def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Options) -> list[Table]:
@@ -158,4 +181,17 @@ def _on_predictor(objectives: Sequence[Objective], options: Options) -> Problem:
         predictors,
         {objective.setting: objective.metric for objective in objectives},
         {objective.setting: objective.sign for objective in objectives},
+        _limits(options),
     )
+
+
+def _on_exact(objectives: Sequence[Objective], options: Options) -> Problem:
+    """On exact processes on all rows of the tables, which no strategy's own predictors are."""
+    from ncp.predictors import exact
+    from ncp.search.querying import compare
+
+    if len({objective.setting for objective in objectives}) < len(objectives):
+        raise UserError("source=exact takes one metric of each setting; each=true searches them one by one")
+    judges = {o.setting: exact.of_table(benchmark.load(o.setting, options.store), o.metric) for o in objectives}
+    metrics, signs = {o.setting: o.metric for o in objectives}, {o.setting: o.sign for o in objectives}
+    return compare.on_predictors(judges, metrics, signs, _limits(options), known_best=True)

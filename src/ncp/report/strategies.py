@@ -54,7 +54,7 @@ def rows(comparison: Comparison) -> list[list[Any]]:
         columns = [run.value(name) if name in run.problem.metrics else None for name in metrics]
         mean_rank = None if run.problem.ranks_K is None else run.problem.ranks_K[run.found].mean(1)
         for i, seed in enumerate(run.seeds):
-            values = ["" if column is None else repr(float(column[i])) for column in columns]
+            values = ["" if c is None or np.isnan(c[i]) else repr(float(c[i])) for c in columns]
             rank = "" if run.rank is None else int(run.rank[i])
             mean = "" if mean_rank is None else round(float(mean_rank[i]), 3)
             tail = [rank, mean, comparison.queries, run.spent, f"{run.seconds:.4g}"]
@@ -74,8 +74,10 @@ def summary(comparison: Comparison) -> list[dict[str, Any]]:
             "objective": run.problem.name,
             "strategy": run.strategy,
             "values": {name: _spread(run.value(name) * published(name)) for name in run.problem.signs},
+            "within": float(run.kept.mean()),
             "seconds": run.seconds,
             "earlier": run.spent,
+            "regret": _spread(best_known(comparison, run.problem) - run.so_far[:, -1]),
             "chance": None if run is first else _chance(run, first),
         }
         if run.problem.ranks_K is not None and run.rank is not None:
@@ -87,6 +89,9 @@ def summary(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {"mean": float("nan"), "std": float("nan"), "median": float("nan")}
     return {"mean": float(values.mean()), "std": float(values.std()), "median": float(np.median(values))}
 
 
@@ -110,7 +115,15 @@ def overall(comparison: Comparison) -> list[dict[str, Any]]:
 def table(comparison: Comparison) -> list[list[str]]:
     """For the terminal and ``summary.csv``."""
     ranked = any(problem.ranks is not None for problem in comparison.problems)
-    head = ["Objective", "Strategy", "Reached", *(["Rank, median", "mean"] if ranked else []), "Chance", "s a run"]
+    head = [
+        "Objective",
+        "Strategy",
+        "Reached",
+        *(["Rank, median", "mean"] if ranked else []),
+        "Chance",
+        "Earlier",
+        "s a run",
+    ]
     out = [head]
     for entry in summary(comparison):
         values = entry["values"].items()
@@ -120,14 +133,18 @@ def table(comparison: Comparison) -> list[list[str]]:
             if several and "mean_rank" in entry
             else ", ".join(f"{each['mean']:.2f}±{each['std']:.2f}" for _, each in values)
         )
+        if entry["within"] < 1:
+            reached = f"{reached}, {entry['within']:.0%} within" if entry["within"] else "none within the budget"
         ranks = [f"{entry['rank']['median']:.4g}", f"{entry['rank']['mean']:.1f}"] if "rank" in entry else [""] * 2
         chance = "" if entry["chance"] is None else _small(entry["chance"])
         cells = [entry["objective"], entry["strategy"], reached, *(ranks if ranked else []), chance]
-        out.append([*cells, f"{entry['seconds']:.3g}"])
+        out.append([*cells, f"{entry['earlier']:,}" if entry["earlier"] else "", f"{entry['seconds']:.3g}"])
     if len(comparison.problems) > 1:
         for each in overall(comparison):
             rank = each["rank"]
-            out.append(["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}", "", ""])
+            out.append(
+                ["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}", "", "", ""]
+            )
     return out
 
 
@@ -146,12 +163,14 @@ def regret_figure(comparison: Comparison) -> Figure:
     problems = comparison.problems
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
-    width, height = max(5.5, 0.75 + 2.9 * columns), 1.35 + 2.2 * lines
+    count = len(comparison.strategies)
+    width = max(5.5 if count < 6 else 8.5, 0.75 + 2.9 * columns)
+    abreast = max(3, int(width / 1.45))  # names of strategies below each other and side by side
+    under_all = 0.22 * (-(-count // abreast) - 1)
+    height = 1.35 + (2.2 if lines > 1 or count < 6 else 3.2) * lines + under_all
     seeds = len(comparison.runs[0].seeds)
     ranked = all(problem.ranks is not None for problem in problems)
-    under = (
-        "rank of the best so far among all rows of the table" if ranked else "distance to the best that any run found"
-    )
+    under = "rank of the best so far among all rows of the table" if ranked else "distance to the best that is known"
     fig = style.figure(
         width,
         height,
@@ -159,8 +178,8 @@ def regret_figure(comparison: Comparison) -> Figure:
         f"{under}; median and middle half of {seeds} runs",
     )
     grid = fig.add_gridspec(
-        lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height, bottom=0.75 / height,
-        wspace=0.25, hspace=0.5,
+        lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height,
+        bottom=(0.75 + under_all) / height, wspace=0.25, hspace=0.5,
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
@@ -179,11 +198,45 @@ def regret_figure(comparison: Comparison) -> Figure:
         handles,
         labels,
         loc="lower left",
-        ncols=min(8, len(labels)),
+        ncols=min(abreast, len(labels)),
         frameon=False,
         fontsize=8.5,
         bbox_to_anchor=(0.03, 0),
     )
+    return fig
+
+
+def seconds_figure(comparison: Comparison) -> Figure:
+    """How far below the best each strategy ends against its own seconds: a panel a problem, a point a strategy."""
+    from ncp.report.labels import label_points
+    from ncp.report.latency import logarithmic
+
+    problems = comparison.problems
+    columns = min(COLUMNS, len(problems))
+    lines = -(-len(problems) // columns)
+    width, height = max(8.0, 0.75 + 3.6 * columns), 1.15 + 2.9 * lines
+    under = "distance to the best that is known, median of all runs; without what an evaluation takes"
+    fig = style.figure(width, height, "What a strategy reaches, and its own time", under)
+    grid = fig.add_gridspec(
+        lines, columns, left=0.65 / width, right=1 - 0.3 / width, top=1 - 0.95 / height, bottom=0.55 / height,
+        wspace=0.3, hspace=0.5,
+    )  # fmt: skip
+    for i, problem in enumerate(problems):
+        ax = fig.add_subplot(grid[i // columns, i % columns])
+        style.dress(ax, _title(problem), x_label="seconds a run")
+        names = comparison.strategies
+        x = [max(comparison.of(problem, name).seconds, 1e-4) for name in names]
+        y = [float(np.median(_curves(comparison, problem, name)[:, -1])) for name in names]
+        colours = [style.CYCLE[number % len(style.CYCLE)] for number in range(len(names))]
+        ax.scatter(x, y, s=36, color=colours, zorder=2)
+        logarithmic(ax.xaxis)
+        if max(x) > 30 * min(x):
+            from matplotlib import ticker
+
+            ax.xaxis.set_major_locator(ticker.LogLocator())
+        ax.margins(0.15)
+        ax.autoscale_view()
+        label_points(ax, x, y, names, [style.INK] * len(names))
     return fig
 
 
@@ -198,8 +251,13 @@ def _curves(comparison: Comparison, problem: Problem, strategy: str) -> np.ndarr
     if problem.ranks is not None:
         out: np.ndarray = np.minimum.accumulate(problem.ranks[run.asked], axis=1)
         return out
-    best = max(float(comparison.of(problem, name).so_far.max()) for name in comparison.strategies)
-    return best - run.so_far
+    return best_known(comparison, problem) - run.so_far
+
+
+def best_known(comparison: Comparison, problem: Problem) -> float:
+    """The largest fitness that is known of: of all runs, or of a search that may look at everything."""
+    runs = max(float(comparison.of(problem, name).so_far.max()) for name in comparison.strategies)
+    return runs if problem.best is None else max(runs, problem.best)
 
 
 # ---- files
@@ -221,6 +279,7 @@ def write(comparison: Comparison, folder: Path, options: Any) -> dict[str, Path]
         "runs": files.write_text(folder / "compare.csv", terminal.csv_text(rows(comparison))),
         "summary": files.write_text(folder / "summary.csv", terminal.csv_text(table(comparison))),
         "picture": style.save(regret_figure(comparison), folder / "regret.png"),
+        "time": style.save(seconds_figure(comparison), folder / "seconds.png"),
     }
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ncp.errors import UserError
-from ncp.numeric import finite, whole
+from ncp.numeric import finite, shown, whole
 from ncp.search.criterion import BROKEN, Criterion
 from ncp.search.gallery import Gallery
 from ncp.search.gradients import gradient_function
@@ -28,6 +28,7 @@ from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
 SHORTLIST = 16  # starts whose every rounded step is scored when the best one is chosen
+KEEP = ("last", "best")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Propagation:
             a single objective whose predictor has it.
         round_every: also replace the code by its nearest valid one after every so many updates (appendix C.3; 0: never);
             only these are then architectures of the walk, which stays at each until the next.
+        keep: which step is returned: ``last`` (Algorithm 1: the code after the last update) or ``best`` (the least loss at the
+            rounded code). Both say so within the limits, where there are any: the last step, or the best, that keeps them.
     """
 
     loss: Loss = field(default_factory=Loss)
@@ -50,15 +53,17 @@ class Propagation:
     iterations: int = 70
     coordinate: str = "auto"
     round_every: int = 0
+    keep: str = "last"
 
     starts = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", finite("learning_rate", self.learning_rate))
         object.__setattr__(self, "round_every", whole("round_every", self.round_every, 0))
+        check_keep(self.keep)
 
     def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Propagate all starts; marked is the best rounded step under the loss that keeps the budget, or comes nearest."""
+        """Propagate all starts; marked is the step that ``keep`` asks for among those that keep the budget, or come nearest."""
         starts = Starts.of(start, budget.region)
         gallery, queries = Gallery(starts, SHORTLIST), 0
         for number, codes_SD in starts.chunks():
@@ -69,7 +74,12 @@ class Propagation:
             walk = partial(self._walk, (codes, rounded_TSD, losses), steps, met, number)
             gallery.offer(number, promise(budget, losses, rounded_TSD, steps), walk)
             queries += int(steps.sum()) + len(steps)
-        return best_of(self.loss, objectives, budget, gallery, queries, len(starts))
+        return marked(self.loss, objectives, budget, gallery, queries, len(starts), self.keep)
+
+    def ends(self, objectives: Objectives, codes_SD: np.ndarray, budget: Budget) -> np.ndarray:
+        """``(S, D)`` int64: where each of ``(S, D)`` starts ends, rounded; for statistics over many walks."""
+        codes_TSD, _, steps_S, _ = self._propagate(objectives, budget.region.clamp(codes_SD), budget)
+        return budget.region.round(codes_TSD[steps_S, np.arange(len(steps_S))])
 
     def _walk(self, arrays: Sequence[np.ndarray], steps_S: np.ndarray, met_S: np.ndarray, number: int, s: int) -> Walk:
         """That of the s-th of the starts of which the first has a number, cut after its last update."""
@@ -140,25 +150,39 @@ def promise(budget: Budget, loss_TS: np.ndarray, rounded_TSD: np.ndarray, steps_
     return np.asarray(np.where(least_S > 0, -BROKEN * (1 + least_S), kept_S))
 
 
-def best_of(
-    loss: Loss, objectives: Objectives, budget: Budget, gallery: Gallery, queries: int, starts: int
-) -> Trajectory:
-    """The trajectory whose best step has the least loss at the rounded code among those that keep the budget.
+def check_keep(keep: Any) -> None:
+    """Raise ``UserError`` unless it is one of :data:`KEEP`."""
+    if keep not in KEEP:
+        raise UserError(f"keep is {' or '.join(KEEP)}, given was {shown(keep)}")
 
-    Of many starts only the most promising ones are looked through. Where no step keeps the budget, the one that comes
-    nearest is the best, and the trajectory says what it breaks.
+
+def marked(
+    loss: Loss, objectives: Objectives, budget: Budget, gallery: Gallery, queries: int, starts: int, keep: str
+) -> Trajectory:
+    """The trajectory with the step that is returned, and beside it the one of least loss.
+
+    Of each walk the last step, or the one of least loss at its rounded code, that keeps the budget; of several walks that
+    whose step has the least loss. Of many starts only the most promising ones are looked through. Where no step keeps the
+    budget, the one that comes nearest is taken, and the trajectory says what it breaks.
     """
     walks = gallery.walks()
     criterion = Criterion(objectives, budget, kappa=0.0)
-    found = []
+    lasts, bests = [], []
     for s in gallery.leaders:
         goals = loss.goals(objectives, _outputs(objectives, walks[s].codes[:1]))
         loss_T = loss.value(_outputs(objectives, walks[s].rounded), goals, objectives.weights_K.numpy())
-        found += [(x, v, s, t) for t, (x, v) in enumerate(zip(criterion.excess(walks[s].rounded), loss_T, strict=True))]
-    excess, _, s, t = min(found)
+        excess_T = criterion.excess(walks[s].rounded)
+        steps = [(float(x), float(v), s, t) for t, (x, v) in enumerate(zip(excess_T, loss_T, strict=True))]
+        bests.append(min(steps))
+        kept = [step for step in steps if step[0] <= 0]
+        lasts.append(kept[-1] if kept else min(steps))
+    best, last = min(bests), min(lasts)
+    excess, _, s, t = last if keep == "last" else best
     broken = f"no step of this walk keeps {criterion.missed(walks[s].rounded[t])}" if excess > 0 else ""
-    place = list(walks).index(s)
-    return Trajectory(objectives, list(walks.values()), (place, t), queries, starts, broken)
+    place = list(walks)
+    return Trajectory(
+        objectives, list(walks.values()), (place.index(s), t), queries, starts, broken, (place.index(best[2]), best[3])
+    )
 
 
 def _outputs(objectives: Objectives, codes_ND: np.ndarray) -> Outputs:

@@ -64,10 +64,11 @@ class Result:
     """What a search found.
 
     Attributes:
-        found: the best architecture by the strategy's own criterion.
+        found: the architecture that the strategy returns: the best by its own criterion, or what its ``keep`` says.
         before: the start that was given, else the space's default.
         default: the space's default.
-        last: the architecture of the best walk's last step.
+        last: the last step of the walk that holds ``found``.
+        best: the step of least loss.
         trajectory: every step.
         reason: why the search stopped, and which limits it could not keep.
         kept: whether all limits are kept.
@@ -84,7 +85,8 @@ class Result:
     found: Candidate
     before: Candidate
     default: Candidate
-    last: Any
+    last: Candidate
+    best: Candidate
     trajectory: Trajectory = field(repr=False)
     reason: str = ""
     kept: bool = True

@@ -222,13 +222,14 @@ def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mappin
 def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: float | None, seconds: float) -> Result:
     space = problem.objectives.space
     default = space.encode([space.default()])[0]
-    codes = np.stack([trajectory.best_code, problem.origin, default])
-    found, before, by_default = candidates(problem.objectives, problem.asked, problem.judge, codes)
+    codes = np.stack([trajectory.best_code, problem.origin, default, trajectory.last_code, trajectory.least_code])
+    found, before, by_default, last, best = candidates(problem.objectives, problem.asked, problem.judge, codes)
     return Result(
         found=found,
         before=before,
         default=by_default,
-        last=space.decode(trajectory.last_code[None])[0],
+        last=last,
+        best=best,
         trajectory=trajectory,
         reason=trajectory.reason,
         kept=not trajectory.broken,

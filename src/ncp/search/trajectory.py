@@ -51,10 +51,11 @@ class Trajectory:
     Attributes:
         objectives: what was searched for; answers the predictions.
         walks: one per start, or some of them.
-        best: ``(walk, step)`` of the best architecture, by its place in ``walks``.
+        best: ``(walk, step)`` of the architecture that is returned, by its place in ``walks``.
         queries: number of codes about which predictors were asked.
         starts: how many codes moved.
         broken: in words, which limits the best architecture does not keep; empty where it keeps all.
+        least: ``(walk, step)`` of the architecture of least loss, where that need not be the one that is returned.
     """
 
     objectives: Objectives = field(repr=False)
@@ -63,6 +64,7 @@ class Trajectory:
     queries: int = 0
     starts: int = 0
     broken: str = ""
+    least: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.starts = self.starts or len(self.walks)
@@ -74,7 +76,7 @@ class Trajectory:
 
     @property
     def best_code(self) -> np.ndarray:
-        """``(D,)`` int64 code of the best architecture."""
+        """``(D,)`` int64 code of the architecture that is returned."""
         out: np.ndarray = self.walk.rounded[self.best[1]]
         return out
 
@@ -82,6 +84,13 @@ class Trajectory:
     def last_code(self) -> np.ndarray:
         """``(D,)`` int64 code of the last architecture of the best walk."""
         out: np.ndarray = self.walk.rounded[-1]
+        return out
+
+    @property
+    def least_code(self) -> np.ndarray:
+        """``(D,)`` int64 code of the architecture of least loss."""
+        walk, step = self.least or self.best
+        out: np.ndarray = self.walks[walk].rounded[step]
         return out
 
     @property

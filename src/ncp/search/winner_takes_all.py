@@ -21,7 +21,7 @@ from ncp.search.gradients import gradient_function
 from ncp.search.limits import Budget, Region
 from ncp.search.loss import Loss
 from ncp.search.objectives import Objectives
-from ncp.search.propagation import SHORTLIST, best_of, promise
+from ncp.search.propagation import SHORTLIST, check_keep, marked, promise
 from ncp.search.starts import FEW, Starts
 from ncp.search.trajectory import Trajectory, Walk
 
@@ -60,14 +60,19 @@ class WinnerTakesAll:
     Attributes:
         loss: the loss of equation 3.
         iterations: at most so many steps.
+        keep: which step is returned, as in :class:`ncp.search.propagation.Propagation`.
     """
 
     loss: Loss = field(default_factory=Loss)
     iterations: int = 70
+    keep: str = "last"
     starts = 1
 
+    def __post_init__(self) -> None:
+        check_keep(self.keep)
+
     def run(self, objectives: Objectives, start: Any, budget: Budget, rng: np.random.Generator) -> Trajectory:
-        """Walk from every start; marked is the best step that keeps the budget, or the one that comes nearest.
+        """Walk from every start; marked is the last (or best) step that keeps the budget, or the one that comes nearest.
 
         Raises:
             UserError: in a space whose dimensions cannot move one by one, such as a one-hot code.
@@ -82,7 +87,7 @@ class WinnerTakesAll:
             keys = [promise(budget, w.loss[:, None], w.rounded[:, None], np.array([len(w) - 1])) for w in walks]
             gallery.offer(number, np.concatenate(keys), walks.__getitem__)
             queries += sum(map(len, walks))
-        return best_of(self.loss, objectives, budget, gallery, queries, len(starts))
+        return marked(self.loss, objectives, budget, gallery, queries, len(starts), self.keep)
 
     def _walk(self, objectives: Objectives, code_D: np.ndarray, region: Region) -> Walk:
         space = objectives.space

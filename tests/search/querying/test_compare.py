@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from toy_predictors import Toy, capacity
 
 from ncp import spaces
 from ncp.benchmark import from_rows
 from ncp.benchmark.settings import Setting
 from ncp.errors import UserError
+from ncp.report import strategies as report
 from ncp.search.querying import compare
 
 MICRO = spaces.get("transnas-micro")
@@ -89,3 +91,35 @@ def test_mistakes(distinct):
         compare.on_tables([table("a", values[:1], (), cells[:1])], ["score"])
     with pytest.raises(UserError, match="share one space; given were multires, transnas-micro"):
         compare.on_tables([table("a", values, (), cells), multires], ["score", "score"])
+
+
+def test_a_budget_leaves_dear_rows_out(distinct):
+    cells, values = distinct
+    macs = np.asarray(MICRO.cost(MICRO.encode(cells).astype(int)).macs)
+    limit = float(np.median(macs))
+    problem = compare.on_tables([table("a", values, (), cells)], ["score"], budget={"macs": limit})
+    assert len(problem.ground) == (macs <= limit).sum()
+    assert problem.best == values[macs <= limit].max()
+    with pytest.raises(UserError, match="0 rows of the table keep the budget"):
+        compare.on_tables([table("a", values, (), cells)], ["score"], budget={"macs": 1.0})
+
+
+def test_what_keeps_no_limit_has_no_figure():
+    space = spaces.get("multires")
+    toy = Toy("seg", capacity(space.lower))
+    problem = compare.on_predictors({"seg": toy}, {"seg": "mIoU"}, {"seg": 1.0}, {"macs": 3e8})
+    small, large = problem.ground.nearest(np.stack([space.lower, space.upper]))
+    asked = np.array([[large, large], [large, small]])
+    runs = compare.Runs(problem, "x", (0, 1), asked, problem.ground.fitness(asked), 0.0)
+    assert runs.kept.tolist() == [False, True]
+    value = runs.value("seg.mIoU")
+    assert np.isnan(value[0])
+    assert value[1] == pytest.approx(toy.predict(space.lower[None])["mIoU"][0])
+    assert runs.found.tolist() == [large, small]  # however much better the large one is
+    assert toy.predict(space.upper[None])["mIoU"][0] > value[1]
+    found = compare.Comparison(2, [runs])
+    (entry,) = report.summary(found)
+    assert entry["within"] == 0.5
+    assert entry["values"]["seg.mIoU"]["mean"] == pytest.approx(value[1])
+    assert "50% within" in report.table(found)[1][2]
+    assert report.rows(found)[1][4] == ""

@@ -32,7 +32,7 @@ class Problem:
         signs: ``setting.metric`` of the objectives -> 1 where more is better, -1 where less is.
         ranks: ``(N,)`` the rank of each row by fitness, 1 the best, ties sharing the smallest; None where not all are known.
         ranks_K: ``(N, K)`` likewise by each objective.
-        best: the largest fitness there is; None where it is not known.
+        best: the largest fitness there is, or that a search knows of which may look at everything; None where it is not known.
     """
 
     name: str
@@ -81,8 +81,14 @@ class Runs:
         return None if self.problem.ranks is None else self.problem.ranks[self.found]
 
     def value(self, metric: str) -> np.ndarray:
-        """``(R,)`` a metric of what was found."""
-        return self.problem.metrics[metric](self.found)
+        """``(R,)`` a metric of what was found; NaN where nothing within the limits was."""
+        return np.where(self.kept, self.problem.metrics[metric](self.found), np.nan)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """``(R,)`` bool: whether what was found keeps the limits."""
+        kept = getattr(self.problem.ground, "kept", None)
+        return np.ones(len(self.found), dtype=bool) if kept is None else kept(self.found)
 
 
 @dataclass
@@ -152,7 +158,11 @@ def run(
 
 
 def on_tables(
-    tables: Sequence[Table], metrics: Sequence[str], known: Sequence[tuple[Table, str]] = (), rows: str = "all"
+    tables: Sequence[Table],
+    metrics: Sequence[str],
+    known: Sequence[tuple[Table, str]] = (),
+    rows: str = "all",
+    budget: Mapping[str, float] | None = None,
 ) -> Problem:
     """One problem over the rows that all tables hold: a metric of each is to be raised (or lowered), by its rank.
 
@@ -164,6 +174,7 @@ def on_tables(
         metrics: one of each table.
         known: tables of that space and metrics that strategies may look at without asking.
         rows: ``all``, or ``clean`` (see :meth:`ncp.benchmark.table.Table.rows`).
+        budget: ``macs`` and ``params`` at most; rows above are left out.
 
     Raises:
         UserError: where they are of several spaces or share no row.
@@ -174,7 +185,7 @@ def on_tables(
     if len(names) > 1:
         raise UserError(f"objectives of one comparison share one space; given were {', '.join(sorted(names))}")
     space = tables[0].space
-    codes, columns = _aligned(tables, metrics, rows)
+    codes, columns = _within(space, budget or {}, *_aligned(tables, metrics, rows))
     signs = {f"{t.name}.{m}": t.setting.sign(m) for t, m in zip(tables, metrics, strict=True)}
     values = np.stack([columns[name] * sign for name, sign in signs.items()], axis=1)
     ranks = np.stack([rankdata(-value, method="min") for value in values.T], axis=1)
@@ -183,6 +194,19 @@ def on_tables(
     ground = TableGround(space, codes, fitness, "+".join(t.name for t in tables), beside, _steps(space, codes))
     reader = {name: (lambda handles, column=column: column[handles]) for name, column in columns.items()}
     return Problem(ground.name, ground, reader, signs, rankdata(-fitness, method="min"), ranks, float(fitness.max()))
+
+
+def _within(
+    space: spaces.Space[Any], budget: Mapping[str, float], codes: np.ndarray, columns: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rows that keep limits of exact cost."""
+    if not budget:
+        return codes, columns
+    cost = space.cost(codes)
+    kept = np.logical_and.reduce([np.asarray(getattr(cost, name)) <= value for name, value in budget.items()])
+    if kept.sum() < 2:
+        raise UserError(f"{kept.sum()} rows of the table keep the budget; give a larger one")
+    return codes[kept], {name: column[kept] for name, column in columns.items()}
 
 
 def _aligned(tables: Sequence[Table], metrics: Sequence[str], rows: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -224,34 +248,80 @@ def _steps(space: spaces.Space[Any], codes: np.ndarray) -> Steps:
     return _STEPS[key]
 
 
-def on_predictors(predictors: Mapping[str, Any], metrics: Mapping[str, str], signs: Mapping[str, float]) -> Problem:
-    """One problem over a whole space, answered by predictors: the mean of the standardised metrics is to be raised.
+def on_predictors(
+    predictors: Mapping[str, Any],
+    metrics: Mapping[str, str],
+    signs: Mapping[str, float],
+    budget: Mapping[str, float] | None = None,
+    known_best: bool = False,
+) -> Problem:
+    """One problem over a whole space, answered by predictors: a metric is to be raised, of several the mean, standardised.
 
     Args:
         predictors: setting -> predictor, all of one space.
         metrics: setting -> metric.
         signs: setting -> 1 where more is better, -1 where less is.
+        budget: ``macs`` and ``params`` at most.
+        known_best: whether what the default search finds with these very predictors is told as the best there is.
     """
     space = next(iter(predictors.values())).space
     if any(predictor.space.name != space.name for predictor in predictors.values()):
         raise UserError("objectives of one comparison share one space")
 
+    several = len(predictors) > 1  # of one the fitness stays in the metric's unit
+
     def answer(codes: np.ndarray) -> np.ndarray:
         total = np.zeros(len(codes))
         for setting, predictor in predictors.items():
             i = predictor.metrics.index(metrics[setting])
-            mean, std = float(predictor.output_mean[i]), float(predictor.output_std[i])
+            mean, std = (float(predictor.output_mean[i]), float(predictor.output_std[i])) if several else (0.0, 1.0)
             value = predictor.predict(codes.astype(np.float64))[metrics[setting]]
             total += signs[setting] * (value - mean) / std / len(predictors)
         return total
 
-    ground = OpenGround(space, answer, "+".join(predictors))
+    limits = {name: value for name, value in (budget or {}).items() if value is not None}
+    ground = _bounded(space, answer, "+".join(predictors), limits)
     reader = {
         f"{setting}.{name}": _reader(ground, predictor, name)
         for setting, predictor in predictors.items()
         for name in predictor.metrics
     }
-    return Problem(ground.name, ground, reader, {f"{s}.{metrics[s]}": signs[s] for s in predictors})
+    best = _best(predictors, metrics, signs, limits, answer) if known_best else None
+    return Problem(ground.name, ground, reader, {f"{s}.{metrics[s]}": signs[s] for s in predictors}, best=best)
+
+
+def _bounded(
+    space: spaces.Space[Any], answer: Callable[[np.ndarray], np.ndarray], name: str, budget: Mapping[str, float]
+) -> OpenGround:
+    """The whole space, or what of it keeps limits of cost."""
+    if not budget:
+        return OpenGround(space, answer, name)
+    from ncp.search.limits import Budget, Region, parse_costs
+    from ncp.search.querying.bounded import BoundedGround
+
+    limits = Budget(Region(space), **parse_costs(budget))
+    limits.check_reachable()
+    ground = BoundedGround(limits, answer, name)
+    some = ground.codes(ground.draw(300, np.random.default_rng(0)))
+    return BoundedGround(limits, answer, name, lowest=float(answer(some).min()) - 1)
+
+
+def _best(
+    predictors: Mapping[str, Any],
+    metrics: Mapping[str, str],
+    signs: Mapping[str, float],
+    budget: Mapping[str, float],
+    answer: Callable[[np.ndarray], np.ndarray],
+) -> float:
+    """What a search reaches that may follow the gradient of the ground itself."""
+    from ncp.search import search
+
+    wanted = [
+        {"metric": f"{s}.{metrics[s]}", "weight": 1.0, "direction": "max" if signs[s] > 0 else "min"}
+        for s in predictors
+    ]
+    found = search(wanted, budget=budget, lam=0.0, kappa=0.0, predictor=dict(predictors), force=True)
+    return float(answer(np.array([found.architecture.code]))[0])
 
 
 def _reader(ground: OpenGround, predictor: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:

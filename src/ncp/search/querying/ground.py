@@ -24,6 +24,7 @@ class Ground:
 
     space: spaces.Space[Any]
     name = ""
+    guide: Any = None  # what leads strategies that follow predictors (querying.guided)
 
     @cached_property
     def choices(self) -> Choices:
@@ -53,6 +54,10 @@ class Ground:
     def nearest(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N,)`` handles of valid codes, or of what can be answered nearest to them."""
         raise NotImplementedError
+
+    def repaired(self, codes_ND: np.ndarray) -> np.ndarray:
+        """``(N,)`` handles of valid codes proposed by an optimiser that knows no limits: moved within these."""
+        return self.nearest(codes_ND)
 
     def candidates(self, rng: np.random.Generator) -> np.ndarray:
         """Handles from which a model may choose: all of a table, else a sample."""

@@ -25,12 +25,23 @@ class Strategy(Protocol):
 STRATEGIES: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     "random": ("evolution", "Random", {}),
     "rea": ("evolution", "Evolution", {}),
+    "evolution": ("evolution", "Evolution", {"population": 16, "tournament": 4}),
     "local": ("evolution", "Local", {}),
+    "greedy": ("evolution", "Greedy", {}),
     "ppo": ("policy", "PPO", {}),
     "ppo_transfer": ("policy", "PPO", {"source": ("jigsaw", "class_object", "class_scene")}),
     "catch": ("catch", "Catch", {}),
     "rounds": ("rounds", "Rounds", {}),
     "rounds_known": ("rounds", "Rounds", {"known": True}),
+    "tpe": ("external", "Optuna", {"sampler": "tpe"}),
+    "nsga2": ("external", "Optuna", {"sampler": "nsga2"}),
+    "cma": ("external", "Optuna", {"sampler": "cma"}),
+    "bo": ("external", "Bayesian", {}),
+    "neural_predictor": ("guided", "Guided", {"strategy": "neural_predictor"}),
+    "netadapt": ("guided", "Guided", {"strategy": "greedy"}),
+    "paper": ("guided", "Guided", {"strategy": "paper"}),
+    "winner_takes_all": ("guided", "Guided", {"strategy": "winner_takes_all"}),
+    "robust": ("guided", "Guided", {"strategy": "robust", "proposals": 4}),
 }
 
 

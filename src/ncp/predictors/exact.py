@@ -1,29 +1,51 @@
 """An exact Gaussian process on all rows of a table: an independent judge of searches, and a predictor for small subsets.
 
-It shares nothing with the bundled predictors but the rows: no inducing points, its own kernel, features and fit.
+It shares nothing with the bundled predictors but the rows: no inducing points, its own kernel, features and fit. What takes
+long is the fit of its length scales; :func:`of_table` keeps them in the cache, by what the rows hold.
 
 Shape suffixes: N codes, R rows, D dimensions, F features.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ncp import spaces
+from ncp import files, spaces, tensorfile
+from ncp.errors import UserError
 from ncp.predictors.base import Card, Predictor
 
+if TYPE_CHECKING:
+    from ncp.benchmark.table import Table
+
 Features = Callable[[Tensor], Tensor]
+FIT_ROWS = 1000  # of a table, on which the length scales are fitted
+
+
+class Scales(NamedTuple):
+    """What the marginal likelihood decides: length scales ``(F,)``, variance of the signal and of the noise."""
+
+    length: Tensor
+    signal: Tensor
+    noise: Tensor
+
+
+def wide_in_logarithms(codes_ND: Tensor, space: spaces.Space[Any]) -> Tensor:
+    """The code with its wide-ranging dimensions (channels) in logarithms."""
+    wide = torch.as_tensor(space.step > 1)
+    return torch.where(wide, codes_ND.clamp(min=1).log2(), codes_ND)
 
 
 def log2_channels(codes_ND: Tensor) -> Tensor:
-    """The code with its wide-ranging dimensions (channels) in logarithms."""
-    space = spaces.get("multires")
-    wide = torch.as_tensor(space.step > 1)
-    return torch.where(wide, codes_ND.clamp(min=1).log2(), codes_ND)
+    """:func:`wide_in_logarithms` of the multi-resolution space."""
+    return wide_in_logarithms(codes_ND, spaces.get("multires"))
 
 
 def _kernel(a_NF: Tensor, b_RF: Tensor) -> Tensor:
@@ -45,6 +67,7 @@ class ExactGP(Predictor):
             all rows, as a continuous code between two valid ones of a one-hot space can be, a constant has no gradient.
         fit_rows: the length scales are fitted on at most so many of the rows, drawn with ``seed``; the process is
             conditioned on all.
+        scales: of an earlier fit on the same rows, which is then not done again.
     """
 
     def __init__(
@@ -60,6 +83,7 @@ class ExactGP(Predictor):
         fit_rows: int = 700,
         steps: int = 40,
         seed: int = 1,
+        scales: Scales | None = None,
     ) -> None:
         super().__init__(Card("exact", setting, (metric,), space, rows=len(codes)))
         self.double()
@@ -77,7 +101,8 @@ class ExactGP(Predictor):
         self.slope = torch.linalg.solve(f_RF.T @ f_RF + eye, f_RF.T @ t_R) if trend else torch.zeros(len(eye)).double()
         t_R = t_R - f_RF @ self.slope
         picked = torch.randperm(len(t_R), generator=torch.Generator().manual_seed(seed))[:fit_rows]
-        self.length, self.signal, self.noise_var = _fit(f_RF[picked], t_R[picked], steps)
+        self.scales = scales or _fit(f_RF[picked], t_R[picked], steps)
+        self.length, self.signal, self.noise_var = self.scales
         self.points = f_RF / self.length
         k_RR = self.signal * _kernel(self.points, self.points) + self.noise_var * torch.eye(len(t_R)).double()
         lower = torch.linalg.cholesky(k_RR)
@@ -98,7 +123,7 @@ class ExactGP(Predictor):
         return self.top - gap_N1, std_N1 * gap_N1
 
 
-def _fit(f_RF: Tensor, t_R: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fit(f_RF: Tensor, t_R: Tensor, steps: int) -> Scales:
     """Length scales, signal and noise variance that maximise the marginal likelihood (with a weak prior on the scales)."""
     n, width = f_RF.shape
     p = (
@@ -109,7 +134,7 @@ def _fit(f_RF: Tensor, t_R: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]
     start_F = p.detach()[:width].clone()
     optimiser = torch.optim.LBFGS([p], max_iter=steps, line_search_fn="strong_wolfe")
 
-    def loss() -> Tensor:
+    def loss() -> float:
         optimiser.zero_grad()
         z_RF = f_RF / p[:width].exp()
         k_RR = p[width].exp() * _kernel(z_RF, z_RF) + (p[width + 1].exp() + 1e-6) * torch.eye(n).double()
@@ -117,9 +142,63 @@ def _fit(f_RF: Tensor, t_R: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]
         solved = torch.cholesky_solve(t_R[:, None], lower)[:, 0]
         prior = ((p[:width] - start_F) ** 2).sum() / 8
         value = 0.5 * t_R @ solved + lower.diagonal().log().sum() + prior
-        value.backward()
-        return value
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     p = p.detach()
-    return p[:width].exp(), p[width].exp(), p[width + 1].exp()
+    return Scales(p[:width].exp(), p[width].exp(), p[width + 1].exp())
+
+
+def of_table(table: Table, metric: str | None = None, fit_rows: int = FIT_ROWS) -> ExactGP:
+    """The process on all rows of a table of which nothing is known to be wrong, its length scales from the cache where known.
+
+    Args:
+        table: of one setting, in any space of numbers.
+        metric: which column; None for the main one.
+        fit_rows: the length scales are fitted on at most so many rows.
+
+    Raises:
+        UserError: for a metric that the table does not hold, or fewer than ten rows.
+    """
+    from ncp.predictors.rows import from_table
+
+    rows = from_table(table, costs=False).only_good()
+    metric = metric or table.main
+    if metric not in rows.metrics:
+        raise UserError(
+            f"the table of {table.name} has no metric '{files.shown(metric)}'; it has {', '.join(rows.metrics)}"
+        )
+    values = rows.targets[:, rows.metrics.index(metric)]
+    if len(values) < 10:
+        raise UserError(f"an exact process needs ten rows or more, the table of {table.name} has {len(values)}")
+    features = partial(wide_in_logarithms, space=table.space)
+    make = partial(ExactGP, table.name, metric, rows.codes, values, features, rows.space, fit_rows=fit_rows)
+    content = hashlib.sha256(rows.codes.tobytes() + values.tobytes() + f"{metric} {fit_rows}".encode()).hexdigest()[:20]
+    path = files.cache_folder("exact") / f"{files.safe_file(table.name, 'setting')}-{content}.safetensors"
+    known = _kept(path, rows.codes.shape[1])
+    judge = make(scales=known)
+    if known is None:
+        _keep(path, judge.scales)
+    return judge.eval().requires_grad_(False)
+
+
+def _kept(path: Path, features: int) -> Scales | None:
+    """Scales from the cache; None where there are none of this form."""
+    try:
+        wanted = {"length": (features,), "signal": (), "noise": ()}
+        tensorfile.check_shapes(tensorfile.head(path, 2**20).shapes, wanted, str(path))
+        found = tensorfile.tensors(path)
+    except UserError:
+        return None
+    scales = Scales(*(found[name].double() for name in Scales._fields))
+    return scales if all(bool((scale > 0).all()) for scale in scales) else None
+
+
+def _keep(path: Path, scales: Scales) -> None:
+    """Into the cache, where that can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensorfile.write(path, scales._asdict(), {"format": "ncp-exact-1"})
+    except (OSError, UserError):
+        return

@@ -1,0 +1,71 @@
+"""The paper's walk on NAS-Bench-201 (appendix C.3, Figure 6), where the truth about every cell is known.
+
+A process about a line stands for the predictor: between the cells, where the walk's codes are, it has a slope everywhere. Its
+lambda and learning rate are those whose ends such a process itself thinks best (see ``bench/nasbench201.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ncp import spaces
+from ncp.benchmark.table import Table
+from ncp.predictors.base import Predictor
+
+SETTING, SPACE = "nas-bench-201", "nasbench201"
+ACCURACY, MEGA = 46.8, 90.36  # where the paper's run ends; the best of all cells: 47.33
+LAMBDA, RATE, EVERY, ITERATIONS = 0.1, 10.0, 10, 60
+STARTS = 20
+
+
+class Truth:
+    """The table: true accuracy and cost of every cell.
+
+    Attributes:
+        codes: ``(N, 30)``.
+        accuracy, macs: ``(N,)`` in percent, and exact.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.codes = np.asarray(table.codes, dtype=np.float64)
+        self.accuracy = np.asarray(table.columns["Acc"], dtype=np.float64)
+        self.macs = np.asarray(spaces.get(SPACE).cost(self.codes).macs)
+        self.row = {tuple(code): i for i, code in enumerate(self.codes.astype(int).tolist())}
+
+    def of(self, code: Any) -> tuple[float, float]:
+        """Accuracy in percent and cost in millions."""
+        i = self.row[tuple(int(v) for v in code)]
+        return float(self.accuracy[i]), float(self.macs[i]) / 1e6
+
+    def starts(self, seed: int) -> np.ndarray:
+        """20 rows of the least accurate quarter with above-median cost."""
+        poor = (self.accuracy <= np.quantile(self.accuracy, 0.25)) & (self.macs > np.median(self.macs))
+        return np.random.default_rng(seed).choice(np.flatnonzero(poor), STARTS, replace=False)
+
+    def predictor(self, rows: int, seed: int, trend: bool = False) -> Predictor:
+        """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
+        from ncp.predictors.exact import ExactGP
+
+        i = np.random.default_rng(seed).choice(len(self.codes), rows, replace=False)
+        space, seen = spaces.get(SPACE), self.accuracy[i]
+        top = float(seen.max()) + 1
+        return ExactGP(SETTING, "Acc", self.codes[i], seen, space.features, space.name, top, trend, fit_rows=1000)
+
+    def steps(self, result: Any) -> np.ndarray:
+        """True accuracy and cost ``(T, 2)`` at every argmax of one walk until the one that it returns."""
+        trajectory = result.trajectory
+        last = trajectory.best[1] // EVERY * EVERY
+        return np.array([self.of(code) for code in trajectory.walk.codes[: last + 1 : EVERY]])
+
+
+def walk(truth: Truth, predictor: Predictor, start: int, **change: Any) -> Any:
+    """The paper's walk from a row of the table; ``change`` replaces arguments of the search."""
+    from ncp.search import search
+
+    given = {
+        "strategy": "paper", "iterations": ITERATIONS, "lam": LAMBDA,
+        "options": {"round_every": EVERY, "learning_rate": RATE}, **change,
+    }  # fmt: skip
+    return search([SETTING], predictor={SETTING: predictor}, start=truth.codes[start].astype(int).tolist(), **given)

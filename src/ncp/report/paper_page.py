@@ -1,0 +1,76 @@
+"""``docs/paper.md``: all claims and tables of the paper on one page, made by the command and checked in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ncp import files
+from ncp.report.paper import brief, counts, judged_by
+
+if TYPE_CHECKING:
+    from ncp.paper.claims import Checked
+    from ncp.paper.tables import Done
+
+HEAD = """# The paper, claim by claim
+
+Made by `python -m src.paper all=true page=docs/paper.md`; do not edit. Everything on this page is measured on what is public:
+the benchmark's released tables (about nine tenths of their rows) and predictors fitted to them. Nothing was trained for it: what
+only a training can tell is marked so, with the command that would.
+
+*Faithful* is the paper's strategy with the paper's predictor, from the paper's start, and returns the last code (Algorithm 1).
+*Default* is this project's search (`strategy=robust`) for the same objectives at no more than the cost that the paper prints.
+"""
+
+
+def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: int, picture: Path | None = None) -> Path:
+    """Write the page, and a picture beside it under the page's name.
+
+    Args:
+        done: the tables.
+        claims: what was measured.
+        path: of the page.
+        seeds: how many starts or seeds the claims were measured with.
+        picture: Figure 7, a PNG; None for none.
+    """
+    parts = [HEAD]
+    if picture is not None:
+        beside = files.write_bytes(path.with_suffix(".png"), files.read_bytes(picture))
+        parts.append(f"![Efficiency and performance on four tasks: printed networks, and found ones]({beside.name})\n")
+    parts += [*_claims(claims, seeds), *_tables(done)]
+    return files.write_text(path, "\n".join(parts))
+
+
+def _claims(claims: Sequence[Checked], seeds: int) -> list[str]:
+    from ncp.report.benchmark import as_markdown
+
+    if not claims:
+        return []
+    rows = [["Where", "Claim", "Verdict", "Measured"]]
+    rows += [[each.claim.where, each.claim.text, each.measured.verdict, each.measured.text] for each in claims]
+    names = ", ".join(f"`{each.claim.name}`" for each in claims)
+    return [
+        f"## Claims\n\n{len(claims)} claims: {counts(claims)}. Spreads (±) are standard deviations over {seeds} starts or seeds "
+        "unless something else is said.\n",
+        as_markdown(rows),
+        f"One alone: `python -m src.paper claims=[NAME]`, with NAME, in this order, one of {names}.\n",
+    ]
+
+
+def _tables(done: Sequence[Done]) -> list[str]:
+    from ncp.paper import tables
+    from ncp.report.benchmark import as_markdown
+
+    if not done:
+        return []
+    parts = [
+        "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
+        f"figures are of trained networks; {judged_by(done[0])}. All columns, architectures and the commands that train them: "
+        "`python -m src.paper table=3` writes `table3.csv`.\n"
+    ]
+    for each in done:
+        parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]
+        if each.table.number == 4:
+            parts += ["Before → after the transfer, printed and here:\n", as_markdown(tables.matrix(each))]
+    return parts
