@@ -1,0 +1,61 @@
+// Answers questions with the page's own modules, outside of any browser: node ask.mjs PAGE_FOLDER FILE, answers on stdout.
+// FILE: {description, numbers, length, questions: [{what, ...}]}; what the questions are stands in `answers` below.
+import { readFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+
+const [, , folder, file] = process.argv;
+const load = (name) => import(pathToFileURL(`${folder}/${name}.js`));
+const given = JSON.parse(await readFile(file, "utf8"));
+const { makeWorld } = await load("world");
+const { Problem } = await load("problem");
+const { robust } = await load("robust");
+const { front, marginals } = await load("front");
+const { propagation, winnerTakesAll } = await load("propagation");
+const world = await makeWorld(given.description, given.numbers);
+
+function finish(generator) {
+  let step = generator.next();
+  while (!step.done) step = generator.next();
+  return step.value;
+}
+
+const answers = {
+  predict: ({ codes, family }) => codes.map((code) => world.predict(code, world.predictors.names(family), family)),
+  cost: ({ codes }) => codes.map((code) => world.space.cost(code)),
+  layers: ({ code, setting }) => world.space.layers(code, setting),
+  text: ({ codes }) => codes.map((code) => world.space.text(code)),
+  parse: ({ texts }) => texts.map((text) => {
+    try { return world.space.parse(text); } catch (error) { return error.message; }
+  }),
+  round: ({ codes }) => codes.map((code) => Array.from(world.space.round(code))),
+  memory: ({ codes, settings, inference }) => codes.map((code) => world.memory(settings, inference).at(code)),
+  milliseconds: ({ codes }) => codes.map((code) => world.milliseconds(code)),
+  /** Values, excesses and the derivative of the penalised loss. */
+  slope: ({ codes, problem, penalty }) => {
+    const asked = new Problem(world, problem);
+    return codes.map((code) => {
+      const at = asked.terms(code);
+      return { ...at, gradient: Array.from(asked.slope(at, penalty)) };
+    });
+  },
+  search: ({ problem, start, options }) => {
+    const began = performance.now();
+    const asked = new Problem(world, problem);
+    const found = finish(robust(asked, start ?? world.space.default, { given: Boolean(start), ...options }));
+    return {
+      code: Array.from(found.code), score: found.score, value: found.value, excess: found.excess,
+      seconds: (performance.now() - began) / 1000, queries: asked.queries,
+    };
+  },
+  front: ({ problem, options }) => finish(front(new Problem(world, problem), world.space.default, options)),
+  marginals: ({ problem, code }) => marginals(new Problem(world, problem), code),
+  propagation: ({ problem, start, options }) => {
+    const { codes, losses, code, step } = finish(propagation(world, problem, start ?? world.space.default, options));
+    return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code), step };
+  },
+  winner: ({ problem, start, options }) => {
+    const { codes, losses, code } = finish(winnerTakesAll(world, problem, start ?? world.space.default, options));
+    return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code) };
+  },
+};
+process.stdout.write(JSON.stringify(given.questions.map((q) => answers[q.what](q))));
