@@ -65,10 +65,10 @@ def joined(entry: str, read: Callable[[str], str] | None = None) -> str:
 
 
 def packed(data: bytes) -> str:
-    """Bytes, a multiple of four of them, as text that means nothing in HTML: zlib, then 85 different characters."""
+    """Bytes as text that means nothing in HTML: the length of what zlib makes of them, and that in 85 different characters."""
     small = zlib.compress(data, 9)
-    small += bytes(-len(small) % 4)
-    return base64.b85encode(small).decode("ascii").translate(_SAFE)
+    whole = small + bytes(-len(small) % 4)
+    return f"{len(small)} {base64.b85encode(whole).decode('ascii').translate(_SAFE)}"
 
 
 def page(description: Mapping[str, Any], data: bytes) -> str:

@@ -6,14 +6,16 @@ import { Transfer } from "./transfer.js";
 // 85 printable characters that mean nothing in HTML; five of them are four bytes
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%/()*+-;.=:?@^_,{|}~";
 
-/** The bytes that a text of 85 different characters holds. */
-export function decode85(text, length) {
+/** The bytes in a text: their number, a blank, and 85 different characters, five for four bytes. */
+export function decode85(given) {
+  const blank = given.indexOf(" ");
+  const length = Number(given.slice(0, blank));
   const value = new Uint8Array(128);
   for (let i = 0; i < 85; i++) value[ALPHABET.charCodeAt(i)] = i;
   const bytes = new Uint8Array(Math.ceil(length / 4) * 4);
-  for (let i = 0, at = 0; i + 4 < text.length; i += 5, at += 4) {
+  for (let i = blank + 1, at = 0; at < bytes.length; i += 5, at += 4) {
     let word = 0;
-    for (let k = 0; k < 5; k++) word = word * 85 + value[text.charCodeAt(i + k)];
+    for (let k = 0; k < 5; k++) word = word * 85 + value[given.charCodeAt(i + k)];
     bytes[at] = word >>> 24;
     bytes[at + 1] = word >>> 16;
     bytes[at + 2] = word >>> 8;

@@ -6,7 +6,7 @@ import { Space } from "./space.js";
 
 /** Everything, from the description and the packed numbers. */
 export async function makeWorld(description, numbers) {
-  const bytes = await inflate(decode85(numbers, (numbers.length / 5) * 4));
+  const bytes = await inflate(decode85(numbers));
   const space = new Space(description.space);
   const predictors = new Predictors(description.predictors, bytes, space);
   const latencies = description.machines.map((machine) => {
