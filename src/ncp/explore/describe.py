@@ -34,7 +34,7 @@ SAMPLE = 256  # architectures over which the range of a metric is told
 INPUT = ("size", "head", "classes", "in_channels", "stem_strides")
 USUAL = {"size": (128, 128), "in_channels": 3, "stem_strides": (2, 2)}
 WORDS = {
-    "cls": "Classification", "seg": "Segmentation", "det3d": "3D detection", "video": "Video recognition",
+    "cls": "Classification", "seg": "Segmentation", "det3d": "3D detection", "video": "Video",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 // The 27 numbers as axes: drag one to set and fix it, bound it, free it; below each what one step more would bring.
 import { h, s, set, short } from "./dom.js";
 
-const WIDTH = 1080, TOP = 36, HIGH = 110, NAME = 166, STRIP = 214, REACH = 26, HEIGHT = 262;
+const TOP = 36, HIGH = 110, NAME = 166, STRIP = 214, REACH = 26, HEIGHT = 246, LEAST = 25, EDGE = 4, GAP = 10;
 const KINDS = { i: "channels of the stem", b: "blocks", n: "residual units", c: "channels", o: "channels of the output" };
 
 /** What a dimension is, in words. */
@@ -10,29 +10,59 @@ export function describe(dimension) {
   return `${KINDS[dimension.kind]}${where}${dimension.branch ? `, resolution 1/${2 << dimension.branch}` : ""}`;
 }
 
+/** n3_2 as n₂: where names stand close, below the title of their stage. */
+function brief({ name, kind, branch }) {
+  return branch ? `${kind}${"₀₁₂₃₄"[branch]}` : kind === "b" ? kind : name;
+}
+
 /** All axes. Calls `change(index, value)`, `fix(index, on)`, `bound(index, low, high)`. */
 export class Axes {
   constructor(place, space, on) {
     Object.assign(this, { space, on, chosen: 0, axes: [] });
-    this.svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": "The 27 numbers of the code" });
-    const first = 8, gap = 15;
-    const groups = [[0, 1], ...[1, 2, 3, 4].map((st) => this.where(st)), [space.dim - 1]];
-    const pitch = (WIDTH - 2 * first - gap * (groups.length - 1)) / space.dim;
-    const titles = ["Stem", "Stage 1", "Stage 2", "Stage 3", "Stage 4", "Out"];
-    let x = first;
-    groups.forEach((group, g) => {
-      this.svg.append(s("text", { class: "strong", x: x + 4, y: 14 }, titles[g]),
-        s("line", { class: "lane", x1: x + 4, x2: x + group.length * pitch - 4, y1: 21, y2: 21 }));
-      for (const i of group) {
-        this.axes[i] = this.axis(i, x, pitch);
-        x += pitch;
-      }
-      x += gap;
-    });
-    this.svg.append(s("line", { class: "grid", x1: first, x2: WIDTH - first, y1: STRIP, y2: STRIP }));
+    this.svg = s("svg", { role: "group", "aria-label": "The 27 numbers of the code", height: HEIGHT });
+    this.groups = [[0, 1], ...[1, 2, 3, 4].map((st) => this.where(st)), [space.dim - 1]];
+    this.titles = ["Stem", "Stage 1", "Stage 2", "Stage 3", "Stage 4", "Out"].map((title) => ({
+      text: s("text", { class: "strong", y: 14 }, title), line: s("line", { class: "lane", y1: 21, y2: 21 }),
+    }));
+    this.svg.append(...this.titles.flatMap(({ text, line }) => [text, line]));
+    this.axes = space.dimensions.map((_, i) => this.axis(i));
+    this.base = s("line", { class: "grid", x1: 0, y1: STRIP, y2: STRIP });
+    this.svg.append(this.base);
     this.inspector = h("div", { className: "inspector" });
     this.legend = h("p", { className: "hint" });
-    place.append(h("div", { className: "scroll" }, this.svg), this.inspector, this.legend);
+    this.frame = h("div", { className: "scroll" }, this.svg);
+    place.append(this.frame, this.inspector, this.legend);
+    new ResizeObserver(() => this.place()).observe(this.frame);
+    this.place();
+  }
+
+  /** Axes side by side over the whole width, no closer than fingers and names allow. */
+  place() {
+    const around = 2 * EDGE + GAP * (this.groups.length - 1);
+    const width = Math.max(this.frame.clientWidth, LEAST * this.space.dim + around);
+    if (this.width === width) return;
+    this.width = width;
+    set(this.svg, { width, viewBox: `0 0 ${width} ${HEIGHT}` });
+    set(this.base, { x2: width });
+    const pitch = (width - around) / this.space.dim;
+    let x = EDGE;
+    this.groups.forEach((group, g) => {
+      set(this.titles[g].text, { x: x + 3 });
+      set(this.titles[g].line, { x1: x + 3, x2: x + group.length * pitch - 3 });
+      for (const i of group) {
+        const { hit, line, open, was, knob, name, value, bar } = this.axes[i];
+        const middle = x + pitch / 2;
+        set(hit, { x: x + 1, width: pitch - 2 });
+        for (const one of [line, open]) set(one, { x1: middle, x2: middle });
+        set(was, { x1: middle - 9, x2: middle + 9 });
+        set(knob, { cx: middle });
+        for (const one of [name, value]) set(one, { x: middle });
+        name.textContent = pitch < 34 ? brief(this.space.dimensions[i]) : this.space.labels[i];
+        set(bar, { x: middle - 5 });
+        x += pitch;
+      }
+      x += GAP;
+    });
   }
 
   where(stage) {
@@ -44,18 +74,17 @@ export class Axes {
     return TOP + HIGH - ((value - lower) / (upper - lower)) * HIGH;
   }
 
-  axis(i, x, pitch) {
+  axis(i) {
     const d = this.space.dimensions[i];
-    const middle = x + pitch / 2;
     const part = {
-      hit: s("rect", { class: "hit", x: x + 1, y: TOP - 12, width: pitch - 2, height: HEIGHT - TOP + 10, rx: 6 }),
-      line: s("line", { class: "line", x1: middle, x2: middle, y1: TOP, y2: TOP + HIGH }),
-      open: s("line", { class: "open", x1: middle, x2: middle }),
-      was: s("line", { class: "was", x1: middle - 9, x2: middle + 9, visibility: "hidden" }),
-      knob: s("circle", { class: "knob", cx: middle, r: 7 }),
-      name: s("text", { x: middle, y: NAME }, d.name),
-      value: s("text", { class: "strong", x: middle, y: NAME + 14 }),
-      bar: s("rect", { class: "gain", x: middle - 5, width: 10, rx: 1.5, y: STRIP, height: 0 }),
+      hit: s("rect", { class: "hit", y: TOP - 12, height: HEIGHT - TOP + 10, rx: 6 }),
+      line: s("line", { class: "line", y1: TOP, y2: TOP + HIGH }),
+      open: s("line", { class: "open" }),
+      was: s("line", { class: "was", visibility: "hidden" }),
+      knob: s("circle", { class: "knob", r: 7 }),
+      name: s("text", { y: NAME }, d.name),
+      value: s("text", { class: "strong", y: NAME + 14 }),
+      bar: s("rect", { class: "gain", width: 10, rx: 1.5, y: STRIP, height: 0 }),
     };
     const group = s("g", { class: "axis", role: "slider", tabindex: i ? -1 : 0, "aria-orientation": "vertical",
       "aria-valuemin": d.lower, "aria-valuemax": d.upper, "aria-label": `${d.name}, ${describe(d)}` }, Object.values(part));
@@ -63,7 +92,7 @@ export class Axes {
     group.addEventListener("keydown", (e) => this.key(e, i));
     group.addEventListener("focus", () => this.choose(i));
     this.svg.append(group);
-    return { ...part, group, middle };
+    return { ...part, group };
   }
 
   show({ code, pin, fixed, bounds }) {
@@ -79,8 +108,6 @@ export class Axes {
       const held = i in fixed;
       set(axis.group, { class: `axis${held ? " fixed" : ""}${this.chosen === i ? " chosen" : ""}`, "aria-valuenow": value,
         "aria-valuetext": `${value}${held ? ", fixed" : ""}${i in bounds ? `, between ${low} and ${high}` : ""}` });
-      const name = held ? `${d.name} ▪` : d.name;
-      if (axis.name.textContent !== name) axis.name.textContent = name;
     });
     this.inspect();
   }

@@ -2,20 +2,21 @@
 import { h, s, short } from "./dom.js";
 import { split } from "./state.js";
 
-const WIDTH = 320, HEIGHT = 236, LEFT = 34, RIGHT = 8, TOP = 10, BOTTOM = 34;
+const HEIGHT = 226, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 38;
 
 /** A chart of one metric against multiply-adds (logarithmic). `take` is called with the code of a point that was chosen. */
 export class Chart {
   constructor(place, settings, { take, choose, tip, untip }) {
     Object.assign(this, { settings, take, choose, tip, untip, cursor: -1 });
     this.select = h("select", { id: "axis-choice", onchange: () => choose(this.select.value) });
-    this.svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", tabindex: 0 });
+    this.svg = s("svg", { height: HEIGHT, role: "group", tabindex: 0 });
     this.svg.addEventListener("keydown", (e) => this.key(e));
     this.svg.addEventListener("pointerover", (e) => this.over(e));
     this.svg.addEventListener("pointerout", () => this.untip());
     this.svg.addEventListener("blur", () => { this.cursor = -1; this.untip(); this.draw(); });
     this.svg.addEventListener("click", (e) => e.target.point && this.take(e.target.point));
     this.note = h("p", { className: "hint" });
+    new ResizeObserver(() => this.given && this.draw()).observe(place);
     place.append(h("div", { className: "row" }, h("label", { htmlFor: "axis-choice" }, "Show"), this.select), this.svg, this.note);
   }
 
@@ -35,21 +36,23 @@ export class Chart {
     const std = (p) => p.metrics[setting][name].std;
     const all = [...(points ?? []), ...files, ...(here ? [here] : []), ...(pin ? [pin] : [])];
     if (!all.length) return;
+    const width = this.svg.clientWidth || 300;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const xs = all.map((p) => Math.log10(p.macs)), ys = all.map(value);
     const [x0, x1] = padded(Math.min(...xs), Math.max(...xs), 0.3);
     const [y0, y1] = padded(Math.min(...ys), Math.max(...ys), 2);
-    const x = (m) => LEFT + ((Math.log10(m) - x0) / (x1 - x0)) * (WIDTH - LEFT - RIGHT);
+    const x = (m) => LEFT + ((Math.log10(m) - x0) / (x1 - x0)) * (width - LEFT - RIGHT);
     const y = (v) => HEIGHT - BOTTOM - ((v - y0) / (y1 - y0)) * (HEIGHT - TOP - BOTTOM);
     const shapes = [];
     for (const tick of linearTicks(y0, y1)) {
-      shapes.push(s("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }),
+      shapes.push(s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
         s("text", { x: LEFT - 5, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
     }
     for (const tick of logTicks(10 ** x0, 10 ** x1)) {
       shapes.push(s("line", { class: "grid", x1: x(tick), x2: x(tick), y1: TOP, y2: HEIGHT - BOTTOM }),
-        s("text", { x: x(tick), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, short(tick)));
+        s("text", { x: x(tick), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, short(tick).replace(/\.0+(?=\D)/, "")));
     }
-    shapes.push(s("text", { x: (WIDTH + LEFT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "multiply-adds"));
+    shapes.push(s("text", { x: (width + LEFT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "multiply-adds"));
     if (macs && Math.log10(macs) > x0 && Math.log10(macs) < x1) {
       shapes.push(s("line", { class: "limit-line", x1: x(macs), x2: x(macs), y1: TOP, y2: HEIGHT - BOTTOM }));
     }

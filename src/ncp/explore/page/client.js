@@ -5,9 +5,12 @@ export function startWorker(text, description, numbers, on) {
   const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
   const worker = new Worker(url);
   const newest = {};
-  let count = 0;
+  let count = 0, stopped = 0;
   worker.onmessage = ({ data }) => {
-    if (data.id !== undefined && newest[data.type === "failed" ? kindOf(data.id) : data.type] !== data.id) return;
+    const kind = data.type === "failed" ? kindOf(data.id) : data.type;
+    // a network found on the way counts until a newer question is answered: somebody drags a slider
+    const late = kind === "found" && !data.final && data.type !== "failed" && data.id > stopped;
+    if (data.id !== undefined && newest[kind] !== data.id && !late) return;
     on[data.type]?.(data);
   };
   worker.onerror = (event) => on.failed?.({ message: event.message || "the search could not be started" });
@@ -28,6 +31,7 @@ export function startWorker(text, description, numbers, on) {
     },
     stop() {
       newest.found = newest.front = -1;
+      stopped = count;
       worker.postMessage({ type: "stop" });
     },
   };

@@ -27,7 +27,7 @@ class LogSlider {
     this.number = h("input", { type: "number", min: 0, step: "any", ariaLabel: `${label} in ${unit}, at most`,
       onchange: () => Number(this.number.value) > 0 && change(Number(this.number.value)) });
     this.element = h("div", { className: "limit" },
-      h("div", { className: "line" }, h("label", null, this.check, label), this.number, h("span", { className: "unit" }, unit)), this.slider);
+      h("div", { className: "line" }, h("label", null, this.check, `${label} at most`), this.number, h("span", { className: "unit" }, unit)), this.slider);
   }
 
   show(value, usual) {
@@ -44,12 +44,17 @@ class LogSlider {
 
 /** Everything on the left. `change(edit)` is called with a function that changes the state. */
 export class Controls {
-  constructor(place, description, { change, presets }) {
+  constructor(place, description, { change }) {
     Object.assign(this, { settings: description.settings, machines: description.machines, change });
     this.rows = Object.keys(this.settings).map((name) => this.task(name));
-    place.append(...this.rows.map((row) => row.element));
-    place.append(this.part("Cost", ...this.cost()), this.part("At least", ...this.floorPart()),
-      this.part("How it is searched", ...this.strategyPart()), this.part("Watch a search", presets));
+    const kinds = new Map();
+    for (const row of this.rows) {
+      const { words } = this.settings[row.name];
+      kinds.set(words, [...(kinds.get(words) ?? []), row.element]);
+    }
+    for (const [words, elements] of kinds) place.append(h("p", { className: "kind" }, words), ...elements);
+    place.append(this.part("What it may cost", ...this.cost()), this.part("What it must reach", ...this.floorPart()),
+      this.part("How it is searched", ...this.strategyPart()));
   }
 
   part(title, ...children) {
@@ -65,8 +70,7 @@ export class Controls {
     row.select = h("select", { ariaLabel: `Metric of ${name}`, onchange: () => this.swap(row) },
       Object.keys(metrics).map((metric) => h("option", { value: metric, selected: metric === main }, metric)));
     row.select.hidden = Object.keys(metrics).length < 2;
-    row.element = h("div", { className: "want", title: dataset },
-      h("div", { className: "line" }, h("span", { className: "name" }, `${words} `, h("span", { className: "data" }, name)), row.select, row.output), row.slider);
+    row.element = h("div", { className: "want", title: dataset }, h("span", { className: "name" }, name), row.slider, row.output, row.select);
     return row;
   }
 
@@ -138,7 +142,7 @@ export class Controls {
     row.slider = h("input", { type: "range", min: least, max: most, step: 0.1, ariaLabel: `${setting} ${metric}, at least`, oninput: () => set(Number(row.slider.value)) });
     row.number = h("input", { type: "number", step: 0.1, ariaLabel: `${setting} ${metric}, at least`, onchange: () => Number.isFinite(row.number.valueAsNumber) && set(row.number.valueAsNumber) });
     row.element = h("div", { className: "limit" }, h("div", { className: "line" },
-      h("label", null, row.check, `${setting} ${metric}`), row.number, h("span", { className: "unit" }, "%")), row.slider);
+      h("label", null, row.check, `${setting} ${metric} at least`), row.number, h("span", { className: "unit" }, "%")), row.slider);
     this.floorRows.set(name, row);
     return row;
   }

@@ -1,5 +1,5 @@
 // The default predictor: one sparse Gaussian process per metric (ncp/predictors/gp.py), its median, doubt and gradients.
-import { cholesky, dotAt, multiply, multiplyLeft, solveRow } from "./linear.js";
+import { cholesky, dotAt, multiply, multiplyLeft, solveRows } from "./linear.js";
 
 const JITTER = 1e-6;
 const SQRT5 = Math.sqrt(5);
@@ -46,8 +46,7 @@ class Output {
       cholesky(correlation, u);
       const size = (1 + this.r) * u;
       const out = Float64Array.from(this.gp.arrays.readout.subarray(this.m * size, (this.m + 1) * size));
-      for (let r = 0; r <= this.r; r++) solveRow(correlation, u, out, r * u);
-      this.projected = out;
+      this.projected = solveRows(correlation, u, out, 1 + this.r);
     }
     return this.projected;
   }

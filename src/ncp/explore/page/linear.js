@@ -14,23 +14,37 @@ export function cholesky(a, n) {
   return a;
 }
 
-/** x with x L = b for a lower factor L: b is one row of n numbers from `at` on, and becomes x. */
-export function solveRow(lower, n, b, at) {
-  for (let j = n - 1; j >= 0; j--) {
-    const x = b[at + j] / lower[j * n + j];
-    b[at + j] = x;
-    if (x !== 0) for (let i = 0, row = j * n; i < j; i++) b[at + i] -= x * lower[row + i];
+/** X with X L = B for a lower factor L: B has `rows` rows of n numbers and becomes X; four rows at a time share what they read. */
+export function solveRows(lower, n, b, rows) {
+  let r = 0;
+  for (; r + 3 < rows; r += 4) {
+    const p = r * n, q = p + n, s = q + n, t = s + n;
+    for (let j = n - 1; j >= 0; j--) {
+      const row = j * n, pivot = 1 / lower[row + j];
+      const w = (b[p + j] *= pivot), x = (b[q + j] *= pivot), y = (b[s + j] *= pivot), z = (b[t + j] *= pivot);
+      for (let i = 0; i < j; i++) {
+        const l = lower[row + i];
+        b[p + i] -= w * l;
+        b[q + i] -= x * l;
+        b[s + i] -= y * l;
+        b[t + i] -= z * l;
+      }
+    }
   }
+  for (; r < rows; r++) {
+    for (let j = n - 1, at = r * n; j >= 0; j--) {
+      const x = (b[at + j] /= lower[j * n + j]);
+      for (let i = 0, row = j * n; i < j; i++) b[at + i] -= x * lower[row + i];
+    }
+  }
+  return b;
 }
 
 /** The inverse of a lower factor, itself lower. */
 export function inverseLower(lower, n) {
   const out = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) {
-    out[i * n + i] = 1;
-    solveRow(lower, n, out, i * n);
-  }
-  return out;
+  for (let i = 0; i < n; i++) out[i * n + i] = 1;
+  return solveRows(lower, n, out, n);
 }
 
 /** The product of n numbers of a from p on and of b from q on. */

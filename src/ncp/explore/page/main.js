@@ -51,7 +51,8 @@ function toast(text) {
 }
 
 const presetButtons = possible(settings).map((preset) => h("button", { type: "button", ariaPressed: "false", onclick: () => togglePreset(preset) }, preset.words));
-const controls = new Controls(byId("wants"), withRanges(description), { change: edit, presets: h("div", { className: "presets" }, presetButtons) });
+const controls = new Controls(byId("wants"), withRanges(description), { change: edit });
+byId("presets").append(...presetButtons);
 const drawing = new Drawing(byId("drawing"), space, {
   hover: (part, where, spoken) => showTip(part.title + (part.words ? `: ${part.words}` : ""), told(part), where, spoken),
   leave: hideTip,
@@ -79,7 +80,7 @@ byId("follow").append(h("label", { className: "switch" }, follow, "the rest foll
 const colourButtons = Object.entries(COLOURS).map(([name, words]) => h("button", { type: "button", onclick: () => { state.colour = name; show(); } }, words));
 const pinButton = h("button", { type: "button", onclick: togglePin });
 byId("drawing-tools").append(
-  h("span", null, "Dark where the share is large of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton,
+  h("span", null, "Strong colour where the share is large of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton,
 );
 const layerTable = h("tbody");
 byId("layers").querySelector(".scroll").append(h("table", null, h("thead", null, h("tr", null, HEADINGS.map((t) => h("th", { scope: "col" }, t)))), layerTable));
@@ -91,8 +92,9 @@ byId("actions").append(
   h("button", { type: "button", onclick: () => copy(location.href).then(() => toast("The address of this page, as it is now, was copied.")) }, "Copy link"),
   h("button", { type: "button", onclick: () => copy(space.text(state.code)).then(() => toast("The network’s code was copied.")) }, "Copy code"),
   h("button", { type: "button", onclick: () => download("architecture.yaml", architectureYaml(state.code, space, description.train)) }, "Save architecture.yaml"),
-  h("button", { type: "button", className: "main", onclick: () => { const text = commandOf(state, description, space); copy(text).then(() => toast(`Copied: ${text}`)); } }, "Copy command"),
 );
+const commandText = h("code");
+byId("command").append(commandText, h("button", { type: "button", title: "The command line that repeats this search", onclick: () => copy(commandText.textContent).then(() => toast("The command was copied.")) }, "Copy command"));
 const picker = h("input", { type: "file", multiple: true, accept: ".json,.yaml,.yml,.csv,.parquet", className: "hidden", tabIndex: -1, onchange: () => readFiles(picker.files) });
 const fileNote = h("span", null, "Drop result.json, architecture.yaml or a CSV of networks here");
 byId("front").append(h("div", { className: "drop" }, fileNote, h("button", { type: "button", onclick: () => picker.click() }, "Choose …"), picker));
@@ -116,7 +118,7 @@ function withRanges(given) {
 const worker = startWorker(byId("worker").textContent, description, byId("numbers-packed").textContent, {
   ready: () => { askPin(); askAll(!arrived); if (arrived) status(""); },
   predicted(answer) {
-    known = answer;
+    known = { ...answer, metrics: { ...known?.metrics, ...answer.metrics } };
     show();
   },
   found: found,
@@ -192,7 +194,7 @@ function goBack() {
 
 /** Ask for all that is not known of the present state. */
 function askAll(search) {
-  if (!state.waits) worker.ask("marginals", { code: state.code, problem: problemOf(state, settings) });
+  if (!state.waits && !(search && state.auto)) worker.ask("marginals", { code: state.code, problem: problemOf(state, settings) });
   worker.ask("predict", { code: state.code, inference: state.inference, settings: asked() });
   if (search && state.auto) {
     status("searching …");
@@ -223,15 +225,16 @@ function askFront() {
   worker.ask("front", { problem: problemOf(state, settings) });
 }
 
-function found({ code, final, warm, path, seconds, excess }) {
-  if (playing && path) return play(path);
+function found({ code: given, final, warm, path, seconds, excess }) {
+  if (playing) return path ? play(path) : undefined;
+  const code = given.map((v, i) => state.fixed[i] ?? v); // what is dragged meanwhile stays under the finger
   if (excess > 0) status("No step of this walk keeps the limits; the nearest is shown.", true);
   else status(final ? `found in ${digits(seconds, 2)} s` : "searching on …");
   state = { ...state, code, warm: warm ? code : null };
   show();
-  worker.ask("marginals", { code, problem: problemOf(state, settings) });
   worker.ask("predict", { code, inference: state.inference, settings: asked() });
   if (final) {
+    worker.ask("marginals", { code, problem: problemOf(state, settings) });
     const macs = space.cost(code).macs;
     announce(`New network of ${short(macs)} multiply-adds`);
   }
@@ -257,6 +260,7 @@ function show() {
   free.hidden = !Object.keys(state.fixed).length && !Object.keys(state.bounds).length;
   undo.disabled = !past.length;
   controls.show(state);
+  commandText.textContent = commandOf(state, description, space);
   pinButton.textContent = state.pin ? "Unpin" : "Pin this network to compare";
   Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
   if (!playing) approach(state.code);
@@ -264,13 +268,19 @@ function show() {
   const chosen = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)])];
   if (known && !playing) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
   chart.show({
-    metric: state.axis ?? chosen[0] ?? `${Object.keys(settings)[0]}.${settings[Object.keys(settings)[0]].main}`,
+    metric: shownMetric(),
     points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), macs: state.limits.macs,
-    here: known ? { code: known.code, ...space.cost(known.code), metrics: known.metrics } : null,
+    here: known?.metrics[split(shownMetric())[0]] ? { code: known.code, ...space.cost(known.code), metrics: known.metrics } : null,
     pin: state.pin && pinKnown ? { code: state.pin, ...space.cost(state.pin), metrics: pinKnown } : null,
   });
   clearTimeout(timer);
   timer = setTimeout(() => history.replaceState(null, "", `#${toHash(state, space)}`), 150);
+}
+
+/** The metric of the chart: the one that was chosen, else the first that is asked for. */
+function shownMetric() {
+  const [first] = [...Object.keys(state.objectives), ...Object.keys(state.floors)];
+  return state.axis ?? first ?? `${Object.keys(settings)[0]}.${settings[Object.keys(settings)[0]].main}`;
 }
 
 /** Let the drawing move to a code, in a fifth of a second. */

@@ -2,7 +2,7 @@
 import { bytes, percent, s, set, short } from "./dom.js";
 import { branchSizes } from "./space.js";
 
-const LANE = 66, TOP = 20, LEFT = 46, BOX = 56, GAP = 1.5, FUSION = 1.25, LEAST_UNITS = 34, WIDEST = 15;
+const LANE = 72, TOP = 22, LEFT = 46, BOX = 62, GAP = 1.5, FUSION = 1.25, LEAST_UNITS = 32, WIDEST = 22;
 export const COLOURS = { macs: "multiply-adds", params: "parameters", maps: "maps written" };
 
 /** The parts that a person sees: stem, each branch of each stage (with the fusions into it), and head. */
@@ -100,11 +100,8 @@ export class Drawing {
     const y = (r) => top + lane * (r + 0.5);
     const rects = [], wires = [];
     const shares = new Map(parts(this.space, this.code).map((p) => [p.name, p]));
-    const dark = (name) => {
-      const part = shares.get(name);
-      // by share of the whole; a root lets small shares differ too
-      return 0.16 + 0.84 * Math.min(1, Math.sqrt(part.share[this.colour] / 0.35));
-    };
+    const most = Math.max(...[...shares.values()].map((part) => part.share[this.colour]));
+    const dark = (name) => 0.14 + 0.86 * (shares.get(name).share[this.colour] / most) ** 0.8;
     const high = (channels) => Math.max(2, (channels / 128) * box);
     const add = (list, x, w, r, channels, name) => list.push([x, y(r) - high(channels) / 2, Math.max(w, 1), high(channels), name]);
     const stages = (list, all, wire) => all.forEach((stage, st) => {
@@ -153,16 +150,25 @@ export class Drawing {
       const last = plan.stages[st - 1];
       return last.at + (Math.ceil(all[st - 1].blocks) - 1) * last.pitch + (FUSION + units[k]) * plan.unit - GAP;
     };
+    const curve = (x0, y0, x1, y1) => {
+      const bend = Math.max(6, 0.5 * (x1 - x0));
+      wires.push(`M${x0.toFixed(1)} ${y0}C${(x0 + bend).toFixed(1)} ${y0} ${(x1 - bend).toFixed(1)} ${y1} ${x1.toFixed(1)} ${y1}`);
+    };
+    const start = left - 0.95 * FUSION * plan.unit; // straight on to where the block begins, then across
     for (let k = Math.max(0, r - 1); k <= Math.min(Math.max(before, 1) - 1, r + 1); k++) {
-      wires.push(`M${from(k).toFixed(1)} ${y(k)}C${(left - 4).toFixed(1)} ${y(k)} ${(left - 0.9 * plan.unit).toFixed(1)} ${y(r)} ${left.toFixed(1)} ${y(r)}`);
+      const end = from(k);
+      if (start > end) wires.push(`M${end.toFixed(1)} ${y(k)}H${start.toFixed(1)}`);
+      curve(Math.max(end, start), y(k), left, y(r));
     }
     if (r === before && r > 0) { // the new branch comes from the finer one's fused map
-      wires.push(`M${(left - 3).toFixed(1)} ${y(r - 1)}C${left} ${y(r - 1)} ${left - 5} ${y(r)} ${left.toFixed(1)} ${y(r)}`);
+      curve(left - 0.5 * FUSION * plan.unit, y(r - 1), left, y(r));
     }
     const lastStage = st === all.length - 1 && j === Math.ceil(all[st].blocks) - 1;
     if (lastStage) {
       const end = left + all[st].units[r] * plan.unit - GAP, to = plan.end + 1.2 * plan.unit;
-      wires.push(`M${end.toFixed(1)} ${y(r)}C${(end + 0.8 * plan.unit).toFixed(1)} ${y(r)} ${(to - 0.9 * plan.unit).toFixed(1)} ${y(0)} ${to.toFixed(1)} ${y(0)}`);
+      const turn = plan.end - 0.4 * plan.unit;
+      if (turn > end) wires.push(`M${end.toFixed(1)} ${y(r)}H${turn.toFixed(1)}`);
+      curve(Math.max(end, turn), y(r), to, y(0));
     }
   }
 
@@ -177,13 +183,14 @@ export class Drawing {
   }
 
   scale(plan, y, lane) {
-    const key = `${Math.round(plan.width)} ${plan.stages.map((st) => Math.round(st.at)).join()} ${lane}`;
+    const key = `${Math.round(plan.width)} ${plan.stages.map((st) => Math.round(st.at)).join()} ${lane} ${Math.round(plan.unit)}`;
     if (this.scaled === key) return;
     this.scaled = key;
+    const roomy = plan.stages.every((st) => st.pitch * st.blocks > 52);
     this.back.replaceChildren(...[0, 1, 2, 3].map((r) => s("line", { class: "lane", x1: LEFT, x2: plan.width, y1: y(r), y2: y(r) })));
     this.labels.replaceChildren(
       ...[0, 1, 2, 3].map((r) => s("text", { x: 0, y: y(r) + 4 }, `1/${4 << r}`)),
-      ...plan.stages.map((st, i) => s("text", { x: st.at + 2, y: 10 }, plan.stages[i].pitch * st.blocks > 46 ? `stage ${i + 1}` : `${i + 1}`)),
+      ...plan.stages.map((st, i) => s("text", { x: st.at + FUSION * plan.unit, y: 10 }, roomy ? `stage ${i + 1}` : `S${i + 1}`)),
       s("text", { x: LEFT, y: 10 }, plan.unit > 9 ? "stem" : ""),
     );
   }

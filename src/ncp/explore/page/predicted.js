@@ -21,7 +21,7 @@ export class Predicted {
       const pinned = s("line", { class: "pinned", y1: -1, y2: 13, visibility: "hidden" });
       const dot = s("circle", { class: "dot", cy: 6, r: 5.5 });
       const element = h("div", { className: "metric", title: `${words}, ${dataset}` },
-        h("div", { className: "name" }, `${words} `, h("small", null, `${setting} ${metric}`)),
+        h("div", { className: "name" }, `${setting} `, h("small", null, `${metric} · ${words}`)),
         h("div", { className: "value" }, delta, value, doubt),
         s("svg", { "aria-hidden": "true" }, rail, bar, pinned, dot));
       this.rows.set(name, { element, value, doubt, delta, bar, pinned, dot });
@@ -40,9 +40,10 @@ export class Predicted {
     }
     for (const name of names) {
       const [setting, metric] = split(name);
-      const { mean, std } = metrics[setting][metric];
       const row = this.row(name);
       row.element.classList.toggle("on", chosen.includes(name));
+      if (!metrics[setting]) continue; // not yet
+      const { mean, std } = metrics[setting][metric];
       row.value.textContent = mean.toFixed(1);
       row.doubt.textContent = ` ± ${std.toFixed(1)}`;
       const [low, high] = this.settings[setting].metrics[metric].range;

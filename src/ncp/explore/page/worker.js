@@ -9,7 +9,9 @@ const SLICE = 10; // milliseconds of work between two looks at what was asked me
 const FRAMES = 90;
 
 let world = null;
-let job = null; // the search or front at work
+let job = null; // the search at work
+let next = null; // the newest search that was asked meanwhile
+let urgent = null; // a prediction of the present network, before everything else
 const waiting = []; // fronts and such, after the search
 const channel = new MessageChannel();
 const problems = { key: "", made: null };
@@ -20,19 +22,20 @@ const handlers = {
     answer("ready", {});
   },
   predict({ id, code, inference, settings }) {
-    const memory = settings.length ? world.memory(settings, inference).at(code) : null;
-    answer("predicted", { id, code, metrics: world.predict(code), milliseconds: world.milliseconds(code), memory });
+    urgent = { id, kind: "predicted", run: predictAll(code, inference, settings) };
+    go();
   },
   pin({ id, code }) {
     answer("pinned", { id, metrics: world.predict(code) });
   },
   /** Metrics of many codes: of files that were dropped, and of a front. */
   predictMany({ id, codes }) {
-    waiting.push({ id, kind: "predictedMany", run: predictAll(codes) });
+    waiting.push({ id, kind: "predictedMany", run: predictMany(codes) });
     go();
   },
+  /** A search that has not told its first network yet goes on until then, or whoever drags a slider would see none. */
   search(asked) {
-    job = { id: asked.id, kind: "found", run: search(asked), began: performance.now() };
+    next = { id: asked.id, kind: "found", run: search(asked), told: false };
     waiting.length = 0;
     go();
   },
@@ -44,7 +47,7 @@ const handlers = {
     answer("marginals", { id, code, dimensions: marginals(problemOf(problem), code) });
   },
   stop() {
-    job = null;
+    job = next = null;
     waiting.length = 0;
   },
 };
@@ -79,27 +82,50 @@ function go() {
 
 channel.port1.onmessage = () => {
   going = false;
-  const now = job ?? waiting[0];
+  if (next && (!job || job.told)) [job, next] = [next, null];
+  const now = urgent ?? job ?? waiting[0];
   if (!now) return;
   const until = performance.now() + SLICE;
   try {
     let step = now.run.next();
     while (!step.done && performance.now() < until) {
-      if (step.value) answer(now.kind, { id: now.id, ...step.value });
+      if (step.value) tell(now, step);
       step = now.run.next();
     }
-    if (step.value) answer(now.kind, { id: now.id, done: step.done, ...step.value });
-    if (step.done) {
-      if (now === job) job = null;
-      else waiting.shift();
-    }
+    if (step.value) tell(now, step);
+    if (step.done) ended(now);
   } catch (error) {
     answer("failed", { id: now.id, message: error.message, unreachable: unreachable(error) });
-    if (now === job) job = null;
-    else waiting.shift();
+    ended(now);
   }
-  if (job || waiting.length) go();
+  if (urgent || job || next || waiting.length) go();
 };
+
+function tell(now, { value, done }) {
+  now.told = true;
+  answer(now.kind, { id: now.id, done, ...value });
+}
+
+function ended(now) {
+  if (now === urgent) urgent = null;
+  else if (now === job) job = null;
+  else if (now === waiting[0]) waiting.shift();
+}
+
+/** All that is predicted of one network; at first, where that takes its time, of the settings that are asked for alone. */
+function* predictAll(code, inference, settings) {
+  const memory = settings.length ? world.memory(settings, inference).at(code) : null;
+  const began = performance.now();
+  const metrics = {};
+  const names = [...settings, ...world.predictors.names().filter((name) => !settings.includes(name))];
+  for (const [i, name] of names.entries()) {
+    Object.assign(metrics, world.predict(code, [name]));
+    if (i === settings.length - 1 && performance.now() - began > 30) {
+      yield { code, metrics: { ...metrics }, milliseconds: [], memory };
+    } else yield null;
+  }
+  return { code, metrics, milliseconds: world.milliseconds(code), memory };
+}
 
 /** A search in two parts: soon a better network near the present one, later the whole search of the strategy. */
 function* search({ problem: asked, code, start, strategy, trace, quick = true }) {
@@ -169,7 +195,7 @@ function* wholeFront({ problem: asked, start }) {
   return { points };
 }
 
-function* predictAll(codes) {
+function* predictMany(codes) {
   const points = [];
   for (const code of codes) {
     points.push({ code, ...world.space.cost(code), metrics: world.predict(code) });
