@@ -53,7 +53,7 @@ export class Space {
   /** A code from 27 numbers, 31 numbers or a known name. Throws an Error that says in one line what is wrong. */
   parse(text) {
     const given = String(text).trim();
-    if (given in this.named) return this.parse(this.named[given]);
+    if (Object.hasOwn(this.named, given)) return this.parse(this.named[given]);
     const inner = given.replace(/^[[(\s]+|[\])\s]+$/g, "");
     if (given.length > 1000 || !/^\d{1,4}([-_,\s]+\d{1,4})*$/.test(inner)) {
       throw new Error(`“${given.slice(0, 60)}” is no architecture: it is 27 numbers, or 31 with the numbers of branches`);

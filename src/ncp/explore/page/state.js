@@ -19,6 +19,11 @@ export function split(name) {
   return [name.slice(0, at), name.slice(at + 1)];
 }
 
+/** Whether there is such a setting with such a metric; names like "constructor" are none. */
+function knows(settings, setting, metric) {
+  return Object.hasOwn(settings, setting) && Object.hasOwn(settings[setting].metrics, metric);
+}
+
 /** What the worker is asked: the state as a problem of the search. */
 export function problemOf(state, settings) {
   const read = ([name, value]) => {
@@ -76,7 +81,7 @@ export function fromHash(hash, space, settings, machines) {
     const at = part.lastIndexOf(":");
     const name = part.slice(0, at), value = Number(part.slice(at + 1));
     const [setting, metric] = split(name);
-    return settings[setting]?.metrics[metric] && Number.isFinite(value) && check(value) ? [name, value] : null;
+    return knows(settings, setting, metric) && Number.isFinite(value) && check(value) ? [name, value] : null;
   }).filter(Boolean));
   if (given.has("for")) state.objectives = metrics(given.get("for"), (v) => v > 0 && v <= 100);
   state.floors = metrics(given.get("floor"), (v) => Math.abs(v) < 1e6);
@@ -91,7 +96,8 @@ export function fromHash(hash, space, settings, machines) {
     const value = positive(given.get(name));
     if (value) state.limits[name] = value;
   }
-  if (given.has("ms")) state.limits.latency_ms = given.get("ms").split(",").slice(0, machines).map((v) => positive(v));
+  const milliseconds = (given.get("ms") ?? "").split(",").slice(0, machines).map((v) => positive(v));
+  if (milliseconds.some(Boolean)) state.limits.latency_ms = milliseconds;
   const parsed = (text) => {
     try {
       return space.parse(text);
@@ -118,7 +124,7 @@ export function fromHash(hash, space, settings, machines) {
   state.auto = given.get("follow") !== "no";
   if (["params", "maps"].includes(given.get("colour"))) state.colour = given.get("colour");
   const [setting, metric] = split(given.get("axis") ?? ".");
-  if (settings[setting]?.metrics[metric]) state.axis = given.get("axis");
+  if (knows(settings, setting, metric)) state.axis = given.get("axis");
   return state;
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ncp.explore import bundle, describe
 
-ASK = Path(__file__).with_name("ask.mjs")
+ASK = Path(__file__).with_name("explorer_ask.mjs")
 NODE = shutil.which("node")
 
 
@@ -20,7 +20,7 @@ def described(predictors, machines=()):
 
 
 def ask(folder, content, *questions):
-    """One answer for each question; see ``ask.mjs`` for what may be asked."""
+    """One answer for each question; see ``explorer_ask.mjs`` for what may be asked."""
     file = folder / "questions.json"
     file.write_text(json.dumps({**content, "questions": questions}))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-// Answers questions with the page's own modules, outside of any browser: node ask.mjs PAGE_FOLDER FILE, answers on stdout.
+// Answers questions with the page's own modules, outside of any browser: node explorer_ask.mjs PAGE_FOLDER FILE, answers on stdout.
 // FILE: {description, numbers, length, questions: [{what, ...}]}; what the questions are stands in `answers` below.
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -11,6 +11,8 @@ const { Problem } = await load("problem");
 const { robust } = await load("robust");
 const { front, marginals } = await load("front");
 const { propagation, winnerTakesAll } = await load("propagation");
+const { commandOf, fromHash, problemOf, toHash } = await load("state");
+const files = await load("files");
 const world = await makeWorld(given.description, given.numbers);
 
 function finish(generator) {
@@ -49,6 +51,18 @@ const answers = {
   },
   front: ({ problem, options }) => finish(front(new Problem(world, problem), world.space.default, options)),
   marginals: ({ problem, code }) => marginals(new Problem(world, problem), code),
+  /** The state in an address, what the address of that state is, its command, and the problem that the worker is asked. */
+  hash: ({ hashes }) => hashes.map((hash) => {
+    const { description } = given;
+    const state = fromHash(hash, world.space, description.settings, description.machines.length);
+    const problem = problemOf(state, description.settings);
+    return { state, hash: toHash(state, world.space), command: commandOf(state, description, world.space), problem };
+  }),
+  file: async ({ name, text, size }) => {
+    const file = { name, size: size ?? text.length, text: async () => text };
+    try { return await files.readNetworks(file, world.space); } catch (error) { return error.message; }
+  },
+  yaml: ({ code }) => files.architectureYaml(code, world.space, "ncp train"),
   propagation: ({ problem, start, options }) => {
     const { codes, losses, code, step } = finish(propagation(world, problem, start ?? world.space.default, options));
     return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code), step };
@@ -58,4 +72,6 @@ const answers = {
     return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code) };
   },
 };
-process.stdout.write(JSON.stringify(given.questions.map((q) => answers[q.what](q))));
+const said = [];
+for (const question of given.questions) said.push(await answers[question.what](question));
+process.stdout.write(JSON.stringify(said));
