@@ -17,7 +17,8 @@ from ncp.predictors import load
 from ncp.spaces.polynomial import Polynomial
 
 MODULES = {
-    "main": 'import { twice as two } from "./b.js";\nimport { one, Thing } from "./a.js";\nconsole.log(two(one), new Thing().name);\n',
+    "main": 'import { twice as two } from "./b.js";\nimport { one, Thing } from "./a.js";\n'
+    "console.log(two(one), new Thing().name);\n",
     "b": 'import { one } from "./a.js";\nexport function twice(x) {\n  return 2 * x + one;\n}\n',
     "a": 'export const one = 1;\nexport class Thing {\n  get name() { return "thing"; }\n}\nconst two = 2;\nvoid two;\n',
 }

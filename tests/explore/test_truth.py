@@ -24,7 +24,12 @@ from ncp.spaces.layers import layers
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 SPACE = spaces.get("multires")
 SEG, CLS = {"setting": "seg", "metric": "mIoU"}, {"setting": "cls-50-1000", "metric": "top1"}
-MEMORY_CASES = (("seg", (128, 128), "fp32"), ("cls-50-1000", (97, 130), "int8"), ("3ddet", None, "fp16"), ("seg", (512, 1023), "fp32"))
+MEMORY_CASES = (
+    ("seg", (128, 128), "fp32"),
+    ("cls-50-1000", (97, 130), "int8"),
+    ("3ddet", None, "fp16"),
+    ("seg", (512, 1023), "fp32"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +88,16 @@ def column(answers, name, metric, key):
 @pytest.mark.parametrize("name", settings.PAPER)
 def test_predictions_of_a_thousand_codes(said, codes, name):
     predictor = load(name).double()
-    exact = {"mean": predictor.predict(codes), "doubt": predictor.predict_std(codes, noise=False), "std": predictor.predict_std(codes)}
+    exact = {
+        "mean": predictor.predict(codes),
+        "doubt": predictor.predict_std(codes, noise=False),
+        "std": predictor.predict_std(codes),
+    }
     for key, values in exact.items():
         for metric in predictor.metrics:
-            np.testing.assert_allclose(column(said["predict"], name, metric, key), values[metric], rtol=1e-6, err_msg=key)
+            np.testing.assert_allclose(
+                column(said["predict"], name, metric, key), values[metric], rtol=1e-6, err_msg=key
+            )
     # what the commands print is of single precision
     plain = load(name).predict(codes)
     for metric in predictor.metrics:
@@ -166,7 +177,9 @@ def test_slopes_of_objectives_limits_and_floors(content, codes, mine, machine, t
     np.testing.assert_allclose([a["value"] for a in answers], value.detach(), rtol=1e-6)
     np.testing.assert_allclose([a["excess"] for a in answers], excess.detach()[:, order], rtol=1e-6, atol=1e-9)
     scale = np.abs(x.grad.numpy() * SPACE.scale).max()
-    np.testing.assert_allclose(np.array([a["gradient"] for a in answers]) * SPACE.scale, x.grad * SPACE.scale, atol=1e-6 * scale)
+    np.testing.assert_allclose(
+        np.array([a["gradient"] for a in answers]) * SPACE.scale, x.grad * SPACE.scale, atol=1e-6 * scale
+    )
 
 
 def test_the_walks_of_the_paper(content, tmp_path):
@@ -184,23 +197,28 @@ def test_the_walks_of_the_paper(content, tmp_path):
 
 def test_searches_are_as_good_as_those_of_python(content, tmp_path):
     """A weighted trade-off, a limit, a floor: the same criterion, within .05 points of the metrics' weighted sum."""
-    cases = [
-        ({"objectives": ["cls", {"metric": "seg", "weight": 0.5}], "lam": 1.0}, {"objectives": [CLS, {**SEG, "weight": 0.5}], "lam": 1.0}),
-        ({"objectives": ["seg"], "budget": {"macs": 0.6e9}, "fixed": ["i1"]}, {"objectives": [SEG], "limits": {"macs": 0.6e9}, "fixed": {"0": 64}}),
-        ({"objectives": ["seg"], "floor": {"seg.mIoU": 75}, "bounds": {"c4_4": [8, 64]}},
-         {"objectives": [SEG], "floors": [{**SEG, "value": 75}], "bounds": {"25": [8, 64]}}),
-    ]  # fmt: skip
+    half = {**SEG, "weight": 0.5}
+    given = [
+        {"objectives": ["cls", {"metric": "seg", "weight": 0.5}], "lam": 1.0},
+        {"objectives": ["seg"], "budget": {"macs": 0.6e9}, "fixed": ["i1"]},
+        {"objectives": ["seg"], "floor": {"seg.mIoU": 75}, "bounds": {"c4_4": [8, 64]}},
+    ]
+    asked = [
+        {"objectives": [CLS, half], "lam": 1.0},
+        {"objectives": [SEG], "limits": {"macs": 0.6e9}, "fixed": {"0": 64}},
+        {"objectives": [SEG], "floors": [{**SEG, "value": 75}], "bounds": {"25": [8, 64]}},
+    ]
     few = {"iterations": 40, "starts": 8}
-    answers = ask(tmp_path, content, *({"what": "search", "problem": asked, "options": few} for _, asked in cases))
-    for (given, _), answer in zip(cases, answers, strict=True):
-        result = search(**given, **few)
+    answers = ask(tmp_path, content, *({"what": "search", "problem": problem, "options": few} for problem in asked))
+    for arguments, answer in zip(given, answers, strict=True):
+        result = search(**arguments, **few)
         goals, budget = result.trajectory.objectives, result.budget
         both = np.array([answer["code"], result.architecture.code], dtype=np.float64)
-        scores = Criterion(goals, budget, given.get("lam", 0.5)).scores(both)
+        scores = Criterion(goals, budget, arguments.get("lam", 0.5)).scores(both)
         assert (scores.excess == 0).all()
         assert budget.region.contains(both).all()
         # .05 points of the first objective, in standard deviations; of a floor a thousandth of the cost
-        within = 1e-3 if "floor" in given else 0.05 / float(goals._std_K[0])
+        within = 1e-3 if "floor" in arguments else 0.05 / float(goals._std_K[0])
         assert scores.value[0] >= scores.value[1] - within
 
 
@@ -215,7 +233,11 @@ def test_the_front(content, tmp_path):
 
 def test_what_one_step_more_brings(content, tmp_path):
     code = np.array(SPACE.default().code)
-    [answer] = ask(tmp_path, content, {"what": "marginals", "problem": {"objectives": [SEG], "fixed": {"0": 64}}, "code": code.tolist()})
+    [answer] = ask(
+        tmp_path,
+        content,
+        {"what": "marginals", "problem": {"objectives": [SEG], "fixed": {"0": 64}}, "code": code.tolist()},
+    )
     predictor = load("seg").double()
     here = predictor.predict(code)["mIoU"][0]
     for i, step in enumerate(SPACE.step):
@@ -301,5 +323,3 @@ def test_the_file_that_it_saves_is_read_by_python(content, tmp_path):
     file = tmp_path / "architecture.yaml"
     file.write_text(text)
     assert SPACE.parse(file) == SPACE.default()
-
-

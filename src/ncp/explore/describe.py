@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, runs, spaces
+from ncp import files, runs
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.latency.card import TASKS
@@ -135,7 +135,7 @@ def _task(setting: Mapping[str, Any]) -> dict[str, Any]:
     full = {**USUAL, **setting}
     x = Polynomial.variables(len(DIMENSIONS))
     weights = stored(x, *(full[name] for name in INPUT))  # type: ignore[arg-type]
-    return {**{k: v for k, v in setting.items()}, "memory_weights": terms(weights)}
+    return {**setting, "memory_weights": terms(weights)}
 
 
 def _setting(given: Given) -> dict[str, Any]:
@@ -167,7 +167,9 @@ def _described(given: Given, block: Block) -> dict[str, Any]:
     predictor = given.predictor
     card = predictor.card
     if card.space != SPACE.name:
-        raise UserError(f"the predictor of {card.setting} is of space '{card.space}'; the explorer shows '{SPACE.name}'")
+        raise UserError(
+            f"the predictor of {card.setting} is of space '{card.space}'; the explorer shows '{SPACE.name}'"
+        )
     return {
         "name": card.setting,
         "family": given.family,
@@ -204,14 +206,18 @@ def _numbers(predictor: Any, block: Block) -> dict[str, Any]:
 
 def _machine(model: Latency, file: str, block: Block) -> dict[str, Any]:
     if model.card.space != SPACE.name:
-        raise UserError(f"latency={files.printable(file)} is of space '{model.card.space}'; the explorer shows '{SPACE.name}'")
+        raise UserError(
+            f"latency={files.printable(file)} is of space '{model.card.space}'; the explorer shows '{SPACE.name}'"
+        )
     setting = {**USUAL, **model.setting}
     return {
         "file": file,
         "described": model.card.described(),
         "trusted": model.card.trusted,
         "card": asdict(model.card),
-        "milliseconds": np.quantile(model.predict(SPACE.sample(SAMPLE, np.random.default_rng(1))), [0.02, 0.5, 0.98]).tolist(),
+        "milliseconds": np.quantile(
+            model.predict(SPACE.sample(SAMPLE, np.random.default_rng(1))), [0.02, 0.5, 0.98]
+        ).tolist(),
         "work": [terms(p) for p in work_polynomials(*(_hashable(setting[name]) for name in INPUT))],
         "arrays": {name: block.add(value.numpy()) for name, value in model.tensors._asdict().items()},
     }

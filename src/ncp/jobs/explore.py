@@ -66,26 +66,28 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         machines = [(load_latency(file), file) for file in _listed(options.latency, "latency")]
         default = _predictors(options)
         notes: list[str] = []
-        text = _page(default, _paper(default), machines)
+        page = _page(default, _paper(default), machines)
         tell(0.7, "written")
-        if len(text) > MOST and (smaller := _page(default, [], machines)) and len(smaller) <= MOST:
-            text = smaller
-            notes.append("the paper's own strategies are left out: with their predictors the page would be larger than 4 MB")
-        if len(text) > MOST:
+        if len(page) > MOST and len(smaller := _page(default, [], machines)) <= MOST:
+            page = smaller
+            notes.append(
+                "the paper's own strategies are left out: with their predictors the page would be larger than 4 MB"
+            )
+        if len(page) > MOST:
             raise UserError(
-                f"the page would have {len(text) / 1e6:.1f} MB, more than {MOST / 1e6:g}; leave some predictors out, or name the "
+                f"the page would have {len(page) / 1e6:.1f} MB, more than {MOST / 1e6:g}; leave some predictors out, or name the "
                 "bundled settings that you want: settings=[seg,cls]"
             )
-        files.write_text(out, text)
+        files.write_bytes(out, page)
     names = [given.predictor.setting for given in default]
     content = {
-        "command": "explore", "version": ncp.__version__, "page": str(out), "bytes": len(text), "settings": names,
+        "command": "explore", "version": ncp.__version__, "page": str(out), "bytes": len(page), "settings": names,
         "machines": [model.card.described() for model, _ in machines], "notes": notes, "seconds": {"total": runs.seconds()},
     }  # fmt: skip
     written = {"page": out, "result": runs.write_result(folder, content)}
     wanted = options.open is True or (options.open == "auto" and _has_browser())
     opened = wanted and webbrowser.open(out.resolve().as_uri())
-    return Outcome(out, len(text), names, notes, opened, written)
+    return Outcome(out, len(page), names, notes, opened, written)
 
 
 def _listed(given: Any, name: str) -> list[str]:
@@ -109,17 +111,22 @@ def _predictors(options: Options) -> list[Given]:
     unknown = next((name for name in bundled if name not in settings.PAPER), None)
     if unknown is not None:
         known = ", ".join(settings.PAPER)
-        raise UserError(f"settings names '{files.shown(unknown)}', for which no predictor is bundled; bundled are {known}")
+        raise UserError(
+            f"settings names '{files.shown(unknown)}', for which no predictor is bundled; bundled are {known}"
+        )
     found: dict[str, Given] = {}
     for file in _listed(options.predictors, "predictors"):
         predictor = load(file)
         if not file.endswith(".safetensors"):
-            raise UserError(f"predictors is a list of .safetensors files, given was {shown(file)}; bundled ones: settings=[seg]")
+            raise UserError(
+                f"predictors is a list of .safetensors files, given was {shown(file)}; bundled ones: settings=[seg]"
+            )
         if predictor.setting in found:
             raise UserError(f"two of the given predictors are of the setting {predictor.setting}; give one of them")
         found[predictor.setting] = Given(predictor, file=file)
     # bundled ones first, in their own order
-    return [found.pop(name, None) or Given(load(name)) for name in bundled] + list(found.values())
+    first = [found.pop(name) if name in found else Given(load(name)) for name in bundled]
+    return [*first, *found.values()]
 
 
 def _paper(default: Sequence[Given]) -> list[Given]:
@@ -132,12 +139,12 @@ def _paper(default: Sequence[Given]) -> list[Given]:
     return [Given(paper_part(load(name, family="paper")), "paper") for name in names if name in settings.PAPER]
 
 
-def _page(default: Sequence[Given], paper: Sequence[Given], machines: Sequence[Any]) -> str:
+def _page(default: Sequence[Given], paper: Sequence[Given], machines: Sequence[Any]) -> bytes:
     from ncp.explore import bundle, describe
 
     block = describe.Block()
     content = describe.description([*default, *paper], machines, block)
-    return bundle.page(content, block.joined())
+    return bundle.page(content, block.joined()).encode()
 
 
 def _has_browser() -> bool:

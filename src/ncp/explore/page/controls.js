@@ -27,7 +27,7 @@ class LogSlider {
     this.number = h("input", { type: "number", min: 0, step: "any", ariaLabel: `${label} in ${unit}, at most`,
       onchange: () => Number(this.number.value) > 0 && change(Number(this.number.value)) });
     this.element = h("div", { className: "limit" },
-      h("div", { className: "line" }, h("label", null, this.check, `${label} at most`), this.number, h("span", { className: "unit" }, unit)), this.slider);
+      h("div", { className: "line" }, h("label", null, this.check, label), this.number, h("span", { className: "unit" }, unit)), this.slider);
   }
 
   show(value, usual) {
@@ -53,7 +53,7 @@ export class Controls {
       kinds.set(words, [...(kinds.get(words) ?? []), row.element]);
     }
     for (const [words, elements] of kinds) place.append(h("p", { className: "kind" }, words), ...elements);
-    place.append(this.part("What it may cost", ...this.cost()), this.part("What it must reach", ...this.floorPart()),
+    place.append(this.part("What it may cost at most", ...this.cost()), this.part("What it must reach at least", ...this.floorPart()),
       this.part("How it is searched", ...this.strategyPart()));
   }
 
@@ -142,7 +142,7 @@ export class Controls {
     row.slider = h("input", { type: "range", min: least, max: most, step: 0.1, ariaLabel: `${setting} ${metric}, at least`, oninput: () => set(Number(row.slider.value)) });
     row.number = h("input", { type: "number", step: 0.1, ariaLabel: `${setting} ${metric}, at least`, onchange: () => Number.isFinite(row.number.valueAsNumber) && set(row.number.valueAsNumber) });
     row.element = h("div", { className: "limit" }, h("div", { className: "line" },
-      h("label", null, row.check, `${setting} ${metric} at least`), row.number, h("span", { className: "unit" }, "%")), row.slider);
+      h("label", null, row.check, `${setting} ${metric}`), row.number, h("span", { className: "unit" }, "%")), row.slider);
     this.floorRows.set(name, row);
     return row;
   }

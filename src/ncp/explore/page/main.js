@@ -60,7 +60,7 @@ const drawing = new Drawing(byId("drawing"), space, {
 const predicted = new Predicted(byId("predicted"), settings);
 const chart = new Chart(byId("front"), settings, {
   take: (point) => takeNetwork(point.code, "The search waits until something is changed."),
-  choose: (name) => { state.axis = name; show(); },
+  choose: (name) => { state.axis = name; show(); askAll(false); },
   tip: ([title, lines], where, spoken) => showTip(title, lines, where, spoken), untip: hideTip,
 });
 const axes = new Axes(byId("axes"), space, {
@@ -128,9 +128,10 @@ const worker = startWorker(byId("worker").textContent, description, byId("number
     show();
   },
   marginals({ dimensions }) {
-    const name = Object.keys(state.objectives)[0] ?? Object.keys(state.floors)[0];
-    const [setting, metric] = split(name);
-    axes.showGains(gainsOf(space, dimensions, 0, settings[setting].metrics[metric].sign, `${setting} ${metric}`), `${setting} ${metric}`);
+    const names = Object.keys(state.objectives).length ? Object.keys(state.objectives) : Object.keys(state.floors);
+    const place = Math.max(0, names.indexOf(shownMetric()));
+    const [setting, metric] = split(names[place]);
+    axes.showGains(gainsOf(space, dimensions, place, settings[setting].metrics[metric].sign, `${setting} ${metric}`), `${setting} ${metric}`);
   },
   predictedMany({ points, done }) {
     if (!done) return;
@@ -221,7 +222,9 @@ function askFront() {
   const { objectives, bounds, fixed, kappa } = problemOf(state, settings);
   const key = JSON.stringify([objectives, bounds, fixed, kappa]);
   if (front?.key === key && !front.busy) return;
-  front = { key, points: front?.points ?? null, busy: true };
+  // the old one stays meanwhile where only weights or bounds have changed
+  const names = Object.keys(state.objectives).join();
+  front = { key, names, points: front?.names === names ? front.points : null, busy: true };
   worker.ask("front", { problem: problemOf(state, settings) });
 }
 

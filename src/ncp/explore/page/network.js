@@ -69,6 +69,7 @@ export class Drawing {
   show(code, pin, colour) {
     Object.assign(this, { code, pin, colour });
     this.draw();
+    this.refresh();
   }
 
   /** Where everything stands: for each stage the columns of its blocks, wide enough for both codes. */
@@ -110,11 +111,15 @@ export class Drawing {
         const part = Math.min(1, stage.blocks - j); // a block that is coming or going is narrower
         const left = at + j * pitch + FUSION * plan.unit;
         stage.channels.forEach((c, r) => {
+          if (!wire) { // of the pinned network the outline of a block is enough
+            add(list, left, Math.max(stage.units[r] * part * plan.unit - GAP, 1), r, c, "");
+            return;
+          }
           for (let u = 0; u < Math.ceil(stage.units[r] - 1e-6); u++) {
             const share = Math.min(1, stage.units[r] - u) * part;
             add(list, left + u * plan.unit, Math.max(plan.unit * share - GAP, 0.5), r, c, `${st}.${r}`);
           }
-          if (wire) this.wire(wires, plan, all, st, j, r, left, y);
+          this.wire(wires, plan, all, st, j, r, left, y);
         });
       }
     });
@@ -176,7 +181,7 @@ export class Drawing {
   fill(pool, group, rects, look) {
     rects.forEach(([x, y, width, height, name], i) => {
       if (!pool[i]) group.append((pool[i] = s("rect", { rx: 1.5 })));
-      pool[i].part = name;
+      pool[i].of = name;
       set(pool[i], { x: x.toFixed(2), y: y.toFixed(2), width: width.toFixed(2), height: height.toFixed(2), visibility: "visible", ...look(name) });
     });
     for (let i = rects.length; i < pool.length; i++) set(pool[i], { visibility: "hidden" });
@@ -196,7 +201,14 @@ export class Drawing {
   }
 
   point(event) {
-    this.light(event.target.part ?? null, event);
+    this.light(event.target.of ?? null, event);
+  }
+
+  /** What is said of a part that is lit while the network changes under it. */
+  refresh() {
+    if (!this.lit || !this.where) return;
+    const part = parts(this.space, this.code.map(Math.round)).find((p) => p.name === this.lit);
+    this.hover(part, this.where, false);
   }
 
   /** Light up a part and say what it is. */
@@ -204,13 +216,14 @@ export class Drawing {
     if (name !== this.lit) {
       this.lit = name;
       for (const box of this.boxes) {
-        if (box.known?.class) set(box, { class: box.part === name ? "box lit" : "box" });
+        if (box.known?.class) set(box, { class: box.of === name ? "box lit" : "box" });
       }
     }
     if (!name) return this.leave();
     const part = parts(this.space, this.code.map(Math.round)).find((p) => p.name === name);
-    const first = this.boxes.find((box) => box.part === name);
+    const first = this.boxes.find((box) => box.of === name);
     const where = event ? { x: event.clientX, y: event.clientY } : first.getBoundingClientRect();
+    this.where = where;
     return this.hover(part, where, !event);
   }
 

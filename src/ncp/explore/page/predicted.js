@@ -21,7 +21,7 @@ export class Predicted {
       const pinned = s("line", { class: "pinned", y1: -1, y2: 13, visibility: "hidden" });
       const dot = s("circle", { class: "dot", cy: 6, r: 5.5 });
       const element = h("div", { className: "metric", title: `${words}, ${dataset}` },
-        h("div", { className: "name" }, `${setting} `, h("small", null, `${metric} · ${words}`)),
+        h("div", { className: "name" }, `${setting} `, h("small", null, metric)),
         h("div", { className: "value" }, delta, value, doubt),
         s("svg", { "aria-hidden": "true" }, rail, bar, pinned, dot));
       this.rows.set(name, { element, value, doubt, delta, bar, pinned, dot });
