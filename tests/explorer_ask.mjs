@@ -8,12 +8,14 @@ const load = (name) => import(pathToFileURL(`${folder}/${name}.js`));
 const given = JSON.parse(await readFile(file, "utf8"));
 const { makeWorld } = await load("world");
 const { Problem } = await load("problem");
-const { robust } = await load("robust");
+const { nearby, robust } = await load("robust");
 const { front, marginals } = await load("front");
 const { propagation, winnerTakesAll } = await load("propagation");
 const { commandOf, fromHash, problemOf, toHash } = await load("state");
 const files = await load("files");
 const world = await makeWorld(given.description, given.numbers);
+
+const cpu = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1000; };
 
 function finish(generator) {
   let step = generator.next();
@@ -60,12 +62,29 @@ const answers = {
   }),
   file: async ({ name, text, size }) => {
     const file = { name, size: size ?? text.length, text: async () => text };
-    try { return await files.readNetworks(file, world.space); } catch (error) { return error.message; }
+    try { return await files.readNetworks(file, world.space, given.description.settings); } catch (error) { return error.message; }
   },
   yaml: ({ code }) => files.architectureYaml(code, world.space, "ncp train"),
-  propagation: ({ problem, start, options }) => {
-    const { codes, losses, code, step } = finish(propagation(world, problem, start ?? world.space.default, options));
-    return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code), step };
+  propagation: ({ problem, start, options, repeat = 1 }) => {
+    let milliseconds = Infinity, found;
+    for (let i = 0; i < repeat; i++) {
+      const began = cpu();
+      found = finish(propagation(world, problem, start ?? world.space.default, options));
+      milliseconds = Math.min(milliseconds, cpu() - began);
+    }
+    const { codes, losses, code, step } = found;
+    return { codes: codes.map((c) => Array.from(c)), losses, code: Array.from(code), step, milliseconds };
+  },
+  /** Milliseconds of CPU from a change of lambda to the first network, the least of ten changes. */
+  near: ({ problem }) => {
+    let { code } = finish(robust(new Problem(world, problem), world.space.default, { given: false }));
+    const times = [];
+    for (let i = 0; i < 10; i++) {
+      const began = cpu();
+      ({ code } = finish(nearby(new Problem(world, { ...problem, lam: i % 2 ? 0.5 : 0.7 }), code)));
+      times.push(cpu() - began);
+    }
+    return Math.min(...times);
   },
   winner: ({ problem, start, options }) => {
     const { codes, losses, code } = finish(winnerTakesAll(world, problem, start ?? world.space.default, options));

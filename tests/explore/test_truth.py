@@ -302,6 +302,14 @@ def test_networks_out_of_files(content, tmp_path, name, text, count):
     assert [tuple(entry["code"]) for entry in found] == [SPACE.default().code] * count
 
 
+def test_what_a_table_has_measured(content, tmp_path):
+    text = f"architecture,mIoU,aAcc,video.top1,flags\n{NET},71.5,,22.25,paper\n"
+    questions = [{"what": "file", "name": name, "text": text} for name in ("seg.csv", "seg-4x-1f3a.csv", "mine.csv")]
+    measured = [found[0].get("measured") for found in ask(tmp_path, content, *questions)]
+    other = {"video.top1": 22.25}
+    assert measured == [{"seg.mIoU": 71.5, **other}, {"seg-4x.mIoU": 71.5, **other}, other]
+
+
 def test_files_that_hold_no_network_are_refused_in_one_line(content, tmp_path):
     cases = [
         ("result.json", '{"architecture": {"code": [1, 2, 3]}}', "27 numbers"), ("result.json", "{", "JSON"),

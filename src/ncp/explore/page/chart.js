@@ -32,7 +32,7 @@ export class Chart {
   draw() {
     const { metric, points, files, here, pin, macs, busy } = this.given;
     const [setting, name] = split(metric);
-    const value = (p) => p.metrics[setting][name].mean;
+    const value = (p) => p.measured?.[metric] ?? p.metrics[setting][name].mean;
     const std = (p) => p.metrics[setting][name].std;
     const all = [...(points ?? []), ...files, ...(here ? [here] : []), ...(pin ? [pin] : [])];
     if (!all.length) return;
@@ -68,10 +68,19 @@ export class Chart {
       shapes.push(s("path", { class: "band", d: `M${edge.join("L")}Z` }));
       shapes.push(s("path", { class: "frontier", d: `M${line(value).join("L")}` }));
     }
-    for (const p of files) {
-      const [cx, cy] = [x(p.macs), y(value(p))];
-      mark(s("path", { class: "file", d: `M${cx - 4} ${cy}L${cx} ${cy - 4}L${cx + 4} ${cy}L${cx} ${cy + 4}Z` }), p, p.name ?? "from a file");
+    // some thousand diamonds are made anew only where they move
+    const key = [metric, x0, x1, y0, y1, width].join();
+    if (this.diamonds?.key !== key || this.diamonds.files !== this.given.source) {
+      const made = files.map((p) => {
+        const [cx, cy] = [x(p.macs), y(value(p))];
+        const shape = s("path", { class: "file", d: `M${cx - 4} ${cy}L${cx} ${cy - 4}L${cx + 4} ${cy}L${cx} ${cy + 4}Z` });
+        shape.point = { ...p, words: p.name ?? "from a file" };
+        return shape;
+      });
+      this.diamonds = { key, files: this.given.source, made, group: s("g", null, made) };
     }
+    shapes.push(this.diamonds.group);
+    marks.push(...this.diamonds.made);
     for (const p of points ?? []) mark(s("circle", { class: "choice", cx: x(p.macs), cy: y(value(p)), r: 4.5 }), p, "on the front");
     if (pin) shapes.push(s("circle", { class: "pin-mark", cx: x(pin.macs), cy: y(value(pin)), r: 8 }));
     if (here) shapes.push(s("circle", { class: "here", cx: x(here.macs), cy: y(value(here)), r: 6.5, "pointer-events": "none" }));
@@ -92,7 +101,9 @@ export class Chart {
   words(point) {
     const [setting, name] = split(this.given.metric);
     const { mean, std } = point.metrics[setting][name];
-    return [point.words, [[`${setting} ${name}`, `${mean.toFixed(1)} ± ${std.toFixed(1)}`], ["multiply-adds", short(point.macs)],
+    const measured = point.measured?.[this.given.metric];
+    return [point.words, [...(measured === undefined ? [] : [["measured", measured.toFixed(1)]]),
+      [`${setting} ${name}`, `${mean.toFixed(1)} ± ${std.toFixed(1)}`], ["multiply-adds", short(point.macs)],
       ["parameters", short(point.params)]]];
   }
 

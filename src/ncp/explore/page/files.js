@@ -2,8 +2,11 @@
 
 const MOST = 32 * 2 ** 20, ROWS = 4000;
 
-/** Networks [{code, name}] in a result.json, an architecture.yaml or a CSV. Throws an Error that says what is wrong. */
-export async function readNetworks(file, space) {
+/**
+ * Networks [{code, name, measured}] in a result.json, an architecture.yaml or a CSV; `measured` holds what a table says of metrics
+ * ("seg.mIoU"). Throws an Error that says what is wrong.
+ */
+export async function readNetworks(file, space, settings) {
   if (file.size > MOST) throw new Error(`${file.name} has more than 32 MiB`);
   if (/\.parquet$/i.test(file.name)) {
     throw new Error(`${file.name} is Parquet, packed in a way that browsers cannot unpack: export it as CSV`);
@@ -11,7 +14,7 @@ export async function readNetworks(file, space) {
   const text = await file.text();
   const label = file.name.replace(/\.(json|ya?ml|csv)$/i, "");
   if (/\.json$/i.test(file.name)) return fromJson(text, label, space);
-  if (/\.csv$/i.test(file.name)) return fromCsv(text, label, space);
+  if (/\.csv$/i.test(file.name)) return fromCsv(text, label, space, settings);
   return [{ code: fromYaml(text, space), name: label }];
 }
 
@@ -43,13 +46,14 @@ export function fromYaml(text, space) {
 }
 
 /** Rows of a table with a column `architecture` (or `text`), or with a column for each of the 27 numbers. */
-export function fromCsv(text, label, space) {
+export function fromCsv(text, label, space, settings = {}) {
   const rows = parseCsv(text);
   const head = rows[0]?.map((name) => name.trim()) ?? [];
   const one = head.findIndex((name) => ["architecture", "text", "arch", "code"].includes(name));
   const prefix = ["", "code.", "rounded."].find((p) => space.labels.every((l) => head.includes(p + l)));
   const many = prefix === undefined ? null : space.labels.map((l) => head.indexOf(prefix + l));
   if (one < 0 && !many) throw new Error(`${label} has neither a column “architecture” nor one for each of the 27 numbers`);
+  const metrics = metricColumns(head, label, settings);
   const named = head.findIndex((name) => ["name", "strategy", "given"].includes(name));
   const out = [];
   let wrong = "";
@@ -57,12 +61,27 @@ export function fromCsv(text, label, space) {
     if (row.length < 2 && !row[0]) continue;
     try {
       const code = one >= 0 ? space.parse(row[one]) : space.parseNumbers(many.map((i) => Number(row[i])));
-      out.push({ code, name: named >= 0 && row[named] ? row[named] : `${label}, row ${out.length + 1}` });
+      const measured = {};
+      for (const [name, i] of metrics) if (row[i] && Number.isFinite(Number(row[i]))) measured[name] = Number(row[i]);
+      out.push({ code, name: named >= 0 && row[named] ? row[named] : `${label}, row ${out.length + 1}`, measured });
     } catch (error) {
       wrong ||= error.message;
     }
   }
   if (!out.length) throw new Error(wrong || `${label} has no rows`);
+  return out;
+}
+
+/** Columns of a table that hold measured metrics: "seg.mIoU", or "mIoU" in a file that is called after its setting. */
+function metricColumns(head, label, settings) {
+  const own = Object.keys(settings).filter((name) => label === name || label.startsWith(`${name}-`)).sort((a, b) => b.length - a.length)[0];
+  const out = [];
+  for (const [setting, { metrics }] of Object.entries(settings)) {
+    for (const metric of Object.keys(metrics)) {
+      const i = [head.indexOf(`${setting}.${metric}`), setting === own ? head.indexOf(metric) : -1].find((at) => at >= 0);
+      if (i !== undefined) out.push([`${setting}.${metric}`, i]);
+    }
+  }
   return out;
 }
 

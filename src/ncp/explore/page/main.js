@@ -79,8 +79,10 @@ byId("follow").append(h("label", { className: "switch" }, follow, "the rest foll
 
 const colourButtons = Object.entries(COLOURS).map(([name, words]) => h("button", { type: "button", onclick: () => { state.colour = name; show(); } }, words));
 const pinButton = h("button", { type: "button", onclick: togglePin });
+const pinNote = h("span", null, "dashed: the pinned one");
+const searchButton = h("button", { type: "button", onclick: () => { stopPlaying(); if (!state.waits) askSearch(); } }, "Search now");
 byId("drawing-tools").append(
-  h("span", null, "Strong colour where the share is large of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton,
+  h("span", null, "Strong colour: a large share of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton, pinNote, searchButton,
 );
 const layerTable = h("tbody");
 byId("layers").querySelector(".scroll").append(h("table", null, h("thead", null, h("tr", null, HEADINGS.map((t) => h("th", { scope: "col" }, t)))), layerTable));
@@ -135,7 +137,7 @@ const worker = startWorker(byId("worker").textContent, description, byId("number
   },
   predictedMany({ points, done }) {
     if (!done) return;
-    files = points.map((point, i) => ({ ...point, name: files[i].name }));
+    files = points.map((point, i) => ({ ...files[i], ...point }));
     show();
   },
   pinned({ metrics }) {
@@ -197,11 +199,13 @@ function goBack() {
 function askAll(search) {
   if (!state.waits && !(search && state.auto)) worker.ask("marginals", { code: state.code, problem: problemOf(state, settings) });
   worker.ask("predict", { code: state.code, inference: state.inference, settings: asked() });
-  if (search && state.auto) {
-    status("searching …");
-    worker.ask("search", { problem: problemOf(state, settings), code: state.code, start: startOf(), strategy: state.strategy });
-  }
+  if (search && state.auto) askSearch();
   if (!state.waits) askFront();
+}
+
+function askSearch() {
+  status("searching …");
+  worker.ask("search", { problem: problemOf(state, settings), code: state.code, start: startOf(), strategy: state.strategy });
 }
 
 function askPin() {
@@ -264,7 +268,9 @@ function show() {
   undo.disabled = !past.length;
   controls.show(state);
   commandText.textContent = commandOf(state, description, space);
-  pinButton.textContent = state.pin ? "Unpin" : "Pin this network to compare";
+  pinButton.textContent = state.pin ? "Unpin" : "Pin to compare";
+  pinNote.hidden = !state.pin;
+  searchButton.hidden = state.auto && !(arrived && !past.length);
   Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
   if (!playing) approach(state.code);
   else drawAll();
@@ -272,7 +278,7 @@ function show() {
   if (known && !playing) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
   chart.show({
     metric: shownMetric(),
-    points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), macs: state.limits.macs,
+    points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), source: files, macs: state.limits.macs,
     here: known?.metrics[split(shownMetric())[0]] ? { code: known.code, ...space.cost(known.code), metrics: known.metrics } : null,
     pin: state.pin && pinKnown ? { code: state.pin, ...space.cost(state.pin), metrics: pinKnown } : null,
   });
@@ -399,7 +405,7 @@ async function readFiles(list) {
   const found = [];
   for (const file of list) {
     try {
-      found.push(...(await readNetworks(file, space)));
+      found.push(...(await readNetworks(file, space, settings)));
     } catch (error) {
       toast(error.message);
     }

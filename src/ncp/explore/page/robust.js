@@ -155,3 +155,12 @@ export function* robust(problem, start, options = {}) {
   }
   return { ...best, path: [...best.walk.codes, ...best.path] };
 }
+
+/** The best near a code: a short ascent from it, and the polish of where that ends. */
+export function* nearby(problem, code) {
+  const first = problem.region.round(code);
+  const [walk] = yield* ascend(problem, [first], { iterations: 20, rate: 0.2 });
+  const end = problem.region.round(walk.codes[walk.codes.length - 1]);
+  const found = yield* polish(problem, end, { rounds: 12 });
+  return { ...found, path: [...walk.codes, ...found.path] };
+}

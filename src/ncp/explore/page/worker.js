@@ -1,6 +1,6 @@
 // The worker: answers predictions at once, and searches in small slices, so that a newer question ends an older one.
 import { Problem, Unreachable } from "./problem.js";
-import { ascend, polish, robust } from "./robust.js";
+import { nearby, polish, robust } from "./robust.js";
 import { front, marginals } from "./front.js";
 import { propagation, winnerTakesAll } from "./propagation.js";
 import { makeWorld } from "./world.js";
@@ -36,10 +36,11 @@ const handlers = {
   /** A search that has not told its first network yet goes on until then, or whoever drags a slider would see none. */
   search(asked) {
     next = { id: asked.id, kind: "found", run: search(asked), told: false };
-    waiting.length = 0;
+    drop("front");
     go();
   },
   front(asked) {
+    drop("front");
     waiting.push({ id: asked.id, kind: "front", run: wholeFront(asked) });
     go();
   },
@@ -48,9 +49,14 @@ const handlers = {
   },
   stop() {
     job = next = null;
-    waiting.length = 0;
+    drop("front");
   },
 };
+
+/** Forget what waits of a kind: a newer one was asked, or it is of settings that have changed. */
+function drop(kind) {
+  for (let i = waiting.length - 1; i >= 0; i--) if (waiting[i].kind === kind) waiting.splice(i, 1);
+}
 
 function problemOf(asked) {
   const key = JSON.stringify(asked);
@@ -109,7 +115,7 @@ function tell(now, { value, done }) {
 function ended(now) {
   if (now === urgent) urgent = null;
   else if (now === job) job = null;
-  else if (now === waiting[0]) waiting.shift();
+  else if (waiting.includes(now)) waiting.splice(waiting.indexOf(now), 1);
 }
 
 /** All that is predicted of one network; at first, where that takes its time, of the settings that are asked for alone. */
@@ -159,15 +165,6 @@ function* search({ problem: asked, code, start, strategy, trace, quick = true })
   const better = near && near.excess === 0 && near.score > found.score + 1e-6;
   const best = better ? near : found;
   return told(best, { final: true, warm: better, path: trace ? frames(best.path) : null });
-}
-
-/** The best near a code: a short ascent from it, and the polish of where that ends. */
-function* nearby(problem, code) {
-  const first = problem.region.round(code);
-  const [walk] = yield* ascend(problem, [first], { iterations: 20, rate: 0.2 });
-  const end = problem.region.round(walk.codes[walk.codes.length - 1]);
-  const found = yield* polish(problem, end, { rounds: 12 });
-  return { ...found, path: [...walk.codes, ...found.path] };
 }
 
 class Unreached extends Error {
