@@ -222,6 +222,17 @@ def test_searches_are_as_good_as_those_of_python(content, tmp_path):
         assert scores.value[0] >= scores.value[1] - within
 
 
+def test_a_search_stays_within_what_its_predictor_has_seen(content, mine, tmp_path):
+    few = {"iterations": 10, "starts": 3}
+    problem = {"objectives": [{"setting": "mine", "metric": "top1"}], "lam": 0.1}
+    [answer] = ask(tmp_path, content, {"what": "search", "problem": problem, "options": few})
+    code, region = np.array(answer["code"]), mine.card.region
+    assert (code >= region["lower"]).all()
+    assert (code <= region["upper"]).all()
+    result = search(["mine"], predictor={"mine": mine}, lam=0.1, force=True, **few)
+    assert answer["value"] >= -result.trajectory.walk.loss[result.trajectory.best[1]] - 0.01
+
+
 def test_the_front(content, tmp_path):
     options = {"starts": 3, "iterations": 30, "lams": [0.1, 0.5, 2.0]}
     [points] = ask(tmp_path, content, {"what": "front", "problem": {"objectives": [SEG]}, "options": options})
@@ -274,7 +285,13 @@ def test_an_address_says_the_state_and_the_command_that_repeats_it(content, tmp_
     assert (options.size, options.dtype, options.start) == ([256, 512], "fp16", NET)
     assert options.latency == ["mine.safetensors"]
     assert jobs.options("search", *shlex.split(answers[1]["command"])[-1:]).objectives == ["cls", "seg"]
-    assert "strategy=greedy" in answers[2]["command"]
+    # sixteen rows have taught it nothing, as its card says: the command must insist
+    words = shlex.split(answers[2]["command"])
+    assert "strategy=greedy" in words
+    assert "force=true" in words
+    assert "predictors={mine:mine.safetensors}" in words
+    assert content["description"]["settings"]["mine"]["metrics"]["top1"]["unlearned"].startswith("on 16 rows")
+    assert not content["description"]["settings"]["seg"]["metrics"]["mIoU"]["unlearned"]
 
 
 def test_a_hostile_address_changes_nothing(content, tmp_path):

@@ -18,7 +18,9 @@ from ncp.errors import UserError
 from ncp.latency.card import TASKS
 from ncp.latency.model import Latency
 from ncp.predictors.base import Predictor
+from ncp.predictors.trust import without_skill
 from ncp.search.objectives import LEARNED_COST, Objective, cost_scale
+from ncp.search.region import Region
 from ncp.search.starts import Starts
 from ncp.spaces.cost import count_polynomials
 from ncp.spaces.dimensions import DIMENSIONS
@@ -108,8 +110,6 @@ def _space() -> dict[str, Any]:
     macs, params = count_polynomials()
     rng = np.random.default_rng(0)
     default = SPACE.encode([SPACE.default()])[0]
-    from ncp.search.region import Region
-
     starts = Starts(Region(SPACE), default, 1 + STARTS, rng).all()[1:]
     return {
         "name": SPACE.name,
@@ -155,6 +155,7 @@ def _setting(given: Given) -> dict[str, Any]:
         "metrics": {
             metric: {
                 "sign": int(Objective.parse(f"{name}.{metric}", {name: predictor}).sign),
+                "unlearned": without_skill(predictor, metric) or "",
                 "range": [float(np.quantile(values, 0.02)), float(values.max())],
             }
             for metric, values in predicted.items()

@@ -15,7 +15,7 @@ function brief({ name, kind, branch }) {
   return branch ? `${kind}${"₀₁₂₃₄"[branch]}` : kind === "b" ? kind : name;
 }
 
-/** All axes. Calls `change(index, value)`, `fix(index, on)`, `bound(index, low, high)`. */
+/** All axes. Calls `change(index, value)`, `fix(index, on)`, `bound(index, low, high)`; `now()` is the state, which may be ahead. */
 export class Axes {
   constructor(place, space, on) {
     Object.assign(this, { space, on, chosen: 0, axes: [] });
@@ -178,15 +178,16 @@ export class Axes {
 
   key(event, i) {
     const d = this.space.dimensions[i];
-    const [low, high] = this.bounds[i] ?? [d.lower, d.upper];
-    const value = this.code[i];
+    const { code, fixed, bounds } = this.on.now();
+    const [low, high] = bounds[i] ?? [d.lower, d.upper];
+    const value = code[i];
     const to = { ArrowUp: value + d.step, ArrowDown: value - d.step, PageUp: value + 4 * d.step, PageDown: value - 4 * d.step, Home: d.lower, End: d.upper }[event.key];
     if (to !== undefined) this.on.change(i, Math.min(d.upper, Math.max(d.lower, to)));
     else if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
       const next = Math.min(this.space.dim - 1, Math.max(0, i + (event.key === "ArrowRight" ? 1 : -1)));
       this.choose(next);
       this.axes[next].group.focus();
-    } else if (event.key === "f" || event.key === "F") this.on.fix(i, !(i in this.fixed));
+    } else if (event.key === "f" || event.key === "F") this.on.fix(i, !(i in fixed));
     else if (event.key === "[") this.on.bound(i, value, Math.max(high, value));
     else if (event.key === "]") this.on.bound(i, Math.min(low, value), value);
     else return;

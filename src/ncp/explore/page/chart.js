@@ -16,7 +16,11 @@ export class Chart {
     this.svg.addEventListener("blur", () => { this.cursor = -1; this.untip(); this.draw(); });
     this.svg.addEventListener("click", (e) => e.target.point && this.take(e.target.point));
     this.note = h("p", { className: "hint" });
-    new ResizeObserver(() => this.given && this.draw()).observe(place);
+    this.width = 300;
+    new ResizeObserver(([{ contentRect }]) => {
+      this.width = contentRect.width;
+      if (this.given) this.draw();
+    }).observe(place);
     place.append(h("div", { className: "row" }, h("label", { htmlFor: "axis-choice" }, "Show"), this.select), this.svg, this.note);
   }
 
@@ -36,7 +40,10 @@ export class Chart {
     const std = (p) => p.metrics[setting][name].std;
     const all = [...(points ?? []), ...files, ...(here ? [here] : []), ...(pin ? [pin] : [])];
     if (!all.length) return;
-    const width = this.svg.clientWidth || 300;
+    const { width } = this;
+    const told = [metric, points, busy, this.given.source, here?.code.join(), pin?.code.join(), macs, width, this.cursor];
+    if (this.told && told.every((v, i) => v === this.told[i])) return;
+    this.told = told;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const xs = all.map((p) => Math.log10(p.macs)), ys = all.map(value);
     const [x0, x1] = padded(Math.min(...xs), Math.max(...xs), 0.3);

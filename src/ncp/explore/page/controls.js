@@ -70,7 +70,8 @@ export class Controls {
     row.select = h("select", { ariaLabel: `Metric of ${name}`, onchange: () => this.swap(row) },
       Object.keys(metrics).map((metric) => h("option", { value: metric, selected: metric === main }, metric)));
     row.select.hidden = Object.keys(metrics).length < 2;
-    row.element = h("div", { className: "want", title: dataset }, h("span", { className: "name" }, name), row.slider, row.output, row.select);
+    row.warning = h("p", { className: "warning", hidden: true });
+    row.element = h("div", { className: "want", title: dataset }, h("span", { className: "name" }, name), row.slider, row.output, row.select, row.warning);
     return row;
   }
 
@@ -174,6 +175,9 @@ export class Controls {
       if (key) row.select.value = split(key)[1];
       row.select.hidden = !key || row.select.options.length < 2;
       row.slider.value = weight;
+      const unlearned = key ? this.settings[row.name].metrics[row.select.value].unlearned : "";
+      row.warning.hidden = !unlearned;
+      row.warning.textContent = unlearned && `Its predictor has not learned this: ${unlearned}.`;
       row.output.textContent = weight ? digits(weight, weight < 1 ? 2 : 3).replace(/\.?0+$/, "") : "off";
       row.slider.setAttribute("aria-valuetext", weight ? String(weight) : "off");
     }

@@ -64,6 +64,7 @@ const chart = new Chart(byId("front"), settings, {
   tip: ([title, lines], where, spoken) => showTip(title, lines, where, spoken), untip: hideTip,
 });
 const axes = new Axes(byId("axes"), space, {
+  now: () => state,
   change: (i, value) => edit((s) => { s.code = s.code.slice(); s.code[i] = value; s.fixed = { ...s.fixed, [i]: value }; delete s.bounds[i]; }),
   fix: (i, on) => edit((s) => { if (on) s.fixed[i] = s.code[i]; else delete s.fixed[i]; }),
   bound: (i, low, high) => edit((s) => {
@@ -261,8 +262,13 @@ function takeNetwork(code, words) {
 
 // ---- showing
 
-let timer = 0;
+/** Show the state with the next frame, however often it changes until then. */
+let timer = 0, frame = 0;
 function show() {
+  frame ||= requestAnimationFrame(() => { frame = 0; render(); });
+}
+
+function render() {
   follow.checked = state.auto;
   free.hidden = !Object.keys(state.fixed).length && !Object.keys(state.bounds).length;
   undo.disabled = !past.length;
@@ -319,11 +325,15 @@ function drawAll() {
   if (byId("layers").open) layerTable.replaceChildren(...rows(space, shown.map(Math.round)).map((cells) => h("tr", null, cells.map((c) => h("td", null, c)))));
 }
 
+let totalsShown = "";
 function totals() {
   const now = space.cost(shown), was = state.pin ? space.cost(state.pin) : null;
   const items = [[short(now.macs), "multiply-adds", was && now.macs / was.macs], [short(now.params), "parameters", was && now.params / was.params]];
   if (known?.memory) items.push([bytes(known.memory * 2 ** 20), `peak memory, ${state.inference.dtype}`, null]);
   known?.milliseconds.forEach(({ mean, std }, i) => items.push([`${digits(mean, 3)} ms`, `± ${digits(std, 2)} on ${description.machines[i].card.device || "the machine"}`, null]));
+  const key = items.flat().join();
+  if (totalsShown === key) return;
+  totalsShown = key;
   byId("totals").replaceChildren(...items.map(([value, words, ratio]) => h("div", { className: "total" }, h("b", null, value),
     ratio && Math.abs(ratio - 1) > 0.004 ? h("span", { className: "delta" }, `${ratio > 1 ? "+" : "−"}${Math.round(Math.abs(ratio - 1) * 100)} %`) : "", h("span", null, words))));
 }
@@ -436,7 +446,7 @@ window.explorer = {
   get front() { return front; },
   get files() { return files; },
   command: () => commandOf(state, description, space),
-  edit, readFiles,
+  edit, readFiles, render,
 };
 show();
 status("starting …");

@@ -62,7 +62,12 @@ export class Drawing {
     this.svg.addEventListener("pointerleave", () => this.light(null));
     this.svg.addEventListener("blur", () => this.light(null));
     this.svg.addEventListener("keydown", (e) => this.key(e));
-    new ResizeObserver(() => this.code && this.draw()).observe(place);
+    // asked for once, not with every frame: the browser would lay everything out to answer
+    this.width = place.clientWidth || 800;
+    new ResizeObserver(([{ contentRect }]) => {
+      this.width = contentRect.width || 800;
+      if (this.code) this.draw();
+    }).observe(place);
   }
 
   /** Show a code; `pin` is another one whose outline is drawn over it, `colour` what makes boxes dark. */
@@ -81,7 +86,7 @@ export class Drawing {
       return { blocks, units: Math.max(...stage.units, ...(other?.units ?? [])) };
     });
     const total = 3.4 + columns.reduce((sum, c) => sum + c.blocks * (FUSION + c.units), 0) + 3.6;
-    const width = this.place.clientWidth || 800;
+    const { width } = this;
     const unit = Math.min(WIDEST, (width - LEFT - 6) / Math.max(total, LEAST_UNITS));
     let x = LEFT + 3.4 * unit;
     const stages = columns.map((c) => {
@@ -94,7 +99,7 @@ export class Drawing {
 
   draw() {
     const plan = this.plan();
-    const low = this.place.clientWidth < 560;
+    const low = this.width < 560;
     const [lane, box, top] = low ? [40, 34, 16] : [LANE, BOX, TOP];
     const height = top + 4 * lane + 8;
     set(this.svg, { viewBox: `0 0 ${plan.width} ${height}`, height });

@@ -166,6 +166,8 @@ export function commandOf(state, description, space) {
     if (batch !== 1) words.push(`batch=${batch}`);
   }
   const used = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)].map((n) => split(n)[0]))];
+  const asked = [...Object.keys(state.objectives), ...Object.keys(state.floors)].map(split);
+  if (asked.some(([setting, metric]) => settings[setting].metrics[metric].unlearned)) words.push("force=true");
   if (used.some((name) => settings[name].file)) {
     words.push(`predictors={${used.map((name) => `${name}:${settings[name].file || name}`)}}`);
   }
