@@ -88,6 +88,14 @@ def test_a_slider_moved_by_keys_leads_to_a_network_within_the_limit(tab):
     assert browser.ask("explorer.state.code") == code.tolist()
 
 
+@pytest.mark.parametrize("strategy", ["paper", "winner_takes_all", "greedy"])
+def test_the_other_strategies_find_what_they_find_in_python(tab, strategy):
+    browser = tab(f"for=seg.mIoU:1,3ddet.moderate:1&by={strategy}")
+    browser.wait(SETTLED)
+    result = search(["seg", "det3d"], strategy=strategy)
+    assert browser.ask("explorer.state.code") == list(result.architecture.code)
+
+
 def test_a_dragged_number_is_kept_while_the_others_follow(tab):
     browser = tab(f"for=seg.mIoU:1&macs=1e9&net={NET}")
     x, y, *_ = browser.box("#axes .axis:nth-of-type(2) .knob")

@@ -144,7 +144,9 @@ function* search({ problem: asked, code, start, strategy, trace, quick = true })
   });
   const problem = problemOf(asked);
   if (strategy === "paper" || strategy === "winner_takes_all") {
-    const kept = { ...asked, excess: (x) => problem.judge(x).excess };
+    // as in Python: the learned cost, but exact counts where detection, whose costs were counted otherwise, is one of several
+    const detections = new Set(asked.objectives.map(({ setting }) => world.settings[setting]?.task === "det3d"));
+    const kept = { ...asked, family: "paper", learned: detections.size === 1, excess: (x) => problem.judge(x).excess };
     const run = strategy === "paper" ? propagation : winnerTakesAll;
     const found = yield* run(world, kept, from);
     const excess = problem.judge(found.code).excess;
