@@ -76,14 +76,14 @@ const axes = new Axes(byId("axes"), space, {
 });
 const follow = h("input", { type: "checkbox", onchange: () => edit((s) => { s.auto = follow.checked; }) });
 const free = h("button", { type: "button", onclick: () => edit((s) => { s.fixed = {}; s.bounds = {}; }) }, "Free all");
-byId("follow").append(h("label", { className: "switch" }, follow, "the rest follows by search"), " ", free);
+const searchButton = h("button", { type: "button", onclick: () => { stopPlaying(); if (!state.waits) askSearch(); } }, "Search now");
+byId("follow").append(h("label", { className: "switch" }, follow, "the rest follows by search"), " ", searchButton, " ", free);
 
 const colourButtons = Object.entries(COLOURS).map(([name, words]) => h("button", { type: "button", onclick: () => { state.colour = name; show(); } }, words));
 const pinButton = h("button", { type: "button", onclick: togglePin });
 const pinNote = h("span", null, "dashed: the pinned one");
-const searchButton = h("button", { type: "button", onclick: () => { stopPlaying(); if (!state.waits) askSearch(); } }, "Search now");
 byId("drawing-tools").append(
-  h("span", null, "Strong colour: a large share of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton, pinNote, searchButton,
+  h("span", null, "Colour: share of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton, pinNote,
 );
 const layerTable = h("tbody");
 byId("layers").querySelector(".scroll").append(h("table", null, h("thead", null, h("tr", null, HEADINGS.map((t) => h("th", { scope: "col" }, t)))), layerTable));
