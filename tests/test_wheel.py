@@ -70,7 +70,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(place):
     done = ncp(place, "serch", code=2)
     assert done.stderr == (
         "error: unknown command 'serch'; the commands are search, front, train, evaluate, predict, export, fit, benchmark, "
-        "build, discover, loop, report, compare, data, latency, paper\n"
+        "build, discover, loop, report, compare, paper, explore, data, latency\n"
     )
     assert ncp(place, "search", "objectives=[sex]", code=2).stderr.count("\n") == 1
 
@@ -84,6 +84,14 @@ def test_a_search_and_a_training_of_what_it_found(place):
     [checkpoint] = place.glob("outputs/train/*/*/checkpoints/last.ckpt")
     ncp(place, "export", f"ckpt_path={checkpoint}", "out=net.safetensors")
     assert (place / "net.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_explorer_finds_its_page(place):
+    ncp(place, "explore", "settings=[det3d]", "out=page.html", "open=false")
+    text = (place / "page.html").read_text()
+    assert '"command":"ncp search"' in text
+    assert "// worker.js" in text
 
 
 @pytest.mark.slow

@@ -52,12 +52,20 @@ def memory(
     if batch < 1:
         raise UserError(f"batch must be at least 1, given was {batch}")
     x = columns_of(codes)
-    weights: Any = classes
-    for layer in layers(x, size, head, classes, in_channels, stem_strides):
-        weights = weights + layer.weights + _biases(layer, classes)
+    weights = stored(x, size, head, classes, in_channels, stem_strides)
     peak = _Peak(x)
     _walk(peak, x, size, head, classes, in_channels, stem_strides)
     return BYTES[dtype] * (weights + batch * peak.value)
+
+
+def stored(
+    x: Any, size: tuple[int, int], head: str, classes: int, in_channels: int, stem_strides: tuple[int, int]
+) -> Any:
+    """Numbers of weights and biases, over the 27 columns ``x`` of anything that adds and multiplies."""
+    weights: Any = classes
+    for layer in layers(x, size, head, classes, in_channels, stem_strides):
+        weights = weights + layer.weights + _biases(layer, classes)
+    return weights
 
 
 def _biases(layer: Any, classes: int) -> Any:

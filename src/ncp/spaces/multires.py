@@ -122,15 +122,19 @@ class MultiResolutionSpace:
 
 @lru_cache(maxsize=1)
 def _feature_rule() -> Evaluator:
-    """Depth of each branch (its 3x3 convolutions over all stages), MACs and parameters at the standard setting."""
+    return Evaluator([*depth_polynomials(), *count_polynomials()], len(DIMENSIONS))
+
+
+def depth_polynomials() -> list[Polynomial]:
+    """Depth of each branch: its 3x3 convolutions over all stages."""
     x = Polynomial.variables(len(DIMENSIONS))
     depths = []
     for branch in range(1, STAGES + 1):
-        depth: Any = 0
+        depth = Polynomial({})
         for stage in range(branch, STAGES + 1):
             depth = depth + x[INDEX[f"b{stage}"]] * (2 * x[INDEX[f"n{stage}_{branch}"]] + 1)
         depths.append(depth)
-    return Evaluator([*depths, *count_polynomials()], len(DIMENSIONS))
+    return depths
 
 
 def _groups() -> dict[str, tuple[int, ...]]:

@@ -42,6 +42,11 @@ def work(
 
 @lru_cache(maxsize=16)
 def _evaluator(*setting: Any) -> Evaluator:
+    return Evaluator(list(work_polynomials(*setting)), len(DIMENSIONS))
+
+
+def work_polynomials(*setting: Any) -> list[Any]:
+    """The columns as polynomials in the 27 dimensions; the arguments are those of :func:`work` after the codes, in order."""
     columns: dict[str, Any] = dict.fromkeys(LABELS, 0)
     for layer in layers(Polynomial.variables(len(DIMENSIONS)), *setting):
         branch, stage = max(layer.branch, 0) + 1, layer.stage + 1
@@ -53,4 +58,4 @@ def _evaluator(*setting: Any) -> Evaluator:
         columns[f"kernels {branch if layer.part != 'head' else STAGES}"] += layer.times + layer.times * bool(
             layer.extra
         )
-    return Evaluator(list(columns.values()), len(DIMENSIONS))
+    return list(columns.values())

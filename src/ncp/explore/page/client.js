@@ -1,0 +1,38 @@
+// The page's side of the worker: questions by kind, of which only the newest answer counts.
+
+/** Starts the worker from the text in the page. `on` maps the kinds of answers to functions. */
+export function startWorker(text, description, numbers, on) {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  const worker = new Worker(url);
+  const newest = {};
+  let count = 0, stopped = 0;
+  worker.onmessage = ({ data }) => {
+    const kind = data.type === "failed" ? kindOf(data.id) : data.type;
+    // a network found on the way counts until a newer question is answered: somebody drags a slider
+    const late = kind === "found" && !data.final && data.type !== "failed" && data.id > stopped;
+    if (data.id !== undefined && newest[kind] !== data.id && !late) return;
+    on[data.type]?.(data);
+  };
+  worker.onerror = (event) => on.failed?.({ message: event.message || "the search could not be started" });
+  worker.postMessage({ type: "setup", description, numbers });
+  const answers = {
+    predict: "predicted", search: "found", front: "front", marginals: "marginals", predictMany: "predictedMany", pin: "pinned",
+  };
+  const kinds = new Map();
+  const kindOf = (id) => kinds.get(id);
+  return {
+    /** Asks; answers to earlier questions of the same kind are dropped. */
+    ask(type, content) {
+      const id = ++count;
+      newest[answers[type]] = id;
+      kinds.set(id, answers[type]);
+      worker.postMessage({ type, id, ...content });
+      return id;
+    },
+    stop() {
+      newest.found = newest.front = -1;
+      stopped = count;
+      worker.postMessage({ type: "stop" });
+    },
+  };
+}

@@ -1,0 +1,452 @@
+// The page: one state, what it is shown by, and the worker that answers for it.
+import { Axes, gainsOf } from "./axes.js";
+import { Chart } from "./chart.js";
+import { startWorker } from "./client.js";
+import { Controls } from "./controls.js";
+import { announce, bytes, copy, digits, download, h, short } from "./dom.js";
+import { architectureYaml, readNetworks } from "./files.js";
+import { COLOURS, Drawing, HEADINGS, rows, told } from "./network.js";
+import { Predicted } from "./predicted.js";
+import { possible, stepState } from "./presets.js";
+import { Space } from "./space.js";
+import { commandOf, fromHash, problemOf, split, toHash } from "./state.js";
+
+const byId = (id) => document.getElementById(id);
+const description = JSON.parse(byId("description").textContent);
+const { settings } = description;
+const space = new Space(description.space);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+const arrived = location.hash.includes("net="); // with a network in the address there is nothing to search yet
+let state = fromHash(location.hash, space, settings, description.machines.length);
+let shown = Float64Array.from(state.code); // the code that is drawn, on its way to state.code
+let known = null; // what is predicted of state.code
+let pinKnown = null;
+let front = null; // {key, points}
+let files = []; // networks out of dropped files; shown once they are predicted
+let playing = null;
+const past = [];
+const MOST_FILES = 4000;
+
+// ---- what the page is made of
+
+const tip = byId("tip");
+function showTip(title, lines, { x, y }, spoken) {
+  tip.replaceChildren(h("b", null, title), h("dl", null, lines.flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)])));
+  tip.hidden = false;
+  const box = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
+  tip.style.top = `${y + 18 + box.height > innerHeight ? Math.max(8, y - box.height - 12) : y + 18}px`;
+  if (spoken) announce(`${title}. ${lines.map((line) => line.join(" ")).join(", ")}`);
+}
+const hideTip = () => { tip.hidden = true; };
+
+let toastTimer = 0;
+function toast(text) {
+  const element = byId("toast");
+  element.textContent = text;
+  element.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { element.hidden = true; }, 4000);
+}
+
+const presetButtons = possible(settings).map((preset) => h("button", { type: "button", ariaPressed: "false", onclick: () => togglePreset(preset) }, preset.words));
+const controls = new Controls(byId("wants"), withRanges(description), { change: edit });
+byId("presets").append(...presetButtons);
+const drawing = new Drawing(byId("drawing"), space, {
+  hover: (part, where, spoken) => showTip(part.title + (part.words ? `: ${part.words}` : ""), told(part), where, spoken),
+  leave: hideTip,
+});
+const predicted = new Predicted(byId("predicted"), settings);
+const chart = new Chart(byId("front"), settings, {
+  take: (point) => takeNetwork(point.code, "The search waits until something is changed."),
+  choose: (name) => { state.axis = name; show(); askAll(false); },
+  tip: ([title, lines], where, spoken) => showTip(title, lines, where, spoken), untip: hideTip,
+});
+const axes = new Axes(byId("axes"), space, {
+  now: () => state,
+  change: (i, value) => edit((s) => { s.code = s.code.slice(); s.code[i] = value; s.fixed = { ...s.fixed, [i]: value }; delete s.bounds[i]; }),
+  fix: (i, on) => edit((s) => { if (on) s.fixed[i] = s.code[i]; else delete s.fixed[i]; }),
+  bound: (i, low, high) => edit((s) => {
+    const d = space.dimensions[i];
+    delete s.fixed[i];
+    if (low <= d.lower && high >= d.upper) delete s.bounds[i];
+    else s.bounds[i] = [low, high];
+  }),
+});
+const follow = h("input", { type: "checkbox", onchange: () => edit((s) => { s.auto = follow.checked; }) });
+const free = h("button", { type: "button", onclick: () => edit((s) => { s.fixed = {}; s.bounds = {}; }) }, "Free all");
+const searchButton = h("button", { type: "button", onclick: () => { stopPlaying(); if (!state.waits) askSearch(); } }, "Search now");
+byId("follow").append(h("label", { className: "switch" }, follow, "the rest follows by search"), " ", searchButton, " ", free);
+
+const colourButtons = Object.entries(COLOURS).map(([name, words]) => h("button", { type: "button", onclick: () => { state.colour = name; show(); } }, words));
+const pinButton = h("button", { type: "button", onclick: togglePin });
+const pinNote = h("span", null, "dashed: the pinned one");
+byId("drawing-tools").append(
+  h("span", null, "Colour: share of"), h("span", { className: "group", role: "group", ariaLabel: "What makes boxes dark" }, colourButtons), pinButton, pinNote,
+);
+const layerTable = h("tbody");
+byId("layers").querySelector(".scroll").append(h("table", null, h("thead", null, h("tr", null, HEADINGS.map((t) => h("th", { scope: "col" }, t)))), layerTable));
+byId("layers").addEventListener("toggle", show);
+
+const undo = h("button", { type: "button", onclick: goBack, title: "The network and settings before the last change" }, "Undo");
+byId("actions").append(
+  undo,
+  h("button", { type: "button", onclick: () => copy(location.href).then(() => toast("The address of this page, as it is now, was copied.")) }, "Copy link"),
+  h("button", { type: "button", onclick: () => copy(space.text(state.code)).then(() => toast("The network’s code was copied.")) }, "Copy code"),
+  h("button", { type: "button", onclick: () => download("architecture.yaml", architectureYaml(state.code, space, description.train)) }, "Save architecture.yaml"),
+);
+const commandText = h("code");
+byId("command").append(commandText, h("button", { type: "button", title: "The command line that repeats this search", onclick: () => copy(commandText.textContent).then(() => toast("The command was copied.")) }, "Copy command"));
+const picker = h("input", { type: "file", multiple: true, accept: ".json,.yaml,.yml,.csv,.parquet", className: "hidden", tabIndex: -1, onchange: () => readFiles(picker.files) });
+const fileNote = h("span", null, "Drop result.json, architecture.yaml or a CSV of networks here");
+byId("front").append(h("div", { className: "drop" }, fileNote, h("button", { type: "button", onclick: () => picker.click() }, "Choose …"), picker));
+
+byId("footer").append(
+  h("p", null, "Predictions are of networks trained as in NAS-Bench-MR; costs are exact for 128 × 128 pixels and 19 classes per pixel. " +
+    "A prediction’s error on networks that a predictor did not see: ", Object.keys(settings).map((name) => {
+      const card = description.predictors.find((p) => p.name === name && p.family === "default");
+      const mae = card?.errors[settings[name].main]?.mae;
+      return mae === undefined ? null : `${name} ${mae.toFixed(2)}`;
+    }).filter(Boolean).join(", "), " points. Nothing leaves this page."),
+);
+
+/** Ranges of the latency sliders, from what was measured. */
+function withRanges(given) {
+  return { ...given, machines: given.machines.map((m) => ({ ...m, usual: Number(digits(m.milliseconds[1], 2)), range: [m.milliseconds[0] * 0.7, m.milliseconds[2] * 1.2] })) };
+}
+
+// ---- from a change to a network
+
+const worker = startWorker(byId("worker").textContent, description, byId("numbers-packed").textContent, {
+  ready: () => { askPin(); askAll(!arrived); if (arrived) status(""); },
+  predicted(answer) {
+    known = { ...answer, metrics: { ...known?.metrics, ...answer.metrics } };
+    show();
+  },
+  found: found,
+  front({ points, done }) {
+    if (!done) return;
+    front = { ...front, points, busy: false };
+    show();
+  },
+  marginals({ dimensions }) {
+    const names = Object.keys(state.objectives).length ? Object.keys(state.objectives) : Object.keys(state.floors);
+    const place = Math.max(0, names.indexOf(shownMetric()));
+    const [setting, metric] = split(names[place]);
+    axes.showGains(gainsOf(space, dimensions, place, settings[setting].metrics[metric].sign, `${setting} ${metric}`), `${setting} ${metric}`);
+  },
+  predictedMany({ points, done }) {
+    if (!done) return;
+    files = points.map((point, i) => ({ ...files[i], ...point }));
+    show();
+  },
+  pinned({ metrics }) {
+    pinKnown = metrics;
+    show();
+  },
+  failed({ message, unreachable }) {
+    const words = unreachable ? `Cannot be met: the smallest network has ${amount(unreachable.limit, unreachable.least)}` : message;
+    status(words, true);
+    if (front?.busy) front = { ...front, busy: false };
+    stopPlaying();
+  },
+});
+
+function amount(name, value) {
+  return name === "memory_mb" ? `${digits(value, 3)} MiB` : `${short(value)} ${name === "macs" ? "multiply-adds" : "parameters"}`;
+}
+
+function status(text, bad = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("bad", bad);
+}
+
+/** Change the state, show it, and search on. */
+function edit(change, { search = true } = {}) {
+  stopPlaying();
+  remember();
+  const next = { ...state, objectives: { ...state.objectives }, limits: { ...state.limits }, floors: { ...state.floors }, bounds: { ...state.bounds }, fixed: { ...state.fixed }, inference: { ...state.inference } };
+  change(next);
+  if (!Object.keys(next.objectives).length && !Object.keys(next.floors).length) {
+    status("Nothing is asked for: give a task some weight.", true);
+    next.waits = true;
+  } else next.waits = false;
+  state = next;
+  show();
+  askAll(search && !next.waits);
+}
+
+let remembered = 0;
+function remember() {
+  const now = performance.now();
+  if (now - remembered > 900) past.push(state);
+  remembered = now;
+  if (past.length > 100) past.shift();
+}
+
+function goBack() {
+  if (!past.length) return;
+  stopPlaying();
+  state = past.pop();
+  remembered = 0;
+  worker.stop();
+  status("");
+  show();
+  askAll(false);
+}
+
+/** Ask for all that is not known of the present state. */
+function askAll(search) {
+  if (!state.waits && !(search && state.auto)) worker.ask("marginals", { code: state.code, problem: problemOf(state, settings) });
+  worker.ask("predict", { code: state.code, inference: state.inference, settings: asked() });
+  if (search && state.auto) askSearch();
+  if (!state.waits) askFront();
+}
+
+function askSearch() {
+  status("searching …");
+  worker.ask("search", { problem: problemOf(state, settings), code: state.code, start: startOf(), strategy: state.strategy });
+}
+
+function askPin() {
+  pinKnown = null;
+  if (state.pin) worker.ask("pin", { code: state.pin });
+}
+
+/** Fixed numbers keep the values of the present network, as those of the command line keep the start's. */
+function startOf() {
+  return Object.keys(state.fixed).length ? state.code : null;
+}
+
+function asked() {
+  return [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)].map((name) => split(name)[0]))];
+}
+
+function askFront() {
+  const { objectives, bounds, fixed, kappa } = problemOf(state, settings);
+  const key = JSON.stringify([objectives, bounds, fixed, kappa]);
+  if (front?.key === key && !front.busy) return;
+  // the old one stays meanwhile where only weights or bounds have changed
+  const names = Object.keys(state.objectives).join();
+  front = { key, names, points: front?.names === names ? front.points : null, busy: true };
+  worker.ask("front", { problem: problemOf(state, settings) });
+}
+
+function found({ code: given, final, warm, path, seconds, excess }) {
+  if (playing) return path ? play(path) : undefined;
+  const code = given.map((v, i) => state.fixed[i] ?? v); // what is dragged meanwhile stays under the finger
+  if (excess > 0) status("No step of this walk keeps the limits; the nearest is shown.", true);
+  else status(final ? `found in ${digits(seconds, 2)} s` : "searching on …");
+  state = { ...state, code, warm: warm ? code : null };
+  show();
+  worker.ask("predict", { code, inference: state.inference, settings: asked() });
+  if (final) {
+    worker.ask("marginals", { code, problem: problemOf(state, settings) });
+    const macs = space.cost(code).macs;
+    announce(`New network of ${short(macs)} multiply-adds`);
+  }
+  return undefined;
+}
+
+function takeNetwork(code, words) {
+  stopPlaying();
+  remember();
+  worker.stop();
+  if (front?.busy) front = null;
+  state = { ...state, code: Array.from(code), warm: Array.from(code) };
+  status(words);
+  show();
+  askAll(false);
+}
+
+// ---- showing
+
+/** Show the state with the next frame, however often it changes until then. */
+let timer = 0, frame = 0;
+function show() {
+  frame ||= requestAnimationFrame(() => { frame = 0; render(); });
+}
+
+function render() {
+  follow.checked = state.auto;
+  free.hidden = !Object.keys(state.fixed).length && !Object.keys(state.bounds).length;
+  undo.disabled = !past.length;
+  controls.show(state);
+  commandText.textContent = commandOf(state, description, space);
+  pinButton.textContent = state.pin ? "Unpin" : "Pin to compare";
+  pinNote.hidden = !state.pin;
+  searchButton.hidden = state.auto && !(arrived && !past.length);
+  Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
+  if (!playing) approach(state.code);
+  else drawAll();
+  const chosen = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)])];
+  if (known && !playing) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
+  chart.show({
+    metric: shownMetric(),
+    points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), source: files, macs: state.limits.macs,
+    here: known?.metrics[split(shownMetric())[0]] ? { code: known.code, ...space.cost(known.code), metrics: known.metrics } : null,
+    pin: state.pin && pinKnown ? { code: state.pin, ...space.cost(state.pin), metrics: pinKnown } : null,
+  });
+  clearTimeout(timer);
+  timer = setTimeout(() => history.replaceState(null, "", `#${toHash(state, space)}`), 150);
+}
+
+/** The metric of the chart: the one that was chosen, else the first that is asked for. */
+function shownMetric() {
+  const [first] = [...Object.keys(state.objectives), ...Object.keys(state.floors)];
+  return state.axis ?? first ?? `${Object.keys(settings)[0]}.${settings[Object.keys(settings)[0]].main}`;
+}
+
+/** Let the drawing move to a code, in a fifth of a second. */
+let moving = 0;
+function approach(code) {
+  const from = shown.slice(), began = performance.now();
+  cancelAnimationFrame(moving);
+  if (calm.matches || from.every((v, i) => v === code[i])) {
+    shown = Float64Array.from(code);
+    return drawAll();
+  }
+  const step = (now) => {
+    const t = Math.min(1, Math.max(0, (now - began) / 200));
+    const eased = 1 - (1 - t) ** 3;
+    shown = from.map((v, i) => v + eased * (code[i] - v));
+    drawAll();
+    if (t < 1) moving = requestAnimationFrame(step);
+  };
+  moving = requestAnimationFrame(step);
+  return undefined;
+}
+
+function drawAll() {
+  drawing.show(shown, state.pin, state.colour);
+  axes.show({ code: shown, pin: state.pin, fixed: state.fixed, bounds: state.bounds });
+  totals();
+  if (byId("layers").open) layerTable.replaceChildren(...rows(space, shown.map(Math.round)).map((cells) => h("tr", null, cells.map((c) => h("td", null, c)))));
+}
+
+let totalsShown = "";
+function totals() {
+  const now = space.cost(shown), was = state.pin ? space.cost(state.pin) : null;
+  const items = [[short(now.macs), "multiply-adds", was && now.macs / was.macs], [short(now.params), "parameters", was && now.params / was.params]];
+  if (known?.memory) items.push([bytes(known.memory * 2 ** 20), `peak memory, ${state.inference.dtype}`, null]);
+  known?.milliseconds.forEach(({ mean, std }, i) => items.push([`${digits(mean, 3)} ms`, `± ${digits(std, 2)} on ${description.machines[i].card.device || "the machine"}`, null]));
+  const key = items.flat().join();
+  if (totalsShown === key) return;
+  totalsShown = key;
+  byId("totals").replaceChildren(...items.map(([value, words, ratio]) => h("div", { className: "total" }, h("b", null, value),
+    ratio && Math.abs(ratio - 1) > 0.004 ? h("span", { className: "delta" }, `${ratio > 1 ? "+" : "−"}${Math.round(Math.abs(ratio - 1) * 100)} %`) : "", h("span", null, words))));
+}
+
+// ---- pins, presets, files
+
+function togglePin() {
+  remember();
+  state = { ...state, pin: state.pin ? null : Array.from(state.code) };
+  askPin();
+  show();
+}
+
+function togglePreset(preset) {
+  const same = playing?.preset === preset;
+  stopPlaying();
+  if (same) return;
+  remember();
+  playing = { preset, steps: [...preset.steps] };
+  presetButtons[possible(settings).indexOf(preset)].setAttribute("aria-pressed", "true");
+  nextStep(space.default);
+}
+
+function nextStep(before) {
+  const step = playing.steps.shift();
+  const start = step.from === "before" ? Array.from(before) : null;
+  state = { ...stepState(state, step, settings), code: Array.from(start ?? space.default), auto: true };
+  shown = Float64Array.from(state.code);
+  playing.path = null;
+  status("searching …");
+  show();
+  worker.ask("search", { problem: problemOf(state, settings), start, strategy: "robust", trace: true, quick: false });
+  askFront();
+}
+
+/** Show a walk as a film: the code at every step, what is predicted of it, and the point in the chart. */
+function play(path) {
+  const run = playing;
+  let at = 0, last = 0;
+  const frame = (now) => {
+    if (playing !== run) return;
+    if (now - last >= 45) {
+      last = now;
+      const code = path[at++];
+      shown = Float64Array.from(code);
+      worker.ask("predict", { code, inference: state.inference, settings: asked() });
+      if (known) {
+        const chosen = Object.keys(state.objectives);
+        predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
+        show();
+      }
+      status(`step ${at} of ${path.length}`);
+    }
+    if (at < path.length) requestAnimationFrame(frame);
+    else ended(path[path.length - 1]);
+  };
+  requestAnimationFrame(frame);
+}
+
+function ended(code) {
+  if (playing.steps.length) return setTimeout(() => playing && nextStep(code), 900);
+  stopPlaying();
+  state = { ...state, code: Array.from(code) };
+  status("arrived");
+  show();
+  askAll(false);
+  return undefined;
+}
+
+function stopPlaying() {
+  if (!playing) return;
+  const final = Float64Array.from(space.round(shown));
+  playing = null;
+  state = { ...state, code: Array.from(final) };
+  for (const button of presetButtons) button.setAttribute("aria-pressed", "false");
+}
+
+async function readFiles(list) {
+  const found = [];
+  for (const file of list) {
+    try {
+      found.push(...(await readNetworks(file, space, settings)));
+    } catch (error) {
+      toast(error.message);
+    }
+  }
+  if (!found.length) return;
+  fileNote.textContent = found.length === 1 ? `${found[0].name} is shown` : `${found.length} networks out of files, as diamonds`;
+  files = [...files, ...found].slice(-MOST_FILES);
+  worker.ask("predictMany", { codes: files.map((f) => f.code) });
+  if (found.length === 1) takeNetwork(found[0].code, `${found[0].name}: the search waits until something is changed.`);
+}
+
+addEventListener("dragover", (e) => { e.preventDefault(); document.body.classList.add("dragging"); });
+addEventListener("dragleave", (e) => { if (!e.relatedTarget) document.body.classList.remove("dragging"); });
+addEventListener("drop", (e) => { e.preventDefault(); document.body.classList.remove("dragging"); readFiles(e.dataTransfer.files); });
+addEventListener("hashchange", () => {
+  if (location.hash.slice(1) === toHash(state, space)) return;
+  stopPlaying();
+  state = fromHash(location.hash, space, settings, description.machines.length);
+  askPin();
+  show();
+  askAll(false);
+});
+
+// what a test, or a curious person, may ask the page
+window.explorer = {
+  get state() { return state; },
+  get known() { return known; },
+  get front() { return front; },
+  get files() { return files; },
+  command: () => commandOf(state, description, space),
+  edit, readFiles, render,
+};
+show();
+status("starting …");
