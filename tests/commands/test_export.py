@@ -103,7 +103,7 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
         (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
         (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
         (("task=det3d", "arch=narrow"), "task=det3d needs a training, which knows the space that the detector sees"),
-        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, given was pickle"),
+        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, torchexport, python, "),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
     ],

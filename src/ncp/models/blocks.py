@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -104,21 +105,33 @@ class Block(nn.Module):
 
 
 def _sum(x: Tensor, y: Tensor) -> Tensor:
-    """``x + y``; in place where no gradient will ask for ``x`` (every term of a fusion is a fresh tensor)."""
-    return x + y if torch.is_grad_enabled() else x.add_(y)
+    """``x + y``; in place where no gradient will ask for ``x`` (every term of a fusion is a fresh tensor).
+
+    What is traced is always the sum: the trace may run with gradients or without.
+    """
+    return x + y if torch.is_grad_enabled() or torch.jit.is_tracing() else x.add_(y)
+
+
+def known(*sides: Any) -> bool:
+    """Whether these are plain numbers, by which to decide something now.
+
+    While a network is traced (:mod:`torch.fx`, :func:`torch.jit.trace`, :func:`torch.export.export` with free sizes) they stand
+    for numbers of any size.
+    """
+    return all(type(side) is int for side in sides)
 
 
 def _upsample(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest upsampling by 2, then to ``size`` where a branch of odd size makes the two differ."""
-    y = F.interpolate(x_BCHW, scale_factor=2, mode="nearest")
-    return y if y.shape[-2:] == torch.Size(size) else resize(y, size)
+    return resize(F.interpolate(x_BCHW, scale_factor=2, mode="nearest"), size)
 
 
 def resize(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear to ``(H, W) = size`` with corners not aligned; the input itself where nothing would change."""
-    if x_BCHW.shape[-2] == size[0] and x_BCHW.shape[-1] == size[1]:
+    height, width, own_height, own_width = size[0], size[1], x_BCHW.shape[-2], x_BCHW.shape[-1]
+    if known(height, width, own_height, own_width) and (height, width) == (own_height, own_width):
         return x_BCHW
-    return F.interpolate(x_BCHW, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False)
+    return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def initialise(module: nn.Module) -> None:

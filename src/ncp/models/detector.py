@@ -58,7 +58,7 @@ class AnchorHead(nn.Module):
 
         def flat(y: Tensor) -> Tensor:
             width = y.shape[1] // self.kinds
-            return y.permute(0, 2, 3, 1).reshape(len(y), -1, width)
+            return y.permute(0, 2, 3, 1).reshape(y.shape[0], -1, width)
 
         return Prediction(flat(self.classes(x_BCHW)), flat(self.boxes(x_BCHW)), flat(self.directions(x_BCHW)))
 

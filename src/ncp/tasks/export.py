@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +17,8 @@ from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
-from ncp.models.export import export_onnx, save
+from ncp.models.export import export_onnx, export_program, save
+from ncp.models.formats import python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint
@@ -25,7 +26,8 @@ from ncp.tasks.base import Task
 from ncp.tasks.cards import card_of
 from ncp.tasks.parts import BASELINES, choose_architecture
 
-FORMATS = ("safetensors", "onnx")
+ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
+FORMATS = (*ENDINGS, "python")
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -128,14 +130,17 @@ def _build(architecture: Any, task: str, classes: int | None, channels: int | No
     return build_timm(architecture, task, classes=classes, in_channels=channels, **extra)
 
 
-def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None) -> dict[str, str]:
-    """Write the files; ``{format: path}``.
+def write(
+    found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None, dynamic: bool = False
+) -> dict[str, str]:
+    """Write the files and folders; ``{format: path}``.
 
     Args:
         found: the network.
         formats: one or more of ``FORMATS``.
-        out: path without an ending (one that names a format is dropped).
-        size: height and width of ONNX's input; None for ``found.size``.
+        out: path without an ending (a format's own is dropped); a single format that is a folder takes it as its name.
+        size: height and width of the input of ONNX and torch.export; None for ``found.size``.
+        dynamic: let these be free.
 
     Raises:
         UserError: for an unknown format, an impossible size, or a network that a format cannot hold.
@@ -147,23 +152,64 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
         raise UserError(f"size is a height and a width of at least 32 pixels, such as [512,1024], given was {size}")
     for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the exporter reports every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
-    stem = out.with_suffix("") if out.suffix.removeprefix(".") in FORMATS else out
+    stem = out.with_suffix("") if out.suffix in ENDINGS.values() else out
     height, width = size or found.size
+    asked = Asked((int(height), int(width)), dynamic)
     written = {}
     for kind in wanted:
-        path = stem.with_name(f"{stem.name}.{kind}")
-        if kind == "onnx" and isinstance(found.net, Detector):
-            detector_file.export_onnx(found.net, path, found.about)
-        elif kind == "onnx":
-            clips = found.card.use.clips if found.card is not None else None
-            frames = clips.frames if clips is not None else FRAMES
-            export_onnx(found.net, path, (int(height), int(width)), frames, extra=found.about)  # type: ignore[arg-type]
-        elif isinstance(found.net, Detector):
-            detector_file.save(found.net, path, found.about)
+        if kind in ENDINGS:
+            path = stem.with_name(f"{stem.name}{ENDINGS[kind]}")
         else:
-            save(found.net, path, found.about)  # type: ignore[arg-type]
+            path = stem if len(wanted) == 1 else stem.with_name(f"{stem.name}-{kind}")
+        WRITERS[kind](found, path, asked)
         written[kind] = str(path)
     return written
+
+
+class Asked(NamedTuple):
+    """What the formats are told beside the network: height and width of an image, and whether these are free."""
+
+    size: tuple[int, int]
+    dynamic: bool
+
+
+def _weights(found: Exportable, path: Path, asked: Asked | None = None) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.save(found.net, path, found.about)
+    else:
+        save(found.net, path, found.about)  # type: ignore[arg-type]
+
+
+def _onnx(found: Exportable, path: Path, asked: Asked) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.export_onnx(found.net, path, found.about)
+    else:
+        export_onnx(found.net, path, asked.size, _frames(found), extra=found.about, dynamic=asked.dynamic)  # type: ignore[arg-type]
+
+
+def _program(found: Exportable, path: Path, asked: Asked) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.export_program(found.net, path, found.about)
+    else:
+        export_program(found.net, path, asked.size, _frames(found), found.about, asked.dynamic)  # type: ignore[arg-type]
+
+
+def _python(found: Exportable, folder: Path, asked: Asked) -> None:
+    python.write(found.net, found.card, folder)
+    _weights(found, folder / python.WEIGHTS)
+
+
+WRITERS: dict[str, Callable[[Exportable, Path, Asked], None]] = {
+    "safetensors": _weights,
+    "onnx": _onnx,
+    "torchexport": _program,
+    "python": _python,
+}
+
+
+def _frames(found: Exportable) -> int:
+    clips = found.card.use.clips if found.card is not None else None
+    return clips.frames if clips is not None else FRAMES
 
 
 def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | None) -> dict[str, Any]:
