@@ -12,12 +12,11 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ncp.errors import UserError
-from ncp.models.blocks import Block, Unit, known
+from ncp.models.blocks import Block, Unit, is_tracing, known
 from ncp.spaces.cost import branch_sizes
 from ncp.spaces.multires import Architecture
 
@@ -106,7 +105,7 @@ class MultiResolutionBackbone(nn.Module):
 
 def _traced(x: Any) -> bool:
     """Whether ``x`` stands for any input, so that nothing about it can be checked (:mod:`torch.fx`, :func:`torch.jit.trace`)."""
-    return not isinstance(x, Tensor) or torch.jit.is_tracing()
+    return not isinstance(x, Tensor) or is_tracing()
 
 
 def _once(block: nn.Module) -> tuple[Any, Any]:

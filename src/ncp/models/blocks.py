@@ -109,7 +109,13 @@ def _sum(x: Tensor, y: Tensor) -> Tensor:
 
     What is traced is always the sum: the trace may run with gradients or without.
     """
-    return x + y if torch.is_grad_enabled() or torch.jit.is_tracing() else x.add_(y)
+    return x + y if torch.is_grad_enabled() or is_tracing() else x.add_(y)
+
+
+def is_tracing() -> bool:
+    """Whether :func:`torch.jit.trace` is at work."""
+    tracing: bool = torch._C._is_tracing() if hasattr(torch._C, "_is_tracing") else False
+    return tracing
 
 
 def known(*sides: Any) -> bool:

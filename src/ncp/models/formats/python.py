@@ -68,7 +68,9 @@ def source_of(signature: Signature, about: card.Card | None) -> str:
     numbers = {"channels": signature.in_channels, "classes": len(classes)}
     reads, writes = _INPUTS[task].format(**numbers), _OUTPUTS[task].format(**numbers)
     values = _constants(signature, classes, about)
-    size = f"\nEvaluated on {about.size[0]} x {about.size[1]} pixels; normalise() first." if _images(about) else ""
+    size = ""
+    if about is not None and about.use.space is None:
+        size = f"\nEvaluated on {about.size[0]} x {about.size[1]} pixels; normalise() first."
     lines = [
         '"""A network that was designed by network coding propagation, in plain torch.',
         "",
@@ -88,10 +90,6 @@ def source_of(signature: Signature, about: card.Card | None) -> str:
     ]
     body = "\n".join(_part(task)).replace("Whole()", "Detector()" if whole else "Network()")
     return re.sub(r"  # type: ignore\[[a-z-]+\]", "", "\n".join(lines) + "\n\n\n" + body.strip() + "\n")
-
-
-def _images(about: card.Card | None) -> bool:
-    return about is not None and about.use.space is None
 
 
 def _constants(signature: Signature, classes: list[str], about: card.Card | None) -> dict[str, Any]:
