@@ -2,8 +2,8 @@
 
     python tools/mmcv.py
 
-mmcv's setup asks for C++17, which torch has left with 2.14, and compiles 77 files that each read all of torch's headers, 18 minutes of
-a core. Here its source package is asked for C++20, and the files that do not get in each other's way become two, which takes four.
+mmcv's setup asks for C++17, which torch has left with 2.14, and compiles 77 files that each read all of torch's headers: 18
+minutes of a core. Here C++20 is asked for, and the files that do not get in each other's way become two, which takes four.
 Where operators are there already, nothing is done.
 """
 
@@ -39,6 +39,7 @@ def join(folder: Path) -> None:
 
 
 def main() -> None:
+    """Download, change, compile, install, import."""
     try:
         import mmcv.ops
 
@@ -63,7 +64,9 @@ def main() -> None:
         print("compiling mmcv's operators, 4 minutes of a core and 3 GB of memory a job ...", flush=True)
         install = [*pip, "install", "--quiet", "--no-build-isolation", "--no-deps", str(root)]
         subprocess.run(install, env=env, check=True)
-    subprocess.run([sys.executable, "-c", "import mmcv.ops; print('mmcv', mmcv.__version__, 'with operators')"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import mmcv.ops; print('mmcv', mmcv.__version__, 'with operators')"], check=True
+    )
 
 
 if __name__ == "__main__":

@@ -35,10 +35,15 @@ class Unit(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions with norms around a shortcut that is always the identity."""
+    """Two 3x3 convolutions with norms around a shortcut that is always the identity.
+
+    Attributes:
+        drop_path: what leaves the branch out at random in training, where anything does (stochastic depth).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.drop_path: nn.Module | None = None
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm1: nn.Module = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -48,6 +53,8 @@ class ResidualUnit(nn.Module):
         """Same shape in and out."""
         y = F.relu_(self.norm1(self.conv1(x_BCHW)))
         y = self.norm2(self.conv2(y))
+        if self.drop_path is not None:
+            y = self.drop_path(y)
         y += x_BCHW
         return F.relu_(y)
 

@@ -27,7 +27,7 @@ from ncp.tasks.cards import card_of
 from ncp.tasks.parts import BASELINES, choose_architecture
 
 ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
-FORMATS = (*ENDINGS, "python")
+FORMATS = (*ENDINGS, "python", "timm")
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -109,9 +109,18 @@ def from_checkpoint(path: Path) -> Exportable:
         net = _made(architecture, about, settings)
     found.check_network(net)
     net.load_state_dict(found.weights())
-    facts = {**about.text(), "trained": "yes", "step": str(own.step)}
+    facts = {**about.text(), "trained": "yes", "step": str(own.step), **_origin(found)}
     facts |= {f"metrics.{line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
     return Exportable(net, own.task, own.architecture, about.size, facts, about)
+
+
+def _origin(found: checkpoint.Checkpoint) -> dict[str, str]:
+    """What the network was trained on, in words: the setting, and the data's class and folder."""
+    options = found.options
+    kind = str(options.data.get("_target_") or "").rpartition(".")[2]
+    folder = Path(str(options.data.get("root") or "")).name
+    said = {"setting": options.setting or "", "data": f"{kind} {folder}".strip()}
+    return {key: line(value) for key, value in said.items() if value}
 
 
 def _made(architecture: Any, about: Card, settings: Any) -> nn.Module:
@@ -199,11 +208,18 @@ def _python(found: Exportable, folder: Path, asked: Asked) -> None:
     _weights(found, folder / python.WEIGHTS)
 
 
+def _timm(found: Exportable, folder: Path, asked: Asked) -> None:
+    from ncp.models.formats import timm_folder
+
+    timm_folder.write(found.net, found.card, found.about, folder)
+
+
 WRITERS: dict[str, Callable[[Exportable, Path, Asked], None]] = {
     "safetensors": _weights,
     "onnx": _onnx,
     "torchexport": _program,
     "python": _python,
+    "timm": _timm,
 }
 
 
