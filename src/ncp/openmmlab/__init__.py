@@ -5,8 +5,8 @@ A config that imports this package, ``custom_imports = dict(imports=["ncp.openmm
     backbone=dict(type="NCPBackbone", architecture="ncp_seg")
 
 and gets the four maps of the network's last block, at 1/4, 1/8, 1/16 and 1/32 of the image. Beside it are ``NCPJoin`` (the maps
-joined at the finest one's size), for mmdetection3d ``NCPPillarNet`` and ``NCPAnchorHead`` (pillars and boxes as this project makes
-them), and ``NCPKittiMetric`` (KITTI's average precision without numba.cuda). What of it needs a package that is not installed is not
+joined at the finest one's size), for mmdetection3d ``NCPPillarNet`` and ``NCPAnchorHead`` (pillars and boxes as they are made
+here), and ``NCPKittiMetric`` (KITTI's average precision without numba.cuda). What needs a package that is not installed is not
 registered. ``src.export format=mmseg|mmdet|mmdet3d`` writes configs that use them.
 
 Importing needs mmengine: the extra ``mmseg`` brings it, ``make openmmlab`` all of the stack.

@@ -29,8 +29,8 @@ class NCPBackbone(BaseModule):  # type: ignore[misc]
         in_channels: channels of the input (64 for a PointPillars map).
         stem_strides: of the two stem convolutions; ``(2, 1)`` for bird's-eye-view maps (maps at 1/2 to 1/16 then).
         out_indices: which of the four maps are returned, finest first.
-        norm_cfg: another norm, as mmcv builds it: ``dict(type="SyncBN", requires_grad=True)``, ``dict(type="BN", momentum=0.01)``;
-            None for this project's batch norms.
+        norm_cfg: another norm, as mmcv builds it, such as ``dict(type="SyncBN", requires_grad=True)``; None for this project's
+            batch norms.
         norm_eval: keep the norms' statistics as they are in training.
         frozen_stages: -1 for none; 0 for the stem; 1 to 4: also all blocks of so many branches and fewer.
         with_cp: keep only the blocks' inputs for the backward pass.

@@ -54,8 +54,8 @@ def load_backbone(net: MultiResolutionBackbone, path: str) -> None:
             else f"missing: {lacking[0]}"
         )
         raise UserError(
-            f"{counted[prefix]} of the backbone's {len(wanted)} entries fit weights in {where} ({files.shown(first)}); all must: give "
-            "a file of the same architecture"
+            f"{counted[prefix]} of the backbone's {len(wanted)} entries fit weights in {where} ({files.shown(first)}); all must: "
+            "give a file of the same architecture"
         )
     net.load_state_dict({name: mine[name] for name in wanted})
 

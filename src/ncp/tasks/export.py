@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +19,7 @@ from ncp.models.anchors import ROTATIONS
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
 from ncp.models.export import export_onnx, export_program, save
-from ncp.models.formats import python
+from ncp.models.formats import openmmlab, python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint
@@ -27,7 +28,7 @@ from ncp.tasks.cards import card_of
 from ncp.tasks.parts import BASELINES, choose_architecture
 
 ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
-FORMATS = (*ENDINGS, "python", "timm")
+FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -214,12 +215,17 @@ def _timm(found: Exportable, folder: Path, asked: Asked) -> None:
     timm_folder.write(found.net, found.card, found.about, folder)
 
 
+def _openmmlab(kind: str, found: Exportable, folder: Path, asked: Asked) -> None:
+    openmmlab.write(kind, found.net, found.card, folder)
+
+
 WRITERS: dict[str, Callable[[Exportable, Path, Asked], None]] = {
     "safetensors": _weights,
     "onnx": _onnx,
     "torchexport": _program,
     "python": _python,
     "timm": _timm,
+    **{kind: partial(_openmmlab, kind) for kind in openmmlab.TASK},
 }
 
 

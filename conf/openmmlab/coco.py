@@ -1,0 +1,27 @@
+# COCO in mmdetection: Mask R-CNN with FPN over a searched backbone, images of 800 x 1280, 12 epochs. Needs `make openmmlab`:
+#   python -m mim train mmdet "$(python -c 'import ncp.configs; print(ncp.configs.shipped())')/openmmlab/coco.py" --gpus 8
+# Cost: see docs/elsewhere.md; the paper's network of 360 G multiply-adds has 47.2 box and 42.3 mask AP after its own schedule.
+# For another architecture change the lines below, or let `python -m src.export arch=NAME format=mmdet` write all of it.
+_base_ = [
+    "mmdet::_base_/models/mask-rcnn_r50_fpn.py",
+    "mmdet::_base_/datasets/coco_instance.py",
+    "mmdet::_base_/schedules/schedule_1x.py",
+    "mmdet::_base_/default_runtime.py",
+]
+custom_imports = dict(imports=["ncp.openmmlab"], allow_failed_imports=False)
+architecture = "ncp_cls"
+channels = [32, 128, 8, 8]  # of its four maps
+checkpoint = None  # a classifier's last.ckpt or safetensors file to start from
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="NCPBackbone",
+        architecture=architecture,
+        norm_cfg=dict(type="BN", requires_grad=True),
+        norm_eval=checkpoint is not None,
+        frozen_stages=0 if checkpoint else -1,
+        init_cfg=dict(type="Pretrained", checkpoint=checkpoint) if checkpoint else None,
+    ),
+    neck=dict(in_channels=channels),
+)
