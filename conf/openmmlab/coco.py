@@ -1,5 +1,5 @@
 # COCO in mmdetection: Mask R-CNN with FPN over a searched backbone, images of 800 x 1280, 12 epochs. Needs `make openmmlab`:
-#   python -m mim train mmdet "$(python -c 'import ncp.configs; print(ncp.configs.shipped())')/openmmlab/coco.py" --gpus 8
+#   torchrun --nproc_per_node 8 -m ncp.openmmlab.train coco
 # Cost: see docs/elsewhere.md; the paper's network of 360 G multiply-adds has 47.2 box and 42.3 mask AP after its own schedule.
 # For another architecture change the lines below, or let `python -m src.export arch=NAME format=mmdet` write all of it.
 _base_ = [

@@ -1,6 +1,6 @@
 # KITTI in mmdetection3d: PointPillars with a searched network, as this project trains it. Needs `make openmmlab`, and KITTI as
 # mmdetection3d's tools/create_data.py prepares it:
-#   python -m mim train mmdet3d "$(python -c 'import ncp.configs; print(ncp.configs.shipped())')/openmmlab/kitti.py"
+#   python -m ncp.openmmlab.train kitti data_root=/data/kitti/
 # Cost: 66 G multiply-adds a scene for ncp_det3d; 80 epochs of 3,712 scenes, about half a day on one A100. NCPKittiMetric
 # measures KITTI's AP on any machine. `python -m src.export ckpt_path=... format=mmdet3d` writes such a file for a training.
 _base_ = [

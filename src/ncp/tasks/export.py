@@ -16,6 +16,7 @@ from ncp.card import Card, line
 from ncp.errors import UserError
 from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
+from ncp.models.decode_heads import build_with_head
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
 from ncp.models.export import export_onnx, export_program, save
@@ -97,7 +98,7 @@ def from_checkpoint(path: Path) -> Exportable:
     own = found.own
     with found.blamed():
         about = card_of(found)
-        settings = found.options.arch
+        settings, head = found.options.arch, found.options.model.get("head")
         baseline = settings.get("kind") in BASELINES
         architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
         # the file may claim more than it holds: compared before any memory is taken
@@ -106,8 +107,8 @@ def from_checkpoint(path: Path) -> Exportable:
             raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
         if not baseline:
             with torch.device("meta"):
-                found.check_network(_made(architecture, about, settings))
-        net = _made(architecture, about, settings)
+                found.check_network(_made(architecture, about, settings, head))
+        net = _made(architecture, about, settings, head)
     found.check_network(net)
     net.load_state_dict(found.weights())
     facts = {**about.text(), "trained": "yes", "step": str(own.step), **_origin(found)}
@@ -124,16 +125,20 @@ def _origin(found: checkpoint.Checkpoint) -> dict[str, str]:
     return {key: line(value) for key, value in said.items() if value}
 
 
-def _made(architecture: Any, about: Card, settings: Any) -> nn.Module:
+def _made(architecture: Any, about: Card, settings: Any, head: Any = None) -> nn.Module:
     """The network of a card, a whole detector for detection."""
     if about.use.space is None:
-        return _build(architecture, about.task, len(about.classes), about.channels, settings)
+        return _build(architecture, about.task, len(about.classes), about.channels, settings, head)
     if architecture == POINTPILLARS:
         return detector_of(PointPillarsNet(), about.use.space)
     return detector_of(_build(architecture, about.task, 0, about.channels, settings), about.use.space)
 
 
-def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:
+def _build(
+    architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any, head: Any = None
+) -> nn.Module:
+    if isinstance(architecture, Architecture) and head is not None and task == "seg":
+        return build_with_head(architecture, classes or 0, channels or 3, head)
     if isinstance(architecture, Architecture):
         return build(architecture, task, classes=classes, in_channels=channels)
     extra = {key: value for key, value in settings.items() if key not in ("kind", "name")}

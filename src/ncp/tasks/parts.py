@@ -134,7 +134,7 @@ def make_network(options: TrainOptions, data: DataModule, architecture: Architec
     return network
 
 
-def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, bool]:
+def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, Any]:
     """What ``model`` says of how the network is built.
 
     Args:
@@ -152,7 +152,7 @@ def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: 
             raise UserError(
                 f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
             )
-        if not isinstance(value, bool):
+        if key != "head" and not isinstance(value, bool):
             raise UserError(f"model.{key} must be true or false, given was {value!r}")
     return options
 

@@ -156,7 +156,7 @@ def _segmentor(signature: Signature, about: card.Card | None, folder: Path) -> s
     palette = [list(c) for c in about.palette()] if about is not None else [list(c) for c in card.colours(len(classes))]
     scale = None if about is None or about.use.short is None else (LONG_SIDE, about.use.short)
     resize = f'    dict(type="Resize", scale={scale}, keep_ratio=True),\n' if scale else ""
-    return f"""{_head(signature, "A segmentor for mmsegmentation")}_base_ = ["mmseg::_base_/default_runtime.py"]
+    return f"""{_head(signature, "A segmentor for mmsegmentation")}default_scope = "mmseg"
 custom_imports = dict(imports=["ncp.openmmlab"], allow_failed_imports=False)
 metainfo = dict(classes={classes!r}, palette={palette!r})
 model = dict(
