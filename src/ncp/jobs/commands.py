@@ -9,7 +9,7 @@ from ncp.errors import UserError
 
 COMMANDS = (
     "search", "front", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report",
-    "compare", "data", "latency",
+    "compare", "data", "latency", "adopt",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Train a config in OpenMMLab's frameworks: ``python -m ncp.openmmlab.train ade20k data_root=/data/ade work_dir=outputs/ade``.
 
-The config is a file, or the name of one that is shipped (``ade20k``, ``cityscapes``, ``coco``, ``kitti``). Further words change it,
-as ``--cfg-options`` does in their own scripts. With several processes: ``torchrun --nproc_per_node 8 -m ncp.openmmlab.train ...``.
+The config is a file, or the name of one that is shipped (ade20k, cityscapes, coco, kitti). Further words change it, as their
+``--cfg-options`` does. With several processes: ``torchrun --nproc_per_node 8 -m ncp.openmmlab.train ...``.
 """
 
 from __future__ import annotations

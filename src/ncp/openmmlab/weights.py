@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from ncp import files, tensorfile
@@ -14,9 +12,9 @@ from ncp.errors import UserError
 from ncp.models import detector_file
 from ncp.models import export as networks
 from ncp.models.backbone import MultiResolutionBackbone
+from ncp.models.formats.foreign import weights_of
 from ncp.spaces.multires import NAMES, Architecture
 from ncp.tasks import checkpoint
-from ncp.tasks.own import KEY
 
 PREFIXES = (
     "backbone.",
@@ -79,59 +77,4 @@ def read(path: Path) -> tuple[dict[str, Tensor], str | None]:
         own_file = checkpoint.read(path)
         text = own_file.own.architecture
         return own_file.weights(), text if text[:1].isdigit() else None
-    return foreign(path), None
-
-
-def foreign(path: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint of mmengine, or of a bare ``state_dict``; nothing in it is run.
-
-    Raises:
-        UserError: for anything else.
-    """
-    files.regular(path)
-    where = f"'{files.printable(path)}'"
-    try:
-        with torch.serialization.safe_globals(_inert()):
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, all about this file
-        raise UserError(f"{where} cannot be read as a checkpoint ({files.first_line(error)})") from None
-    if isinstance(content, dict) and KEY in content:
-        return checkpoint.read(path).weights()
-    weights = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise UserError(f"{where} holds no weights (a state_dict)")
-    out = {str(name): value for name, value in weights.items()}
-    tensorfile.check_finite(out, f"the weights in {where}")
-    return out
-
-
-class _Inert:
-    """In the place of a class that mmengine's checkpoints name: it keeps what it is given."""
-
-    def __init__(self, *given: Any) -> None:
-        self.given = given
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _History(_Inert):
-    pass
-
-
-def _inert() -> list[Any]:
-    """Stand-ins for what mmengine's checkpoints hold beside weights (curves of the losses, random states)."""
-    import numpy as np
-
-    core = np._core.multiarray  # type: ignore[attr-defined]
-    kinds = [type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "u4", "u8", "bool")]
-    return [
-        (_History, "mmengine.logging.history_buffer.HistoryBuffer"),
-        core._reconstruct,
-        core.scalar,
-        (core._reconstruct, "numpy.core.multiarray._reconstruct"),
-        (core.scalar, "numpy.core.multiarray.scalar"),
-        np.ndarray,
-        np.dtype,
-        *kinds,
-    ]
+    return weights_of(path), None
