@@ -11,6 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # package as it is imported -> as it is installed
 DISTRIBUTIONS = {
+    "mlflow": "mlflow-skinny",
     "mmengine": "onedl-mmengine",
     "mmseg": "onedl-mmsegmentation",
     "hydra_plugins": "hydra-submitit-launcher",

@@ -105,9 +105,11 @@ class Detector(nn.Module):
         out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B)))
         return out
 
-    def losses(self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, min_pos_iou: float = 0.0
+    ) -> dict[str, Tensor]:
         """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
-        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds)
+        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou)
 
     @torch.no_grad()
     def detect(self, found: Prediction, **options: Any) -> list[Detections]:

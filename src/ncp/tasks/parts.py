@@ -34,7 +34,7 @@ from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-LOGGERS = ("csv", "tensorboard", "wandb")
+LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 # keys of conf/trainer that are ours; the others go to Lightning's Trainer
@@ -280,7 +280,7 @@ def make_trainer(
 
 
 def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
-    """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, or W&B (offline where there is no key)."""
+    """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, MLflow, or W&B (offline where there is no key)."""
     settings = dict(given)
     kind = settings.pop("kind", None)
     if kind not in LOGGERS:
@@ -292,6 +292,14 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
             return [TensorBoardLogger(folder, name="", version="tensorboard", **settings)]
         except ModuleNotFoundError:
             raise missing_extra("tensorboard", "tensorboard") from None
+    if kind == "mlflow":
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        settings.setdefault("save_dir", str(folder / "mlruns"))
+        try:
+            return [MLFlowLogger(**{key: value for key, value in settings.items() if value is not None})]
+        except ModuleNotFoundError:
+            raise missing_extra("mlflow", "mlflow") from None
     if kind == "wandb":
         from ncp.tasks.wandb import make_wandb
 
