@@ -44,14 +44,14 @@ picture: setup  ## Draw the README's picture anew
 	folder=$$(mktemp -d) && $(BIN)/python -m src.search 'objectives=[cls,seg]' hydra.run.dir=$$folder && cp $$folder/search.png docs/search.png
 
 # mmengine 0.10.7 cannot read its own checkpoints with torch 2.6 and newer; its continuation can, and is imported the same way
-$(OPENMMLAB)/.ready: pyproject.toml tools/mmcv.py
+$(OPENMMLAB)/.ready: pyproject.toml tools/build_mmcv.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH" >&2; exit 2; }
 	$(PYTHON) -m venv $(OPENMMLAB)
 	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	export VIRTUAL_ENV=$(abspath $(OPENMMLAB)) PATH="$(abspath $(OPENMMLAB))/bin:$$PATH" && \
 	  uv pip install --quiet -e ".[dev,export,video]" "setuptools<81" wheel ninja psutil && \
 	  uv pip freeze | grep -E '^(torch|torchvision|numpy)==' > $(OPENMMLAB)/pins.txt && \
-	  python tools/mmcv.py && \
+	  python tools/build_mmcv.py && \
 	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt -e ".[dev,export,video,openmmlab]" && \
 	  uv pip uninstall --quiet mmengine && \
 	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt onedl-mmengine==0.10.12

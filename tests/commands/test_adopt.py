@@ -28,6 +28,7 @@ def test_the_same_scores_and_a_run_that_can_be_read(training, tmp_path):
     again = export.from_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     x = torch.randn(1, 3, 32, 64)
     assert torch.equal(again.net.eval()(x), run.task.network.eval()(x))
+    (tmp_path / "again").mkdir()
     restored = tasks.restore(compose(f"ckpt_path={tmp_path}", name="evaluate"), tmp_path / "again")
     assert tasks.evaluate(restored)["mIoU"] == pytest.approx(run.task.latest["mIoU"])
 

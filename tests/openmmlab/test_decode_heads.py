@@ -61,6 +61,7 @@ def test_a_training_and_its_exports(mmseg, tmp_path):
     wanted = found.net.eval()(x).detach()
     got = torch.export.load(path).module()(x)
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
+    (tmp_path / "e").mkdir()
     restored = tasks.restore(
         compose(f"ckpt_path={tmp_path / 'checkpoints' / 'last.ckpt'}", name="evaluate"), tmp_path / "e"
     )

@@ -1,6 +1,6 @@
 """Install mmcv 2.1.0 with its operators, compiled for the torch that is installed, into the environment that runs this file.
 
-    python tools/mmcv.py
+    python tools/build_mmcv.py
 
 mmcv's setup asks for C++17, which torch has left with 2.14, and compiles 77 files that each read all of torch's headers: 18
 minutes of a core. Here C++20 is asked for, and the files that do not get in each other's way become two, which takes three.
