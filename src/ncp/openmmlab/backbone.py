@@ -101,7 +101,7 @@ class NCPBackbone(BaseModule):  # type: ignore[misc]
         return self
 
     def _freeze(self) -> None:
-        frozen = [self.net.stem] if self.frozen_stages >= 0 else []
+        frozen: list[nn.Module] = [self.net.stem] if self.frozen_stages >= 0 else []
         frozen += [
             block
             for block, spec in zip(self.net.blocks, self.net.architecture.blocks, strict=True)

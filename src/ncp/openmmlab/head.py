@@ -29,7 +29,10 @@ class NCPAnchorHead(Anchor3DHead):  # type: ignore[misc]
 
     def __init__(self, *, kinds: Any, limits: Any, nms: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kinds = tuple(AnchorClass(str(i), *map(float, kind), 0.0, 0.0) for i, kind in enumerate(kinds))
+        self.kinds = tuple(
+            AnchorClass(str(i), float(a), float(b), float(c), float(d), 0.0, 0.0)
+            for i, (a, b, c, d) in enumerate(kinds)
+        )
         self.limits, self.nms = tuple(limits), dict(nms)
 
     def predict_by_feat(
@@ -49,7 +52,8 @@ class NCPAnchorHead(Anchor3DHead):  # type: ignore[misc]
 
         scores, boxes, directions = cls_scores[0], bbox_preds[0], dir_cls_preds[0]
         written = Prediction(flat(scores, self.num_classes), flat(boxes, 7), flat(directions, 2))
-        anchors = torch.from_numpy(place(self.kinds, self.limits, tuple(scores.shape[-2:]))[0]).to(scores.device)
+        size = int(scores.shape[-2]), int(scores.shape[-1])
+        anchors = torch.from_numpy(place(self.kinds, self.limits, size)[0]).to(scores.device)
         out = []
         for found in detect(written, anchors, **self.nms):
             boxes_3d = LiDARInstance3DBoxes(found.boxes, origin=(0.5, 0.5, 0.5))

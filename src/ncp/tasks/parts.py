@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -296,6 +297,10 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
         from pytorch_lightning.loggers import MLFlowLogger
 
         settings.setdefault("save_dir", str(folder / "mlruns"))
+        if (
+            settings.get("tracking_uri") is None
+        ):  # newer versions refuse files unless told; a data base needs more packages
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         try:
             return [MLFlowLogger(**{key: value for key, value in settings.items() if value is not None})]
         except ModuleNotFoundError:

@@ -54,7 +54,7 @@ def write(net: nn.Module, about: card.Card | None, facts: Mapping[str, str], fol
     tensors = {name: value.contiguous() for name, value in made.state_dict().items()}
     tensorfile.write(folder / WEIGHTS, tensors, {**facts, "format": "pt"}, "the weights of this network")
     with files.writing(folder / CONFIG) as scratch:
-        save_config_for_hf(made, scratch, model_config={**config, "pretrained_cfg": told}, data_config=told)
+        save_config_for_hf(made, str(scratch), model_config={**config, "pretrained_cfg": told}, data_config=told)
     files.write_text(folder / README, text_of(signature.architecture, about, signature.classes, facts, folder.name))
     return folder
 
