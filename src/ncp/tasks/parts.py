@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import warnings
@@ -232,8 +233,10 @@ def make_trainer(
         from pytorch_lightning.strategies import DDPStrategy
 
         # running statistics are averaged before evaluations and checkpoints instead of copied before every step
+        known = inspect.signature(torch.nn.parallel.DistributedDataParallel.__init__).parameters
+        copied = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
         strategy = DDPStrategy(
-            broadcast_buffers=False, gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo"
+            gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo", **{copied: False}
         )
     if gpu and not deterministic:
         torch.set_float32_matmul_precision("high")
@@ -322,7 +325,6 @@ def _quiet() -> None:
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",
-        "broadcast_buffers",
         "srun",
     ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")
