@@ -111,3 +111,27 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
 def test_mistakes_are_named(overrides, message, tmp_path):
     with pytest.raises(UserError, match=re.escape(message)):
         both(options(*overrides), tmp_path / "net")
+
+
+def test_folders_of_other_programs(tmp_path):
+    found = export.network_of(options("task=cls", "arch=narrow", "classes=5"))
+    files = export.write(found, ["python", "timm", "mmdet"], tmp_path / "net", None)
+    assert {kind: sorted(p.name for p in (tmp_path / f"net-{kind}").iterdir()) for kind in files} == {
+        "python": ["model.py", "model.safetensors"],
+        "timm": ["README.md", "config.json", "model.safetensors"],
+        "mmdet": ["config.py", "model.pth"],
+    }
+    assert export.write(found, "python", tmp_path / "mine", None) == {"python": str(tmp_path / "mine")}
+    text = (tmp_path / "net-mmdet" / "config.py").read_text()
+    assert f"architecture = '{NARROW}'" in text
+    assert f"checkpoint = '{tmp_path / 'net-mmdet' / 'model.pth'}'" in text
+    modes = {p.stat().st_mode & 0o777 for p in tmp_path.rglob("*") if p.is_file()}
+    assert modes == {0o666 & ~files_umask()}
+
+
+def files_umask():
+    import os
+
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
