@@ -4,11 +4,12 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,wandb,tensorboard,slurm,video,export
+EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg
+OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo loop test lint bench picture clean
+.PHONY: help setup demo loop test lint bench picture openmmlab clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -41,6 +42,25 @@ bench: setup  ## All benchmarks that need no data (ratios against peers, printed
 
 picture: setup  ## Draw the README's picture anew
 	folder=$$(mktemp -d) && $(BIN)/python -m src.search 'objectives=[cls,seg]' hydra.run.dir=$$folder && cp $$folder/search.png docs/search.png
+
+# mmengine 0.10.7 cannot read its own checkpoints with torch 2.6 and newer; its continuation can, and is imported the same way
+$(OPENMMLAB)/.ready: pyproject.toml tools/build_mmcv.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH" >&2; exit 2; }
+	$(PYTHON) -m venv $(OPENMMLAB)
+	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	export VIRTUAL_ENV=$(abspath $(OPENMMLAB)) PATH="$(abspath $(OPENMMLAB))/bin:$$PATH" && \
+	  uv pip install --quiet -e ".[dev,export,video]" "setuptools<81" wheel ninja psutil && \
+	  uv pip freeze | grep -E '^(torch|torchvision|numpy)==' > $(OPENMMLAB)/pins.txt && \
+	  python tools/build_mmcv.py && \
+	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt -e ".[dev,export,video,openmmlab]" && \
+	  uv pip uninstall --quiet mmengine && \
+	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt onedl-mmengine==0.10.12
+	@touch $@
+
+openmmlab: $(OPENMMLAB)/.ready  ## mmsegmentation, mmdetection and mmdetection3d with the networks, in an environment of their own (10 minutes)
+	$(OPENMMLAB)/bin/python -m pytest -q tests/openmmlab -p no:cacheprovider -W ignore
+	$(OPENMMLAB)/bin/python -c 'import mmengine, mmcv, mmseg, mmdet, mmdet3d, torch; \
+	  print(*(f"{m.__name__} {m.__version__}" for m in (torch, mmengine, mmcv, mmseg, mmdet, mmdet3d)), sep=", ")'
 
 clean:  ## Remove what the tools left behind (not outputs/)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist

@@ -10,14 +10,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # package as it is imported -> as it is installed
-DISTRIBUTIONS = {"mmseg": "mmsegmentation", "hydra_plugins": "hydra-submitit-launcher"}
+DISTRIBUTIONS = {
+    "mlflow": "mlflow-skinny",
+    "mmengine": "onedl-mmengine",
+    "mmseg": "onedl-mmsegmentation",
+    "hydra_plugins": "hydra-submitit-launcher",
+}
 
 
 def test_the_error_says_what_to_install():
-    error = missing_extra("mmseg", "openmmlab")
+    error = missing_extra("mmseg", "mmseg")
     assert isinstance(error, UserError)
     assert "'mmseg'" in str(error)
-    assert "pip install 'ncp-nas[openmmlab]'" in str(error)
+    assert "pip install 'ncp-nas[mmseg]'" in str(error)
     assert "\n" not in str(error)
 
 

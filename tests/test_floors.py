@@ -11,7 +11,8 @@ ROOT = Path(ncp.__file__).parent
 FLOORS = {
     # metrics stands on the ground too: it needs arrays alone, and detection's networks and data use its boxes
     "spaces": 0, "metrics": 0, "benchmark": 1, "models": 1, "data": 1, "tasks": 2, "predictors": 2, "search": 3,
-    "inference": 3, "latency": 2, "overrides": 2, "campaign": 4, "paper": 4, "explore": 4, "report": 5, "jobs": 6, "cli": 7,
+    "inference": 3, "openmmlab": 3, "latency": 2, "overrides": 2, "campaign": 4, "paper": 4, "explore": 4, "report": 5, "jobs": 6,
+    "cli": 7,
 }  # fmt: skip
 ANYONE = (  # every floor may use them
     *(

@@ -103,7 +103,7 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
         (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
         (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
         (("task=det3d", "arch=narrow"), "task=det3d needs a training, which knows the space that the detector sees"),
-        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, given was pickle"),
+        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, torchexport, python, "),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
     ],
@@ -111,3 +111,27 @@ def test_a_baseline_has_no_code_to_put_inside(tmp_path):
 def test_mistakes_are_named(overrides, message, tmp_path):
     with pytest.raises(UserError, match=re.escape(message)):
         both(options(*overrides), tmp_path / "net")
+
+
+def test_folders_of_other_programs(tmp_path):
+    found = export.network_of(options("task=cls", "arch=narrow", "classes=5"))
+    files = export.write(found, ["python", "timm", "mmdet"], tmp_path / "net", None)
+    assert {kind: sorted(p.name for p in (tmp_path / f"net-{kind}").iterdir()) for kind in files} == {
+        "python": ["model.py", "model.safetensors"],
+        "timm": ["README.md", "config.json", "model.safetensors"],
+        "mmdet": ["config.py", "model.pth"],
+    }
+    assert export.write(found, "python", tmp_path / "mine", None) == {"python": str(tmp_path / "mine")}
+    text = (tmp_path / "net-mmdet" / "config.py").read_text()
+    assert f"architecture = '{NARROW}'" in text
+    assert f"checkpoint = '{tmp_path / 'net-mmdet' / 'model.pth'}'" in text
+    modes = {p.stat().st_mode & 0o777 for p in tmp_path.rglob("*") if p.is_file()}
+    assert modes == {0o666 & ~files_umask()}
+
+
+def files_umask():
+    import os
+
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -250,3 +250,15 @@ def test_scenes_without_objects_have_a_class_loss_only() -> None:
         sum(got.values()).backward()  # type: ignore[union-attr]
         assert found.boxes.grad is not None
         assert torch.isfinite(found.boxes.grad).all()
+
+
+def test_objects_that_no_anchor_fits_have_none_where_so_asked() -> None:
+    """Of twice the anchors' size: all that overlap it most are its own, or, as in mmdetection3d, none."""
+    anchors, which = _made((16, 16))
+    boxes, labels = torch.tensor([[8.0, 0, -1, 7.8, 3.2, 3.0, 0.0]]), torch.tensor([0])
+    mine = an.match(anchors, which, boxes, labels, CLASSES)
+    theirs = an.match(anchors, which, boxes, labels, CLASSES, min_pos_iou=0.45)
+    assert (mine == 0).any()
+    assert not (theirs == 0).any()
+    fitting = torch.tensor([[8.0, 0, -1, 3.9, 1.6, 1.56, 0.0]])
+    assert (an.match(anchors, which, fitting, labels, CLASSES, 0.1) == 0).any()

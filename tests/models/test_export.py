@@ -211,7 +211,7 @@ def test_an_onnx_file_that_fails_its_check_does_not_stay(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", list(SHAPES))
+@pytest.mark.parametrize("task", ["seg"])  # of any size: test_every_format
 def test_onnx_runs_in_onnxruntime_at_any_batch(task, tmp_path):
     import onnx
     import onnxruntime

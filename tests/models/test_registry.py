@@ -9,7 +9,7 @@ import timm
 import torch
 
 from ncp.errors import UserError
-from ncp.models import build, registry
+from ncp.models import build, registry, timm_script
 from ncp.models.export import save
 from ncp.spaces import cost, found
 from ncp.spaces.multires import SPACE
@@ -93,6 +93,9 @@ def test_training_through_timm():
         ({"pretrained": True}, "no weights are published for ncp_multires"),
         ({"code": "ncp_nothing"}, "unknown architecture 'ncp_nothing'"),
         ({"code": [64] * 26}, "a code has 27 numbers"),
+        ({"output_stride": 8}, "output_stride=8: these networks always have maps at 1/4"),
+        ({"drop_path_rate": 1.5}, "drop_path_rate is a share from 0 to below 1"),
+        ({"features_only": True, "feature_cls": "list"}, "feature_cls is one of getter, hook, fx"),
         ({"global_pool": "max"}, "global_pool must be 'avg' or ''"),
         ({"global_pool": ""}, "a classifier needs global_pool='avg'"),
     ],
@@ -117,3 +120,66 @@ def test_timm_loads_our_weight_files(tmp_path):
     again = timm.create_model("ncp_multires", code=NARROW, num_classes=7, checkpoint_path=str(path)).eval()
     x = torch.randn(1, 3, 64, 64)
     assert torch.equal(net(x), again(x))
+
+
+@pytest.mark.parametrize("kind", ["hook", "fx"])
+def test_other_ways_to_the_same_maps(kind):
+    torch.manual_seed(0)
+    wanted = timm.create_model("ncp_multires", code=NARROW, features_only=True).eval()
+    net = timm.create_model("ncp_multires", code=NARROW, features_only=True, feature_cls=kind).eval()
+    state = {
+        name.rpartition("backbone.")[2]: value for name, value in wanted.state_dict().items() if "backbone" in name
+    }
+    mine = {name: state[name.rpartition("backbone.")[2]] for name in net.state_dict() if "backbone" in name}
+    net.load_state_dict(mine, strict=False)
+    x = torch.randn(1, 3, 64, 96)
+    for mine, one in zip(net(x), wanted(x), strict=True):
+        torch.testing.assert_close(mine, one)
+
+
+def test_stochastic_depth_leaves_units_out_in_training_alone():
+    torch.manual_seed(0)
+    net = timm.create_model("ncp_multires", code=NARROW, drop_path_rate=0.9)
+    plain = timm.create_model("ncp_multires", code=NARROW)
+    plain.load_state_dict(net.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(net.eval()(x), plain.eval()(x))
+    assert not torch.equal(net.train()(x), plain.train()(x))
+
+
+def test_maps_are_channels_last_and_weights_as_timm_wants_them():
+    from timm.utils import ModelEmaV3
+
+    net = timm.create_model("ncp_multires", code=NARROW).eval()
+    assert net.forward_features(torch.randn(1, 3, 64, 64)).is_contiguous(memory_format=torch.channels_last)
+    assert all(value.is_contiguous() for value in net.state_dict().values())
+    average = ModelEmaV3(net, decay=0.0)
+    net.head.classifier.bias.data.fill_(7)
+    average.update(net)  # in place, through the state_dict
+    assert average.module.head.classifier.bias[0].item() == 7
+
+
+def test_a_folder_comes_back(tmp_path):
+    from timm.models import save_for_hf
+
+    net = timm.create_model("ncp_multires", code=NARROW, num_classes=5).eval()
+    save_for_hf(net, tmp_path / "mine", safe_serialization=True)
+    x = torch.randn(1, 3, 64, 64)
+    again = timm.create_model(f"local-dir:{tmp_path / 'mine'}", pretrained=True).eval()
+    assert torch.equal(again(x), net(x))
+    file = {"file": str(tmp_path / "mine" / "model.safetensors"), "num_classes": 5}
+    again = timm.create_model("ncp_multires", code=NARROW, num_classes=5, pretrained=True, pretrained_cfg_overlay=file)
+    assert torch.equal(again.eval()(x), net(x))
+    tuned = timm.create_model(f"local-dir:{tmp_path / 'mine'}", pretrained=True, num_classes=2)
+    assert torch.equal(tuned.backbone.stem[0].conv.weight, net.backbone.stem[0].conv.weight)
+
+
+def test_scripts_of_others_know_the_networks(tmp_path):
+    script = tmp_path / "validate.py"
+    script.write_text("import sys, timm\nfrom near import NAME\nprint(__name__, sys.argv[1:], timm.is_model(NAME))\n")
+    (tmp_path / "near.py").write_text("NAME = 'ncp_seg'\n")
+    run = [sys.executable, "-m", "ncp.models.timm_script"]
+    done = subprocess.run([*run, str(script), "--model", "x"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "__main__ ['--model', 'x'] True"
+    with pytest.raises(SystemExit, match="2"):
+        timm_script.main(["none.py"])

@@ -9,7 +9,7 @@ from ncp.errors import UserError
 
 COMMANDS = (
     "search", "front", "train", "evaluate", "predict", "export", "fit", "benchmark", "build", "discover", "loop", "report",
-    "compare", "paper", "explore", "data", "latency",
+    "compare", "paper", "explore", "data", "latency", "adopt",
 )  # fmt: skip
 
 

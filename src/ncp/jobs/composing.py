@@ -19,7 +19,7 @@ from ncp.jobs import commands
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
 OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
 # the setting that is meant where none is given; the other commands have none
-DEFAULT_SETTING = {"train": "cls", "build": "seg", "discover": "seg"}
+DEFAULT_SETTING = {"train": "cls", "build": "seg", "discover": "seg", "adopt": "seg"}
 # parts of a composed configuration that are not options of a command
 _APART = ("hydra", "paths")
 

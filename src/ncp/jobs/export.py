@@ -19,6 +19,7 @@ class Options:
     format: Any = "safetensors"
     out: str | None = None
     size: list[int] | None = None
+    dynamic: bool = False
     classes: Annotated[int, Meta(ge=1)] | None = None
     seed: Annotated[int, Meta(ge=0)] = 1
     task: dict[str, Any] | None = None
@@ -26,7 +27,7 @@ class Options:
 
 
 def run(options: Options, folder: Path | None = None) -> dict[str, str]:
-    """Write a trained network, or an architecture without training, as safetensors or ONNX.
+    """Write a trained network, or an architecture without training, in the formats of this project and of others.
 
     Args:
         options: which network, in which formats, where to.
@@ -42,7 +43,7 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
 
     folder = runs.made(folder, "export")
     found = export.network_of(options)
-    files = export.write(found, options.format, Path(options.out or folder / found.task), options.size)
+    files = export.write(found, options.format, Path(options.out or folder / found.task), options.size, options.dynamic)
     runs.write_result(folder, export.summarise(found, files, options.size))
     return files
 

@@ -37,13 +37,19 @@ def make_anchors(
 
 
 def match(
-    anchors_A7: Tensor, class_A: Tensor, boxes_K7: Tensor, labels_K: Tensor, classes: tuple[AnchorClass, ...]
+    anchors_A7: Tensor,
+    class_A: Tensor,
+    boxes_K7: Tensor,
+    labels_K: Tensor,
+    classes: tuple[AnchorClass, ...],
+    min_pos_iou: float = 0.0,
 ) -> Tensor:
     """Which object each anchor of a scene is to find: ``(A,)`` int64, ``BACKGROUND`` for none, ``IGNORED`` for undecided.
 
     Overlap is that of the footprints turned to the nearer axis. An anchor takes the object of its class with the greatest
     overlap from ``positive`` on; below ``negative`` it is background. The anchors that overlap an object most are always
-    its own. Labels below 0 are no objects.
+    its own, however little that is: an object of twice the anchors' size has many such. mmdetection3d gives it none where the
+    overlap is below its ``min_pos_iou`` (the ``negative`` of the class, in its configs). Labels below 0 are no objects.
     """
     columns = list(BEV_OF_7)
     out = torch.full_like(class_A, BACKGROUND)
@@ -57,7 +63,7 @@ def match(
         found = torch.where(best >= kind.negative, IGNORED, BACKGROUND)
         found = torch.where(best >= kind.positive, objects[which], found)
         most = overlap.max(0).values
-        forced = (overlap == most) & (most > 0)
+        forced = (overlap == most) & (most > 0) & (most >= min_pos_iou)
         some = forced.any(1)
         found = torch.where(some, objects[forced.int().argmax(1)], found)
         out[mine] = found
@@ -100,6 +106,7 @@ def losses(
     boxes_BK7: Tensor,
     labels_BK: Tensor,
     classes: tuple[AnchorClass, ...],
+    min_pos_iou: float = 0.0,
 ) -> dict[str, Tensor]:
     """The three losses ``box``, ``class``, ``direction`` with their weights: of each scene the sum over its anchors divided by
     the number of its matched ones, then the mean over the scenes.
@@ -113,7 +120,7 @@ def losses(
     """
     with torch.no_grad():
         owner_BA = torch.stack(
-            [match(anchors_A7, class_A, b, n, classes) for b, n in zip(boxes_BK7, labels_BK, strict=True)]
+            [match(anchors_A7, class_A, b, n, classes, min_pos_iou) for b, n in zip(boxes_BK7, labels_BK, strict=True)]
         )
     positive_BA = owner_BA >= 0
     number_B = positive_BA.sum(1).clamp(min=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ncp.errors import UserError
-from ncp.models.blocks import Block, Unit
+from ncp.models.blocks import Block, Unit, is_tracing, known
 from ncp.spaces.cost import branch_sizes
 from ncp.spaces.multires import Architecture
 
@@ -74,7 +74,8 @@ class MultiResolutionBackbone(nn.Module):
         Raises:
             UserError: for another number of channels, or where a batch norm in training would see one number a channel.
         """
-        self._check(x_BCHW)
+        if not _traced(x_BCHW):
+            self._check(x_BCHW)
         branches = [self.stem(x_BCHW)]
         for block in self.blocks:
             if self.grad_checkpointing and self.training:
@@ -93,13 +94,18 @@ class MultiResolutionBackbone(nn.Module):
                 f"this network reads (batch, {self.in_channels}, height, width), given was {tuple(x_BCHW.shape)}; "
                 "build it with in_channels=... for other inputs"
             )
-        if self.training and x_BCHW.shape[0] == 1:
+        if self.training and known(*x_BCHW.shape) and x_BCHW.shape[0] == 1:
             height, width = x_BCHW.shape[-2:]
             if branch_sizes((height, width), self.stem_strides)[-1] == (1, 1):
                 raise UserError(
                     f"one image of {height}x{width} is too small to train on: the coarsest branch would be a single pixel, "
                     "which batch norm cannot use; give 64x64 or more, or a batch of at least 2"
                 )
+
+
+def _traced(x: Any) -> bool:
+    """Whether ``x`` stands for any input, so that nothing about it can be checked (:mod:`torch.fx`, :func:`torch.jit.trace`)."""
+    return not isinstance(x, Tensor) or is_tracing()
 
 
 def _once(block: nn.Module) -> tuple[Any, Any]:
@@ -172,7 +178,7 @@ class VideoNet(MultiResolutionNet):
 
     def forward(self, x_BTCHW: Tensor) -> Tensor:
         """Clips ``(B, T, C, H, W)`` to logits ``(B, classes)``."""
-        if x_BTCHW.ndim != 5:
+        if not _traced(x_BTCHW) and x_BTCHW.ndim != 5:
             raise UserError(
                 f"a video network reads (batch, frames, channels, height, width), given was {tuple(x_BTCHW.shape)}"
             )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,10 +35,15 @@ class Unit(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions with norms around a shortcut that is always the identity."""
+    """Two 3x3 convolutions with norms around a shortcut that is always the identity.
+
+    Attributes:
+        drop_path: what leaves the branch out at random in training, where anything does (stochastic depth).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.drop_path: nn.Module | None = None
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm1: nn.Module = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -47,6 +53,8 @@ class ResidualUnit(nn.Module):
         """Same shape in and out."""
         y = F.relu_(self.norm1(self.conv1(x_BCHW)))
         y = self.norm2(self.conv2(y))
+        if self.drop_path is not None:
+            y = self.drop_path(y)
         y += x_BCHW
         return F.relu_(y)
 
@@ -104,21 +112,39 @@ class Block(nn.Module):
 
 
 def _sum(x: Tensor, y: Tensor) -> Tensor:
-    """``x + y``; in place where no gradient will ask for ``x`` (every term of a fusion is a fresh tensor)."""
-    return x + y if torch.is_grad_enabled() else x.add_(y)
+    """``x + y``; in place where no gradient will ask for ``x`` (every term of a fusion is a fresh tensor).
+
+    What is traced is always the sum: the trace may run with gradients or without.
+    """
+    return x + y if torch.is_grad_enabled() or is_tracing() else x.add_(y)
+
+
+def is_tracing() -> bool:
+    """Whether :func:`torch.jit.trace` is at work."""
+    tracing: bool = torch._C._is_tracing() if hasattr(torch._C, "_is_tracing") else False
+    return tracing
+
+
+def known(*sides: Any) -> bool:
+    """Whether these are plain numbers, by which to decide something now.
+
+    While a network is traced (:mod:`torch.fx`, :func:`torch.jit.trace`, :func:`torch.export.export` with free sizes) they stand
+    for numbers of any size.
+    """
+    return all(type(side) is int for side in sides)
 
 
 def _upsample(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest upsampling by 2, then to ``size`` where a branch of odd size makes the two differ."""
-    y = F.interpolate(x_BCHW, scale_factor=2, mode="nearest")
-    return y if y.shape[-2:] == torch.Size(size) else resize(y, size)
+    return resize(F.interpolate(x_BCHW, scale_factor=2, mode="nearest"), size)
 
 
 def resize(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear to ``(H, W) = size`` with corners not aligned; the input itself where nothing would change."""
-    if x_BCHW.shape[-2] == size[0] and x_BCHW.shape[-1] == size[1]:
+    height, width, own_height, own_width = size[0], size[1], x_BCHW.shape[-2], x_BCHW.shape[-1]
+    if known(height, width, own_height, own_width) and (height, width) == (own_height, own_width):
         return x_BCHW
-    return F.interpolate(x_BCHW, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False)
+    return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def initialise(module: nn.Module) -> None:

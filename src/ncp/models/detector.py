@@ -58,7 +58,7 @@ class AnchorHead(nn.Module):
 
         def flat(y: Tensor) -> Tensor:
             width = y.shape[1] // self.kinds
-            return y.permute(0, 2, 3, 1).reshape(len(y), -1, width)
+            return y.permute(0, 2, 3, 1).reshape(y.shape[0], -1, width)
 
         return Prediction(flat(self.classes(x_BCHW)), flat(self.boxes(x_BCHW)), flat(self.directions(x_BCHW)))
 
@@ -105,9 +105,11 @@ class Detector(nn.Module):
         out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B)))
         return out
 
-    def losses(self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, min_pos_iou: float = 0.0
+    ) -> dict[str, Tensor]:
         """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
-        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds)
+        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou)
 
     @torch.no_grad()
     def detect(self, found: Prediction, **options: Any) -> list[Detections]:

@@ -160,17 +160,30 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], extra: Mapping
         UserError: as :func:`ncp.models.export.export_onnx`.
     """
     export.check_extra()
+    net, example, free, metadata = _traceable(detector, extra)
+    trials = [_example(detector.encoder.grid, number) for number in (500, 3)]
+    return export.write_onnx(net, example, ("points", "cells"), OUTPUTS, free, Path(path), metadata, trials)
+
+
+def export_program(detector: Detector, path: str | os.PathLike[str], extra: Mapping[str, str]) -> Path:
+    """Write a whole detector as a program of :mod:`torch.export` that reads and writes what the ONNX file does.
+
+    Args and errors are those of :func:`export_onnx`.
+    """
+    net, example, free, metadata = _traceable(detector, extra)
+    return export.write_program(net, example, free, Path(path), metadata)
+
+
+def _traceable(
+    detector: Detector, extra: Mapping[str, str]
+) -> tuple[SceneNet, tuple[Tensor, Tensor], Any, dict[str, str]]:
+    """The detector of one scene, an example of its input, which sides of that are free, and the metadata."""
     tensorfile.check_finite(detector.state_dict(), "the weights of this detector")
     signature = export.signature_of(detector.network)
     own = export.signature_text(signature) if signature is not None else {}
-    net = SceneNet(detector).cpu().float().eval()
     points = torch.export.Dim("points", min=2)
-    trials = [_example(detector.encoder.grid, number) for number in (500, 3)]
-    example = _example(detector.encoder.grid, 100)
-    metadata = {**extra, **own, "format": FORMAT}
-    return export.write_onnx(
-        net, example, ("points", "cells"), OUTPUTS, ({0: points}, {0: points}), Path(path), metadata, trials
-    )
+    net = SceneNet(detector).cpu().float().eval()
+    return net, _example(detector.encoder.grid, 100), ({0: points}, {0: points}), {**extra, **own, "format": FORMAT}
 
 
 def _example(grid: Grid, number: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ network: ``architecture`` (the 31-number text), ``task``, ``classes``, ``in_chan
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import warnings
@@ -36,6 +37,8 @@ FORMAT = "ncp-network-1"
 PARTS = ("all", "backbone")
 ONNX_OPSET = 18
 ONNX_TOLERANCE = 1e-4  # of the largest output, between torch and onnxruntime in float32
+LEAST = 64  # pixels of a free side: the coarsest branch has more than one then
+ODD = (71, 101)  # a size whose halves have to be rounded at every branch
 SLACK = 1_000_000  # weights that a file may lack and still be compared tensor by tensor, for a message that names one
 _COUNTED = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms; no parameters
 
@@ -202,34 +205,85 @@ def export_onnx(
     fold_norms: bool = True,
     check: bool = True,
     extra: Mapping[str, str] | None = None,
+    dynamic: bool = False,
 ) -> Path:
     """Write ``net`` as ONNX with input ``images`` (or ``clips``) and output ``output``, for any batch size.
 
     Args:
         net: a network for any task.
         path: of the file.
-        size: height and width of the input; fixed, since the sizes of the branches follow from it.
+        size: height and width of the input.
         frames: of a clip, for video networks.
         fold_norms: fold the batch norms into the convolutions.
         check: run the file in onnxruntime on two batch sizes and compare with torch.
         extra: more text for the metadata.
+        dynamic: let height, width and frames be free too, sides from ``LEAST`` pixels up.
 
     Raises:
         UserError: where the ``export`` extra is missing, the file cannot be written, the weights are not finite, the network
             is not what its signature says, or onnxruntime's result differs from torch's; there is then no file, or the old one.
     """
     check_extra()
-    path, signature = Path(path), signature_of(net)
-    tensorfile.check_finite(net.state_dict(), "the weights of this network")
-    if signature is not None:
-        _check_itself(net, signature)
+    path = Path(path)
+    own = _checked_signature(net)
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     example = _example(net, size, frames, batch=2)
     name = "clips" if example.ndim == 5 else "images"
-    own = {"format": FORMAT, **signature_text(signature)} if signature is not None else {}
-    batch = ({0: torch.export.Dim("batch", min=1)},)
     trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
-    return write_onnx(plain, (example,), (name,), ("output",), batch, path, {**(extra or {}), **own}, trials)
+    if dynamic and check:
+        trials += [(_example(net, ODD, frames + 1, 1),)]
+    free = (_free(example, dynamic),)
+    return write_onnx(plain, (example,), (name,), ("output",), free, path, {**(extra or {}), **own}, trials)
+
+
+def export_program(
+    net: MultiResolutionNet,
+    path: str | os.PathLike[str],
+    size: tuple[int, int] = (224, 224),
+    frames: int = 8,
+    extra: Mapping[str, str] | None = None,
+    dynamic: bool = False,
+) -> Path:
+    """Write ``net`` as a program of :mod:`torch.export` (``.pt2``): ``torch.export.load(path).module()`` runs it anywhere.
+
+    Args and errors are those of :func:`export_onnx`; the texts stand in the file's ``extra_files`` as ``metadata.json``.
+    """
+    own = _checked_signature(net)
+    plain = fused(net).cpu().float().eval()
+    example = _example(net, size, frames, batch=2)
+    return write_program(plain, (example,), (_free(example, dynamic),), Path(path), {**(extra or {}), **own})
+
+
+def write_program(
+    net: nn.Module, example: tuple[Tensor, ...], dynamic: Any, path: Path, metadata: Mapping[str, str]
+) -> Path:
+    """Write a module as a program of :mod:`torch.export`; see :func:`write_onnx` for the arguments."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shares the same shape constraints.*")
+        program = torch.export.export(net, example, dynamic_shapes=dynamic)
+    with files.writing(path) as scratch:
+        torch.export.save(program, scratch, extra_files={"metadata.json": json.dumps(dict(metadata))})
+    return path
+
+
+def _checked_signature(net: nn.Module) -> dict[str, str]:
+    """The signature as metadata, of a network that is what it says and has finite weights."""
+    tensorfile.check_finite(net.state_dict(), "the weights of this network")
+    signature = signature_of(net)
+    if signature is None:
+        return {}
+    _check_itself(net, signature)
+    return {"format": FORMAT, **signature_text(signature)}
+
+
+def _free(example: Tensor, sizes: bool) -> dict[int, Any]:
+    """The sides of the input that may be of any length: the batch, and all but the channels where ``sizes`` is true."""
+    dim = torch.export.Dim
+    free = {0: dim("batch", min=1)}
+    if sizes:
+        free |= {example.ndim - 2: dim("height", min=LEAST), example.ndim - 1: dim("width", min=LEAST)}
+        free |= {1: dim("frames", min=2)} if example.ndim == 5 else {}
+    return free
 
 
 def check_extra() -> None:

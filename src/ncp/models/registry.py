@@ -6,15 +6,20 @@
 
 ``ncp_multires`` takes any architecture as ``code``; ``ncp_cls``, ``ncp_seg``, ``ncp_video`` and ``ncp_det3d`` are the found
 networks, each as an image classifier (``num_classes``), a feature extractor (``num_classes=0``) or a backbone of four maps
-(``features_only=True``). No weights are published for them.
+(``features_only=True``). No weights are published for them; those of a training of one's own come from a folder that
+``src.export format=timm`` wrote (``local-dir:FOLDER``, ``hf-hub:USER/NAME`` once it was pushed) or with
+``pretrained_cfg_overlay={"file": ...}``. timm's own scripts know them through :mod:`ncp.models.timm_script`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import DropPath  # type: ignore[attr-defined]
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._builder import resolve_pretrained_cfg
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
@@ -22,10 +27,11 @@ from ncp import runs
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet
 from ncp.models.bf16 import protect
-from ncp.models.blocks import initialise
-from ncp.models.factory import architecture_of, to_channels_last
+from ncp.models.blocks import ResidualUnit, initialise
+from ncp.models.factory import architecture_of
 from ncp.models.heads import ClassificationHead
 
+FEATURES = ("getter", "hook", "fx")
 NAMES = ("ncp_multires", "ncp_cls", "ncp_seg", "ncp_video", "ncp_det3d")
 
 
@@ -38,7 +44,10 @@ class TimmMultiResolutionNet(MultiResolutionNet):
         in_chans: channels of the input.
         global_pool: ``avg``, or empty for no pooling (only without a classifier).
         drop_rate: dropout before the classifier.
-        channels_last: memory format of the weights and with them of all maps.
+        drop_path_rate: share of the samples for which the last residual unit is left out in training; of those before it
+            linearly less (stochastic depth).
+        output_stride: 32; others are refused.
+        channels_last: memory format of all maps. The weights stay as timm's functions expect them.
     """
 
     head: ClassificationHead
@@ -50,22 +59,33 @@ class TimmMultiResolutionNet(MultiResolutionNet):
         in_chans: int = 3,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        output_stride: int = 32,
         channels_last: bool = True,
     ) -> None:
+        if output_stride != 32:
+            raise UserError(
+                f"output_stride={output_stride}: these networks always have maps at 1/4 to 1/32; choose among them with "
+                "features_only=True, out_indices=(0, 1, 2)"
+            )
         backbone = MultiResolutionBackbone(architecture_of(code), in_channels=in_chans)
         width = backbone.architecture["o1"]
         super().__init__(backbone, ClassificationHead(backbone.channels, width, max(num_classes, 1)))
         self.num_features = self.head_hidden_size = width
         self.drop = nn.Dropout(drop_rate)
         self.feature_info = [
-            {"num_chs": c, "reduction": r, "module": f"branch{i + 1}"}
+            {"num_chs": c, "reduction": r, "module": f"backbone.blocks.{len(backbone.blocks) - 1}.branches.{i}"}
             for i, (c, r) in enumerate(zip(backbone.channels, backbone.reductions, strict=True))
         ]
         initialise(self)
         self._set_head(num_classes, global_pool)
         protect(self)
-        if channels_last:
-            to_channels_last(self)
+        _drop_paths(backbone, drop_path_rate)
+        self.channels_last = channels_last
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.backbone(x.contiguous(memory_format=torch.channels_last) if self.channels_last else x)
+        return maps
 
     def _set_head(self, num_classes: int, global_pool: str | None) -> None:
         self.num_classes = num_classes
@@ -117,13 +137,13 @@ class TimmMultiResolutionNet(MultiResolutionNet):
         if output_fmt != "NCHW":
             raise UserError(f"output_fmt must be NCHW for this network, given was {output_fmt}")
         taken, _ = feature_take_indices(len(self.feature_info), indices)
-        branches = self.backbone(x)
+        branches = self._maps(x)
         maps = [branches[i] for i in taken]
         return maps if intermediates_only else (self.head.features(branches), maps)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The joined map ``(B, num_features, H / 32, W / 32)``."""
-        return self.head.features(self.backbone(x))
+        return self.head.features(self._maps(x))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pooling and classifier on the joined map."""
@@ -135,6 +155,16 @@ class TimmMultiResolutionNet(MultiResolutionNet):
     def forward(self, x: Tensor) -> Tensor:
         """Logits, or features for ``num_classes=0``."""
         return self.forward_head(self.forward_features(x))
+
+
+def _drop_paths(backbone: MultiResolutionBackbone, rate: float) -> None:
+    """Stochastic depth whose rate grows linearly from the first residual unit on to ``rate``."""
+    if not 0 <= rate < 1:
+        raise UserError(f"drop_path_rate is a share from 0 to below 1, given was {rate}")
+    units = [m for m in backbone.modules() if isinstance(m, ResidualUnit)]
+    for number, unit in enumerate(units, 1):
+        if rate:
+            unit.drop_path = DropPath(rate * number / len(units))
 
 
 def _cfg() -> dict[str, Any]:
@@ -158,13 +188,24 @@ default_cfgs = generate_default_cfgs({f"{name}.untrained": _cfg() for name in NA
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    if pretrained:
+    if pretrained and not _has_weights(variant, kwargs.get("pretrained_cfg"), kwargs.get("pretrained_cfg_overlay")):
         raise UserError(
-            f"no weights are published for {variant}; use pretrained=False and train it ({runs.invocation('train')})"
+            f"no weights are published for {variant}; use pretrained=False and train it ({runs.invocation('train')}), or name "
+            "your own: 'local-dir:FOLDER' of src.export format=timm, or pretrained_cfg_overlay={'file': 'net.safetensors'}"
         )
     features = {"out_indices": (0, 1, 2, 3), "feature_cls": "getter"}
+    if kwargs.get("features_only") and kwargs.get("feature_cls", "getter") not in FEATURES:
+        raise UserError(
+            f"feature_cls is one of {', '.join(FEATURES)} for this network, given was {kwargs['feature_cls']}"
+        )
     net: nn.Module = build_model_with_cfg(TimmMultiResolutionNet, variant, pretrained, feature_cfg=features, **kwargs)
     return net
+
+
+def _has_weights(variant: str, cfg: Any, overlay: Any) -> bool:
+    """Whether the configuration names any."""
+    found = resolve_pretrained_cfg(variant, pretrained_cfg=cfg, pretrained_cfg_overlay=overlay)
+    return any(getattr(found, name, None) for name in ("file", "url", "hf_hub_id", "state_dict"))
 
 
 @register_model

@@ -72,7 +72,8 @@ def fused(net: N) -> N:
     copied = copy.deepcopy(net).eval().requires_grad_(False)
     for module in copied.modules():
         for conv_name, norm_name in _FOLDS:
-            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+            # children alone: modules of other projects may answer to these names with another child
+            conv, norm = module._modules.get(conv_name), module._modules.get(norm_name)
             if isinstance(conv, (nn.Conv2d, nn.Conv3d)) and isinstance(norm, nn.modules.batchnorm._BatchNorm):
                 _fold(conv, norm)
                 setattr(module, norm_name, nn.Identity())

@@ -72,6 +72,8 @@ class Detection(Task):
         max_points: of a pillar.
         z_offset: ten channels a point instead of the published nine.
         nms: options of :func:`ncp.models.anchors.detect`: score, overlap, rotated, before, most.
+        min_pos_iou: an object whose best anchors overlap it by less has none of its own; 0: it always has some (see
+            :func:`ncp.models.anchors.match`).
         pick: which of the kept evaluations is the result: the ``last``, the ``best`` (by the main metric), the ``mean``.
         write_results: leave the last evaluation's KITTI result files in the run folder.
     """
@@ -90,12 +92,15 @@ class Detection(Task):
         max_points: int = MAX_POINTS,
         z_offset: bool = False,
         nms: Mapping[str, Any] | None = None,
+        min_pos_iou: float = 0.0,
         pick: str = "last",
         write_results: bool = False,
         **kwargs: Any,
     ) -> None:
         if not isinstance(data, Kitti):
             raise UserError(f"task=det3d needs KITTI or the built-in LiDAR scenes, not {type(data).__name__}")
+        if not 0 <= min_pos_iou <= 1:
+            raise UserError(f"task.min_pos_iou is an overlap from 0 to 1, given was {min_pos_iou}")
         if pick not in PICKS:
             raise UserError(f"task.pick must be one of {', '.join(PICKS)}, given was '{pick}'")
         if recipe.class_weights is not None:
@@ -117,6 +122,7 @@ class Detection(Task):
         super().__init__(network, recipe, plan, data, **kwargs)
         self.detector = [network]  # in a list so that it is no second submodule
         self.nms, self.pick, self.write_results = dict(nms or {}), pick, write_results
+        self.min_pos_iou = min_pos_iou
         self.frames = frames_of(data.val_set)
         self.scores: KittiScores = KittiScores(self.frames, data.min_overlap)
         self._dropped = {"training": torch.zeros(()), "validation": torch.zeros(())}
@@ -165,7 +171,7 @@ class Detection(Task):
 
     def loss(self, batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The three losses' sum, a mean over the scenes (Lang et al. 2019, section 2.3)."""
-        parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"])
+        parts = self.detector[0].losses(self(batch), batch["boxes"], batch["labels"], self.min_pos_iou)
         loss = parts["box"] + parts["class"] + parts["direction"]
         self._count_dropped("training", batch)
         return loss, {f"{name}_loss": value.detach() for name, value in parts.items()} if report else {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +16,11 @@ from ncp.card import Card, line
 from ncp.errors import UserError
 from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
+from ncp.models.decode_heads import build_with_head
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
-from ncp.models.export import export_onnx, save
+from ncp.models.export import export_onnx, export_program, save
+from ncp.models.formats import openmmlab, python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint
@@ -25,7 +28,8 @@ from ncp.tasks.base import Task
 from ncp.tasks.cards import card_of
 from ncp.tasks.parts import BASELINES, choose_architecture
 
-FORMATS = ("safetensors", "onnx")
+ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
+FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -94,7 +98,7 @@ def from_checkpoint(path: Path) -> Exportable:
     own = found.own
     with found.blamed():
         about = card_of(found)
-        settings = found.options.arch
+        settings, head = found.options.arch, found.options.model.get("head")
         baseline = settings.get("kind") in BASELINES
         architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
         # the file may claim more than it holds: compared before any memory is taken
@@ -103,39 +107,55 @@ def from_checkpoint(path: Path) -> Exportable:
             raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
         if not baseline:
             with torch.device("meta"):
-                found.check_network(_made(architecture, about, settings))
-        net = _made(architecture, about, settings)
+                found.check_network(_made(architecture, about, settings, head))
+        net = _made(architecture, about, settings, head)
     found.check_network(net)
     net.load_state_dict(found.weights())
-    facts = {**about.text(), "trained": "yes", "step": str(own.step)}
+    facts = {**about.text(), "trained": "yes", "step": str(own.step), **_origin(found)}
     facts |= {f"metrics.{line(key)}": f"{value:.4f}" for key, value in own.latest.items() if value is not None}
     return Exportable(net, own.task, own.architecture, about.size, facts, about)
 
 
-def _made(architecture: Any, about: Card, settings: Any) -> nn.Module:
+def _origin(found: checkpoint.Checkpoint) -> dict[str, str]:
+    """What the network was trained on, in words: the setting, and the data's class and folder."""
+    options = found.options
+    kind = str(options.data.get("_target_") or "").rpartition(".")[2]
+    folder = Path(str(options.data.get("root") or "")).name
+    said = {"setting": options.setting or "", "data": f"{kind} {folder}".strip()}
+    return {key: line(value) for key, value in said.items() if value}
+
+
+def _made(architecture: Any, about: Card, settings: Any, head: Any = None) -> nn.Module:
     """The network of a card, a whole detector for detection."""
     if about.use.space is None:
-        return _build(architecture, about.task, len(about.classes), about.channels, settings)
+        return _build(architecture, about.task, len(about.classes), about.channels, settings, head)
     if architecture == POINTPILLARS:
         return detector_of(PointPillarsNet(), about.use.space)
     return detector_of(_build(architecture, about.task, 0, about.channels, settings), about.use.space)
 
 
-def _build(architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any) -> nn.Module:
+def _build(
+    architecture: Any, task: str, classes: int | None, channels: int | None, settings: Any, head: Any = None
+) -> nn.Module:
+    if isinstance(architecture, Architecture) and head is not None and task == "seg":
+        return build_with_head(architecture, classes or 0, channels or 3, head)
     if isinstance(architecture, Architecture):
         return build(architecture, task, classes=classes, in_channels=channels)
     extra = {key: value for key, value in settings.items() if key not in ("kind", "name")}
     return build_timm(architecture, task, classes=classes, in_channels=channels, **extra)
 
 
-def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None) -> dict[str, str]:
-    """Write the files; ``{format: path}``.
+def write(
+    found: Exportable, formats: str | Sequence[str], out: Path, size: Sequence[int] | None, dynamic: bool = False
+) -> dict[str, str]:
+    """Write the files and folders; ``{format: path}``.
 
     Args:
         found: the network.
         formats: one or more of ``FORMATS``.
-        out: path without an ending (one that names a format is dropped).
-        size: height and width of ONNX's input; None for ``found.size``.
+        out: path without an ending (a format's own is dropped); a single format that is a folder takes it as its name.
+        size: height and width of the input of ONNX and torch.export; None for ``found.size``.
+        dynamic: let these be free.
 
     Raises:
         UserError: for an unknown format, an impossible size, or a network that a format cannot hold.
@@ -147,23 +167,76 @@ def write(found: Exportable, formats: str | Sequence[str], out: Path, size: Sequ
         raise UserError(f"size is a height and a width of at least 32 pixels, such as [512,1024], given was {size}")
     for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the exporter reports every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
-    stem = out.with_suffix("") if out.suffix.removeprefix(".") in FORMATS else out
+    stem = out.with_suffix("") if out.suffix in ENDINGS.values() else out
     height, width = size or found.size
+    asked = Asked((int(height), int(width)), dynamic)
     written = {}
     for kind in wanted:
-        path = stem.with_name(f"{stem.name}.{kind}")
-        if kind == "onnx" and isinstance(found.net, Detector):
-            detector_file.export_onnx(found.net, path, found.about)
-        elif kind == "onnx":
-            clips = found.card.use.clips if found.card is not None else None
-            frames = clips.frames if clips is not None else FRAMES
-            export_onnx(found.net, path, (int(height), int(width)), frames, extra=found.about)  # type: ignore[arg-type]
-        elif isinstance(found.net, Detector):
-            detector_file.save(found.net, path, found.about)
+        if kind in ENDINGS:
+            path = stem.with_name(f"{stem.name}{ENDINGS[kind]}")
         else:
-            save(found.net, path, found.about)  # type: ignore[arg-type]
+            path = stem if len(wanted) == 1 else stem.with_name(f"{stem.name}-{kind}")
+        WRITERS[kind](found, path, asked)
         written[kind] = str(path)
     return written
+
+
+class Asked(NamedTuple):
+    """What the formats are told beside the network: height and width of an image, and whether these are free."""
+
+    size: tuple[int, int]
+    dynamic: bool
+
+
+def _weights(found: Exportable, path: Path, asked: Asked | None = None) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.save(found.net, path, found.about)
+    else:
+        save(found.net, path, found.about)  # type: ignore[arg-type]
+
+
+def _onnx(found: Exportable, path: Path, asked: Asked) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.export_onnx(found.net, path, found.about)
+    else:
+        export_onnx(found.net, path, asked.size, _frames(found), extra=found.about, dynamic=asked.dynamic)  # type: ignore[arg-type]
+
+
+def _program(found: Exportable, path: Path, asked: Asked) -> None:
+    if isinstance(found.net, Detector):
+        detector_file.export_program(found.net, path, found.about)
+    else:
+        export_program(found.net, path, asked.size, _frames(found), found.about, asked.dynamic)  # type: ignore[arg-type]
+
+
+def _python(found: Exportable, folder: Path, asked: Asked) -> None:
+    python.write(found.net, found.card, folder)
+    _weights(found, folder / python.WEIGHTS)
+
+
+def _timm(found: Exportable, folder: Path, asked: Asked) -> None:
+    from ncp.models.formats import timm_folder
+
+    timm_folder.write(found.net, found.card, found.about, folder)
+
+
+def _openmmlab(kind: str, found: Exportable, folder: Path, asked: Asked) -> None:
+    openmmlab.write(kind, found.net, found.card, folder)
+
+
+WRITERS: dict[str, Callable[[Exportable, Path, Asked], None]] = {
+    "safetensors": _weights,
+    "onnx": _onnx,
+    "torchexport": _program,
+    "python": _python,
+    "timm": _timm,
+    **{kind: partial(_openmmlab, kind) for kind in openmmlab.TASK},
+}
+
+
+def _frames(found: Exportable) -> int:
+    clips = found.card.use.clips if found.card is not None else None
+    return clips.frames if clips is not None else FRAMES
 
 
 def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,7 +37,7 @@ from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-LOGGERS = ("csv", "tensorboard", "wandb")
+LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 LARGE_BATCH = 256  # samples at a time above which it is asked whether they fit into memory
@@ -161,7 +162,7 @@ def make_network(options: TrainOptions, data: DataModule, architecture: Architec
     return network
 
 
-def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, bool]:
+def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, Any]:
     """What ``model`` says of how the network is built.
 
     Args:
@@ -179,7 +180,7 @@ def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: 
             raise UserError(
                 f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
             )
-        if not isinstance(value, bool):
+        if key != "head" and not isinstance(value, bool):
             raise UserError(f"model.{key} must be true or false, given was {value!r}")
     return options
 
@@ -310,8 +311,10 @@ def make_trainer(
         from pytorch_lightning.strategies import DDPStrategy
 
         # running statistics are averaged before evaluations and checkpoints instead of copied before every step
+        known = inspect.signature(torch.nn.parallel.DistributedDataParallel.__init__).parameters
+        copied = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
         strategy = DDPStrategy(
-            broadcast_buffers=False, gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo"
+            gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo", **{copied: False}
         )
     if gpu and not deterministic:
         torch.set_float32_matmul_precision("high")
@@ -361,7 +364,7 @@ def make_trainer(
 
 
 def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
-    """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, or W&B (offline where there is no key)."""
+    """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, MLflow, or W&B (offline where there is no key)."""
     settings = dict(given)
     kind = settings.pop("kind", None)
     if kind not in LOGGERS:
@@ -373,6 +376,18 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
             return [TensorBoardLogger(folder, name="", version="tensorboard", **settings)]
         except ModuleNotFoundError:
             raise missing_extra("tensorboard", "tensorboard") from None
+    if kind == "mlflow":
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        settings.setdefault("save_dir", str(folder / "mlruns"))
+        if (
+            settings.get("tracking_uri") is None
+        ):  # newer versions refuse files unless told; a data base needs more packages
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        try:
+            return [MLFlowLogger(**{key: value for key, value in settings.items() if value is not None})]
+        except ModuleNotFoundError:
+            raise missing_extra("mlflow", "mlflow") from None
     if kind == "wandb":
         from ncp.tasks.wandb import make_wandb
 
@@ -392,7 +407,6 @@ def _quiet() -> None:
         "Checkpoint directory",
         "in eval mode",
         "lr_scheduler",
-        "broadcast_buffers",
         "srun",
     ):
         warnings.filterwarnings("ignore", message=f".*{text}.*")

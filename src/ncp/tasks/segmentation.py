@@ -6,11 +6,12 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ncp.data.base import IGNORE, DataModule
 from ncp.metrics.segmentation import SegmentationScores
+from ncp.models.heads import SegmentationHead
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task
@@ -34,6 +35,22 @@ class Segmentation(Task):
         self.scores = SegmentationScores(len(self.classes), IGNORE)
         self.per_class: dict[str, float] = {}
         self.sizes: Counter[tuple[int, int]] = Counter()
+
+    @classmethod
+    def make_network(cls, architecture: Any, data: DataModule, **options: Any) -> nn.Module:
+        """The network of an architecture; with ``head`` under a decode head of mmsegmentation."""
+        head = options.pop("head", None)
+        if head is None:
+            return super().make_network(architecture, data, **options)
+        from ncp.models.decode_heads import build_with_head
+
+        return build_with_head(architecture, len(data.classes), data.in_channels, head, **options)
+
+    @classmethod
+    def model_options(cls, architecture: Any) -> tuple[str, ...]:
+        """Of searched architectures also ``head``."""
+        own = super().model_options(architecture)
+        return own if isinstance(architecture, str) else (*own, "head")
 
     def full_logits(self, batch: dict[str, Any]) -> Tensor:
         """``(B, classes, H', W')`` at the label's size."""
@@ -67,8 +84,8 @@ class Segmentation(Task):
 
     def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
-        if isinstance(architecture, str):
-            return super().macs(architecture, data, size)
+        if isinstance(architecture, str) or not isinstance(getattr(self.network, "head", None), SegmentationHead):
+            return super().macs(str(architecture), data, size)
         size = size or data.eval_size or data.size
         return int(cost.count(architecture, size, "segmentation", len(data.classes), data.in_channels).macs)
 

@@ -1,0 +1,79 @@
+"""Train a config in OpenMMLab's frameworks: ``python -m ncp.openmmlab.train ade20k data_root=/data/ade work_dir=outputs/ade``.
+
+The config is a file, or the name of one that is shipped (ade20k, cityscapes, coco, kitti). Further words change it, as their
+``--cfg-options`` does. With several processes: ``torchrun --nproc_per_node 8 -m ncp.openmmlab.train ...``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ncp import configs
+from ncp.errors import UserError
+from ncp.files import printable
+
+
+def located(name: str) -> Path:
+    """The file of a config.
+
+    Raises:
+        UserError: where there is none.
+    """
+    shipped = configs.shipped() / "openmmlab"
+    for path in (Path(name), shipped / f"{name}.py"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in shipped.glob("*.py")))
+    raise UserError(f"there is no config '{printable(name)}'; give a file, or one of {known}")
+
+
+def main(words: list[str]) -> None:
+    """Train; raises ``UserError`` for a config or a word that cannot be used."""
+    from mmengine.config import Config, DictAction
+    from mmengine.runner import Runner
+
+    if not words:
+        raise UserError("no config was given; usage: python -m ncp.openmmlab.train CONFIG [KEY=VALUE ...]")
+    path = located(words[0])
+    changes = {}
+    for word in words[1:]:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise UserError(f"'{printable(word)}' is no KEY=VALUE")
+        changes[key] = DictAction._parse_iterable(value)
+    text = path.read_text(encoding="utf-8")
+    for key in [one for one in changes if f"\n{one} = " in text]:  # a variable that other lines are made of
+        text = _changed(text, key, changes.pop(key))
+    config = Config.fromstring(text, ".py")
+    config.merge_from_dict(changes)
+    config.setdefault("work_dir", str(Path("outputs") / "openmmlab" / path.stem))
+    config.launcher = "pytorch" if "LOCAL_RANK" in os.environ else "none"
+    if config.launcher == "none":
+        _plain_norms(config)
+    Runner.from_cfg(config).train()
+
+
+def _changed(text: str, key: str, value: object) -> str:
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith(f"{key} = "))
+    lines[at] = f"{key} = {value!r}"
+    return "\n".join(lines)
+
+
+def _plain_norms(node: object) -> None:
+    """Norms that are synchronised need several processes; alone they are batch norms."""
+    values = list(node.values()) if isinstance(node, dict) else list(node) if isinstance(node, (list, tuple)) else []
+    if isinstance(node, dict) and node.get("type") == "SyncBN":
+        node["type"] = "BN"
+    for value in values:
+        _plain_norms(value)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
