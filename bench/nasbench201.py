@@ -23,12 +23,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import itertools
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench._exact_gp import ExactGP
 from bench._timing import show
@@ -43,6 +45,7 @@ from ncp.search import search
 SETTING = "nas-bench-201"
 BAR, BUDGET = 46.8, 90.365e6
 ROWS, SUBSET_SEED, START_SEED, STARTS = 5000, 0, 0, 20
+LEVELS = 50
 CURVE = (100, 200, 500, 1000, 5000)
 LAMBDA, RATE = 0.1, 10.0
 PAPER: dict[str, Any] = {"strategy": "paper", "iterations": 60}
@@ -72,10 +75,39 @@ class Truth:
 
     def predictor(self, rows: int, seed: int, trend: bool = False) -> Predictor:
         """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
-        i = np.random.default_rng(seed).choice(len(self.codes), rows, replace=False)
-        space, seen = spaces.get("nasbench201"), self.accuracy[i]
+        return self.process(np.random.default_rng(seed).choice(len(self.codes), rows, replace=False), trend)
+
+    def process(self, rows: Any, trend: bool = False, fit_rows: int = 1000) -> Predictor:
+        """A Gaussian process, about a constant or about a line, on these rows."""
+        space, seen = spaces.get("nasbench201"), self.accuracy[rows]
         top = float(seen.max()) + 1
-        return ExactGP(SETTING, "Acc", self.codes[i], seen, space.features, space.name, top, trend, fit_rows=1000)
+        return ExactGP(SETTING, "Acc", self.codes[rows], seen, space.features, space.name, top, trend, fit_rows)
+
+    def in_rounds(self, rows: int, seed: int) -> list[int]:
+        """Half of the rows at random, the others in rounds: at ``LEVELS`` limits of exact cost the cell that would be best.
+
+        Of each round half goes by the process' mean and half by mean plus deviation, so that doubtful cells have their turn.
+        """
+        chosen = np.random.default_rng(seed).choice(len(self.codes), rows // 2, replace=False).tolist()
+        limits = np.quantile(self.macs, np.linspace(0.02, 1, LEVELS))
+        while len(chosen) < rows:
+            mean, std = self.told(self.process(chosen, fit_rows=500))
+            left = np.ones(len(self.codes), dtype=bool)
+            left[chosen] = False
+            for kappa, limit in itertools.product((0.0, 1.0), limits):
+                if len(chosen) == rows:
+                    break
+                open_now = left & (self.macs <= limit)
+                if open_now.any():
+                    chosen.append(int(np.where(open_now, mean + kappa * std, -np.inf).argmax()))
+                    left[chosen[-1]] = False
+        return chosen
+
+    def told(self, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of every cell, ``(N,)`` each."""
+        with torch.no_grad():
+            parts = [predictor.posterior(part) for part in torch.from_numpy(self.codes).split(chunk)]
+        return torch.cat([p[0][:, 0] for p in parts]).numpy(), torch.cat([p[1][:, 0] for p in parts]).numpy()
 
 
 def ends(truth: Truth, predictor: Predictor, arguments: dict[str, Any]) -> tuple[np.ndarray, float, list[Any]]:
