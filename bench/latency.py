@@ -3,11 +3,11 @@
 Times are those of all 15,625 cells of NAS-Bench-201 on 19 devices, which lie beside a developer's checkout. Without TABLE (the
 release's ``nas-bench-201/trainval.pkl`` or a folder above it; the one beside the checkout where there is one) only the models
 are judged: fitted on 100 random cells, by rank correlation and relative error over the 15,525 others, the worst of the seeds.
-With it, cells are searched under five limits a device (deciles 10 to 90 of its times) by a predictor of 1,000 rows and a latency
-model of 1,000 rows. The five best are timed, as on a machine at hand; the first that keeps the limit is looked up in the table and
-compared with the best cell that truly keeps it, which is the maximum of many trainings that scatter. Two predictors search: one of
-random rows, and one whose second half of rows was chosen in rounds along the front of accuracy and multiply-adds (no device has a
-say in it).
+With it, cells are searched under five limits a device (deciles 10 to 90 of its times) by a predictor of 1,000 rows and a
+latency model of 1,000 rows. The five best are timed, as on a machine at hand; the first that keeps the limit is looked up in
+the table and compared with the best cell that truly keeps it, which is the maximum of many trainings that scatter. Two
+predictors search: one of random rows, and one whose second half of rows was chosen in rounds along the front of accuracy and
+multiply-adds (no device has a say in it).
 """
 
 from __future__ import annotations
