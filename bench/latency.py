@@ -3,9 +3,11 @@
 Times are those of all 15,625 cells of NAS-Bench-201 on 19 devices, which lie beside a developer's checkout. Without TABLE (the
 release's ``nas-bench-201/trainval.pkl`` or a folder above it; the one beside the checkout where there is one) only the models
 are judged: fitted on 100 random cells, by rank correlation and relative error over the 15,525 others, the worst of the seeds.
-With it, cells are searched under five limits a device (deciles 10 to 90 of its times) by a predictor of 1,000 rows and a latency
-model of 1,000 rows; what is found is looked up in the table and compared with the best cell that truly keeps the limit, which is
-the maximum of many trainings that scatter.
+With it, cells are searched under five limits a device (deciles 10 to 90 of its times) by a predictor of 1,000 rows and a
+latency model of 1,000 rows. The five best are timed, as on a machine at hand; the first that keeps the limit is looked up in
+the table and compared with the best cell that truly keeps it, which is the maximum of many trainings that scatter. Two
+predictors search: one of random rows, and one whose second half of rows was chosen in rounds along the front of accuracy and
+multiply-adds (no device has a say in it).
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import argparse
 import csv
 import gzip
 import io
+import itertools
 import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bench._timing import show
 from bench.nasbench201 import read
@@ -30,6 +34,7 @@ from ncp.latency.fitting import errors
 from ncp.paper.nasbench201 import SETTING, Truth
 from ncp.predictors.base import Predictor
 from ncp.search import search
+from ncp.search.verify import verify
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ROWS, SEEDS = 100, (0, 1, 2)
@@ -38,6 +43,7 @@ BAR, OTHER_BAR = 0.95, 0.92
 OTHERS = ("essential_ph_1", "eyeriss", "pixel2", "samsung_a50")
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 WITHIN = 0.3
+LEVELS = 50
 
 
 def recorded(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -58,6 +64,34 @@ def judged(codes: np.ndarray, times: np.ndarray, seed: int, rows: int = ROWS) ->
     return {**errors(times[unseen], mean), "kept": float((times[unseen] <= mean + std).mean())}
 
 
+def in_rounds(truth: Truth, rows: int, seed: int) -> list[int]:
+    """Half of the rows at random, the others in rounds: at ``LEVELS`` limits of exact cost the cell that would be best.
+
+    Of each round half goes by the process' mean and half by mean plus deviation, so that doubtful cells have their turn.
+    """
+    chosen = np.random.default_rng(seed).choice(len(truth.codes), rows // 2, replace=False).tolist()
+    limits = np.quantile(truth.macs, np.linspace(0.02, 1, LEVELS))
+    while len(chosen) < rows:
+        mean, std = told(truth, truth.process(chosen, fit_rows=500))
+        left = np.ones(len(truth.codes), dtype=bool)
+        left[chosen] = False
+        for kappa, limit in itertools.product((0.0, 1.0), limits):
+            if len(chosen) == rows:
+                break
+            possible = left & (truth.macs <= limit)
+            if possible.any():
+                chosen.append(int(np.where(possible, mean + kappa * std, -np.inf).argmax()))
+                left[chosen[-1]] = False
+    return chosen
+
+
+def told(truth: Truth, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every cell, ``(N,)`` each."""
+    with torch.no_grad():
+        parts = [predictor.posterior(part) for part in torch.from_numpy(truth.codes).split(chunk)]
+    return torch.cat([p[0][:, 0] for p in parts]).numpy(), torch.cat([p[1][:, 0] for p in parts]).numpy()
+
+
 def searched(
     truth: Truth, predictor: Predictor, codes: np.ndarray, times: np.ndarray, rows: int
 ) -> list[tuple[float, float]]:
@@ -67,11 +101,21 @@ def searched(
     seen = np.random.default_rng(1).choice(len(codes), rows, replace=False)
     model = latency.fit("nasbench201", codes[seen], times[seen])
     out = []
-    for limit in np.quantile(times, QUANTILES):
-        found = search(
-            [SETTING], predictor={SETTING: predictor}, budget={"latency_ms": float(limit)}, latency=model, latency_trust=True,
-            kappa=0.0,
-        )  # fmt: skip
+    for limit in np.quantile(times, QUANTILES).tolist():
+        for margin in (
+            0.0,
+            1.0,
+        ):  # where none of the five best of the bold search keeps the limit, the careful one answers
+            found = search(
+                [SETTING], predictor={SETTING: predictor}, budget={"latency_ms": limit}, latency=model, latency_trust=True,
+                latency_margin=margin, kappa=0.0,
+            )  # fmt: skip
+            assert found.budget is not None
+            assert found.panels is not None
+            (held,) = found.budget.others
+            found = verify(found, [(held, lambda a: float(times[row[tuple(a.code)]]))], *found.panels)
+            if found.kept:
+                break
         i = row[tuple(found.architecture.code)]
         out.append((float(accuracy[times <= limit].max() - accuracy[i]), float(times[i] / limit)))
     return out
@@ -95,22 +139,25 @@ def models(devices: list[str], codes: np.ndarray, times: np.ndarray) -> bool:
 
 
 def searches(devices: list[str], codes: np.ndarray, times: np.ndarray, table: Path, rows: int) -> bool:
-    """The table of searches; whether their median is within the bar."""
-    truth, lines, every = read(table), [], []
-    predictor = truth.predictor(rows, 0)
-    for column, device in enumerate(devices):
-        found = searched(truth, predictor, codes, times[:, column], rows)
-        every += found
-        lines.append([device, *(f"{short:+.2f} ({share:.2f})" for short, share in found)])
-    names = ["device", *(f"fastest {100 * q:.0f} %" for q in QUANTILES)]
-    median = float(np.median([short for short, _ in every]))
-    kept = np.mean([share <= 1 for _, share in every])
-    show(
-        f"points short of the best cell under the limit (measured time over the limit); {rows:,} rows; median {median:.2f}, "
-        f"limit truly kept in {100 * kept:.0f} %",
-        names,
-        lines,
-    )
+    """The tables of searches; whether the median of those by rows chosen in rounds is within the bar."""
+    truth = read(table)
+    median = np.inf
+    for kind, chosen in (("random", None), ("in rounds", in_rounds(truth, rows, 0))):
+        predictor = truth.predictor(rows, 0) if chosen is None else truth.process(chosen)
+        lines, every = [], []
+        for column, device in enumerate(devices):
+            found = searched(truth, predictor, codes, times[:, column], rows)
+            every += found
+            lines.append([device, *(f"{short:+.2f} ({share:.2f})" for short, share in found)])
+        names = ["device", *(f"fastest {100 * q:.0f} %" for q in QUANTILES)]
+        median = float(np.median([short for short, _ in every]))
+        kept = np.mean([share <= 1 for _, share in every])
+        show(
+            f"{rows:,} rows, {kind}: points short of the best cell under the limit (measured time over the limit); median "
+            f"{median:.2f}, limit truly kept in {100 * kept:.0f} %",
+            names,
+            lines,
+        )
     return median <= WITHIN
 
 

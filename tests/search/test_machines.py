@@ -76,6 +76,7 @@ def test_milliseconds_as_the_cost_of_the_trade_off():
         ({"budget": {"latency_ms": [1, 2]}, "latency": MODEL}, "one limit for all or one a machine"),
         ({"budget": {"latency_ms": 5}, "latency": MODEL, "size": [64, 64]}, "measured at 128x128"),
         ({"budget": {"latency_ms": 5}, "latency": 5}, "latency is a file"),
+        ({"budget": {"latency_ms": 5}, "latency": MODEL, "latency_margin": -1}, "latency_margin"),
         ({"budget": {"latency_ms": 5}, "latency": "nowhere.safetensors"}, "there is no file"),
         ({"budget": {"memory_mb": 5}, "size": [64]}, r"size is \[height, width\]"),
         ({"budget": {"memory_mb": 5}, "dtype": "fp64"}, "unknown dtype"),
@@ -87,6 +88,18 @@ def test_refusals(given, message):
     with pytest.raises(UserError, match=message) as error:
         search(["seg"], predictor={"seg": RISING}, **given)
     assert "\n" not in str(error.value)
+
+
+def test_a_limit_keeps_the_distance_that_is_asked_for():
+    limit = float(np.median(MODEL.predict(exhaustive(SPACE, FREE))))
+    bold, careful = (small(budget={"latency_ms": limit}, latency=MODEL, latency_margin=m) for m in (0.0, 2.0))
+    for margin, found in ((0.0, bold), (2.0, careful)):
+        codes = exhaustive(SPACE, FREE)
+        kept = codes[MODEL.predict(codes) + margin * MODEL.predict_std(codes) <= limit]
+        code = np.array([found.architecture.code])
+        assert RISING.predict(code)["mIoU"] == pytest.approx(RISING.predict(kept)["mIoU"].max())
+    told = [float(RISING.predict(np.array([f.architecture.code]))["mIoU"][0]) for f in (bold, careful)]
+    assert told[0] > told[1]
 
 
 def test_a_model_that_is_often_wrong_is_no_limit_unless_it_is_trusted():

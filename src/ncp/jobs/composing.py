@@ -101,9 +101,8 @@ def _own_data(words: Sequence[str]) -> list[str]:
 
 
 def _alias(command: str, word: str) -> str:
-    if command in ("search", "front") and word.startswith(
-        "latency.trust="
-    ):  # beside latency=FILE, which is no group of keys
+    if command in ("search", "front") and word.startswith(("latency.trust=", "latency.margin=")):
+        # beside latency=FILE, which is no group of keys
         return word.replace(".", "_", 1)
     if command == "latency" and word.startswith(
         "task="

@@ -45,6 +45,7 @@ class Options:
     relations: list[str] = field(default_factory=list)
     latency: Any = None
     latency_trust: bool = False
+    latency_margin: float = 1.0
     verify: Any = "auto"
     size: list[int] | None = None
     batch: Count = 1

@@ -143,20 +143,21 @@ class Latency:
         out: Tensor = linear + scales[2].exp()
         return out
 
-    def safe(self, codes_ND: Tensor) -> Tensor:
-        """``(N,)`` milliseconds that limits are held against: the median plus one standard deviation."""
+    def safe(self, codes_ND: Tensor, margin: float = 1.0) -> Tensor:
+        """``(N,)`` milliseconds that limits are held against: the median plus ``margin`` standard deviations."""
         mean_N, std_N = self.posterior(codes_ND)
-        return mean_N + std_N
+        return mean_N + margin * std_N
 
     def predict(self, codes: Any) -> np.ndarray:
         """``(N,)`` float64 milliseconds (the median of one measurement) of ``(N, D)`` codes, one code, or architectures."""
-        return self._answer(codes)[0]
+        return self.posterior_of(codes)[0]
 
     def predict_std(self, codes: Any) -> np.ndarray:
         """``(N,)`` float64 milliseconds: one standard deviation of a measurement around :meth:`predict`."""
-        return self._answer(codes)[1]
+        return self.posterior_of(codes)[1]
 
-    def _answer(self, codes: Any, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+    def posterior_of(self, codes: Any, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`predict` and :meth:`predict_std` at once."""
         array = code_array(self.space, codes)
         parts = []
         with torch.no_grad():

@@ -46,12 +46,15 @@ class Truth:
 
     def predictor(self, rows: int, seed: int, trend: bool = False) -> Predictor:
         """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
+        return self.process(np.random.default_rng(seed).choice(len(self.codes), rows, replace=False), trend)
+
+    def process(self, rows: Any, trend: bool = False, fit_rows: int = 1000) -> Predictor:
+        """A Gaussian process, about a constant or about a line, on these rows."""
         from ncp.predictors.exact import ExactGP
 
-        i = np.random.default_rng(seed).choice(len(self.codes), rows, replace=False)
-        space, seen = spaces.get(SPACE), self.accuracy[i]
+        space, seen = spaces.get(SPACE), self.accuracy[rows]
         top = float(seen.max()) + 1
-        return ExactGP(SETTING, "Acc", self.codes[i], seen, space.features, space.name, top, trend, fit_rows=1000)
+        return ExactGP(SETTING, "Acc", self.codes[rows], seen, space.features, space.name, top, trend, fit_rows)
 
     def steps(self, result: Any) -> np.ndarray:
         """True accuracy and cost ``(T, 2)`` at every argmax of one walk until the one that it returns."""

@@ -21,7 +21,7 @@ from ncp.errors import UserError
 from ncp.latency.card import TASKS, TRUSTED
 from ncp.latency.model import Latency
 from ncp.latency.storage import load
-from ncp.numeric import shown, whole
+from ncp.numeric import finite, shown, whole
 
 MIB = 2**20
 LARGEST = 100_000  # height, width and batch of an input
@@ -35,7 +35,8 @@ class Quantity:
         name: as in budgets and results: ``macs``, ``params``, ``memory_mb``, ``latency_ms`` (of several machines the second
             one is ``latency_ms_2``).
         words: in tables.
-        of: ``(N, D)`` codes, array or tensor, to ``(N,)`` in its own unit; of milliseconds the mean plus one standard deviation.
+        of: ``(N, D)`` codes, array or tensor, to ``(N,)`` in its own unit; of milliseconds the mean plus a margin, usually
+            one standard deviation.
         unit, scale: in which people read it: ``of / scale`` in ``unit``.
         model: the machine, for milliseconds.
         file: where that was read.
@@ -126,12 +127,18 @@ def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Qu
     return Quantity("memory_mb", f"peak memory, {run.dtype}, batch {run.batch}", of, "MiB")
 
 
-def machines(given: Any, space: spaces.Space[Any], run: Inference) -> list[Quantity]:
+def machines(given: Any, space: spaces.Space[Any], run: Inference, margin: float = 1.0) -> list[Quantity]:
     """Milliseconds on the machines of latency files (one, a list of them, or models).
 
+    Args:
+        given: the files or models.
+        space, run: of the search.
+        margin: standard deviations that a limit is kept with.
+
     Raises:
-        UserError: for a file that is no latency model, or of another space or size.
+        UserError: for a file that is no latency model, or of another space or size; for a negative margin.
     """
+    margin = finite("latency_margin", margin, least=0)
     if given is None:
         return []
     listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
@@ -154,7 +161,7 @@ def machines(given: Any, space: spaces.Space[Any], run: Inference) -> list[Quant
         key = "latency_ms" if number == 1 else f"latency_ms_{number}"
         file = "" if isinstance(one, Latency) else str(one)
         words = f"latency on {model.card.described()}"
-        out.append(Quantity(key, words, partial(_milliseconds, model), "ms", 1.0, model, file))
+        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, file))
     return out
 
 
@@ -181,10 +188,11 @@ def check_trust(machine: Quantity, trust: bool) -> str | None:
     return what
 
 
-def _milliseconds(model: Latency, codes: Any) -> Any:
+def _milliseconds(model: Latency, margin: float, codes: Any) -> Any:
     if hasattr(codes, "detach"):
-        return model.safe(codes)
-    return model.predict(codes) + model.predict_std(codes)
+        return model.safe(codes, margin)
+    mean, std = model.posterior_of(codes)
+    return mean + margin * std
 
 
 def tasks_of(names: Iterable[str]) -> list[str]:

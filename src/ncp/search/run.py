@@ -49,6 +49,7 @@ def search(
     progress: Progress | None = None,
     latency: Any = None,
     latency_trust: bool = False,
+    latency_margin: float = 1.0,
     size: Sequence[int] | None = None,
     batch: int = 1,
     dtype: str = "fp32",
@@ -87,6 +88,8 @@ def search(
         progress: told the part done (0..1) and a line about it.
         latency: a latency file, or model, of the machine that the network is for; several in a list.
         latency_trust: take a file as a hard limit whose errors are above 10 %.
+        latency_margin: standard deviations of the latency model that a limit keeps as its distance; 0 for the predicted
+            milliseconds themselves, which about half of the networks keep.
         size, batch, dtype: of the input and the numbers, for peak memory; a latency file must be of the same size.
         multiple_of: what all numbers of channels are multiples of.
         relations: between dimensions, such as ``["c2_1<=c3_1", "n3_1=n4_1"]``.
@@ -99,7 +102,8 @@ def search(
     problem = prepare(
         objectives, strategy, start=start, budget=budget, floor=floor, fixed=fixed, bounds=bounds, combine=combine,
         cost=cost, queries=queries, seed=seed, predictor=predictor, judge=judge, force=force, latency=latency,
-        latency_trust=latency_trust, size=size, batch=batch, dtype=dtype, multiple_of=multiple_of, relations=relations,
+        latency_trust=latency_trust, latency_margin=latency_margin, size=size, batch=batch, dtype=dtype,
+        multiple_of=multiple_of, relations=relations,
     )  # fmt: skip
     began = time.perf_counter()
     runner = make(strategy, lam, iterations, kappa, options)
@@ -153,6 +157,7 @@ def prepare(
     force: bool = False,
     latency: Any = None,
     latency_trust: bool = False,
+    latency_margin: float = 1.0,
     size: Any = None,
     batch: int = 1,
     dtype: str = "fp32",
@@ -175,7 +180,7 @@ def prepare(
     asked, judging = panels(needed, predictor, own, family, judge)
     space = next(iter(asked.predictors.values())).space
     inference = Inference.read(size, batch, dtype)
-    devices = machines(latency, space, inference)
+    devices = machines(latency, space, inference, latency_margin)
     others, said = other_limits(costs, devices, space, needed, inference, trust=latency_trust)
     if cost == "latency":
         said += [note for note in (check_trust(device, latency_trust) for device in devices) if note]

@@ -190,7 +190,7 @@ def trade(
         iterations, kappa, seed: as in :func:`ncp.search.search`.
         latency, size, batch, dtype: likewise.
         arguments: further ones of :func:`ncp.search.run.prepare`: ``budget``, ``fixed``, ``bounds``, ``multiple_of``,
-            ``relations``, ``predictor``, ``force``, ``latency_trust``, ``start``.
+            ``relations``, ``predictor``, ``force``, ``latency_trust``, ``latency_margin``, ``start``.
 
     Raises:
         UserError: for another number of quantities, one given twice, no metric among them, and as :func:`ncp.search.search`.

@@ -17,6 +17,7 @@ from ncp.spaces.onehot import OneHotSpace, bit, stacked, vector
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 N_EDGES = len(EDGES)
+N_NODES = 4
 PATHS = ((0, 2, 5), (0, 4), (1, 5), (3,))  # edges of each path from the cell's input to its output
 
 
@@ -114,6 +115,30 @@ class CellSpace(OneHotSpace):
                 alive, skips, depth = alive * live[:, i], skips * skip[:, i], depth + conv[:, i]
             columns += [alive, alive * depth, skips]
         return stacked([*weighted, sum(weighted), *(c[:, None] for c in columns)], codes)
+
+    def sequences(self, codes: Any) -> Any:
+        """``(N, S)``: of every sequence of at most three operations how many paths from input to output do just that.
+
+        Skips are left out, so cells that compute one function in other places are alike here. For arrays and tensors.
+        """
+        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = e.reshape(-1, N_EDGES, self.options)
+        busy = [op for op in range(self.options) if op not in (self.none, self.skip)]
+        counts: dict[tuple[int, ...], Any] = {
+            sequence: 0 for length in range(N_NODES) for sequence in product(busy, repeat=length)
+        }
+        for path in PATHS:
+            partial: dict[tuple[int, ...], Any] = {(): 1}
+            for edge in path:
+                longer: dict[tuple[int, ...], Any] = {}
+                for sequence, share in partial.items():
+                    for op in (self.skip, *busy):
+                        grown = sequence if op == self.skip else (*sequence, op)
+                        longer[grown] = longer.get(grown, 0) + share * e[:, edge, op]
+                partial = longer
+            for sequence, share in partial.items():
+                counts[sequence] = counts[sequence] + share
+        return stacked([count[:, None] for count in counts.values()], codes)
 
     def work(self, codes: Any, **setting: Any) -> Any:
         """``(N, 2 (O - 1))``: how often each operation that takes time is in the cell, and how often it is in use.
