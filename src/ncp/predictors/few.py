@@ -136,9 +136,11 @@ def crossed(
         fitted = transfer_fit.fit(inputs, values_R, structure, known, options.components, options.seed)
         return transfer_fit.left_out(inputs, values_R, fitted, known)
     mean_R, std_R = np.zeros(n), np.zeros(n)
-    for train, held in evaluation.k_fold(n, min(options.folds, n), options.seed):
+    folds = list(evaluation.k_fold(n, min(options.folds, n), options.seed))
+    keep_BR = torch.stack([torch.as_tensor(np.isin(np.arange(n), train)) for train, _ in folds])
+    fits = transfer_fit.fit_parts(inputs, values_R, structure, known, keep_BR, options.components, options.seed)
+    for (train, held), fitted in zip(folds, fits, strict=True):
         some, rest = (Inputs(*(i[index] for i in inputs)) for index in (train, held))
-        fitted = transfer_fit.fit(some, values_R[train], structure, known, options.components, options.seed)
         mean_R[held], std_R[held] = transfer_fit.answers(some, values_R[train], rest, fitted, known)
     return mean_R, std_R
 
