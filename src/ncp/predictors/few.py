@@ -29,8 +29,10 @@ LEAST = 8
 """Fewer rows tell nothing that could be checked."""
 REFITTED = 100
 """With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
-TRUSTED = 10.0
+TRUSTED = 5.0
 """Rows for which the stated doubt counts when cross-validation corrects it."""
+FURTHEST = 2.5
+"""No row counts as further off than so many deviations: one training that went wrong says nothing of the doubt of all others."""
 MOST_COMPONENTS = 20
 """Of one structure: a file holds 64 of all three."""
 NORMAL = 0.798  # mean of |z| of a standard normal variable
@@ -243,7 +245,7 @@ def _fitted(
     predictor.logits = torch.stack([f.logits for f in padded])
     mean_RM, std_RM = (np.stack([h[i] for h in held], 1) for i in range(2))
     away_M = np.abs(blank.values.numpy() - mean_RM) / std_RM
-    stretch_M = (TRUSTED + (away_M / NORMAL).sum(0)) / (TRUSTED + len(rows))
+    stretch_M = (TRUSTED + (away_M.clip(max=FURTHEST) / NORMAL).sum(0)) / (TRUSTED + len(rows))
     predictor.stretch = torch.as_tensor(np.clip(stretch_M, 0.3, 3.0))
     predictor = predictor.float().eval().requires_grad_(False)
     predictor.noise_std.copy_(predictor.noise(predictor.output_mean[None])[0])

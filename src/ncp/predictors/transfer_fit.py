@@ -115,11 +115,9 @@ class Process:
         width = (apart.square().sum(-1) / (number - 1)).sqrt().clamp_min(1e-6)
         t = apart / width[..., None]
         # a row that is not seen stands alone, with variance 1 and value 0: it changes nothing
-        both = keep[:, :, None] & keep[:, None]
-        matrix = torch.where(
-            both, with_noise(covariance(rows, rows, hyper, self.known), hyper), torch.eye(t.shape[-1], dtype=t.dtype)
-        )
-        lower, failed = torch.linalg.cholesky_ex(matrix)
+        both, alone = keep[:, :, None] & keep[:, None], torch.eye(t.shape[-1], dtype=t.dtype)
+        noisy = with_noise(covariance(rows, rows, hyper, self.known), hyper)
+        lower, failed = torch.linalg.cholesky_ex(torch.where(both, noisy, alone))
         solved = torch.linalg.solve_triangular(lower, t[..., None], upper=False)[..., 0]
         jacobian = u.sum(-1) - number * torch.log(width)
         prior = 0.5 * q_BP.square().sum(-1)
@@ -169,19 +167,23 @@ def fit_parts(
     lengths: bool = False,
 ) -> list[Fitted]:  # fmt: skip
     """Fit one metric to B parts of its rows at once, those that ``keep_BR`` marks."""
-    if float(values_R.max() - values_R.min()) < 1e-9:
-        return [_constant(rows, values_R)] * len(keep_BR)
-    process = Process(rows, values_R, structure, known, keep_BR, lengths)
-    try:
-        fitted = process.components(process.fit(), components, seed)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        fitted = []
-    if not all(bool(f.hyper.isfinite().all() and f.logits.isfinite().all()) for f in fitted) or not fitted:
-        raise UserError(
-            "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
-            "outliers among the rows"
-        )
-    return fitted
+    highest = torch.where(keep_BR, values_R, -torch.inf).amax(1)
+    varied_B = highest - torch.where(keep_BR, values_R, torch.inf).amin(1) > 1e-9
+    fitted: list[Fitted] = []
+    if varied_B.any():
+        process = Process(rows, values_R, structure, known, keep_BR[varied_B], lengths)
+        try:
+            fitted = process.components(process.fit(), components, seed)
+            sound = all(bool(f.hyper.isfinite().all() and f.logits.isfinite().all()) for f in fitted)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            sound = False
+        if not sound:
+            raise UserError(
+                "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
+                "outliers among the rows"
+            )
+    rest = iter(fitted)
+    return [next(rest) if varied else _constant(rows, highest[b]) for b, varied in enumerate(varied_B.tolist())]
 
 
 def stacked(parts: Sequence[Fitted], weights: Sequence[float]) -> Fitted:
@@ -201,9 +203,9 @@ def padded(fitted: Fitted, components: int) -> Fitted:
     return Fitted(hyper, torch.cat([fitted.logits[:-1], last]), fitted.length)
 
 
-def _constant(rows: Inputs, values_R: Tensor) -> Fitted:
+def _constant(rows: Inputs, value: Tensor) -> Fitted:
     """A metric that is the same in all rows is answered by its value, without doubt."""
-    hyper = torch.tensor([[0.0, 0, 0, 0, 1, 1e-3, float(values_R[0]) + 1]], dtype=torch.float64)
+    hyper = torch.tensor([[0.0, 0, 0, 0, 1, 1e-3, float(value) + 1]], dtype=torch.float64)
     return Fitted(hyper, torch.zeros(1, dtype=torch.float64), rows.smooth.new_ones(rows.smooth.shape[1]))
 
 
