@@ -1,6 +1,6 @@
 """A predictor from few trainings against its two halves, on the released tables: python -m bench transfer NCP/data
 
-    python -m bench transfer NCP/data                                   # nine settings, 20 to 200 rows, 10 draws: half an hour
+    python -m bench transfer NCP/data                                   # nine settings, 20 to 200 rows, 10 draws: some minutes
     python -m bench transfer NCP/data --settings seg video --draws 3    # a look
     python -m bench transfer NCP/data --siblings                        # the target's other settings are known too
     python -m bench transfer NCP/data --all                             # all rows but the test rows, beside the default fit

@@ -117,6 +117,45 @@ def test_leaving_out_in_closed_form_is_leaving_out() -> None:
         assert abs(float(shift)) < 0.5
 
 
+def test_parts_fitted_at_once_are_fitted_by_themselves() -> None:
+    rows = like_classification(24, 6)
+    blank = few.empty(rows, known.predictors(SOME, "mine", "multires"))
+    with torch.no_grad():
+        inputs = blank.inputs(blank.codes)
+    values = blank.values[:, 0]
+    keep = torch.ones(2, 24, dtype=torch.bool)
+    keep[0, :5] = keep[1, 20:] = False
+    for structure in transfer_fit.STRUCTURES:
+        together = transfer_fit.fit_parts(inputs, values, structure, 2, keep, components=4)
+        for some, fit in zip(keep, together, strict=True):
+            part = transfer.Inputs(*(i[some] for i in inputs))
+            alone = transfer_fit.fit(part, values[some], structure, 2, components=4)
+            mean, std = transfer_fit.answers(part, values[some], inputs, fit, 2)
+            again, deviation = transfer_fit.answers(part, values[some], inputs, alone, 2)
+            np.testing.assert_allclose(mean, again, atol=0.03)
+            np.testing.assert_allclose(std, deviation, rtol=0.05)
+
+
+def test_one_training_that_went_wrong_does_not_make_all_doubtful(
+    fitted: tuple[Rows, Rows, predictors.Predictor],
+) -> None:
+    train, test, sound = fitted
+    values = train.targets[:, 0].copy()
+    values[int(np.argmax(values))] = values.min() - 10 * values.std()
+    wrong = predictors.fit(train.codes, {"mIoU": values}, known=SOME)
+    assert float(wrong.stretch[0]) < 1.3 * float(sound.stretch[0])
+    assert evaluation.kendall(test.targets[:, 0], wrong.predict(test.codes)["mIoU"]) > 0.3
+
+
+def test_all_rows_but_one_alike() -> None:
+    rows = like_classification(12, 7)
+    values = np.full(12, 70.0)
+    values[3] = 71.0
+    answer = predictors.fit(rows.codes, {"mIoU": values}, known=SOME)
+    assert np.isfinite(answer.predict(rows.codes)["mIoU"]).all()
+    assert np.isfinite(answer.predict_std(rows.codes)["mIoU"]).all()
+
+
 def test_the_gradient_is_the_slope(fitted: tuple[Rows, Rows, predictors.Predictor]) -> None:
     train = fitted[0]
     predictor = few.fit_rows(train, few.Options(known=SOME)).double()

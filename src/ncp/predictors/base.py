@@ -170,7 +170,7 @@ class Predictor(nn.Module):
     def _answer(self, codes: Any, function: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
         x_ND = torch.as_tensor(as_codes(codes, self.space), dtype=self.output_mean.dtype)
         with torch.no_grad():  # a chunk at a time: a million rows have no room in some predictors' inner layers
-            y_NM = torch.cat([function(x_CD) for x_CD in x_ND.split(CHUNK)]).double().numpy()
+            y_NM = torch.cat([function(x_CD) for x_CD in x_ND.split(CHUNK)]).double().numpy()  # type: ignore[no-untyped-call]
         return {name: y_NM[:, i] for i, name in enumerate(self.metrics)}
 
     def save(self, path: str | Path, dtype: torch.dtype | None = None) -> Path:

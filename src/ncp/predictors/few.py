@@ -29,8 +29,10 @@ LEAST = 8
 """Fewer rows tell nothing that could be checked."""
 REFITTED = 100
 """With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
-TRUSTED = 10.0
+TRUSTED = 5.0
 """Rows for which the stated doubt counts when cross-validation corrects it."""
+FURTHEST = 2.5
+"""No row counts as further off than so many deviations: one training that went wrong says nothing of the doubt of all others."""
 MOST_COMPONENTS = 20
 """Of one structure: a file holds 64 of all three."""
 NORMAL = 0.798  # mean of |z| of a standard normal variable
@@ -136,9 +138,11 @@ def crossed(
         fitted = transfer_fit.fit(inputs, values_R, structure, known, options.components, options.seed)
         return transfer_fit.left_out(inputs, values_R, fitted, known)
     mean_R, std_R = np.zeros(n), np.zeros(n)
-    for train, held in evaluation.k_fold(n, min(options.folds, n), options.seed):
+    folds = list(evaluation.k_fold(n, min(options.folds, n), options.seed))
+    keep_BR = torch.stack([torch.as_tensor(np.isin(np.arange(n), train)) for train, _ in folds])
+    fits = transfer_fit.fit_parts(inputs, values_R, structure, known, keep_BR, options.components, options.seed)
+    for (train, held), fitted in zip(folds, fits, strict=True):
         some, rest = (Inputs(*(i[index] for i in inputs)) for index in (train, held))
-        fitted = transfer_fit.fit(some, values_R[train], structure, known, options.components, options.seed)
         mean_R[held], std_R[held] = transfer_fit.answers(some, values_R[train], rest, fitted, known)
     return mean_R, std_R
 
@@ -241,7 +245,7 @@ def _fitted(
     predictor.logits = torch.stack([f.logits for f in padded])
     mean_RM, std_RM = (np.stack([h[i] for h in held], 1) for i in range(2))
     away_M = np.abs(blank.values.numpy() - mean_RM) / std_RM
-    stretch_M = (TRUSTED + (away_M / NORMAL).sum(0)) / (TRUSTED + len(rows))
+    stretch_M = (TRUSTED + (away_M.clip(max=FURTHEST) / NORMAL).sum(0)) / (TRUSTED + len(rows))
     predictor.stretch = torch.as_tensor(np.clip(stretch_M, 0.3, 3.0))
     predictor = predictor.float().eval().requires_grad_(False)
     predictor.noise_std.copy_(predictor.noise(predictor.output_mean[None])[0])

@@ -79,7 +79,8 @@ def strengths(hyper: Tensor, known: int) -> Tensor:
 def covariance(a: Inputs, b: Inputs, hyper: Tensor, known: int) -> Tensor:
     """Prior covariance ``(..., N, R)`` of the warped metric, without noise, of components ``(..., 7)``."""
     linear = (a.linear * strengths(hyper, known).square()[..., None, :]) @ b.linear.mT
-    squares = a.smooth.square().sum(-1)[:, None] + b.smooth.square().sum(-1) - 2 * a.smooth @ b.smooth.mT
+    squares = a.smooth.square().sum(-1)[..., :, None] + b.smooth.square().sum(-1)[..., None, :]
+    squares = squares - 2 * a.smooth @ b.smooth.mT
     distance = (SQRT5 * hyper[..., 4, None, None]) * squares.clamp_min(1e-10).sqrt()
     return LEVEL**2 + linear + hyper[..., 3, None, None].square() * matern52_at(distance)
 
@@ -226,12 +227,16 @@ class Transfer(Predictor):
 
 def factor(rows: Inputs, hyper: Tensor, known: int) -> Tensor:
     """The lower Cholesky factor ``(..., R, R)`` of the rows' covariance with noise."""
-    eye = torch.eye(len(rows.smooth), dtype=hyper.dtype)
-    both = covariance(rows, rows, hyper, known)
-    # relative to what it is added to: rows without noise let a part of it grow
-    least = JITTER * (1 + both.diagonal(dim1=-2, dim2=-1).mean(-1))[..., None, None]
-    lower: Tensor = torch.linalg.cholesky(both + (hyper[..., 5, None, None].square() + least) * eye)
+    lower: Tensor = torch.linalg.cholesky(with_noise(covariance(rows, rows, hyper, known), hyper))
     return lower
+
+
+def with_noise(both: Tensor, hyper: Tensor) -> Tensor:
+    """Covariance ``(..., R, R)`` of measured values, from that of the function."""
+    # relative to what it is added to: rows without noise let a part of it grow
+    least = JITTER * (1 + both.diagonal(dim1=-2, dim2=-1).mean(-1))
+    eye = torch.eye(both.shape[-1], dtype=hyper.dtype)
+    return both + (hyper[..., 5].square() + least)[..., None, None] * eye
 
 
 def score(predictor: Predictor | nn.Module, codes_ND: Tensor, features_NF: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Fitting :mod:`ncp.predictors.transfer`: marginal likelihood with priors, and what it leaves open as weighted components.
 
-Shape suffixes: R rows, F features, L linear inputs, M metrics, J components, H hyper-parameters, P free parameters.
+Shape suffixes: R rows, F features, L linear inputs, M metrics, J components, P free parameters, B parts of the rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ncp.errors import UserError
-from ncp.predictors.transfer import HYPER, Inputs, covariance, factor, variance, warped
+from ncp.predictors.descent import curvature, minimise
+from ncp.predictors.transfer import HYPER, Inputs, covariance, factor, variance, warped, with_noise
 
 # log of each hyper-parameter: mean and standard deviation of its prior; warped metrics have standard deviation 1
 PRIORS: dict[str, tuple[float, float]] = {
@@ -29,8 +30,6 @@ PRIORS: dict[str, tuple[float, float]] = {
 }
 ALONE: dict[str, tuple[float, float]] = PRIORS | {"smooth": (0.0, 0.7), "shrink": (0.0, 0.7)}
 TOP_LIMITS = (-4.0, 3.5)
-TOO_FAR = 1e10
-"""The loss where there is none."""
 PART = 400
 """The hyper-parameters are fitted on at most so many of the rows; the process is conditioned on all."""
 EACH_LENGTH = 100
@@ -67,85 +66,84 @@ class Fitted(NamedTuple):
 
 
 class Process:
-    """The free parameters of one metric's process, as multiples ``q`` of the priors' deviations around their means.
+    """One metric's process, fitted to B parts of its rows at once; its free parameters are multiples ``q`` of the priors'
+    deviations around their means.
 
     Args:
         rows: their inputs, float64.
         values_R: the metric, standardised.
         structure: which parts it has.
         known: number of known predictors.
+        keep_BR: which rows each of the fits sees.
         lengths: whether each feature has a length scale of its own.
     """
 
-    def __init__(self, rows: Inputs, values_R: Tensor, structure: Structure, known: int, lengths: bool = False) -> None:
-        self.rows, self.values, self.known = rows, values_R, known
+    def __init__(
+        self, rows: Inputs, values_R: Tensor, structure: Structure, known: int, keep_BR: Tensor, lengths: bool = False
+    ) -> None:
+        self.rows, self.values, self.known, self.keep_BR = rows, values_R, known, keep_BR
         self.names = [name for name in HYPER if name not in structure.without]
         priors = [structure.priors[name] for name in self.names]
         f = rows.smooth.shape[1] if lengths else 0
         self.mean = torch.tensor([m for m, _ in priors] + [0.0] * f, dtype=torch.float64)
         self.deviation = torch.tensor([s for _, s in priors] + [LENGTH_PRIOR] * f, dtype=torch.float64)
-        self.best = values_R.max()
+        self.best_B = torch.where(keep_BR, values_R, -torch.inf).amax(1)
 
-    def hyper(self, q_P: Tensor) -> Tensor:
-        """``(7,)`` hyper-parameters in their own units."""
-        logs = (self.mean + self.deviation * q_P)[: len(self.names)]
-        found = dict(zip(self.names, logs.unbind(), strict=True))
-        zero = q_P.new_zeros(())
+    def hyper(self, q_BP: Tensor) -> Tensor:
+        """``(B, 7)`` hyper-parameters in their own units, of ``(..., B, P)`` parameters likewise."""
+        logs = (self.mean + self.deviation * q_BP)[..., : len(self.names)]
+        found = dict(zip(self.names, logs.unbind(-1), strict=True))
+        zero = q_BP.new_zeros(q_BP.shape[:-1])
         parts = [found[name].exp() if name in found else zero for name in HYPER[:-1]]
-        return torch.stack([*parts, self.best + found["top"].clamp(*TOP_LIMITS).exp()])
+        return torch.stack([*parts, self.best_B + found["top"].clamp(*TOP_LIMITS).exp()], -1)
 
-    def length(self, q_P: Tensor) -> Tensor:
-        """``(F,)`` factors of the inverse length scales."""
-        if len(q_P) == len(self.names):
-            return q_P.new_ones(self.rows.smooth.shape[1])
-        return (self.mean + self.deviation * q_P)[len(self.names) :].exp()
+    def length(self, q_BP: Tensor) -> Tensor:
+        """``(..., B, F)`` factors of the inverse length scales."""
+        if q_BP.shape[-1] == len(self.names):
+            return q_BP.new_ones(*q_BP.shape[:-1], self.rows.smooth.shape[1])
+        return (self.mean + self.deviation * q_BP)[..., len(self.names) :].exp()
 
-    def loss(self, q_P: Tensor) -> Tensor:
-        """Minus the log of prior times marginal likelihood of the metric, up to a constant."""
-        hyper = self.hyper(q_P)
-        rows = (
-            self.rows if len(q_P) == len(self.names) else Inputs(self.rows.smooth * self.length(q_P), self.rows.linear)
-        )
-        t_R, _, width = warped(self.values, hyper[-1])
-        lower = factor(rows, hyper, self.known)
-        solved = torch.linalg.solve_triangular(lower, t_R[:, None], upper=False)
-        jacobian = -torch.log(hyper[-1] - self.values).sum() - len(t_R) * torch.log(width[0])
-        prior = 0.5 * q_P.square().sum()
-        loss: Tensor = 0.5 * solved.square().sum() + lower.diagonal().log().sum() - jacobian + prior
-        return loss
+    def loss(self, q_BP: Tensor) -> Tensor:
+        """Minus the log of prior times marginal likelihood of the metric, ``(..., B)``, up to a constant."""
+        hyper, keep = self.hyper(q_BP), self.keep_BR
+        own = q_BP.shape[-1] > len(self.names)
+        rows = Inputs(self.rows.smooth * self.length(q_BP)[..., None, :], self.rows.linear) if own else self.rows
+        gap = torch.where(keep, hyper[..., -1:] - self.values, 1.0)
+        number = keep.sum(1)
+        u = -torch.log(gap)  # 0 where a row is not seen
+        apart = torch.where(keep, u - (u.sum(-1) / number)[..., None], 0.0)
+        width = (apart.square().sum(-1) / (number - 1)).sqrt().clamp_min(1e-6)
+        t = apart / width[..., None]
+        # a row that is not seen stands alone, with variance 1 and value 0: it changes nothing
+        both, alone = keep[:, :, None] & keep[:, None], torch.eye(t.shape[-1], dtype=t.dtype)
+        noisy = with_noise(covariance(rows, rows, hyper, self.known), hyper)
+        lower, failed = torch.linalg.cholesky_ex(torch.where(both, noisy, alone))
+        solved = torch.linalg.solve_triangular(lower, t[..., None], upper=False)[..., 0]
+        jacobian = u.sum(-1) - number * torch.log(width)
+        prior = 0.5 * q_BP.square().sum(-1)
+        loss = 0.5 * solved.square().sum(-1) + lower.diagonal(dim1=-2, dim2=-1).log().sum(-1) - jacobian + prior
+        return torch.where(failed > 0, torch.nan, loss)
 
-    def fit(self, iterations: int = 60) -> Tensor:
-        """The ``q`` of the largest posterior density, by L-BFGS."""
-        q_P = torch.zeros_like(self.mean, requires_grad=True)
-        optimiser = torch.optim.LBFGS([q_P], max_iter=iterations, line_search_fn="strong_wolfe", tolerance_change=1e-4)
+    def fit(self) -> Tensor:
+        """The ``q`` ``(B, P)`` of the largest posterior density."""
+        return minimise(self.loss, torch.zeros(len(self.keep_BR), len(self.mean), dtype=torch.float64))
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            try:
-                loss = self.loss(q_P)
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-                loss = q_P.new_tensor(torch.nan)
-            if not loss.isfinite():  # a step too far, which the line search takes back
-                loss = TOO_FAR + q_P.square().sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-        return q_P.detach()
-
-    def components(self, q_P: Tensor, number: int, seed: int) -> Fitted:
+    def components(self, q_BP: Tensor, number: int, seed: int) -> list[Fitted]:
         """Draws around the best ``q`` by the curvature there, weighted by how likely they are (importance sampling)."""
         if number == 1:
-            return Fitted(self.hyper(q_P)[None], torch.zeros(1, dtype=torch.float64), self.length(q_P))
-        curvature = torch.autograd.functional.hessian(self.loss, q_P)  # type: ignore[no-untyped-call]
-        values, vectors = torch.linalg.eigh((curvature + curvature.mT) / 2)
+            one = torch.zeros(1, dtype=torch.float64)
+            return [Fitted(h[None], one, f) for h, f in zip(self.hyper(q_BP), self.length(q_BP), strict=True)]
+        values, vectors = torch.linalg.eigh(curvature(self.loss, q_BP))
         generator = torch.Generator().manual_seed(seed)
-        half = torch.randn(number // 2, len(q_P), generator=generator, dtype=torch.float64)
-        draws = torch.cat([half, -half])
-        near = q_P + (SPREAD * draws / values.clamp_min(1.0).sqrt()) @ vectors.mT
-        logits = torch.stack([-self.loss(q) for q in near]) + 0.5 * draws.square().sum(1)
-        logits = torch.minimum(logits, logits.median() + 2)  # no draw may outweigh the rest by chance
-        return Fitted(torch.stack([self.hyper(q) for q in near]), logits, self.length(q_P))
+        half = torch.randn(number // 2, q_BP.shape[1], generator=generator, dtype=torch.float64)
+        draws_JP = torch.cat([half, -half])
+        steps_JBP = SPREAD * draws_JP[:, None] / values.clamp_min(1.0).sqrt()
+        near_JBP = q_BP + (vectors @ steps_JBP[..., None])[..., 0]
+        with torch.no_grad():
+            logits_JB = 0.5 * draws_JP.square().sum(1)[:, None] - self.loss(near_JBP)
+        logits_JB = torch.minimum(logits_JB, logits_JB.median(0).values + 2)  # no draw may outweigh the rest by chance
+        parts = (self.hyper(near_JBP).unbind(1), logits_JB.unbind(1), self.length(q_BP))
+        return [Fitted(*part) for part in zip(*parts, strict=True)]
 
 
 def fit(
@@ -156,21 +154,36 @@ def fit(
     n = len(values_R)
     many = n >= EACH_LENGTH
     lengths = many and "smooth" not in structure.without if lengths is None else lengths
-    if float(values_R.max() - values_R.min()) < 1e-9:
-        return _constant(rows, values_R)
     part = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:PART].sort().values
-    process = Process(Inputs(*(i[part] for i in rows)), values_R[part], structure, known, lengths)
-    try:
-        fitted = process.components(process.fit(), 1 if many or lengths else components, seed)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        raise UserError(
-            "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
-            "outliers among the rows"
-        ) from None
-    if len(part) < n:  # the largest value may lie outside of the part
-        above = (values_R.max() - process.best).clamp_min(0)
-        fitted.hyper[:, -1] += above
-    return fitted
+    some, values = Inputs(*(i[part] for i in rows)), values_R[part]
+    whole = torch.ones(1, len(part), dtype=torch.bool)
+    [fitted] = fit_parts(some, values, structure, known, whole, 1 if many or lengths else components, seed, lengths)
+    above = (values_R.max() - values.max()).clamp_min(0)  # the largest value may lie outside of the part
+    return fitted._replace(hyper=fitted.hyper + above * torch.eye(len(HYPER), dtype=above.dtype)[-1])
+
+
+def fit_parts(
+    rows: Inputs, values_R: Tensor, structure: Structure, known: int, keep_BR: Tensor, components: int = 8, seed: int = 0,
+    lengths: bool = False,
+) -> list[Fitted]:  # fmt: skip
+    """Fit one metric to B parts of its rows at once, those that ``keep_BR`` marks."""
+    highest = torch.where(keep_BR, values_R, -torch.inf).amax(1)
+    varied_B = highest - torch.where(keep_BR, values_R, torch.inf).amin(1) > 1e-9
+    fitted: list[Fitted] = []
+    if varied_B.any():
+        process = Process(rows, values_R, structure, known, keep_BR[varied_B], lengths)
+        try:
+            fitted = process.components(process.fit(), components, seed)
+            sound = all(bool(f.hyper.isfinite().all() and f.logits.isfinite().all()) for f in fitted)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            sound = False
+        if not sound:
+            raise UserError(
+                "a Gaussian process cannot be fitted to these values (their covariance has no Cholesky factor): look for "
+                "outliers among the rows"
+            )
+    rest = iter(fitted)
+    return [next(rest) if varied else _constant(rows, highest[b]) for b, varied in enumerate(varied_B.tolist())]
 
 
 def stacked(parts: Sequence[Fitted], weights: Sequence[float]) -> Fitted:
@@ -190,9 +203,9 @@ def padded(fitted: Fitted, components: int) -> Fitted:
     return Fitted(hyper, torch.cat([fitted.logits[:-1], last]), fitted.length)
 
 
-def _constant(rows: Inputs, values_R: Tensor) -> Fitted:
+def _constant(rows: Inputs, value: Tensor) -> Fitted:
     """A metric that is the same in all rows is answered by its value, without doubt."""
-    hyper = torch.tensor([[0.0, 0, 0, 0, 1, 1e-3, float(values_R[0]) + 1]], dtype=torch.float64)
+    hyper = torch.tensor([[0.0, 0, 0, 0, 1, 1e-3, float(value) + 1]], dtype=torch.float64)
     return Fitted(hyper, torch.zeros(1, dtype=torch.float64), rows.smooth.new_ones(rows.smooth.shape[1]))
 
 

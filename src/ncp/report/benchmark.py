@@ -185,3 +185,9 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def as_markdown(rows: Rows) -> str:
+    """For a README."""
+    lines = ["| " + " | ".join(map(terminal.markdown, row)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
