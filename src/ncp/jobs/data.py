@@ -72,14 +72,17 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import data as report
 
     data = data_of(options)
+    name = None if options.setting is not None else name_of(options, data)
     folder = runs.made(folder, "data")
     look = None if options.look == "all" else int(options.look)
     with progress.bar(f"looking over {data.source}", after=1.0) as tell:
         found = look_over(data, look, tell)
     outcome = Outcome(found, suggest(data, found, options.recipe))
     outcome.files = report.write(data, found, folder, options.samples)
-    if not found.problems and options.setting is None:
-        outcome.setting, outcome.setting_file = write_setting(options, data, outcome, folder)
+    if not found.problems:
+        data.describe(folder)
+    if not found.problems and name is not None:
+        outcome.setting, outcome.setting_file = name, write_setting(name, options, data, outcome, folder)
         outcome.files["setting"] = outcome.setting_file
     result = {
         **found.plain(),
@@ -136,22 +139,27 @@ def data_of(options: Options) -> OwnData:
     return data
 
 
-def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Path) -> tuple[str, Path]:
-    """Write ``setting/NAME.yaml`` into the folder of configurations; its name and path.
+def name_of(options: Options, data: OwnData) -> str:
+    """What the setting will be called.
 
     Raises:
         UserError: for a name that is taken by a shipped setting, or cannot be one.
     """
-    from ncp.data.folder.files import resolved_root
-    from ncp.data.folder.setting import setting_name, setting_text
-    from ncp.files import safe_name, writing
+    from ncp.data.folder.setting import setting_name
+    from ncp.files import safe_name
 
-    name = (
-        setting_name(str(data.root), data.task)
-        if options.name is None
-        else safe_name(options.name, "name of a setting")
-    )
+    given = options.name
+    name = setting_name(str(data.root), data.task) if given is None else safe_name(given, "name of a setting")
     check_name(name)
+    return name
+
+
+def write_setting(name: str, options: Options, data: OwnData, outcome: Outcome, folder: Path) -> Path:
+    """Write ``setting/NAME.yaml`` into the folder of configurations; its path."""
+    from ncp.data.folder.files import resolved_root
+    from ncp.data.folder.setting import setting_text
+    from ncp.files import writing
+
     place = folder if options.out is None else Path(options.out).expanduser()
     changes = {"root": str(resolved_root(data)), **_given(options.data), **outcome.suggestion.data}
     changes |= data.write_beside(place / "classes" / f"{name}.csv")
@@ -159,7 +167,7 @@ def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Pat
     path = place / "setting" / f"{name}.yaml"
     with writing(path, "give out=FOLDER") as scratch:
         scratch.write_bytes(text.encode("utf-8", "backslashreplace"))
-    return name, path
+    return path
 
 
 def check_name(name: str) -> None:

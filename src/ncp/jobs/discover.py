@@ -61,6 +61,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for data that cannot be trained on, limits that cannot be met, or a step that fails, with its command.
     """
+    _check_recorded(options)
     folder = runs.made(folder, "discover").resolve()
     kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
     if options.setting is not None:
@@ -127,6 +128,23 @@ OWN = (
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
 # keys of which no training that is already done depends
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
+
+
+# of those, what is of trainings alone, as all keys of a training are
+OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
+
+
+def _check_recorded(options: Options) -> None:
+    """Refuse words that would do nothing where rows of a table stand for trainings."""
+    if options.source is None:
+        return
+    keys = [key_of(word) for word in options.words]
+    idle = [key for key in keys if key in OF_TRAININGS or (key.split(".")[0] not in OWN and key != "setting")]
+    if idle:
+        raise UserError(
+            f"{idle[0]} is of trainings, and with source={options.source} rows of a recorded table stand for them: leave "
+            f"{'it' if len(idle) == 1 else ', '.join(idle)} out, or leave source out to train"
+        )
 
 
 class Own(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from ncp.campaign.states import RECORD
 from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
+from ncp.jobs import hours as hours_
 from ncp.jobs.steps import Commands
 from ncp.overrides import key_of
 from ncp.process import own_cores
@@ -127,6 +127,7 @@ class _Steps:
         self.plan, self.folder = plan, folder
         self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
         self.commands = Commands(folder, self.work(), plan.prefix)
+        self.clock = hours_.Clock(plan.hours)
         self.out = Discovery(
             plan.names, dict(plan.budget), recorded=plan.source is not None,
             commands=self.commands.commands, seconds=self.commands.seconds, cpu_seconds=self.commands.cpu_seconds,
@@ -194,12 +195,9 @@ class _Steps:
         Raises:
             UserError: where what is left to do takes more than ``hours``, or more than the disk has.
         """
-        from ncp.tasks import trial
-
         [name], plan = self.plan.names, self.plan
-        with self.commands.timed("trial"), tempfile.TemporaryDirectory(prefix="ncp-trial-") as scratch:
-            words = [*self.training(name), "arch=code", f"arch.code={plan.reference.text}"]
-            tried = trial.run(jobs.options("train", *words), Path(scratch))
+        with self.commands.timed("trial"):
+            tried = hours_.tried([*self.training(name), "arch=code", f"arch.code={plan.reference.text}"], plan.place)
         usual = found_.usual_cost(self.space, plan.budget, plan.bounds, plan.seed) / cost_of(self.space, plan.reference)
         last = (len((FOUND, DEFAULT, BEST)) + (plan.baseline is not None)) * plan.repeats
         one, compared = tried.seconds(usual), last * tried.seconds()
@@ -213,7 +211,8 @@ class _Steps:
         self.out.estimate = {"hours": hours, "disk_mb": disk}
         done = int(_records(plan.place / f"sample-{name}")())
         compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
-        left = (max(plan.trainings - done, 0) * one + max(compared, 0.0)) / 3600
+        self.clock.reserve = max(compared, 0.0)
+        left = (max(plan.trainings - done, 0) * one + self.clock.reserve) / 3600
         if plan.hours is not None and left > plan.hours:
             fit = int((3600 * plan.hours - compared) / one)
             least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
@@ -222,7 +221,6 @@ class _Steps:
                 f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
                 f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
             )
-        plan.place.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(plan.place).free / 2**20
         if disk > free:
             raise UserError(
@@ -244,9 +242,16 @@ class _Steps:
         if plan.sampler == "adaptive":
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
             words += [f"rounds={plan.rounds}"] if plan.rounds else []
-        done = _records(place)
         words += self.packing(plan.trainings)
-        self.out.tables[name] = self.build(f"build {name}", name, *words, done=done)
+        table = self.build(f"build {name}", name, *words, done=_records(place), unshown=self.clock.words())
+        self.out.tables[name] = table
+        done = int(_records(place)())
+        if done == plan.trainings or plan.hours is None:
+            return
+        over = f"hours={plan.hours:g} ended the trainings after {done} of {plan.trainings}"
+        if len(table) < LEAST:
+            raise UserError(f"{over}, and a predictor needs {LEAST}; the same command goes on, for as many hours")
+        self.out.notes.append(f"{over}; the same command goes on with the others")
 
     def drawn(self, name: str) -> Table:
         """So many rows of the recorded table."""
@@ -328,7 +333,11 @@ class _Steps:
         listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
         for setting in self.plan.names:
             scores: dict[str, list[float]] = {name: [] for name in candidates}
+            repeats = 0
             for repeat in range(self.plan.repeats):
+                if self.over(repeat, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
+                    break
+                repeats += 1
                 place = self.compared(setting, repeat)
                 words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
                 words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
@@ -339,10 +348,8 @@ class _Steps:
                     if architecture in table:
                         scores[name].append(table.query(architecture).metrics[table.main])
             for name, reached in scores.items():
-                if failed := self.plan.repeats - len(reached):
-                    self.out.notes.append(
-                        f"{failed} of {self.plan.repeats} trainings of the {name} one failed in {setting}"
-                    )
+                if failed := repeats - len(reached):
+                    self.out.notes.append(f"{failed} of {repeats} trainings of the {name} one failed in {setting}")
                 if reached:
                     self.out.scores.setdefault(name, {})[setting] = np.array(reached)
             if not scores[FOUND]:
@@ -352,6 +359,13 @@ class _Steps:
                 )
         if self.plan.baseline is not None:
             self.baseline(self.plan.baseline)
+
+    def over(self, repeat: int, what: str) -> bool:
+        """Whether the hours are over, which is noted. The found architecture is trained once whatever the clock says."""
+        if repeat == 0 or self.clock.left() != 0:
+            return False
+        self.out.notes.append(f"hours={self.plan.hours:g} ended {what}; the same command goes on with the others")
+        return True
 
     def compared(self, setting: str, repeat: int) -> Path:
         """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
@@ -367,14 +381,18 @@ class _Steps:
         limit = plan.budget.get("macs", float(self.out.macs[FOUND]))
         name, macs = likecost.choose(task, limit, plan.reference, None if wanted == "auto" else [wanted])
         arch = ["arch=pointpillars"] if name == likecost.POINTPILLARS else ["arch=timm", f"arch.name={name}"]
-        scores = []
+        scores: list[float] = []
         for repeat in range(plan.repeats):
+            if self.over(1, f"the comparison after {repeat} of {plan.repeats} trainings of {name}"):
+                break
             seed = self.seed_of(repeat)
             place = plan.place / f"compare-{setting}-{name}-{seed}-{_digest(plan.full)}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
             trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
             scores.append(trained.metrics[settings.get(setting).main])
+        if not scores:
+            return
         self.out.candidates[name], self.out.macs[name] = name, macs
         self.out.scores[name] = {setting: np.array(scores)}
 
@@ -412,11 +430,14 @@ class _Steps:
         except UserError as error:
             self.out.notes.append(f"the found network was not exported: {error}")
 
-    def build(self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None) -> Table:
+    def build(
+        self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None, unshown: Sequence[str] = ()
+    ) -> Table:
         """Train architectures; the table of their results."""
-        merged = self.commands.run(step, "build", *self.training(setting), *words, done=done).merged
+        merged = self.commands.run(step, "build", *self.training(setting), *words, done=done, unshown=unshown).merged
         if merged is None:
-            raise UserError(f"the step '{step}' trained nothing; its command: {self.commands.commands[step]}")
+            over = f"; hours={self.plan.hours:g} are over" if unshown and self.clock.left() == 0 else ""
+            raise UserError(f"the step '{step}' trained nothing{over}; its command: {self.commands.commands[step]}")
         table: Table = merged.table
         return table
 

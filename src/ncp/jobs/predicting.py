@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ncp import terminal
+from ncp.data.video_index import CorruptVideo
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.inference import classification, detection, segmentation, video
@@ -18,12 +20,14 @@ from ncp.inference.loading import Failed, Work, ahead, batches
 from ncp.inference.network import Network
 from ncp.inference.outputs import TABLE, Results, label_picture, rounded
 from ncp.inference.samples import Sample, samples
+from ncp.jobs.reels import Reels
 from ncp.metrics import kitti_files
 from ncp.process import own_cores
 
 if TYPE_CHECKING:
     from ncp.report.predictions import Guess
 
+log = logging.getLogger(__name__)
 THREADS = 4  # that read, at most
 PIXELS = 2**22  # of a batch of whole images, at most
 WINDOWS = "windows.csv"
@@ -41,6 +45,7 @@ class Asked(Protocol):
     score: float | None
     calib: str | None
     pictures: bool
+    movies: bool
 
 
 Heads = dict[str, Sequence[str]]
@@ -62,7 +67,8 @@ def look(network: Network, inputs: Sequence[Input], asked: Asked, results: Resul
             progress.tell(len(seen), f"{len(results.failed)} left out" if results.failed else "")
 
         try:
-            task.run(inputs, watch)
+            with task.reels:
+                task.run(inputs, watch)
         finally:
             written = results.close(task.heads())
     return written
@@ -89,6 +95,7 @@ class Images:
         self.network, self.asked, self.results = network, asked, results
         self.names = [printable(name) for name in network.card.classes]
         self.waiting = THREADS + 1  # images that are read ahead; they may be large
+        self.reels = Reels(results, asked.every)
 
     def prepare(self, image_CHW: np.ndarray) -> np.ndarray:
         """What the network is to see of an image."""
@@ -99,6 +106,10 @@ class Images:
         work = samples(inputs, self.network.card, self.prepare, self.asked.every)
         for _, found in _read(work, self.waiting, self.results, watch):
             yield from found
+
+    def drawn(self, sample: Sample) -> bool:
+        """Whether a sample is shown as a frame of a movie."""
+        return self.asked.movies and sample.frame is not None
 
     def name(self, sample: Sample) -> str:
         """Of a sample's results."""
@@ -134,14 +145,20 @@ class Classes(Images):
 
     def note(self, sample: Sample, top: list[tuple[int, float]]) -> None:
         """Write the result of an image."""
-        frame = {} if sample.frame is None else {"frame": sample.frame}
+        frame: dict[str, Any] = {} if sample.frame is None else {"frame": sample.frame}
         best = _named(top, self.names)
+        words, shares = [self.names[k] for k, _ in top], [value for _, value in top]
+        if self.asked.pictures and self.drawn(sample):
+            from ncp.report import movies
+
+            frame["movie"] = self.reels.add(
+                sample.input, movies.guesses(sample.image, words, shares, f"frame {sample.frame}")
+            )
         self.results.add(sample.input, {**frame, "top": best}, [[sample.frame, *_top_cells(best)]])
-        if self.asked.pictures:
+        if self.asked.pictures and not self.drawn(sample):
             from ncp.report import predictions
 
             shown = sample.input.shown + ("" if sample.frame is None else f", frame {sample.frame}")
-            words, shares = [self.names[k] for k, _ in top], [value for _, value in top]
             self.page.append(predictions.Guess(video.thumb(sample.image), shown, words, shares))
             if len(self.page) == predictions.PAGE:
                 self.turn()
@@ -207,7 +224,12 @@ class Segments(Images):
         counts = np.bincount(found.labels.reshape(-1), minlength=len(self.names)) / found.labels.size
         shares = {self.names[k]: rounded(counts[k]) for k in np.flatnonzero(counts)}
         line = {"labels": labels, "size": [height, width], "confidence": rounded(found.confidence), "shares": shares}
-        if self.asked.pictures:
+        if self.asked.pictures and self.drawn(sample):
+            from ncp.report import movies
+
+            picture_HW3 = movies.segments(sample.image, found.labels, self.palette, self.names)
+            line["movie"] = self.reels.add(sample.input, picture_HW3)
+        elif self.asked.pictures:
             from ncp.report import predictions
 
             drawn = predictions.overlay(sample.image, found.labels, self.palette, self.names)
@@ -228,6 +250,7 @@ class Scenes:
         self.names = [printable(name) for name in network.card.classes]
         self.types = [kitti_type(name) for name in self.names]
         self.lowest = bev.SHOWN if asked.score is None else asked.score
+        self.reels = Reels(results)
 
     def heads(self) -> Heads:
         """The columns of the table."""
@@ -270,6 +293,7 @@ class Videos:
             raise UserError(f"batch and top must be at least 1, given were {asked.batch} and {asked.top}")
         self.network, self.asked, self.results = network, asked, results
         self.sampling = video.sampling_of(network.card, asked.clips)
+        self.reels = Reels(results)
         self.names = [printable(name) for name in network.card.classes]
         self.top = min(asked.top, len(self.names))
 
@@ -313,7 +337,17 @@ class Videos:
                 seen.thumbs, seen.numbers, scores_KN, chosen, self.names, given.shown, seen.total
             )
             line["picture"] = results.write(results.place("strips", given.name, "png"), figure.savefig)
+            if self.asked.movies:
+                line |= self.movie(given, seen, scores_KN, chosen)
         results.add(given, line, [[seen.total, *_top_cells(best)]])
+
+    def movie(self, given: Input, seen: video.Seen, scores_KN: np.ndarray, chosen: Sequence[int]) -> dict[str, str]:
+        """The movie of a video; none, and why, where a frame that no window has cannot be decoded."""
+        try:
+            return {"movie": self.reels.of_windows(given, seen.numbers, scores_KN, chosen, self.names)}
+        except CorruptVideo as error:
+            log.warning("the movie of '%s' ends early: it %s", given.shown, error)
+            return {"movie_error": str(error)}
 
 
 def kitti_type(name: str) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ncp.data import rasters
 from ncp.data.folder import reading
-from ncp.data.folder.files import OwnData, holds, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import holds, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
+from ncp.data.folder.pictures import OwnPictures
 from ncp.data.folder.splits import split_folders
 from ncp.data.imagenet import ImageFiles
 from ncp.data.paths import PathList, folders
@@ -55,31 +56,19 @@ def count_files(data: Any, found: Look) -> None:
     found.shares = {name: number / total for name, number in train.items()} if total else {}
 
 
-def note_reading(found: Look, paths: Sequence[Path], how: dict[str, Any], problems: Problems) -> None:
-    """How the training images that could be read are read; what does not fit together is a problem."""
-    if not paths:
-        return
-    with problems.collecting():
-        read = reading.find(paths, **how)
-        found.facts |= {"channels": read.channels, "photographs": read.photo}
-        if read.resolved():
-            found.facts["reading"] = read.resolved()
-
-
-class FolderClassification(OwnData):
+class FolderClassification(OwnPictures):
     """Images in folders named after their classes.
 
     Args:
-        root, common: see :class:`ncp.data.folder.files.OwnData`.
+        root, common: see :class:`ncp.data.folder.pictures.OwnPictures`.
         size: side of the network's input in pixels.
         scale: range of a training crop's area, as a share of the image.
-        channels, low, high, mean, std: how images are read, see :func:`ncp.data.folder.reading.find`.
     """
 
     task = "cls"
     suffixes: tuple[str, ...] = reading.SUFFIXES
     what = "images"
-    layout = "it holds a folder of images for each class, or train/CLASS/* and val/CLASS/*"
+    layout = "it must hold a folder of images for each class, or train/CLASS/* and val/CLASS/*"
 
     def __init__(
         self,
@@ -87,11 +76,6 @@ class FolderClassification(OwnData):
         *,
         size: int = 224,
         scale: Sequence[float] = (0.25, 1.0),
-        channels: int | None = None,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
         eval_batch: int = 50,
         **common: Any,
     ) -> None:
@@ -103,7 +87,6 @@ class FolderClassification(OwnData):
             )
         self.size = self.eval_size = (size, size)
         self.scale = (float(scale[0]), float(scale[1]))
-        self.how: dict[str, Any] = {"channels": channels, "low": low, "high": high, "mean": mean, "std": std}
         self.labels: dict[str, np.ndarray] = {}
 
     def find(self, root: Path, problems: Problems) -> None:
@@ -172,7 +155,7 @@ class FolderClassification(OwnData):
             validates = self.rule.validating(names, labels)
             chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
             self.notes.append(
-                f"split: {self.rule.words()} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
+                f"split: {self.rule.words('each class')} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
             )
         for split, numbers in chosen.items():
             self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])
@@ -235,21 +218,16 @@ class FolderClassification(OwnData):
             if split == "train":
                 good.append(path)
         refused.end()
-        note_reading(found, good, self.how, problems)
-
-    def resolved(self) -> dict[str, Any]:
-        """How images are read."""
-        return self.reading.resolved()
+        self.note_reading(found, good, problems)
 
     def make_sets(self) -> None:
         """The two sets."""
         root = Path(str(self.root)).expanduser()
         paths = {split: PathList.below([(root, names)]) for split, names in self.names.items()}
-        self.reading = reading.find(paths["train"], **self.how)
-        self.in_channels, self.mean, self.std = self.reading.channels, self.reading.mean, self.reading.std
+        read = self.read_as(paths["train"])
         sets = {
             split: ImageFiles(
-                paths[split], self.labels[split], self.size, self.seed, split == "train", self.reading, self.scale
+                paths[split], self.labels[split], self.size, self.seed, split == "train", read, self.scale
             )
             for split in paths
         }

@@ -14,10 +14,10 @@ from ncp import progress
 from ncp.data import rasters
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.cls import note_reading
-from ncp.data.folder.files import OwnData, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.files import in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
+from ncp.data.folder.pictures import OwnPictures
 from ncp.data.folder.splits import split_folders
 from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
@@ -53,20 +53,19 @@ def fits(folder: Path) -> bool:
     return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
 
 
-class FolderSegmentation(OwnData, SegmentationData):
+class FolderSegmentation(OwnPictures, SegmentationData):
     """Images with a mask each.
 
     Args:
-        root, common: see :class:`ncp.data.folder.files.OwnData`.
+        root, common: see :class:`ncp.data.folder.pictures.OwnPictures`.
         classes_file: see :mod:`ncp.data.folder.classes`; None: that of the root, or what the masks hold.
         crop: height and width of a training window.
         scale: range of the random resize.
         short: shorter side that all images are resized to first; None: as they are.
-        channels, low, high, mean, std: how images are read, see :func:`ncp.data.folder.reading.find`.
         cache: folder of what the masks hold; None: the user's cache folder.
     """
 
-    layout = "it holds images/* and masks/* of the same names, or train/images, train/masks, val/images, val/masks"
+    layout = "it must hold images/* and masks/* of the same names, or train/images, train/masks, val/images, val/masks"
 
     def __init__(
         self,
@@ -76,11 +75,6 @@ class FolderSegmentation(OwnData, SegmentationData):
         crop: Sequence[int] = (512, 512),
         scale: Sequence[float] = (0.5, 2.0),
         short: int | None = None,
-        channels: int | None = None,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
         cache: str | None = None,
         **common: Any,
     ) -> None:
@@ -89,7 +83,6 @@ class FolderSegmentation(OwnData, SegmentationData):
             raise UserError(f"data.short must be at least 32 pixels or null, given was {short}")
         self.short = TINY_SHORT if self.tiny else short
         self.classes_file, self.cache = classes_file, cache
-        self.how: dict[str, Any] = {"channels": channels, "low": low, "high": high, "mean": mean, "std": std}
         self.mask_names: dict[str, PathList] = {}
         self.entries: tuple[classes_files.Entry, ...] = ()
         self.has_file = False
@@ -174,7 +167,8 @@ class FolderSegmentation(OwnData, SegmentationData):
             )
         if pairs:
             count = int(validates.sum())
-            self.notes.append(f"split: {self.rule.words()} ({len(pairs) - count:,} train, {count:,} validate)")
+            words = self.rule.words("each folder" if len(groups) > 1 else "the images")
+            self.notes.append(f"split: {words} ({len(pairs) - count:,} train, {count:,} validate)")
         return {
             "train": [pair for pair, val in zip(pairs, validates, strict=True) if not val],
             "val": [pair for pair, val in zip(pairs, validates, strict=True) if val],
@@ -203,7 +197,7 @@ class FolderSegmentation(OwnData, SegmentationData):
             problems.add(f"'{printable(root / images)}' holds no images ({', '.join(reading.SUFFIXES)})")
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
-            hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone and not pairs else ""
             if not there and listed(root / labels, (".jpg", ".jpeg")):
                 hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
@@ -263,7 +257,7 @@ class FolderSegmentation(OwnData, SegmentationData):
         found.unmatched = {kind: names for kind, names in self.unmatched.items() if names}
         if self.unmatched["mask"]:
             found.warnings.append(
-                f"{len(self.unmatched['mask']):,} masks have no image, first: {printable(self.unmatched['mask'][0])}"
+                f"{several(len(self.unmatched['mask']), 'mask')} without an image, first: {printable(self.unmatched['mask'][0])}"
             )
         if not self.entries:
             return
@@ -278,7 +272,7 @@ class FolderSegmentation(OwnData, SegmentationData):
             names.append(self.names[split][number])
             try:
                 kind = reading.kind_of(path)
-                image, label = torch.from_numpy(rasters.read_numbers(path)), self.mask_map(mask)
+                image, label = rasters.read_numbers(path), self.mask_map(mask)
                 OwnPairs.check_size(image, label, path, mask)
             except UserError as error:
                 refused.add(str(error))
@@ -306,23 +300,18 @@ class FolderSegmentation(OwnData, SegmentationData):
         found.measured["names"] = np.array(names, dtype=object)
         places = {place: i for i, place in enumerate(sorted({os.path.dirname(name) for name in names}))}
         found.measured["groups"] = np.array([places[os.path.dirname(name)] for name in names])
-        note_reading(found, good, self.how, problems)
-
-    def resolved(self) -> dict[str, Any]:
-        """How images are read."""
-        return self.reading.resolved()
+        self.note_reading(found, good, problems)
 
     def make_sets(self) -> None:
         """The two sets."""
         root = Path(str(self.root)).expanduser()
         images = {split: PathList.below([(root, names)]) for split, names in self.names.items()}
         labels = {split: PathList.below([(root, names)]) for split, names in self.mask_names.items()}
-        self.reading = reading.find(images["train"], **self.how)
-        self.in_channels, self.mean, self.std = self.reading.channels, self.reading.mean, self.reading.std
+        read = self.read_as(images["train"])
         sets = {
             split: OwnSegmentationSet(
-                OwnPairs(images[split], labels[split], self.reading, self.mask_map, self.short),
-                self.seed, self.size if split == "train" else None, self.scale, distort=self.reading.photo,
+                OwnPairs(images[split], labels[split], read, self.mask_map, self.short),
+                self.seed, self.size if split == "train" else None, self.scale, distort=read.photo,
             )
             for split in images
         }  # fmt: skip
