@@ -197,7 +197,7 @@ class FolderSegmentation(OwnPictures, SegmentationData):
             problems.add(f"'{printable(root / images)}' holds no images ({', '.join(reading.SUFFIXES)})")
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
-            hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone and not pairs else ""
+            hint = f"; there is a mask without an image, '{printable(lone[0])}': are they called alike?" if lone else ""
             if not there and listed(root / labels, (".jpg", ".jpeg")):
                 hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
