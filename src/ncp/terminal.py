@@ -205,6 +205,13 @@ def clock(seconds: float) -> str:
     return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", time.localtime(end))
 
 
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def relative(path: str | Path) -> str:
     """The path as one would type it here (to print; :mod:`ncp.commandline` quotes it for a command)."""
     path = Path(path)

@@ -68,11 +68,12 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         plan = plan_of(options, settings.get(options.setting), kept, _place(options, options.setting))
         mine = os.pathsep.join(map(str, configs.own()))
         return carry_out(replace(plan, prefix=_prefix(mine) if mine else ""), folder)
-    own = looked_over(options, kept, folder)
+    own = looked_over(options, kept)
     rest = [word for word in kept if key_of(word) not in WRITTEN]
     with environment(**{configs.VARIABLE: own.configs}):
         plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
-        outcome = carry_out(replace(plan, prefix=_prefix(own.configs)), folder)
+        plan = replace(plan, prefix=_prefix(own.configs), samples=own.place / LOOK / "samples.png")
+        outcome = carry_out(plan, folder)
     outcome.files["setting"] = own.file
     return outcome
 
@@ -126,6 +127,7 @@ OWN = (
 )  # fmt: skip
 # what of a data set of one's own its setting's file says
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
+LOOK = "look"  # where the look at the data lies in the discovery's folder
 # keys of which no training that is already done depends
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
 
@@ -156,7 +158,7 @@ class Own(NamedTuple):
     configs: str
 
 
-def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
+def looked_over(options: Options, words: Sequence[str]) -> Own:
     """Look the user's data over and write its setting down, unless an earlier start of the same discovery did.
 
     Raises:
@@ -176,8 +178,8 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
         return Own(found[0].stem, found[0], place, configs.with_further(mine))
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
-    (folder / "look").mkdir(parents=True, exist_ok=True)
-    looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), folder / "look")
+    (place / LOOK).mkdir(parents=True, exist_ok=True)
+    looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), place / LOOK)
     if looked.look.problems:
         problems = Problems(f"data.root='{looked.look.root}' cannot be trained on: it")
         problems.found = list(looked.look.problems)

@@ -26,6 +26,7 @@ from ncp.jobs import hours as hours_
 from ncp.jobs.steps import Commands
 from ncp.overrides import key_of
 from ncp.process import own_cores
+from ncp.terminal import duration
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
@@ -67,6 +68,7 @@ class Plan:
         tried: whether a short trial tells beforehand how long all will take.
         title: of the page, and its file's name.
         prefix: before the commands that are shown, what they need of the environment.
+        samples: a picture of the data; None for none.
     """
 
     names: tuple[str, ...]
@@ -92,6 +94,7 @@ class Plan:
     tried: bool = False
     title: str = "discovery"
     prefix: str = ""
+    samples: Path | None = None
 
 
 def carry_out(plan: Plan, folder: Path) -> Outcome:
@@ -114,6 +117,9 @@ def carry_out(plan: Plan, folder: Path) -> Outcome:
         steps.out.notes.append(str(error))
     steps.compare(candidates)
     steps.export()
+    if plan.samples is not None and plan.samples.is_file():
+        steps.out.samples = "data.png"
+        shutil.copyfile(plan.samples, folder / steps.out.samples)
     files = report.write_page(steps.out, folder, plan.title)
     shown = {"files": {name: str(path) for name, path in files.items()}}
     files["result"] = runs.write_result(folder, found_.summary(steps.out) | shown)
@@ -389,7 +395,9 @@ class _Steps:
             place = plan.place / f"compare-{setting}-{name}-{seed}-{_digest(plan.full)}"
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
-            trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
+            step = self.again("compare baseline", repeat)
+            trained = self.commands.run(step, "train", *words, place=place)
+            self.out.training_hours[step] = trained.result["seconds"]["training"] / 3600
             scores.append(trained.metrics[settings.get(setting).main])
         if not scores:
             return
@@ -434,11 +442,12 @@ class _Steps:
         self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None, unshown: Sequence[str] = ()
     ) -> Table:
         """Train architectures; the table of their results."""
-        merged = self.commands.run(step, "build", *self.training(setting), *words, done=done, unshown=unshown).merged
-        if merged is None:
+        built = self.commands.run(step, "build", *self.training(setting), *words, done=done, unshown=unshown)
+        self.out.training_hours[step] = built.summary.hours
+        if built.merged is None:
             over = f"; hours={self.plan.hours:g} are over" if unshown and self.clock.left() == 0 else ""
             raise UserError(f"the step '{step}' trained nothing{over}; its command: {self.commands.commands[step]}")
-        table: Table = merged.table
+        table: Table = built.merged.table
         return table
 
     def limits(self) -> list[str]:
@@ -460,13 +469,6 @@ def _digest(words: Sequence[str]) -> str:
 def _records(place: Path) -> Callable[[], float]:
     """Counts the records of a build."""
     return lambda: float(sum(1 for _ in place.glob(f"units/*/{RECORD}")))
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _number(value: float) -> str:

@@ -64,7 +64,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         repeats=options.repeats,
         seed=options.seed,
         per_device=options.per_device,
-        family="default",
+        family="auto",
         start=True,
         title="loop",
     )
