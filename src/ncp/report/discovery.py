@@ -212,9 +212,9 @@ def page(discovery: Discovery, name: str = "discovery") -> str:
 
 
 _WON = (
-    "*found* is what the search found; *default* is the paper's default code, within the bounds; *best sampled* is the best within "
-    "the limit among those that were trained to learn from, trained anew like the others. Won and lost: with 95 % confidence, by the "
-    "deviation of all repeated trainings (Student's t); how the validation set happened to be drawn is not part of it."
+    "*found* is what the search found; *default* the paper's default code, within the bounds; *best sampled* the best within "
+    "the limit of those that were trained to learn from, trained anew like the others. Won and lost: with 95 % confidence, by "
+    "the deviation of all repeated trainings (Student's t); how the validation set happened to be drawn is not part of it."
 )
 
 
