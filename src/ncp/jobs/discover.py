@@ -62,6 +62,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         UserError: for data that cannot be trained on, limits that cannot be met, or a step that fails, with its command.
     """
     _check_recorded(options)
+    _check_trainings(options)
     folder = runs.made(folder, "discover").resolve()
     kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
     if options.setting is not None:
@@ -82,15 +83,6 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
     """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
     from ncp.campaign import rounds
 
-    if options.sampler == "adaptive":
-        try:
-            growth.checked_sizes(options.trainings, options.rounds)
-        except UserError as error:  # what a build calls count
-            raise UserError(str(error).replace("count", "trainings")) from None
-    elif options.rounds is not None:
-        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
-    elif options.trainings < growth.LEAST:
-        raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
     space = spaces.get(setting.space)
     known = "none" if options.known is None else options.known
     rounds.known_names(known, setting)  # asked for again by later steps, after trainings
@@ -134,6 +126,19 @@ ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
 
 # of those, what is of trainings alone, as all keys of a training are
 OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
+
+
+def _check_trainings(options: Options) -> None:
+    """Refuse numbers of trainings and rounds that cannot be, before the data is looked at."""
+    if options.sampler == "adaptive":
+        try:
+            growth.checked_sizes(options.trainings, options.rounds)
+        except UserError as error:  # what a build calls count
+            raise UserError(str(error).replace("count", "trainings")) from None
+    elif options.rounds is not None:
+        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
+    elif options.trainings < growth.LEAST:
+        raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
 
 
 def _check_recorded(options: Options) -> None:

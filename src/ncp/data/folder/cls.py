@@ -11,7 +11,7 @@ import numpy as np
 
 from ncp.data import rasters
 from ncp.data.folder import reading
-from ncp.data.folder.files import holds, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import IMAGES, MASKS, holds, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.pictures import OwnPictures
 from ncp.data.folder.splits import split_folders
@@ -184,6 +184,12 @@ class FolderClassification(OwnPictures):
 
     def _check_classes(self, root: Path, classes: list[str], problems: Problems) -> None:
         self.classes = classes
+        lower = {name.lower() for name in classes}
+        if len(lower) == 2 and lower & set(IMAGES) and lower & set(MASKS):
+            problems.add(
+                f"data.root='{printable(self.root)}' holds {' and '.join(map(printable, classes))}, which is a segmentation set: "
+                "give task=seg, or call the folders after classes"
+            )
         if len(classes) >= 2:
             return
         hint = wrong_level(root, lambda folder: fits(folder, self.suffixes))

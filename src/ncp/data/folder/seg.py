@@ -14,7 +14,7 @@ from ncp import progress
 from ncp.data import rasters
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.files import in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
 from ncp.data.folder.pictures import OwnPictures
@@ -25,10 +25,6 @@ from ncp.data.segmentation import SegmentationData
 from ncp.errors import UserError
 from ncp.files import printable
 
-IMAGES, MASKS = (
-    ("images", "image", "imgs", "img", "jpegimages"),
-    (*("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt"),),
-)
 TAILS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "-mask")
 """What a mask's name may have behind its image's."""
 TINY_SHORT = 64  # pixels of an evaluation image's shorter side with ``tiny``
