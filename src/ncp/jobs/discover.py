@@ -20,7 +20,8 @@ from ncp.campaign.discovery import check_budget, cost_of
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable, read_yaml
-from ncp.jobs.discovering import Outcome, Plan, carry_out
+from ncp.jobs.discovering import carry_out
+from ncp.jobs.discovery_plan import Outcome, Plan
 from ncp.overrides import key_of
 from ncp.process import environment
 from ncp.tasks.options import TrainOptions
