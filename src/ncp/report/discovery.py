@@ -179,10 +179,10 @@ def page(discovery: Discovery, name: str = "discovery") -> str:
     lines = [f"# {title}", "", *_data(discovery), ""]
     for setting in discovery.names:
         lines += [*_in_short(discovery, setting), ""]
-    lines += [f"- note: {terminal.markdown(note)}" for note in dict.fromkeys(discovery.notes)]
+    if notes := list(dict.fromkeys(discovery.notes)):
+        lines += ["What one must know beside it:", "", *(f"- {terminal.markdown(note)}" for note in notes), ""]
     lines += [
-        "",
-        f"{_subtitle(discovery)}; {_time(discovery)}.",
+        f"{_subtitle(discovery)}.",
         "",
         f"![]({name}.png)",
         "",
@@ -191,8 +191,7 @@ def page(discovery: Discovery, name: str = "discovery") -> str:
         _limits(discovery),
         "",
     ]
-    if not discovery.recorded:
-        lines += [_WON, ""]
+    lines += [] if discovery.recorded else [_WON, ""]
     tried = "Draw rows of the recorded table" if discovery.recorded else "Sample and train"
     lines += [f"## 1. {tried}", "", *_sampled(discovery), ""]
     lines += [f"![samples of the data]({discovery.samples})", ""] if discovery.samples else []
@@ -224,7 +223,7 @@ def _in_short(discovery: Discovery, name: str) -> list[str]:
     reached = _cell(discovery.scores[FOUND][name])
     how = "as the judge predicts it" if discovery.recorded else f"predicted {_predicted(discovery, name)}"
     cost = f"{discovery.macs[FOUND] / 1e6:,.1f} million multiply-adds"
-    head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}. That is"
+    head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}. Against the others, in points of {table.main}:"
     return [terminal.markdown(head), "", *(f"- {terminal.markdown(words)}" for words in against(discovery, name))]
 
 
@@ -260,14 +259,14 @@ def _cost(discovery: Discovery) -> list[str]:
 def _limits(discovery: Discovery) -> str:
     words = {"macs": "multiply-adds at 128 x 128", "params": "parameters"}
     limits = " and ".join(f"{limit:,.0f} {words.get(name, name)}" for name, limit in discovery.budget.items())
-    seeds = "" if discovery.recorded else "; trained with seeds that the sample did not have"
+    seeds = "" if discovery.recorded else " The compared ones were trained with seeds that the sample did not have."
     beyond = [
         name
         for name, architecture in discovery.candidates.items()
         if discovery.macs[name] > discovery.budget.get("macs", float("inf"))
     ]
     over = f" ({', '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} beyond it)" if beyond else ""
-    return f"The limit of the search: {limits}{over}{seeds}."
+    return f"The limit of the search: {limits}{over}.{seeds}"
 
 
 def _comparison(discovery: Discovery) -> list[str]:
