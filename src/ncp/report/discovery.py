@@ -223,7 +223,8 @@ def _in_short(discovery: Discovery, name: str) -> list[str]:
     reached = _cell(discovery.scores[FOUND][name])
     how = "as the judge predicts it" if discovery.recorded else f"predicted {_predicted(discovery, name)}"
     cost = f"{discovery.macs[FOUND] / 1e6:,.1f} million multiply-adds"
-    head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}. Against the others, in points of {table.main}:"
+    head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}"
+    head += f". Against the others, in points of {table.main}:"
     return [terminal.markdown(head), "", *(f"- {terminal.markdown(words)}" for words in against(discovery, name))]
 
 
