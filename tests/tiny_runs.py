@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from composed import compose
 from PIL import Image
 
+from ncp import jobs
 from ncp.data.base import Key
 from ncp.data.kitti import frames_of
 from ncp.tasks import export
@@ -79,3 +81,8 @@ def write_lossless(path: Path, frames_TCHW: np.ndarray) -> Path:
 def lines_of(out: Path) -> list[dict[str, Any]]:
     """The JSON lines of a prediction."""
     return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def predict(out: Path, *words: str) -> Any:
+    """A prediction into a folder; its outcome."""
+    return jobs.predict.run(compose(f"out={out}", *words, name="predict"), out.parent / f"{out.name}-run")

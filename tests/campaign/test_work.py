@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -60,6 +61,25 @@ def test_the_same_command_again_trains_nothing(whole, monkeypatch):
     _plan, store, _ = whole
     monkeypatch.setattr(tasks, "fit", None)
     assert build(store.root)[2] == {}
+
+
+def test_after_the_hours_no_training_is_begun_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    """The clock of this test goes on by an hour a training; of three trainings two are begun within one hour and a half."""
+    now, real = [0.0], train.train
+    monkeypatch.setattr(work, "time", SimpleNamespace(time=lambda: now[0], sleep=time.sleep, monotonic=time.monotonic))
+
+    def hour(bench, claim):
+        now[0] += 3600
+        return real(bench, claim)
+
+    monkeypatch.setattr(train, "train", hour)
+    config = options(tmp_path, "build.hours=1.5")
+    plan, store = work.open_build(config)
+    assert work.work(config, plan, store, until=3600 * 1.5) == {"recorded": 2}
+    assert work.work(config, plan, store, until=3600 * 1.5) == {}
+    again = options(tmp_path)
+    assert work.open_build(again)[0].hash == plan.hash  # how long a command takes is not part of what it builds
+    assert work.work(again, plan, store) == {"recorded": 1}
 
 
 def test_the_table_is_the_benchmarks_own_and_merging_is_idempotent(whole):

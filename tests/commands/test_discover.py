@@ -168,6 +168,42 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
     assert given.out.estimate["hours"] == pytest.approx(26)
 
 
+def test_hours_hold_while_it_runs(table, tmp_path, monkeypatch):
+    given = steps(tmp_path, "trainings=20", "repeats=3", "hours=2", "sampler=random")
+    rows, asked = benchmark.load(table), []
+
+    def build(step, setting, *words, unshown=(), **_):
+        asked.append((step, list(unshown)))
+        return rows.select(np.arange(9) if step == "build seg" else np.arange(3))
+
+    monkeypatch.setattr(given, "build", build)
+    given.clock.reserve = 3600.0
+    given.collect("seg")
+    assert float(asked[0][1][0].removeprefix("build.hours=")) == pytest.approx(1.0, abs=0.01)
+    assert given.out.notes == ["hours=2 ended the trainings after 0 of 20; the same command goes on with the others"]
+    monkeypatch.setattr(given.clock, "left", lambda: 0.0)
+    found, default, best = SPACE.decode(rows.codes[:3])
+    given.compare({"found": found, "default": default, "best sampled": best})
+    assert [step for step, _ in asked[1:]] == ["compare seg, seed 1000"]  # once, whatever the clock says
+    assert given.out.scores["found"]["seg"].shape == (1,)
+    assert given.out.notes[-2:] == [
+        "hours=2 ended the comparison after 1 of 3 seeds; the same command goes on with the others",
+        "hours=2 ended the comparison after 0 of 3 trainings of hrnet_w18; the same command goes on with the others",
+    ]
+    assert set(given.out.candidates) == {"found", "default", "best sampled"}
+    monkeypatch.setattr(given, "build", lambda *_, **__: rows.select(np.arange(7)))
+    with pytest.raises(UserError, match="ended the trainings after 0 of 20, and a predictor needs 8; the same command"):
+        given.collect("seg")
+
+
+def test_words_of_trainings_are_refused_beside_a_source(table):
+    there = ("setting=seg", f"source={table}")
+    for word in ("hours=3", "repeats=3", "baseline=null", "full=[recipe.length=3]", "per_device=2", "recipe.length=4"):
+        message = told(*there, word)
+        assert message.startswith(f"{word.split('=')[0]} is of trainings, and with source="), message
+    assert "leave hours, repeats out" in told(*there, "hours=3", "repeats=3")
+
+
 def test_a_compared_architecture_whose_trainings_failed_is_told_of(table, tmp_path, monkeypatch):
     given = steps(tmp_path, "repeats=2", "baseline=null", exports=False)
     rows = benchmark.load(table)

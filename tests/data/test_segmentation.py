@@ -42,10 +42,11 @@ def test_labels_of_the_upright_photograph_fit(tmp_path):
 
 def test_labels_of_the_stored_photograph_are_refused_with_the_reason(tmp_path):
     with pytest.raises(
-        UserError, match=r"has \(60, 40\) pixels but its label .* \(40, 60\); their EXIF orientations are 6 and 1"
+        UserError,
+        match=r"has \(60, 40\) pixels but its label .* \(40, 60\), and both need the same; their EXIF orientations are 6 and 1",
     ):
         write_pair(tmp_path, 6, (40, 60))[0]
-    with pytest.raises(UserError, match=r"a.png' \(40, 50\)$"):
+    with pytest.raises(UserError, match=r"a.png' \(40, 50\), and both need the same$"):
         write_pair(tmp_path, 1, (40, 50))[0]
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from composed import compose
 from PIL import Image
-from tiny_runs import lines_of
+from tiny_runs import lines_of, predict
 from torch.nn import functional as F
 
-from ncp import jobs
 from ncp.data.base import Key
 from ncp.data.clips import ClipSet
 from ncp.data.kitti import collate, frames_of
@@ -23,10 +21,6 @@ from ncp.errors import UserError
 from ncp.metrics.kitti_files import read
 
 TASKS = ("cls", "seg", "det3d", "video")
-
-
-def predict(out, *words):
-    return jobs.predict.run(compose(f"out={out}", *words, name="predict"), out.parent / f"{out.name}-run")
 
 
 def test_classes_are_those_of_the_evaluation(trained, tmp_path):
@@ -198,7 +192,7 @@ def test_every_so_many_frames_of_a_video(trained, tmp_path):
     for k in (0, 3, 6):
         (tmp_path / "frames").mkdir(exist_ok=True)
         Image.fromarray(frames[k].transpose(1, 2, 0).copy()).save(tmp_path / "frames" / f"{k}.png")
-    predict(tmp_path / "a", f"ckpt={one.folder}", f"input={tmp_path / 'drive.mkv'}", "every=3")
+    predict(tmp_path / "a", f"ckpt={one.folder}", f"input={tmp_path / 'drive.mkv'}", "every=3", "movies=false")
     predict(tmp_path / "b", f"ckpt={one.folder}", f"input={tmp_path / 'frames'}", "pictures=false")
     assert [line["frame"] for line in lines_of(tmp_path / "a")] == [0, 3, 6]
     for k in (0, 3, 6):

@@ -62,10 +62,17 @@ def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tm
     assert "| found |" in page
     assert "60.00 ± 1.41" in page  # of 59 and 61
     assert "+4.00 against the default" in page
-    assert "standard error 1.41: won" in page  # sqrt((2 + 2) / 2)
-    assert "-2.00 against the default (standard error 1.41: too close to call)" in page
+    # the pooled variance of six trainings is (2 + 2 + 0) / 3, and Student's t of three degrees of freedom 3.18
+    assert "+4.00 against the default (standard error 1.15: won)" in page
+    assert "-2.00 against the default (standard error 1.15: too close to call)" in page
     loop.scores["default"]["seg"] = np.array([40.0, 40.0])
-    assert "-15.00 against the default (standard error 1.00: lost)" in report.page(loop)
+    assert "-15.00 against the default (standard error 0.82: lost)" in report.page(loop)
+    loop.scores["found"]["cls-50-1000"] = np.array([58.5, 60.3])  # less than 3.18 times 1.10
+    loop.scores["default"]["cls-50-1000"] = np.array([55.0, 57.0])
+    assert "+3.40 against the default (standard error 1.10: too close to call)" in report.page(loop)
+    for values in loop.scores.values():
+        values["seg"] = np.full(2, values["seg"].mean())
+    assert "ended alike, the noise is not known" in report.page(loop)
     assert "python -m src.build setting=seg" in page
     assert "63.00" in page  # as predicted, beside what came of it
     assert files["picture"].stat().st_size > 10_000

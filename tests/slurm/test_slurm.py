@@ -165,6 +165,24 @@ def test_a_build_survives_a_kill_a_requeue_a_signal_and_the_loss_of_a_node(clust
     assert re.search(r"trained\W+4\W+100\.0%", logs[-1].read_text())
 
 
+def test_a_build_in_rounds_whose_shards_choose_the_second_one_together(cluster, tmp_path):
+    words = [word for word in BUILD if not word.startswith(("count=", "build.steal=", "recipe."))]
+    line = command(
+        "build", tmp_path, *words, "sampler=adaptive", "count=10", "rounds=2", "budget.macs=1e8", "recipe.length=4",
+        "recipe.eval_every=4", "recipe.batch=2", f"build.dir={tmp_path / 'build'}", "hydra/launcher=slurm", *LAUNCHER[1:],
+        "hydra.launcher.gpus_per_node=0", "hydra.callbacks.shards.check=5", "shard=range(0,2)", "-m",
+    )  # fmt: skip
+    answer = subprocess.run(line, cwd=ROOT, env=environment(cluster), capture_output=True, text=True, timeout=LIMIT)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    records = [json.loads(file.read_text()) for file in (tmp_path / "build").glob("units/*/record.json")]
+    assert len({record["architecture"] for record in records}) == len(records) == 10
+    assert len({record["worker"]["slurm_job"] for record in records}) == 2
+    chosen = json.loads((tmp_path / "build" / "rounds" / "1.json").read_text())
+    last = {record["architecture"] for record in records if record["unit"] not in chosen["units"]}
+    assert set(chosen["architectures"]) == last
+    assert len(benchmark.load(tmp_path / "build" / "seg.parquet")) == 10
+
+
 def test_a_training_over_two_nodes(cluster, tmp_path):
     wait(lambda: len(cluster.idle()) == 2, LIMIT, "both nodes")
     line = command(

@@ -38,6 +38,8 @@ class Discovery:
         pictures: of the steps that draw one, relative to the page.
         exports: format -> file of the found network.
         estimate: ``hours`` and ``disk_mb`` as they were expected before it began.
+        training_hours: step -> hours that its trainings took, those of earlier starts too.
+        samples: a picture of the data, relative to the page; empty for none.
     """
 
     names: tuple[str, ...]
@@ -59,6 +61,8 @@ class Discovery:
     pictures: dict[str, str] = field(default_factory=dict)
     exports: dict[str, str] = field(default_factory=dict)
     estimate: dict[str, float] = field(default_factory=dict)
+    training_hours: dict[str, float] = field(default_factory=dict)
+    samples: str = ""
 
     def keeps(self, table: Table) -> np.ndarray:
         """``(N,)`` bool: rows within the limits of cost."""
@@ -151,6 +155,7 @@ def summary(discovery: Discovery) -> dict[str, Any]:
         "commands": discovery.commands,
         "exports": discovery.exports,
         "estimate": discovery.estimate,
+        "training_hours": {**discovery.training_hours, "total": sum(discovery.training_hours.values())},
     }
 
 

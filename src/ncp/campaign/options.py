@@ -35,6 +35,7 @@ class Work:
     steal: bool = True
     stop: StopRule | None = None
     give_up: Count = 5
+    hours: Annotated[float, Meta(ge=0)] | None = None
 
 
 @dataclass(kw_only=True)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,16 @@ def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> None:
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
     """
-    per_device = options.build.per_device or 1
+    per_device, hours = options.build.per_device or 1, options.build.hours
+    each = work if hours is None else partial(work, until=time.time() + 3600 * hours)
     if per_device == "auto":
-        work(options, plan, store, most=1)
+        each(options, plan, store, most=1)
         per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
-        work(options, plan, store)
+        each(options, plan, store)
     else:
-        side_by_side(options, plan, store, per_device)
+        side_by_side(options, plan, store, per_device, each)
 
 
 def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:

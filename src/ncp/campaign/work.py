@@ -111,7 +111,12 @@ def make_worker(options: BuildOptions, plan: BuildPlan, store: Folder, first: in
 
 
 def work(
-    options: BuildOptions, plan: BuildPlan, store: Folder, first: int = 0, most: int | None = None
+    options: BuildOptions,
+    plan: BuildPlan,
+    store: Folder,
+    first: int = 0,
+    most: int | None = None,
+    until: float | None = None,
 ) -> Counter[str]:
     """Train until nothing is left for this worker.
 
@@ -120,6 +125,7 @@ def work(
         plan, store: of the build.
         first: see :func:`make_worker`.
         most: so many trainings at most.
+        until: the time (seconds since 1970) from which on none is begun.
 
     Returns:
         How many were ``recorded`` and how many attempts ``failed``.
@@ -145,8 +151,8 @@ def work(
         tally: Counter[str] = Counter()
         try:
             while True:
-                tally += _train_all(bench, options, most)
-                if most is not None or len(bench.plan) == bench.plan.total:
+                tally += _train_all(bench, options, most, until)
+                if most is not None or len(bench.plan) == bench.plan.total or _late(until):
                     return tally
                 signals.check()
                 bench.plan = advance(options, bench.plan, store)
@@ -159,7 +165,11 @@ def work(
             raise
 
 
-def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter[str]:
+def _late(until: float | None) -> bool:
+    return until is not None and time.time() >= until
+
+
+def _train_all(bench: Bench, options: BuildOptions, most: int | None, until: float | None) -> Counter[str]:
     from ncp.campaign.train import train
 
     store, worker = bench.store, bench.worker
@@ -168,6 +178,9 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None) -> Counter
     told: set[str] = set()
     while most is None or tally["recorded"] < most:
         signals.check()
+        if _late(until):
+            log.info("build.hours=%g is over: no training is begun any more", options.build.hours)
+            break
         claim = worker.next()
         if claim is None and worker.waiting:
             _explain(worker, told)

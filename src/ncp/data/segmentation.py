@@ -70,12 +70,12 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         return image, label
 
     @staticmethod
-    def check_size(image: Tensor, label: Tensor, image_path: Path, label_path: Path) -> None:
+    def check_size(image: Tensor | np.ndarray, label: Tensor, image_path: Path, label_path: Path) -> None:
         """Raise a ``UserError`` where an image and its label differ in size."""
         if image.shape[-2:] != label.shape:
             raise UserError(
                 f"'{printable(image_path)}' has {tuple(image.shape[-2:])} pixels but its label '{printable(label_path)}' "
-                f"{tuple(label.shape)}{_turn_hint(image_path, label_path)}"
+                f"{tuple(label.shape)}, and both need the same{_turn_hint(image_path, label_path)}"
             )
 
     def sizes(self, indices: Iterable[int]) -> Iterator[tuple[int, T.Size]]:

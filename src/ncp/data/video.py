@@ -19,18 +19,19 @@ Shape suffixes: T frames, H height, W width.
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncp.data.video_index import CorruptVideo, Index, index_video, opened
+from ncp.data.video_index import CorruptVideo, Index, index_video, opened, translated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CorruptVideo", "Index", "index_video", "read_arrays", "read_frames"]
+__all__ = ["CorruptVideo", "Index", "Stream", "index_video", "read_arrays", "read_frames"]
 LOST = 4  # frames at the end that a decoder may owe (its delay) before a file counts as corrupt
 
 
@@ -64,16 +65,60 @@ def read_arrays(path: Path, numbers: Sequence[int], index: Index) -> np.ndarray:
         if not index.stamps:
             raise
         found = _read(path, ascending, index, seeking=False)  # some containers cannot seek, or land anywhere
-    if len({array.shape for array in found}) != 1:
-        raise CorruptVideo("has frames of several sizes")
     place = {number: i for i, number in enumerate(ascending)}
-    return np.stack([found[place[number]] for number in numbers])
+    return _stacked([found[place[number]] for number in numbers])
+
+
+def _stacked(frames: Sequence[np.ndarray]) -> np.ndarray:
+    if len({array.shape for array in frames}) != 1:
+        raise CorruptVideo("has frames of several sizes")
+    return np.stack(frames)
 
 
 def _read(path: Path, numbers: Sequence[int], index: Index, seeking: bool) -> list[np.ndarray]:
     with opened(path) as (container, stream):
-        reader = _Timed(container, stream, index, seeking) if index.stamps else _Counting(container, stream, index)
+        reader = _reader(container, stream, index, seeking)
         return [_picture(reader.frame(number)) for number in numbers]
+
+
+def _reader(container: Any, stream: Any, index: Index, seeking: bool) -> _Timed | _Counting:
+    return _Timed(container, stream, index, seeking) if index.stamps else _Counting(container, stream, index)
+
+
+class Stream:
+    """Frames of one file in ascending order, some at a time, decoded once. Not for several threads at the same time."""
+
+    def __init__(self, path: Path, index: Index) -> None:
+        self.path, self.index = path, index
+        self._seeking, self._open = True, contextlib.ExitStack()
+        self._reader: _Timed | _Counting | None = None
+
+    def read(self, numbers: Sequence[int]) -> np.ndarray:
+        """``(T, H, W, 3)`` uint8, as :func:`read_arrays`; no number is below an earlier one.
+
+        Raises:
+            CorruptVideo: as :func:`read_frames` does.
+        """
+        try:
+            found = self._pictures(numbers)
+        except CorruptVideo:
+            self.close()
+            if not self.index.stamps or not self._seeking:
+                raise
+            self._seeking = False  # as in read_arrays
+            found = self._pictures(numbers)
+        return _stacked(found)
+
+    def _pictures(self, numbers: Sequence[int]) -> list[np.ndarray]:
+        if self._reader is None:
+            self._reader = _reader(*self._open.enter_context(opened(self.path)), self.index, self._seeking)
+        with translated():
+            return [_picture(self._reader.frame(number)) for number in numbers]
+
+    def close(self) -> None:
+        """Close the file; another :meth:`read` opens it again."""
+        self._reader = None
+        self._open.close()
 
 
 class _Counting:

@@ -9,6 +9,7 @@ import bisect
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from ncp.files import regular
 DUMMY = 1  # bytes of an AVI's packet without a frame
 VOP, B_FRAME = b"\x00\x00\x01\xb6", 2  # the code of a picture in MPEG-4, and a type of picture
 EMPTY = 8  # bytes of a picture that says "as before", for which no frame comes
+FASTEST = 1000  # frames a second that are believed
 PIXELS = 36_000_000  # of a frame; the largest in use (8192 x 4320) fits
 TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers whose packets carry the time at which they are shown
 # one frame a packet, each with its packet's time
@@ -54,7 +56,8 @@ class Index(NamedTuple):
     stamps: tuple[int, ...] = ()
 
 
-def _av() -> Any:
+def av_library() -> Any:
+    """PyAV, quiet. Raises ``UserError`` where the extra is not installed."""
     try:
         import av
     except ModuleNotFoundError:
@@ -64,10 +67,21 @@ def _av() -> Any:
 
 
 @contextmanager
+def translated() -> Iterator[None]:
+    """Every failure of the library is a :class:`CorruptVideo`."""
+    av = av_library()
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        lines = (getattr(error, "strerror", None) or str(error)).splitlines()
+        raise CorruptVideo(f"cannot be decoded ({lines[0] if lines else type(error).__name__})") from None
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """A container and its first video stream; every failure of the library is a :class:`CorruptVideo`."""
-    av = _av()
-    try:
+    av = av_library()
+    with translated():
         regular(path)  # no pipe, no device, no address
         # titles in other encodings than UTF-8 are common in AVI files and no reason to refuse one
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
@@ -81,9 +95,13 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
                 raise CorruptVideo(f"has frames of {stream.width}x{stream.height} pixels; at most {PIXELS:,} are read")
             stream.thread_type = "NONE"  # the loader's processes are the threads
             yield container, stream
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        lines = (getattr(error, "strerror", None) or str(error)).splitlines()
-        raise CorruptVideo(f"cannot be decoded ({lines[0] if lines else type(error).__name__})") from None
+
+
+def frame_rate(path: Path) -> Fraction:
+    """Frames a second, on average; 25 where the file does not say. Raises :class:`CorruptVideo` for one that cannot be opened."""
+    with opened(path) as (_, stream):
+        rate = stream.average_rate or stream.guessed_rate
+    return Fraction(rate) if rate and 0 < rate <= FASTEST else Fraction(25)
 
 
 class _Packet(NamedTuple):

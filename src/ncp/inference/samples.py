@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ncp.card import Card
-from ncp.data.video import Index, index_video, read_arrays
+from ncp.data.video import Stream, index_video
 from ncp.data.video_index import CorruptVideo
 from ncp.inference import images
 from ncp.inference.inputs import Input
@@ -56,8 +57,10 @@ def samples(
             yield given, partial(_raised, error)
             continue
         numbers = range(0, index.frames, every)
-        for first in range(0, len(numbers), CHUNK):
-            yield given, partial(_frames, given, index, list(numbers[first : first + CHUNK]), card, prepare)
+        parts = [list(numbers[first : first + CHUNK]) for first in range(0, len(numbers), CHUNK)]
+        video = InTurns(Stream(given.path, index), parts)
+        for turn in range(len(parts)):
+            yield given, partial(_frames, given, video, turn, card, prepare)
 
 
 def _image(given: Input, card: Card, prepare: Prepare) -> list[Sample]:
@@ -65,12 +68,37 @@ def _image(given: Input, card: Card, prepare: Prepare) -> list[Sample]:
     return [Sample(given, None, image, prepare(image))]
 
 
-def _frames(given: Input, index: Index, numbers: list[int], card: Card, prepare: Prepare) -> list[Sample]:
+class InTurns:
+    """Parts of one video, each read by another thread: in their order, so that every frame is decoded once.
+
+    A part waits for those before it; they must have been begun.
+    """
+
+    def __init__(self, stream: Stream, parts: Sequence[Sequence[int]]) -> None:
+        self.stream, self.parts = stream, parts
+        self._turn, self._next = 0, threading.Condition()
+
+    def read(self, turn: int) -> np.ndarray:
+        """``(T, H, W, 3)`` uint8: the part of that number. Raises ``CorruptVideo``."""
+        with self._next:
+            self._next.wait_for(lambda: self._turn == turn)
+            try:
+                return self.stream.read(self.parts[turn])
+            finally:
+                self._turn += 1
+                self._next.notify_all()
+                if self._turn == len(self.parts):
+                    self.stream.close()
+
+
+def _frames(given: Input, video: InTurns, turn: int, card: Card, prepare: Prepare) -> list[Sample]:
     if card.channels != 3 or card.use.low:
         kind = "numbers of other ranges" if card.channels == 3 else f"{card.channels} channels"
         raise CorruptVideo(f"has 3 channels of 8 bits, the network reads {kind}")
-    frames = read_arrays(given.path, numbers, index).transpose(0, 3, 1, 2)
-    return [Sample(given, number, frame, prepare(frame)) for number, frame in zip(numbers, frames, strict=True)]
+    frames = video.read(turn).transpose(0, 3, 1, 2)
+    return [
+        Sample(given, number, frame, prepare(frame)) for number, frame in zip(video.parts[turn], frames, strict=True)
+    ]
 
 
 def _raised(error: Exception) -> list[Sample]:

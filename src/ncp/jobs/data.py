@@ -74,6 +74,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.report import data as report
 
     data = data_of(options)
+    name = None if options.setting is not None else name_of(options, data)
     folder = runs.made(folder, "data")
     look = None if options.look == "all" else int(options.look)
     with progress.bar(f"looking over {data.source}", after=1.0) as tell:
@@ -83,8 +84,10 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     )
     outcome = Outcome(found, suggest(data, found, options.recipe, chosen))
     outcome.files = report.write(data, found, folder, options.samples)
-    if not found.problems and options.setting is None:
-        outcome.setting, outcome.setting_file = write_setting(options, data, outcome, folder)
+    if not found.problems:
+        data.describe(folder)
+    if not found.problems and name is not None:
+        outcome.setting, outcome.setting_file = name, write_setting(name, options, data, outcome, folder)
         outcome.files["setting"] = outcome.setting_file
     result = {
         **found.plain(),
@@ -143,21 +146,29 @@ def data_of(options: Options) -> OwnData:
     return data
 
 
-def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Path) -> tuple[str, Path]:
-    """Write ``setting/NAME.yaml`` into the folder of configurations; its name and path.
+def name_of(options: Options, data: OwnData) -> str:
+    """What the setting will be called.
 
     Raises:
         UserError: for a name that is taken by a shipped setting, or cannot be one.
     """
-    from ncp.data.folder.files import resolved_root
-    from ncp.data.folder.setting import setting_name, setting_text
+    from ncp.data.folder.setting import setting_name
 
+    given_name = options.name
     name = (
         setting_name(str(data.root), data.task)
-        if options.name is None
-        else files.safe_name(options.name, "name of a setting")
+        if given_name is None
+        else files.safe_name(given_name, "name of a setting")
     )
     check_name(name)
+    return name
+
+
+def write_setting(name: str, options: Options, data: OwnData, outcome: Outcome, folder: Path) -> Path:
+    """Write ``setting/NAME.yaml`` into the folder of configurations; its path."""
+    from ncp.data.folder.files import resolved_root
+    from ncp.data.folder.setting import setting_text
+
     place = folder if options.out is None else Path(options.out).expanduser()
     changes = {"root": str(resolved_root(data)), **outcome.suggestion.data, **given(options, "data")}
     changes |= data.write_beside(place / "classes" / f"{name}.csv")
@@ -166,7 +177,7 @@ def write_setting(options: Options, data: OwnData, outcome: Outcome, folder: Pat
     path = place / "setting" / f"{name}.yaml"
     with files.writing(path, "give out=FOLDER") as scratch:
         scratch.write_bytes(text.encode("utf-8", "backslashreplace"))
-    return name, path
+    return path
 
 
 def check_name(name: str) -> None:

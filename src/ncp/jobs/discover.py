@@ -20,7 +20,8 @@ from ncp.campaign.discovery import check_budget, cost_of
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable, read_yaml, safe_file
-from ncp.jobs.discovering import Outcome, Plan, carry_out
+from ncp.jobs.discovering import carry_out
+from ncp.jobs.discovery_plan import Outcome, Plan
 from ncp.overrides import key_of
 from ncp.process import environment
 from ncp.tasks.options import TrainOptions
@@ -61,17 +62,20 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for data that cannot be trained on, limits that cannot be met, or a step that fails, with its command.
     """
+    _check_recorded(options)
+    _check_trainings(options)
     folder = runs.made(folder, "discover").resolve()
     kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
     if options.setting is not None:
         plan = plan_of(options, settings.get(options.setting), kept, _place(options, options.setting))
         mine = os.pathsep.join(map(str, configs.own()))
         return carry_out(replace(plan, prefix=_prefix(mine) if mine else ""), folder)
-    own = looked_over(options, kept, folder)
+    own = looked_over(options, kept)
     rest = [word for word in kept if key_of(word) not in WRITTEN]
     with environment(**{configs.VARIABLE: own.configs}):
         plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
-        outcome = carry_out(replace(plan, prefix=_prefix(own.configs)), folder)
+        plan = replace(plan, prefix=_prefix(own.configs), samples=own.place / LOOK / "samples.png")
+        outcome = carry_out(plan, folder)
     outcome.files["setting"] = own.file
     return outcome
 
@@ -80,15 +84,6 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
     """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
     from ncp.campaign import rounds
 
-    if options.sampler == "adaptive":
-        try:
-            growth.checked_sizes(options.trainings, options.rounds)
-        except UserError as error:  # what a build calls count
-            raise UserError(str(error).replace("count", "trainings")) from None
-    elif options.rounds is not None:
-        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
-    elif options.trainings < growth.LEAST:
-        raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
     space = spaces.get(setting.space)
     known = "none" if options.known is None else options.known
     rounds.known_names(known, setting)  # asked for again by later steps, after trainings
@@ -125,8 +120,39 @@ OWN = (
 )  # fmt: skip
 # what of a data set of one's own its setting's file says
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
+LOOK = "look"  # where the look at the data lies in the discovery's folder
 # keys of which no training that is already done depends
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
+
+
+# of those, what is of trainings alone, as all keys of a training are
+OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
+
+
+def _check_trainings(options: Options) -> None:
+    """Refuse numbers of trainings and rounds that cannot be, before the data is looked at."""
+    if options.sampler == "adaptive":
+        try:
+            growth.checked_sizes(options.trainings, options.rounds)
+        except UserError as error:  # what a build calls count
+            raise UserError(str(error).replace("count", "trainings")) from None
+    elif options.rounds is not None:
+        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
+    elif options.trainings < growth.LEAST:
+        raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
+
+
+def _check_recorded(options: Options) -> None:
+    """Refuse words that would do nothing where rows of a table stand for trainings."""
+    if options.source is None:
+        return
+    keys = [key_of(word) for word in options.words]
+    idle = [key for key in keys if key in OF_TRAININGS or (key.split(".")[0] not in OWN and key != "setting")]
+    if idle:
+        raise UserError(
+            f"{idle[0]} is of trainings, and with source={options.source} rows of a recorded table stand for them: leave "
+            f"{'it' if len(idle) == 1 else ', '.join(idle)} out, or leave source out to train"
+        )
 
 
 class Own(NamedTuple):
@@ -138,7 +164,7 @@ class Own(NamedTuple):
     configs: str
 
 
-def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
+def looked_over(options: Options, words: Sequence[str]) -> Own:
     """Look the user's data over and write its setting down, unless an earlier start of the same discovery did.
 
     Raises:
@@ -158,8 +184,8 @@ def looked_over(options: Options, words: Sequence[str], folder: Path) -> Own:
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
         return Own(found[0].stem, found[0], place, configs.with_further(mine))
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
-    (folder / "look").mkdir(parents=True, exist_ok=True)
-    looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), folder / "look")
+    (place / LOOK).mkdir(parents=True, exist_ok=True)
+    looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), place / LOOK)
     if looked.look.problems:
         problems = Problems(f"data.root='{looked.look.root}' cannot be trained on: it")
         problems.found = list(looked.look.problems)

@@ -2,99 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncp import jobs, runs, spaces, terminal
+from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
-from ncp.campaign.discovery import BEST, DEFAULT, FOUND, Discovery, best_sampled, cost_of
+from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled, cost_of
 from ncp.campaign.growth import LEAST
 from ncp.campaign.states import RECORD
-from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file
-from ncp.jobs.steps import Commands
-from ncp.overrides import key_of
-from ncp.process import own_cores
+from ncp.jobs import hours as hours_
+from ncp.jobs.comparing import Comparing
+from ncp.jobs.discovery_plan import Outcome, Plan, records
+from ncp.terminal import duration
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
-    from ncp.predictors import Predictor
 
 log = logging.getLogger(__name__)
-SOME = 200  # architectures drawn to see whether a table holds the whole space
-FEW = 4  # trainings: too few for a first one that tells how many fit on a device
-
-
-@dataclass
-class Outcome:
-    """What came of it, and name -> file of what was written."""
-
-    discovery: Discovery
-    files: dict[str, Path]
-
-
-@dataclass
-class Plan:
-    """What a discovery does.
-
-    Attributes:
-        names: settings.
-        words: setting -> the words of each of its trainings.
-        trainings: how many architectures are trained in each setting.
-        budget: limits of exact cost.
-        reference: the architecture to compare with.
-        place: where the builds lie, so that the same command goes on.
-        bounds: narrower ones, by dimension or how its name begins.
-        sampler, rounds, known: how architectures are chosen, and which settings' predictors help.
-        source: None to train; else the recorded table whose rows stand for trainings.
-        repeats: trainings of each compared architecture.
-        baseline: a network of timm, ``auto`` for one of like cost, None for none.
-        full: words more for the compared trainings.
-        seed, per_device: of the trainings.
-        family: of the predictor.
-        start: whether the search starts from the reference.
-        exports: whether the found network is exported.
-        hours: a limit, asked for before anything is trained; None for none.
-        tried: whether a short trial tells beforehand how long all will take.
-        title: of the page, and its file's name.
-        prefix: before the commands that are shown, what they need of the environment.
-    """
-
-    names: tuple[str, ...]
-    words: Mapping[str, Sequence[str]]
-    trainings: int
-    budget: dict[str, float]
-    reference: Any
-    place: Path
-    bounds: Mapping[str, Any] = field(default_factory=dict)
-    sampler: str = "random"
-    rounds: int | None = None
-    known: Any = "all"
-    source: str | None = None
-    repeats: int = 1
-    baseline: str | None = None
-    full: Sequence[str] = ()
-    seed: int = 1
-    per_device: int | str = "auto"
-    family: str = "auto"
-    start: bool = False
-    exports: bool = False
-    hours: float | None = None
-    tried: bool = False
-    title: str = "discovery"
-    prefix: str = ""
 
 
 def carry_out(plan: Plan, folder: Path) -> Outcome:
@@ -117,25 +51,17 @@ def carry_out(plan: Plan, folder: Path) -> Outcome:
         steps.out.notes.append(str(error))
     steps.compare(candidates)
     steps.export()
+    if plan.samples is not None and plan.samples.is_file():
+        steps.out.samples = "data.png"
+        shutil.copyfile(plan.samples, folder / steps.out.samples)
     files = report.write_page(steps.out, folder, plan.title)
     shown = {"files": {name: str(path) for name, path in files.items()}}
     files["result"] = runs.write_result(folder, found_.summary(steps.out) | shown)
     return Outcome(steps.out, files)
 
 
-class _Steps:
+class _Steps(Comparing):
     """One method a step; each runs commands."""
-
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
-        self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
-        self.commands = Commands(folder, self.work(), plan.prefix)
-        self._recorded: dict[str, Table] = {}
-        self.out = Discovery(
-            plan.names, dict(plan.budget), recorded=plan.source is not None,
-            commands=self.commands.commands, seconds=self.commands.seconds, cpu_seconds=self.commands.cpu_seconds,
-            pictures=self.commands.pictures,
-        )  # fmt: skip
 
     def work(self) -> dict[str, float]:
         """All steps in order, and how many trainings each has (a fit and the search take about as long as one)."""
@@ -151,24 +77,6 @@ class _Steps:
         if plan.exports and not recorded:
             out["export"] = 0.1
         return out
-
-    def comparison(self, setting: str, repeat: int) -> str:
-        """The name of a step that trains the candidates."""
-        return self.again(f"compare {setting}", repeat)
-
-    def again(self, step: str, repeat: int) -> str:
-        """The name of a step that is repeated."""
-        return f"{step}, seed {self.seed_of(repeat)}" if self.plan.repeats > 1 else step
-
-    def seed_of(self, repeat: int) -> int:
-        """None of the sample's."""
-        return 1000 * self.plan.seed + repeat
-
-    def training(self, setting: str) -> list[str]:
-        """The words of every training of a setting."""
-        words = list(self.plan.words[setting])
-        named = any(key_of(word) in ("setting", "task") for word in words)
-        return words if named else [f"setting={setting}", *words]
 
     def check(self) -> None:
         """What only the last steps need, before anything is trained.
@@ -196,12 +104,9 @@ class _Steps:
         Raises:
             UserError: where what is left to do takes more than ``hours``, or more than the disk has.
         """
-        from ncp.tasks import trial
-
         [name], plan = self.plan.names, self.plan
-        with self.commands.timed("trial"), tempfile.TemporaryDirectory(prefix="ncp-trial-") as scratch:
-            words = [*self.training(name), "arch=code", f"arch.code={plan.reference.text}"]
-            tried = trial.run(jobs.options("train", *words), Path(scratch))
+        with self.commands.timed("trial"):
+            tried = hours_.tried([*self.training(name), "arch=code", f"arch.code={plan.reference.text}"], plan.place)
         usual = found_.usual_cost(self.space, plan.budget, plan.bounds, plan.seed) / cost_of(self.space, plan.reference)
         last = (len((FOUND, DEFAULT, BEST)) + (plan.baseline is not None)) * plan.repeats
         one, compared = tried.seconds(usual), last * tried.seconds()
@@ -209,13 +114,14 @@ class _Steps:
         disk = last * tried.checkpoint_mb
         log.info(
             "%d trainings to learn from and %d to compare: about %s, one after the other (%d steps of %.2g s, %d evaluations, "
-            "measured on the default code), and %.0f MB of checkpoints", plan.trainings, last, terminal.duration(hours * 3600),
+            "measured on the default code), and %.0f MB of checkpoints", plan.trainings, last, duration(hours * 3600),
             tried.steps, tried.step, tried.evaluations, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
-        done = int(_records(plan.place / f"sample-{safe_file(name)}")())
+        done = int(records(plan.place / f"sample-{safe_file(name)}")())
         compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
-        left = (max(plan.trainings - done, 0) * one + max(compared, 0.0)) / 3600
+        self.clock.reserve = max(compared, 0.0)
+        left = (max(plan.trainings - done, 0) * one + self.clock.reserve) / 3600
         if plan.hours is not None and left > plan.hours:
             fit = int((3600 * plan.hours - compared) / one)
             least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
@@ -224,7 +130,6 @@ class _Steps:
                 f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
                 f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
             )
-        plan.place.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(plan.place).free / 2**20
         if disk > free:
             raise UserError(
@@ -246,33 +151,16 @@ class _Steps:
         if plan.sampler == "adaptive":
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
             words += [f"rounds={plan.rounds}"] if plan.rounds else []
-        done = _records(place)
         words += self.packing(plan.trainings)
-        self.out.tables[name] = self.build(f"build {name}", name, *words, done=done)
-
-    def recorded(self, name: str) -> Table:
-        """The recorded table, whole."""
-        from ncp.jobs.fit import tables
-
-        if name not in self._recorded:
-            [self._recorded[name]] = tables(name, None if self.plan.source == "table" else self.plan.source)
-        return self._recorded[name]
-
-    def judge_of(self, name: str) -> Predictor | None:
-        """Who knows candidates that were not drawn: the bundled predictor, else None where the table holds the whole space.
-
-        Raises:
-            UserError: where there is neither.
-        """
-        from ncp import predictors
-
-        try:
-            return predictors.load(name)
-        except UserError:
-            table, some = self.recorded(name), self.space.sample(SOME, np.random.default_rng(0))
-            if all(architecture in table for architecture in some):
-                return None
-            raise
+        table = self.build(f"build {name}", name, *words, done=records(place), unshown=self.clock.words())
+        self.out.tables[name] = table
+        done = int(records(place)())
+        if done == plan.trainings or plan.hours is None:
+            return
+        over = f"hours={plan.hours:g} ended the trainings after {done} of {plan.trainings}"
+        if len(table) < LEAST:
+            raise UserError(f"{over}, and a predictor needs {LEAST}; the same command goes on, for as many hours")
+        self.out.notes.append(f"{over}; the same command goes on with the others")
 
     def drawn(self, name: str) -> Table:
         """So many rows of the recorded table."""
@@ -342,134 +230,6 @@ class _Steps:
             self.out.predicted[name], self.out.std[name] = found.predicted[name][main], found.std[name][main]
         self.out.notes += found.notes
         return found.architecture
-
-    def compare(self, candidates: Mapping[str, Any]) -> None:
-        """The candidates, trained anew with the same seeds; of a recorded table, as its judge sees them."""
-        self.out.candidates = dict(candidates)
-        self.out.macs = {name: cost_of(self.space, architecture) for name, architecture in candidates.items()}
-        if self.plan.source is not None:
-            self.judge(candidates)
-            return
-        listed = self.plan.place / "candidates.txt"
-        listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
-        for setting in self.plan.names:
-            scores: dict[str, list[float]] = {name: [] for name in candidates}
-            for repeat in range(self.plan.repeats):
-                place = self.compared(setting, repeat)
-                words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
-                words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
-                if self.plan.exports:
-                    words.append("keep=last")
-                table = self.build(self.comparison(setting, repeat), setting, *words, done=_records(place))
-                for name, architecture in candidates.items():
-                    if architecture in table:
-                        scores[name].append(table.query(architecture).metrics[table.main])
-            for name, reached in scores.items():
-                if failed := self.plan.repeats - len(reached):
-                    self.out.notes.append(
-                        f"{failed} of {self.plan.repeats} trainings of the {name} one failed in {setting}"
-                    )
-                if reached:
-                    self.out.scores.setdefault(name, {})[setting] = np.array(reached)
-            if not scores[FOUND]:
-                raise UserError(
-                    f"the found architecture's trainings in {setting} failed, so there is nothing to compare: "
-                    f"{command_line('build', **{'build.dir': str(place)}, action='status')} tells why"
-                )
-        if self.plan.baseline is not None:
-            self.baseline(self.plan.baseline)
-
-    def compared(self, setting: str, repeat: int) -> Path:
-        """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
-        texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
-        return (
-            self.plan.place
-            / f"compare-{safe_file(setting)}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
-        )
-
-    def baseline(self, wanted: str) -> None:
-        """A hand-designed network under the same head and recipe, trained with the same seeds."""
-        from ncp.tasks import likecost
-
-        [setting], plan = self.plan.names, self.plan
-        task = settings.get(setting).task
-        limit = plan.budget.get("macs", float(self.out.macs[FOUND]))
-        name, macs = likecost.choose(task, limit, plan.reference, None if wanted == "auto" else [wanted])
-        arch = ["arch=pointpillars"] if name == likecost.POINTPILLARS else ["arch=timm", f"arch.name={name}"]
-        scores = []
-        for repeat in range(plan.repeats):
-            seed = self.seed_of(repeat)
-            place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
-            words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
-            words.append("callbacks.pictures=false")
-            trained = self.commands.run(self.again("compare baseline", repeat), "train", *words, place=place)
-            scores.append(trained.metrics[settings.get(setting).main])
-        self.out.candidates[name], self.out.macs[name] = name, macs
-        self.out.scores[name] = {setting: np.array(scores)}
-
-    def judge(self, candidates: Mapping[str, Any]) -> None:
-        """What the bundled predictors, which know all rows of the recorded tables, or these themselves say of the candidates."""
-        for name in self.plan.names:
-            judge = self.judge_of(name)
-            table = self.out.tables[name] if judge is not None else self.recorded(name)
-            for candidate, architecture in candidates.items():
-                if judge is None or architecture in table:
-                    value, how = table.query(architecture).metrics[table.main], "its row of the table"
-                else:
-                    value = float(judge.predict(architecture)[table.main][0])
-                    how = "the bundled predictor, fitted on all rows of the table"
-                self.out.scores.setdefault(candidate, {})[name] = np.array([value])
-                self.out.scored_by[candidate] = how
-
-    def export(self) -> None:
-        """The found network, trained, for other programs."""
-        if not self.plan.exports or self.plan.source is not None:
-            return
-        [name] = self.plan.names
-        place = self.compared(name, 0)
-        checkpoints = sorted((place / "units" / "000000").glob("**/last.ckpt"))
-        if not checkpoints:
-            self.out.notes.append("the found network's checkpoint is not there, so it was not exported")
-            return
-        try:
-            self.out.exports = self.commands.run(
-                "export", "export", f"ckpt_path={render(str(checkpoints[-1]))}", "format=[safetensors,onnx]",
-                f"out={render(str(self.folder / 'found'))}",
-            )  # fmt: skip
-        except UserError as error:
-            self.out.notes.append(f"the found network was not exported: {error}")
-
-    def build(self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None) -> Table:
-        """Train architectures; the table of their results."""
-        merged = self.commands.run(step, "build", *self.training(setting), *words, done=done).merged
-        if merged is None:
-            raise UserError(f"the step '{step}' trained nothing; its command: {self.commands.commands[step]}")
-        table: Table = merged.table
-        return table
-
-    def limits(self) -> list[str]:
-        """The limits of cost as words."""
-        return [f"budget.{name}={_number(limit)}" for name, limit in self.plan.budget.items()]
-
-    def packing(self, units: int) -> list[str]:
-        """How many trainings at a time, of so many in a build."""
-        at_a_time: Any = self.plan.per_device
-        if at_a_time == "auto" and units <= FEW:
-            at_a_time = min(units, len(own_cores()))
-        return [f"build.per_device={at_a_time}"]
-
-
-def _digest(words: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
-
-
-def _records(place: Path) -> Callable[[], float]:
-    """Counts the records of a build."""
-    return lambda: float(sum(1 for _ in place.glob(f"units/*/{RECORD}")))
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
 
 
 def values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:

@@ -12,7 +12,8 @@ from ncp import runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign.discovery import cost_of
 from ncp.jobs.discover import show
-from ncp.jobs.discovering import Outcome, Plan, carry_out, values
+from ncp.jobs.discovering import carry_out, values
+from ncp.jobs.discovery_plan import Outcome, Plan
 
 __all__ = ["Options", "Outcome", "run", "show"]
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
@@ -64,7 +65,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         repeats=options.repeats,
         seed=options.seed,
         per_device=options.per_device,
-        family="default",
+        family="auto",
         start=True,
         title="loop",
     )

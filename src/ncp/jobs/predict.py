@@ -34,6 +34,7 @@ class Options:
     score: float | None = None
     calib: str | None = None
     pictures: bool = True
+    movies: bool = True
     device: str = "auto"
 
 

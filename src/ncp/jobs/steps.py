@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,13 @@ class Commands:
         self._progress = Steps(self.work, log.info)
 
     def run(
-        self, step: str, command: str, *words: str, place: Path | None = None, done: Callable[[], float] | None = None
+        self,
+        step: str,
+        command: str,
+        *words: str,
+        place: Path | None = None,
+        done: Callable[[], float] | None = None,
+        unshown: Sequence[str] = (),
     ) -> Any:
         """Run a command; its outcome.
 
@@ -53,6 +59,7 @@ class Commands:
             words: ``KEY=VALUE``.
             place: its run folder; None for a new one below ``runs``.
             done: tells how much of the step's work is done.
+            unshown: words that only this time needs.
 
         Raises:
             UserError: where the command does, with its command line.
@@ -63,7 +70,7 @@ class Commands:
         self.commands[step] = self.prefix + " ".join([runs.invocation(command), *map(shell_word, shown)])
         with self.timed(step, done):
             try:
-                outcome = jobs.module(command).run(jobs.options(command, *words), place)
+                outcome = jobs.module(command).run(jobs.options(command, *words, *unshown), place)
             except UserError as error:
                 raise UserError(f"the step '{step}' failed ({error}); its command: {self.commands[step]}") from None
         if (pictures := sorted(place.glob("*.png"))) and place.is_relative_to(self.folder):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ncp.data.folder.look import Look
     from ncp.data.folder.suggest import Suggestion
 
+MOST_KINDS = 6
 MOST_CLASSES = 20  # in the terminal and in a picture
 WHAT = {"cls": "images", "seg": "images that hold it", "video": "videos", "det3d": "objects"}
 SHARE = {"seg": "of pixels"}
@@ -88,7 +89,9 @@ def rows(found: Look) -> dict[str, str]:
             extent = f"{low} to {high} high, {narrow} to {wide} wide, median {middle[0]}x{middle[1]}"
         out["sizes:"] = f"{extent} pixels ({len(sides)} different)" if len(sides) > 1 else f"{extent} pixels"
     if found.kinds:
-        out["kinds:"] = ", ".join(f"{printable(kind)} ({number:,})" for kind, number in found.kinds.most_common(4))
+        more = f", {len(found.kinds) - MOST_KINDS} more kinds" if len(found.kinds) > MOST_KINDS else ""
+        listed = (f"{printable(kind)} ({number:,})" for kind, number in found.kinds.most_common(MOST_KINDS))
+        out["kinds:"] = ", ".join(listed) + more
     if "channels" in found.facts:
         out["channels:"] = f"{found.facts['channels']}{', read as RGB' if found.facts['photographs'] else ''}"
     for name, value in found.facts.items():

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import ncp
 from ncp import terminal
-from ncp.campaign.discovery import BEST, DEFAULT, FOUND
+from ncp.campaign.discovery import BEST, DEFAULT, FOUND, cost_of
 from ncp.files import read_bytes, write_text
+from ncp.report.drawing import draw
+from ncp.terminal import duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +69,9 @@ def as_html(text: str, folder: Path) -> str:
 _STYLE = (
     ":root{color-scheme:light dark}body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif}"
     "img{max-width:100%;background:#fff;border-radius:4px}table{border-collapse:collapse}th,td{padding:.3rem .8rem;"
-    "border-bottom:1px solid #8886;text-align:left}pre{overflow-x:auto;padding:.8rem;background:#8881;border-radius:4px}"
-    "code{font-size:.9em;overflow-wrap:anywhere}"
+    "border-bottom:1px solid #8886;text-align:left}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem;background:#8881;border-radius:4px}"
+    "code{font-size:.9em;overflow-wrap:anywhere}code.language-text{white-space:pre;overflow-wrap:normal}"
 )
 
 
@@ -82,8 +85,9 @@ def comparison_figure(discovery: Discovery, name: str = "discovery") -> Figure:
     for i, setting in enumerate(discovery.names):
         _panel(fig.add_subplot(1, len(discovery.names), i + 1), discovery, setting)
     handles, labels = fig.axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, fontsize=8.5, frameon=False, loc="lower center", ncols=len(labels))
-    fig.subplots_adjust(left=0.07 if len(discovery.names) > 1 else 0.1, right=0.98, top=0.79, bottom=0.21, wspace=0.2)
+    columns = len(labels) if len(discovery.names) > 1 else 3  # as many as find room
+    fig.legend(handles, labels, fontsize=8.5, frameon=False, loc="lower center", ncols=columns)
+    fig.subplots_adjust(left=0.07 if len(discovery.names) > 1 else 0.1, right=0.98, top=0.79, bottom=0.23, wspace=0.2)
     return fig
 
 
@@ -115,11 +119,11 @@ def _panel(ax: Axes, discovery: Discovery, name: str) -> None:
 def _subtitle(discovery: Discovery) -> str:
     sampled = max(len(table) for table in discovery.tables.values())
     if discovery.recorded:
-        return f"{sampled} rows of the recorded table stand for trainings; {_time(discovery)}"
+        return f"{sampled} rows of the recorded table stand for trainings"
     repeats = len(next(iter(discovery.scores[FOUND].values())))
     again = "once" if repeats == 1 else f"{repeats} times (mean and deviation)"
     where = " in each setting" if len(discovery.names) > 1 else ""
-    return f"{sampled} architectures trained{where}, the compared ones {again}; {_time(discovery)}"
+    return f"{sampled} architectures trained{where}, the compared ones {again}"
 
 
 def _time(discovery: Discovery) -> str:
@@ -128,73 +132,160 @@ def _time(discovery: Discovery) -> str:
 
 
 def verdict(discovery: Discovery, name: str) -> str:
-    """In words how the found architecture does against the others, by the noise of its own repetitions."""
-    found = discovery.scores[FOUND][name]
-    words = []
-    for other, scores in discovery.scores.items():
-        if other == FOUND or name not in scores:
-            continue
-        values = scores[name]
-        gap = found.mean() - values.mean()
-        if discovery.recorded:
-            words.append(f"{gap:+.2f} against the {other}")
-        elif min(len(found), len(values)) < 2:
-            words.append(f"{gap:+.2f} against the {other} (one training each, the noise is not known)")
-        else:
-            noise = (found.var(ddof=1) / len(found) + values.var(ddof=1) / len(values)) ** 0.5
-            sure = "won" if gap > 2 * noise else "lost" if gap < -2 * noise else "too close to call"
-            words.append(f"{gap:+.2f} against the {other} (standard error {noise:.2f}: {sure})")
+    """In words how the found architecture does against the others."""
     judged = ", as the judge predicts them" if discovery.recorded else ""
-    return f"{name}{judged}: " + ", ".join(words)
+    return f"{name}{judged}: " + ", ".join(against(discovery, name))
+
+
+def against(discovery: Discovery, name: str) -> list[str]:
+    """How the found architecture does against each other one, by the noise of repeated trainings.
+
+    The noise is the pooled deviation of all architectures that were trained more than once; won and lost are outside of Student's
+    95 % interval of the difference.
+    """
+    scores = {other: of[name] for other, of in discovery.scores.items() if name in of}
+    found = scores.pop(FOUND)
+    again = [values for values in (found, *scores.values()) if len(values) > 1]
+    free = sum(len(values) - 1 for values in again)
+    noise = (sum(((values - values.mean()) ** 2).sum() for values in again) / free) ** 0.5 if free else 0.0
+    out = []
+    for other, values in scores.items():
+        gap = found.mean() - values.mean()
+        words = f"{gap:+.2f} against the {other}"
+        if discovery.recorded:
+            out.append(words)
+        elif not free:
+            out.append(f"{words} (one training each, the noise is not known)")
+        elif noise == 0:
+            out.append(f"{words} (trainings with other seeds ended alike, the noise is not known)")
+        else:
+            error = noise * (1 / len(found) + 1 / len(values)) ** 0.5
+            out.append(f"{words} (standard error {error:.2f}: {_sure_of(gap, error, free)})")
+    return out
+
+
+def _sure_of(gap: float, error: float, free: int) -> str:
+    from scipy import stats
+
+    reach = stats.t.ppf(0.975, free) * error
+    return "won" if gap > reach else "lost" if gap < -reach else "too close to call"
 
 
 def page(discovery: Discovery, name: str = "discovery") -> str:
     """Markdown: what came of it, then every step with its picture, command and time."""
     title = _TITLES[name].format(terminal.markdown(", ".join(discovery.names)))
-    lines = [f"# {title}", "", _subtitle(discovery), "", f"![]({name}.png)", "", *_comparison(discovery), ""]
-    lines += [_limits(discovery), ""]
-    lines += [f"- {terminal.markdown(verdict(discovery, setting))}" for setting in discovery.names]
-    lines += [f"- note: {terminal.markdown(note)}" for note in dict.fromkeys(discovery.notes)]
+    lines = [f"# {title}", "", *_data(discovery), ""]
+    for setting in discovery.names:
+        lines += [*_in_short(discovery, setting), ""]
+    if notes := list(dict.fromkeys(discovery.notes)):
+        lines += ["What one must know beside it:", "", *(f"- {terminal.markdown(note)}" for note in notes), ""]
+    lines += [
+        f"{_subtitle(discovery)}.",
+        "",
+        f"![]({name}.png)",
+        "",
+        *_comparison(discovery),
+        "",
+        _limits(discovery),
+        "",
+    ]
+    lines += [] if discovery.recorded else [_WON, ""]
     tried = "Draw rows of the recorded table" if discovery.recorded else "Sample and train"
-    lines += ["", f"## 1. {tried}", "", *_sampled(discovery), "", *_commands(discovery, "build")]
+    lines += [f"## 1. {tried}", "", *_sampled(discovery), ""]
+    lines += [f"![samples of the data]({discovery.samples})", ""] if discovery.samples else []
+    lines += _commands(discovery, "build")
     lines += ["## 2. Fit the predictors", "", *_fitted(discovery), "", *_commands(discovery, "fit")]
     searched = "Search one architecture" + (" for all" if len(discovery.names) > 1 else "")
-    lines += [f"## 3. {searched}", "", f"Found: `{discovery.candidates[FOUND].text}`", "", *_sure(discovery), ""]
-    lines += _commands(discovery, "search")
-    lines += ["## 4. Train it, and those to compare it with", "", *_commands(discovery, "compare")]
+    found = discovery.candidates[FOUND]
+    lines += [f"## 3. {searched}", "", f"Found: `{found.text}`", "", "```text", draw(found), "```", ""]
+    lines += [*_sure(discovery), "", *_commands(discovery, "search")]
+    if not discovery.recorded:
+        lines += ["## 4. Train it, and those to compare it with", "", *_commands(discovery, "compare")]
     if discovery.exports:
         lines += ["## 5. Take it along", "", *(f"- {kind}: `{path}`" for kind, path in discovery.exports.items()), ""]
         lines += _commands(discovery, "export")
-    lines += ["## Time", "", "| step | seconds | processor seconds |", "| --- | --: | --: |"]
-    lines += [
-        f"| {step} | {discovery.seconds[step]:.0f} | {discovery.cpu_seconds[step]:.0f} |" for step in discovery.seconds
-    ]
-    lines += ["", f"ncp {ncp.__version__}"]
+    lines += ["## What it cost", "", *_cost(discovery), f"ncp {ncp.__version__}"]
     return "\n".join(lines) + "\n"
+
+
+_WON = (
+    "*found* is what the search found; *default* the paper's default code, within the bounds; *best sampled* the best within "
+    "the limit of those that were trained to learn from, trained anew like the others. Won and lost: with 95 % confidence, by "
+    "the deviation of all repeated trainings (Student's t); how the validation set happened to be drawn is not part of it."
+)
+
+
+def _in_short(discovery: Discovery, name: str) -> list[str]:
+    """What was found, and how it does against each other one."""
+    table = discovery.tables[name]
+    reached = _cell(discovery.scores[FOUND][name])
+    how = "as the judge predicts it" if discovery.recorded else f"predicted {_predicted(discovery, name)}"
+    cost = f"{discovery.macs[FOUND] / 1e6:,.1f} million multiply-adds"
+    head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}"
+    head += f". Against the others, in points of {table.main}:"
+    return [terminal.markdown(head), "", *(f"- {terminal.markdown(words)}" for words in against(discovery, name))]
+
+
+def _predicted(discovery: Discovery, name: str) -> str:
+    return f"{discovery.predicted[name]:.2f} ± {discovery.std[name]:.2f}"
+
+
+def _data(discovery: Discovery) -> list[str]:
+    """What is trained and measured, a line a setting."""
+    out = []
+    for name, table in discovery.tables.items():
+        what = f", of {table.setting.dataset}" if table.setting.dataset else ""
+        out.append(f"{terminal.markdown(f'{name}: {table.main} ({table.setting.unit(table.main)}){what}')}  ")
+    return out
+
+
+def _cost(discovery: Discovery) -> list[str]:
+    """Hours of the trainings, and the steps of this start."""
+    out = []
+    if discovery.training_hours:
+        out += [
+            f"The trainings took {duration(3600 * sum(discovery.training_hours.values()))} together, earlier starts included"
+        ]
+        if discovery.estimate:
+            out[-1] += f"; expected beforehand, one after the other: {duration(3600 * discovery.estimate['hours'])}"
+        out[-1] += ". The steps of this start:"
+    out += ["", "| step | time | processor time |", "| --- | --: | --: |"]
+    for step, seconds in discovery.seconds.items():
+        out.append(f"| {step} | {duration(seconds)} | {duration(discovery.cpu_seconds[step])} |")
+    return [*out, ""]
 
 
 def _limits(discovery: Discovery) -> str:
     words = {"macs": "multiply-adds at 128 x 128", "params": "parameters"}
     limits = " and ".join(f"{limit:,.0f} {words.get(name, name)}" for name, limit in discovery.budget.items())
-    seeds = "" if discovery.recorded else "; trained with seeds that the sample did not have"
+    seeds = "" if discovery.recorded else " The compared ones were trained with seeds that the sample did not have."
     beyond = [
         name
         for name, architecture in discovery.candidates.items()
         if discovery.macs[name] > discovery.budget.get("macs", float("inf"))
     ]
     over = f" ({', '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} beyond it)" if beyond else ""
-    return f"The limit of the search: {limits}{over}{seeds}."
+    return f"The limit of the search: {limits}{over}.{seeds}"
 
 
 def _comparison(discovery: Discovery) -> list[str]:
     mains = [terminal.markdown(f"{name}: {discovery.tables[name].main}") for name in discovery.names]
-    lines = ["| architecture | M MACs | " + " | ".join(mains) + " |", "| --- | --: |" + " --: |" * len(mains)]
+    heads = ["architecture", "M MACs", "M parameters", *mains]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " --: |" * (len(heads) - 1)]
     for candidate, scores in discovery.scores.items():
         cells = [_cell(scores[name]) if name in scores else "" for name in discovery.names]
-        name = terminal.markdown(candidate)
-        lines.append(f"| {name} | {discovery.macs[candidate] / 1e6:.1f} | " + " | ".join(cells) + " |")
-    cells = [f"{discovery.predicted[name]:.2f} ± {discovery.std[name]:.2f}" for name in discovery.names]
-    return [*lines, f"| found, as predicted | {discovery.macs[FOUND] / 1e6:.1f} | " + " | ".join(cells) + " |"]
+        lines.append(f"| {' | '.join([terminal.markdown(candidate), *_sizes(discovery, candidate), *cells])} |")
+    cells = [_predicted(discovery, name) for name in discovery.names]
+    return [*lines, f"| {' | '.join(['found, as predicted', *_sizes(discovery, FOUND), *cells])} |"]
+
+
+def _sizes(discovery: Discovery, candidate: str) -> list[str]:
+    """Millions of multiply-adds and, of an architecture of the space, of parameters."""
+    architecture = discovery.candidates[candidate]
+    known = not isinstance(architecture, str)
+    space = next(iter(discovery.tables.values())).space
+    params = f"{cost_of(space, architecture, 'params') / 1e6:.2f}" if known else ""
+    return [f"{discovery.macs[candidate] / 1e6:.1f}", params]
 
 
 def _sampled(discovery: Discovery) -> list[str]:
@@ -224,7 +315,7 @@ def _fitted(discovery: Discovery) -> list[str]:
 
 def _sure(discovery: Discovery) -> list[str]:
     return [
-        f"- {terminal.markdown(name)}: predicted {discovery.predicted[name]:.2f} ± {discovery.std[name]:.2f} "
+        f"- {terminal.markdown(name)}: predicted {_predicted(discovery, name)} "
         "(one standard deviation of a training's result)"
         for name in discovery.names
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ncp import terminal
 from ncp.files import printable
@@ -37,23 +37,30 @@ def overlay(
         palette: a colour for each class.
         names: of the classes.
     """
-    colours = Image.fromarray(np.array(palette, dtype=np.uint8)[labels_HW])
-    mixed = np.asarray(Image.blend(Image.fromarray(as_rgb(image_CHW)), colours, STRENGTH))
-    mixed = mixed.repeat(zoom := max(1, NARROW // mixed.shape[1]), 0).repeat(zoom, 1)
+    mixed = blended(image_CHW, labels_HW, palette)
     numbers, counts = np.unique(labels_HW, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shares = [(int(numbers[i]), counts[i] / labels_HW.size) for i in order if counts[i] >= SMALLEST * labels_HW.size]
-    key = _key([(palette[k], f"{terminal.shorten(names[k], 24)} {share:.1%}") for k, share in shares], mixed.shape[1])
+    key = colour_key(
+        [(palette[k], f"{terminal.shorten(names[k], 24)} {share:.1%}") for k, share in shares], mixed.shape[1]
+    )
     page = Image.new("RGB", (max(key.width, mixed.shape[1]), mixed.shape[0] + key.height), "white")
     page.paste(Image.fromarray(mixed), (0, 0))
     page.paste(key, (0, mixed.shape[0]))
     return page
 
 
-def _key(entries: Sequence[tuple[Colour, str]], width: int) -> Image.Image:
+def blended(image_CHW: np.ndarray, labels_HW: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
+    """``(h, w, 3)`` uint8: an image under its classes' colours, small ones enlarged."""
+    colours = Image.fromarray(np.array(palette, dtype=np.uint8)[labels_HW])
+    mixed = np.asarray(Image.blend(Image.fromarray(as_rgb(image_CHW)), colours, STRENGTH))
+    return mixed.repeat(zoom := max(1, NARROW // mixed.shape[1]), 0).repeat(zoom, 1)
+
+
+def colour_key(entries: Sequence[tuple[Colour, str]], width: int) -> Image.Image:
     """Colours with words, in as many lines as they need; as wide as the widest word at least."""
     unit = max(FONT, width // 64)
-    font, swatch, gap, line = ImageFont.load_default(unit), unit - 1, unit + 1, round(1.7 * unit)
+    font, swatch, gap, line = style.font(unit), unit - 1, unit + 1, round(1.7 * unit)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     sizes = [2 * gap + swatch + round(pen.textlength(text, font=font)) for _, text in entries]
     width = max(width, gap + max(sizes, default=0))
@@ -96,8 +103,8 @@ def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Image.Imag
     columns = min(2, len(guesses))
     paper = Image.new("RGB", (columns * CELL, HEAD + tall * -(-len(guesses) // columns)), "white")
     pen = ImageDraw.Draw(paper)
-    pen.text((14, 10), printable(title), fill=style.INK, font=ImageFont.load_default(18))
-    pen.text((14, 34), printable(subtitle)[:110], fill=style.GREY, font=ImageFont.load_default(FONT))
+    pen.text((14, 10), printable(title), fill=style.INK, font=style.font(18))
+    pen.text((14, 34), printable(subtitle)[:110], fill=style.GREY, font=style.font(FONT))
     for i, guess in enumerate(guesses):
         _guess(paper, pen, guess, (i % columns * CELL + 14, HEAD + i // columns * tall))
     return paper
@@ -106,8 +113,8 @@ def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Image.Imag
 def _guess(paper: Image.Image, pen: ImageDraw.ImageDraw, guess: Guess, place: tuple[int, int]) -> None:
     """One image of a page, with its name above and its bars beside it."""
     left, top = place
-    font = ImageFont.load_default(FONT)
-    pen.text((left, top), terminal.shorten(guess.name, 32), fill=style.GREY, font=ImageFont.load_default(12))
+    font = style.font(FONT)
+    pen.text((left, top), terminal.shorten(guess.name, 32), fill=style.GREY, font=style.font(12))
     height, width = guess.picture.shape[:2]
     zoom = min(SIDE / height, WIDEST / width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))

@@ -190,7 +190,8 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     out.print(draw(result.architecture))
     terminal.fields({"code": result.architecture.text}, 7)
     if free := in_words(result.ranges):
-        terminal.fields({"free": f"{free} (no objective loses more than .1 points, no cost grows by more than 1 %)"}, 7)
+        loses = "no objective loses more than .1 points then, and no cost grows by more than 1 %"
+        terminal.fields({"free": f"each of these numbers alone may be any from its range, {loses}: {free}"}, 7)
     several = len({one.limit for one in result.measured}) > 1
     for one in result.measured:
         kept = ("keeps" if one.keeps else "misses") + (f" budget.{one.limit}" if several else " the limit")

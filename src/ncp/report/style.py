@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
+from PIL import ImageFont
 
 from ncp.files import printable, replacing
 
@@ -23,6 +26,12 @@ INK, GREY, FAINT = "#222222", "#777777", "#E6E6E6"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 COST = VERMILION
 DPI = 100
+
+
+@lru_cache(maxsize=32)
+def font(pixels: int) -> Any:
+    """The letters of pictures that Pillow draws: matplotlib's own, which have accents, Greek and Cyrillic (Pillow's have not)."""
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), pixels)
 
 
 class LiteralFigure(Figure):

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from layouts import make_own_images, set_up
+from layouts import make_own_images, make_own_masks, set_up
 from PIL import Image
 
 from ncp.data.base import Key
@@ -166,3 +166,9 @@ def test_names_of_several_lines(own, tmp_path):
     lists = {f"{part}_list": str(tmp_path / f"{part}_files.txt") for part in ("train", "val")}
     again = set_up(FolderClassification, own, **lists, split_seed=9)
     assert again.names == data.names
+
+
+def test_a_segmentation_set_is_none_of_classes(tmp_path):
+    root = make_own_masks(tmp_path / "fields")
+    with pytest.raises(UserError, match=r"holds images and masks, which is a segmentation set: give task=seg"):
+        set_up(FolderClassification, root)

@@ -232,7 +232,7 @@ def test_what_is_wrong_is_said(own, tmp_path):
     line = refused(own)
     assert "1 of 8 images" in line
     assert "first: images/004.png" in line
-    assert "masks are called otherwise, such as 'masks/other.png'" in line
+    assert "there is a mask without an image, 'masks/other.png': are they called alike?" in line
     assert len(set_up(FolderSegmentation, own, partial=True).train_set) < 7
     shutil.rmtree(own / "masks")
     assert "lacks a folder of masks, so there are no labels" in refused(own)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ncp.data import rasters
 from ncp.data.folder import reading
-from ncp.data.folder.files import holds, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import IMAGES, MASKS, holds, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.splits import split_folders
@@ -68,7 +68,7 @@ class FolderClassification(OwnImages):
     task = "cls"
     suffixes: tuple[str, ...] = reading.SUFFIXES
     what = "images"
-    layout = "it holds a folder of images for each class, or train/CLASS/* and val/CLASS/*"
+    layout = "it must hold a folder of images for each class, or train/CLASS/* and val/CLASS/*"
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class FolderClassification(OwnImages):
             validates = self.rule.validating(names, labels)
             chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
             self.notes.append(
-                f"split: {self.rule.words()} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
+                f"split: {self.rule.words('each class')} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
             )
         for split, numbers in chosen.items():
             self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])
@@ -184,6 +184,12 @@ class FolderClassification(OwnImages):
 
     def _check_classes(self, root: Path, classes: list[str], problems: Problems) -> None:
         self.classes = classes
+        lower = {name.lower() for name in classes}
+        if len(lower) == 2 and lower & set(IMAGES) and lower & set(MASKS):
+            problems.add(
+                f"data.root='{printable(self.root)}' holds {' and '.join(map(printable, classes))}, which is a segmentation set: "
+                "give task=seg, or call the folders after classes"
+            )
         if len(classes) >= 2:
             return
         hint = wrong_level(root, lambda folder: fits(folder, self.suffixes))

@@ -58,7 +58,7 @@ class FolderKitti(OwnData, Kitti):
             to; None for twice its average.
     """
 
-    layout = "it holds velodyne, label_2 and calib (and image_2), at the top or below training"
+    layout = "it must hold velodyne, label_2 and calib (and image_2), at the top or below training"
 
     def __init__(
         self,
@@ -137,9 +137,9 @@ class FolderKitti(OwnData, Kitti):
                 f"{len(labelled)} of {len(every):,} frames are labelled; at least two are needed: one trains, one validates"
             )
         validates = self.rule.validating(labelled, self._groups(folder, labelled))
-        self.notes.append(
-            f"split: {self.rule.words()} ({int((~validates).sum()):,} train, {int(validates.sum()):,} validate)"
-        )
+        count = int(validates.sum())
+        words = self.rule.words("the frames, type by type,")
+        self.notes.append(f"split: {words} ({len(labelled) - count:,} train, {count:,} validate)")
         return {
             "train": [name for name, val in zip(labelled, validates, strict=True) if not val],
             "val": [name for name, val in zip(labelled, validates, strict=True) if val],

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUICK = 8  # samples of each split that are read before a training begins
 SPLITS = ("train", "val")
+# what the two folders of a segmentation set are called
+IMAGES = ("images", "image", "imgs", "img", "jpegimages")
+MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt")
 
 
 def listed(folder: Path, suffixes: Sequence[str]) -> list[str]:

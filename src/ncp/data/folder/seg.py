@@ -14,7 +14,7 @@ from ncp import progress
 from ncp.data import rasters
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.files import in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
@@ -25,10 +25,6 @@ from ncp.data.segmentation import SegmentationData
 from ncp.errors import UserError
 from ncp.files import printable
 
-IMAGES, MASKS = (
-    ("images", "image", "imgs", "img", "jpegimages"),
-    (*("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt"),),
-)
 TAILS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "-mask")
 """What a mask's name may have behind its image's."""
 TINY_SHORT = 64  # pixels of an evaluation image's shorter side with ``tiny``
@@ -65,7 +61,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
         cache: folder of what the masks hold; None: the user's cache folder.
     """
 
-    layout = "it holds images/* and masks/* of the same names, or train/images, train/masks, val/images, val/masks"
+    layout = "it must hold images/* and masks/* of the same names, or train/images, train/masks, val/images, val/masks"
 
     def __init__(
         self,
@@ -167,7 +163,8 @@ class FolderSegmentation(OwnImages, SegmentationData):
             )
         if pairs:
             count = int(validates.sum())
-            self.notes.append(f"split: {self.rule.words()} ({len(pairs) - count:,} train, {count:,} validate)")
+            words = self.rule.words("each folder" if len(groups) > 1 else "the images")
+            self.notes.append(f"split: {words} ({len(pairs) - count:,} train, {count:,} validate)")
         return {
             "train": [pair for pair, val in zip(pairs, validates, strict=True) if not val],
             "val": [pair for pair, val in zip(pairs, validates, strict=True) if val],
@@ -196,7 +193,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
             problems.add(f"'{printable(root / images)}' holds no images ({', '.join(reading.SUFFIXES)})")
         elif lacking and not self.partial:
             first = next(name for name in self.unmatched["image"] if name.startswith(f"{images}/"))
-            hint = f"; masks are called otherwise, such as '{printable(lone[0])}'" if lone else ""
+            hint = f"; there is a mask without an image, '{printable(lone[0])}': are they called alike?" if lone else ""
             if not there and listed(root / labels, (".jpg", ".jpeg")):
                 hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
@@ -256,7 +253,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
         found.unmatched = {kind: names for kind, names in self.unmatched.items() if names}
         if self.unmatched["mask"]:
             found.warnings.append(
-                f"{len(self.unmatched['mask']):,} masks have no image, first: {printable(self.unmatched['mask'][0])}"
+                f"{several(len(self.unmatched['mask']), 'mask')} without an image, first: {printable(self.unmatched['mask'][0])}"
             )
         if not self.entries:
             return
@@ -271,7 +268,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
             names.append(self.names[split][number])
             try:
                 kind = reading.kind_of(path)
-                image, label = torch.from_numpy(rasters.read_numbers(path)), self.mask_map(mask)
+                image, label = rasters.read_numbers(path), self.mask_map(mask)
                 OwnPairs.check_size(image, label, path, mask)
             except UserError as error:
                 refused.add(str(error))

@@ -54,9 +54,9 @@ class Rule:
             out[members[np.argsort(keys_N[members], kind="stable")[:count]]] = True
         return out
 
-    def words(self) -> str:
-        """For a notice."""
-        return f"{self.share:.0%} of each group validate, drawn by data.split_seed={self.seed}"
+    def words(self, of: str) -> str:
+        """For a notice; ``of`` says what is divided."""
+        return f"{self.share:.0%} of {of} validate, drawn by data.split_seed={self.seed}"
 
 
 def checksum(name: str, seed: int) -> int:

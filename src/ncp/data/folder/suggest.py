@@ -99,7 +99,9 @@ def _weights(found: Look, out: Suggestion) -> None:
     ratio = float(shares[known].max() / shares[known].min())
     rare = found.task == "seg" and shares[known].min() * len(shares) < RARE
     if not rare and (found.task == "seg" or ratio < UNEVEN):
-        out.why.append(f"no class weights: the commonest class has {ratio:.1f} times the rarest one's share")
+        least = f"the rarest has {shares[known].min():.1%} of the pixels; weights are for less than {RARE / len(shares):.1%}"
+        even = f"the commonest class has {ratio:.1f} times the rarest one's share; weights are for {UNEVEN:g} times or more"
+        out.why.append(f"no class weights: {least if found.task == 'seg' else even}")
         return
     weights = np.where(known, 1 / np.sqrt(np.where(known, shares, 1.0)), 1.0)
     weights /= (weights * shares).sum()

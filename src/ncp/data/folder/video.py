@@ -46,9 +46,7 @@ class FolderVideos(FolderClassification, VideoData):
     task = "video"
     suffixes = SUFFIXES
     what = "videos"
-    layout = (
-        "it holds a folder of videos for each class, train/CLASS/* and val/CLASS/*, or videos.csv (path,class,split)"
-    )
+    layout = "it must hold a folder of videos for each class, train/CLASS/* and val/CLASS/*, or videos.csv (path,class,split)"
 
     def __init__(
         self,
@@ -116,7 +114,7 @@ class FolderVideos(FolderClassification, VideoData):
                 self.notes.append(f"split: by {printable(table.name)}")
             else:
                 validates = self.rule.validating(names, labels)
-                self.notes.append(f"split: {self.rule.words()}")
+                self.notes.append(f"split: {self.rule.words('each class')}")
             chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
         for split, numbers in chosen.items():
             self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])

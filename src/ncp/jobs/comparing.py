@@ -1,0 +1,172 @@
+"""The end of a discovery: the found architecture trained in full and compared with others, or judged, and exported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncp.benchmark import settings
+from ncp.campaign.discovery import FOUND, cost_of
+from ncp.commandline import command_line
+from ncp.commandline import hydra_value as render
+from ncp.errors import UserError
+from ncp.files import safe_file
+from ncp.jobs.discovery_plan import Plan, Trainer, records
+
+if TYPE_CHECKING:
+    from ncp.benchmark.table import Table
+    from ncp.predictors import Predictor
+
+
+SOME = 200  # architectures drawn to see whether a table holds the whole space
+
+
+class Comparing(Trainer):
+    """Trains the candidates anew."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        super().__init__(plan, folder)
+        self._recorded: dict[str, Table] = {}
+
+    def compare(self, candidates: Mapping[str, Any]) -> None:
+        """The candidates, trained anew with the same seeds; of a recorded table, as its judge sees them."""
+        self.out.candidates = dict(candidates)
+        self.out.macs = {name: cost_of(self.space, architecture) for name, architecture in candidates.items()}
+        if self.plan.source is not None:
+            self.judge(candidates)
+            return
+        listed = self.plan.place / "candidates.txt"
+        listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
+        for setting in self.plan.names:
+            scores: dict[str, list[float]] = {name: [] for name in candidates}
+            repeats = 0
+            for repeat in range(self.plan.repeats):
+                if self.over(repeat, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
+                    break
+                repeats += 1
+                place = self.compared(setting, repeat)
+                words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
+                words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
+                if self.plan.exports:
+                    words.append("keep=last")
+                table = self.build(self.comparison(setting, repeat), setting, *words, done=records(place))
+                for name, architecture in candidates.items():
+                    if architecture in table:
+                        scores[name].append(table.query(architecture).metrics[table.main])
+            for name, reached in scores.items():
+                if failed := repeats - len(reached):
+                    self.out.notes.append(f"{failed} of {repeats} trainings of the {name} one failed in {setting}")
+                if reached:
+                    self.out.scores.setdefault(name, {})[setting] = np.array(reached)
+            if not scores[FOUND]:
+                raise UserError(
+                    f"the found architecture's trainings in {setting} failed, so there is nothing to compare: "
+                    f"{command_line('build', **{'build.dir': str(place)}, action='status')} tells why"
+                )
+        if self.plan.baseline is not None:
+            self.baseline(self.plan.baseline)
+
+    def over(self, repeat: int, what: str) -> bool:
+        """Whether the hours are over, which is noted. The found architecture is trained once whatever the clock says."""
+        if repeat == 0 or self.clock.left() != 0:
+            return False
+        self.out.notes.append(f"hours={self.plan.hours:g} ended {what}; the same command goes on with the others")
+        return True
+
+    def compared(self, setting: str, repeat: int) -> Path:
+        """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
+        texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
+        return (
+            self.plan.place
+            / f"compare-{safe_file(setting)}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
+        )
+
+    def baseline(self, wanted: str) -> None:
+        """A hand-designed network under the same head and recipe, trained with the same seeds."""
+        from ncp.tasks import likecost
+
+        [setting], plan = self.plan.names, self.plan
+        task = settings.get(setting).task
+        limit = plan.budget.get("macs", float(self.out.macs[FOUND]))
+        name, macs = likecost.choose(task, limit, plan.reference, None if wanted == "auto" else [wanted])
+        arch = ["arch=pointpillars"] if name == likecost.POINTPILLARS else ["arch=timm", f"arch.name={name}"]
+        scores: list[float] = []
+        for repeat in range(plan.repeats):
+            if self.over(1, f"the comparison after {repeat} of {plan.repeats} trainings of {name}"):
+                break
+            seed = self.seed_of(repeat)
+            place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
+            words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
+            words.append("callbacks.pictures=false")
+            step = self.again("compare baseline", repeat)
+            trained = self.commands.run(step, "train", *words, place=place)
+            self.out.training_hours[step] = trained.result["seconds"]["training"] / 3600
+            scores.append(trained.metrics[settings.get(setting).main])
+        if not scores:
+            return
+        self.out.candidates[name], self.out.macs[name] = name, macs
+        self.out.scores[name] = {setting: np.array(scores)}
+
+    def recorded(self, name: str) -> Table:
+        """The recorded table, whole."""
+        from ncp.jobs.fit import tables
+
+        if name not in self._recorded:
+            [self._recorded[name]] = tables(name, None if self.plan.source == "table" else self.plan.source)
+        return self._recorded[name]
+
+    def judge_of(self, name: str) -> Predictor | None:
+        """Who knows candidates that were not drawn: the bundled predictor, else None where the table holds the whole space.
+
+        Raises:
+            UserError: where there is neither.
+        """
+        from ncp import predictors
+
+        try:
+            return predictors.load(name)
+        except UserError:
+            table, some = self.recorded(name), self.space.sample(SOME, np.random.default_rng(0))
+            if all(architecture in table for architecture in some):
+                return None
+            raise
+
+    def judge(self, candidates: Mapping[str, Any]) -> None:
+        """What the bundled predictors, which know all rows of the recorded tables, or these themselves say of the candidates."""
+        for name in self.plan.names:
+            judge = self.judge_of(name)
+            table = self.out.tables[name] if judge is not None else self.recorded(name)
+            for candidate, architecture in candidates.items():
+                if judge is None or architecture in table:
+                    value, how = table.query(architecture).metrics[table.main], "its row of the table"
+                else:
+                    value = float(judge.predict(architecture)[table.main][0])
+                    how = "the bundled predictor, fitted on all rows of the table"
+                self.out.scores.setdefault(candidate, {})[name] = np.array([value])
+                self.out.scored_by[candidate] = how
+
+    def export(self) -> None:
+        """The found network, trained, for other programs."""
+        if not self.plan.exports or self.plan.source is not None:
+            return
+        [name] = self.plan.names
+        place = self.compared(name, 0)
+        checkpoints = sorted((place / "units" / "000000").glob("**/last.ckpt"))
+        if not checkpoints:
+            self.out.notes.append("the found network's checkpoint is not there, so it was not exported")
+            return
+        try:
+            self.out.exports = self.commands.run(
+                "export", "export", f"ckpt_path={render(str(checkpoints[-1]))}", "format=[safetensors,onnx]",
+                f"out={render(str(self.folder / 'found'))}",
+            )  # fmt: skip
+        except UserError as error:
+            self.out.notes.append(f"the found network was not exported: {error}")
+
+
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
