@@ -245,7 +245,7 @@ def test_a_batch_that_is_more_than_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "free_memory_mb", lambda: 64.0)
     options = jobs.options("train", "task=cls", "arch=narrow", "recipe.batch=60000", "trainer.accelerator=cpu")
     with pytest.raises(
-        UserError, match=r"60,000 samples at a time need [\d,]+ GiB and more, and there are 0; set recipe.per_device"
+        UserError, match=r"60,000 samples at a time need [\d,]+ GiB and more, and there are 0; set recipe.per"
     ):
         tasks.assemble(options, tmp_path)
 
