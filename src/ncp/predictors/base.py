@@ -27,7 +27,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 KINDS = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp", "transfer": "ncp.predictors.transfer"}
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
-CHUNK = 16_384  # rows that are answered at a time
+CHUNK = 4_096  # rows that are answered at a time
 MAX_FILE = 256 * 2**20  # bytes; the bundled ones have 0.2 MB each
 
 # what a card in a file may say
@@ -170,7 +170,7 @@ class Predictor(nn.Module):
     def _answer(self, codes: Any, function: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
         x_ND = torch.as_tensor(as_codes(codes, self.space), dtype=self.output_mean.dtype)
         with torch.no_grad():  # a chunk at a time: a million rows have no room in some predictors' inner layers
-            y_NM = torch.cat([function(x_CD) for x_CD in x_ND.split(CHUNK)]).double().numpy()  # type: ignore[no-untyped-call]
+            y_NM = torch.cat([function(x_CD) for x_CD in torch.split(x_ND, CHUNK)]).double().numpy()
         return {name: y_NM[:, i] for i, name in enumerate(self.metrics)}
 
     def save(self, path: str | Path, dtype: torch.dtype | None = None) -> Path:

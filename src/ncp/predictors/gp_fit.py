@@ -84,7 +84,7 @@ class _Process(torch.nn.Module):
         # whitening after the products over N, which are then all that costs: A A^T, and A t / noise; a chunk at a time, as a
         # million rows have no room otherwise
         products_UU, targets_U = t_N.new_zeros(()), t_N.new_zeros(())
-        for z_CF, t_C in zip(z_NF.split(CHUNK), t_N.split(CHUNK), strict=True):  # type: ignore[no-untyped-call]
+        for z_CF, t_C in zip(torch.split(z_NF, CHUNK), torch.split(t_N, CHUNK), strict=True):
             k_UC = matern52(points, z_CF * inverse) * (signal / noise)
             products_UU, targets_U = products_UU + k_UC @ k_UC.mT, targets_U + k_UC @ t_C
         half_UU = torch.linalg.solve_triangular(lower, products_UU, upper=False)
