@@ -31,7 +31,7 @@ class Line:
         doubts: name -> one standard deviation of our predictor's own doubt.
         exact: name -> what the exact process says.
         before: of a transfer, the figure of the network that it started from; and what the exact process says of that.
-        seconds: of the search.
+        seconds: of the search: CPU seconds of what was done here.
         queries: how often predictors were asked.
         note: what else to know.
         train: the command that trains the network.

@@ -67,7 +67,7 @@ def _tables(done: Sequence[Done]) -> list[str]:
     parts = [
         "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
         f"figures are of trained networks; {judged_by(done[0])}. All columns, architectures and the commands that train them: "
-        "`python -m src.paper table=3` writes `table3.csv`.\n"
+        "`python -m src.paper table=3` writes `table3.csv`. Seconds are CPU seconds on one core.\n"
     ]
     for each in done:
         parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]
