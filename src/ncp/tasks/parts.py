@@ -313,8 +313,8 @@ def make_trainer(
         # running statistics are averaged before evaluations and checkpoints instead of copied before every step
         known = inspect.signature(torch.nn.parallel.DistributedDataParallel.__init__).parameters
         copied = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
-        own: dict[str, Any] = {"gradient_as_bucket_view": True, copied: False}
-        strategy = DDPStrategy(process_group_backend="nccl" if gpu else "gloo", **own)
+        buffers: Any = {copied: False}
+        strategy = DDPStrategy(gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo", **buffers)
     if gpu and not deterministic:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True

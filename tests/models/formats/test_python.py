@@ -74,7 +74,7 @@ def test_the_same_numbers(task, tmp_path):
 
 def test_points_to_boxes(tmp_path):
     made = detector(True)
-    told = about(made)
+    told = about(made, nms={"score": 1e-4})
     python.write(made, told, tmp_path)
     detector_file.save(made, tmp_path / python.WEIGHTS, told.text())
     points = cloud(400)

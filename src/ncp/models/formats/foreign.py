@@ -43,6 +43,10 @@ class _Inert:
         self.state = state
 
 
+def _nothing(*given: Any) -> None:
+    """In the place of ``getattr``, by which the curves name their methods."""
+
+
 def _inert() -> list[Any]:
     """Stand-ins for what mmengine's checkpoints hold beside weights: curves of the losses, numbers of numpy."""
     import numpy as np
@@ -51,6 +55,7 @@ def _inert() -> list[Any]:
     kinds = [type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "u4", "u8", "bool")]
     return [
         (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),
+        (_nothing, "builtins.getattr"),
         core._reconstruct,
         core.scalar,
         (core._reconstruct, "numpy.core.multiarray._reconstruct"),
