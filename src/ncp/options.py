@@ -91,7 +91,7 @@ def check(
     for key in values:
         if key not in names and not (open_ended and key not in more):
             raise UserError(
-                f"unknown key '{_at(where, key)}' for {title}{meant(str(key), names)}; its keys: {', '.join(names)}"
+                f"unknown key '{_at(where, key)}' for {title}{meant(str(key), names)}; its keys: {', '.join(names) or 'none'}"
             )
     missing = [name for name in names if name not in values and parameters[name].default is inspect.Parameter.empty]
     if missing:

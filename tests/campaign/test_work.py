@@ -351,9 +351,17 @@ def test_mistakes(tmp_path, overrides, words):
     assert words in str(error.value)
 
 
-def test_a_mistake_in_the_recipe_is_no_failed_training(tmp_path):
-    with pytest.raises(UserError, match="unknown optimizer 'sdg'"):
-        build(tmp_path, "recipe.optimizer.name=sdg")
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("recipe.optimizer.name=sdg", "unknown optimizer 'sdg'"),
+        ("trainer.accelerator=foo", "trainer.accelerator must be one of auto, cpu, gpu, cuda"),
+        ("task.foo=1", "unknown key 'task.foo' for Segmentation; its keys: none"),
+    ],
+)
+def test_a_mistake_in_a_part_is_no_failed_training(tmp_path, word, message):
+    with pytest.raises(UserError, match=message):
+        build(tmp_path, word)
     assert not (tmp_path / "units").exists()
 
 

@@ -136,14 +136,14 @@ def work(
     """
     from ncp.campaign.advance import advance
     from ncp.campaign.train import Bench
-    from ncp.tasks.parts import device_count
+    from ncp.tasks import parts
 
-    if device_count(options.trainer) > 1:
+    if parts.device_count(options.trainer) > 1:
         raise UserError(
             "a build trains each architecture on one device and spreads the architectures (shards, build.per_device); "
             "use trainer=gpu or trainer=cpu; the recipe's total batch is kept by accumulation (recipe.per_device)"
         )
-    _ = options.chosen_recipe  # its mistakes are the user's, not 2,500 failed trainings
+    parts.check(options)  # its mistakes are the user's, not 2,500 failed trainings
     with signals.handled(yielding=True):
         worker = make_worker(options, plan, store, first)
         bench = Bench(options, plan, store, worker, Peers(plan, store))

@@ -52,7 +52,8 @@ def check(options: TrainOptions) -> None:
         UserError: in one line.
     """
     _ = options.chosen_recipe
-    choose_architecture(options.arch)
+    if options.arch:  # a build has none of its own
+        choose_architecture(options.arch)
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
     typed.check(task_class(options), settings, "task", len(_GIVEN), _GIVEN_BY_NAME)
     check_trainer(options.trainer)
