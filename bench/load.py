@@ -98,10 +98,11 @@ def jobs(place: Path, share: int = 1) -> list[Job]:
         Job(
             "query", "rows", rows,
             lambda n: ["src.benchmark", "action=query", "setting=seg", f"architecture={text}", store_of(n), outputs],
+            1.2 * MEMORY,
         ),
         Job("fit", "rows", rows, lambda n: [
             "src.fit", "setting=seg", f"source={place}/store-{n}/seg.parquet", "predictor=default", outputs,
-        ], 2 * MEMORY),
+        ], 3 * MEMORY),
         Job("status of a build", "models", models, lambda n: [
             "src.build", "action=status", f"build.dir={place}/build-{n}", outputs,
         ]),

@@ -23,7 +23,7 @@ T = TypeVar("T")
 MOST = 5_000
 """Rows that any gradient step sees: a random part where there are more. The process is conditioned on all in the end."""
 CHUNK = 8_192
-"""Rows of which the covariance with the inducing points is made at a time."""
+"""Rows of which the features, and the covariance with the inducing points, are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | Non
     """
     codes_ND = torch.as_tensor(rows.codes, dtype=torch.float64)
     probe = SparseGP(Card("gp", rows.setting, (), rows.space, config={"features": 0, "points": 0, "directions": 0}))
-    features_NF = probe.space.features(codes_ND)
+    features_NF = torch.cat([probe.space.features(codes_CD) for codes_CD in torch.split(codes_ND, CHUNK)])
     offset, spread = features_NF.mean(0), features_NF.std(0).clamp_min(1e-6)
     y_NM = torch.as_tensor(rows.targets, dtype=torch.float64)
     z_NF = (features_NF - offset).div_(spread)  # once for all metrics, and no further copy: of a million rows it counts
