@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import made_records
 import pytest
@@ -59,10 +60,22 @@ def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, exp
     config, done = options(tmp_path, "build.per_device=auto"), []
     plan, store = work.open_build(config)
     monkeypatch.setattr(packing, "work", lambda *a, most=None: done.append("one" if most == 1 else "all"))
-    monkeypatch.setattr(packing, "side_by_side", lambda c, p, s, number: done.append(f"side by side: {number}"))
+    monkeypatch.setattr(packing, "side_by_side", lambda c, p, s, number, _: done.append(f"side by side: {number}"))
     monkeypatch.setattr(packing, "how_many", lambda *a: fit)
     packing.run(config, plan, store)
     assert done == expected
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_hours_are_counted_from_the_command_in_all_its_processes(tmp_path, monkeypatch, number):
+    config = options(tmp_path, f"build.per_device={number}", "build.hours=2")
+    plan, store = work.open_build(config)
+    ends = []
+    monkeypatch.setattr(packing, "work", lambda *a, until=None: ends.append(until))
+    monkeypatch.setattr(packing, "side_by_side", lambda c, p, s, count, each: [each(c, p, s) for _ in range(count)])
+    packing.run(config, plan, store)
+    assert ends == [pytest.approx(time.time() + 7200, abs=60)] * number
+    assert len(set(ends)) == 1
 
 
 @pytest.mark.slow
