@@ -348,7 +348,7 @@ function playStep(step, before) {
 function playFrame(code, number, of) {
   shown = Float64Array.from(code);
   worker.ask("predict", { code, inference: state.inference, settings: asked() });
-  status(`step ${number} of ${of}`);
+  status(`step ${number} of ${of}`, false, true);
   show();
 }
 

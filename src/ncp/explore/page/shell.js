@@ -28,8 +28,9 @@ export function toast(text) {
   timer = setTimeout(() => { element.hidden = true; }, 4000);
 }
 
-/** What the search is doing, or what is wrong. */
-export function status(text, bad = false) {
+/** What the search is doing, or what is wrong; `quiet` for what changes too often to be read out. */
+export function status(text, bad = false, quiet = false) {
+  byId("status").setAttribute("aria-live", quiet ? "off" : "polite");
   byId("status").textContent = text;
   byId("status").classList.toggle("bad", bad);
 }
