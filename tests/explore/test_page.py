@@ -65,7 +65,9 @@ def test_the_first_network_is_that_of_python_and_a_click_takes_another(tab):
     browser.wait("explorer.front?.points && !explorer.front.busy && document.querySelectorAll('.choice').length > 5")
     browser.click(".choice")
     browser.wait("explorer.state.code.join() === explorer.front.points[0].code.join()")
-    browser.ask("[...document.querySelectorAll('#actions button')].find((b) => b.textContent === 'Undo').click()")
+    undo = "[...document.querySelectorAll('#actions button')].find((b) => b.textContent === 'Undo')"
+    browser.wait(f"!{undo}.disabled")
+    browser.ask(f"{undo}.click()")
     assert browser.ask("explorer.state.code") == list(result.architecture.code)
 
 

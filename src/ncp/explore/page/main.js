@@ -6,8 +6,10 @@ import { Controls } from "./controls.js";
 import { announce, bytes, copy, digits, download, h, short } from "./dom.js";
 import { architectureYaml, readNetworks } from "./files.js";
 import { COLOURS, Drawing, HEADINGS, rows, told } from "./network.js";
+import { Player } from "./player.js";
 import { Predicted } from "./predicted.js";
 import { possible, stepState } from "./presets.js";
+import { hideTip, showTip, status, toast } from "./shell.js";
 import { Space } from "./space.js";
 import { commandOf, fromHash, problemOf, split, toHash } from "./state.js";
 
@@ -24,31 +26,10 @@ let known = null; // what is predicted of state.code
 let pinKnown = null;
 let front = null; // {key, points}
 let files = []; // networks out of dropped files; shown once they are predicted
-let playing = null;
 const past = [];
 const MOST_FILES = 4000;
 
 // ---- what the page is made of
-
-const tip = byId("tip");
-function showTip(title, lines, { x, y }, spoken) {
-  tip.replaceChildren(h("b", null, title), h("dl", null, lines.flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)])));
-  tip.hidden = false;
-  const box = tip.getBoundingClientRect();
-  tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
-  tip.style.top = `${y + 18 + box.height > innerHeight ? Math.max(8, y - box.height - 12) : y + 18}px`;
-  if (spoken) announce(`${title}. ${lines.map((line) => line.join(" ")).join(", ")}`);
-}
-const hideTip = () => { tip.hidden = true; };
-
-let toastTimer = 0;
-function toast(text) {
-  const element = byId("toast");
-  element.textContent = text;
-  element.hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { element.hidden = true; }, 4000);
-}
 
 const presetButtons = possible(settings).map((preset) => h("button", { type: "button", ariaPressed: "false", onclick: () => togglePreset(preset) }, preset.words));
 const controls = new Controls(byId("wants"), withRanges(description), { change: edit });
@@ -74,6 +55,7 @@ const axes = new Axes(byId("axes"), space, {
     else s.bounds[i] = [low, high];
   }),
 });
+const player = new Player({ step: playStep, frame: playFrame, arrive });
 const follow = h("input", { type: "checkbox", onchange: () => edit((s) => { s.auto = follow.checked; }) });
 const free = h("button", { type: "button", onclick: () => edit((s) => { s.fixed = {}; s.bounds = {}; }) }, "Free all");
 const searchButton = h("button", { type: "button", onclick: () => { stopPlaying(); if (!state.waits) askSearch(); } }, "Search now");
@@ -157,11 +139,6 @@ function amount(name, value) {
   return name === "memory_mb" ? `${digits(value, 3)} MiB` : `${short(value)} ${name === "macs" ? "multiply-adds" : "parameters"}`;
 }
 
-function status(text, bad = false) {
-  byId("status").textContent = text;
-  byId("status").classList.toggle("bad", bad);
-}
-
 /** Change the state, show it, and search on. */
 function edit(change, { search = true } = {}) {
   stopPlaying();
@@ -234,7 +211,7 @@ function askFront() {
 }
 
 function found({ code: given, final, warm, path, seconds, excess }) {
-  if (playing) return path ? play(path) : undefined;
+  if (player.preset) return path ? player.show(path) : undefined;
   const code = given.map((v, i) => state.fixed[i] ?? v); // what is dragged meanwhile stays under the finger
   if (excess > 0) status("No step of this walk keeps the limits; the nearest is shown.", true);
   else status(final ? `found in ${digits(seconds, 2)} s` : "searching on …");
@@ -278,10 +255,10 @@ function render() {
   pinNote.hidden = !state.pin;
   searchButton.hidden = state.auto && !(arrived && !past.length);
   Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
-  if (!playing) approach(state.code);
+  if (!player.preset) approach(state.code);
   else drawAll();
   const chosen = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)])];
-  if (known && !playing) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
+  if (known) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
   chart.show({
     metric: shownMetric(),
     points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), source: files, macs: state.limits.macs,
@@ -348,66 +325,49 @@ function togglePin() {
 }
 
 function togglePreset(preset) {
-  const same = playing?.preset === preset;
+  const same = player.preset === preset;
   stopPlaying();
   if (same) return;
   remember();
-  playing = { preset, steps: [...preset.steps] };
   presetButtons[possible(settings).indexOf(preset)].setAttribute("aria-pressed", "true");
-  nextStep(space.default);
+  player.start(preset);
 }
 
-function nextStep(before) {
-  const step = playing.steps.shift();
-  const start = step.from === "before" ? Array.from(before) : null;
+/** Search for one step of a preset; the walk comes as an answer. */
+function playStep(step, before) {
+  const start = before && Array.from(before);
   state = { ...stepState(state, step, settings), code: Array.from(start ?? space.default), auto: true };
   shown = Float64Array.from(state.code);
-  playing.path = null;
   status("searching …");
   show();
   worker.ask("search", { problem: problemOf(state, settings), start, strategy: "robust", trace: true, quick: false });
   askFront();
 }
 
-/** Show a walk as a film: the code at every step, what is predicted of it, and the point in the chart. */
-function play(path) {
-  const run = playing;
-  let at = 0, last = 0;
-  const frame = (now) => {
-    if (playing !== run) return;
-    if (now - last >= 45) {
-      last = now;
-      const code = path[at++];
-      shown = Float64Array.from(code);
-      worker.ask("predict", { code, inference: state.inference, settings: asked() });
-      if (known) {
-        const chosen = Object.keys(state.objectives);
-        predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
-        show();
-      }
-      status(`step ${at} of ${path.length}`);
-    }
-    if (at < path.length) requestAnimationFrame(frame);
-    else ended(path[path.length - 1]);
-  };
-  requestAnimationFrame(frame);
+/** One code of a walk: the network, what is predicted of it, the point in the chart. */
+function playFrame(code, number, of) {
+  shown = Float64Array.from(code);
+  worker.ask("predict", { code, inference: state.inference, settings: asked() });
+  status(`step ${number} of ${of}`, false, true);
+  show();
 }
 
-function ended(code) {
-  if (playing.steps.length) return setTimeout(() => playing && nextStep(code), 900);
-  stopPlaying();
+function arrive(code) {
+  showStopped();
   state = { ...state, code: Array.from(code) };
   status("arrived");
   show();
   askAll(false);
-  return undefined;
 }
 
 function stopPlaying() {
-  if (!playing) return;
-  const final = Float64Array.from(space.round(shown));
-  playing = null;
-  state = { ...state, code: Array.from(final) };
+  if (!player.preset) return;
+  player.stop();
+  showStopped();
+  state = { ...state, code: Array.from(space.round(shown)) };
+}
+
+function showStopped() {
   for (const button of presetButtons) button.setAttribute("aria-pressed", "false");
 }
 
