@@ -65,7 +65,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         repeats=options.repeats,
         seed=options.seed,
         per_device=options.per_device,
-        family="auto",
+        family="default",
         start=True,
         title="loop",
     )
