@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_detector import GRID, about, cloud, detector
 
+from ncp.inference.pillars import chosen
 from ncp.models import build, detector_file
 from ncp.models.export import export_onnx, export_program
 
@@ -82,8 +83,10 @@ class TestWholeDetector:
         return detector(False)
 
     @pytest.fixture(scope="class")
-    def scene(self):
-        return detector_file._example(GRID, 300)
+    def scene(self, made):
+        """The points that count of a cloud, and their pillars."""
+        points, cells = chosen(cloud(300).numpy(), about(made).use.space)
+        return torch.from_numpy(points), torch.from_numpy(cells)
 
     def wanted(self, made, points):
         with torch.no_grad():
