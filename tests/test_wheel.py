@@ -70,7 +70,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(place):
     done = ncp(place, "serch", code=2)
     assert done.stderr == (
         "error: unknown command 'serch'; the commands are search, front, train, evaluate, predict, export, fit, benchmark, "
-        "build, discover, loop, report, compare, data, latency\n"
+        "build, discover, loop, report, compare, data, latency, adopt\n"
     )
     assert ncp(place, "search", "objectives=[sex]", code=2).stderr.count("\n") == 1
 
