@@ -68,7 +68,6 @@ export class Problem {
   constructor(world, asked) {
     const { space, predictors } = world;
     Object.assign(this, { world, space, lam: asked.lam ?? 0.5, kappa: asked.kappa ?? 1, point: new Point(space) });
-    this.queries = 0;
     const family = asked.family ?? "default";
     const column = ({ setting, metric }) => {
       const predictor = predictors.get(setting, family);
@@ -135,7 +134,6 @@ export class Problem {
   /** Value and excesses (logarithms over limits, then floors in deviations; below 0: kept) at a code, without derivatives. */
   terms(x, lam = this.lam) {
     const { point, kappa } = this;
-    this.queries++;
     point.set(x);
     for (const output of this.outputs) output.forward(point, kappa > 0);
     const excess = this.limits.map((limit) => Math.log(limit.at(point) / limit.value));
