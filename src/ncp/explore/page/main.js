@@ -46,7 +46,7 @@ const chart = new Chart(byId("front"), settings, {
 });
 const axes = new Axes(byId("axes"), space, {
   now: () => state,
-  change: (i, value) => edit((s) => { s.code = s.code.slice(); s.code[i] = value; s.fixed = { ...s.fixed, [i]: value }; delete s.bounds[i]; }),
+  change: (i, value) => edit((s) => { s.code[i] = s.fixed[i] = value; delete s.bounds[i]; }),
   fix: (i, on) => edit((s) => { if (on) s.fixed[i] = s.code[i]; else delete s.fixed[i]; }),
   bound: (i, low, high) => edit((s) => {
     const d = space.dimensions[i];
@@ -143,7 +143,7 @@ function amount(name, value) {
 function edit(change, { search = true } = {}) {
   stopPlaying();
   remember();
-  const next = { ...state, objectives: { ...state.objectives }, limits: { ...state.limits }, floors: { ...state.floors }, bounds: { ...state.bounds }, fixed: { ...state.fixed }, inference: { ...state.inference } };
+  const next = structuredClone(state); // the old one may be gone back to
   change(next);
   if (!asked(next).length) {
     status("Nothing is asked for: give a task some weight.", true);
