@@ -60,7 +60,7 @@ def judged(codes: np.ndarray, times: np.ndarray, seed: int, rows: int = ROWS) ->
     order = np.random.default_rng(seed).permutation(len(codes))
     seen, unseen = order[:rows], order[rows:]
     model = latency.fit("nasbench201", codes[seen], times[seen])
-    mean, std = model.predict(codes[unseen]), model.predict_std(codes[unseen])
+    mean, std = model.posterior_of(codes[unseen])
     return {**errors(times[unseen], mean), "kept": float((times[unseen] <= mean + std).mean())}
 
 
@@ -102,10 +102,8 @@ def searched(
     model = latency.fit("nasbench201", codes[seen], times[seen])
     out = []
     for limit in np.quantile(times, QUANTILES).tolist():
-        for margin in (
-            0.0,
-            1.0,
-        ):  # where none of the five best of the bold search keeps the limit, the careful one answers
+        # where none of the five best of the bold search keeps the limit, the careful one answers
+        for margin in (0.0, 1.0):
             found = search(
                 [SETTING], predictor={SETTING: predictor}, budget={"latency_ms": limit}, latency=model, latency_trust=True,
                 latency_margin=margin, kappa=0.0,

@@ -43,13 +43,9 @@ const answers = {
     });
   },
   search: ({ problem, start, options }) => {
-    const began = performance.now();
     const asked = new Problem(world, problem);
     const found = finish(robust(asked, start ?? world.space.default, { given: Boolean(start), ...options }));
-    return {
-      code: Array.from(found.code), score: found.score, value: found.value, excess: found.excess,
-      seconds: (performance.now() - began) / 1000, queries: asked.queries,
-    };
+    return { code: Array.from(found.code), score: found.score, value: found.value, excess: found.excess };
   },
   front: ({ problem, options }) => finish(front(new Problem(world, problem), world.space.default, options)),
   marginals: ({ problem, code }) => marginals(new Problem(world, problem), code),

@@ -12,6 +12,7 @@ from ncp.search import search
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 SPACE = spaces.get("multires")
 NET = "64_64-2_1_2_64-2_2_2_2_64_64-2_3_2_2_2_64_64_64-2_4_2_2_2_2_64_64_64_64-64"
+UNDO = "[...document.querySelectorAll('#actions button')].find((b) => b.textContent === 'Undo')"
 STATUS = "document.getElementById('status').textContent"
 SETTLED = f"{STATUS}.startsWith('found in') && explorer.known.code.join() === explorer.state.code.join()"
 CONTRAST = Path(__file__).parents[1].joinpath("explorer_contrast.js").read_text()
@@ -65,9 +66,8 @@ def test_the_first_network_is_that_of_python_and_a_click_takes_another(tab):
     browser.wait("explorer.front?.points && !explorer.front.busy && document.querySelectorAll('.choice').length > 5")
     browser.click(".choice")
     browser.wait("explorer.state.code.join() === explorer.front.points[0].code.join()")
-    undo = "[...document.querySelectorAll('#actions button')].find((b) => b.textContent === 'Undo')"
-    browser.wait(f"!{undo}.disabled")
-    browser.ask(f"{undo}.click()")
+    browser.wait(f"!{UNDO}.disabled")
+    browser.ask(f"{UNDO}.click()")
     assert browser.ask("explorer.state.code") == list(result.architecture.code)
 
 
@@ -88,6 +88,17 @@ def test_a_slider_moved_by_keys_leads_to_a_network_within_the_limit(tab):
     browser.ask("explorer.edit((s) => { s.limits = { macs: 1e6 }; })")
     browser.wait(f"{STATUS}.startsWith('Cannot be met: the smallest network has')")
     assert browser.ask("explorer.state.code") == code.tolist()
+
+
+def test_an_undo_gives_back_a_limit_of_milliseconds(tab):
+    browser = tab(f"for=seg.mIoU:1&ms=90&follow=no&net={NET}")
+    browser.wait("performance.now() > 1000")  # changes that follow each other at once are taken back together
+    field = "document.querySelector('input[aria-label=\"Latency in ms, at most\"]')"
+    browser.ask(f"{field}.value = 70; {field}.dispatchEvent(new Event('change'))")
+    assert browser.ask("explorer.state.limits.latency_ms") == [70]
+    browser.wait(f"!{UNDO}.disabled")
+    browser.ask(f"{UNDO}.click()")
+    assert browser.ask("explorer.state.limits.latency_ms") == [90]
 
 
 @pytest.mark.parametrize("strategy", ["paper", "winner_takes_all", "greedy"])

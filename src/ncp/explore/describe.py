@@ -33,8 +33,7 @@ from ncp.spaces.work import work_polynomials
 __all__ = ["Block", "Given", "description"]
 STARTS = 31  # random codes beside the first one, those of a search with seed 0
 SAMPLE = 256  # architectures over which the range of a metric is told
-INPUT = ("size", "head", "classes", "in_channels", "stem_strides")
-USUAL = {"size": (128, 128), "in_channels": 3, "stem_strides": (2, 2)}
+INPUT = ("size", "head", "classes", "in_channels", "stem_strides")  # the order of work_polynomials
 WORDS = {
     "cls": "Classification", "seg": "Segmentation", "det3d": "3D detection", "video": "Video",
 }  # fmt: skip
@@ -125,16 +124,15 @@ def _space() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def terms(polynomial: Any) -> list[list[int]]:
+def terms(polynomial: Polynomial | int) -> list[list[int]]:
     """A polynomial as lists ``[coefficient, variable, variable, ...]``, one a monomial."""
-    return [[coefficient, *monomial] for monomial, coefficient in Polynomial._of(polynomial).terms.items()]
+    return [[coefficient, *monomial] for monomial, coefficient in Polynomial.of(polynomial).terms.items()]
 
 
 def _task(setting: Mapping[str, Any]) -> dict[str, Any]:
     """How a task's network is counted, with the monomials of its weights and biases."""
-    full = {**USUAL, **setting}
-    x = Polynomial.variables(len(DIMENSIONS))
-    weights = stored(x, *(full[name] for name in INPUT))  # type: ignore[arg-type]
+    # of how large an input is no weight depends
+    weights = stored(Polynomial.variables(len(DIMENSIONS)), size=(128, 128), **setting)
     return {**setting, "memory_weights": terms(weights)}
 
 
@@ -210,7 +208,6 @@ def _machine(model: Latency, file: str, block: Block) -> dict[str, Any]:
         raise UserError(
             f"latency={files.printable(file)} is of space '{model.card.space}'; the explorer shows '{SPACE.name}'"
         )
-    setting = {**USUAL, **model.setting}
     return {
         "file": file,
         "described": model.card.described(),
@@ -219,13 +216,9 @@ def _machine(model: Latency, file: str, block: Block) -> dict[str, Any]:
         "milliseconds": np.quantile(
             model.predict(SPACE.sample(SAMPLE, np.random.default_rng(1))), [0.02, 0.5, 0.98]
         ).tolist(),
-        "work": [terms(p) for p in work_polynomials(*(_hashable(setting[name]) for name in INPUT))],
+        "work": [terms(p) for p in work_polynomials(*(model.setting[name] for name in INPUT))],
         "arrays": {name: block.add(value.numpy()) for name, value in model.tensors._asdict().items()},
     }
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def paper_part(predictor: Any) -> Any:

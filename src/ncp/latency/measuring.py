@@ -112,7 +112,8 @@ def stratified(space: spaces.Space[Any], n: int, rng: np.random.Generator) -> li
 def unsure(space: spaces.Space[Any], model: Latency, n: int, rng: np.random.Generator) -> list[Any]:
     """``n`` architectures, each the least sure of its part of a random sample."""
     pool = stratified(space, 40 * n, rng)
-    doubt = model.predict_std(pool) / model.predict(pool)
+    mean, std = model.posterior_of(pool)
+    doubt = std / mean
     parts = np.array_split(rng.permutation(len(pool)), n)
     return [pool[int(part[doubt[part].argmax()])] for part in parts]
 
@@ -148,9 +149,8 @@ class Log:
         kind, _, rest = line.partition(",")
         text, _, milliseconds = rest.partition(",")
         try:
-            row = Row(
-                kind, spaces.of_text(self.space, text).text, float(milliseconds)
-            )  # opens no file, whatever it says
+            architecture = spaces.of_text(self.space, text)  # opens no file, whatever it says
+            row = Row(kind, architecture.text, float(milliseconds))
         except ValueError:  # a UserError too
             return None
         return row if kind in _KINDS and 0 < row.milliseconds < 1e9 else None

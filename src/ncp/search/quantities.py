@@ -53,7 +53,7 @@ class Quantity:
     def told(self, codes_ND: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """``(N,)`` values of valid codes; of milliseconds the predicted ones, and their standard deviation."""
         if self.model is not None:
-            return self.model.predict(codes_ND), self.model.predict_std(codes_ND)
+            return self.model.posterior_of(codes_ND)
         return np.asarray(self.of(np.asarray(codes_ND).astype(np.int64)), dtype=np.float64), None
 
     def shown(self, value: float) -> str:

@@ -6,7 +6,9 @@ NAS-Bench-201 and the micro space of TransNAS-Bench-101 are made of such cells. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.onehot import OneHotSpace, bit, stacked, vector
+from ncp.spaces.polynomial import Evaluator, Polynomial
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 N_EDGES = len(EDGES)
@@ -121,24 +124,21 @@ class CellSpace(OneHotSpace):
 
         Skips are left out, so cells that compute one function in other places are alike here. For arrays and tensors.
         """
-        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
-        e = e.reshape(-1, N_EDGES, self.options)
+        return self._sequences(
+            codes.reshape(-1, self.dim) if hasattr(codes, "detach") else np.reshape(codes, (-1, self.dim))
+        )
+
+    @cached_property
+    def _sequences(self) -> Evaluator:
+        """A path's sequence is a product of its edges' bits, so the counts are polynomials in the code."""
+        x = Polynomial.variables(self.dim)
         busy = [op for op in range(self.options) if op not in (self.none, self.skip)]
-        counts: dict[tuple[int, ...], Any] = {
-            sequence: 0 for length in range(N_NODES) for sequence in product(busy, repeat=length)
-        }
+        counts = {sequence: Polynomial({}) for length in range(N_NODES) for sequence in product(busy, repeat=length)}
         for path in PATHS:
-            partial: dict[tuple[int, ...], Any] = {(): 1}
-            for edge in path:
-                longer: dict[tuple[int, ...], Any] = {}
-                for sequence, share in partial.items():
-                    for op in (self.skip, *busy):
-                        grown = sequence if op == self.skip else (*sequence, op)
-                        longer[grown] = longer.get(grown, 0) + share * e[:, edge, op]
-                partial = longer
-            for sequence, share in partial.items():
-                counts[sequence] = counts[sequence] + share
-        return stacked([count[:, None] for count in counts.values()], codes)
+            for ops in product((self.skip, *busy), repeat=len(path)):
+                bits = (x[edge * self.options + op] for edge, op in zip(path, ops, strict=True))
+                counts[tuple(op for op in ops if op != self.skip)] += prod(bits, start=Polynomial.of(1))
+        return Evaluator(list(counts.values()), self.dim)
 
     def work(self, codes: Any, **setting: Any) -> Any:
         """``(N, 2 (O - 1))``: how often each operation that takes time is in the cell, and how often it is in use.

@@ -32,25 +32,26 @@ class Polynomial:
         return [cls({(i,): 1}) for i in range(n)]
 
     @staticmethod
-    def _of(value: Polynomial | int) -> Polynomial:
+    def of(value: Polynomial | int) -> Polynomial:
+        """A number is a polynomial too."""
         return value if isinstance(value, Polynomial) else Polynomial({(): int(value)})
 
     def __add__(self, other: Polynomial | int) -> Polynomial:
         terms = dict(self.terms)
-        for monomial, coefficient in self._of(other).terms.items():
+        for monomial, coefficient in self.of(other).terms.items():
             terms[monomial] = terms.get(monomial, 0) + coefficient
         return Polynomial(terms)
 
     def __mul__(self, other: Polynomial | int) -> Polynomial:
         terms: dict[Monomial, int] = {}
         for m1, c1 in self.terms.items():
-            for m2, c2 in self._of(other).terms.items():
+            for m2, c2 in self.of(other).terms.items():
                 monomial = tuple(sorted(m1 + m2))
                 terms[monomial] = terms.get(monomial, 0) + c1 * c2
         return Polynomial(terms)
 
     def __sub__(self, other: Polynomial | int) -> Polynomial:
-        return self + self._of(other) * -1
+        return self + self.of(other) * -1
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -63,7 +64,7 @@ class Evaluator:
     """Several polynomials in the same ``n`` variables, evaluated together on tensors of codes."""
 
     def __init__(self, polynomials: list[Polynomial | int], n: int) -> None:
-        parts = [Polynomial._of(p).terms for p in polynomials]
+        parts = [Polynomial.of(p).terms for p in polynomials]
         monomials = sorted({m for terms in parts for m in terms})
         self.degree = max(map(len, monomials), default=0)
         self.coefficients = np.array([[terms.get(m, 0) for terms in parts] for m in monomials], dtype=np.float64)

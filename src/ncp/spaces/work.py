@@ -42,7 +42,7 @@ def work(
 
 @lru_cache(maxsize=16)
 def _evaluator(*setting: Any) -> Evaluator:
-    return Evaluator(list(work_polynomials(*setting)), len(DIMENSIONS))
+    return Evaluator(work_polynomials(*setting), len(DIMENSIONS))
 
 
 def work_polynomials(*setting: Any) -> list[Any]:

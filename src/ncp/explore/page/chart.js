@@ -7,8 +7,10 @@ const HEIGHT = 226, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 38;
 /** A chart of one metric against multiply-adds (logarithmic). `take` is called with the code of a point that was chosen. */
 export class Chart {
   constructor(place, settings, { take, choose, tip, untip }) {
-    Object.assign(this, { settings, take, choose, tip, untip, cursor: -1 });
-    this.select = h("select", { id: "axis-choice", onchange: () => choose(this.select.value) });
+    Object.assign(this, { take, tip, untip, cursor: -1 });
+    const metrics = Object.entries(settings).flatMap(([setting, { metrics }]) => Object.keys(metrics).map((metric) => [setting, metric]));
+    this.select = h("select", { id: "axis-choice", onchange: () => choose(this.select.value) },
+      metrics.map(([setting, metric]) => h("option", { value: `${setting}.${metric}` }, `${setting} ${metric}`)));
     this.svg = s("svg", { height: HEIGHT, role: "group", tabindex: 0 });
     this.svg.addEventListener("keydown", (e) => this.key(e));
     this.svg.addEventListener("pointerover", (e) => this.over(e));
@@ -27,8 +29,6 @@ export class Chart {
   /** `points`: of the front; `files`: from dropped files; `here` and `pin`: {code, macs, metrics}; `macs`: a limit. */
   show(given) {
     this.given = given;
-    const names = Object.keys(this.settings).flatMap((name) => Object.keys(this.settings[name].metrics).map((m) => `${name}.${m}`));
-    if (!this.select.options.length) this.select.append(...names.map((name) => h("option", { value: name }, name.replace(/\.(?=[^.]*$)/, " "))));
     this.select.value = given.metric;
     this.draw();
   }
@@ -94,7 +94,7 @@ export class Chart {
     this.marks = marks.sort((a, b) => a.point.macs - b.point.macs);
     if (this.cursor >= 0) marks[this.cursor]?.classList.add("lit");
     this.svg.replaceChildren(...shapes);
-    const words = { ready: "Click a point to take that network.", busy: "The front is being searched …", none: "" }[busy ? "busy" : points ? "ready" : "none"];
+    const words = busy ? "The front is being searched …" : points ? "Click a point to take that network." : "";
     if (this.note.textContent !== words) this.note.textContent = words;
     const label = `${metric} against multiply-adds, ${marks.length} networks. Arrow keys go through them, Enter takes one.`;
     this.svg.setAttribute("aria-label", label);

@@ -7,10 +7,10 @@ export function startWorker(text, description, numbers, on) {
   const newest = {};
   let count = 0, stopped = 0;
   worker.onmessage = ({ data }) => {
-    const kind = data.type === "failed" ? kindOf(data.id) : data.type;
+    const counts = data.type === "failed" ? Object.values(newest).includes(data.id) : newest[data.type] === data.id;
     // a network found on the way counts until a newer question is answered: somebody drags a slider
-    const late = kind === "found" && !data.final && data.type !== "failed" && data.id > stopped;
-    if (data.id !== undefined && newest[kind] !== data.id && !late) return;
+    const late = data.type === "found" && !data.final && data.id > stopped;
+    if (data.id !== undefined && !counts && !late) return;
     on[data.type]?.(data);
   };
   worker.onerror = (event) => on.failed?.({ message: event.message || "the search could not be started" });
@@ -18,14 +18,11 @@ export function startWorker(text, description, numbers, on) {
   const answers = {
     predict: "predicted", search: "found", front: "front", marginals: "marginals", predictMany: "predictedMany", pin: "pinned",
   };
-  const kinds = new Map();
-  const kindOf = (id) => kinds.get(id);
   return {
     /** Asks; answers to earlier questions of the same kind are dropped. */
     ask(type, content) {
       const id = ++count;
       newest[answers[type]] = id;
-      kinds.set(id, answers[type]);
       worker.postMessage({ type, id, ...content });
       return id;
     },

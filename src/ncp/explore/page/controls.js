@@ -1,6 +1,6 @@
 // The left side: tasks and weights, trade-off or limits, floors, strategy.
 import { digits, h } from "./dom.js";
-import { split } from "./state.js";
+import { asked, limited, split } from "./state.js";
 
 const STRATEGIES = {
   robust: "Many starts, exact cost, limits that hold, doubt taken off, discrete polish.",
@@ -181,19 +181,19 @@ export class Controls {
       row.output.textContent = weight ? digits(weight, weight < 1 ? 2 : 3).replace(/\.?0+$/, "") : "off";
       row.slider.setAttribute("aria-valuetext", weight ? String(weight) : "off");
     }
-    const limited = Object.values(state.limits).some((v) => (Array.isArray(v) ? v.some(Boolean) : v));
+    const capped = limited(state);
     const floored = Object.keys(state.objectives).every((name) => name in state.floors) && Object.keys(state.floors).length > 0;
     this.lam.value = fromLam(state.lam);
-    this.lam.disabled = limited || floored;
+    this.lam.disabled = capped || floored;
     this.lam.setAttribute("aria-valuetext", digits(state.lam, 2));
-    this.lamOut.textContent = limited || floored ? "" : digits(state.lam, 2);
-    this.lamNote.textContent = limited ? "A limit is set: the best below it is looked for." : floored ? "Floors are set: the cheapest above them is looked for." : "";
+    this.lamOut.textContent = capped || floored ? "" : digits(state.lam, 2);
+    this.lamNote.textContent = capped ? "A limit is set: the best below it is looked for." : floored ? "Floors are set: the cheapest above them is looked for." : "";
     for (const { name, slider, scale, usual } of this.limits) {
       if (state.limits[name]) this.last[name] = state.limits[name];
       slider.show(state.limits[name] ? state.limits[name] / scale : null, (this.last[name] ?? usual) / scale);
     }
     for (const { slider, i, usual } of this.latencies) slider.show(state.limits.latency_ms?.[i], usual);
-    const names = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)])];
+    const names = asked(state);
     if (this.floorKey !== names.join()) {
       this.floorKey = names.join();
       this.floors.replaceChildren(...names.map((name) => this.floor(name).element));

@@ -1,5 +1,5 @@
 // Milliseconds on a machine that was measured (ncp/latency/model.py): priced work, and a process for what that leaves.
-import { cholesky, dotAt, inverseLower, multiply, multiplyLeft } from "./linear.js";
+import { conditioned, dotAt, multiply, multiplyLeft } from "./linear.js";
 import { Polynomials } from "./polynomial.js";
 import { Point } from "./space.js";
 
@@ -17,7 +17,7 @@ function moments(values, rows, columns) {
 /** A latency model. `forward` gives median and standard deviation of one measurement, `backward` their derivatives. */
 export class Latency {
   constructor(described, arrays, space) {
-    Object.assign(this, { space, card: described.card, described: described.described });
+    this.space = space;
     this.work = new Polynomials(described.work, space.dim);
     this.kinds = this.work.count;
     this.rows = described.card.rows;
@@ -61,10 +61,7 @@ export class Latency {
       both.set(row, r * rows);
       both[r * rows + r] += this.noise;
     }
-    this.half = inverseLower(cholesky(both, rows), rows);
-    const wanted = rest.map((v) => (v - this.level) / this.width);
-    const solved = multiply(this.half, wanted, rows, rows, new Float64Array(rows));
-    this.alpha = multiplyLeft(solved, this.half, rows, rows, new Float64Array(rows));
+    Object.assign(this, conditioned(both, rest.map((v) => (v - this.level) / this.width), rows));
   }
 
   /** Standardised logarithms of work and features, and the priced time, at a point. */

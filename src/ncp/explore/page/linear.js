@@ -41,10 +41,17 @@ export function solveRows(lower, n, b, rows) {
 }
 
 /** The inverse of a lower factor, itself lower. */
-export function inverseLower(lower, n) {
+function inverseLower(lower, n) {
   const out = new Float64Array(n * n);
   for (let i = 0; i < n; i++) out[i * n + i] = 1;
   return solveRows(lower, n, out, n);
+}
+
+/** What a process with a covariance of its n rows knows of their values: the inverse factor, and the weights of the rows. */
+export function conditioned(covariance, values, n) {
+  const half = inverseLower(cholesky(covariance, n), n);
+  const solved = multiply(half, values, n, n, new Float64Array(n));
+  return { half, alpha: multiplyLeft(solved, half, n, n, new Float64Array(n)) };
 }
 
 /** The product of n numbers of a from p on and of b from q on. */

@@ -11,7 +11,7 @@ import { Predicted } from "./predicted.js";
 import { possible, stepState } from "./presets.js";
 import { hideTip, showTip, status, toast } from "./shell.js";
 import { Space } from "./space.js";
-import { commandOf, fromHash, problemOf, split, toHash } from "./state.js";
+import { asked, commandOf, fromHash, problemOf, split, toHash } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 const description = JSON.parse(byId("description").textContent);
@@ -46,7 +46,7 @@ const chart = new Chart(byId("front"), settings, {
 });
 const axes = new Axes(byId("axes"), space, {
   now: () => state,
-  change: (i, value) => edit((s) => { s.code = s.code.slice(); s.code[i] = value; s.fixed = { ...s.fixed, [i]: value }; delete s.bounds[i]; }),
+  change: (i, value) => edit((s) => { s.code[i] = s.fixed[i] = value; delete s.bounds[i]; }),
   fix: (i, on) => edit((s) => { if (on) s.fixed[i] = s.code[i]; else delete s.fixed[i]; }),
   bound: (i, low, high) => edit((s) => {
     const d = space.dimensions[i];
@@ -143,9 +143,9 @@ function amount(name, value) {
 function edit(change, { search = true } = {}) {
   stopPlaying();
   remember();
-  const next = { ...state, objectives: { ...state.objectives }, limits: { ...state.limits }, floors: { ...state.floors }, bounds: { ...state.bounds }, fixed: { ...state.fixed }, inference: { ...state.inference } };
+  const next = structuredClone(state); // the old one may be gone back to
   change(next);
-  if (!Object.keys(next.objectives).length && !Object.keys(next.floors).length) {
+  if (!asked(next).length) {
     status("Nothing is asked for: give a task some weight.", true);
     next.waits = true;
   } else next.waits = false;
@@ -176,7 +176,7 @@ function goBack() {
 /** Ask for all that is not known of the present state. */
 function askAll(search) {
   if (!state.waits && !(search && state.auto)) worker.ask("marginals", { code: state.code, problem: problemOf(state, settings) });
-  worker.ask("predict", { code: state.code, inference: state.inference, settings: asked() });
+  askPredictions(state.code);
   if (search && state.auto) askSearch();
   if (!state.waits) askFront();
 }
@@ -196,8 +196,10 @@ function startOf() {
   return Object.keys(state.fixed).length ? state.code : null;
 }
 
-function asked() {
-  return [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)].map((name) => split(name)[0]))];
+/** Ask what is predicted of a code, first of the settings that something is asked of. */
+function askPredictions(code) {
+  const wanted = new Set(asked(state).map((name) => split(name)[0]));
+  worker.ask("predict", { code, inference: state.inference, settings: [...wanted] });
 }
 
 function askFront() {
@@ -217,7 +219,7 @@ function found({ code: given, final, warm, path, seconds, excess }) {
   else status(final ? `found in ${digits(seconds, 2)} s` : "searching on …");
   state = { ...state, code, warm: warm ? code : null };
   show();
-  worker.ask("predict", { code, inference: state.inference, settings: asked() });
+  askPredictions(code);
   if (final) {
     worker.ask("marginals", { code, problem: problemOf(state, settings) });
     const macs = space.cost(code).macs;
@@ -257,8 +259,7 @@ function render() {
   Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
   if (!player.preset) approach(state.code);
   else drawAll();
-  const chosen = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)])];
-  if (known) predicted.show(known.metrics, chosen, state.pin ? pinKnown : null);
+  if (known) predicted.show(known.metrics, asked(state), state.pin ? pinKnown : null);
   chart.show({
     metric: shownMetric(),
     points: front?.points, busy: front?.busy, files: files.filter((f) => f.metrics), source: files, macs: state.limits.macs,
@@ -271,7 +272,7 @@ function render() {
 
 /** The metric of the chart: the one that was chosen, else the first that is asked for. */
 function shownMetric() {
-  const [first] = [...Object.keys(state.objectives), ...Object.keys(state.floors)];
+  const [first] = asked(state);
   return state.axis ?? first ?? `${Object.keys(settings)[0]}.${settings[Object.keys(settings)[0]].main}`;
 }
 
@@ -347,7 +348,7 @@ function playStep(step, before) {
 /** One code of a walk: the network, what is predicted of it, the point in the chart. */
 function playFrame(code, number, of) {
   shown = Float64Array.from(code);
-  worker.ask("predict", { code, inference: state.inference, settings: asked() });
+  askPredictions(code);
   status(`step ${number} of ${of}`, false, true);
   show();
 }

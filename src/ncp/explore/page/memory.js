@@ -1,10 +1,9 @@
 // The most memory a network needs to look at one batch: the rule of ncp/spaces/memory.py, operation by operation.
 // The sum of the maps that live at one moment is linear in the widths, so a moment is a row of coefficients.
 import { Polynomials } from "./polynomial.js";
-import { branchSizes } from "./space.js";
+import { STANDARD, branchSizes } from "./space.js";
 
 export const BYTES = { fp32: 4, bf16: 2, fp16: 2, int8: 1 };
-const STANDARD = { size: [128, 128], head: "segmentation", classes: 19, in_channels: 3, stem_strides: [2, 2] };
 
 /** Peak memory of one kind of network in bytes, with its derivative by the code. */
 export class Memory {

@@ -64,10 +64,6 @@ export class Predictors {
     return this.descriptions.filter((d) => d.family === family).map((d) => d.name);
   }
 
-  has(name, family = "default") {
-    return this.descriptions.some((d) => d.name === name && d.family === family);
-  }
-
   get(name, family = "default") {
     const key = `${family} ${name}`;
     if (!this.made.has(key)) {

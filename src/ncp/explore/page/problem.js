@@ -68,7 +68,6 @@ export class Problem {
   constructor(world, asked) {
     const { space, predictors } = world;
     Object.assign(this, { world, space, lam: asked.lam ?? 0.5, kappa: asked.kappa ?? 1, point: new Point(space) });
-    this.queries = 0;
     const family = asked.family ?? "default";
     const column = ({ setting, metric }) => {
       const predictor = predictors.get(setting, family);
@@ -132,17 +131,17 @@ export class Problem {
     }
   }
 
-  /** Value and excesses (logarithms over limits, then floors in deviations; below 0: kept) at a code, without derivatives. */
+  /** Value, excesses (logarithms over limits, then floors in deviations; below 0: kept) and what is spent of each limit. */
   terms(x, lam = this.lam) {
     const { point, kappa } = this;
-    this.queries++;
     point.set(x);
     for (const output of this.outputs) output.forward(point, kappa > 0);
-    const excess = this.limits.map((limit) => Math.log(limit.at(point) / limit.value));
+    const spent = this.limits.map((limit) => limit.at(point));
+    const excess = this.limits.map((limit, j) => Math.log(spent[j] / limit.value));
     for (const f of this.floors) {
       excess.push(-((f.output.mean - f.value) / f.std - (kappa > 0 ? (kappa * f.output.std) / f.std : 0)));
     }
-    if (this.cheapest) return { value: -Math.log(point.macs), excess };
+    if (this.cheapest) return { value: -Math.log(point.macs), excess, spent };
     let value = 0;
     for (const o of this.objectives) {
       let gain = ((o.output.mean - o.mean) * o.sign) / o.std;
@@ -150,11 +149,11 @@ export class Problem {
       if (this.priced) gain -= (lam * point.macs) / this.space.cost_scale;
       value += gain * o.raised;
     }
-    return { value, excess };
+    return { value, excess, spent };
   }
 
   /** The derivative of -value + penalty * (sum of broken excesses) by the code, at the code of the last `terms`. */
-  slope({ excess }, penalty, lam = this.lam) {
+  slope({ excess, spent }, penalty, lam = this.lam) {
     const { point, kappa } = this;
     point.clear();
     const byMean = new Map(this.outputs.map((o) => [o, 0])), byStd = new Map(this.outputs.map((o) => [o, 0]));
@@ -168,7 +167,7 @@ export class Problem {
       if (this.priced) point.dRules[point.macsAt] += (o.raised * lam) / this.space.cost_scale;
     }
     this.limits.forEach((limit, j) => {
-      if (excess[j] > 0) limit.pull(point, penalty / limit.at(point));
+      if (excess[j] > 0) limit.pull(point, penalty / spent[j]);
     });
     this.floors.forEach((f, i) => {
       if (excess[this.limits.length + i] > 0) add(f.output, -penalty / f.std, (penalty * kappa) / f.std);

@@ -6,7 +6,7 @@ import { Region } from "./region.js";
 class Ascent {
   constructor(world, { objectives, lam = 0.5, family = "paper", learned = true }) {
     const { predictors, space } = world;
-    Object.assign(this, { world, space, lam, point: new Point(space), queries: 0 });
+    Object.assign(this, { space, lam, point: new Point(space) });
     const column = (predictor, name) => {
       const m = predictor.card.metrics.indexOf(name);
       if (m < 0) throw new Error(`the paper's predictor of ${predictor.card.name} does not predict ${name}`);
@@ -23,7 +23,6 @@ class Ascent {
   /** Loss at a code, and its derivative where that is wanted. */
   at(x, slope = true) {
     const { point, lam, space } = this;
-    this.queries++;
     point.set(x);
     point.clear();
     let loss = 0;
@@ -59,7 +58,7 @@ export function* propagation(world, asked, start, { iterations = 70, rate = 3 } 
     for (let i = 0; i < x.length; i++) x[i] -= rate * ascent.scale[i] ** 2 * region.free[i] * gradient[i];
     region.clamp(x);
   }
-  return { codes, losses, ...best(ascent, region, asked, codes), queries: ascent.queries };
+  return { codes, losses, ...best(ascent, region, asked, codes) };
 }
 
 /** Of the rounded steps the one with the least loss that keeps the limits, or the one that comes nearest to them. */
@@ -92,7 +91,7 @@ export function* winnerTakesAll(world, asked, start, { iterations = 70 } = {}) {
     code = code.slice();
     code[move.index] += move.sign * space.step[move.index];
   }
-  return { codes, losses, ...best(ascent, region, asked, codes), queries: ascent.queries };
+  return { codes, losses, ...best(ascent, region, asked, codes) };
 }
 
 /** The dimension that moves and its direction: shrink where growing hurts most for its cost, else grow where it helps most. */

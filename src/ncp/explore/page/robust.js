@@ -10,14 +10,13 @@ export function* ascend(problem, starts, { iterations = 70, rate = 0.3, penalty 
   const n = space.dim;
   const walks = starts.map((start, s) => ({
     lam: lams ? lams[s] : undefined,
-    x: shrink(problem, start), momentum: new Float64Array(n), square: new Float64Array(n), penalty, codes: [], losses: [],
+    x: shrink(problem, start), momentum: new Float64Array(n), square: new Float64Array(n), penalty, codes: [],
   }));
   for (let t = 0; t <= iterations; t++) {
     const size = rate * (0.05 + 0.95 * (1 + Math.cos((Math.PI * t) / iterations)) / 2);
     for (const walk of walks) {
       const at = problem.terms(walk.x, walk.lam);
       walk.codes.push(walk.x.slice());
-      walk.losses.push(-at.value);
       if (t === iterations) continue;
       const gradient = problem.slope(at, walk.penalty, walk.lam);
       const broken = at.excess.reduce((sum, e) => sum + Math.max(e, 0), 0);
@@ -75,7 +74,7 @@ function compareCodes(a, b) {
 /** Steepest ascent over single steps and pairs of steps from a valid code. */
 export function* polish(problem, code, { rounds = 40, pairs = PAIRS, lam } = {}) {
   const first = problem.judge(code, lam);
-  const candidate = { code, path: [code], values: [first.value], ...first };
+  const candidate = { code, path: [code], ...first };
   for (let round = 0; round < rounds; round++) {
     const here = { value: candidate.value, signed: candidate.signed };
     const near = [];
@@ -92,7 +91,6 @@ export function* polish(problem, code, { rounds = 40, pairs = PAIRS, lam } = {})
     if (!next) break;
     Object.assign(candidate, next);
     candidate.path.push(next.code);
-    candidate.values.push(next.value);
   }
   return candidate;
 }
@@ -144,7 +142,7 @@ export function* robust(problem, start, options = {}) {
   const candidates = ends(problem, walks, keep);
   if (given) {
     const own = region.round(walks[0].codes[walks[0].codes.length - 1]);
-    for (const [code, walk] of [[own, walks[0]], [first, { codes: [first], losses: [NaN] }]]) {
+    for (const [code, walk] of [[own, walks[0]], [first, { codes: [first] }]]) {
       if (!candidates.some((c) => c.code.join() === code.join())) candidates.push({ code, walk });
     }
   }

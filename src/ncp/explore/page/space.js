@@ -2,7 +2,8 @@
 import { Polynomials } from "./polynomial.js";
 
 const STAGES = 4;
-const STANDARD = { size: [128, 128], head: "segmentation", classes: 19, in_channels: 3, stem_strides: [2, 2] };
+/** What a network is counted for unless told otherwise. */
+export const STANDARD = { size: [128, 128], head: "segmentation", classes: 19, in_channels: 3, stem_strides: [2, 2] };
 
 /** The space as Python describes it: dimensions with bounds and steps, features, costs. */
 export class Space {
@@ -26,12 +27,6 @@ export class Space {
   cost(code) {
     const [macs, params] = this.counts.at(code);
     return { macs, params };
-  }
-
-  /** Whether a list of numbers is an architecture of this space. */
-  holds(code) {
-    return code.length === this.dim && this.dimensions.every((d, i) => Number.isInteger(code[i]) &&
-      d.lower <= code[i] && code[i] <= d.upper && (code[i] - d.lower) % d.step === 0);
   }
 
   /** The nearest multiples of the steps within the bounds; halves round up. */

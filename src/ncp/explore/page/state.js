@@ -19,6 +19,16 @@ export function split(name) {
   return [name.slice(0, at), name.slice(at + 1)];
 }
 
+/** All metrics that something is asked of: "seg.mIoU", objectives before floors, each once. */
+export function asked({ objectives, floors }) {
+  return Object.keys({ ...objectives, ...floors });
+}
+
+/** Whether any limit of cost is set. */
+export function limited({ limits }) {
+  return Object.values(limits).flat().some(Boolean);
+}
+
 /** Whether there is such a setting with such a metric; names like "constructor" are none. */
 function knows(settings, setting, metric) {
   return Object.hasOwn(settings, setting) && Object.hasOwn(settings[setting].metrics, metric);
@@ -85,9 +95,7 @@ export function fromHash(hash, space, settings, machines) {
   }).filter(Boolean));
   if (given.has("for")) state.objectives = metrics(given.get("for"), (v) => v > 0 && v <= 100);
   state.floors = metrics(given.get("floor"), (v) => Math.abs(v) < 1e6);
-  if (!Object.keys(state.objectives).length && !Object.keys(state.floors).length) {
-    state.objectives = initial(space, settings).objectives;
-  }
+  if (!asked(state).length) state.objectives = initial(space, settings).objectives;
   const lam = Number(given.get("lam") ?? 0.5), kappa = Number(given.get("kappa") ?? 1);
   if (lam >= 0 && lam <= 100) state.lam = lam;
   if (kappa >= 0 && kappa <= 10) state.kappa = kappa;
@@ -153,8 +161,7 @@ export function commandOf(state, description, space) {
   }
   if (state.limits.latency_ms?.some(Boolean)) words.push(`latency=[${description.machines.map((m) => m.file)}]`);
   for (const [name, value] of Object.entries(state.floors)) words.push(`floor.${name}=${number(value)}`);
-  const priced = !Object.values(state.limits).some((v) => (Array.isArray(v) ? v.some(Boolean) : v));
-  if (priced && state.lam !== 0.5) words.push(`lam=${number(state.lam)}`);
+  if (!limited(state) && state.lam !== 0.5) words.push(`lam=${number(state.lam)}`);
   if (state.kappa !== 1 && state.strategy === "robust") words.push(`kappa=${number(state.kappa)}`);
   const fixed = Object.keys(state.fixed).map((i) => space.labels[i]);
   if (fixed.length) words.push(`fixed=[${fixed}]`);
@@ -165,9 +172,9 @@ export function commandOf(state, description, space) {
     if (dtype !== "fp32") words.push(`dtype=${dtype}`);
     if (batch !== 1) words.push(`batch=${batch}`);
   }
-  const used = [...new Set([...Object.keys(state.objectives), ...Object.keys(state.floors)].map((n) => split(n)[0]))];
-  const asked = [...Object.keys(state.objectives), ...Object.keys(state.floors)].map(split);
-  if (asked.some(([setting, metric]) => settings[setting].metrics[metric].unlearned)) words.push("force=true");
+  const metrics = asked(state).map(split);
+  const used = [...new Set(metrics.map(([setting]) => setting))];
+  if (metrics.some(([setting, metric]) => settings[setting].metrics[metric].unlearned)) words.push("force=true");
   if (used.some((name) => settings[name].file)) {
     words.push(`predictors={${used.map((name) => `${name}:${settings[name].file || name}`)}}`);
   }

@@ -1,5 +1,5 @@
 // A predictor from few rows (ncp/predictors/transfer.py): a Gaussian process about what other predictors say of a code.
-import { cholesky, dotAt, inverseLower, multiply, multiplyLeft } from "./linear.js";
+import { conditioned, dotAt, multiply, multiplyLeft } from "./linear.js";
 import { Point } from "./space.js";
 import { matern } from "./gp.js";
 
@@ -68,9 +68,7 @@ class Component {
     for (let i = 0; i < rows; i++) trace += both[i * rows + i];
     const least = JITTER * (1 + trace / rows);
     for (let i = 0; i < rows; i++) both[i * rows + i] += this.noise ** 2 + least;
-    this.half = inverseLower(cholesky(both, rows), rows);
-    const solved = multiply(this.half, Float64Array.from(u, (v) => (v - this.level) / this.width), rows, rows, new Float64Array(rows));
-    this.alpha = multiplyLeft(solved, this.half, rows, rows, new Float64Array(rows));
+    Object.assign(this, conditioned(both, Float64Array.from(u, (v) => (v - this.level) / this.width), rows));
     this.cross = new Float64Array(rows);
     this.explained = new Float64Array(rows);
   }

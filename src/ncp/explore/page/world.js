@@ -1,4 +1,4 @@
-// The page's description made into things that compute: once in the worker, once (without predictors) in the page itself.
+// The page's description made into things that compute, for the worker.
 import { Latency } from "./latency.js";
 import { Predictors, decode85, inflate, unpack } from "./predictors.js";
 import { World } from "./problem.js";
