@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,6 +84,7 @@ def show(outcome: Outcome, brief: bool = False) -> None:
 
 def _problems(options: Options) -> list[Problem]:
     """One for all objectives together, or one for each."""
+    from ncp.search.judges import read_predictors
     from ncp.search.objectives import parse_objectives
 
     given = options.objectives if isinstance(options.objectives, list) else [options.objectives]
@@ -91,6 +92,8 @@ def _problems(options: Options) -> list[Problem]:
     objectives = parse_objectives(spread)
     if any(objective.weight != 1 for objective in objectives):
         raise UserError("a comparison counts all its objectives alike; leave weight out")
+    if isinstance(options.predictors, dict):  # each file once, whatever the number of problems
+        options = replace(options, predictors=read_predictors(options.predictors))
     groups = [[objective] for objective in objectives] if options.each else [list(objectives)]
     make = {"table": _on_table, "predictor": _on_predictor, "exact": _on_exact}[options.source]
     problems = [make(group, options) for group in groups]
@@ -107,10 +110,9 @@ def _limits(options: Options) -> dict[str, float]:
 
 def _guide(objectives: Sequence[Objective], options: Options) -> Any:
     """What leads the strategies that follow predictors; None where there are none of these settings."""
-    from ncp.search.judges import read_predictors
     from ncp.search.querying.guided import Guide
 
-    own = read_predictors(options.predictors) if isinstance(options.predictors, dict) else None
+    own = options.predictors if isinstance(options.predictors, dict) else None
     if own is None and not all(objective.setting in settings.PAPER for objective in objectives):
         return None
     return Guide(tuple(objective.name for objective in objectives), _limits(options), own)
@@ -167,16 +169,14 @@ def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Op
 
 
 def _on_predictor(objectives: Sequence[Objective], options: Options) -> Problem:
-    from ncp.search.judges import load_predictors, read_predictors
+    from ncp.search.judges import load_predictors
     from ncp.search.querying import compare
 
     if len({objective.setting for objective in objectives}) < len(objectives):
         raise UserError(
             "on predictors a comparison takes one metric of each setting; each=true searches them one by one"
         )
-    given = options.predictors or "default"
-    own = read_predictors(given) if isinstance(given, dict) else given
-    predictors = load_predictors([objective.setting for objective in objectives], own)
+    predictors = load_predictors([objective.setting for objective in objectives], options.predictors or "default")
     return compare.on_predictors(
         predictors,
         {objective.setting: objective.metric for objective in objectives},

@@ -15,9 +15,11 @@ import numpy as np
 from ncp import benchmark
 from ncp.benchmark import settings
 from ncp.benchmark.store import path_of
+from ncp.paper import printed
 from ncp.predictors.base import Predictor, load
 
 if TYPE_CHECKING:
+    from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.table import Table
 
 
@@ -65,12 +67,19 @@ class Judges:
     def table(self, setting: str) -> Table | None:
         """The imported table of a setting; None where there is none."""
         if setting not in self._tables:
-            folder = Path(self.store).expanduser() if self.store else None
-            there = path_of(setting, folder).exists()
+            there = path_of(setting, self.store).exists()
             if not there:
                 self.missing.append(setting)
             self._tables[setting] = benchmark.load(setting, self.store) if there else None
         return self._tables[setting]
+
+    def benchmark(self) -> Benchmark | None:
+        """The tables of the paper's statistics together; None where one of them is not imported."""
+        from ncp.benchmark.collection import Benchmark
+
+        tables = {name: self.table(name) for name in printed.statistics().settings}
+        there = {name: table for name, table in tables.items() if table is not None}
+        return Benchmark(there) if len(there) == len(tables) else None
 
     def independent(self, setting: str) -> Predictor:
         """The exact process where there is one, else the default predictor."""

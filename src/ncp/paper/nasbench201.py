@@ -6,13 +6,16 @@ lambda and learning rate are those whose ends such a process itself thinks best 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ncp import spaces
 from ncp.benchmark.table import Table
 from ncp.predictors.base import Predictor
+
+if TYPE_CHECKING:
+    from ncp.search.result import Result
 
 SETTING, SPACE = "nas-bench-201", "nasbench201"
 ACCURACY, MEGA = 46.8, 90.36  # where the paper's run ends; the best of all cells: 47.33
@@ -56,19 +59,22 @@ class Truth:
         top = float(seen.max()) + 1
         return ExactGP(SETTING, "Acc", self.codes[rows], seen, space.features, space.name, top, trend, fit_rows)
 
-    def steps(self, result: Any) -> np.ndarray:
+    def steps(self, result: Result) -> np.ndarray:
         """True accuracy and cost ``(T, 2)`` at every argmax of one walk until the one that it returns."""
         trajectory = result.trajectory
         last = trajectory.best[1] // EVERY * EVERY
         return np.array([self.of(code) for code in trajectory.walk.codes[: last + 1 : EVERY]])
 
 
-def walk(truth: Truth, predictor: Predictor, start: int, **change: Any) -> Any:
-    """The paper's walk from a row of the table; ``change`` replaces arguments of the search."""
+def walks(truth: Truth, seed: int) -> list[Result]:
+    """The paper's walks from poor, costly cells, led by a process on 2,000 cells."""
     from ncp.search import search
 
-    given = {
-        "strategy": "paper", "iterations": ITERATIONS, "lam": LAMBDA,
-        "options": {"round_every": EVERY, "learning_rate": RATE}, **change,
-    }  # fmt: skip
-    return search([SETTING], predictor={SETTING: predictor}, start=truth.codes[start].astype(int).tolist(), **given)
+    predictor = truth.predictor(2000, seed, trend=True)
+    return [
+        search(
+            [SETTING], strategy="paper", predictor={SETTING: predictor}, start=truth.codes[start].astype(int).tolist(),
+            iterations=ITERATIONS, lam=LAMBDA, options={"round_every": EVERY, "learning_rate": RATE},
+        )
+        for start in truth.starts(seed)
+    ]  # fmt: skip

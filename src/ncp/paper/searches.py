@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ncp.errors import UserError
@@ -29,9 +28,8 @@ class Search:
         lam: lambda.
         strategy: the faithful one.
         start: the search whose result it starts from (Table 4); None for the paper's default code.
-        options: of that strategy.
+        queries: how many the faithful strategy may make; None for as many as it does.
         where: the section, table or figure that it comes from.
-        train: settings in which the paper trained what it found.
     """
 
     name: str
@@ -39,7 +37,6 @@ class Search:
     lam: float = 0.5
     strategy: str = "paper"
     start: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
     queries: int | None = None
     where: str = ""
 
@@ -105,7 +102,7 @@ class Found:
             start = None if wanted.start is None else self.faithful(wanted.start).architecture
             self._results[key] = self._search(
                 wanted, strategy=wanted.strategy, lam=wanted.lam, start=start, queries=wanted.queries,
-                predictor="paper", judge="default", options=dict(wanted.options),
+                predictor="paper", judge="default",
             )  # fmt: skip
         return self._results[key]
 

@@ -89,18 +89,18 @@ def do(
     if only is not None:
         table = replace(table, rows=tuple(row for row in table.rows if row.search in only))
     names = tuple(dict.fromkeys(name for row in table.rows for name in row.figures))
-    asked = names or ("seg.mIoU",)  # Table 10 prints seconds alone
+    names = names or ("seg.mIoU",)  # Table 10 prints seconds alone
     lines: list[Line] = []
     for i, row in enumerate(table.rows):
         if progress is not None:
             progress(i / len(table.rows), f"table {number}, {row.name}")
         lines.append(_printed(row, table))
         if row.search is not None:
-            lines += [_faithful(row, table, found), *_default(row, table, found)]
-    _judge(lines, asked, judges)
+            lines += [_faithful(row, table, found), _default(row, table, found)]
+    _judge(lines, names, judges)
     if number == 4:
         _before(table, lines, found, judges)
-    return Done(table, names or asked, lines)
+    return Done(table, names, lines)
 
 
 def _printed(row: printed.Row, table: printed.Table) -> Line:
@@ -130,7 +130,7 @@ def _faithful(row: printed.Row, table: printed.Table, found: Found) -> Line:
     return line
 
 
-def _default(row: printed.Row, table: printed.Table, found: Found) -> list[Line]:
+def _default(row: printed.Row, table: printed.Table, found: Found) -> Line:
     """At the cost that the paper prints; where it prints none, at that of the faithful search."""
     assert row.search is not None
     cost = row.flops_g or flops_of(found.faithful(row.search).architecture, table)
@@ -139,7 +139,7 @@ def _default(row: printed.Row, table: printed.Table, found: Found) -> list[Line]
     line.note = f"robust, at most {cost:g} G"
     _describe(line, result.architecture, table)
     line.train = _command(get(row.search).objectives, f"arch=code arch.code={result.architecture.text}")
-    return [line]
+    return line
 
 
 def _describe(line: Line, architecture: Any, table: printed.Table | None = None) -> None:

@@ -120,7 +120,6 @@ def _figure3(found: Found, judges: Judges) -> Drawn:
 
 
 def _figure4(found: Found, judges: Judges) -> Drawn:
-    from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.statistics import Correlation, figure4
 
     stated = printed.statistics()
@@ -130,10 +129,8 @@ def _figure4(found: Found, judges: Judges) -> Drawn:
             Correlation(labels, stated.spearman, 1511, "paper"), "Figure 4 as it is printed"
         )
     }
-    tables = {name: judges.table(name) for name in stated.settings}
-    if all(tables.values()):
-        here = figure4(Benchmark({name: table for name, table in tables.items() if table is not None}))
-        out["figure4"] = correlation_figure(here, "Figure 4 from the imported tables")
+    if (tables := judges.benchmark()) is not None:
+        out["figure4"] = correlation_figure(figure4(tables), "Figure 4 from the imported tables")
     return out
 
 
@@ -165,8 +162,7 @@ def _figure6(found: Found, judges: Judges) -> Drawn:
             "action=import source=..."
         )
     truth = nasbench201.Truth(table)
-    predictor = truth.predictor(2000, 0, trend=True)
-    ends = [nasbench201.walk(truth, predictor, int(start)) for start in truth.starts(0)]
+    ends = nasbench201.walks(truth, 0)
     order = np.argsort([truth.of(result.architecture.code)[0] for result in ends], kind="stable")
     chosen = int(order[len(order) // 2])
     under = (

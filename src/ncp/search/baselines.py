@@ -20,6 +20,7 @@ from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
 from ncp.search.querying import evolution
 from ncp.search.querying.bounded import BoundedGround
+from ncp.search.querying.strategies import Strategy
 from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
@@ -59,7 +60,7 @@ class Baseline:
         # those beyond the queries cannot be asked about; one chunk, since what follows draws from the same generator
         first = budget.region.round(next(starts.chunks(queries))[1])
         ground = _Ground(criterion, budget, first, queries, starts.tell)
-        asked = self._spend(ground, queries, len(first), rng)
+        asked = self._way(len(first)).run(ground, queries, [rng])[0]
         scores = ground.fitness(asked)
         better = np.flatnonzero(scores > np.maximum.accumulate(np.concatenate([[-np.inf], scores[:-1]])))
         codes = ground.codes(asked[better])
@@ -71,33 +72,30 @@ class Baseline:
         walk = Walk(codes.astype(np.float64), codes, -scores[better], reason, phases)
         return Trajectory(objectives, [walk], (0, len(codes) - 1), spent, len(starts))
 
-    def _spend(self, ground: BoundedGround, queries: int, first: int, rng: np.random.Generator) -> np.ndarray:
-        """``(Q,)`` handles in the order in which they are asked about; ``first`` starts are drawn first."""
+    def _way(self, first: int) -> Strategy:
+        """How the queries are spent; the ground draws ``first`` starts before anything else."""
         raise NotImplementedError
 
 
 class RandomSearch(Baseline):
     """The best of random architectures; with 10,000 of them the search of Wen et al., 2020 ("neural predictor")."""
 
-    def _spend(self, ground: BoundedGround, queries: int, first: int, rng: np.random.Generator) -> np.ndarray:
-        out: np.ndarray = evolution.Random().run(ground, queries, [rng])[0]
-        return out
+    def _way(self, first: int) -> Strategy:
+        return evolution.Random()
 
 
 class Greedy(Baseline):
     """Like NetAdapt in the paper's Table 10: ask about a step in every dimension, make the best one, repeat."""
 
-    def _spend(self, ground: BoundedGround, queries: int, first: int, rng: np.random.Generator) -> np.ndarray:
-        out: np.ndarray = evolution.Greedy(again=False).run(ground, queries, [rng])[0]
-        return out
+    def _way(self, first: int) -> Strategy:
+        return evolution.Greedy(again=False)
 
 
 class LocalSearch(Baseline):
     """Hill climbing that takes a better neighbour, begun anew at the next start, then at random ones, at every summit."""
 
-    def _spend(self, ground: BoundedGround, queries: int, first: int, rng: np.random.Generator) -> np.ndarray:
-        out: np.ndarray = evolution.Local(parts=8).run(ground, queries, [rng])[0]
-        return out
+    def _way(self, first: int) -> Strategy:
+        return evolution.Local(parts=8)
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,8 @@ class Evolution(Baseline):
         for name in ("population", "tournament", "children"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
 
-    def _spend(self, ground: BoundedGround, queries: int, first: int, rng: np.random.Generator) -> np.ndarray:
-        population = max(self.population, first)
-        way = evolution.Evolution(population, self.tournament, self.children, mutations=4)
-        out: np.ndarray = way.run(ground, queries, [rng])[0]
-        return out
+    def _way(self, first: int) -> Strategy:
+        return evolution.Evolution(max(self.population, first), self.tournament, self.children, mutations=4)
 
 
 BASELINES: Sequence[tuple[str, type[Baseline], int]] = (

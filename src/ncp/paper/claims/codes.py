@@ -9,7 +9,6 @@ from ncp.paper.claims.lab import MANY, Lab, pm, share
 from ncp.paper.searches import TASKS
 
 CHANNELS = tuple(f"c{s}_{r}" for s in range(1, 5) for r in range(1, s + 1))
-UNITS = tuple(f"n{s}_{r}" for s in range(1, 5) for r in range(1, s + 1))
 
 
 def _means(lab: Lab, *labels: str) -> dict[str, np.ndarray]:

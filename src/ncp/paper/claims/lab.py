@@ -5,9 +5,10 @@ Shape suffixes: S starts, D dimensions, N architectures.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from ncp import spaces
 from ncp.benchmark import settings
 from ncp.paper.judging import Judges
 from ncp.paper.searches import Found
+from ncp.predictors.base import load
 
+T = TypeVar("T")
 MANY = 50  # walks for statistics of architectures
 SAMPLE = 2000  # architectures that stand for the space where no table is imported
 
@@ -37,6 +40,7 @@ class Lab:
     seed: int = 0
     _ends: dict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _rows: dict[str, np.ndarray] = field(default_factory=dict)
+    _once: dict[Callable[[Lab], Any], Any] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> spaces.Space[Any]:
@@ -61,6 +65,13 @@ class Lab:
     def ends(self, *objectives: str, starts: int | None = None, lam: float = 0.5) -> np.ndarray:
         """``(S, D)`` where walks end."""
         return self.walks(objectives, starts or self.seeds, lam)[1]
+
+    def once(self, measure: Callable[[Lab], T]) -> T:
+        """What several claims look at, measured for the first of them."""
+        if measure not in self._once:
+            self._once[measure] = measure(self)
+        out: T = self._once[measure]
+        return out
 
     def judge(self, codes: Any, setting: str) -> np.ndarray:
         """``(N,)`` the main metric of codes in percent points, expected by the judge."""
@@ -104,6 +115,12 @@ class Lab:
         """``(N,)`` sums of named dimensions."""
         labels_all = list(self.space.labels)
         return np.asarray(codes[:, [labels_all.index(label) for label in labels]].sum(1), dtype=float)
+
+
+def stated_error(setting: str, family: str) -> float:
+    """The mean absolute error of a bundled predictor's main metric, as its card says."""
+    predictor = load(setting, family=family)
+    return predictor.card.errors[predictor.metrics[0]]["mae"]
 
 
 def pm(values: Any, digits: int = 2) -> str:

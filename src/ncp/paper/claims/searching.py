@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from ncp.paper.claims.claim import UNKNOWN, Claim, Measured, verdict
-from ncp.paper.claims.lab import Lab, pm, share
+from ncp.paper.claims.lab import Lab, pm, share, stated_error
 from ncp.paper.searches import TASKS
 
 LAM = 0.3  # of NCP-Net-M
@@ -61,7 +61,7 @@ def _others(lab: Lab) -> tuple[float, float, dict[str, np.ndarray]]:
 
 def other_searches(lab: Lab) -> Measured:
     """The paper compares networks of different cost; here all keep the cost of NCP-Net-M."""
-    ours, limit, others = _others(lab)
+    ours, limit, others = lab.once(_others)
     doubt = float(lab.doubt(lab.ends("seg", lam=LAM, starts=1), "seg")[0])
     beaten = [name for name, values in others.items() if ours > values.mean()]
     clearly = [name for name, values in others.items() if ours > values.mean() + doubt]
@@ -76,7 +76,7 @@ def other_searches(lab: Lab) -> Measured:
 
 def noise(lab: Lab) -> Measured:
     """How far results scatter over seeds, against over starts."""
-    _, _, others = _others(lab)
+    _, _, others = lab.once(_others)
     ends = lab.judge(lab.ends("seg", lam=LAM), "seg")
     spread = {name: float(values.std()) for name, values in others.items() if len(values) > 1}
     told = ", ".join(f"{name} {value:.2f}" for name, value in spread.items())
@@ -133,14 +133,11 @@ def dial(lab: Lab) -> Measured:
 
 def starts(lab: Lab) -> Measured:
     """Where walks from the default code and 99 random codes end, against the error of the predictor that leads them."""
-    from ncp.predictors.base import load
-
     many, told, figures, small = 100, [], {}, []
     for task, setting in TASKS.items():
         ends = lab.ends(setting, starts=many)
         values = lab.judge(ends, setting)
-        predictor = load(setting, family="paper")
-        error = predictor.card.errors[predictor.metrics[0]]["mae"]
+        error = stated_error(setting, "paper")
         small.append(float(values.std()) <= error)
         figures[task] = float(values.std())
         told.append(
@@ -164,10 +161,7 @@ def cells(lab: Lab) -> Measured:
     if table is None:
         return Measured(UNKNOWN, "the table of NAS-Bench-201 is not imported")
     truth = nasbench201.Truth(table)
-    predictor = truth.predictor(2000, lab.seed, trend=True)
-    ends = np.array(
-        [truth.of(nasbench201.walk(truth, predictor, int(s)).architecture.code) for s in truth.starts(lab.seed)]
-    )
+    ends = np.array([truth.of(result.architecture.code) for result in nasbench201.walks(truth, lab.seed)])
     reached = share((ends[:, 0] >= nasbench201.ACCURACY - 0.005) & (ends[:, 1] <= nasbench201.MEGA + 0.005))
     middle, cost = np.median(ends, 0)
     text = (

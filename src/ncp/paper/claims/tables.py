@@ -7,18 +7,11 @@ import numpy as np
 from ncp.benchmark import settings
 from ncp.paper import printed
 from ncp.paper.claims.claim import HOLDS, NOT, PART, UNKNOWN, Claim, Measured, verdict
-from ncp.paper.claims.lab import Lab
+from ncp.paper.claims.lab import Lab, stated_error
+from ncp.paper.searches import TASKS
 from ncp.spaces import cost, found
 
 ABSENT = Measured(UNKNOWN, "the released tables are not imported")
-
-
-def _benchmark(lab: Lab) -> object | None:
-    from ncp.benchmark.collection import Benchmark
-
-    tables = {name: lab.judges.table(name) for name in printed.statistics().settings}
-    there = {name: table for name, table in tables.items() if table is not None}
-    return Benchmark(there) if len(there) == len(tables) else None
 
 
 def space_size(lab: Lab) -> Measured:
@@ -33,11 +26,11 @@ def figure4(lab: Lab) -> Measured:
     """On the rows of the one large run of 3ddet, and on all shared rows."""
     from ncp.benchmark.statistics import figure4 as correlate
 
-    tables = _benchmark(lab)
+    tables = lab.judges.benchmark()
     if tables is None:
         return ABSENT
     stated = printed.statistics().spearman
-    run, every = (correlate(tables, rows) for rows in ("paper", "all"))  # type: ignore[arg-type]
+    run, every = (correlate(tables, rows) for rows in ("paper", "all"))
     near, far = (float(np.abs(c.matrix - stated).max()) for c in (run, every))
     text = (
         f"largest difference {near:.3f} on the {run.rows:,} rows of 3ddet's one large run, {far:.3f} on all "
@@ -50,10 +43,10 @@ def table6(lab: Lab) -> Measured:
     """Means and standard deviations."""
     from ncp.benchmark.statistics import table6 as summarise
 
-    tables = _benchmark(lab)
+    tables = lab.judges.benchmark()
     if tables is None:
         return ABSENT
-    stated, lines = printed.statistics(), summarise(tables)  # type: ignore[arg-type]
+    stated, lines = printed.statistics(), summarise(tables)
     mean = max(abs(line.mean - stated.mean[stated.settings.index(line.setting)]) for line in lines)
     std = max(abs(line.std - stated.std[stated.settings.index(line.setting)]) for line in lines)
     rows = next(line.rows for line in lines if line.setting == "3ddet")
@@ -66,14 +59,9 @@ def table6(lab: Lab) -> Measured:
 
 def losses(lab: Lab) -> Measured:
     """The errors of predictors on rows that they did not see."""
-    from ncp.predictors.base import load
-
     stated, below, told, figures = printed.statistics(), [], [], {}
     for i, name in enumerate(stated.settings):
-        both = []
-        for family in ("paper", "default"):
-            predictor = load(name, family=family)
-            both.append(predictor.card.errors[predictor.metrics[0]]["mae"])
+        both = [stated_error(name, family) for family in ("paper", "default")]
         below.append(min(both) <= stated.loss[i] * 1.02)
         told.append(f"{name} {stated.loss[i]:.2f} | {both[0]:.2f}, {both[1]:.2f}")
         figures[name] = float(both[0])
@@ -85,10 +73,10 @@ def proxies(lab: Lab) -> Measured:
     """Ten epochs against a hundred."""
     from ncp.benchmark.statistics import spearman
 
-    tables = _benchmark(lab)
+    tables = lab.judges.benchmark()
     if tables is None:
         return ABSENT
-    values = tables.aligned([("cls-50-1000", "top1"), ("cls-10c", "top1")], rows="all")[1]  # type: ignore[attr-defined]
+    values = tables.aligned([("cls-50-1000", "top1"), ("cls-10c", "top1")], rows="all")[1]
     rho = float(spearman(values)[0, 1])
     return Measured(verdict(rho < 0.7), f"rank correlation {rho:.2f} over {len(values):,} networks", {"spearman": rho})
 
@@ -160,7 +148,7 @@ def public_networks(lab: Lab) -> Measured:
             continue
         code = [list(found.get(row.network).code)]
         flops_g, params_m = (float(value[0]) for value in cost.paper_units(code))
-        setting = {"seg": "seg", "video": "video", "3ddet": "3ddet"}[row.search]
+        setting = TASKS[row.search]
         name = f"{setting}.{settings.SETTINGS[setting].main}"
         value, doubt = lab.judge(code, setting)[0], lab.doubt(code, setting)[0]
         close.append(abs(value - row.figures[name]) <= 2 * np.hypot(doubt, 1.0))

@@ -72,7 +72,7 @@ class BoundedGround(OpenGround):
         return self.nearest(np.array(out))
 
     def kept(self, handles_N: np.ndarray) -> np.ndarray:
-        """``(N,)`` bool: those that keep the limits."""
+        """See :class:`Ground`."""
         codes = self.codes(np.ravel(handles_N))
         return np.asarray(self.budget.excess(codes) <= 0).reshape(np.shape(handles_N))
 

@@ -87,8 +87,7 @@ class Runs:
     @cached_property
     def kept(self) -> np.ndarray:
         """``(R,)`` bool: whether what was found keeps the limits."""
-        kept = getattr(self.problem.ground, "kept", None)
-        return np.ones(len(self.found), dtype=bool) if kept is None else kept(self.found)
+        return self.problem.ground.kept(self.found)
 
 
 @dataclass
@@ -279,27 +278,27 @@ def on_predictors(
             total += signs[setting] * (value - mean) / std / len(predictors)
         return total
 
-    limits = {name: value for name, value in (budget or {}).items() if value is not None}
-    ground = _bounded(space, answer, "+".join(predictors), limits)
+    ground = _bounded(space, answer, "+".join(predictors), budget)
     reader = {
         f"{setting}.{name}": _reader(ground, predictor, name)
         for setting, predictor in predictors.items()
         for name in predictor.metrics
     }
-    best = _best(predictors, metrics, signs, limits, answer) if known_best else None
+    best = _best(predictors, metrics, signs, budget, answer) if known_best else None
     return Problem(ground.name, ground, reader, {f"{s}.{metrics[s]}": signs[s] for s in predictors}, best=best)
 
 
 def _bounded(
-    space: spaces.Space[Any], answer: Callable[[np.ndarray], np.ndarray], name: str, budget: Mapping[str, float]
+    space: spaces.Space[Any], answer: Callable[[np.ndarray], np.ndarray], name: str, budget: Mapping[str, float] | None
 ) -> OpenGround:
     """The whole space, or what of it keeps limits of cost."""
-    if not budget:
-        return OpenGround(space, answer, name)
     from ncp.search.limits import Budget, Region, parse_costs
     from ncp.search.querying.bounded import BoundedGround
 
-    limits = Budget(Region(space), **parse_costs(budget))
+    costs = parse_costs(budget)
+    if not costs:
+        return OpenGround(space, answer, name)
+    limits = Budget(Region(space), **costs)
     limits.check_reachable()
     ground = BoundedGround(limits, answer, name)
     some = ground.codes(ground.draw(300, np.random.default_rng(0)))
@@ -310,7 +309,7 @@ def _best(
     predictors: Mapping[str, Any],
     metrics: Mapping[str, str],
     signs: Mapping[str, float],
-    budget: Mapping[str, float],
+    budget: Mapping[str, float] | None,
     answer: Callable[[np.ndarray], np.ndarray],
 ) -> float:
     """What a search reaches that may follow the gradient of the ground itself."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,7 +21,14 @@ from ncp.search.querying.ground import Ground
 from ncp.spaces.onehot import OneHotSpace
 
 Generators = Sequence[np.random.Generator]
-EXTRA = "optimizers"
+
+
+def _library(name: str) -> Any:
+    """One of the extra's libraries; raises ``UserError`` where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        raise missing_extra(name, "optimizers") from None
 
 
 @dataclass(frozen=True)
@@ -35,15 +43,9 @@ class Optuna:
 
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""
-        try:
-            import optuna
-        except ImportError:
-            raise missing_extra("optuna", "optimizers") from None
+        optuna = _library("optuna")
         if self.sampler == "cma":
-            try:
-                import cmaes  # noqa: F401
-            except ImportError:
-                raise missing_extra("cmaes", "optimizers") from None
+            _library("cmaes")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         kinds = {"tpe": "TPESampler", "nsga2": "NSGAIISampler", "cma": "CmaEsSampler"}
         kind = getattr(optuna.samplers, kinds[self.sampler])
@@ -87,10 +89,7 @@ class Bayesian:
         """``(R, Q)`` handles in the order in which they are asked about."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside of the libraries
-            try:
-                import botorch  # noqa: F401
-            except ImportError:
-                raise missing_extra("botorch", "optimizers") from None
+            _library("botorch")
             return np.stack([self._one(ground, queries, generator) for generator in generators])
 
     def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> np.ndarray:

@@ -51,6 +51,10 @@ class Ground:
         """All handles one mutation away."""
         raise NotImplementedError
 
+    def kept(self, handles_N: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool: those that keep the ground's limits, where it has any."""
+        return np.ones(np.shape(handles_N), dtype=bool)
+
     def nearest(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N,)`` handles of valid codes, or of what can be answered nearest to them."""
         raise NotImplementedError

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ncp.errors import UserError
 from ncp.search.querying.ground import Ground
+from ncp.spaces import Space
 
 Generators = Sequence[np.random.Generator]
 
@@ -55,7 +56,7 @@ class Guided:
 
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about; the last repeated where no more are proposed."""
-        guide = getattr(ground, "guide", None)
+        guide = ground.guide
         if guide is None:
             raise UserError(
                 f"strategy {self.strategy} is led by predictors, and there are none of these objectives; leave it out, or fit "
@@ -66,18 +67,17 @@ class Guided:
 
     def _one(self, ground: Ground, guide: Guide, queries: int, rng: np.random.Generator) -> np.ndarray:
         n = min(queries, self.proposals)
-        codes = (
-            self._best_of_a_sample(guide, n, rng) if self.strategy == "neural_predictor" else self._ends(guide, n, rng)
-        )
+        if self.strategy == "neural_predictor":
+            codes = self._best_of_a_sample(guide, n, rng)
+        else:
+            codes = self._ends(guide, ground.space, n, rng)
         handles = ground.nearest(codes)
         return np.concatenate([handles, np.repeat(handles[-1:], queries - len(handles))])
 
-    def _ends(self, guide: Guide, n: int, rng: np.random.Generator) -> np.ndarray:
+    def _ends(self, guide: Guide, space: Space[Any], n: int, rng: np.random.Generator) -> np.ndarray:
         """What the search finds from the default code, then from random ones."""
-        from ncp import spaces
         from ncp.search import search
 
-        space: Any = None
         out = []
         for i in range(n):
             start = None if i == 0 else space.sample(1, rng)[0]
@@ -85,7 +85,6 @@ class Guided:
                 list(guide.objectives), strategy=self.strategy, start=start, lam=self.lam, seed=int(rng.integers(2**31)),
                 budget=guide.budget, predictor=self._given(guide), judge=self._given(guide) or "paper", force=True,
             )  # fmt: skip
-            space = spaces.get(found.trajectory.objectives.space.name)
             out.append(list(found.architecture.code))
         return np.array(out, dtype=np.int64)
 
