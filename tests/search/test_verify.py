@@ -1,0 +1,60 @@
+"""Which architectures are measured in the end, and which of them is the answer."""
+
+import numpy as np
+import pytest
+from toy_predictors import Toy, capacity
+
+from ncp import latency
+from ncp.latency.card import Card
+from ncp.search import search
+from ncp.search.verify import best_codes, verify
+from ncp.spaces.multires import SPACE
+
+FREE = ["c3_1", "b3", "c4_2"]
+TOY = Toy("seg", capacity(np.random.default_rng(5).uniform(0.2, 2.0, 27) * SPACE.lower))
+LIMIT = 12.0
+
+
+@pytest.fixture(scope="module")
+def found():
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample_codes(40, rng)
+    cost = SPACE.cost(codes)
+    times = (0.5 + 1e-9 * cost.macs + 2e-6 * cost.params) * np.exp(0.01 * rng.normal(size=40))
+    model = latency.fit(SPACE, codes, times, Card("multires", "cpu", task="seg", size=[128, 128]))
+    return search(["seg"], predictor={"seg": TOY}, fixed=[n for n in SPACE.labels if n not in FREE], seed=1,
+                  budget={"latency_ms": LIMIT}, latency=model)  # fmt: skip
+
+
+def test_the_best_are_those_of_all_that_the_search_met(found):
+    met = np.unique(np.concatenate([w.rounded for w in found.trajectory.walks]), axis=0)
+    model = found.trajectory.objectives.quantities[0]
+    mean, std = model.told(met)
+    allowed = met[mean + std <= LIMIT]
+    wanted = allowed[np.argsort(-TOY.predict(allowed)["mIoU"], kind="stable")][:5]
+    best = best_codes(found)
+    assert {tuple(c) for c in best.tolist()} == {tuple(c) for c in wanted.tolist()}
+    assert tuple(best[0]) == found.architecture.code
+    np.testing.assert_array_equal(best_codes(found, n=2), best[:2])
+
+
+def test_the_first_that_keeps_the_limit_when_measured_is_the_answer(found):
+    (limit,) = found.budget.others
+    order = [SPACE.decode(code[None].astype(float))[0].text for code in best_codes(found)]
+    for place in range(len(order)):
+        ms = {text: LIMIT if i >= place else LIMIT + 1 for i, text in enumerate(order)}  # the limit itself is kept
+        answer = verify(found, [(limit, lambda a, ms=ms: ms[a.text])], *found.panels)
+        assert answer.architecture.text == order[place]
+        assert [m.text for m in answer.measured] == order[: place + 1]
+        assert [m.keeps for m in answer.measured] == [False] * place + [True]
+        assert answer.kept
+        assert len(answer.notes) == len(found.notes) + (place > 0)
+
+
+def test_where_none_keeps_it_the_nearest_is_told(found):
+    (limit,) = found.budget.others
+    times = iter([20.0, 15.0, 13.5, 14.0, 19.0])
+    answer = verify(found, [(limit, lambda a: next(times))], *found.panels)
+    assert not answer.kept
+    assert answer.architecture == found.architecture
+    assert "none of the 5 best keeps budget.latency_ms=12 here: the nearest took 13.5 ms" in answer.notes[-1]
