@@ -12,7 +12,6 @@ from transnas_files import ARCHS, EPOCHS, TASKS, curve, official, write_csv
 
 from ncp import benchmark, spaces
 from ncp.benchmark import modes, settings, transnas
-from ncp.benchmark.transnas_api import TransNASBench
 from ncp.errors import UserError
 
 NAMES = {f"transnas-{space}/{task}" for space in ("micro", "macro") for task in TASKS}
@@ -99,31 +98,6 @@ def test_exported_files_say_what_they_lack(exported):
         ask("valid_loss", "best")
     with pytest.raises(UserError, match=r"no values by epoch of valid_top1 .* holds best, largest"):
         ask("valid_top1", "list")
-
-
-def test_the_official_calls(own):
-    api, quirk = TransNASBench(own), TransNASBench(own, official=True)
-    assert len(api) == 7
-    assert list(api) == [*ARCHS["macro"], *ARCHS["micro"]]
-    assert (api.index2arch(1), api.arch2index("3_33_332")) == ("64-2311-basic", 4)
-    losses = curve("macro", 0, "class_scene", "valid_loss")
-    arguments = ("64-4111-basic", "class_scene", "valid_loss", "best")
-    assert (api.get_single_metric(*arguments), quirk.get_single_metric(*arguments)) == (min(losses), max(losses))
-    top = api.get_best_archs("room_layout", "valid_neg_loss", "micro", topk=2)
-    assert [text for _, text in top] == list(ARCHS["micro"][:2])  # the first have the smallest losses
-    status = api.get_best_epoch_status("64-4111-basic", "class_scene", "valid_loss")
-    assert status["valid_loss"] == min(losses)
-    assert status["test_top5"] == curve("macro", 0, "class_scene", "test_top5")[int(np.argmin(losses))]
-    assert api.get_total_epochs("64-4111-basic", "normal") == EPOCHS
-    assert api.get_model_info("3_33_332", "normal", "encoder_params") == 1001
-    for call, message in (
-        (lambda: api.get_single_metric("64-2133-basic", "normal", "valid_ssim"), "is not in the imported tables"),
-        (lambda: api.get_best_archs("depth", "valid_ssim", "micro"), "the tasks are class_scene"),
-        (lambda: api.get_arch_list("mini"), "the search spaces are macro, micro"),
-        (lambda: api.get_single_metric("64-41414-9_00_000", "normal", "valid_ssim"), "digit 1 of a cell"),
-    ):
-        with pytest.raises(UserError, match=message):
-            call()
 
 
 def saved(content, legacy=False):
