@@ -102,8 +102,6 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
 
 
 def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
-    import numpy as np
-
     return SPACE.sample(1, np.random.default_rng(seed))[0]
 
 
