@@ -51,7 +51,7 @@ def check(options: TrainOptions) -> None:
     Raises:
         UserError: in one line.
     """
-    _ = options.chosen_recipe
+    options.chosen_recipe.check_optimizer()
     if options.arch:  # a build has none of its own
         choose_architecture(options.arch)
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
