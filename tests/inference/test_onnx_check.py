@@ -223,7 +223,7 @@ from ncp.errors import UserError
 from ncp.inference.onnx_network import OnnxNetwork
 
 def most():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
 OnnxNetwork(Path(sys.argv[1]), "cpu")
 before = most()
