@@ -92,6 +92,8 @@ class _Walk:
             start = at
             tag, at = self.number(at, end)
             field, wire = tag >> 3, tag & 7
+            if field == 0:
+                raise _Bad(f"byte {start:,} begins nothing that the format has")
             at, inside = self.value(wire, at, end)
             weights = kind == "tensor" and field == RAW
             if wire != 2 or field not in about.messages:
