@@ -18,6 +18,17 @@ def test_the_users_folder_comes_first(tmp_path, monkeypatch):
     assert configs.folders() == (configs.shipped(),)
 
 
+def test_an_option_of_the_users_stands_for_the_projects(tmp_path, monkeypatch):
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+    assert configs.option_file("task", "seg") == configs.shipped() / "task" / "seg.yaml"
+    assert configs.option_file("task", "none") is None
+    (tmp_path / "task").mkdir()
+    for name in ("seg", "mine"):
+        (tmp_path / "task" / f"{name}.yaml").touch()
+    assert configs.option_file("task", "seg") == tmp_path.resolve() / "task" / "seg.yaml"
+    assert configs.options_of("task") == {"cls", "seg", "det3d", "video", "mine"}
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("NCP_CONFIG", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"NCP_CONFIG \(--config-dir\) must be a folder"):

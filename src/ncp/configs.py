@@ -49,3 +49,14 @@ def with_further(folder: Path) -> str:
 def folders() -> tuple[Path, ...]:
     """All folders of configurations, the user's first."""
     return (*own(), shipped())
+
+
+def option_file(group: str, option: str) -> Path | None:
+    """The file of an option of a config group: the user's, else the project's; None where there is none."""
+    found = (folder / group / f"{option}.yaml" for folder in folders())
+    return next((path for path in found if path.is_file()), None)
+
+
+def options_of(group: str) -> set[str]:
+    """The options of a config group, shipped ones and the user's."""
+    return {path.stem for folder in folders() for path in (folder / group).glob("*.yaml")}

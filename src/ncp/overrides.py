@@ -98,9 +98,7 @@ def adapt(words: Sequence[str], open_keys: Sequence[str] = ()) -> list[str]:
 
 def _as_names(value: str) -> str:
     """``seg`` as ``{name:seg}``, ``seg,cls`` (a sweep) as ``{name:seg},{name:cls}``."""
-    if value.startswith("choice(") and value.endswith(")"):
-        value = value[len("choice(") : -1]
-    names = [part.strip().strip("'\"") for part in value.split(",")]
+    names = [part.strip().strip("'\"") for part in _without_choice(value).split(",")]
     return ",".join("{name: null}" if name == "null" else f"{{name:{render(name)}}}" for name in names)
 
 
@@ -110,8 +108,7 @@ def of_task(data: str, task: str | None) -> str:
     Raises:
         UserError: where no task is given, or it has no option there.
     """
-    places = [folder / "data" for folder in configs.folders()]
-    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", data) or any((place / f"{data}.yaml").is_file() for place in places):
+    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", data) or configs.option_file("data", data) is not None:
         return data
     options = tasks_with(data)
     if not options:
@@ -124,8 +121,7 @@ def of_task(data: str, task: str | None) -> str:
 
 def tasks_with(data: str) -> list[str]:
     """The tasks that a folder of options of ``data`` (``folder``, ``builtin``) has one for."""
-    found = {path.stem for folder in configs.folders() for path in (folder / "data" / data).glob("*.yaml")}
-    return sorted(found & set(settings.tasks()))
+    return sorted(configs.options_of(f"data/{data}") & set(settings.tasks()))
 
 
 def expand(words: Sequence[str], default: str | None) -> list[str]:
@@ -201,10 +197,8 @@ def has_root(setting: settings.Setting) -> bool:
 
 def _set_by(group: str, option: str | None) -> set[str]:
     """Dotted keys that an option of a group sets, which come after what a setting changes."""
-    if option is None:
-        return set()
-    found = [folder / group / f"{option}.yaml" for folder in configs.folders()]
-    content = next((files.read_yaml(path) for path in found if path.is_file()), None)
+    path = None if option is None else configs.option_file(group, option)
+    content = None if path is None else files.read_yaml(path)
     parts = content if isinstance(content, Mapping) else {}
     return {f"{part}.{key}" for part, keys in parts.items() if isinstance(keys, Mapping) for key in keys}
 
@@ -237,9 +231,12 @@ def by_setting(words: Sequence[str]) -> list[str]:
 def first_choice(word: str) -> str:
     """Of a sweep (``a=1,2``, ``a=choice(1,2)``) the first value; another word as it is."""
     key, equals, value = word.partition("=")
-    if value.startswith("choice(") and value.endswith(")"):
-        value = value[len("choice(") : -1]
-    return f"{key}{equals}{items(value)[0]}"
+    return f"{key}{equals}{items(_without_choice(value))[0]}"
+
+
+def _without_choice(value: str) -> str:
+    """``choice(1,2)`` as ``1,2``; another value as it is."""
+    return value[len("choice(") : -1] if value.startswith("choice(") and value.endswith(")") else value
 
 
 def items(text: str) -> list[str]:

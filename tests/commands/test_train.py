@@ -95,7 +95,7 @@ def test_the_settings_state_result_time_and_source():
         (("task=cls", "trainer.devices=0"), "trainer.devices must be auto, a positive number or a list"),
         (("task=cls", "trainer.precision=7"), "trainer: "),
         (("task=cls", "+trainer.speed=9"), "unknown key 'trainer.speed' for Trainer"),
-        (("task=cls", "logger.kind=mlflow"), "unknown logger 'mlflow'; loggers: csv, tensorboard, wandb"),
+        (("task=cls", "logger.kind=neptune"), "unknown logger 'neptune'; loggers: csv, tensorboard, wandb, mlflow"),
         (("task=cls", "recipe.batch=24", "trainer.devices=5"), "a total batch of 24 cannot be shared by 5 devices"),
     ],
 )

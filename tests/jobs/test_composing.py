@@ -31,7 +31,7 @@ def test_a_command_may_compose_another_one():
         ),
         (("search", "strategy="), "strategy needs one of its options, given was ''; options: evolution"),
         (("train", "recipe=null"), "recipe needs one of its options, given was 'null'"),
-        (("train", "hydra/launcher=null"), "Config group override must be a string or a list"),
+        (("train", "hydra/launcher=null"), "takes the name of one of its options, not null"),
         (("train", "data=foldr"), "no option 'foldr' for 'data'; options: ade20k, builtin, cityscapes, folder"),
         (("train", "ckpt_path="), "'ckpt_path' is empty; give a value, or leave it out"),
         (("train", "setting=seg,cls"), "setting=seg,cls gives several values"),
@@ -54,19 +54,9 @@ def test_words_within_a_word_need_no_quotes():
     assert jobs.options("discover", "full=[]").full == []
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (("evaluate", "ckpt_path=x", "setting=seg"), "unknown key 'setting'"),  # some keys of which have no value
-        (("evaluate", "ckpt_path=x", "trainer.devics=3"), "did you mean 'trainer.devices'?"),
-        (("train", "setting=seg", "recipe=null"), "not null"),
-        (("train", "setting=seg,cls"), "add --multirun"),
-    ],
-)
-def test_mistakes_beside_values_that_must_be_given(words, line):
-    with pytest.raises(UserError) as error:
-        jobs.options(*words)
-    assert line in str(error.value)
+def test_an_unknown_key_beside_values_that_must_be_given():
+    with pytest.raises(UserError, match="unknown key 'setting'"):
+        jobs.options("evaluate", "ckpt_path=x", "setting=seg")
 
 
 def test_a_part_of_a_training_takes_every_key_that_it_has_and_none_may_be_written_out():

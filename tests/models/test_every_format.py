@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_detector import GRID, about, cloud, detector
 
+from ncp.inference import onnx_check
 from ncp.inference.pillars import chosen
 from ncp.models import build, detector_file
 from ncp.models.export import export_onnx, export_program
@@ -67,6 +68,7 @@ def test_onnx_of_any_size(net, task, tmp_path):
     import onnxruntime
 
     path = export_onnx(net, tmp_path / "net.onnx", TRACED[task][-2:], frames=3, dynamic=True)
+    onnx_check.check(path.read_bytes(), path.name)  # what predict would refuse
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for shape in (TRACED[task], OTHER[task], (1, *TRACED[task][1:])):
         x = torch.randn(shape)

@@ -330,8 +330,7 @@ SETTINGS: Mapping[str, Setting] = _Settings()
 
 def tasks() -> tuple[str, ...]:
     """What networks are trained for: the options of the group ``task``, shipped ones and the user's."""
-    found = {path.stem for folder in configs.folders() for path in (folder / "task").glob("*.yaml")}
-    return tuple(sorted(found))
+    return tuple(sorted(configs.options_of("task")))
 
 
 @lru_cache(maxsize=1)

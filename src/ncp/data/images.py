@@ -96,6 +96,12 @@ def read_label(path: Path) -> Tensor:
         return torch.from_numpy(_turned(_numbers(picture), picture))
 
 
+def fitted(size: tuple[int, int], short: int) -> tuple[int, int]:
+    """A size whose shorter side is ``short``, its aspect kept."""
+    zoom = short / min(size)
+    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image as it would be read, from the file's head. Raises as :func:`read_image` does."""
     with _head(path) as picture:

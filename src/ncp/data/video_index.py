@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ncp.errors import missing_extra
 from ncp.files import regular
 
+VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".m4v")
 DUMMY = 1  # bytes of an AVI's packet without a frame
 VOP, B_FRAME = b"\x00\x00\x01\xb6", 2  # the code of a picture in MPEG-4, and a type of picture
 EMPTY = 8  # bytes of a picture that says "as before", for which no frame comes

@@ -11,9 +11,9 @@ from pathlib import Path
 from ncp import files
 from ncp.data.images import SUFFIXES as IMAGES
 from ncp.data.paths import hidden
+from ncp.data.video_index import VIDEOS
 from ncp.errors import UserError
 
-VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".m4v")
 ARRAYS = (".npy",)
 SCENES = (".bin", ".npy")
 LONGEST = 150  # bytes of a name; a file system has 255, and endings come behind it

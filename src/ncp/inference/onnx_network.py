@@ -9,6 +9,7 @@ import numpy as np
 
 from ncp import card, files
 from ncp.errors import UserError, missing_extra
+from ncp.inference import onnx_check
 from ncp.inference.network import Written
 from ncp.inference.pillars import chosen
 from ncp.process import own_cores
@@ -22,7 +23,8 @@ class OnnxNetwork:
     """A :class:`ncp.inference.network.Network` of onnxruntime.
 
     Raises:
-        UserError: where onnxruntime is missing, the file cannot be read, or it is not what its metadata says.
+        UserError: where onnxruntime or onnx is missing, the file cannot be read, it holds what
+            :mod:`ncp.inference.onnx_check` refuses, or it is not what its metadata says.
     """
 
     def __init__(self, path: Path, device: str) -> None:
@@ -32,6 +34,7 @@ class OnnxNetwork:
             raise missing_extra("onnxruntime", "export") from None
         where = f"'{files.printable(path)}'"
         content = files.read_bytes(path, LIMIT)
+        onnx_check.check(content, where)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(own_cores())
         options.log_severity_level = 4
@@ -42,7 +45,11 @@ class OnnxNetwork:
         try:
             # without a second attempt, which would be told on the terminal with whatever the file holds
             self.session = onnxruntime.InferenceSession(
-                content, options, [*used, "CPUExecutionProvider"], enable_fallback=0
+                content,
+                options,
+                [*used, "CPUExecutionProvider"],
+                enable_fallback=0,
+                disabled_optimizers=["ConstantFolding"],  # which would work out arrays before anything is asked
             )
             metadata = dict(self.session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # of many kinds, all about this file

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ncp.data.images import fitted
 from ncp.errors import UserError
 from ncp.inference.images import Size, normalised, resized
 from ncp.inference.network import Network
@@ -64,8 +65,7 @@ def prepared(image_CHW: np.ndarray, network: Network, window: Window | None) -> 
     """
     height, width = image_CHW.shape[-2:]
     if network.card.use.short is not None:
-        zoom = network.card.use.short / min(height, width)
-        image_CHW = resized(image_CHW, (max(1, round(height * zoom)), max(1, round(width * zoom))))
+        image_CHW = resized(image_CHW, fitted((height, width), network.card.use.short))
     if window is None and image_CHW.shape[-2] * image_CHW.shape[-1] > WHOLE:
         raise UserError(f"has {height} x {width} pixels, more than {WHOLE:,}; see it through window=[1024,1024]")
     return normalised(image_CHW, network.card) if window is None else image_CHW

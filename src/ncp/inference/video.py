@@ -5,6 +5,7 @@ Shape suffixes: K clips, T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ncp.card import Card
 from ncp.data.clip_sampling import Sampling
-from ncp.data.video import index_video, read_arrays
+from ncp.data.video import Stream, index_video
 from ncp.inference.classification import softmax
 from ncp.inference.images import Size, centred, normalised, resized
 from ncp.inference.network import Network
@@ -68,13 +69,14 @@ def seen(path: Path, sampling: Sampling, size: Size, share: float) -> Seen:
     wanted, where = np.unique(numbers_KT, return_inverse=True)
     frames, thumbs = [], {}
     middles = set(numbers_KT[:, sampling.frames // 2].tolist())
-    for first in range(0, len(wanted), CHUNK):
-        some = wanted[first : first + CHUNK].tolist()
-        for number, frame_HW3 in zip(some, read_arrays(path, some, index), strict=True):
-            frame = frame_HW3.transpose(2, 0, 1)
-            if number in middles:
-                thumbs[number] = thumb(frame)
-            frames.append(centred(frame, size, 1.0 if frame.shape[-2:] == tuple(size) else share))
+    with contextlib.closing(Stream(path, index)) as stream:
+        for first in range(0, len(wanted), CHUNK):
+            some = wanted[first : first + CHUNK].tolist()
+            for number, frame_HW3 in zip(some, stream.read(some), strict=True):
+                frame = frame_HW3.transpose(2, 0, 1)
+                if number in middles:
+                    thumbs[number] = thumb(frame)
+                frames.append(centred(frame, size, 1.0 if frame.shape[-2:] == tuple(size) else share))
     clips = np.stack(frames)[where.reshape(numbers_KT.shape)]
     return Seen(index.frames, numbers_KT, clips, [thumbs[n] for n in numbers_KT[:, sampling.frames // 2].tolist()])
 

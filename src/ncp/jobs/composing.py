@@ -65,8 +65,8 @@ def _without_nulls(words: Sequence[str], file: Path) -> list[str]:
             bool(equals) and value in ("", "null") and key in _groups(file) and key not in ("setting", "task", "data")
         )
         if none and (_groups(file)[key] or not value):
-            known = {path.stem for folder in configs.folders() for path in (folder / key).glob("*.yaml")}
-            raise UserError(f"{key} needs one of its options, given was '{value}'; options: {', '.join(sorted(known))}")
+            known = ", ".join(sorted(configs.options_of(key)))
+            raise UserError(f"{key} needs one of its options, given was '{value}'; options: {known}")
         if not none:
             kept.append(word)
     return kept

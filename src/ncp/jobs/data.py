@@ -109,14 +109,10 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     Raises:
         UserError: at the end, where training could not work, with the reasons.
     """
-    from ncp.data.problems import Problems
     from ncp.report import data as report
 
     report.show(outcome.look, outcome.suggestion, outcome.files)
-    if outcome.look.problems:
-        problems = Problems(f"data.root='{outcome.look.root}' cannot be trained on: it")
-        problems.found = list(outcome.look.problems)
-        problems.check()
+    outcome.look.check()
     if outcome.setting_file is not None:
         report.show_setting(outcome.setting, outcome.setting_file)
 
@@ -166,11 +162,10 @@ def name_of(options: Options, data: OwnData) -> str:
 
 def write_setting(name: str, options: Options, data: OwnData, outcome: Outcome, folder: Path) -> Path:
     """Write ``setting/NAME.yaml`` into the folder of configurations; its path."""
-    from ncp.data.folder.files import resolved_root
     from ncp.data.folder.setting import setting_text
 
     place = folder if options.out is None else Path(options.out).expanduser()
-    changes = {"root": str(resolved_root(data)), **outcome.suggestion.data, **given(options, "data")}
+    changes = {"root": str(data.place.resolve()), **outcome.suggestion.data, **given(options, "data")}
     changes |= data.write_beside(place / "classes" / f"{name}.csv")
     change = {"data": changes, "recipe": {**outcome.suggestion.recipe, **given(options, "recipe")}}
     text = setting_text(name, data, outcome.look, recipe_of(options), change, outcome.suggestion.why)
@@ -196,8 +191,8 @@ def recipe_of(options: Options) -> str:
 def given(options: Options, part: str) -> dict[str, Any]:
     """What the user chose of the options of ``data`` or ``recipe``: those that were typed, or differ from the option's file."""
     option = f"folder/{_task(options)}" if part == "data" else recipe_of(options)
-    paths = [folder / part / f"{option}.yaml" for folder in configs.folders()]
-    defaults = next((files.read_yaml(path) for path in paths if path.is_file()), None) or {}
+    path = configs.option_file(part, option)
+    defaults = (files.read_yaml(path) if path is not None else None) or {}
     words = [key_of(word).split(".") for word in options.words]
     written = {word[1] for word in words if len(word) > 1 and word[0] == part}
     chosen = {

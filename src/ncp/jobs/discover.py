@@ -118,15 +118,13 @@ OWN = (
     "trainings", "budget", "sampler", "rounds", "known", "bounds", "source", "repeats", "baseline", "full", "hours", "per_device",
     "dir", "seed", "paths", "hydra",
 )  # fmt: skip
+# of the command's own keys those that nothing but trainings has a use for
+OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
 # what of a data set of one's own its setting's file says
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
 LOOK = "look"  # where the look at the data lies in the discovery's folder
-# keys of which no training that is already done depends
+# keys on which no training that is already done depends
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
-
-
-# of those, what is of trainings alone, as all keys of a training are
-OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
 
 
 def _check_trainings(options: Options) -> None:
@@ -172,7 +170,6 @@ def looked_over(options: Options, words: Sequence[str]) -> Own:
     """
     from ncp import jobs
     from ncp.data.folder.setting import setting_name
-    from ncp.data.problems import Problems
 
     root, kind = options.data.get("root"), str(options.data.get("_target_", ""))
     if not root or not kind.startswith("ncp.data.folder."):
@@ -186,10 +183,7 @@ def looked_over(options: Options, words: Sequence[str]) -> Own:
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
     (place / LOOK).mkdir(parents=True, exist_ok=True)
     looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), place / LOOK)
-    if looked.look.problems:
-        problems = Problems(f"data.root='{looked.look.root}' cannot be trained on: it")
-        problems.found = list(looked.look.problems)
-        problems.check()
+    looked.look.check()
     return Own(looked.setting, looked.setting_file, place, configs.with_further(mine))
 
 

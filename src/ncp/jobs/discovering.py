@@ -94,7 +94,7 @@ class _Steps(Comparing):
             return
         if plan.full:
             for name in plan.names:
-                _ = jobs.options("train", *self.training(name), *plan.full).chosen_recipe
+                jobs.options("train", *self.training(name), *plan.full).chosen_recipe.check_optimizer()
         if plan.baseline not in (None, "auto"):
             likecost.choose(settings.get(plan.names[0]).task, 0, plan.reference, [str(plan.baseline)])
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
+from ncp import options as typed
 from ncp.errors import UserError
 from ncp.tasks.recipe import Recipe
 
@@ -66,14 +67,14 @@ class TrainOptions:
 
     @property
     def chosen_recipe(self) -> Recipe:
-        """The recipe, checked.
+        """The recipe, checked but for its optimiser's arguments (:meth:`Recipe.check_optimizer`).
 
         Raises:
             UserError: for a key that no recipe has, a missing one, a value that cannot be.
         """
         if not self.recipe:
             raise UserError("recipe is missing: this data brings none; give recipe=NAME (conf/recipe/NAME.yaml)")
-        return Recipe.from_config(self.recipe)
+        return typed.call(Recipe, self.recipe, "recipe")
 
     def plain(self, drop: tuple[str, ...] = ()) -> dict[str, Any]:
         """All options as dictionaries, lists and plain values, less the keys ``drop``."""

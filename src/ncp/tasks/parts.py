@@ -51,7 +51,7 @@ def check(options: TrainOptions) -> None:
     Raises:
         UserError: in one line.
     """
-    _ = options.chosen_recipe
+    options.chosen_recipe.check_optimizer()
     if options.arch:  # a build has none of its own
         choose_architecture(options.arch)
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
@@ -102,8 +102,6 @@ def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
 
 
 def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
-    import numpy as np
-
     return SPACE.sample(1, np.random.default_rng(seed))[0]
 
 

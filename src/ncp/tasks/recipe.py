@@ -117,16 +117,22 @@ class Recipe:
             raise UserError(f"recipe.momentum_schedule must be null or poly, given was '{self.momentum_schedule}'")
         if self.momentum_schedule and self.optimizer.get("name") != "sgd":
             raise UserError(f"recipe.momentum_schedule needs the optimizer sgd, not {self.optimizer.get('name')}")
-        # what is wrong with its arguments is told now, not after the data is read
-        import torch
-
-        self.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
+        name = str(self.optimizer.get("name"))
+        if name not in OPTIMIZERS:
+            raise UserError(f"unknown optimizer '{name}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)")
+        numeric.finite("recipe.optimizer.lr", self.optimizer.get("lr"), above=0)
         self.rate()
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any]) -> Recipe:
-        """From ``conf/recipe``. Raises ``UserError`` for a key that no recipe has, a missing one, a value of another type."""
-        return options.call(cls, settings, "recipe")
+        """From ``conf/recipe``, its optimiser checked too.
+
+        Raises:
+            UserError: for a key that no recipe has, a missing one, a value of another type, or a wrong optimiser.
+        """
+        made = options.call(cls, settings, "recipe")
+        made.check_optimizer()
+        return made
 
     def plan(self, samples: int, devices: int = 1) -> Plan:
         """Turn units into steps for a training set of ``samples``.
@@ -174,13 +180,16 @@ class Recipe:
         """The learning rate as a function of the share that is done."""
         return schedule(float(self.optimizer["lr"]), self.schedule)
 
+    def check_optimizer(self) -> None:
+        """Tell what is wrong with the optimiser's arguments before the data is read; this imports torch."""
+        import torch
+
+        self.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
+
     def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's optimiser over ``parameters``; ``UserError`` for an unknown one, or an argument that it does not have."""
-        arguments = dict(self.optimizer)
-        name = str(arguments.pop("name", None))
-        if name not in OPTIMIZERS:
-            raise UserError(f"unknown optimizer '{name}'; optimizers: {', '.join(OPTIMIZERS)} (recipe.optimizer.name)")
-        arguments["lr"] = numeric.finite("recipe.optimizer.lr", arguments.get("lr"), above=0)
+        """torch's optimiser over ``parameters``; ``UserError`` for an argument that it does not have."""
+        arguments = {**self.optimizer, "lr": float(self.optimizer["lr"])}
+        name = str(arguments.pop("name"))
         kinds = {other: _imported(path) for other, path in OPTIMIZERS.items()}
         for key in arguments:
             owners = [other for other, kind in kinds.items() if key in inspect.signature(kind).parameters]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncp.tasks import run as trainings
 from ncp.tasks.options import TrainOptions, changed
+from ncp.tasks.parts import device_count
 
 STEPS = 6
 
@@ -44,12 +44,12 @@ def run(options: TrainOptions, folder: Path) -> Trial:
     Raises:
         UserError: as a training does, for data that cannot be read or options that do not fit together.
     """
-    quiet = dataclasses.replace(options.callbacks, progress=False, pictures=False)
+    quiet = replace(options.callbacks, progress=False, pictures=False)
     options = changed(options, callbacks=quiet, ckpt_path=None, keep="last", logger={"kind": "csv"})
-    whole = trainings.assemble(options, folder / "whole").task.plan
     count = {"unit": "steps", "length": STEPS, "eval_every": STEPS, "save_every": STEPS, "keep": []}
-    short = changed(options, recipe={**options.recipe, **count})
-    trial = trainings.assemble(short, folder)
+    recipe = options.chosen_recipe  # of the whole training, whose mistakes are told before data is read
+    trial = trainings.assemble(changed(options, recipe={**options.recipe, **count}), folder)
+    whole = recipe.plan(len(trial.data.train_set), device_count(options.trainer))  # type: ignore[arg-type]
     trainings.fit(trial)
     rate = trial.throughput.images_per_second
     seconds = trial.seconds / STEPS if rate is None else whole.policy.total / rate

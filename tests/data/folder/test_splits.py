@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ncp.data.folder.splits import Rule, as_line, read_list, split_folders
+from ncp.data.folder.splits import Rule, as_line, given_file, read_list, split_folders
 from ncp.errors import UserError
 
 
@@ -28,6 +29,21 @@ def test_it_is_the_stated_rule_whatever_the_order_of_the_files():
     again = Rule(0.25, seed=7).validating(names[::-1])[::-1]
     assert np.array_equal(validates, again)
     assert not np.array_equal(validates, Rule(0.25, seed=8).validating(names))
+
+
+def test_both_splits_hold_every_name_once():
+    names = [f"{i}.png" for i in range(40)]
+    rule = Rule(0.25, seed=7)
+    divided = rule.divided(names, [i % 2 for i in range(40)])
+    assert sorted(divided["train"] + divided["val"]) == list(range(40))
+    assert divided["val"] == np.flatnonzero(rule.validating(names, [i % 2 for i in range(40)])).tolist()
+
+
+def test_a_named_file_may_lie_below_the_root_or_anywhere(tmp_path):
+    (tmp_path / "a.csv").touch()
+    assert given_file(tmp_path, "a.csv") == tmp_path / "a.csv"
+    assert given_file(tmp_path, "/elsewhere/a.csv") == Path("/elsewhere/a.csv")
+    assert given_file(tmp_path, "b.csv") == Path("b.csv")
 
 
 def test_another_file_moves_hardly_any_other():

@@ -152,8 +152,7 @@ class FolderClassification(OwnImages):
                     f"{several(len(few), 'class', 'classes')} of one file alone, first: {printable(few[0])}; a class needs "
                     f"{LEAST}, to train and to validate"
                 )
-            validates = self.rule.validating(names, labels)
-            chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
+            chosen = self.rule.divided(names, labels)
             self.notes.append(
                 f"split: {self.rule.words('each class')} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
             )

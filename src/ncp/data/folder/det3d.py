@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ncp import files
-from ncp.data.folder.files import OwnData, spread, what_is_there, wrong_level
+from ncp.data.folder.files import OwnData, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.kitti import PILLAR, RANGE, Kitti, as_augmentation
 from ncp.data.kitti_checks import check_labels, check_view
@@ -136,14 +136,10 @@ class FolderKitti(OwnData, Kitti):
             raise UserError(
                 f"{len(labelled)} of {len(every):,} frames are labelled; at least two are needed: one trains, one validates"
             )
-        validates = self.rule.validating(labelled, self._groups(folder, labelled))
-        count = int(validates.sum())
+        chosen = self.rule.divided(labelled, self._groups(folder, labelled))
         words = self.rule.words("the frames, type by type,")
-        self.notes.append(f"split: {words} ({len(labelled) - count:,} train, {count:,} validate)")
-        return {
-            "train": [name for name, val in zip(labelled, validates, strict=True) if not val],
-            "val": [name for name, val in zip(labelled, validates, strict=True) if val],
-        }
+        self.notes.append(f"split: {words} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)")
+        return {split: [labelled[number] for number in numbers] for split, numbers in chosen.items()}
 
     def _groups(self, folder: Path, names: Sequence[str]) -> np.ndarray:
         """``(N,)``: by the rarest type in a frame that is learnt; frames without one, and those that cannot be read, are one."""
@@ -289,9 +285,8 @@ class FolderKitti(OwnData, Kitti):
             found.facts[f"anchor of {name}"] = ", ".join(f"{key} {value:g}" for key, value in one.items())
         points, held, labelled = [], 0, 0
         refused = Refusals(problems, "frames that cannot be read")
-        numbers_of = {split: iter(spread(len(frames), look)) for split, frames in self.frames.items()}
-        for split, _, _ in samples(self, found, look, tell):
-            frame = self.frames[split][next(numbers_of[split])]
+        for split, number, _ in samples(self, found, look, tell):
+            frame = self.frames[split][number]
             try:
                 scene, _ = frame.scene(self.classes)
             except UserError as error:

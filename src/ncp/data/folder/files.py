@@ -169,10 +169,15 @@ class OwnData(DataModule):
         """The command that looks this set over."""
         return command_line("data", root=str(self.root), task=self.task)
 
+    @property
+    def place(self) -> Path:
+        """The root as a path."""
+        return Path(str(self.root)).expanduser()
+
     def _folder(self) -> Path:
         if not self.root:
             raise UserError(f"data=folder needs data.root=<your folder>; {self.layout}")
-        path = Path(self.root).expanduser()
+        path = self.place
         if not path.is_dir():
             raise UserError(f"data.root='{printable(self.root)}' is not a folder; {self.layout}")
         try:
@@ -205,11 +210,6 @@ class OwnData(DataModule):
         for split, names in self.names.items():
             write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(as_line(name)) + b"\n" for name in names))
         write_bytes(folder / "classes.txt", "".join(f"{line(name)}\n" for name in self.classes).encode())
-
-
-def resolved_root(data: OwnData) -> Path:
-    """The set's folder, absolute."""
-    return Path(str(data.root)).expanduser().resolve()
 
 
 def spread(count: int, wanted: int | None) -> list[int]:

@@ -97,6 +97,12 @@ class Look:
         """Files of all splits."""
         return sum(self.files.values())
 
+    def check(self) -> None:
+        """Go on where the set can be trained on. Raises ``UserError`` with all that keeps it from that."""
+        problems = Problems(f"data.root='{self.root}' cannot be trained on: it")
+        problems.found = list(self.problems)
+        problems.check()
+
     def middle(self) -> tuple[int, int]:
         """The median height and width of what was read, (0, 0) where nothing was."""
         if not self.sizes:
@@ -131,7 +137,7 @@ def look_over(data: OwnData, look: int | None, tell: Tell) -> Look:
 
 def samples(data: OwnData, found: Look, look: int | None, tell: Tell) -> Iterator[tuple[str, int, Path]]:
     """Split, number and path of every file that is to be read."""
-    root = Path(str(data.root)).expanduser()
+    root = data.place
     chosen = {split: spread(found.files[split], look) for split in SPLITS}
     total, done = sum(map(len, chosen.values())), 0
     for split, numbers in chosen.items():
@@ -163,7 +169,7 @@ class Refusals:
 
 def _duplicates(data: OwnData, found: Look, tell: Tell) -> None:
     """Files of the same content in both splits: by size, then by their beginning, then whole."""
-    root = Path(str(data.root)).expanduser()
+    root = data.place
     of: list[tuple[str, int]] = [(split, i) for split in SPLITS for i in range(found.files[split])]
     paths = data.content_files(root)
     sizes = np.array([_size(paths(split, i)) for split, i in of], dtype=np.int64)

@@ -48,8 +48,7 @@ class OwnImages(OwnData):
 
     def paths_of(self, names: Mapping[str, Sequence[str]]) -> dict[str, PathList]:
         """The files of each split, from their names below the root."""
-        root = Path(str(self.root)).expanduser()
-        return {split: PathList.below([(root, some)]) for split, some in names.items()}
+        return {split: PathList.below([(self.place, some)]) for split, some in names.items()}
 
     def find_reading(self) -> dict[str, PathList]:
         """Decide from the training images how all are read; the images of each split."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ncp.data import transforms as T
 from ncp.data.folder import masks, reading
+from ncp.data.images import fitted
 from ncp.data.paths import PathList
 from ncp.data.segmentation import Pairs, SegmentationSet
 
@@ -41,12 +42,6 @@ class OwnPairs(Pairs):
         for index in indices:
             size = reading.kind_of(Path(self.images[index])).size
             yield index, size if self.short is None else fitted(size, self.short)
-
-
-def fitted(size: T.Size, short: int) -> T.Size:
-    """A size whose shorter side is ``short``, its aspect kept."""
-    zoom = short / min(size)
-    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))
 
 
 class OwnSegmentationSet(SegmentationSet):

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ncp.data import images, rasters
 from ncp.data.base import IMAGENET_MEAN, IMAGENET_STD
+from ncp.data.folder.files import spread
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -127,7 +128,7 @@ def find(
     Raises:
         UserError: for images that do not agree, or numbers that do not fit together.
     """
-    chosen = [Path(paths[i]) for i in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MEASURED)).astype(int))]
+    chosen = [Path(paths[i]) for i in spread(len(paths), MEASURED)]
     kinds = [kind_of(path) for path in chosen]
     photo = all(kind.photo for kind in kinds) and channels in (None, PHOTO)
     if photo:
@@ -161,8 +162,8 @@ def find(
         assert numbers is not None
         shares = [rasters.scaled(one, a, b).reshape(count, -1) / 255.0 for one in numbers]
         means = means or tuple(round(float(v), 4) for v in np.mean([s.mean(1) for s in shares], axis=0))
-        spread = np.sqrt(np.mean([((s - np.array(means)[:, None]) ** 2).mean(1) for s in shares], axis=0))
-        stds = stds or tuple(round(max(float(v), _FLAT), 4) for v in spread)
+        varied = np.sqrt(np.mean([((s - np.array(means)[:, None]) ** 2).mean(1) for s in shares], axis=0))
+        stds = stds or tuple(round(max(float(v), _FLAT), 4) for v in varied)
     return Reading(count, False, a, b, means, stds)
 
 

@@ -18,7 +18,7 @@ from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, wha
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
-from ncp.data.folder.splits import split_folders
+from ncp.data.folder.splits import given_file, split_folders
 from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
 from ncp.data.segmentation import SegmentationData
@@ -154,7 +154,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
 
     def _by_rule(self, pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
         groups = {place: i for i, place in enumerate(sorted({os.path.dirname(image) for image, _ in pairs}))}
-        validates = self.rule.validating(
+        chosen = self.rule.divided(
             [image for image, _ in pairs], [groups[os.path.dirname(image)] for image, _ in pairs]
         )
         if len(pairs) == 1:
@@ -162,13 +162,9 @@ class FolderSegmentation(OwnImages, SegmentationData):
                 "there is a single image with a mask; at least two are needed, one to train and one to validate"
             )
         if pairs:
-            count = int(validates.sum())
             words = self.rule.words("each folder" if len(groups) > 1 else "the images")
-            self.notes.append(f"split: {words} ({len(pairs) - count:,} train, {count:,} validate)")
-        return {
-            "train": [pair for pair, val in zip(pairs, validates, strict=True) if not val],
-            "val": [pair for pair, val in zip(pairs, validates, strict=True) if val],
-        }
+            self.notes.append(f"split: {words} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)")
+        return {split: [pairs[number] for number in numbers] for split, numbers in chosen.items()}
 
     def _match(self, root: Path, images: str, labels: str, problems: Problems) -> list[tuple[str, str]]:
         """Images with their masks, by name."""
@@ -242,8 +238,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
 
     def _classes_path(self, root: Path) -> Path | None:
         if self.classes_file is not None:
-            below, path = root / self.classes_file, Path(self.classes_file).expanduser()
-            return below if below.is_file() else path
+            return given_file(root, self.classes_file)
         return next((root / name for name in classes_files.NAMES if (root / name).is_file()), None)
 
     # ---- sets
@@ -257,14 +252,13 @@ class FolderSegmentation(OwnImages, SegmentationData):
             )
         if not self.entries:
             return
-        root = Path(str(self.root)).expanduser()
         refused, good = Refusals(problems, "images or masks that cannot be used"), []
         count = len(self.classes)
         pixels_K, labelled, every = np.zeros(count, np.int64), 0, 0
         presence: dict[str, list[np.ndarray]] = {split: [] for split in self.names}
         names: list[str] = []
         for split, number, path in samples(self, found, look, tell):
-            mask = root / self.mask_names[split][number]
+            mask = self.place / self.mask_names[split][number]
             names.append(self.names[split][number])
             try:
                 kind = reading.kind_of(path)
@@ -315,7 +309,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
         if self.has_file and self.classes_file is None:
             return {}
         if self.classes_file is not None:
-            place = self._classes_path(Path(str(self.root)).expanduser())
+            place = self._classes_path(self.place)
             return {"classes_file": str(place.resolve())} if place is not None else {}
         path.parent.mkdir(parents=True, exist_ok=True)
         return {"classes_file": str(classes_files.write(path, self.entries).resolve())}

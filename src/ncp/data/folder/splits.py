@@ -54,6 +54,11 @@ class Rule:
             out[members[np.argsort(keys_N[members], kind="stable")[:count]]] = True
         return out
 
+    def divided(self, names: Sequence[str], groups: Sequence[int] | np.ndarray | None = None) -> dict[str, list[int]]:
+        """The numbers of the names of each split, as :meth:`validating` divides them."""
+        validates = self.validating(names, groups)
+        return {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
+
     def words(self, of: str) -> str:
         """For a notice; ``of`` says what is divided."""
         return f"{self.share:.0%} of {of} validate, drawn by data.split_seed={self.seed}"
@@ -118,13 +123,14 @@ def lists_of(root: Path, train: str | None, val: str | None, usual: bool = True)
     if (train is None) != (val is None):
         raise UserError("data.train_list and data.val_list belong together; give both or none")
     if train is not None and val is not None:
-        return _place(root, train), _place(root, val)
+        return given_file(root, train), given_file(root, val)
     for one, other in LISTS if usual else ():
         if (root / one).is_file() and (root / other).is_file():
             return root / one, root / other
     return None
 
 
-def _place(root: Path, name: str) -> Path:
+def given_file(root: Path, name: str) -> Path:
+    """A file that an option of the data names: below the root where there is one, else anywhere."""
     below = root / name
     return below if below.is_file() else Path(name).expanduser()

@@ -12,18 +12,17 @@ import numpy as np
 from ncp import delimited, files, progress
 from ncp.data.clips import CorruptVideo, VideoData
 from ncp.data.folder.cls import FolderClassification, count_files
-from ncp.data.folder.files import OwnData, in_splits
+from ncp.data.folder.files import SPLITS, OwnData, in_splits
 from ncp.data.folder.look import Look, Refusals, samples
-from ncp.data.folder.splits import TEST, TRAIN, VAL
+from ncp.data.folder.splits import TEST, TRAIN, VAL, given_file
 from ncp.data.paths import inside
 from ncp.data.problems import Problems
 from ncp.data.video import read_frames
 from ncp.data.video_files import VideoFiles, index_videos
-from ncp.data.video_index import Index, index_video
+from ncp.data.video_index import VIDEOS, Index, index_video
 from ncp.errors import UserError
 from ncp.files import printable
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
 TABLE = "videos.csv"
 DECODED = 200  # videos of each split of which a look decodes a frame
 _LIMIT = 2**28
@@ -44,7 +43,7 @@ class FolderVideos(FolderClassification, VideoData):
     """
 
     task = "video"
-    suffixes = SUFFIXES
+    suffixes = VIDEOS
     what = "videos"
     layout = "it must hold a folder of videos for each class, train/CLASS/* and val/CLASS/*, or videos.csv (path,class,split)"
 
@@ -108,14 +107,12 @@ class FolderVideos(FolderClassification, VideoData):
         lists = self.lists(root, divided=True)
         if lists is not None:
             chosen = in_splits(names, lists)
+        elif any(split for _, _, split in rows):
+            chosen = {part: [i for i, row in enumerate(rows) if row[2] == part] for part in SPLITS}
+            self.notes.append(f"split: by {printable(table.name)}")
         else:
-            if any(split for _, _, split in rows):
-                validates = np.array([split == "val" for _, _, split in rows], dtype=bool)
-                self.notes.append(f"split: by {printable(table.name)}")
-            else:
-                validates = self.rule.validating(names, labels)
-                self.notes.append(f"split: {self.rule.words('each class')}")
-            chosen = {"train": np.flatnonzero(~validates).tolist(), "val": np.flatnonzero(validates).tolist()}
+            chosen = self.rule.divided(names, labels)
+            self.notes.append(f"split: {self.rule.words('each class')}")
         for split, numbers in chosen.items():
             self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])
             self.fewer(split)
@@ -133,8 +130,7 @@ class FolderVideos(FolderClassification, VideoData):
 
     def _table(self, root: Path) -> Path | None:
         if self.table is not None:
-            below, path = root / self.table, Path(self.table).expanduser()
-            return below if below.is_file() else path
+            return given_file(root, self.table)
         return root / TABLE if (root / TABLE).is_file() else None
 
     def look_at(self, found: Look, look: int | None, problems: Problems, tell: Callable[[float, str], None]) -> None:
@@ -168,11 +164,10 @@ class FolderVideos(FolderClassification, VideoData):
 
     def make_sets(self) -> None:
         """Index the files (once; it is cached), and the two sets of those that can be read."""
-        root = Path(str(self.root)).expanduser()
         problems = Problems(f"data.root='{printable(self.root)}'")
         self.damaged.clear()
         for split, names in self.names.items():
-            paths = [root / name for name in names]
+            paths = [self.place / name for name in names]
             with progress.bar(f"indexing {len(paths):,} videos (once)", after=1.0):
                 made = index_videos(paths, self.cache)
             kept = []
