@@ -71,7 +71,7 @@ def problems(n: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 def ask(folder: Path, *questions: dict[str, Any]) -> list[Any]:
     """What the page's modules answer in node."""
-    block = describe.Block()
+    block = describe.Arrays()
     bundled = [describe.Given(load(name)) for name in settings.PAPER]
     bundled.append(describe.Given(describe.paper_part(load("seg", family="paper")), "paper"))
     content = {"description": describe.description(bundled, [], block), "numbers": bundle.packed(block.joined())}

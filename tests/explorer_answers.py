@@ -13,7 +13,7 @@ NODE = shutil.which("node")
 
 def described(predictors, machines=()):
     """Description and numbers as a page holds them, of (predictor, family) pairs; that of the setting ``mine`` is of a file."""
-    block = describe.Block()
+    block = describe.Arrays()
     given = [describe.Given(p, family, "mine.safetensors" * (p.setting == "mine")) for p, family in predictors]
     content = describe.description(given, [(machine, "mine.safetensors") for machine in machines], block)
     return {"description": content, "numbers": bundle.packed(block.joined())}

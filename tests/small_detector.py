@@ -33,7 +33,7 @@ def cloud(count, seed=1):
 
 
 def about(made, **changes):
-    space = msgspec.convert({**detector_file.space_of(made, {"score": 0.1}), **changes}, card.Space)
+    space = msgspec.convert({**detector_file.space_of(made, {"score": 0.1}), **changes}, card.SeenSpace)
     return card.make(
         where="'a'", task="det3d", architecture=NARROW, classes=["Car", "Pedestrian", "Cyclist"], channels=64, size=(32, 32),
         mean=None, std=None, use=card.Use(space=space),

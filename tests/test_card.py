@@ -9,8 +9,8 @@ from ncp import card
 from ncp.errors import UserError
 
 USE = card.Use(share=1.0, palette=[(1, 2, 3), (4, 5, 6)])
-ABOUT = card.Card("seg", "text", ("road", "a\nb"), 5, (64, 128), (0.5,) * 5, (0.25,) * 5, USE)
-SPACE = card.Space((0, -1.28, -3, 2.56, 1.28, 1), 0.16, 2, [card.Anchor("Car", 3.9, 1.6, 1.5, -1.7)], 100, 10)
+ABOUT = card.NetworkCard("seg", "text", ("road", "a\nb"), 5, (64, 128), (0.5,) * 5, (0.25,) * 5, USE)
+SPACE = card.SeenSpace((0, -1.28, -3, 2.56, 1.28, 1), 0.16, 2, [card.Anchor("Car", 3.9, 1.6, 1.5, -1.7)], 100, 10)
 
 
 def text(**changes):
@@ -21,7 +21,7 @@ def text(**changes):
 def test_a_card_comes_back():
     again = card.from_text(ABOUT.text(), "'a'")
     assert again.classes == ("road", "a b")
-    assert again == card.Card(**{**vars(ABOUT), "classes": ("road", "a b")})
+    assert again == card.NetworkCard(**{**vars(ABOUT), "classes": ("road", "a b")})
     assert again.palette() == [(1, 2, 3), (4, 5, 6)]
 
 

@@ -3,7 +3,7 @@
 Checkpoints hold the parts as plain values (:class:`Use` beside the input's size and statistics), exported files as texts in
 their metadata: ``task``, ``architecture``, ``class_names`` (a line each), ``in_channels``, ``size`` (``512,1024``), ``mean`` and
 ``std`` (of images scaled to 0..1), and ``use``, the JSON of :class:`Use`. Files of earlier versions lack some of it: what stands
-in its place is said in :attr:`Card.missing`.
+in its place is said in :attr:`NetworkCard.missing`.
 
 Needs msgspec alone. Cards come from elsewhere, so all numbers in them have bounds.
 """
@@ -67,7 +67,7 @@ class Suppression(Struct, frozen=True):
     most: Annotated[int, Meta(ge=1, le=MANY)] = 100
 
 
-class Space(Struct, frozen=True):
+class SeenSpace(Struct, frozen=True):
     """What a detector sees, and the boxes that it writes from.
 
     Attributes:
@@ -106,13 +106,13 @@ class Use(Struct, frozen=True):
     short: Side | None = None
     palette: Annotated[list[tuple[Byte, Byte, Byte]], Meta(max_length=100_000)] = []
     clips: Clips | None = None
-    space: Space | None = None
+    space: SeenSpace | None = None
     low: Annotated[list[float], Meta(max_length=10_000)] = []
     high: Annotated[list[float], Meta(max_length=10_000)] = []
 
 
 @dataclass(frozen=True)
-class Card:
+class NetworkCard:
     """What a program must know of a network to use it.
 
     Attributes:
@@ -178,7 +178,7 @@ class _Texts(Struct):
     in_channels: Annotated[int, Meta(ge=1, le=10_000)] = 3
 
 
-def from_text(metadata: Mapping[str, str], where: str) -> Card:
+def from_text(metadata: Mapping[str, str], where: str) -> NetworkCard:
     """The card in a file's metadata.
 
     Args:
@@ -217,7 +217,7 @@ def make(
     std: Sequence[float] | None,
     use: Use | None,
     missing: Sequence[str] = (),
-) -> Card:
+) -> NetworkCard:
     """A card of which every part is checked; None stands for what a file of an earlier version lacks.
 
     Raises:
@@ -263,10 +263,10 @@ def make(
     if images and size[0] * size[1] * channels * frames > LARGEST:
         raise UserError(f"{where} names an input of {channels} x {frames} x {size[0]} x {size[1]} numbers; too large")
     told = tuple(text for text in lacking if text)
-    return Card(task, architecture, tuple(classes), channels, (size[0], size[1]), mean, std, use, told)
+    return NetworkCard(task, architecture, tuple(classes), channels, (size[0], size[1]), mean, std, use, told)
 
 
-def _check_space(space: Space, where: str) -> None:
+def _check_space(space: SeenSpace, where: str) -> None:
     x, y = ((space.limits[i + 3] - space.limits[i]) / (space.pillar * space.stride) for i in (0, 1))
     anchors = 2 * len(space.anchors) * x * y
     if not (x > 0 and y > 0 and space.limits[5] > space.limits[2] and anchors <= MOST_ANCHORS):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncp.data.kitti_augment import Augmentation, Database, Scene, collides, move_objects
+from ncp.data.kitti_augment import Augmentation, Database, LabelledScene, collides, move_objects
 from ncp.data.kitti_frames import points_in_boxes
 
 NO_CHANGE = {
@@ -19,14 +19,14 @@ NO_CHANGE = {
 }
 
 
-def _scene(rng: np.random.Generator) -> Scene:
+def _scene(rng: np.random.Generator) -> LabelledScene:
     boxes = np.array([[10.0, 2, -1, 4, 1.6, 1.5, 0.4], [20, -5, -1, 0.8, 0.6, 1.7, -2]])
     near = np.concatenate([rng.uniform(-0.25, 0.25, (50, 4)) + np.append(box[:3], 0.5) for box in boxes])
     points = np.concatenate([near, rng.uniform([0, -20, -2, 0], [40, 20, 1, 1], (500, 4))])
-    return Scene(points.astype(np.float32), boxes, np.array([0, 1]))
+    return LabelledScene(points.astype(np.float32), boxes, np.array([0, 1]))
 
 
-def _local(scene: Scene) -> list[np.ndarray]:
+def _local(scene: LabelledScene) -> list[np.ndarray]:
     """Each object's points as the object sees them, in lengths of its box."""
     out = []
     for box in scene.boxes:
@@ -64,7 +64,7 @@ def test_objects_keep_their_points(changes: dict[str, Any]) -> None:
 
 def test_moved_objects_do_not_meet() -> None:
     boxes = np.array([[10.0 + 0.1 * i, 2.2 * i, -1, 4, 1.6, 1.5, 0.0] for i in range(6)])
-    scene = Scene(np.zeros((0, 4), np.float32), boxes, np.zeros(6, dtype=np.int64))
+    scene = LabelledScene(np.zeros((0, 4), np.float32), boxes, np.zeros(6, dtype=np.int64))
     moved = move_objects(scene, np.random.default_rng(0), 0.2, 0.5)
     assert not np.triu(collides(moved.boxes, moved.boxes), 1).any()
     assert (np.abs(moved.boxes - boxes).max(1) > 0).sum() >= 3
@@ -78,7 +78,7 @@ def test_sampling_fills_up_to_the_wanted_number() -> None:
         scene.points[:, 1] += 8 * i
     database = Database.collect(scenes, (5, 5, 5))
     assert len(database) == 6
-    empty = Scene(np.zeros((0, 4), np.float32), np.zeros((0, 7)), np.zeros(0, dtype=np.int64))
+    empty = LabelledScene(np.zeros((0, 4), np.float32), np.zeros((0, 7)), np.zeros(0, dtype=np.int64))
     filled = database.fill(empty, (2, 9, 4), rng)
     assert sorted(filled.labels.tolist()) == [0, 0, 1, 1, 1]
     occupied = database.fill(scenes[0], (15, 0, 0), rng)

@@ -52,7 +52,7 @@ def test_every_module_of_the_page_is_in_it():
 
 
 def test_arrays_are_kept_exactly_in_the_shortest_type():
-    block = describe.Block()
+    block = describe.Arrays()
     arrays = {2: np.array([0.5, -3.25, 65504.0]), 4: np.float32([0.1, 1e30]), 8: np.array([0.1, 1e300])}
     for width, array in arrays.items():
         where = block.add(array)
@@ -70,7 +70,7 @@ def test_terms_say_a_polynomial():
 
 
 def page_of(predictor):
-    block = describe.Block()
+    block = describe.Arrays()
     return bundle.page(describe.description([describe.Given(predictor)], [], block), block.joined())
 
 

@@ -14,7 +14,7 @@ from ncp.inference.network import Written
 LIMITS = (0.0, -5.12, -3.0, 10.24, 5.12, 1.0)
 CAR = card.Anchor("Car", 3.9, 1.6, 1.56, -1.78)
 WALKER = card.Anchor("Pedestrian", 0.8, 0.6, 1.73, -0.6)
-SPACE = card.Space(LIMITS, 0.16, 8, [CAR, WALKER], 1000, 10, nms=card.Suppression(score=0.3))
+SPACE = card.SeenSpace(LIMITS, 0.16, 8, [CAR, WALKER], 1000, 10, nms=card.Suppression(score=0.3))
 CELLS = 8  # 64 pillars a side by a stride of 8
 FOCAL, HEIGHT, WIDTH = 100.0, 60, 80
 # a pinhole camera in the LiDAR's place that looks along x: right is -y, down is -z
@@ -31,7 +31,7 @@ class Writes:
 
     def __init__(self, written):
         use = card.Use(space=SPACE)
-        self.card = card.Card("det3d", "", ("Car", "Pedestrian"), 64, (64, 64), (), (), use)
+        self.card = card.NetworkCard("det3d", "", ("Car", "Pedestrian"), 64, (64, 64), (), (), use)
         self.written = written
 
     def scene(self, points_M4):

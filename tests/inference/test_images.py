@@ -31,7 +31,7 @@ def test_the_window_is_the_evaluations(height, width, size, share, channels):
 
 
 def test_numbers_are_normalised_as_in_training():
-    about = card.Card("cls", "", ("a",), 3, (8, 8), (0.1, 0.5, 0.4), (0.2, 0.25, 0.3), card.Use())
+    about = card.NetworkCard("cls", "", ("a",), 3, (8, 8), (0.1, 0.5, 0.4), (0.2, 0.25, 0.3), card.Use())
     image = smooth(3, 8, 8)
     wanted = T.normalise(image[None], about.mean, about.std, torch.float32)[0].numpy()
     assert images.normalised(image.numpy(), about) == pytest.approx(wanted, abs=1e-6)
@@ -39,12 +39,12 @@ def test_numbers_are_normalised_as_in_training():
 
 def test_numbers_of_other_ranges_become_bytes(tmp_path):
     use = card.Use(low=[0.0, -1.0], high=[1000.0, 1.0])
-    about = card.Card("cls", "", ("a",), 2, (8, 8), (0.5,) * 2, (0.2,) * 2, use)
+    about = card.NetworkCard("cls", "", ("a",), 2, (8, 8), (0.5,) * 2, (0.2,) * 2, use)
     deep = np.stack([np.full((4, 4), 500), np.full((4, 4), 2)]).astype(np.int32)
     np.save(tmp_path / "a.npy", deep)
     assert images.read(tmp_path / "a.npy", about)[:, 0, 0].tolist() == [128, 255]
     np.save(tmp_path / "b.npy", np.full((3, 4, 4), 0xABCD, np.uint16))
-    plain = card.Card("cls", "", ("a",), 3, (8, 8), (0.5,) * 3, (0.2,) * 3, card.Use())
+    plain = card.NetworkCard("cls", "", ("a",), 3, (8, 8), (0.5,) * 3, (0.2,) * 3, card.Use())
     with pytest.raises(UserError, match=r"b\.npy' holds uint16, the network was trained on photographs of 8 bits"):
         images.read(tmp_path / "b.npy", plain)
     np.save(tmp_path / "c.npy", np.zeros((5, 8, 8), np.uint8))

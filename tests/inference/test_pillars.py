@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncp.card import Anchor, Space
+from ncp.card import Anchor, SeenSpace
 from ncp.inference.pillars import chosen
 from ncp.models.pillars import Grid, pillarise
 
@@ -17,7 +17,7 @@ def test_the_same_points_are_kept(points, pillars):
     cloud = rng.normal((5, 0, -1, 0), (4, 4, 1.5, 1), (4000, 4)).astype(np.float32)
     cloud[:50, :2] = (3.2, 1.6)  # on a border
     cloud[60] = np.nan
-    space = Space(LIMITS, 0.16, 2, [Anchor("a", 1, 1, 1, 0)], pillars, points)
+    space = SeenSpace(LIMITS, 0.16, 2, [Anchor("a", 1, 1, 1, 0)], pillars, points)
     found, cells = chosen(cloud, space)
     grid = Grid(LIMITS, 0.16, (64, 64))
     wanted = pillarise(torch.from_numpy(cloud), torch.tensor([len(cloud)]), grid, pillars, points)
@@ -26,6 +26,6 @@ def test_the_same_points_are_kept(points, pillars):
 
 
 def test_no_points():
-    found, cells = chosen(np.zeros((0, 4), np.float32), Space(LIMITS, 0.16, 2, [Anchor("a", 1, 1, 1, 0)], 10, 10))
+    found, cells = chosen(np.zeros((0, 4), np.float32), SeenSpace(LIMITS, 0.16, 2, [Anchor("a", 1, 1, 1, 0)], 10, 10))
     assert found.shape == (0, 4)
     assert cells.shape == (0,)

@@ -15,7 +15,7 @@ KINDS = 3
 class Averages:
     """Logits at a quarter of the input: a fixed mixture of the channels' means, and something that depends on the window."""
 
-    card = card.Card("seg", "", ("a", "b", "c"), 3, (64, 64), (0.0,) * 3, (1.0,) * 3, card.Use())
+    card = card.NetworkCard("seg", "", ("a", "b", "c"), 3, (64, 64), (0.0,) * 3, (1.0,) * 3, card.Use())
     fixed = None
     device = "here"
 

@@ -6,7 +6,7 @@ import torch
 
 from ncp import models
 from ncp.errors import UserError
-from ncp.latency.card import TRUSTED, Card
+from ncp.latency.card import TRUSTED, MachineCard
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 from ncp.tasks.base import counted_macs
@@ -15,7 +15,7 @@ from ncp.tasks.base import counted_macs
 @pytest.mark.parametrize("task", ["cls", "seg", "det3d"])
 def test_networks_are_counted_as_they_are_built(task):
     """The space's cost of a task's arguments is what torch counts in the network that is built for it."""
-    arguments = Card("multires", task=task, size=[32, 64]).setting()
+    arguments = MachineCard("multires", task=task, size=[32, 64]).setting()
     architecture = SPACE.sample(1, np.random.default_rng(0))[0]
     with torch.device("meta"):
         network = models.build(architecture, task)
@@ -24,16 +24,16 @@ def test_networks_are_counted_as_they_are_built(task):
 
 
 def test_arguments_of_the_work_it_was_fitted_on():
-    given = Card("multires", task="seg", size=[64, 96], classes=7).setting()
+    given = MachineCard("multires", task="seg", size=[64, 96], classes=7).setting()
     assert (given["head"], given["classes"], given["size"]) == ("segmentation", 7, (64, 96))
-    assert Card("multires", task="cls").setting()["size"] == (128, 128)
-    assert Card("nasbench201", task="cls").setting() == {}
+    assert MachineCard("multires", task="cls").setting()["size"] == (128, 128)
+    assert MachineCard("nasbench201", task="cls").setting() == {}
     with pytest.raises(UserError, match="unknown task 'depth'; tasks: cls, seg, det3d, video"):
-        Card("multires", task="depth").setting()
+        MachineCard("multires", task="depth").setting()
 
 
 def test_only_measured_errors_make_a_limit():
-    assert not Card("multires", task="seg").trusted
-    assert Card("multires", task="seg", median_error=TRUSTED).trusted
-    assert not Card("multires", task="seg", median_error=TRUSTED * 1.01).trusted
-    assert Card("multires", task="seg", threads=1, device="cpu").described().endswith("1 thread")
+    assert not MachineCard("multires", task="seg").trusted
+    assert MachineCard("multires", task="seg", median_error=TRUSTED).trusted
+    assert not MachineCard("multires", task="seg", median_error=TRUSTED * 1.01).trusted
+    assert MachineCard("multires", task="seg", threads=1, device="cpu").described().endswith("1 thread")

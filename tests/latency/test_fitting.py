@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from ncp import latency, spaces
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.spaces import cost
 from ncp.spaces.work import LABELS, work
 
@@ -63,7 +63,7 @@ def test_a_known_machine_is_found_again():
 
 def test_another_size_is_another_model():
     codes = SPACE.sample_codes(60, np.random.default_rng(3))
-    model = latency.fit(SPACE, codes, roofline(codes, (64, 96)), Card("multires", task="seg", size=[64, 96]))
+    model = latency.fit(SPACE, codes, roofline(codes, (64, 96)), MachineCard("multires", task="seg", size=[64, 96]))
     assert np.median(np.abs(model.predict(codes) / roofline(codes, (64, 96)) - 1)) < 0.03
 
 

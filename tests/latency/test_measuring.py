@@ -10,12 +10,12 @@ import pytest
 from ncp import jobs, latency, spaces
 from ncp.errors import UserError
 from ncp.latency import measuring
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.latency.exchange import read_measured
 from ncp.latency.machine import Machine, is_here
 
 SPACE = spaces.get("multires")
-CARD = Card("multires", "cpu", "torch", "seg", [128, 128])
+CARD = MachineCard("multires", "cpu", "torch", "seg", [128, 128])
 
 
 def quiet(architecture):

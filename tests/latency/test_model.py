@@ -6,7 +6,7 @@ import torch
 
 from ncp import spaces
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.latency.model import LEAST_NOISE, Latency, Standard, Tensors, kernel
 
 SPACE = spaces.get("nasbench201")
@@ -20,7 +20,7 @@ SCALES = torch.tensor([-1.0, -2.0, -1.5, 0.3, -4.0], dtype=torch.float64)
 def model(milliseconds=MS, prices=None):
     prices = torch.ones(1 + WORK.shape[1], dtype=torch.float64) if prices is None else prices
     tensors = Tensors(torch.tensor(CODES).long(), torch.tensor(milliseconds), prices, SCALES)
-    return Latency(Card(SPACE.name, task="cls"), tensors)
+    return Latency(MachineCard(SPACE.name, task="cls"), tensors)
 
 
 def test_the_kernel_is_the_sum_that_is_written_down():

@@ -13,7 +13,7 @@ from ncp.paper import claims
 from ncp.paper.claims.claim import HOLDS, NOT, PART, UNKNOWN, verdict
 from ncp.paper.claims.lab import Lab, pm
 from ncp.paper.judging import Judges
-from ncp.paper.searches import Found
+from ncp.paper.searches import SearchResults
 from ncp.search import search
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "paper.md").read_text()
@@ -27,7 +27,7 @@ ROWS = {
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """Without tables: the default predictors judge."""
-    return Lab(Found(), Judges(tmp_path_factory.mktemp("empty")), seeds=3)
+    return Lab(SearchResults(), Judges(tmp_path_factory.mktemp("empty")), seeds=3)
 
 
 def by_name(name):
@@ -101,7 +101,7 @@ def test_the_page_is_current_on_the_released_tables(shared, tmp_path):
     store = tmp_path / "store"
     for name in ("seg", "cls-50-1000"):
         write(import_file(shared / "nas-bench-mr" / "data" / name / "trainval.pkl", name), store / f"{name}.parquet")
-    lab = Lab(Found(), Judges(store, use_exact=False), seeds=3)
+    lab = Lab(SearchResults(), Judges(store, use_exact=False), seeds=3)
     for name in ("metrics", "recorded-flops"):
         claim = by_name(name)
         measured = claim.measure(lab)

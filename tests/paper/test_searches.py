@@ -7,7 +7,7 @@ from ncp import spaces
 from ncp.errors import UserError
 from ncp.paper import printed, tables
 from ncp.paper.judging import Judges
-from ncp.paper.searches import SEARCHES, Found, flops_of, get
+from ncp.paper.searches import SEARCHES, SearchResults, flops_of, get
 from ncp.search import search
 
 SPACE = spaces.get("multires")
@@ -16,7 +16,7 @@ ROWS = ("seg", "video", "cls+seg")
 
 @pytest.fixture(scope="module")
 def found():
-    return Found()
+    return SearchResults()
 
 
 @pytest.fixture(scope="module")

@@ -102,5 +102,5 @@ def test_what_was_chosen_is_told_by_the_predictor_and_its_card(monkeypatch, rows
 
 def test_too_few_rows():
     some = fit_rows.make(7)
-    with pytest.raises(UserError, match="7 rows of mine are too few .* give 8 or more"):
+    with pytest.raises(UserError, match=r"7 rows of mine are too few .* give 8 or more"):
         auto.fit(some.codes, {"mIoU": some.targets[:, 0]})

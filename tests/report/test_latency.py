@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 
 from ncp import spaces
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.report import latency
 
 SPACE = spaces.get("nasbench201")
 TEXTS = [cell.text for cell in SPACE.sample(4, np.random.default_rng(0))]
 MODEL = SimpleNamespace(
     space=SPACE,
-    card=Card("nasbench201", task="cls", device="cpu", median_error=0.031, held=2),
+    card=MachineCard("nasbench201", task="cls", device="cpu", median_error=0.031, held=2),
     predict=lambda cells: np.array([10.0 + TEXTS.index(cell.text) for cell in cells]),
 )
 

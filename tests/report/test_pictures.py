@@ -41,7 +41,7 @@ def curves(fig):
 @pytest.mark.parametrize("metrics", [METRICS[:1], METRICS[:2], METRICS])
 def test_one_search_shows_every_metric_cost_and_dimension(metrics):
     table = walk()
-    fig = propagation.search_figure(propagation.Walk("", table, metrics, 20), SPACE, "A title", "below it")
+    fig = propagation.search_figure(propagation.DrawnWalk("", table, metrics, 20), SPACE, "A title", "below it")
     drawn = {tuple(np.round(np.asarray(c.get_ydata(), float), 9)) for c in curves(fig)}
     wanted = [table[f"code.{label}"] for label in SPACE.labels] + [table["macs"] / 1e9, table["params"] / 1e6]
     wanted += [table[f"continuous.{m}"] - (table[f"continuous.{m}"][0] if len(metrics) > 2 else 0) for m in metrics]
@@ -56,7 +56,7 @@ def test_one_search_shows_every_metric_cost_and_dimension(metrics):
 
 
 def test_a_figure_is_small_and_names_do_not_leave_it(tmp_path):
-    fig = propagation.search_figure(propagation.Walk("", walk(), METRICS, 20), SPACE, "A title")
+    fig = propagation.search_figure(propagation.DrawnWalk("", walk(), METRICS, 20), SPACE, "A title")
     path = style.save(fig, tmp_path / "new" / "figure.png")
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert path.stat().st_size < 200_000
@@ -67,7 +67,7 @@ def test_a_figure_is_small_and_names_do_not_leave_it(tmp_path):
 
 
 def test_lines_stay_inside_their_panels():
-    fig = propagation.search_figure(propagation.Walk("", walk(seed=4), METRICS[:2], 20), SPACE, "A title")
+    fig = propagation.search_figure(propagation.DrawnWalk("", walk(seed=4), METRICS[:2], 20), SPACE, "A title")
     for line in curves(fig):
         box = line.get_window_extent()
         assert fig.bbox.x0 < box.x0 < box.x1 < fig.bbox.x1
@@ -76,7 +76,7 @@ def test_lines_stay_inside_their_panels():
 
 def test_several_searches_stand_side_by_side():
     searches = [
-        propagation.Walk(name, walk(seed=i), [METRICS[1]], 20) for i, name in enumerate(("one", "two", "three"))
+        propagation.DrawnWalk(name, walk(seed=i), [METRICS[1]], 20) for i, name in enumerate(("one", "two", "three"))
     ]
     fig = propagation.transfer_figure(searches, SPACE, "Transfer")
     assert {"one", "two", "three"} <= set(texts(fig))
@@ -87,7 +87,7 @@ def test_several_searches_stand_side_by_side():
 def test_a_search_in_another_space_has_its_own_groups():
     space = spaces.get("nasbench201")
     table = walk(space=space)
-    fig = propagation.search_figure(propagation.Walk("", table, METRICS[:1], 20), space, "NAS-Bench-201")
+    fig = propagation.search_figure(propagation.DrawnWalk("", table, METRICS[:1], 20), space, "NAS-Bench-201")
     assert len(curves(fig)) == space.dim + 3
     assert set(space.groups) <= set(texts(fig))
 

@@ -11,7 +11,7 @@ from ncp.search.result import Candidate, Opinion
 
 
 def opinion(miou, doubt=0.25, noise=0.75, **more):
-    figures = [{"seg": {"mIoU": value, "flops": 1.5, **{k: value for k in more}}} for value in (miou, doubt, noise)]
+    figures = [{"seg": {"mIoU": value, "flops": 1.5, **dict.fromkeys(more, value)}} for value in (miou, doubt, noise)]
     return Opinion(*figures, std={"seg": {"mIoU": 1.0}})
 
 
@@ -21,7 +21,7 @@ def candidate(name, miou, macs, params, known=True, judged=None, **others):
 
 
 def result(start="default", judge="default", quantities=(), **others):
-    default = candidate("default", 70.0, 2_000_000_000, 4_000_000, **{k: 10.0 for k in others})
+    default = candidate("default", 70.0, 2_000_000_000, 4_000_000, **dict.fromkeys(others, 10.0))
     before = default if start == "default" else candidate(start, 72.0, 1_000_000_000, 5_000_000, known=False)
     found = candidate("found", 73.5, 1_500_000_000, 3_000_000, judged=74.0 if judge != "default" else None, **others)
     walk = SimpleNamespace(reason="nothing near is better")

@@ -6,7 +6,7 @@ from toy_predictors import Toy, capacity, exhaustive
 
 from ncp import latency, spaces
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.search import search
 from ncp.search.quantities import Inference, memory
 from ncp.search.trade import Axis, knee, trade, unbeaten
@@ -25,7 +25,10 @@ def model(prices=(1e-9, 2e-6), size=(128, 128), noise=0.01, seed=0):
     cost = SPACE.cost(codes)
     times = 0.5 + prices[0] * cost.macs + prices[1] * cost.params
     return latency.fit(
-        SPACE, codes, times * np.exp(noise * rng.normal(size=40)), Card("multires", "cpu", task="seg", size=list(size))
+        SPACE,
+        codes,
+        times * np.exp(noise * rng.normal(size=40)),
+        MachineCard("multires", "cpu", task="seg", size=list(size)),
     )
 
 

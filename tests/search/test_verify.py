@@ -5,7 +5,7 @@ import pytest
 from toy_predictors import Toy, capacity
 
 from ncp import latency
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.search import search
 from ncp.search.verify import best_codes, verify
 from ncp.spaces.multires import SPACE
@@ -21,7 +21,7 @@ def found():
     codes = SPACE.sample_codes(40, rng)
     cost = SPACE.cost(codes)
     times = (0.5 + 1e-9 * cost.macs + 2e-6 * cost.params) * np.exp(0.01 * rng.normal(size=40))
-    model = latency.fit(SPACE, codes, times, Card("multires", "cpu", task="seg", size=[128, 128]))
+    model = latency.fit(SPACE, codes, times, MachineCard("multires", "cpu", task="seg", size=[128, 128]))
     return search(["seg"], predictor={"seg": TOY}, fixed=[n for n in SPACE.labels if n not in FREE], seed=1,
                   budget={"latency_ms": LIMIT}, latency=model)  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ncp import files
 from ncp.benchmark import pickles
-from ncp.benchmark.pickles import Machine, Name, Refused
+from ncp.benchmark.pickles import Name, PickleMachine, Refused
 from ncp.errors import UserError
 
 LARGEST = 2_000_000
@@ -102,7 +102,7 @@ def measure(content: Any) -> int:
     return look(content, 0)[0]
 
 
-class _TorchMachine(Machine):
+class _TorchMachine(PickleMachine):
     """As its base, and knows storages, tensors and ordered dictionaries; no arrays."""
 
     names: ClassVar = {
@@ -176,4 +176,4 @@ def _text(m: _TorchMachine) -> None:
 
 
 _MORE: dict[str, Callable[[_TorchMachine], None]] = {"Q": _persistent, "R": _reduce, "b": _build, "X": _text}
-_TorchMachine.handlers = {**Machine.handlers, **{ord(code): handler for code, handler in _MORE.items()}}
+_TorchMachine.handlers = {**PickleMachine.handlers, **{ord(code): handler for code, handler in _MORE.items()}}

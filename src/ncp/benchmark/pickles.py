@@ -87,9 +87,9 @@ def read(path: str | Path) -> Any:
     return parse(files.read_bytes(path, MAX_BYTES), files.printable(path))
 
 
-def parse(data: bytes, name: str = "the pickle", machine: Callable[[bytes], Machine] | None = None) -> Any:
+def parse(data: bytes, name: str = "the pickle", machine: Callable[[bytes], PickleMachine] | None = None) -> Any:
     """The same for bytes; ``name`` is used in messages, ``machine`` makes another machine for them."""
-    works = (machine or Machine)(data)
+    works = (machine or PickleMachine)(data)
     try:
         return works.run()
     except Refused as error:
@@ -100,7 +100,7 @@ def parse(data: bytes, name: str = "the pickle", machine: Callable[[bytes], Mach
         ) from None
 
 
-class Machine:
+class PickleMachine:
     """The stack machine. ``at`` is the byte of the opcode in work, ``position`` that of the next one.
 
     A malformed program ends in one of the exceptions that :func:`parse` translates.
@@ -203,12 +203,12 @@ def _finished(value: Any) -> Any:
     return value
 
 
-def _proto(m: Machine) -> None:
+def _proto(m: PickleMachine) -> None:
     if not 2 <= (version := m.byte()) <= 5:
         raise Refused(f"pickle protocol {version} is not one of 2 to 5")
 
 
-def _put_pairs(m: Machine, keys: list[Any], values: list[Any]) -> None:
+def _put_pairs(m: PickleMachine, keys: list[Any], values: list[Any]) -> None:
     for key in keys:
         if key.__class__ not in _KEYS:
             raise Refused(f"a dictionary with {files.shown(key)} as a key; keys are text or numbers")
@@ -216,49 +216,49 @@ def _put_pairs(m: Machine, keys: list[Any], values: list[Any]) -> None:
     m.top(dict).update(zip(keys, values, strict=True))
 
 
-def _pair(m: Machine) -> None:
+def _pair(m: PickleMachine) -> None:
     value, key = m.pop(), m.pop()
     _put_pairs(m, [key], [value])
 
 
-def _pairs(m: Machine) -> None:
+def _pairs(m: PickleMachine) -> None:
     items = m.since_mark()
     _put_pairs(m, items[::2], items[1::2])
 
 
-def _append(m: Machine) -> None:
+def _append(m: PickleMachine) -> None:
     item = m.pop()
     m.spend(_PLACE)
     m.top(list).append(item)
 
 
-def _appends(m: Machine) -> None:
+def _appends(m: PickleMachine) -> None:
     items = m.since_mark()
     m.spend(_PLACE * len(items))
     m.top(list).extend(items)
 
 
-def _tuple(n: int) -> Callable[[Machine], None]:
-    def build(m: Machine) -> None:
+def _tuple(n: int) -> Callable[[PickleMachine], None]:
+    def build(m: PickleMachine) -> None:
         m.new(tuple(reversed([m.pop() for _ in range(n)])))
 
     return build
 
 
-def _put(m: Machine, key: int) -> None:
+def _put(m: PickleMachine, key: int) -> None:
     if m.stack[-1] is _MARK:
         raise ValueError("mark")
     m.spend(_ENTRY)
     m.memo[key] = m.stack[-1]
 
 
-def _long(m: Machine) -> None:
+def _long(m: PickleMachine) -> None:
     if (size := m.byte()) > 8:
         raise Refused(f"an integer of {size} bytes")
     m.new(int.from_bytes(m.take(size), "little", signed=True))
 
 
-def _global(m: Machine, module: str, name: str) -> None:
+def _global(m: PickleMachine, module: str, name: str) -> None:
     kind = m.names.get((module, name))
     if kind is None:
         asked = f"{files.shown(module, 60)}.{files.shown(name, 60)}"
@@ -266,7 +266,7 @@ def _global(m: Machine, module: str, name: str) -> None:
     m.new(Name(kind))
 
 
-def _text_global(m: Machine) -> None:
+def _text_global(m: PickleMachine) -> None:
     lines = []
     for _ in range(2):
         end = m.data.index(b"\n", m.position, m.position + 1000)
@@ -275,14 +275,14 @@ def _text_global(m: Machine) -> None:
     _global(m, lines[0], lines[1])
 
 
-def _stack_global(m: Machine) -> None:
+def _stack_global(m: PickleMachine) -> None:
     name, module = m.pop(), m.pop()
     if module.__class__ is not str or name.__class__ is not str:
         raise TypeError("a name must be text")
     _global(m, module, name)
 
 
-def _reduce(m: Machine) -> None:
+def _reduce(m: PickleMachine) -> None:
     """The two calls in a pickled array: ``_reconstruct(ndarray, (0,), b"b")`` and ``dtype("f4", False, True)``."""
     arguments, function = m.pop(), m.pop()
     kind = function.kind if function.__class__ is Name else None
@@ -301,7 +301,7 @@ def _reduce(m: Machine) -> None:
     raise Refused("it calls something that is not the reconstruction of a numeric array")
 
 
-def _build(m: Machine) -> None:
+def _build(m: PickleMachine) -> None:
     """The states of a dtype and of an array, as numpy writes them."""
     state, target = m.pop(), m.stack[-1]
     if target.__class__ is _DType:
@@ -322,7 +322,7 @@ def _build(m: Machine) -> None:
         raise Refused("it sets the state of something that is not an array")
 
 
-Machine.handlers = {
+PickleMachine.handlers = {
     ord(code): handler
     for code, handler in {
         "\x80": _proto,

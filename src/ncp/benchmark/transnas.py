@@ -225,7 +225,7 @@ def _load(path: Path) -> Any:
     return values[3]
 
 
-class _Machine(pickles.Machine):
+class _Machine(pickles.PickleMachine):
     """Keeps lists of floats as arrays: fifteen million numbers in an eighth of the memory."""
 
 
@@ -251,7 +251,7 @@ def _long(m: Any) -> None:
 
 
 _REFUND = 24 + 16 - 8  # of a float that was counted when it was made
-_Machine.handlers = {**pickles.Machine.handlers, ord("e"): _appends, 0x8A: _long}
+_Machine.handlers = {**pickles.PickleMachine.handlers, ord("e"): _appends, 0x8A: _long}
 
 
 def batches(rows: Sequence[dict[str, Any]]) -> Iterator[readers.Batch]:

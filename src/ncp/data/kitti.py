@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 
 from ncp import files, options
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
-from ncp.data.kitti_augment import Augmentation, Database, Scene
+from ncp.data.kitti_augment import Augmentation, Database, LabelledScene
 from ncp.data.kitti_checks import check_labels, check_view
 from ncp.data.kitti_frames import CLASSES
 from ncp.data.kitti_scan import Frame as Frame
@@ -236,7 +236,7 @@ def frames_of(data: Dataset[Sample]) -> KittiSet:
     return inner
 
 
-def _scenes(frames: Sequence[Frame], classes: Sequence[str]) -> Iterator[Scene]:
+def _scenes(frames: Sequence[Frame], classes: Sequence[str]) -> Iterator[LabelledScene]:
     for frame in frames:
         yield frame.scene(classes)[0]
 

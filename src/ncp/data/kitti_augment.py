@@ -27,7 +27,7 @@ _COLUMNS = list(BEV_OF_7)
 _FORMAT = "1"  # of the database's files
 
 
-class Scene(NamedTuple):
+class LabelledScene(NamedTuple):
     """Points ``(P, 4)`` float32, boxes ``(K, 7)`` float64, class numbers ``(K,)`` int64."""
 
     points: np.ndarray
@@ -71,7 +71,9 @@ class Augmentation:
         if not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(f"an augmentation has 0 < scale[0] <= scale[1]; given was {self.scale}")
 
-    def __call__(self, scene: Scene, rng: np.random.Generator, database: Database | None = None) -> Scene:
+    def __call__(
+        self, scene: LabelledScene, rng: np.random.Generator, database: Database | None = None
+    ) -> LabelledScene:
         """The augmented scene; ``scene`` itself stays as it is."""
         if database is not None:
             scene = database.fill(scene, self.sampled, rng)
@@ -79,7 +81,7 @@ class Augmentation:
             scene = move_objects(scene, rng, self.object_turn, self.object_shift)
         return self._whole(scene, rng)
 
-    def _whole(self, scene: Scene, rng: np.random.Generator) -> Scene:
+    def _whole(self, scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
         points, boxes = scene.points.copy(), scene.boxes.copy()
         if rng.uniform() < self.flip:
             points[:, 1] *= -1
@@ -93,7 +95,7 @@ class Augmentation:
         boxes[:, :3] = boxes[:, :3] @ matrix + shift
         boxes[:, 3:6] *= scale
         boxes[:, 6] = wrap(boxes[:, 6] + turn)
-        return Scene(points, boxes, scene.labels)
+        return LabelledScene(points, boxes, scene.labels)
 
 
 def collides(boxes_K7: np.ndarray, others_M7: np.ndarray) -> np.ndarray:
@@ -103,7 +105,9 @@ def collides(boxes_K7: np.ndarray, others_M7: np.ndarray) -> np.ndarray:
     return common > 1e-9
 
 
-def move_objects(scene: Scene, rng: np.random.Generator, turn: float, shift: float, tries: int = 20) -> Scene:
+def move_objects(
+    scene: LabelledScene, rng: np.random.Generator, turn: float, shift: float, tries: int = 20
+) -> LabelledScene:
     """Turn and move every object with its points, so that none meets another; an object that finds no room stays."""
     points, boxes = scene.points.copy(), scene.boxes.copy()
     inside = points_in_boxes(points, boxes)
@@ -120,7 +124,7 @@ def move_objects(scene: Scene, rng: np.random.Generator, turn: float, shift: flo
         matrix = np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         points[mine, :3] = ((points[mine, :3] - boxes[k, :3]) @ matrix + new[:3]).astype(np.float32)
         boxes[k] = new
-    return Scene(points, boxes, scene.labels)
+    return LabelledScene(points, boxes, scene.labels)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Database:
         """Points ``(P, 4)`` of an object."""
         return np.asarray(self.points[self.starts[index] : self.starts[index + 1]])
 
-    def fill(self, scene: Scene, wanted: Sequence[int], rng: np.random.Generator) -> Scene:
+    def fill(self, scene: LabelledScene, wanted: Sequence[int], rng: np.random.Generator) -> LabelledScene:
         """Add objects, each where it stood in its own scene, until a class has ``wanted`` of them.
 
         An object that would meet another one is left out; points of the scene inside an added box are taken away.
@@ -171,10 +175,10 @@ class Database:
             return scene
         covered = points_in_boxes(scene.points, self.boxes[added]).any(0)
         points = np.concatenate([scene.points[~covered], *(self.of(i) for i in added)])
-        return Scene(points, boxes, np.concatenate([scene.labels, self.labels[added]]))
+        return LabelledScene(points, boxes, np.concatenate([scene.labels, self.labels[added]]))
 
     @classmethod
-    def collect(cls, scenes: Iterable[Scene], least_points: Sequence[int]) -> Database:
+    def collect(cls, scenes: Iterable[LabelledScene], least_points: Sequence[int]) -> Database:
         """Cut the objects out of scenes, leaving out those with too few points."""
         points, boxes, labels = [np.zeros((0, 4), dtype=np.float32)], [np.zeros((0, 7))], [np.zeros(0, dtype=np.int64)]
         for scene in scenes:
@@ -199,7 +203,7 @@ class Database:
 
     @classmethod
     def cached(
-        cls, base: Path, identity: Sequence[str], scenes: Iterable[Scene], least_points: Sequence[int]
+        cls, base: Path, identity: Sequence[str], scenes: Iterable[LabelledScene], least_points: Sequence[int]
     ) -> Database:
         """The database of a training set: read when it was built before and is whole, else built and kept under ``base``.
 

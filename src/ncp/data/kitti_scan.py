@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ncp import files
-from ncp.data.kitti_augment import Scene
+from ncp.data.kitti_augment import LabelledScene
 from ncp.data.kitti_frames import CLASSES, DEFAULT_IMAGE, Calibration, class_ids, image_size
 from ncp.data.kitti_frames import LIMIT as CALIBRATION_LIMIT
 from ncp.data.kitti_points import file_problem, read_points
@@ -54,12 +54,12 @@ class Frame:
         points, bad = read_points(self.points_file)
         return points[self.calibration.in_image(points, self.image)], bad
 
-    def scene(self, classes: Sequence[str] = CLASSES) -> tuple[Scene, int]:
+    def scene(self, classes: Sequence[str] = CLASSES) -> tuple[LabelledScene, int]:
         """Points with the boxes of the known classes, and how many points were left out."""
         points, bad = self.points()
         labels = class_ids(self.objects.types, classes)
         known = labels >= 0
-        return Scene(points, self.calibration.boxes_to_lidar(self.objects[known]), labels[known]), bad
+        return LabelledScene(points, self.calibration.boxes_to_lidar(self.objects[known]), labels[known]), bad
 
 
 def read_split(root: Path, split: str) -> list[str]:

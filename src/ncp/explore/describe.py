@@ -30,7 +30,7 @@ from ncp.spaces.multires import SPACE, depth_polynomials
 from ncp.spaces.polynomial import Polynomial
 from ncp.spaces.work import work_polynomials
 
-__all__ = ["Block", "Given", "description"]
+__all__ = ["Arrays", "Given", "description"]
 STARTS = 31  # random codes beside the first one, those of a search with seed 0
 SAMPLE = 256  # architectures over which the range of a metric is told
 INPUT = ("size", "head", "classes", "in_channels", "stem_strides")  # the order of work_polynomials
@@ -55,7 +55,7 @@ class Given:
 
 
 @dataclass
-class Block:
+class Arrays:
     """Arrays one behind the other; each is described by where it is, how many numbers it has and how many bytes a number.
 
     The bytes of an array lie plane by plane (all first bytes, then all second ones, ...), which makes them shorter to pack.
@@ -83,7 +83,7 @@ class Block:
         return b"".join(self.parts) + bytes(-self.length % 4)
 
 
-def description(predictors: Sequence[Given], machines: Sequence[tuple[Latency, str]], block: Block) -> dict[str, Any]:
+def description(predictors: Sequence[Given], machines: Sequence[tuple[Latency, str]], block: Arrays) -> dict[str, Any]:
     """What the page knows, as JSON; arrays go into ``block``.
 
     Args:
@@ -162,7 +162,7 @@ def _setting(given: Given) -> dict[str, Any]:
     }
 
 
-def _described(given: Given, block: Block) -> dict[str, Any]:
+def _described(given: Given, block: Arrays) -> dict[str, Any]:
     predictor = given.predictor
     card = predictor.card
     if card.space != SPACE.name:
@@ -182,7 +182,7 @@ def _described(given: Given, block: Block) -> dict[str, Any]:
     }
 
 
-def _numbers(predictor: Any, block: Block) -> dict[str, Any]:
+def _numbers(predictor: Any, block: Arrays) -> dict[str, Any]:
     """Kind, sizes and arrays of a predictor, and the predictors within it."""
     if predictor.card.kind not in ("gp", "mlp", "transfer"):
         raise UserError(
@@ -203,7 +203,7 @@ def _numbers(predictor: Any, block: Block) -> dict[str, Any]:
     }
 
 
-def _machine(model: Latency, file: str, block: Block) -> dict[str, Any]:
+def _machine(model: Latency, file: str, block: Arrays) -> dict[str, Any]:
     if model.card.space != SPACE.name:
         raise UserError(
             f"latency={files.printable(file)} is of space '{model.card.space}'; the explorer shows '{SPACE.name}'"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncp.card import Space, Suppression
+from ncp.card import SeenSpace, Suppression
 from ncp.data import rasters
 from ncp.data.kitti_frames import DEFAULT_IMAGE, Calibration, image_size
 from ncp.data.kitti_points import read_points
@@ -40,7 +40,7 @@ class Boxes(NamedTuple):
     kitti: Objects | None
 
 
-def read_scene(path: Path, space: Space, calib: Path | None) -> Scene:
+def read_scene(path: Path, space: SeenSpace, calib: Path | None) -> Scene:
     """A scene's points and, where it lies beside, its calibration.
 
     Args:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ncp.card import Card
+from ncp.card import NetworkCard
 from ncp.data import rasters
 from ncp.data.images import read_array
 from ncp.errors import UserError
@@ -21,7 +21,7 @@ from ncp.files import printable
 Size = tuple[int, int]
 
 
-def read(path: Path, card: Card) -> np.ndarray:
+def read(path: Path, card: NetworkCard) -> np.ndarray:
     """``(C, H, W)`` uint8 of as many channels as the network reads, as in training.
 
     Raises:
@@ -63,7 +63,7 @@ def centred(image_CHW: np.ndarray, size: Size, share: float) -> np.ndarray:
     return resized(image_CHW[:, top : top + h, left : left + w], size)
 
 
-def normalised(image_CHW: np.ndarray, card: Card) -> np.ndarray:
+def normalised(image_CHW: np.ndarray, card: NetworkCard) -> np.ndarray:
     """Numbers 0..255 to zero mean and unit variance by channel, float32; as :func:`ncp.data.transforms.normalise`."""
     scale = np.array([1 / (255 * s) for s in card.std], dtype=np.float32)[:, None, None]
     shift = np.array([-m / s for m, s in zip(card.mean, card.std, strict=True)], dtype=np.float32)[:, None, None]

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ncp.card import Card
+from ncp.card import NetworkCard
 
 
 class Written(NamedTuple):
@@ -26,7 +26,7 @@ class Network(Protocol):
         device: where it runs, in words.
     """
 
-    card: Card
+    card: NetworkCard
     fixed: tuple[int, int] | None
     device: str
 

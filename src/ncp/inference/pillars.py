@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncp.card import Space
+from ncp.card import SeenSpace
 from ncp.metrics.anchors import grid_size
 
 
-def chosen(points_N4: np.ndarray, space: Space) -> tuple[np.ndarray, np.ndarray]:
+def chosen(points_N4: np.ndarray, space: SeenSpace) -> tuple[np.ndarray, np.ndarray]:
     """The points that are kept, and their pillars.
 
     Args:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncp.card import Card
+from ncp.card import NetworkCard
 from ncp.data.video import Stream, index_video
 from ncp.data.video_index import CorruptVideo
 from ncp.inference import images
@@ -37,7 +37,7 @@ class Sample(NamedTuple):
 
 
 def samples(
-    inputs: Iterable[Input], card: Card, prepare: Prepare, every: int
+    inputs: Iterable[Input], card: NetworkCard, prepare: Prepare, every: int
 ) -> Iterator[tuple[Input, Work[list[Sample]]]]:
     """What is to be done for each input, several times for a long video: reading and preparing some of its frames.
 
@@ -63,7 +63,7 @@ def samples(
             yield given, partial(_frames, given, video, turn, card, prepare)
 
 
-def _image(given: Input, card: Card, prepare: Prepare) -> list[Sample]:
+def _image(given: Input, card: NetworkCard, prepare: Prepare) -> list[Sample]:
     image = images.read(given.path, card)
     return [Sample(given, None, image, prepare(image))]
 
@@ -91,7 +91,7 @@ class InTurns:
                     self.stream.close()
 
 
-def _frames(given: Input, video: InTurns, turn: int, card: Card, prepare: Prepare) -> list[Sample]:
+def _frames(given: Input, video: InTurns, turn: int, card: NetworkCard, prepare: Prepare) -> list[Sample]:
     if card.channels != 3 or card.use.low:
         kind = "numbers of other ranges" if card.channels == 3 else f"{card.channels} channels"
         raise CorruptVideo(f"has 3 channels of 8 bits, the network reads {kind}")

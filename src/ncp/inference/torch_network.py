@@ -32,7 +32,7 @@ class TorchNetwork:
 
     fixed: tuple[int, int] | None = None
 
-    def __init__(self, net: nn.Module, about: card.Card, device: str) -> None:
+    def __init__(self, net: nn.Module, about: card.NetworkCard, device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda, but torch sees no GPU here; use device=cpu")
         self.card = about
@@ -104,7 +104,7 @@ def open_torch(path: Path, device: str) -> TorchNetwork:
     return TorchNetwork(net, about, device)
 
 
-def _check_classes(net: Any, about: card.Card, path: Path) -> None:
+def _check_classes(net: Any, about: card.NetworkCard, path: Path) -> None:
     assert not isinstance(net, Detector)
     if net.signature is not None and net.signature.classes != len(about.classes):
         raise UserError(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncp.card import Card
+from ncp.card import NetworkCard
 from ncp.data.clip_sampling import Sampling
 from ncp.data.video import Stream, index_video
 from ncp.inference.classification import softmax
@@ -45,7 +45,7 @@ class Scores(NamedTuple):
     clips: np.ndarray
 
 
-def sampling_of(card: Card, clips: int | None) -> Sampling:
+def sampling_of(card: NetworkCard, clips: int | None) -> Sampling:
     """Which frames make a clip, as in the network's evaluation, with another number of clips where one is given."""
     assert card.use.clips is not None
     mine = card.use.clips

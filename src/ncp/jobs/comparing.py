@@ -15,7 +15,7 @@ from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file
-from ncp.jobs.discovery_plan import Plan, Trainer, records
+from ncp.jobs.discovery_plan import DiscoveryPlan, Trainer, records
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
@@ -28,7 +28,7 @@ SOME = 200  # architectures drawn to see whether a table holds the whole space
 class Comparing(Trainer):
     """Trains the candidates anew."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: DiscoveryPlan, folder: Path) -> None:
         super().__init__(plan, folder)
         self._recorded: dict[str, Table] = {}
 

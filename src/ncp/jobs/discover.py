@@ -21,7 +21,7 @@ from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable, read_yaml, safe_file
 from ncp.jobs.discovering import carry_out
-from ncp.jobs.discovery_plan import Outcome, Plan
+from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome
 from ncp.overrides import key_of
 from ncp.process import environment
 from ncp.tasks.options import TrainOptions
@@ -80,7 +80,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     return outcome
 
 
-def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], place: Path) -> Plan:
+def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], place: Path) -> DiscoveryPlan:
     """What a discovery in one setting does. Raises ``UserError`` for bounds or limits that the space does not have."""
     from ncp.campaign import rounds
 
@@ -90,7 +90,7 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
     lower, upper = choosing.limits(space, options.bounds)
     reference = space.decode(np.clip(space.encode([space.default()]), lower, upper))[0]
     budget = check_budget(space, options.budget, options.bounds) or {"macs": float(cost_of(space, reference))}
-    return Plan(
+    return DiscoveryPlan(
         names=(setting.name,),
         words={setting.name: words},
         trainings=options.trainings,
@@ -153,7 +153,7 @@ def _check_recorded(options: Options) -> None:
         )
 
 
-class Own(NamedTuple):
+class OwnSetting(NamedTuple):
     """A data set of one's own: its setting, where that is written down, and the folders of configurations with it."""
 
     setting: str
@@ -162,7 +162,7 @@ class Own(NamedTuple):
     configs: str
 
 
-def looked_over(options: Options, words: Sequence[str]) -> Own:
+def looked_over(options: Options, words: Sequence[str]) -> OwnSetting:
     """Look the user's data over and write its setting down, unless an earlier start of the same discovery did.
 
     Raises:
@@ -179,12 +179,12 @@ def looked_over(options: Options, words: Sequence[str]) -> Own:
     if found := sorted(mine.glob("setting/[!.]*.yaml")):  # one that begins with a point was being written
         _check_same(found[0], str(root), place)
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
-        return Own(found[0].stem, found[0], place, configs.with_further(mine))
+        return OwnSetting(found[0].stem, found[0], place, configs.with_further(mine))
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
     (place / LOOK).mkdir(parents=True, exist_ok=True)
     looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), place / LOOK)
     looked.look.check()
-    return Own(looked.setting, looked.setting_file, place, configs.with_further(mine))
+    return OwnSetting(looked.setting, looked.setting_file, place, configs.with_further(mine))
 
 
 def _check_same(file: Path, root: str, place: Path) -> None:

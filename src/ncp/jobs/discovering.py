@@ -22,7 +22,7 @@ from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
 from ncp.jobs.comparing import Comparing
-from ncp.jobs.discovery_plan import Outcome, Plan, records
+from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
 from ncp.terminal import duration
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def carry_out(plan: Plan, folder: Path) -> Outcome:
+def carry_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
     """All steps of a plan; the page, ``result.json`` and the pictures go to ``folder``."""
     from ncp.report import discovery as report
 

@@ -32,7 +32,7 @@ class Outcome:
 
 
 @dataclass
-class Plan:
+class DiscoveryPlan:
     """What a discovery does.
 
     Attributes:
@@ -88,7 +88,7 @@ class Plan:
 class Trainer:
     """Trains for the steps of a plan."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: DiscoveryPlan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
         self.commands = Commands(folder, self.work(), plan.prefix)

@@ -142,7 +142,7 @@ def _paper(default: Sequence[Given]) -> list[Given]:
 def _page(default: Sequence[Given], paper: Sequence[Given], machines: Sequence[Any]) -> bytes:
     from ncp.explore import bundle, describe
 
-    block = describe.Block()
+    block = describe.Arrays()
     content = describe.description([*default, *paper], machines, block)
     return bundle.page(content, block.joined()).encode()
 

@@ -131,14 +131,14 @@ def _export(options: Options, folder: Path) -> Outcome:
 def _import(options: Options, folder: Path) -> Outcome:
     from ncp import latency
     from ncp.latency import exchange
-    from ncp.latency.card import Card
+    from ncp.latency.card import MachineCard
 
     if options.measured is None:
         raise UserError("action=import needs measured=FILE, a CSV with the columns code and ms")
     space = spaces.get(options.space)
     architectures, times = exchange.read_measured(options.measured, space)
     size = list(options.size) if options.space == "multires" else None
-    card = Card(
+    card = MachineCard(
         space.name, files.printable(options.device), files.printable(options.runtime), options.network, size, options.batch,
         options.dtype, options.threads, options.classes, source=f"imported from {files.printable(Path(options.measured).name)}",
     )  # fmt: skip

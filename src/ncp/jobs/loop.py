@@ -13,7 +13,7 @@ from ncp.benchmark import settings
 from ncp.campaign.discovery import cost_of
 from ncp.jobs.discover import show
 from ncp.jobs.discovering import carry_out, values
-from ncp.jobs.discovery_plan import Outcome, Plan
+from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome
 
 __all__ = ["Options", "Outcome", "run", "show"]
 SHORT: dict[str, Any] = {"count": 20, "repeats": 1}
@@ -54,7 +54,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     names = tuple(settings.get(name).name for name in options.settings)
     space = spaces.get(settings.get(names[0]).space)
     reference = space.decode(values(space, options.default)[None])[0]
-    plan = Plan(
+    plan = DiscoveryPlan(
         names=names,
         words={name: _words(options, name) for name in names},
         trainings=options.count,

@@ -16,7 +16,7 @@ from ncp.errors import UserError
 if TYPE_CHECKING:
     from ncp.paper.claims import Checked, Claim
     from ncp.paper.judging import Judges
-    from ncp.paper.searches import Found
+    from ncp.paper.searches import SearchResults
     from ncp.paper.tables import Done
 
 
@@ -67,7 +67,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     from ncp.paper import printed, tables
     from ncp.paper.judging import Judges
-    from ncp.paper.searches import Found
+    from ncp.paper.searches import SearchResults
     from ncp.report import paper as report
     from ncp.search.run import one_thread
 
@@ -78,7 +78,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         raise UserError("nothing was asked for; give table=3, figure=9, claims=true or all=true")
     folder = runs.made(folder, "paper")
     out = Outcome()
-    found, judges = Found(options.seed), Judges(options.store, options.exact)
+    found, judges = SearchResults(options.seed), Judges(options.store, options.exact)
     with progress.bar("paper", after=1.0) as tell, one_thread():
         parts = len(numbers) + len(figures) + bool(chosen)
         for i, number in enumerate(numbers):
@@ -104,7 +104,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     return out
 
 
-def _draw(number: int, found: Found, judges: Judges, folder: Path, out: Outcome, everything: bool) -> None:
+def _draw(number: int, found: SearchResults, judges: Judges, folder: Path, out: Outcome, everything: bool) -> None:
     """A figure into its file; where everything is asked for, one of a table that is not imported is only told of."""
     from ncp.report import paper_figures, style
 

@@ -8,13 +8,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ncp.latency.card import Card
+    from ncp.latency.card import MachineCard
     from ncp.latency.fitting import fit
     from ncp.latency.model import Latency
     from ncp.latency.storage import load, save
 
-__all__ = ["Card", "Latency", "fit", "load", "save"]
-_WHERE = {"Card": "card", "Latency": "model", "fit": "fitting", "load": "storage", "save": "storage"}
+__all__ = ["MachineCard", "Latency", "fit", "load", "save"]
+_WHERE = {"MachineCard": "card", "Latency": "model", "fit": "fitting", "load": "storage", "save": "storage"}
 
 
 def __getattr__(name: str) -> Any:  # torch is imported only when something is asked

@@ -20,7 +20,7 @@ TASKS: dict[str, dict[str, Any]] = {name: setup._asdict() for name, setup in SET
 
 
 @dataclass
-class Card:
+class MachineCard:
     """What was measured.
 
     Attributes:

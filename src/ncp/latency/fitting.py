@@ -16,7 +16,7 @@ from scipy.optimize import minimize, nnls
 from ncp import spaces
 from ncp.benchmark.ranking import spearman
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.latency.model import LEAST_NOISE, SCALES, Latency, Standard, Tensors, kernel, raw_columns
 
 LEAST_ROWS = 10
@@ -31,7 +31,7 @@ def fit(
     space: str | spaces.Space[Any],
     architectures: Any,
     milliseconds: Any,
-    card: Card | None = None,
+    card: MachineCard | None = None,
     held: tuple[Any, Any] | None = None,
     seed: int = 0,
 ) -> Latency:
@@ -50,7 +50,7 @@ def fit(
             not finite or not positive, or that can be no milliseconds.
     """
     space = spaces.get(space) if isinstance(space, str) else space
-    card = card or Card(space.name, task="seg", size=[128, 128])
+    card = card or MachineCard(space.name, task="seg", size=[128, 128])
     codes, times = check_rows(space, architectures, milliseconds)
     made = _fitted(replace(card, space=space.name, rows=len(codes)), codes, times, seed)
     if held is None:
@@ -114,7 +114,7 @@ def _codes(space: spaces.Space[Any], architectures: Any) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(torch.int64)
 
 
-def _fitted(card: Card, codes: torch.Tensor, times: np.ndarray, seed: int) -> Latency:
+def _fitted(card: MachineCard, codes: torch.Tensor, times: np.ndarray, seed: int) -> Latency:
     work, features = raw_columns(spaces.get(card.space), codes.double(), card.setting())
     standard = Standard.of(work, features)
     prices = _prices((work / standard.work_top).numpy(), times)
@@ -161,7 +161,9 @@ def _scales(
     return torch.from_numpy(np.asarray(found.x))
 
 
-def _cross_validated(card: Card, codes: torch.Tensor, times: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _cross_validated(
+    card: MachineCard, codes: torch.Tensor, times: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Times and predictions of rows that the predicting model was not fitted on; of many rows a fifth stands for all."""
     order = np.random.default_rng(seed).permutation(len(codes))
     folds = np.array_split(order, _FOLDS)

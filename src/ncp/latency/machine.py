@@ -18,7 +18,7 @@ import torch
 
 from ncp import files
 from ncp.errors import UserError, missing_extra
-from ncp.latency.card import TASKS, Card
+from ncp.latency.card import TASKS, MachineCard
 from ncp.models.factory import build, task_of
 from ncp.models.runtime import cpu_has_bf16, fused
 
@@ -90,14 +90,14 @@ class Machine:
         if self.device != "cpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             raise UserError("this onnxruntime was built without CUDA; use device=cpu, or install onnxruntime-gpu")
 
-    def card(self, space: str) -> Card:
+    def card(self, space: str) -> MachineCard:
         """What a model of this machine says of itself, without its errors."""
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         if self.runtime == "onnxruntime":
             import onnxruntime
 
             versions["onnxruntime"] = onnxruntime.__version__
-        return Card(
+        return MachineCard(
             space, self.device, self.runtime, self.task, list(self.size), self.batch, self.dtype, self.threads, self.classes,
             platform.node()[:100], processor(self.device)[:200], versions,
         )  # fmt: skip
@@ -192,14 +192,14 @@ def _is_there(device: str) -> bool:
     return device == "cpu" or int(device.partition(":")[2] or 0) < _gpus()
 
 
-def is_here(card: Card) -> bool:
+def is_here(card: MachineCard) -> bool:
     """Whether a card is of this machine, as it is now."""
     if not _DEVICE.fullmatch(card.device) or card.host != platform.node()[:100]:
         return False
     return _is_there(card.device) and card.processor == processor(card.device)[:200]
 
 
-def of_card(card: Card) -> Machine:
+def of_card(card: MachineCard) -> Machine:
     """The machine that a card describes; raises ``UserError`` where it cannot be used here."""
     size = (card.size[0], card.size[1]) if card.size else (128, 128)
     threads = max(card.threads, 1)

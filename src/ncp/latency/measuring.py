@@ -21,7 +21,7 @@ import numpy as np
 
 from ncp import files, spaces
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.latency.fitting import LEAST_ROWS, MOST_ROWS, fit
 from ncp.latency.model import Latency
 from ncp.progress import Progress
@@ -169,7 +169,7 @@ class Log:
 def measure(
     space: spaces.Space[Any],
     timer: Timer,
-    card: Card,
+    card: MachineCard,
     folder: Path,
     count: int = 100,
     checks: int = 20,
@@ -278,13 +278,13 @@ class _Work:
         )
 
 
-def _model(space: Any, card: Card, log: Log, seed: int, checked: bool) -> Latency:
+def _model(space: Any, card: MachineCard, log: Log, seed: int, checked: bool) -> Latency:
     rows, held = log.of("fit"), log.of("check")
     pair = ([space.parse(r.text) for r in held], [r.milliseconds for r in held]) if checked or len(held) >= 2 else None
     return fit(space, [space.parse(r.text) for r in rows], [r.milliseconds for r in rows], card, pair, seed)
 
 
-def _concluded(space: Any, card: Card, log: Log, count: int, checks: int, seed: int) -> Outcome:
+def _concluded(space: Any, card: MachineCard, log: Log, count: int, checks: int, seed: int) -> Outcome:
     times = np.array([row.milliseconds for row in log.of("reference")])
     drift = float((np.quantile(times, 0.9) - np.quantile(times, 0.1)) / np.median(times))
     model = _model(space, replace(card, drift=drift), log, seed, checked=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ncp import spaces
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 
 SCALES = 5
 """Logarithms of: variance of the linear part over work, over features, of the smooth part, its length, of the noise."""
@@ -93,7 +93,7 @@ class Latency:
         UserError: where these are no model: times that are not positive, or rows of which no process can be made.
     """
 
-    def __init__(self, card: Card, tensors: Tensors) -> None:
+    def __init__(self, card: MachineCard, tensors: Tensors) -> None:
         self.card, self.tensors = card, tensors
         self.space: spaces.Space[Any] = spaces.get(card.space)
         self.setting = card.setting()

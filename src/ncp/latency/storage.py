@@ -12,7 +12,7 @@ import torch
 
 from ncp import files, spaces, tensorfile
 from ncp.errors import UserError
-from ncp.latency.card import Card
+from ncp.latency.card import MachineCard
 from ncp.latency.model import SCALES, Latency, Tensors, raw_columns
 
 FORMAT = "ncp-latency-1"
@@ -65,9 +65,9 @@ def load(path: str | Path) -> Latency:
     return model
 
 
-def _card(content: Any, where: str) -> Card:
-    card: Card = files.checked(content, Card, f"the card in {where}")
-    unknown = set(content) - {f.name for f in fields(Card)}
+def _card(content: Any, where: str) -> MachineCard:
+    card: MachineCard = files.checked(content, MachineCard, f"the card in {where}")
+    unknown = set(content) - {f.name for f in fields(MachineCard)}
     if unknown:
         raise UserError(f"the card in {where} has a key '{files.shown(min(unknown))}' that this version does not know")
     if card.space not in spaces.names():
@@ -79,7 +79,7 @@ def _card(content: Any, where: str) -> Card:
     return card
 
 
-def _kinds(space: Any, card: Card, where: str) -> int:
+def _kinds(space: Any, card: MachineCard, where: str) -> int:
     """How many kinds of work the space counts."""
     try:
         setting = card.setting()

@@ -37,7 +37,7 @@ OUTPUTS = ("classes", "boxes", "directions")
 
 
 def space_of(detector: Detector, nms: Mapping[str, Any]) -> dict[str, Any]:
-    """What a detector sees and how its boxes are chosen (``nms``), as plain values of :class:`ncp.card.Space`."""
+    """What a detector sees and how its boxes are chosen (``nms``), as plain values of :class:`ncp.card.SeenSpace`."""
     encoder = detector.encoder
     return {
         "limits": list(encoder.grid.limits),
@@ -54,7 +54,7 @@ def space_of(detector: Detector, nms: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def detector_of(network: nn.Module, space: card.Space) -> Detector:
+def detector_of(network: nn.Module, space: card.SeenSpace) -> Detector:
     """An encoder and a head around a network.
 
     Raises:
@@ -89,7 +89,7 @@ def save(detector: Detector, path: str | os.PathLike[str], extra: Mapping[str, s
     return tensorfile.write(path, detector.state_dict(), metadata, "the weights of this detector")
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Detector, card.Card]:
+def load(path: str | os.PathLike[str]) -> tuple[Detector, card.NetworkCard]:
     """The detector in a weight file, on the CPU, and its card.
 
     Raises:
@@ -199,7 +199,7 @@ def _example(grid: Grid, number: int) -> tuple[Tensor, Tensor]:
     return torch.cat([xy, z, within[:, 3:]], 1), cells
 
 
-def _made(metadata: Mapping[str, str], where: str) -> tuple[Detector, card.Card]:
+def _made(metadata: Mapping[str, str], where: str) -> tuple[Detector, card.NetworkCard]:
     """The detector that metadata describes."""
     signature = export.signature_from_text(metadata, f"the metadata of {where}")
     about = card.from_text(metadata, where)

@@ -19,7 +19,7 @@ NOT_FIGURES = ("name", "kind", "search", "network", "params_m", "flops_g", "seco
 
 
 @dataclass(frozen=True)
-class Row:
+class PrintedRow:
     """A network, or a search, as a table of the paper prints it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PrintedTable:
     """A table of the paper.
 
     Attributes:
@@ -60,9 +60,9 @@ class Table:
     title: str
     size: tuple[int, int]
     head: str
-    rows: tuple[Row, ...]
+    rows: tuple[PrintedRow, ...]
 
-    def of(self, search: str) -> Row | None:
+    def of(self, search: str) -> PrintedRow | None:
         """The row that a search stands for."""
         return next((row for row in self.rows if row.search == search), None)
 
@@ -88,17 +88,17 @@ class Statistics:
 
 
 @cache
-def tables() -> dict[int, Table]:
+def tables() -> dict[int, PrintedTable]:
     """All tables that name networks or searches, by number."""
     found = {}
     for key, content in files.read_yaml(FOLDER / "printed.yaml").items():
         size = content.get("measured_size", content["size"])
         rows = tuple(map(_row, content["rows"]))
-        found[int(key)] = Table(int(key), content["title"], (size[0], size[1]), content["head"], rows)
+        found[int(key)] = PrintedTable(int(key), content["title"], (size[0], size[1]), content["head"], rows)
     return found
 
 
-def table(number: int) -> Table:
+def table(number: int) -> PrintedTable:
     """A table by its number; raises ``UserError`` for one that holds no networks."""
     if number not in tables():
         raise UserError(f"table is one of {', '.join(map(str, tables()))}, given was {number}")
@@ -115,6 +115,6 @@ def statistics() -> Statistics:
     return Statistics(tuple(content["settings"]), mean, std, loss, spearman, labels, matrix)
 
 
-def _row(content: dict[str, Any]) -> Row:
+def _row(content: dict[str, Any]) -> PrintedRow:
     figures = {name: float(value) for name, value in content.items() if name not in NOT_FIGURES}
-    return Row(figures=figures, **{name: value for name, value in content.items() if name in NOT_FIGURES})
+    return PrintedRow(figures=figures, **{name: value for name, value in content.items() if name in NOT_FIGURES})

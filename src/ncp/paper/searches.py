@@ -83,7 +83,7 @@ def get(name: str) -> Search:
     return SEARCHES[name]
 
 
-class Found:
+class SearchResults:
     """Results of searches, each done once.
 
     Attributes:
@@ -106,14 +106,14 @@ class Found:
             )  # fmt: skip
         return self._results[key]
 
-    def default(self, name: str, flops_g: float, table: printed.Table) -> Result:
+    def default(self, name: str, flops_g: float, table: printed.PrintedTable) -> Result:
         """The default search for the same objectives at no more than ``flops_g`` as the table counts it."""
         key = (name, round(flops_g, 6))
         if key not in self._results:
             self._results[key] = self._at_cost(get(name), flops_g, table)
         return self._results[key]
 
-    def _at_cost(self, wanted: Search, flops_g: float, table: printed.Table) -> Result:
+    def _at_cost(self, wanted: Search, flops_g: float, table: printed.PrintedTable) -> Result:
         """Limits of a search are multiply-adds of the standard network: the limit is moved until the table's count is met."""
         limit, best = NORMS * 1e9 * flops_g / scale(table), None
         for _ in range(4):
@@ -137,7 +137,7 @@ class Found:
         return replace(result, seconds=took)
 
 
-def flops_of(architecture: Any, table: printed.Table) -> float:
+def flops_of(architecture: Any, table: printed.PrintedTable) -> float:
     """Billions of multiply-adds as a table counts them: the convention of Table 3 at the table's size and head."""
     from ncp.spaces import cost
 
@@ -147,6 +147,6 @@ def flops_of(architecture: Any, table: printed.Table) -> float:
     return float(cost.paper_units(codes, 128)[0][0]) * scale(table)
 
 
-def scale(table: printed.Table) -> float:
+def scale(table: printed.PrintedTable) -> float:
     """How many times the multiply-adds at 128 x 128 pixels a table's size takes."""
     return table.size[0] * table.size[1] / 128**2

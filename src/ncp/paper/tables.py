@@ -10,7 +10,7 @@ from ncp import runs
 from ncp.benchmark import settings
 from ncp.paper import printed
 from ncp.paper.judging import Figure, Judges
-from ncp.paper.searches import TASKS, Found, flops_of, get
+from ncp.paper.searches import TASKS, SearchResults, flops_of, get
 from ncp.progress import Progress
 
 SOURCES = ("paper", "faithful", "default")
@@ -65,13 +65,17 @@ class Done:
         lines: by row, each row's sources after each other.
     """
 
-    table: printed.Table
+    table: printed.PrintedTable
     names: tuple[str, ...]
     lines: list[Line]
 
 
 def do(
-    number: int, found: Found, judges: Judges, progress: Progress | None = None, only: Sequence[str] | None = None
+    number: int,
+    found: SearchResults,
+    judges: Judges,
+    progress: Progress | None = None,
+    only: Sequence[str] | None = None,
 ) -> Done:
     """Do a table: every search of it, judged.
 
@@ -103,7 +107,7 @@ def do(
     return Done(table, names, lines)
 
 
-def _printed(row: printed.Row, table: printed.Table) -> Line:
+def _printed(row: printed.PrintedRow, table: printed.PrintedTable) -> Line:
     """What the paper prints; the exact counts too, where the network is public."""
     line = Line(
         row.name, "paper", flops_g=row.flops_g, params_m=row.params_m, figures=dict(row.figures), before=row.same,
@@ -119,7 +123,7 @@ def _printed(row: printed.Row, table: printed.Table) -> Line:
     return line
 
 
-def _faithful(row: printed.Row, table: printed.Table, found: Found) -> Line:
+def _faithful(row: printed.PrintedRow, table: printed.PrintedTable, found: SearchResults) -> Line:
     assert row.search is not None
     result = found.faithful(row.search)
     wanted = get(row.search)
@@ -130,7 +134,7 @@ def _faithful(row: printed.Row, table: printed.Table, found: Found) -> Line:
     return line
 
 
-def _default(row: printed.Row, table: printed.Table, found: Found) -> Line:
+def _default(row: printed.PrintedRow, table: printed.PrintedTable, found: SearchResults) -> Line:
     """At the cost that the paper prints; where it prints none, at that of the faithful search."""
     assert row.search is not None
     cost = row.flops_g or flops_of(found.faithful(row.search).architecture, table)
@@ -142,7 +146,7 @@ def _default(row: printed.Row, table: printed.Table, found: Found) -> Line:
     return line
 
 
-def _describe(line: Line, architecture: Any, table: printed.Table | None = None) -> None:
+def _describe(line: Line, architecture: Any, table: printed.PrintedTable | None = None) -> None:
     from ncp import spaces
 
     cost = spaces.get("multires").cost([architecture.code])
@@ -152,7 +156,7 @@ def _describe(line: Line, architecture: Any, table: printed.Table | None = None)
         line.flops_g, line.params_m = flops_of(architecture, table), line.params / 1e6
 
 
-def _settings(row: printed.Row) -> tuple[str, ...]:
+def _settings(row: printed.PrintedRow) -> tuple[str, ...]:
     return get(row.search).objectives if row.search else ()
 
 
@@ -172,7 +176,7 @@ def _judge(lines: Sequence[Line], names: Sequence[str], judges: Judges) -> None:
         line.exact = said
 
 
-def _before(table: printed.Table, lines: Sequence[Line], found: Found, judges: Judges) -> None:
+def _before(table: printed.PrintedTable, lines: Sequence[Line], found: SearchResults, judges: Judges) -> None:
     """Of every transfer the network that it started from, as it is judged in the new task (-F)."""
     for row in table.rows:
         assert row.search is not None

@@ -49,7 +49,7 @@ JITTER = 1e-6
 
 
 @dataclass
-class Sizes:
+class TransferSizes:
     """What the card's ``config`` holds: R rows, F features, J components, and the K known predictors' cards."""
 
     rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)]
@@ -266,8 +266,8 @@ def inner_cards(card: Card) -> list[Card]:
     return [base.checked_card(content, f"its known predictor {i + 1}") for i, content in enumerate(sizes.known)]
 
 
-def _sizes(card: Card) -> Sizes:
-    sizes: Sizes = files.checked(card.config, Sizes, "the card of this predictor")
+def _sizes(card: Card) -> TransferSizes:
+    sizes: TransferSizes = files.checked(card.config, TransferSizes, "the card of this predictor")
     return sizes
 
 

@@ -111,7 +111,7 @@ def _draw(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]
         picture = bars.dimensions_figure(drawn, space, title, subtitle)
         out["architectures"] = style.save(picture, folder / "architectures.png")
     searched = [
-        propagation.Walk(
+        propagation.DrawnWalk(
             name, e.walk, [o.name for o in e.search.objectives], e.search.chosen_step, e.search.min_overlap
         )
         for name, e in zip(names, entries, strict=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ncp.paper.judging import Judges
-    from ncp.paper.searches import Found
+    from ncp.paper.searches import SearchResults
     from ncp.search.result import Result
 
 Drawn = dict[str, "Figure"]
@@ -46,7 +46,7 @@ EFFICIENCY = {
 }
 
 
-def draw(number: int, found: Found, judges: Judges) -> Drawn:
+def draw(number: int, found: SearchResults, judges: Judges) -> Drawn:
     """Draw a figure; name -> picture.
 
     Args:
@@ -63,7 +63,7 @@ def draw(number: int, found: Found, judges: Judges) -> Drawn:
         return {f"figure{number}": _transfers(number, TRANSFERS[number], found)}
     if number in SIDE_BY_SIDE:
         return {f"figure{number}": _side_by_side(number, found)}
-    special: dict[int, Callable[[Found, Judges], Drawn]] = {
+    special: dict[int, Callable[[SearchResults, Judges], Drawn]] = {
         3: _figure3,
         4: _figure4,
         5: _figure5,
@@ -75,10 +75,10 @@ def draw(number: int, found: Found, judges: Judges) -> Drawn:
     return special[number](found, judges)
 
 
-def _walk(result: Result, name: str = "") -> propagation.Walk:
+def _walk(result: Result, name: str = "") -> propagation.DrawnWalk:
     names = [o.name for o in result.objectives]
     overlaps = result.found.predicted.min_overlap
-    return propagation.Walk(name, result.trajectory.to_table(), names, result.trajectory.best[1], overlaps)
+    return propagation.DrawnWalk(name, result.trajectory.to_table(), names, result.trajectory.best[1], overlaps)
 
 
 def _within(task: str) -> str:
@@ -91,7 +91,7 @@ def _space() -> spaces.Space[Any]:
     return spaces.get("multires")
 
 
-def _one(number: int, name: str, found: Found) -> Figure:
+def _one(number: int, name: str, found: SearchResults) -> Figure:
     wanted, result = get(name), found.faithful(name)
     names = wanted.objectives
     title = f"Figure {number}: one architecture for {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
@@ -99,7 +99,7 @@ def _one(number: int, name: str, found: Found) -> Figure:
     return propagation.search_figure(_walk(result), _space(), title, under)
 
 
-def _transfers(number: int, source: str, found: Found) -> Figure:
+def _transfers(number: int, source: str, found: SearchResults) -> Figure:
     walks = [_walk(found.faithful(f"{source}-to-{to}"), f"to {_within(to)}") for to in TASKS if to != source]
     title = f"Figure {number}: from {_within(source)} to the other tasks"
     return propagation.transfer_figure(
@@ -107,19 +107,19 @@ def _transfers(number: int, source: str, found: Found) -> Figure:
     )
 
 
-def _side_by_side(number: int, found: Found) -> Figure:
+def _side_by_side(number: int, found: SearchResults) -> Figure:
     what, names = SIDE_BY_SIDE[number]
     shown = {label: found.faithful(name).architecture for label, name in names.items()}
     return dimensions_figure(shown, _space(), f"Figure {number}: architectures {what}", "the paper's strategy, λ = 0.5")
 
 
-def _figure3(found: Found, judges: Judges) -> Drawn:
+def _figure3(found: SearchResults, judges: Judges) -> Drawn:
     walks = [_walk(found.faithful("seg-m"), "continuous"), _walk(found.faithful("seg-m-winner"), "winner takes all")]
     under = "segmentation, λ = 0.3; lines: the code, dots: the architecture returned"
     return {"figure3": propagation.transfer_figure(walks, _space(), "Figure 3: the two strategies", under)}
 
 
-def _figure4(found: Found, judges: Judges) -> Drawn:
+def _figure4(found: SearchResults, judges: Judges) -> Drawn:
     from ncp.benchmark.statistics import Correlation, figure4
 
     stated = printed.statistics()
@@ -140,7 +140,7 @@ def _paper_name(setting: str) -> str:
     return settings.SETTINGS[setting].paper_name
 
 
-def _figure5(found: Found, judges: Judges) -> Drawn:
+def _figure5(found: SearchResults, judges: Judges) -> Drawn:
     from ncp.benchmark.statistics import Correlation, figure5b
 
     stated = printed.statistics()
@@ -151,7 +151,7 @@ def _figure5(found: Found, judges: Judges) -> Drawn:
     return out
 
 
-def _figure6(found: Found, judges: Judges) -> Drawn:
+def _figure6(found: SearchResults, judges: Judges) -> Drawn:
     from ncp.paper import nasbench201
     from ncp.report.nasbench201 import walk_figure
 
@@ -177,7 +177,7 @@ def _figure6(found: Found, judges: Judges) -> Drawn:
 # ---- figure 7
 
 
-def _figure7(found: Found, judges: Judges) -> Drawn:
+def _figure7(found: SearchResults, judges: Judges) -> Drawn:
     fig = style.figure(
         12.0, 8.6, "Figure 7: efficiency and performance",
         "grey and orange: trained, as printed; blue and green: found here, expected by a judge that no search saw; "
@@ -194,7 +194,7 @@ def _figure7(found: Found, judges: Judges) -> Drawn:
     return {"figure7": fig}
 
 
-def _efficiency(ax: Axes, task: str, found: Found, judges: Judges) -> None:
+def _efficiency(ax: Axes, task: str, found: SearchResults, judges: Judges) -> None:
     number, name = EFFICIENCY[task]
     table = printed.table(number)
     style.dress(ax, WORDS[task], f"{name}, %", _axis(table))
@@ -240,16 +240,16 @@ def _logarithmic(ax: Axes, values: Sequence[float]) -> None:
         ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)))
 
 
-def _axis(table: printed.Table) -> str:
+def _axis(table: printed.PrintedTable) -> str:
     height, width = table.size
     return f"multiply-adds at {height} x {width}, billions"
 
 
-def _faithful(task: str, found: Found) -> list[Result]:
+def _faithful(task: str, found: SearchResults) -> list[Result]:
     return [found.faithful(f"{task}-{lam:g}") for lam in LAMBDAS]
 
 
-def _defaults(task: str, found: Found, table: printed.Table) -> list[Result]:
+def _defaults(task: str, found: SearchResults, table: printed.PrintedTable) -> list[Result]:
     return [
         found.default(f"{task}-{lam:g}", flops_of(found.faithful(f"{task}-{lam:g}").architecture, table), table)
         for lam in LAMBDAS

@@ -26,7 +26,7 @@ _LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.98  # room for numbers left of a panel, for 
 _PANEL, _ABOVE, _BELOW = 1.45, 0.32, 0.24
 
 
-class Walk(NamedTuple):
+class DrawnWalk(NamedTuple):
     """One search: its name, the table of its trajectory, the names of its objectives and the row that it returned; by class
     the overlaps of its settings of detection.
 
@@ -63,7 +63,7 @@ class _Grid:
     """Where panels lie: rows and columns from the top left."""
 
     def __init__(
-        self, fig: Figure, columns: int, search: Walk, head: float = _HEAD, panel_height: float = _PANEL
+        self, fig: Figure, columns: int, search: DrawnWalk, head: float = _HEAD, panel_height: float = _PANEL
     ) -> None:
         self.fig, self.search, self.panel_height = fig, search, panel_height
         width, self.height = (float(v) for v in fig.get_size_inches())
@@ -91,7 +91,7 @@ def _height(rows: int, head: float = _HEAD, panel_height: float = _PANEL) -> flo
     return head + rows * (_ABOVE + panel_height) + (rows - 1) * _BELOW + _FOOT
 
 
-def search_figure(search: Walk, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def search_figure(search: DrawnWalk, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
     fig = style.figure(WIDTH, _height(rows), title, subtitle)
@@ -111,7 +111,7 @@ def search_figure(search: Walk, space: spaces.Space[Any], title: str, subtitle: 
     return fig
 
 
-def _fourth(search: Walk) -> tuple[str, str, float]:
+def _fourth(search: DrawnWalk) -> tuple[str, str, float]:
     """What the last panel of costs shows: what was asked for beside multiply-adds, else parameters."""
     if "latency_ms" in search.table:
         return "latency_ms", "Latency (ms)", 1.0
@@ -120,7 +120,7 @@ def _fourth(search: Walk) -> tuple[str, str, float]:
     return "params", "Parameters (millions)", 1e6
 
 
-def transfer_figure(searches: Sequence[Walk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def transfer_figure(searches: Sequence[DrawnWalk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
     rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))
@@ -203,7 +203,7 @@ def _dimensions(
     panel.ends(ends)
 
 
-def _legend(search: Walk) -> str:
+def _legend(search: DrawnWalk) -> str:
     parts = ["lines: the continuous code", "dots: the architecture returned"]
     if any(search.metric(name)[1].any() for name in search.metrics):
         parts.append("band: ± 1 standard deviation of the predictor")

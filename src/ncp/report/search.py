@@ -44,7 +44,7 @@ def write_search(
     files["result"] = runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     trajectory = result.trajectory
     names, overlaps = [o.name for o in result.objectives], result.found.predicted.min_overlap
-    search = propagation.Walk("", table, names, trajectory.best[1], overlaps)
+    search = propagation.DrawnWalk("", table, names, trajectory.best[1], overlaps)
     picture = propagation.search_figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
     files["picture"] = style.save(picture, folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})

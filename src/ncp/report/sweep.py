@@ -41,7 +41,7 @@ class SearchesTable(Callback):
 
 
 @dataclass
-class Point:
+class SweepPoint:
     """One search.
 
     Attributes:
@@ -68,7 +68,7 @@ class Point:
         return {"label": label, "macs": self.found.cost.macs, "metrics": metrics, "lower": lowered, "kept": kept}
 
 
-def summarise(folder: Path) -> list[Point]:
+def summarise(folder: Path) -> list[SweepPoint]:
     """Collect the results under a sweep's folder, write and print their summary; one point for each finished search."""
     points = collect(folder)
     if not points:
@@ -93,7 +93,7 @@ def summarise(folder: Path) -> list[Point]:
     return points
 
 
-def collect(folder: Path) -> list[Point]:
+def collect(folder: Path) -> list[SweepPoint]:
     """One point for each job with a result that can be read, without the judge's figures."""
     read = []
     for job in runs.jobs(folder, runs.RESULT_FILE):
@@ -107,7 +107,9 @@ def collect(folder: Path) -> list[Point]:
     points = []
     for (job, found), label in zip(read, distinct(overrides), strict=True):
         own = {o.name: found.predicted.get(o.setting, {}).get(o.metric) for o in found.objectives}
-        points.append(Point(job.name, label or job.name, found, own={k: v for k, v in own.items() if v is not None}))
+        points.append(
+            SweepPoint(job.name, label or job.name, found, own={k: v for k, v in own.items() if v is not None})
+        )
     return points
 
 
@@ -121,7 +123,7 @@ def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(as_written(o.lstrip("+")) for o in own if o not in common) for own in overrides]
 
 
-def judge_all(points: Sequence[Point]) -> dict[str, str]:
+def judge_all(points: Sequence[SweepPoint]) -> dict[str, str]:
     """Give every point the figures of one judge for all objectives of all searches; setting -> who that is.
 
     The judge that the searches name; where they name several, the default predictors. Figures that a search did not record
@@ -142,7 +144,7 @@ def judge_all(points: Sequence[Point]) -> dict[str, str]:
     return judges
 
 
-def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> None:
+def _predict(points: Sequence[SweepPoint], setting: str, judges: dict[str, str]) -> None:
     """Let a setting's judge predict all points; where it cannot be had, the recorded figures stay and a line says so."""
     import numpy as np
 
@@ -166,11 +168,11 @@ def _predict(points: Sequence[Point], setting: str, judges: dict[str, str]) -> N
         terminal.say(f"{setting} is not judged anew: {error}", stderr=True)
 
 
-def _recorded(point: Point, o: WantedMetric) -> float | None:
+def _recorded(point: SweepPoint, o: WantedMetric) -> float | None:
     return point.found.judged.get(o.setting, {}).get(o.metric)
 
 
-def _fill(point: Point, o: WantedMetric, judge: str) -> None:
+def _fill(point: SweepPoint, o: WantedMetric, judge: str) -> None:
     if point.found.judge.get(o.setting) == judge and (value := _recorded(point, o)) is not None:
         point.metrics[o.name] = value
         for figures, out in ((point.found.judged_doubt, point.doubt), (point.found.judged_noise, point.noise)):
@@ -187,7 +189,7 @@ def _words(names: dict[str, str]) -> str:
     return ", ".join(f"{name} for {setting}" for setting, name in names.items())
 
 
-def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
+def _as_csv(points: Sequence[SweepPoint], names: Sequence[str]) -> str:
     more = [f"{name}.{part}" for name in names for part in ("doubt", "noise", "own")]
     rows: list[list[Any]] = [
         ["job", "overrides", *names, "macs", "params", "seconds", "text", *more, "predictor", "judge", "keeps_limits"]
@@ -201,7 +203,11 @@ def _as_csv(points: Sequence[Point], names: Sequence[str]) -> str:
 
 
 def _show(
-    points: Sequence[Point], names: dict[str, str], lower: Sequence[str], judges: dict[str, str], made: Sequence[Path]
+    points: Sequence[SweepPoint],
+    names: dict[str, str],
+    lower: Sequence[str],
+    judges: dict[str, str],
+    made: Sequence[Path],
 ) -> None:
     """``names``: of the metrics, and what they are called in the table."""
     best: set[int] = set()
@@ -240,7 +246,7 @@ def _show(
         terminal.say(terminal.relative(file), style="dim")
 
 
-def _searches(points: Sequence[Point]) -> str:
+def _searches(points: Sequence[SweepPoint]) -> str:
     return f"{len(points)} search{'es' if len(points) != 1 else ''}"
 
 

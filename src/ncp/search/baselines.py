@@ -20,7 +20,7 @@ from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
 from ncp.search.querying import evolution
 from ncp.search.querying.bounded import BoundedGround
-from ncp.search.querying.strategies import Strategy
+from ncp.search.querying.strategies import Way
 from ncp.search.starts import Starts
 from ncp.search.trajectory import Trajectory, Walk
 
@@ -72,7 +72,7 @@ class Baseline:
         walk = Walk(codes.astype(np.float64), codes, -scores[better], reason, phases)
         return Trajectory(objectives, [walk], (0, len(codes) - 1), spent, len(starts))
 
-    def _way(self, first: int) -> Strategy:
+    def _way(self, first: int) -> Way:
         """How the queries are spent; the ground draws ``first`` starts before anything else."""
         raise NotImplementedError
 
@@ -80,26 +80,26 @@ class Baseline:
 class RandomSearch(Baseline):
     """The best of random architectures; with 10,000 of them the search of Wen et al., 2020 ("neural predictor")."""
 
-    def _way(self, first: int) -> Strategy:
+    def _way(self, first: int) -> Way:
         return evolution.Random()
 
 
-class Greedy(Baseline):
+class GreedySearch(Baseline):
     """Like NetAdapt in the paper's Table 10: ask about a step in every dimension, make the best one, repeat."""
 
-    def _way(self, first: int) -> Strategy:
+    def _way(self, first: int) -> Way:
         return evolution.Greedy(again=False)
 
 
 class LocalSearch(Baseline):
     """Hill climbing that takes a better neighbour, begun anew at the next start, then at random ones, at every summit."""
 
-    def _way(self, first: int) -> Strategy:
+    def _way(self, first: int) -> Way:
         return evolution.Local(parts=8)
 
 
 @dataclass(frozen=True)
-class Evolution(Baseline):
+class EvolutionSearch(Baseline):
     """Regularised evolution (Real et al., 2019): mutate the best of a random few, retire the oldest.
 
     Attributes:
@@ -116,15 +116,15 @@ class Evolution(Baseline):
         for name in ("population", "tournament", "children"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
 
-    def _way(self, first: int) -> Strategy:
+    def _way(self, first: int) -> Way:
         return evolution.Evolution(max(self.population, first), self.tournament, self.children, mutations=4)
 
 
 BASELINES: Sequence[tuple[str, type[Baseline], int]] = (
     ("random", RandomSearch, 2000),
     ("neural_predictor", RandomSearch, 10_000),
-    ("greedy", Greedy, 10_000),
+    ("greedy", GreedySearch, 10_000),
     ("local", LocalSearch, 2000),
-    ("evolution", Evolution, 2000),
+    ("evolution", EvolutionSearch, 2000),
 )
 """Name, class and number of queries unless told otherwise."""

@@ -115,7 +115,7 @@ def search(
 
 
 @dataclass
-class Problem:
+class SearchProblem:
     """What every search needs: objectives with predictors, the first start, the limits, a generator of random numbers.
 
     Attributes:
@@ -163,7 +163,7 @@ def prepare(
     dtype: str = "fp32",
     multiple_of: int | None = None,
     relations: Any = (),
-) -> Problem:
+) -> SearchProblem:
     """Read and check the arguments of :func:`search`; raises ``UserError`` for anything wrong with them."""
     if queries is not None:
         queries = whole("queries", queries, 1)
@@ -200,7 +200,7 @@ def prepare(
     exact = {name: costs[name] for name in ("macs", "params") if name in costs}
     limits = Budget(region, floors=floors, queries=queries, others=tuple(others), **exact)
     limits.check_reachable()
-    return Problem(goals, origin, start is not None, limits, rng, asked, judging, notes)
+    return SearchProblem(goals, origin, start is not None, limits, rng, asked, judging, notes)
 
 
 @contextmanager
@@ -224,7 +224,9 @@ def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mappin
     return "learned" if family == "paper" and able else "exact"
 
 
-def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: float | None, seconds: float) -> Result:
+def _result(
+    problem: SearchProblem, trajectory: Trajectory, strategy: str, kappa: float | None, seconds: float
+) -> Result:
     space = problem.objectives.space
     default = space.encode([space.default()])[0]
     codes = np.stack([trajectory.best_code, problem.origin, default, trajectory.last_code, trajectory.least_code])
@@ -250,7 +252,7 @@ def _result(problem: Problem, trajectory: Trajectory, strategy: str, kappa: floa
     )
 
 
-def _outside(problem: Problem, before: Candidate) -> list[str]:
+def _outside(problem: SearchProblem, before: Candidate) -> list[str]:
     """What to say of a start that lies elsewhere than the search may go."""
     start = "the start" if problem.given else "the default code"
     notes = []

@@ -21,7 +21,7 @@ Timer = Callable[[Any], float]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timed:
     """One architecture on this machine: predicted and measured milliseconds, and whether a limit is kept; which one."""
 
     text: str
@@ -67,12 +67,12 @@ def verify(
     space = result.trajectory.objectives.space
     codes = best_codes(result, lam)
     told = [limit.quantity.told(codes)[0] for limit, _ in limits]
-    measured: list[Measured] = []
+    measured: list[Timed] = []
     chosen = None
     for place, architecture in enumerate(space.decode(codes.astype(np.float64))):
         for (limit, timer), predicted in zip(limits, told, strict=True):
             ms = timer(architecture)
-            measured.append(Measured(architecture.text, float(predicted[place]), ms, ms <= limit.value, limit.name))
+            measured.append(Timed(architecture.text, float(predicted[place]), ms, ms <= limit.value, limit.name))
             if not measured[-1].keeps:
                 break
         else:

@@ -15,7 +15,7 @@ from ncp.tasks.checkpoint import Checkpoint
 _STRIDE = 2  # pillars along a side of a cell of a detector's map, unless a checkpoint says another
 
 
-def card_of(found: Checkpoint) -> card.Card:
+def card_of(found: Checkpoint) -> card.NetworkCard:
     """What a program must know of a checkpoint's network to use it.
 
     Raises:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ncp import registry
-from ncp.card import Card, line
+from ncp.card import NetworkCard, line
 from ncp.errors import UserError
 from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
@@ -52,7 +52,7 @@ class Exportable(NamedTuple):
     architecture: str
     size: tuple[int, int]
     about: dict[str, str]
-    card: Card | None = None
+    card: NetworkCard | None = None
 
 
 class Exporting(Protocol):
@@ -125,7 +125,7 @@ def _origin(found: checkpoint.Checkpoint) -> dict[str, str]:
     return {key: line(value) for key, value in said.items() if value}
 
 
-def _made(architecture: Any, about: Card, settings: Any, head: Any = None) -> nn.Module:
+def _made(architecture: Any, about: NetworkCard, settings: Any, head: Any = None) -> nn.Module:
     """The network of a card, a whole detector for detection."""
     if about.use.space is None:
         return _build(architecture, about.task, len(about.classes), about.channels, settings, head)
@@ -169,7 +169,7 @@ def write(
         logging.getLogger(name).setLevel(logging.WARNING)
     stem = out.with_suffix("") if out.suffix in ENDINGS.values() else out
     height, width = size or found.size
-    asked = Asked((int(height), int(width)), dynamic)
+    asked = InputShape((int(height), int(width)), dynamic)
     written = {}
     for kind in wanted:
         if kind in ENDINGS:
@@ -181,50 +181,50 @@ def write(
     return written
 
 
-class Asked(NamedTuple):
+class InputShape(NamedTuple):
     """What the formats are told beside the network: height and width of an image, and whether these are free."""
 
     size: tuple[int, int]
     dynamic: bool
 
 
-def _weights(found: Exportable, path: Path, asked: Asked | None = None) -> None:
+def _weights(found: Exportable, path: Path, asked: InputShape | None = None) -> None:
     if isinstance(found.net, Detector):
         detector_file.save(found.net, path, found.about)
     else:
         save(found.net, path, found.about)  # type: ignore[arg-type]
 
 
-def _onnx(found: Exportable, path: Path, asked: Asked) -> None:
+def _onnx(found: Exportable, path: Path, asked: InputShape) -> None:
     if isinstance(found.net, Detector):
         detector_file.export_onnx(found.net, path, found.about)
     else:
         export_onnx(found.net, path, asked.size, _frames(found), extra=found.about, dynamic=asked.dynamic)  # type: ignore[arg-type]
 
 
-def _program(found: Exportable, path: Path, asked: Asked) -> None:
+def _program(found: Exportable, path: Path, asked: InputShape) -> None:
     if isinstance(found.net, Detector):
         detector_file.export_program(found.net, path, found.about)
     else:
         export_program(found.net, path, asked.size, _frames(found), found.about, asked.dynamic)  # type: ignore[arg-type]
 
 
-def _python(found: Exportable, folder: Path, asked: Asked) -> None:
+def _python(found: Exportable, folder: Path, asked: InputShape) -> None:
     python.write(found.net, found.card, folder)
     _weights(found, folder / python.WEIGHTS)
 
 
-def _timm(found: Exportable, folder: Path, asked: Asked) -> None:
+def _timm(found: Exportable, folder: Path, asked: InputShape) -> None:
     from ncp.models.formats import timm_folder
 
     timm_folder.write(found.net, found.card, found.about, folder)
 
 
-def _openmmlab(kind: str, found: Exportable, folder: Path, asked: Asked) -> None:
+def _openmmlab(kind: str, found: Exportable, folder: Path, asked: InputShape) -> None:
     openmmlab.write(kind, found.net, found.card, folder)
 
 
-WRITERS: dict[str, Callable[[Exportable, Path, Asked], None]] = {
+WRITERS: dict[str, Callable[[Exportable, Path, InputShape], None]] = {
     "safetensors": _weights,
     "onnx": _onnx,
     "torchexport": _program,

@@ -32,7 +32,7 @@ Channels = Annotated[list[float], Meta(min_length=1, max_length=MAX_CHANNELS)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 
 
-class Input(Struct):
+class OwnInput(Struct):
     """What a network reads: channels, height and width, mean and deviation by channel."""
 
     channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
@@ -58,7 +58,7 @@ class Own(Struct):
     classes: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(min_length=1, max_length=MAX_CLASSES)]
     step: Annotated[int, Meta(ge=0, le=10**9)]
     config: dict[str, Any]
-    input: Input | UnsetType = UNSET
+    input: OwnInput | UnsetType = UNSET
     use: Use | UnsetType = UNSET
     position: Place | UnsetType = UNSET
     latest: dict[str, float | None] = {}

@@ -43,7 +43,7 @@ NAMES = {
 }
 
 
-def write(kind: str, net: nn.Module, about: card.Card | None, folder: Path) -> Path:
+def write(kind: str, net: nn.Module, about: card.NetworkCard | None, folder: Path) -> Path:
     """Write ``config.py`` and ``model.pth``.
 
     Args:
@@ -116,13 +116,13 @@ def _parts(signature: Signature) -> dict[str, Any]:
     }
 
 
-def _mask_rcnn(signature: Signature, about: card.Card | None, folder: Path) -> str:
+def _mask_rcnn(signature: Signature, about: card.NetworkCard | None, folder: Path) -> str:
     values = {key: value for key, value in _parts(signature).items() if key != "joined"}
     values["checkpoint"] = str((folder / WEIGHTS).resolve())
     return _changed("coco.py", values, _head(signature, "Mask R-CNN over a classifier's backbone"))
 
 
-def _detector(signature: Signature, about: card.Card | None, folder: Path) -> str:
+def _detector(signature: Signature, about: card.NetworkCard | None, folder: Path) -> str:
     assert about is not None
     assert about.use.space is not None
     space = about.use.space
@@ -143,7 +143,7 @@ def _detector(signature: Signature, about: card.Card | None, folder: Path) -> st
     return re.sub(r"^nms = .*$", f"nms = {nms!r}", text, count=1, flags=re.MULTILINE)
 
 
-def _segmentor(signature: Signature, about: card.Card | None, folder: Path) -> str:
+def _segmentor(signature: Signature, about: card.NetworkCard | None, folder: Path) -> str:
     parts = _parts(signature)
     channels = signature.in_channels
     mean = list(about.mean) if about is not None else [*card.MEAN] if channels == 3 else [0.5] * channels

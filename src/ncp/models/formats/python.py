@@ -36,7 +36,7 @@ _OUTPUTS = {
 }
 
 
-def write(net: nn.Module, about: card.Card | None, folder: Path) -> Path:
+def write(net: nn.Module, about: card.NetworkCard | None, folder: Path) -> Path:
     """Write ``model.py`` into a folder; the weights are written beside it by :mod:`ncp.models.export`.
 
     Args:
@@ -60,7 +60,7 @@ def write(net: nn.Module, about: card.Card | None, folder: Path) -> Path:
     return folder / MODEL
 
 
-def source_of(signature: Signature, about: card.Card | None) -> str:
+def source_of(signature: Signature, about: card.NetworkCard | None) -> str:
     """The text of ``model.py``."""
     task = signature.task
     whole = task == "det3d" and about is not None
@@ -92,7 +92,7 @@ def source_of(signature: Signature, about: card.Card | None) -> str:
     return re.sub(r"  # type: ignore\[[a-z-]+\]", "", "\n".join(lines) + "\n\n\n" + body.strip() + "\n")
 
 
-def _constants(signature: Signature, classes: list[str], about: card.Card | None) -> dict[str, Any]:
+def _constants(signature: Signature, classes: list[str], about: card.NetworkCard | None) -> dict[str, Any]:
     architecture = Architecture.of_content(signature.architecture)
     out: dict[str, Any] = {
         "CLASSES": classes,

@@ -21,7 +21,7 @@ WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 _SAID = ("trained", "step", "data", "setting", "licence")  # of the metadata, in the card's table
 
 
-def write(net: nn.Module, about: card.Card | None, facts: Mapping[str, str], folder: Path) -> Path:
+def write(net: nn.Module, about: card.NetworkCard | None, facts: Mapping[str, str], folder: Path) -> Path:
     """Write the folder.
 
     Args:
@@ -59,7 +59,7 @@ def write(net: nn.Module, about: card.Card | None, facts: Mapping[str, str], fol
     return folder
 
 
-def _input(about: card.Card) -> dict[str, object]:
+def _input(about: card.NetworkCard) -> dict[str, object]:
     return {
         "input_size": (about.channels, *about.size),
         "mean": tuple(about.mean),
@@ -69,7 +69,9 @@ def _input(about: card.Card) -> dict[str, object]:
     }
 
 
-def text_of(architecture: str, about: card.Card | None, classes: int, facts: Mapping[str, str], name: str) -> str:
+def text_of(
+    architecture: str, about: card.NetworkCard | None, classes: int, facts: Mapping[str, str], name: str
+) -> str:
     """The model card, in Markdown with the header that the hub reads."""
     size = about.size if about is not None else (224, 224)
     found = cost.count([Architecture.parse(architecture).code], size, "classification", classes)

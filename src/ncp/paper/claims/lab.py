@@ -15,7 +15,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.paper.judging import Judges
-from ncp.paper.searches import Found
+from ncp.paper.searches import SearchResults
 from ncp.predictors.base import load
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Lab:
         seed: the first.
     """
 
-    found: Found
+    found: SearchResults
     judges: Judges
     seeds: int = 10
     seed: int = 0

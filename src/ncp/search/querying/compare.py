@@ -17,7 +17,7 @@ from ncp import spaces
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
 from ncp.progress import Progress
-from ncp.search.querying.ground import Ground, OpenGround, Steps, TableGround
+from ncp.search.querying.ground import Ground, Neighbours, OpenGround, TableGround
 from ncp.search.querying.strategies import make
 
 
@@ -236,14 +236,14 @@ def _filled(column: np.ndarray) -> np.ndarray:
     return np.where(there, column, np.median(column[there]) if there.any() else 0.0)
 
 
-_STEPS: dict[tuple[str, int, int], Steps] = {}
+_STEPS: dict[tuple[str, int, int], Neighbours] = {}
 
 
-def _steps(space: spaces.Space[Any], codes: np.ndarray) -> Steps:
+def _steps(space: spaces.Space[Any], codes: np.ndarray) -> Neighbours:
     """Tables of one space often hold the same architectures: what is one step away is worked out once."""
     key = (space.name, len(codes), hash(codes.tobytes()))
     if key not in _STEPS or not np.array_equal(_STEPS[key].codes, codes):
-        _STEPS[key] = Steps(space, codes)
+        _STEPS[key] = Neighbours(space, codes)
     return _STEPS[key]
 
 

@@ -89,12 +89,12 @@ class TableGround(Ground):
         values_N: np.ndarray,
         name: str = "",
         known: dict[str, np.ndarray] | None = None,
-        steps: Steps | None = None,
+        steps: Neighbours | None = None,
     ) -> None:
         self.space, self.name, self.known = space, name, dict(known or {})
         self.all_codes = np.asarray(codes_ND, dtype=np.int64)
         self.values = np.asarray(values_N, dtype=np.float64)
-        self.steps = steps or Steps(space, self.all_codes)
+        self.steps = steps or Neighbours(space, self.all_codes)
 
     def __len__(self) -> int:
         return len(self.all_codes)
@@ -139,7 +139,7 @@ class TableGround(Ground):
         return out
 
 
-class Steps:
+class Neighbours:
     """What is one step away from each row of a table; the tables of one space share it.
 
     In a table of the whole space these are the space's mutations, by kind; in a sparse one the nearest rows.

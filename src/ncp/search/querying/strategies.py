@@ -13,7 +13,7 @@ from ncp.options import read
 from ncp.search.querying.ground import Ground
 
 
-class Strategy(Protocol):
+class Way(Protocol):
     """A way to spend a number of evaluations; one generator of random numbers a run."""
 
     def run(self, ground: Ground, queries: int, generators: Sequence[np.random.Generator]) -> np.ndarray:
@@ -49,10 +49,10 @@ LEARN_FROM_OTHERS = ("ppo_transfer", "catch", "rounds_known")
 """Those that look at other tasks' tables."""
 
 
-def make(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+def make(name: str, options: Mapping[str, Any] | None = None) -> Way:
     """The strategy called ``name``; raises ``UserError`` for an unknown name or option."""
     if name not in STRATEGIES:
         raise UserError(f"unknown strategy '{name}' for a number of evaluations; there are {', '.join(STRATEGIES)}")
     module, kind, own = STRATEGIES[name]
-    made: type[Strategy] = getattr(import_module(f"ncp.search.querying.{module}"), kind)
+    made: type[Way] = getattr(import_module(f"ncp.search.querying.{module}"), kind)
     return read(made, {**own, **(options or {})}, f"strategy.{name}")
