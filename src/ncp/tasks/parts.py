@@ -20,7 +20,7 @@ from ncp import files, registry
 from ncp import options as typed
 from ncp.card import Use
 from ncp.data.base import BatchPolicy, DataModule, Key
-from ncp.errors import UserError, missing_extra
+from ncp.errors import UserError
 from ncp.models import default_precision
 from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
@@ -29,6 +29,7 @@ from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, StepsBar, Throughput
+from ncp.tasks.loggers import make_loggers
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.position import NEVER
 from ncp.tasks.pretrained import load_pretrained
@@ -37,7 +38,6 @@ from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 LARGE_BATCH = 256  # samples at a time above which it is asked whether they fit into memory
@@ -359,38 +359,6 @@ def make_trainer(
     # its handlers would answer a signal with a collective operation that the other processes do not expect
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
-
-
-def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
-    """What ``logger=...`` adds to the history: nothing (csv), TensorBoard, MLflow, or W&B (offline where there is no key)."""
-    settings = dict(given)
-    kind = settings.pop("kind", None)
-    if kind not in LOGGERS:
-        raise UserError(f"unknown logger '{kind}'; loggers: {', '.join(LOGGERS)}")
-    if kind == "tensorboard":
-        from pytorch_lightning.loggers import TensorBoardLogger
-
-        try:
-            return [TensorBoardLogger(folder, name="", version="tensorboard", **settings)]
-        except ModuleNotFoundError:
-            raise missing_extra("tensorboard", "tensorboard") from None
-    if kind == "mlflow":
-        from pytorch_lightning.loggers import MLFlowLogger
-
-        settings.setdefault("save_dir", str(folder / "mlruns"))
-        if (
-            settings.get("tracking_uri") is None
-        ):  # newer versions refuse files unless told; a data base needs more packages
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        try:
-            return [MLFlowLogger(**{key: value for key, value in settings.items() if value is not None})]
-        except ModuleNotFoundError:
-            raise missing_extra("mlflow", "mlflow") from None
-    if kind == "wandb":
-        from ncp.tasks.wandb import make_wandb
-
-        return [make_wandb(folder, settings)]
-    return []
 
 
 def _quiet() -> None:

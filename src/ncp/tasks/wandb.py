@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ncp.errors import missing_extra
+from ncp.tasks.loggers import checked
 
 
 def has_key() -> bool:
@@ -23,11 +24,13 @@ def has_key() -> bool:
 
 def make_wandb(folder: Path, settings: Mapping[str, Any]) -> Any:
     """Lightning's W&B logger, writing below ``folder``; ``settings`` as in conf/logger/wandb.yaml."""
-    from pytorch_lightning.loggers import WandbLogger
-
-    offline = settings.get("offline")
-    options = {key: value for key, value in settings.items() if key != "offline"}
     try:
+        import wandb
+        from pytorch_lightning.loggers import WandbLogger
+
+        offline = settings.get("offline")
+        rest = {key: value for key, value in settings.items() if key != "offline"}
+        options = checked("wandb", rest, [WandbLogger, wandb.init], ("save_dir", "offline"))
         return WandbLogger(save_dir=folder, offline=not has_key() if offline is None else bool(offline), **options)
     except ModuleNotFoundError:
         raise missing_extra("wandb", "wandb") from None
