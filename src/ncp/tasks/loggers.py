@@ -1,4 +1,4 @@
-"""What ``logger=...`` adds to the history that every training keeps; its keys are held to what the logger takes before it is made."""
+"""What ``logger=...`` adds to the history that every training keeps. Its options are checked before the logger is made."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def make_loggers(given: Mapping[str, Any], folder: Path) -> list[Any]:
     if kind == "mlflow":
         return [_mlflow(folder, settings)]
     if kind == "wandb":
-        from ncp.tasks.wandb import make_wandb
-
-        return [make_wandb(folder, settings)]
+        return [_wandb(folder, settings)]
     if kind != "csv":
         raise UserError(f"unknown logger '{kind}'; loggers: {', '.join(LOGGERS)}")
     checked("csv", settings, [])
@@ -104,3 +102,15 @@ def _mlflow(folder: Path, settings: Mapping[str, Any]) -> Any:
         return MLFlowLogger(**kept)
     except ModuleNotFoundError:
         raise missing_extra("mlflow", "mlflow") from None
+
+
+def _wandb(folder: Path, settings: Mapping[str, Any]) -> Any:
+    from ncp.tasks.wandb import make_wandb
+
+    try:
+        import wandb
+        from pytorch_lightning.loggers import WandbLogger
+    except ModuleNotFoundError:
+        raise missing_extra("wandb", "wandb") from None
+    given = {key: value for key, value in settings.items() if value is not None}
+    return make_wandb(folder, checked("wandb", given, [WandbLogger, wandb.init], ("save_dir",)))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ncp.errors import missing_extra
-from ncp.tasks.loggers import checked
 
 
 def has_key() -> bool:
@@ -24,13 +23,11 @@ def has_key() -> bool:
 
 def make_wandb(folder: Path, settings: Mapping[str, Any]) -> Any:
     """Lightning's W&B logger, writing below ``folder``; ``settings`` as in conf/logger/wandb.yaml."""
-    try:
-        import wandb
-        from pytorch_lightning.loggers import WandbLogger
+    from pytorch_lightning.loggers import WandbLogger
 
-        offline = settings.get("offline")
-        rest = {key: value for key, value in settings.items() if key != "offline"}
-        options = checked("wandb", rest, [WandbLogger, wandb.init], ("save_dir", "offline"))
+    offline = settings.get("offline")
+    options = {key: value for key, value in settings.items() if key != "offline"}
+    try:
         return WandbLogger(save_dir=folder, offline=not has_key() if offline is None else bool(offline), **options)
     except ModuleNotFoundError:
         raise missing_extra("wandb", "wandb") from None
