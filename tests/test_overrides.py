@@ -182,8 +182,19 @@ def test_every_setting_of_a_sweep_is_named():
     assert overrides.adapt(["setting=choice(seg,video)"]) == ["setting={name:seg},{name:video}"]
 
 
-def test_words_are_shown_as_they_were_typed():
-    typed = ["setting=cls-10c", "data.root=/x", "seed=3"]
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["setting=cls-10c", "data.root=/x", "seed=3"],
+        # what the built-in set has anyway is typed all the same, so that another value beside it reads apart
+        ["setting=cls-10c", "data.size=32"],
+        # and beside real data, of which the setting does not say so, it decides
+        ["setting=cls-10c", "data.root=/x", "data.size=32", "recipe.length=12"],
+        ["setting=cls-10c", "debug=overfit"],
+        ["setting=cls-10c"],
+    ],
+)
+def test_words_are_shown_as_they_were_typed(typed):
     assert overrides.shown(overrides.expand(overrides.adapt(typed), None)) == typed
 
 

@@ -303,34 +303,35 @@ def is_of_table(words: Sequence[str]) -> bool:
 
 def is_expanded(words: Sequence[str]) -> bool:
     """Whether :func:`expand` wrote these words (a process that another one started gets them so): they begin as it begins."""
+    return _written_by_it(words) > 0
+
+
+def _written_by_it(words: Sequence[str]) -> int:
+    """How many words at the beginning are those that the setting stands for; 0 where they do not begin so."""
     name = _given_setting(words)
     if name is None or name not in settings.SETTINGS:
-        return False
-    setting, shorter = settings.SETTINGS[name], _set_by("debug", value_of(words, "debug"))
+        return 0
+    setting, shorter, most = settings.SETTINGS[name], _set_by("debug", value_of(words, "debug")), 0
     for variant in filter(None, (setting.real, setting.builtin)):
         for own in (False, True):
             written = [w for w in written_out(setting, variant is setting.real, own) if key_of(w) not in shorter]
             if list(words[: len(written)]) == written:
-                return True
-    return False
+                most = max(most, len(written))
+    return most
 
 
 def shown(words: Sequence[str]) -> list[str]:
-    """Expanded words as a person would type them."""
+    """Expanded words as a person would type them.
+
+    What was typed is told even where it says what the setting says: the built-in set's size beside ``data.root``, say, where
+    without it another one would hold.
+    """
     name = _given_setting(words)
     if name is None:
         return list(map(_typed, words))
-    if name not in settings.SETTINGS:
-        return [f"setting={name}" if key_of(word) == "setting" else _typed(word) for word in words]
-    setting = settings.SETTINGS[name]
-    hidden = {
-        word
-        for real in (True, False)
-        if (setting.real if real else setting.builtin)
-        for word in written_out(setting, real)
-    }
-    kept = (word for word in words if word not in hidden and key_of(word) != "setting")
-    return [f"setting={name}", *map(_typed, kept)]
+    if written := _written_by_it(words):
+        return [f"setting={name}", *map(_typed, words[written:])]
+    return [f"setting={name}" if key_of(word) == "setting" else _typed(word) for word in words]
 
 
 def _typed(word: str) -> str:

@@ -104,7 +104,7 @@ def test_a_table_of_a_whole_space_needs_no_other_judge(tmp_path):
     ]
     path = benchmark.store.write(benchmark.from_rows(rows, "transnas-micro/jigsaw"), tmp_path / "all.parquet")
     name = "transnas-micro/jigsaw"
-    plan = job.Plan((name,), {}, 12, {"macs": 1e12}, space.default(), tmp_path, source=str(path))
+    plan = job.DiscoveryPlan((name,), {}, 12, {"macs": 1e12}, space.default(), tmp_path, source=str(path))
     steps = job._Steps(plan, tmp_path / "run")
     steps.check()
     steps.collect(name)
