@@ -226,12 +226,12 @@ def relative(path: str | Path) -> str:
 
 
 def shorten(name: str, most: int = 30) -> str:
-    """A name for a table or a picture, its middle left out where it is too long.
+    """A name for a table or a picture: one line, its middle left out where it is too long.
 
     >>> shorten("64_64-2_1_2_64", 9)
     '64_6…2_64'
     """
-    half, name = (most - 1) // 2, printable(name)
+    half, name = (most - 1) // 2, printable(name).replace("\n", "\\n").replace("\t", "\\t")
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
 
 

@@ -47,7 +47,10 @@ def test_bad_jobs_are_named_and_the_others_go_on(monkeypatch, capsys):
         with pytest.raises(UserError, match="no job of this multirun can start"):
             Sweeper.validate_batch_is_legal(None, [bad])
     assert ended.worst == USERS_MISTAKE
-    assert "error: job (setting=seg data=builtin/seg data.root=/x): data=builtin/seg is a built-in set" in capsys.readouterr().err
+    assert (
+        "error: job (setting=seg data=builtin/seg data.root=/x): data=builtin/seg is a built-in set"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_worst_outcome_counts():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -123,11 +123,20 @@ def _guess(paper: Image.Image, pen: ImageDraw.ImageDraw, guess: Guess, place: tu
     start = left + WIDEST + WORDS
     for row, (name, value) in enumerate(zip(guess.classes, guess.probabilities, strict=True)):
         y = top + 20 + row * BAR
-        name = terminal.shorten(name, 20)
+        name = _fitting(pen, name, font, WORDS - 16)
         pen.text((start - 8 - pen.textlength(name, font=font), y + 3), name, fill=style.INK, font=font)
         end = start + round(FULL * value)
         pen.rectangle((start, y + 3, max(start, end), y + BAR - 7), fill=style.BLUE if row == 0 else style.SKY)
         pen.text((end + 6, y + 3), f"{value:.1%}", fill=style.GREY, font=font)
+
+
+def _fitting(pen: ImageDraw.ImageDraw, name: str, font: Any, width: float) -> str:
+    """A name shortened until it is no wider than so many pixels."""
+    most, short = 20, terminal.shorten(name, 20)
+    while most > 3 and pen.textlength(short, font=font) > width:
+        most -= 1
+        short = terminal.shorten(name, most)
+    return short
 
 
 def clips(

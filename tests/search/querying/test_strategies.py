@@ -14,6 +14,8 @@ from ncp.search.querying.rounds import Rounds, normal_scores
 from ncp.search.querying.strategies import STRATEGIES, make
 
 MICRO = spaces.get("transnas-micro")
+# those led by predictors and those of other libraries, which may not be installed, have tests of their own
+OURS = [name for name, (module, *_) in STRATEGIES.items() if module not in ("guided", "external")]
 CHEAPER = {"catch": {"steps": 2, "candidates": 4}}
 
 
@@ -39,7 +41,7 @@ def generators(seeds):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", OURS)
 def test_every_strategy_keeps_the_contract(name, ground):
     asked = make(name, CHEAPER.get(name)).run(ground, 24, generators(range(3)))
     assert asked.shape == (3, 24)
