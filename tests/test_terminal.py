@@ -159,6 +159,19 @@ def test_a_time_of_day_has_a_date_where_it_is_another_day():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", terminal.clock(3 * 86400))
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "short"),
+    [
+        ("a\nb\tc", 30, r"a\nb\tc"),  # one line, whatever a file is called
+        ("\x1b[2J", 30, r"\x1b[2J"),
+        ("abcdefghij", 10, "abcdefghij"),
+        ("abcdefghijk", 10, "abcd…hijk"),
+    ],
+)
+def test_a_name_is_one_short_line(name, most, short):
+    assert terminal.shorten(name, most) == short
+
+
 def prints(path):
     """Lines of a module that print by themselves: ``print``, ``rich``, or a write to a standard stream."""
     found = []

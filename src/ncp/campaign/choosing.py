@@ -151,6 +151,7 @@ def macs(setting: Setting, codes_ND: np.ndarray, training: Mapping[str, Any]) ->
     """``(N,)`` exact multiply-adds at the training's own size; the space's standard ones where that is not known here."""
     if setting.space != "multires":
         return np.asarray(spaces.get(setting.space).cost(codes_ND).macs)
+    from ncp.models.setups import SETUPS
     from ncp.spaces import cost
 
     data = training.get("data") or {}
@@ -161,6 +162,6 @@ def macs(setting: Setting, codes_ND: np.ndarray, training: Mapping[str, Any]) ->
     if setting.task == "video":
         frames = int(data.get("frames") or 8)
         return np.asarray(cost.video(codes_ND, size=(sides[0], sides[1]), frames=frames).macs)
-    head = "classification" if setting.task == "cls" else "segmentation"
+    head = SETUPS[setting.task].head if setting.task in SETUPS else "segmentation"
     channels = int(data.get("channels") or 3)
     return np.asarray(cost.count(codes_ND, size=(sides[0], sides[1]), head=head, in_channels=channels).macs)

@@ -10,12 +10,15 @@ import runpy
 import sys
 from pathlib import Path
 
+from ncp import terminal
+
 
 def main(arguments: list[str]) -> None:
     """Run a script with its arguments; exits with 2 where there is none."""
     if not arguments or not Path(arguments[0]).is_file():
         given = f"there is no script '{arguments[0]}'" if arguments else "no script was given"
-        sys.stderr.write(f"{given}; usage: python -m ncp.models.timm_script train.py DATA --model ncp_seg ...\n")
+        usage = "usage: python -m ncp.models.timm_script train.py DATA --model ncp_seg ..."
+        terminal.say(f"{given}; {usage}", stderr=True)
         sys.exit(2)
     import ncp.models.registry  # noqa: F401  the networks appear in timm
 

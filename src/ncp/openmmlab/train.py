@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from ncp import configs
+from ncp import configs, terminal
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -75,5 +75,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UserError as error:
-        sys.stderr.write(f"{error}\n")
+        terminal.say(error, stderr=True)
         sys.exit(2)
