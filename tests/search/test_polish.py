@@ -75,3 +75,26 @@ def test_rounds_bound_the_steps_and_lambda_is_each_candidates_own():
     cheap, dear = Polish(goal, pairs=0).run(ALL[[500, 500]], lam_C=np.array([5.0, 0.0]))
     assert SPACE.cost(cheap.path[-1:]).macs[0] < SPACE.cost(dear.path[-1:]).macs[0]
     np.testing.assert_array_equal(dear.path[-1], ALL[-1])  # a metric that rises with every number, for nothing
+
+
+def test_of_all_pairs_the_one_with_the_most_to_gain_is_asked_about():
+    """The toy's dimensions add up, so the sum of two steps' effects is what both bring."""
+    start = ALL[300]
+    near = np.stack(list(steps(start)))
+    pairs = np.stack([a + b - start for a, b in itertools.combinations(near, 2)])
+    best = pairs[TOY.predict(pairs)["mIoU"].argmax()]
+    free = [NAMES.index(name) for name in FREE]
+    goal = criterion(params=1e12)  # a limit that binds nothing takes the cost out of the value
+    (found,) = Polish(goal, rounds=1, pairs=1).run(start[None])
+    np.testing.assert_array_equal(found.path[1][free], best[free])
+
+
+def test_a_limit_is_mended_where_the_least_is_lost_for_what_is_saved():
+    limit = float(np.quantile(MACS, 0.3))
+    start = ALL[-1]
+    near = np.stack(list(steps(start)))
+    saved = np.log(MACS[-1]) - np.log(np.asarray(SPACE.cost(near.astype(np.int64)).macs))
+    lost = TOY.predict(start[None])["mIoU"][0] - TOY.predict(near)["mIoU"]
+    (found,) = Polish(criterion(macs=limit), rounds=1, pairs=0).run(start[None])
+    np.testing.assert_array_equal(found.path[1], near[(saved / lost).argmax()])
+    assert (saved / lost).argmax() != (lost / saved).argmax()

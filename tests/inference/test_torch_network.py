@@ -1,0 +1,70 @@
+"""Networks run by torch: what the module itself says, of images, clips and scenes; what does not fit is told."""
+
+import numpy as np
+import pytest
+import torch
+from small_detector import NARROW, about, cloud, detector
+
+from ncp import card
+from ncp.errors import UserError
+from ncp.inference.torch_network import TorchNetwork
+from ncp.models import build
+
+
+def network(task, classes=3):
+    torch.manual_seed(0)
+    net = build(NARROW, task, classes=classes)
+    for module in net.modules():  # statistics that are not those of the start
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    return net.eval()
+
+
+def card_of(task):
+    return card.make(
+        where="'a'", task=task, architecture=NARROW, classes=["a", "b", "c"], channels=3, size=(64, 64), mean=None,
+        std=None, use=card.Use(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "shape"), [("cls", (2, 3, 64, 64)), ("seg", (1, 3, 64, 96)), ("video", (1, 4, 3, 64, 64))]
+)
+def test_logits_are_the_modules(task, shape):
+    net = network(task)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(x)).numpy()
+    made = TorchNetwork(net, card_of(task), "cpu")
+    found = made.logits(x)
+    assert (found.dtype, made.device, made.fixed) == (np.float32, "cpu", None)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    np.testing.assert_allclose(made.logits(np.asfortranarray(x)), found, atol=1e-6)  # whatever the memory's order
+
+
+def test_a_scene_is_the_modules():
+    net = detector()
+    points = cloud(300).numpy()
+    with torch.no_grad():
+        expected = [part[0].numpy() for part in net(torch.from_numpy(points), torch.tensor([len(points)]))]
+    found = TorchNetwork(net, about(net), "cpu").scene(points)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(UserError, match="device=cuda, but torch sees no GPU here; use device=cpu"):
+        TorchNetwork(network("cls"), card_of("cls"), "cuda")
+
+
+def test_too_little_memory_says_what_to_do(monkeypatch):
+    made = TorchNetwork(network("cls"), card_of("cls"), "cpu")
+
+    def full(_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(made, "net", full)
+    with pytest.raises(UserError, match=r"an input of 1 x 3 x 64 x 64 does not fit into memory; give a smaller batch"):
+        made.logits(np.zeros((1, 3, 64, 64), np.float32))
