@@ -23,6 +23,7 @@ import io
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from ncp.paper.nasbench201 import SETTING, Truth
 from ncp.predictors.base import Predictor
 from ncp.search import search
 from ncp.search.verify import verify
+from ncp.spaces.nasbench201 import SPACE as CELLS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ROWS, SEEDS = 100, (0, 1, 2)
@@ -72,7 +74,7 @@ def in_rounds(truth: Truth, rows: int, seed: int) -> list[int]:
     chosen = np.random.default_rng(seed).choice(len(truth.codes), rows // 2, replace=False).tolist()
     limits = np.quantile(truth.macs, np.linspace(0.02, 1, LEVELS))
     while len(chosen) < rows:
-        mean, std = told(truth, truth.process(chosen, fit_rows=500))
+        mean, std = told(truth, truth.process(chosen, fit_rows=500, features=with_paths))
         left = np.ones(len(truth.codes), dtype=bool)
         left[chosen] = False
         for kappa, limit in itertools.product((0.0, 1.0), limits):
@@ -83,6 +85,11 @@ def in_rounds(truth: Truth, rows: int, seed: int) -> list[int]:
                 chosen.append(int(np.where(possible, mean + kappa * std, -np.inf).argmax()))
                 left[chosen[-1]] = False
     return chosen
+
+
+def with_paths(codes: Any) -> Any:
+    """The space's features, and how many paths do what: with some hundreds of rows these tell good cells apart."""
+    return torch.cat([CELLS.features(codes), CELLS.sequences(codes)], -1)
 
 
 def told(truth: Truth, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +148,7 @@ def searches(devices: list[str], codes: np.ndarray, times: np.ndarray, table: Pa
     truth = read(table)
     median = np.inf
     for kind, chosen in (("random", None), ("in rounds", in_rounds(truth, rows, 0))):
-        predictor = truth.predictor(rows, 0) if chosen is None else truth.process(chosen)
+        predictor = truth.predictor(rows, 0) if chosen is None else truth.process(chosen, features=with_paths)
         lines, every = [], []
         for column, device in enumerate(devices):
             found = searched(truth, predictor, codes, times[:, column], rows)

@@ -100,7 +100,7 @@ def test_of_two_workers_that_choose_at_once_one_is_followed_by_both(tmp_path, mo
     without_trainings(monkeypatch)
     config = options(tmp_path)
     plan, store = work.open_build(config)
-    work._train_all(_bench(config, plan, store), config, None)
+    work._train_all(_bench(config, plan, store), config, None, None)
     together, choose = threading.Barrier(2), advance.choose
     seeds = threading.local()
 
@@ -202,7 +202,7 @@ def test_a_published_round_is_verified_and_not_chosen_again(whole, tmp_path, mon
     without_trainings(monkeypatch)
     config = options(tmp_path)
     plan, store = work.open_build(config)
-    work._train_all(_bench(config, plan, store), config, None)
+    work._train_all(_bench(config, plan, store), config, None, None)
     advance.advance(config, plan, store)
     before = published(store)
 

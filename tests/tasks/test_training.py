@@ -349,5 +349,5 @@ def test_the_detection_recipe_straightens_fusions(tmp_path):
         fusions = [m for m in run.task.network.modules() if isinstance(m, Fusion)]
         assert len(fusions) == 4  # one a block of the narrowest code
         assert all(bool((unit.norm.bias == 1).all()) == straight for m in fusions for unit in m.same)
-    with pytest.raises(UserError, match=r"fusion_scale must be at least 0, given was -0\.1"):
+    with pytest.raises(UserError, match=r"fusion_scale must not be negative, given was -0\.1"):
         tasks.assemble(compose("task=det3d", "arch=narrow", "recipe.fusion_scale=-0.1"), tmp_path)

@@ -6,6 +6,7 @@ lambda and learning rate are those whose ends such a process itself thinks best 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,13 +52,15 @@ class Truth:
         """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
         return self.process(np.random.default_rng(seed).choice(len(self.codes), rows, replace=False), trend)
 
-    def process(self, rows: Any, trend: bool = False, fit_rows: int = 1000) -> Predictor:
-        """A Gaussian process, about a constant or about a line, on these rows."""
+    def process(
+        self, rows: Any, trend: bool = False, fit_rows: int = 1000, features: Callable[[Any], Any] | None = None
+    ) -> Predictor:
+        """A Gaussian process, about a constant or about a line, on these rows; ``features`` other than the space's own."""
         from ncp.predictors.exact import ExactGP
 
         space, seen = spaces.get(SPACE), self.accuracy[rows]
-        top = float(seen.max()) + 1
-        return ExactGP(SETTING, "Acc", self.codes[rows], seen, space.features, space.name, top, trend, fit_rows)
+        top, features = float(seen.max()) + 1, features or space.features
+        return ExactGP(SETTING, "Acc", self.codes[rows], seen, features, space.name, top, trend, fit_rows)
 
     def steps(self, result: Result) -> np.ndarray:
         """True accuracy and cost ``(T, 2)`` at every argmax of one walk until the one that it returns."""

@@ -17,7 +17,6 @@ from ncp import files
 from ncp.errors import UserError
 from ncp.spaces.base import Cost
 from ncp.spaces.cell import EDGES, N_EDGES, CellSpace, operations_of
-from ncp.spaces.onehot import stacked
 
 __all__ = ["EDGES", "OPERATIONS", "SPACE", "Architecture", "NasBench201Space"]
 
@@ -131,10 +130,6 @@ class NasBench201Space(CellSpace):
     def default(self) -> Architecture:
         """3x3 convolutions everywhere: the dearest cell."""
         return Architecture((N_OPS - 1,) * N_EDGES)
-
-    def features(self, codes: Any) -> Any:
-        """``(N, 88)``: as of every space of cells, and the paths by what they do: with some hundreds of rows these tell most."""
-        return stacked([super().features(codes), self.sequences(codes)], codes)
 
     def cost(self, codes: Any) -> Cost:
         """Of the whole network of 15 cells for 32 x 32 pixels and 100 classes, as in the released table."""
