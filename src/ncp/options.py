@@ -203,14 +203,13 @@ def _whole(value: Any, kind: Any) -> Any:
 def _convert(value: Any, kind: Any, where: str) -> Any:
     import msgspec
 
+    _refuse_endless(value, where)  # before a dataclass checks itself, which names no key
     try:
-        made = msgspec.convert(value, kind)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, UserError):  # of a dataclass that checks itself
             raise error.__cause__ from None
         raise UserError(_line(str(error), value, kind, where)) from None
-    _refuse_endless(value, where)
-    return made
 
 
 def _refuse_endless(value: Any, where: str) -> None:
