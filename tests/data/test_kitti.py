@@ -270,7 +270,7 @@ def test_grid_and_augmentation_are_checked() -> None:
         with pytest.raises(UserError, match=r"data.augmentation.\w+(\[0\])? must be a (number|list)"):
             as_augmentation(change)
     for value in (3, "strong", [1]):
-        with pytest.raises(UserError, match=r"data.augmentation must be keys with values, or null"):
+        with pytest.raises(UserError, match=r"data.augmentation takes sampled, .*; given was"):
             as_augmentation(value)
     with pytest.raises(UserError, match=r"scale\[0\] <= scale\[1\]"):
         as_augmentation({"scale": [2, 1]})
