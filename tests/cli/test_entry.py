@@ -44,7 +44,7 @@ def test_an_unknown_command_is_one_line():
         ("ncp ", list(jobs.COMMANDS)),
         ("ncp se", ["search"]),
         ("ncp search strategy=ro", ["strategy=robust"]),
-        ("ncp train logger=", ["logger=csv", "logger=tensorboard", "logger=wandb"]),
+        ("ncp train logger=", ["logger=csv", "logger=mlflow", "logger=tensorboard", "logger=wandb"]),
     ],
 )
 def test_completion_knows_commands_and_their_options(line, choices):

@@ -74,7 +74,9 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
     """The keys that a setting's data, recipe and task bring, with their values."""
     if name not in DEFAULT_SETTING:
         return ""
-    config = composing.values(composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]))
+    config = composing.values(
+        composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]), whole=False
+    )
     lines = [
         f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
