@@ -74,19 +74,18 @@ def _parts_help(name: str, given: Sequence[str]) -> str:
     """The keys that a setting's data, recipe and task bring, with their values."""
     if name not in DEFAULT_SETTING:
         return ""
-    from omegaconf import OmegaConf
-
-    composed = composing.compose(name, [word for word in given if word.startswith(_CHOOSING)])
-    config: Any = OmegaConf.to_container(composed, resolve=True)  # what must be given yet is ???
+    config = composing.values(
+        composing.compose(name, [word for word in given if word.startswith(_CHOOSING)]), whole=False
+    )
     lines = [
         f"  {override(key, value)}"
         for part in ("data", "recipe", "task")
         for key, value in leaves(config[part], f"{part}.")
         if not key.endswith("._target_")
     ]
-    setting = config["setting"]["name"] if isinstance(config["setting"], dict) else config["setting"]
-    return f"Keys of setting={setting} and their values (of another: --help setting=NAME data.root=...):\n" + "\n".join(
-        lines
+    return (
+        f"Keys of setting={config['setting']} and their values (of another: --help setting=NAME data.root=...):\n"
+        + "\n".join(lines)
     )
 
 

@@ -150,14 +150,18 @@ def search_path(own: Sequence[Path]) -> str:
     return f"hydra.searchpath={hydra_value([f'file://{folder}' for folder in own])}"
 
 
-def values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+def values(config: DictConfig | Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
     """A composed configuration as plain values, every reference resolved, the setting as its name.
+
+    Args:
+        config: composed, or plain already.
+        whole: whether every value must be there; else one that must still be given is ``???``.
 
     Raises:
         omegaconf.MissingMandatoryValue: for values that were not given.
     """
     plain: Any = (
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=whole) if OmegaConf.is_config(config) else config
     )
     out = dict(plain)
     if isinstance(out.get("setting"), Mapping):
