@@ -328,12 +328,12 @@ def shown(words: Sequence[str]) -> list[str]:
     """
     name = _given_setting(words)
     if name is None:
-        return list(map(_typed, words))
+        return list(map(typed, words))
     if written := _written_by_it(words):
-        return [f"setting={name}", *map(_typed, words[written:])]
-    return [f"setting={name}" if key_of(word) == "setting" else _typed(word) for word in words]
+        return [f"setting={name}", *map(typed, words[written:])]
+    return [f"setting={name}" if key_of(word) == "setting" else typed(word) for word in words]
 
 
-def _typed(word: str) -> str:
+def typed(word: str) -> str:
     """Without the plus signs that :func:`adapt` sets, and that it does not need."""
     return word.lstrip("+") if word.startswith("++") else word

@@ -20,6 +20,7 @@ from ncp import configs
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.overrides import typed
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
@@ -101,14 +102,16 @@ def _unreadable(error: OverrideParseException) -> str:
     reason = (
         _one_line(error.message).split(" expecting ")[0].removeprefix(f"Error parsing override '{error.override}'; ")
     )
-    key, equals, value = error.override.partition("=")
+    word = typed(error.override)
+    reason = reason.replace(error.override, word)
+    key, equals, value = word.partition("=")
     how = "overrides are key=value, quoted where the shell needs it"
     if any(value.count(opening) > value.count(closing) for opening, closing in ("[]", "{}", "()")):
         # "objectives=[cls, seg]" without quotes: the shell has cut it at the blank
         how = f"a word of the command line ends at a blank: write {key}=... without blanks, or quote all of it, '{key}=...'"
     elif equals and re.fullmatch(r"[\w./@+~-]+", key):
         how = f"to give a text with such signs, write {shell_word(override(key, value))}"
-    return f"cannot read '{error.override}' ({reason}); {how}"
+    return f"cannot read '{word}' ({reason}); {how}"
 
 
 def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None:
