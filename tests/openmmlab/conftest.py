@@ -5,6 +5,14 @@ import importlib.util
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Weights and inputs are random, and what rounds differently is compared: the same ones every time."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
