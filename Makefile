@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg
+EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers
 OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1

@@ -1,6 +1,7 @@
 """Optimisers of other libraries, where these are installed; elsewhere the command says what to install."""
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -45,16 +46,8 @@ def test_on_a_table_they_ask_about_rows(name):
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch):
-    import builtins
-
-    plain = builtins.__import__
-
-    def refuse(name, *rest, **more):
-        if name.partition(".")[0] in ("optuna", "botorch"):
-            raise ImportError(name)
-        return plain(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    for package in ("optuna", "botorch"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     ground = OpenGround(SPACE, lambda codes: codes.sum(1))
     for name, package in (("tpe", "optuna"), ("bo", "botorch")):
         with pytest.raises(UserError, match=rf"'{package}'.*ncp-nas\[optimizers\]"):
