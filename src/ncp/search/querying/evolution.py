@@ -78,8 +78,19 @@ class Evolution:
         return flat.reshape(parents_RC.shape)
 
 
+class _Climbing:
+    """Runs one after the other, each by itself."""
+
+    def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
+        """``(R, Q)`` handles in the order in which they are asked about; of one run fewer where it ends earlier."""
+        return np.array([self._one(ground, queries, generator) for generator in generators])
+
+    def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> list[int]:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Local:
+class Local(_Climbing):
     """Hill climbing that takes the first better neighbour, begun anew at a random architecture at every summit.
 
     Attributes:
@@ -88,10 +99,6 @@ class Local:
     """
 
     parts: Annotated[int, Meta(ge=0, le=1000)] = 0
-
-    def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
-        """``(R, Q)`` handles in the order in which they are asked about."""
-        return np.array([self._one(ground, queries, generator) for generator in generators])
 
     def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> list[int]:
         asked: list[int] = []
@@ -115,7 +122,7 @@ class Local:
 
 
 @dataclass(frozen=True)
-class Greedy:
+class Greedy(_Climbing):
     """Like NetAdapt in the paper's Table 10: ask about a step in every dimension, make the best one, repeat.
 
     Attributes:
@@ -123,10 +130,6 @@ class Greedy:
     """
 
     again: bool = True
-
-    def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
-        """``(R, Q)`` handles in the order in which they are asked about; of one run fewer where it does not begin again."""
-        return np.array([self._one(ground, queries, generator) for generator in generators])
 
     def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> list[int]:
         asked: list[int] = []
