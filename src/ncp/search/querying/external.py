@@ -94,7 +94,7 @@ class Bayesian:
 
     def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> np.ndarray:
         import torch
-        from botorch.acquisition import LogExpectedImprovement
+        from botorch.acquisition.analytic import LogExpectedImprovement
         from botorch.fit import fit_gpytorch_mll
         from botorch.models import SingleTaskGP
         from gpytorch.mlls import ExactMarginalLogLikelihood
