@@ -57,7 +57,8 @@ def choose(settings: Mapping[str, Any], space: str | None = None) -> AnyArchitec
         raise UserError(f"unknown kind of architecture '{files.shown(kind)}'; kinds: {', '.join(_KINDS)}")
     make, keys = _KINDS[kind], {key: value for key, value in settings.items() if key not in ("kind", "space")}
     values = typed.check(make, keys, "arch", first=1, title=f"arch.kind={kind}")
-    return make(space, **values)
+    chosen: AnyArchitecture | str = make(space, **values)
+    return chosen
 
 
 def of_own_text(text: str) -> AnyArchitecture:
@@ -94,10 +95,9 @@ def _file(space: str | None, path: str) -> AnyArchitecture:
     content: Any = files.read_yaml(path)
     if isinstance(content, Mapping) and isinstance(content.get("architecture"), Mapping):
         content = content["architecture"]
+    content = {"text": content} if isinstance(content, str) else content
     try:
-        return _space(space or spaces.of_form(content)).parse(
-            {"text": content} if isinstance(content, str) else content
-        )  # type: ignore[no-any-return]
+        return _space(space or spaces.of_form(content)).parse(content)  # type: ignore[no-any-return]
     except UserError as error:
         raise UserError(f"{files.printable(path)}: {error}") from None
 

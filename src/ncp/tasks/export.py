@@ -23,11 +23,10 @@ from ncp.models.export import export_onnx, export_program, save
 from ncp.models.formats import openmmlab, python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks import checkpoint
+from ncp.tasks import architectures, checkpoint
+from ncp.tasks.architectures import BASELINES
 from ncp.tasks.base import Task
 from ncp.tasks.cards import card_of
-from ncp.tasks import architectures
-from ncp.tasks.architectures import BASELINES
 
 ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)

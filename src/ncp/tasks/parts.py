@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -76,7 +76,12 @@ def make_data(options: TrainOptions) -> DataModule:
             f"choose another with data=..., or leave data out for the built-in set of task={wanted}"
         )
     if hasattr(kind, "tasks"):
-        settings.setdefault("labels", wanted)
+        given = settings.get("labels")
+        if given is not None and given != wanted:
+            raise UserError(
+                f"task={wanted} is trained on data.labels={wanted}, given was {files.shown(given)}; leave it out"
+            )
+        settings["labels"] = wanted
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
     data.setup()
     options.data.update(data.resolved())
@@ -282,6 +287,8 @@ def make_trainer(
         known = inspect.signature(torch.nn.parallel.DistributedDataParallel.__init__).parameters
         copied = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
         buffers: Any = {copied: False}
+        if getattr(task.network, "idle", False):  # edges of a cell that lead nowhere get no gradient
+            buffers["find_unused_parameters"] = True
         strategy = DDPStrategy(gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo", **buffers)
     if gpu and not deterministic:
         torch.set_float32_matmul_precision("high")

@@ -18,17 +18,16 @@ import torch
 from ncp import files, signals, spaces
 from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
-from ncp.spaces import cost
-from ncp.spaces import AnyArchitecture
+from ncp.spaces import AnyArchitecture, cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint, resuming
+from ncp.tasks.architectures import BASELINES, of_own_text
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Throughput
 from ncp.tasks.checkpoint import read_checkpoint
 from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
-from ncp.tasks.architectures import BASELINES, of_own_text
 from ncp.tasks.parts import (
     check,
     choose_architecture,

@@ -1,7 +1,7 @@
 """What stands on an encoder's map: linear classifiers, the segmentation decoder, the dense decoder of images and normals.
 
-The decoders double the map's size as often as the encoder halved the image's, so they end at the image's own size. ``width`` makes
-their layers narrower, for light trainings; at 1 they are the benchmark's.
+The decoders double the map's size as often as the encoder halved the image's, so they end at the image's own size. ``width``
+makes their layers narrower, for light trainings; at 1 they are the benchmark's.
 
 Shape suffixes: B batch, P tiles, C channels, H, W height and width.
 """

@@ -100,7 +100,7 @@ class Cell(nn.Module):
             self.edges.append(_edge(operation, before, outputs, step))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``, zeros where nothing reaches the output."""
+        """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``; zeros where no way is open."""
         nodes: list[Tensor | None] = [x_BCHW, *[None] * (N_NODES - 1)]
         for edge in self.used:
             source, target = EDGES[edge]

@@ -94,8 +94,8 @@ ENCODERS: dict[type, Callable[[Any, int, bool], nn.Module]] = {
     transnas_macro.Architecture: lambda architecture, channels, finest: Encoder(architecture, channels),
     multires.Architecture: JoinedBackbone,
 }
-"""The registry of spaces: kind of architecture -> what makes its encoder, told the input's channels and whether the output has the
-image's size. An encoder has ``channels``, ``reduction`` and ``idle``."""
+"""The registry of spaces: kind of architecture -> what makes its encoder, told the input's channels and whether the output has
+the image's size. An encoder has ``channels``, ``reduction`` and ``idle``."""
 
 
 class SceneNet(nn.Module):

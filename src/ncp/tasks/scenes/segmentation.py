@@ -26,7 +26,7 @@ def pixel_cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
 
 
 class SceneScores(Metric):
-    """``{"mIoU", "acc", "loss"}``: one confusion matrix over the set, a class that is neither in the labels nor in the predictions
+    """``{"mIoU", "acc", "loss"}``: one confusion matrix over the set, classes that are neither in labels nor in predictions
     left out; percent of right pixels; the mean of the samples' losses."""
 
     full_state_update = False
