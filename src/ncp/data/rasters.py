@@ -39,11 +39,29 @@ class ArrayHead(NamedTuple):
 
 
 def array_head(path: Path) -> ArrayHead:
-    """The head of a ``.npy`` file.
+    """The head of a ``.npy`` file of a picture.
 
     Raises:
         UserError: naming the file, where it is none, holds objects or other than numbers, is too large, or is cut off.
     """
+    head = _head(path)
+    shape, shown = head.shape, printable(path)
+    if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(sorted(shape)[-2:]) > PIXELS:
+        raise UserError(
+            f"'{shown}' has the shape {printable(shape)[:80]}; (height, width) with a third axis of channels is read"
+        )
+    return head
+
+
+def read_plain(path: Path, axes: int) -> np.ndarray:
+    """The numbers of a ``.npy`` file with so many axes, as they stand there. Raises as :func:`array_head` does."""
+    head = _head(path)
+    if len(head.shape) != axes or min(head.shape) < 1:
+        raise UserError(f"'{printable(path)}' has the shape {printable(head.shape)[:80]}; {axes} axes are read here")
+    return _values(path, head)
+
+
+def _head(path: Path) -> ArrayHead:
     shown = printable(path)
     with open_regular(path, BYTES) as file:
         length = file.seek(0, io.SEEK_END)
@@ -59,10 +77,6 @@ def array_head(path: Path) -> ArrayHead:
         offset = file.tell()
     if dtype.hasobject or dtype.kind not in "uifb" or dtype.itemsize > 8:
         raise UserError(f"'{shown}' holds {printable(dtype)[:60]}; arrays of whole or real numbers are read")
-    if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(sorted(shape)[-2:]) > PIXELS:
-        raise UserError(
-            f"'{shown}' has the shape {printable(shape)[:80]}; (height, width) with a third axis of channels is read"
-        )
     if math.prod(shape) * dtype.itemsize != length - offset:
         raise UserError(f"'{shown}' is cut off or longer than its head says ({length - offset:,} bytes for {shape})")
     return ArrayHead(tuple(int(side) for side in shape), dtype, bool(fortran), offset)
@@ -71,11 +85,14 @@ def array_head(path: Path) -> ArrayHead:
 def read_array(path: Path) -> np.ndarray:
     """``(C, H, W)`` numbers of a ``.npy`` file: (H, W), or with the channels first or last. Raises as :func:`array_head`."""
     head = array_head(path)
-    content = read_bytes(path, BYTES)
-    flat = np.frombuffer(content, dtype=head.dtype, offset=head.offset)
-    array = flat.reshape(head.shape, order="F" if head.fortran else "C")
+    array = _values(path, head)
     axis = channel_axis(head.shape, path)
     return array[None] if axis is None else np.moveaxis(array, axis, 0)
+
+
+def _values(path: Path, head: ArrayHead) -> np.ndarray:
+    flat = np.frombuffer(read_bytes(path, BYTES), dtype=head.dtype, offset=head.offset)
+    return flat.reshape(head.shape, order="F" if head.fortran else "C")
 
 
 def channel_axis(shape: tuple[int, ...], path: Path) -> int | None:
