@@ -68,7 +68,8 @@ def test_a_label_has_the_shape_and_range_of_its_task(labels):
         "autoencoder": ((4, 3, SIDE, SIDE), torch.float32, -1, 1),
     }[labels]  # fmt: skip
     assert (label.shape, label.dtype) == (shape, dtype)
-    assert low <= label.min() and label.max() <= high
+    assert low <= label.min()
+    assert label.max() <= high
     assert len(data.classes) == {
         "jigsaw": 12,
         "room_layout": 9,
@@ -111,7 +112,8 @@ def test_flips_turn_images_and_their_maps_together_and_not_what_has_no_mirror_im
         assert torch.equal(label, expected.flip(-1) if flip else expected)
     for labels in ("room_layout", "normal", ["class_scene", "normal"], ["room_layout", "jigsaw"]):
         assert not any(_mirrored(_data(labels)))
-    assert any(_mirrored(_data("class_scene"))) and not any(_mirrored(_data("class_scene", flip=False)))
+    assert any(_mirrored(_data("class_scene")))
+    assert not any(_mirrored(_data("class_scene", flip=False)))
     with pytest.raises(UserError, match=r"data.flip=true cannot be used with the label normal"):
         Data(labels=["class_scene", "normal"], size=SIDE, flip=True)
 
@@ -125,7 +127,8 @@ def test_the_autoencoders_target_is_the_augmented_image_and_normals_stay_with_th
     data = _data("normal")
     sample = data.train_set[Key(3, 1)]
     assert torch.equal(sample["image"], data.train_set.source[1][0])  # neither mirrored nor jittered
-    assert sample["label"][0, 0, 0] == 1 and sample["label"][0, 0, -1] == -1
+    assert sample["label"][0, 0, 0] == 1
+    assert sample["label"][0, 0, -1] == -1
     assert _data("normal", normal_range=[0, 1]).train_set[Key(0, 0)]["label"].unique().tolist() == [0, 1]
 
 
@@ -134,7 +137,8 @@ def test_evaluation_changes_nothing_but_puzzles_which_it_repeats():
     assert torch.equal(data.val_set[Key(-1, 2)]["image"], data.val_set.source[2][0])
     data = _data("jigsaw")
     first, again = data.val_set[Key(-1, 2)], data.val_set[Key(-1, 2)]
-    assert torch.equal(first["image"], again["image"]) and first["label"] == again["label"]
+    assert torch.equal(first["image"], again["image"])
+    assert first["label"] == again["label"]
     training = [data.train_set[Key(epoch, 2)] for epoch in range(40)]
     assert len({sample["label"] for sample in training}) > 8
     grey = [bool((sample["image"][:, 0] == sample["image"][:, 1]).all()) for sample in training]
@@ -150,7 +154,8 @@ def test_jitter_keeps_to_its_ranges():
         means, ends = [], [adjust(image, factor).float().std() for factor in (0.8, 1.2)]
         for _ in range(40):
             means.append(views.jitter(image, rng, {**nothing, name: 0.2}).float().std())
-        assert ends[0] - 0.2 <= min(means) < ends[0] * 1.05 and ends[1] * 0.95 < max(means) <= ends[1] + 0.2
+        assert ends[0] - 0.2 <= min(means) < ends[0] * 1.05
+        assert ends[1] * 0.95 < max(means) <= ends[1] + 0.2
     assert views.JITTER == {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}
 
 

@@ -159,11 +159,11 @@ class Taskonomy(ViewData):
         eval_batch: int = 128,
         **common: Any,
     ) -> None:
+        self.kept: dict[str, Sequence[str]] = {}  # by label, the classes' names once they are known
         super().__init__(labels=labels, size=size, permutations=permutations, eval_batch=eval_batch, **common)
         if layout not in ("standardised", "metres"):
             raise UserError(f"data.layout must be standardised or metres, given was '{layout}'")
         self.root, self.lists, self.masks, self.layout, self.partial = root, lists, masks, layout, partial
-        self.kept: dict[str, Sequence[str]] = {}
         self.source = "Taskonomy"
 
     def names(self, label: str) -> Sequence[str]:
@@ -185,11 +185,12 @@ class Taskonomy(ViewData):
         found: dict[str, ViewFiles] = {}
         lists: dict[str, Path] = {}
         with problems.collecting():
-            lists = find_lists(folder)
-            if self.split not in lists:
+            there = find_lists(folder)
+            if self.split not in there:
                 raise UserError(
                     f"'{printable(folder)}' holds no list of {self.split} ({self.split}.json, {self.split}.txt)"
                 )
+            lists = there
         domains = ("rgb", *stored(self.labels))
         for split in ("train", self.split) if lists else ():
             with problems.collecting():

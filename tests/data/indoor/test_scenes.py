@@ -30,7 +30,9 @@ def test_a_scene_is_a_room(drawn):
     normal = np.stack([scene.normal for scene in drawn]).astype(float) / 127.5 - 1
     np.testing.assert_allclose((normal**2).sum(1), 1, atol=0.02)
     up = [(normal[:, 1] * (semantic == k)).sum() / (semantic == k).sum() for k in (FLOOR, WALL, CEILING)]
-    assert up[0] > 0.9 and abs(up[1]) < 0.3 and up[2] < -0.8  # the floor looks up, the ceiling down, walls to the side
+    assert up[0] > 0.9
+    assert abs(up[1]) < 0.3
+    assert up[2] < -0.8
     towards = normal[:, 2][semantic == WALL]
     assert (towards > -0.1).mean() > 0.9  # what is seen mostly faces the camera
     assert all(40 < scene.image.mean() < 220 and scene.image.std() > 8 for scene in drawn)
@@ -38,7 +40,8 @@ def test_a_scene_is_a_room(drawn):
 
 def test_objects_are_shares_of_the_pixels_that_show_some(drawn):
     for scene in drawn:
-        assert scene.objects.dtype == np.float32 and scene.objects.shape == (len(OBJECTS),)
+        assert scene.objects.dtype == np.float32
+        assert scene.objects.shape == (len(OBJECTS),)
         assert scene.objects.sum() == pytest.approx(1, abs=1e-5)
         counts = np.bincount(scene.semantic.ravel(), minlength=len(SEMANTIC)).astype(float)
         counts[[WALL, FLOOR, CEILING]] = 0
