@@ -162,7 +162,8 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     reset_peak_memory()
     data = bench.data(options.seed)
     text = bench.plan.architectures[claim.unit]
-    architecture = spaces.of_text(spaces.get("multires"), text)
+    setting = settings.get(bench.plan.setting)
+    architecture = spaces.of_text(spaces.get(setting.space), text)
     task = parts.make_task(options, data, architecture)
     history, throughput = History(place / tasks.HISTORY), Throughput()
     trainer = parts.make_trainer(options, place, task, history, throughput)
@@ -175,7 +176,6 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     if not watch.reason:
         tasks.evaluate(unit)
     metrics = task.measured()
-    setting = settings.get(bench.plan.setting)
     records.check_metrics(metrics, setting.metrics, setting.name)
     last = place / CHECKPOINTS / LAST
     kept = bench.options.keep != "none" and last.is_file()
@@ -183,7 +183,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
         unit=claim.name,
         setting=bench.plan.setting,
         architecture=text,
-        code=list(spaces.of_text(spaces.get(setting.space), text).code),
+        code=list(architecture.code),
         state=STOPPED if watch.reason else DONE,
         reason=watch.reason,
         seed=options.seed,

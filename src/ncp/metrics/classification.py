@@ -10,6 +10,14 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
+def ranks(logits_BK: Tensor, label_B: Tensor) -> Tensor:
+    """``(B,)`` how many classes are ranked above the right one: those with a larger logit, or an equal one and before it."""
+    right_B1 = logits_BK.gather(1, label_B.long()[:, None])
+    before = torch.arange(logits_BK.shape[1], device=logits_BK.device)[None] < label_B[:, None]
+    above = (logits_BK > right_B1) | ((logits_BK == right_B1) & before) | logits_BK.isnan()
+    return above.sum(1)
+
+
 class TopK(Metric):
     """``{"top1": ..., "top5": ...}`` in percent.
 
@@ -34,11 +42,8 @@ class TopK(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, logits_BK: Tensor, label_B: Tensor) -> None:
-        """Count a batch. A class counts as ranked above the right one when its logit is larger, or equal and before it."""
-        right_B1 = logits_BK.gather(1, label_B.long()[:, None])
-        before = torch.arange(logits_BK.shape[1], device=logits_BK.device)[None] < label_B[:, None]
-        above = (logits_BK > right_B1) | ((logits_BK == right_B1) & before) | logits_BK.isnan()
-        rank_B = above.sum(1)
+        """Count a batch; see :func:`ranks`."""
+        rank_B = ranks(logits_BK, label_B)
         self.hits += torch.stack([(rank_B < k).sum() for k in self.ks])
         self.total += len(label_B)
 

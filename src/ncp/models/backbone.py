@@ -74,7 +74,7 @@ class MultiResolutionBackbone(nn.Module):
         Raises:
             UserError: for another number of channels, or where a batch norm in training would see one number a channel.
         """
-        if not _traced(x_BCHW):
+        if not traced(x_BCHW):
             self._check(x_BCHW)
         branches = [self.stem(x_BCHW)]
         for block in self.blocks:
@@ -103,7 +103,7 @@ class MultiResolutionBackbone(nn.Module):
                 )
 
 
-def _traced(x: Any) -> bool:
+def traced(x: Any) -> bool:
     """Whether ``x`` stands for any input, so that nothing about it can be checked (:mod:`torch.fx`, :func:`torch.jit.trace`)."""
     return not isinstance(x, Tensor) or is_tracing()
 
@@ -178,7 +178,7 @@ class VideoNet(MultiResolutionNet):
 
     def forward(self, x_BTCHW: Tensor) -> Tensor:
         """Clips ``(B, T, C, H, W)`` to logits ``(B, classes)``."""
-        if not _traced(x_BTCHW) and x_BTCHW.ndim != 5:
+        if not traced(x_BTCHW) and x_BTCHW.ndim != 5:
             raise UserError(
                 f"a video network reads (batch, frames, channels, height, width), given was {tuple(x_BTCHW.shape)}"
             )

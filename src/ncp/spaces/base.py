@@ -8,7 +8,8 @@ Shape suffixes: N architectures, D dimensions of the code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -25,6 +26,14 @@ _MODULES = {
     "transnas-micro": "ncp.spaces.transnas_micro",
     "transnas-macro": "ncp.spaces.transnas_macro",
 }
+
+_FIRST = "multires"
+# how architectures of the other spaces that have networks are written, and how many numbers their codes have
+_TEXTS = {
+    "transnas-micro": re.compile(r"(\d+-\w+-)?\w_\w\w_\w{3}"),
+    "transnas-macro": re.compile(r"\d+-\d+(-\w+)?"),
+}
+_LENGTHS = {24: "transnas-micro", 30: "transnas-macro"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,25 @@ def widths(space: Space[Any]) -> tuple[int, ...]:
 def of_text(space: Space[A], text: str) -> A:
     """``space.parse`` for a text that itself came out of a file: whatever it says, no file is opened for it."""
     return space.parse({"text": text})
+
+
+def of_form(value: Any) -> str:
+    """The name of the space in whose form an architecture is written; the multi-resolution one's where no other's is.
+
+    Args:
+        value: an architecture, a text, a code, or a mapping with one of the latter two.
+
+    >>> of_form("64-41414-3_33_332"), of_form("64-2131-basic"), of_form([8] * 27)
+    ('transnas-micro', 'transnas-macro', 'multires')
+    """
+    if isinstance(value, Mapping):
+        given = [value[key] for key in ("code", "text", "arch") if value.get(key) is not None]
+        return of_form(given[0]) if given and not isinstance(given[0], Mapping) else _FIRST
+    if isinstance(value, str):
+        return next((name for name, form in _TEXTS.items() if form.fullmatch(value.strip()[:200])), _FIRST)
+    if hasattr(value, "text") and hasattr(value, "code"):
+        return next((name for name, module in _MODULES.items() if type(value).__module__ == module), _FIRST)
+    return _LENGTHS.get(len(value), _FIRST) if hasattr(value, "__len__") else _FIRST
 
 
 def names() -> tuple[str, ...]:

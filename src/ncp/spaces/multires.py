@@ -94,6 +94,10 @@ class MultiResolutionSpace:
         """``{b, n = 2; c, i, o = 64}``, the start of every search in the paper (section 4.1)."""
         return Architecture(tuple(2 if d.kind in "bn" else 64 for d in DIMENSIONS))
 
+    def narrow(self) -> Architecture:
+        """The smallest architecture, for tests of everything else."""
+        return Architecture(tuple(int(low) for low in self.lower))
+
     def cost(self, codes: Any) -> Cost:
         """Cost at 128 x 128 with 19 classes per pixel; see :func:`ncp.spaces.cost.count` for anything else."""
         return count(codes)

@@ -138,6 +138,10 @@ class MicroSpace(CellSpace):
         """3x3 convolutions everywhere: the dearest cell."""
         return Architecture((CONV_3X3,) * N_EDGES)
 
+    def narrow(self) -> Architecture:
+        """The cheapest cell that learns anything: one 1x1 convolution."""
+        return Architecture((ZERO, ZERO, ZERO, CONV_1X1, ZERO, ZERO))
+
     def mutations(self, architecture: Architecture) -> list[list[Architecture]]:
         """What one mutation may end at, by kind of mutation: here one kind, another operation on one edge."""
         return [self.neighbours(architecture)]

@@ -24,7 +24,7 @@ from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.models.bf16 import protect
 from ncp.process import own_cores
-from ncp.spaces.multires import Architecture
+from ncp.spaces.base import AnyArchitecture
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.own import KEY as CHECKPOINT_KEY
 from ncp.tasks.position import Plan, Position, resumed
@@ -86,6 +86,8 @@ class Task(pl.LightningModule):
         about: what is written into every checkpoint (architecture, configuration), plain values only.
 
     Attributes:
+        prefix: before the names that ``scores`` has, in the metrics' own names.
+        spaces: whose architectures the task has networks for.
         ledger: the evaluations so far.
         kept_at: where the checkpoint of a step is kept, None for a step that is not.
         restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
@@ -93,6 +95,8 @@ class Task(pl.LightningModule):
 
     name: ClassVar[str]
     main_metric: ClassVar[str]
+    prefix: ClassVar[str] = ""
+    spaces: ClassVar[tuple[str, ...]] = ("multires",)
     scores: Metric
 
     def __init__(
@@ -177,7 +181,7 @@ class Task(pl.LightningModule):
         ranges = {} if reading is None or reading.photo else {"low": list(reading.low), "high": list(reading.high)}
         return {"share": data.eval_share, **ranges}
 
-    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+    def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
         return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))
 
@@ -209,6 +213,10 @@ class Task(pl.LightningModule):
                 if isinstance(module, NORMS):
                     module.eval()
         return self
+
+    def trained(self) -> list[nn.Parameter]:
+        """What is trained, in the order in which the optimiser holds it."""
+        return list(self.network.parameters())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; its rate is set before every step."""
@@ -277,7 +285,7 @@ class Task(pl.LightningModule):
 
     def check_weights(self) -> None:
         """Raise a ``UserError`` if a weight is not finite (before a checkpoint is written)."""
-        norms = torch._foreach_norm([p.detach() for p in self.network.parameters()])
+        norms = torch._foreach_norm([p.detach() for p in self.trained()])
         if not bool(torch.isfinite(torch.stack(norms)).all()):
             self._stop("a weight", self.step - 1)
 
@@ -322,7 +330,8 @@ class Task(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The scores over the whole set, on all devices alike, into the ledger."""
-        values = {key: float(value) for key, value in self.scores.compute().items()}
+        found = {key: float(value) for key, value in self.scores.compute().items()}
+        values = {f"{self.prefix}{key}": value for key, value in found.items()}
         self.scores.reset()
         place = Position(self.plan, self.evaluated_step)
         entry = Evaluation(
@@ -333,7 +342,7 @@ class Task(pl.LightningModule):
             checkpoint=self.kept_at(place.step),
         )
         self.ledger.add(entry, write=self.trainer.is_global_zero and not self.quick)
-        self.record({f"val/{key}": value for key, value in values.items() if np.isfinite(value)}, place.step)
+        self.record({f"val/{key}": value for key, value in found.items() if np.isfinite(value)}, place.step)
 
     @property
     def evaluated_step(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ncp.data.base import DataModule
 from ncp.metrics.classification import TopK
 from ncp.spaces import cost
-from ncp.spaces.multires import Architecture
+from ncp.spaces.base import AnyArchitecture
 from ncp.tasks.base import Task, weighted_cross_entropy
 
 
@@ -35,7 +35,7 @@ class Classification(Task):
         scores.update(logits_BK.detach(), batch["label"])
         return loss, scores.local()
 
-    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+    def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
         if isinstance(architecture, str):
             return super().macs(architecture, data, size)

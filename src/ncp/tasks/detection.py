@@ -32,6 +32,7 @@ from ncp.models.detector_file import space_of
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
 from ncp.spaces import cost
+from ncp.spaces.base import AnyArchitecture
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
@@ -209,7 +210,7 @@ class Detection(Task):
         """What the detector sees, and how its boxes are chosen."""
         return {"space": space_of(self.detector[0], self.nms)}
 
-    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+    def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of network and head; the pillar net adds 576 (nine channels to 64) for every point."""
         assert isinstance(data, Kitti)
         return sum_of_macs(self.detector[0], data.grid_size)

@@ -23,10 +23,10 @@ from ncp.models.export import export_onnx, export_program, save
 from ncp.models.formats import openmmlab, python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
-from ncp.tasks import checkpoint
+from ncp.tasks import architectures, checkpoint
+from ncp.tasks.architectures import BASELINES
 from ncp.tasks.base import Task
 from ncp.tasks.cards import card_of
-from ncp.tasks.parts import BASELINES, choose_architecture
 
 ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
@@ -79,7 +79,7 @@ def network_of(given: Exporting) -> Exportable:
 def untrained(given: Exporting) -> Exportable:
     """A network of ``given.arch`` for ``given.task`` with ``given.classes`` (None: the task's own number)."""
     arch = given.arch or {}
-    architecture = choose_architecture(arch)
+    architecture: Any = architectures.choose(arch, architectures.space_of(None, arch))
     task = registry.resolve((given.task or {}).get("_target_"), "task", Task).name  # type: ignore[type-abstract]
     if task == "det3d":
         raise UserError("task=det3d needs a training, which knows the space that the detector sees: give ckpt_path=...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from msgspec import Meta
 
-from ncp import files, registry
+from ncp import files, numeric, registry, spaces
 from ncp import options as typed
 from ncp.card import Use
 from ncp.data.base import BatchPolicy, DataModule, Key
@@ -24,8 +24,8 @@ from ncp.models import default_precision
 from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.process import free_memory_mb, own_cores
-from ncp.spaces import found
-from ncp.spaces.multires import SPACE, Architecture
+from ncp.spaces import AnyArchitecture
+from ncp.tasks import architectures
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, StepsBar, Throughput
 from ncp.tasks.loggers import make_loggers
@@ -37,7 +37,7 @@ from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in the space
+NUMBERS = ("decoder_width",)  # keys of ``model`` that are neither true nor false
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 LARGE_BATCH = 256  # samples at a time above which it is asked whether they fit into memory
 LEAST_PROCESSES = 16  # of a training that a machine without GPUs may have, however few its cores
@@ -52,7 +52,7 @@ def check(options: TrainOptions) -> None:
     """
     options.chosen_recipe.check_optimizer()
     if options.arch:  # a build has none of its own
-        choose_architecture(options.arch)
+        choose_architecture(options)
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
     typed.check(task_class(options), settings, "task", len(_GIVEN), _GIVEN_BY_NAME)
     check_trainer(options.trainer)
@@ -69,11 +69,19 @@ def make_data(options: TrainOptions) -> DataModule:
     settings = dict(options.data)
     kind = registry.resolve(settings.pop("_target_", None), "data", DataModule)  # type: ignore[type-abstract]
     wanted = task_class(options).name
-    if kind.task != wanted:
+    several: Sequence[str] = getattr(kind, "tasks", (kind.task,))  # of one set that knows the truth of all
+    if wanted not in several:
         raise UserError(
-            f"this data set is for task={kind.task}, given was task={wanted}; "
+            f"this data set is for task={' or '.join(several)}, given was task={wanted}; "
             f"choose another with data=..., or leave data out for the built-in set of task={wanted}"
         )
+    if hasattr(kind, "tasks"):
+        given = settings.get("labels")
+        if given is not None and given != wanted:
+            raise UserError(
+                f"task={wanted} is trained on data.labels={wanted}, given was {files.shown(given)}; leave it out"
+            )
+        settings["labels"] = wanted
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
     data.setup()
     options.data.update(data.resolved())
@@ -87,57 +95,20 @@ def task_class(options: TrainOptions) -> type[Task]:
     return registry.resolve(options.task.get("_target_"), "task", Task)  # type: ignore[type-abstract]
 
 
-def choose_architecture(settings: Mapping[str, Any]) -> Architecture | str:
-    """What ``arch=...`` means: an architecture of the space, or the name of a baseline.
+def choose_architecture(options: TrainOptions) -> AnyArchitecture | str:
+    """The architecture that the options mean, in the setting's space, or a baseline's name.
 
     Raises:
-        UserError: for an unknown ``kind``, a key that it does not have, one that is missing, a value that it cannot use.
+        UserError: for what it cannot be, and one of a space for which the task has no networks.
     """
-    kind = settings.get("kind")
-    if not isinstance(kind, str) or kind not in _ARCHITECTURES:
-        raise UserError(f"unknown kind of architecture '{files.shown(kind)}'; kinds: {', '.join(_ARCHITECTURES)}")
-    make, keys = _ARCHITECTURES[kind], {key: value for key, value in settings.items() if key != "kind"}
-    return make(**typed.check(make, keys, "arch", title=f"arch.kind={kind}"))
+    chosen = architectures.choose(options.arch, architectures.space_of(options.setting, options.arch))
+    kind, space = task_class(options), spaces.of_form(chosen)
+    if not isinstance(chosen, str) and space not in kind.spaces:
+        raise UserError(f"task={kind.name} has networks for {', '.join(kind.spaces)}; '{chosen}' is of {space}")
+    return chosen
 
 
-def _random(seed: Annotated[int, Meta(ge=0)]) -> Architecture:
-    return SPACE.sample(1, np.random.default_rng(seed))[0]
-
-
-def _named(name: str) -> Architecture:
-    return found.get(name)
-
-
-def _code(code: Any) -> Architecture:
-    if isinstance(code, int):
-        raise UserError(
-            "arch.code without a '-' or a comma is read as a single number; write the 31-number text or a list: "
-            "'arch.code=[64,64,2,...]'"
-        )
-    return Architecture.parse(code)
-
-
-def _file(path: str) -> Architecture:
-    return Architecture.parse(Path(path))
-
-
-def _timm(name: str, head: str = "auto") -> str:
-    """``head`` goes to the network, see :func:`make_network`."""
-    return name
-
-
-def _pointpillars(name: str = "pointpillars") -> str:
-    return name
-
-
-_ARCHITECTURES: dict[str, Callable[..., Architecture | str]] = {
-    **{"random": _random, "named": _named, "code": _code, "file": _file},
-    **{"timm": _timm, "pointpillars": _pointpillars},
-}
-"""Kind -> what makes it, of keys that its signature names."""
-
-
-def make_network(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> torch.nn.Module:
+def make_network(options: TrainOptions, data: DataModule, architecture: AnyArchitecture | str) -> torch.nn.Module:
     """The network, initialised from the seed alone, with pretrained weights where they are asked for."""
     torch.manual_seed(options.seed)
     kind: Any = task_class(options)
@@ -160,7 +131,9 @@ def make_network(options: TrainOptions, data: DataModule, architecture: Architec
     return network
 
 
-def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: Architecture | str) -> dict[str, Any]:
+def model_options(
+    given: Mapping[str, Any], known: Sequence[str], architecture: AnyArchitecture | str
+) -> dict[str, Any]:
     """What ``model`` says of how the network is built.
 
     Args:
@@ -178,12 +151,14 @@ def model_options(given: Mapping[str, Any], known: Sequence[str], architecture: 
             raise UserError(
                 f"model.{key} does not exist for {whose}; there are {', '.join(f'model.{name}' for name in known)}"
             )
-        if key != "head" and not isinstance(value, bool):
+        if key in NUMBERS:
+            numeric.finite(f"model.{key}", value)
+        elif key != "head" and not isinstance(value, bool):
             raise UserError(f"model.{key} must be true or false, given was {value!r}")
     return options
 
 
-def make_task(options: TrainOptions, data: DataModule, architecture: Architecture | str) -> Task:
+def make_task(options: TrainOptions, data: DataModule, architecture: AnyArchitecture | str) -> Task:
     """Recipe and network under the task's LightningModule."""
     settings = {key: value for key, value in options.task.items() if key != "_target_"}
     kind = task_class(options)
@@ -312,6 +287,8 @@ def make_trainer(
         known = inspect.signature(torch.nn.parallel.DistributedDataParallel.__init__).parameters
         copied = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
         buffers: Any = {copied: False}
+        if getattr(task.network, "idle", False):  # edges of a cell that lead nowhere get no gradient
+            buffers["find_unused_parameters"] = True
         strategy = DDPStrategy(gradient_as_bucket_view=True, process_group_backend="nccl" if gpu else "gloo", **buffers)
     if gpu and not deterministic:
         torch.set_float32_matmul_precision("high")

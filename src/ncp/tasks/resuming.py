@@ -42,7 +42,7 @@ def misfit(states: Any, task: Task) -> str | None:
     """What of a kept state (a :class:`Shape` for every tensor) does not fit the task's optimiser; None for nothing."""
     if not isinstance(states, list) or len(states) != 1 or not isinstance(states[0], dict):
         return "it is of another number of optimisers"
-    parameters = list(task.network.parameters())
+    parameters = task.trained()
     ours = task.configure_optimizers().state_dict()["param_groups"]
     theirs, state = states[0].get("param_groups"), states[0].get("state")
     if not isinstance(theirs, list) or len(theirs) != len(ours):

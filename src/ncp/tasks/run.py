@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from ncp import files, signals
+from ncp import files, signals, spaces
 from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
-from ncp.spaces import cost
+from ncp.spaces import AnyArchitecture, cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint, resuming
+from ncp.tasks.architectures import BASELINES, of_own_text
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, Throughput
 from ncp.tasks.checkpoint import read_checkpoint
@@ -27,7 +29,6 @@ from ncp.tasks.ledger import FILE as LEDGER
 from ncp.tasks.ledger import Ledger
 from ncp.tasks.options import TrainOptions
 from ncp.tasks.parts import (
-    BASELINES,
     check,
     choose_architecture,
     make_data,
@@ -52,7 +53,7 @@ class Run:
     options: TrainOptions
     folder: Path
     data: DataModule
-    architecture: Architecture | str
+    architecture: AnyArchitecture | str
     task: Task
     trainer: pl.Trainer
     history: History
@@ -72,7 +73,7 @@ def assemble(options: TrainOptions, folder: Path) -> Run:
     check(options)  # before data is read, which may take long
     data = make_data(options)
     data.describe(folder)
-    architecture = choose_architecture(options.arch)
+    architecture = choose_architecture(options)
     task = make_task(options, data, architecture)
     history, throughput = History(folder / HISTORY), Throughput()
     trainer = make_trainer(options, folder, task, history, throughput)
@@ -176,7 +177,7 @@ def _restored(found: checkpoint.Checkpoint, given: Restoring, folder: Path) -> R
         raise UserError(f"{found.where} was trained on other classes than this data has; give the training's data.root")
     # the written-out text, since "random" or a file may mean another architecture today
     baseline = options.arch.get("kind") in BASELINES
-    architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
+    architecture = own.architecture if baseline else of_own_text(own.architecture)
     # an evaluation has no batch that its devices would have to share
     alone = replace(options, trainer={**options.trainer, "devices": 1, "num_nodes": 1})
     task = make_task(alone, data, architecture)
@@ -224,13 +225,15 @@ def evaluate(run: Run) -> dict[str, float]:
     return dict(run.task.latest)
 
 
-def costs(task: Task, data: DataModule, architecture: Architecture | str) -> dict[str, Any]:
+def costs(task: Task, data: DataModule, architecture: AnyArchitecture | str) -> dict[str, Any]:
     """Parameters of this network and its multiply-adds: in the project's unit, the paper's, and at the evaluation's size."""
     params = sum(p.numel() for p in task.network.parameters())
     sizes = evaluation_sizes(task, data)
     size = max(sizes, key=lambda one: (sizes[one], one))
     out: dict[str, Any] = {"params": params, "size": list(size), "sizes": len(sizes)}
     out |= {"head": task.name, "classes": len(data.classes)}
+    if not isinstance(architecture, (str, Architecture)):
+        out["macs"] = int(spaces.get(spaces.of_form(architecture)).cost(np.array([architecture.code])).macs[0])
     if isinstance(architecture, Architecture):
         out["macs"] = int(cost.count(architecture).macs)
         out["flops_g"] = float(cost.paper_units(architecture)[0])
@@ -263,7 +266,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
     last = run.checkpoint or run.folder / CHECKPOINTS / LAST
     text = str(run.architecture)
     images = len(run.data.val_set)  # type: ignore[arg-type]
-    code = list(run.architecture.code) if isinstance(run.architecture, Architecture) else None
+    code = None if isinstance(run.architecture, str) else list(run.architecture.code)
     return {
         "setting": run.options.setting,
         "task": run.task.name,
@@ -275,6 +278,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "eval_images_per_second": images / run.seconds_evaluation if run.seconds_evaluation else None,
         "data_wait_share": run.throughput.wait_share,
         "peak_memory_mb": peak_memory_mb(),
+        "space": spaces.of_form(run.architecture),
         "architecture": {"text": text, "code": code},
         "cost": costs(run.task, run.data, run.architecture),
         "data": {"name": type(run.data).__name__, "builtin": run.data.builtin, "classes": len(run.data.classes)},

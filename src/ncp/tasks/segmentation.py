@@ -13,7 +13,7 @@ from ncp.data.base import IGNORE, DataModule
 from ncp.metrics.segmentation import SegmentationScores
 from ncp.models.heads import SegmentationHead
 from ncp.spaces import cost
-from ncp.spaces.multires import Architecture
+from ncp.spaces.base import AnyArchitecture
 from ncp.tasks.base import Task
 
 
@@ -82,7 +82,7 @@ class Segmentation(Task):
         short = getattr(data, "eval_short", None) or getattr(data, "short", None)
         return {**super().usage(data), "palette": palette, "short": short}
 
-    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+    def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""
         if isinstance(architecture, str) or not isinstance(getattr(self.network, "head", None), SegmentationHead):
             return super().macs(str(architecture), data, size)

@@ -21,6 +21,7 @@ from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.metrics.classification import TopK
 from ncp.spaces import cost
+from ncp.spaces.base import AnyArchitecture
 from ncp.spaces.multires import Architecture
 from ncp.tasks.base import Task, counted_macs, weighted_cross_entropy
 from ncp.tasks.budget import shortened
@@ -114,7 +115,7 @@ class VideoRecognition(Task):
         clips = {"kind": sampling.kind, "frames": sampling.frames, "stride": sampling.stride, "clips": sampling.clips}
         return {**super().usage(data), "clips": clips}
 
-    def macs(self, architecture: Architecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
+    def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of one clip."""
         assert isinstance(data, VideoData)
         return clip_macs(self.network, data, size or data.eval_size or data.size)

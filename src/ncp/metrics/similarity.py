@@ -1,0 +1,34 @@
+"""How alike images are (SSIM, Wang et al. 2004), as TransNAS-Bench-101 records it and as it is meant.
+
+Shape suffixes: B batch, C channels, H, W height and width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+WINDOW, SIGMA = 11, 1.5
+
+
+def released(image_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
+    """``(B,)`` SSIM of images in -1..1, computed as if their values had a range of 1: what TransNAS-Bench-101 records.
+
+    Its constants are a quarter of those that belong to such images, so figures are lower where images are smooth.
+    """
+    return _ssim(image_BCHW, other_BCHW, 1.0)
+
+
+def usual(image_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
+    """``(B,)`` SSIM of images in -1..1, whose values have a range of 2."""
+    return _ssim(image_BCHW, other_BCHW, 2.0)
+
+
+def _ssim(image_BCHW: Tensor, other_BCHW: Tensor, span: float) -> Tensor:
+    """Gaussian window of 11 pixels where it lies within the image, mean over places and channels."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    found = structural_similarity_index_measure(
+        image_BCHW.float(), other_BCHW.float(), sigma=SIGMA, kernel_size=WINDOW, data_range=span, reduction="none"
+    )
+    assert isinstance(found, Tensor)
+    return found.reshape(-1)
