@@ -97,7 +97,8 @@ def test_things_stand_apart_within_the_room_and_not_in_the_camera():
         room = furnish(kind, np.random.default_rng((11, i)))
         for item in room.items:
             reach = max(item.size[:2]) / 2
-            assert -0.1 <= item.x <= room.size[0] + 0.1 and -0.1 <= item.y <= room.size[1] + 0.1, item.name
+            assert -0.1 <= item.x <= room.size[0] + 0.1, item.name
+            assert -0.1 <= item.y <= room.size[1] + 0.1, item.name
             if item.dense > 0 and item.name != "door":
                 gap = np.hypot(item.x - room.eye[0], item.y - room.eye[1])
                 assert gap > min(CLEAR, reach), item.name
