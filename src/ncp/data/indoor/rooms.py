@@ -23,6 +23,7 @@ WALL, FREE, SEATS, ROWS = (
 )  # at a wall; in the middle; a table with chairs; desks in rows
 HANGING = {x.door, x.window, x.picture, x.mirror, x.board, x.wall_screen}
 CLEAR = 0.55  # metres around the camera where nothing stands
+BEFORE = 1.2  # metres around it where nothing hangs from the ceiling
 TRIES = 12
 
 
@@ -117,10 +118,9 @@ KINDS: dict[str, Kind] = {
     ),
     "living room": Kind(
         (3.6, 6.0), (4.0, 6.5),
-        [Wish(f.sofa, most=2), Wish(f.sideboard, chance=0.75), Wish(f.coffee_table, FREE, 0.8), 
+        [Wish(f.sofa, most=2), Wish(f.sideboard, chance=0.75), Wish(f.coffee_table, FREE, 0.8),
          Wish(f.armchair, chance=0.5, most=2),
-         _RUG,
-         _LAMP, Wish(f.bookcase, chance=0.3), _ART, _GREEN],
+         _RUG, _LAMP, Wish(f.bookcase, chance=0.3), _ART, _GREEN],
     ),
     "office": Kind(
         (2.8, 5.0), (3.2, 5.5),
@@ -263,7 +263,7 @@ def furnish(name: str, rng: Rng) -> Room:
     for _ in range(1 if size[0] * size[1] < 22 else 2):
         lamp = x.hanging_lamp(rng, size[2])
         lamp.x, lamp.y = rng.uniform(0.3, 0.7) * size[0], rng.uniform(0.3, 0.7) * size[1]
-        if rng.random() < 0.85:
+        if math.hypot(lamp.x - room.eye[0], lamp.y - room.eye[1]) > BEFORE and rng.random() < 0.85:
             room.items.append(lamp)
     return room
 
