@@ -1,4 +1,4 @@
-"""A network and its discriminator, trained by one optimiser, against two optimisers by hand, and where a step has several passes."""
+"""A network and its discriminator, trained by one optimiser, against two by hand, also where a step has several passes."""
 
 import copy
 
@@ -35,7 +35,9 @@ def by_hand(network: nn.Module, judge: nn.Module, batches, passes: int) -> None:
             of_judge.zero_grad()
         judge.requires_grad_(False)
         fooled = judge(image, made)
-        loss = 0.99 * F.l1_loss(made, target) + 0.01 * F.binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled))
+        loss = 0.99 * F.l1_loss(made, target) + 0.01 * F.binary_cross_entropy_with_logits(
+            fooled, torch.ones_like(fooled)
+        )
         (loss / passes).backward()
         if last:
             of_network.step()
@@ -67,5 +69,6 @@ def test_both_losses_are_told(tmp_path):
     assert {"train/g_loss", "train/d_loss", "train/l1_loss", "train/ssim"} <= {name for _, name, _ in history}
     assert set(metrics) == {"valid_ssim", "valid_ssim_usual", "valid_l1_loss"}
     assert curves(history, "normals").axes
+    run.task.eval()
     image, _ = run.data.val_set[Key(-1, 0)]
     assert run.task.predict((image[None], image[None])).shape == (1, 3, 32, 32)
