@@ -155,14 +155,13 @@ def _figure6(found: SearchResults, judges: Judges) -> Drawn:
     from ncp.paper import nasbench201
     from ncp.report.nasbench201 import walk_figure
 
-    table = judges.table(nasbench201.SETTING)
-    if table is None:
+    walked = found.cells(judges.table(nasbench201.SETTING))
+    if walked is None:
         raise UserError(
             f"Figure 6 shows all cells of NAS-Bench-201, whose table is not imported; use {runs.invocation('benchmark')} "
             "action=import source=..."
         )
-    truth = nasbench201.Truth(table)
-    ends = nasbench201.walks(truth, 0)
+    truth, ends = walked
     order = np.argsort([truth.of(result.architecture.code)[0] for result in ends], kind="stable")
     chosen = int(order[len(order) // 2])
     under = (
