@@ -64,8 +64,8 @@ def random_search(lab: Lab) -> Measured:
     others = [row for row in printed.table(2).rows if row.name.endswith("-PSP")]
     good = [float(np.mean(best)) > row.figures[name] and np.mean(costs) < (row.flops_g or 0) for row in others]
     text = (
-        f"the best of {DRAWN} random networks (of ten chosen by the predictor) is expected at {pm(best)} % mIoU with {pm(costs, 0)} G, "
-        f"better than {np.mean(place):.0f} % of the benchmark; printed are "
+        f"the best of {DRAWN} random networks (of ten chosen by the predictor) is expected at {pm(best)} % mIoU with "
+        f"{pm(costs, 0)} G, better than {np.mean(place):.0f} % of the benchmark; printed are "
         + ", ".join(f"{row.name} {row.figures[name]:.2f} at {row.flops_g:.0f} G" for row in others)
     )
     return Measured(verdict(all(good), any(good)), text, {"best": float(np.mean(best)), "cost": float(np.mean(costs))})
@@ -98,8 +98,8 @@ def coco(lab: Lab) -> Measured:
     backbone = float(cost.count(code, (800, 1280), "segmentation", 0).macs[0]) / 1e9
     text = (
         "its AP needs a training on COCO (python -m ncp.openmmlab.train coco); its code is not public. The network that the "
-        f"paper's strategy finds here for λ = 0.1 has {backbone:.0f} G at 800 x 1280, with FPN, RPN and heads {backbone + MASK_RCNN_G:.0f} G; "
-        "printed are 360 G"
+        f"paper's strategy finds here for λ = 0.1 has {backbone:.0f} G at 800 x 1280, with FPN, RPN and heads "
+        f"{backbone + MASK_RCNN_G:.0f} G; printed are 360 G"
     )
     return Measured(UNKNOWN, text, {"backbone": backbone})
 

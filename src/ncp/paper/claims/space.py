@@ -54,8 +54,8 @@ def cheaper_classification(lab: Lab) -> Measured:
     ]
     ratios = [np.asarray(a) / np.asarray(b) for a, b in (same, own)]
     text = (
-        f"of 200 random codes the classifier takes {pm(ratios[0])} times the multiply-adds of the segmentation network at the same "
-        f"size, {pm(ratios[1], 3)} times at the sizes of the two trainings (224 x 224, 512 x 1024)"
+        f"of 200 random codes the classifier takes {pm(ratios[0])} times the multiply-adds of the segmentation network at the "
+        f"same size, {pm(ratios[1], 3)} times at the sizes of the two trainings (224 x 224, 512 x 1024)"
     )
     return Measured(
         verdict(all(bool((r < 1).all()) for r in ratios)),
@@ -68,7 +68,8 @@ def numbers_or_names(lab: Lab) -> Measured:
     """The same rows as 27 numbers and as one of several names for each dimension, by the same kind of process."""
     from scipy.stats import spearmanr
 
-    told, good, figures = [], [], {}
+    told, good = [], []
+    figures: dict[str, float] = {}
     for setting in ("seg", "video"):
         table = lab.judges.table(setting)
         if table is None:

@@ -14,7 +14,7 @@ from ncp.benchmark import settings
 from ncp.paper import printed
 from ncp.paper.claims.claim import Claim, Measured, verdict
 from ncp.paper.claims.gains import gain, generality, own
-from ncp.paper.claims.lab import Lab, pm, share
+from ncp.paper.claims.lab import Lab, pm
 from ncp.paper.searches import TASKS
 
 PAPER = tuple(settings.PAPER)
@@ -136,9 +136,10 @@ def ade20k(lab: Lab) -> Measured:
     better = [name for name, two in pairs.items() if figures[name] > max(alone[task] for task in two)]
     middle = [name for name, two in pairs.items() if figures[name] > np.mean([alone[task] for task in two])]
     text = (
-        f"as printed: {len(better)} of {len(pairs)} pairs are better there than both networks of their tasks ({', '.join(better)}), "
-        f"{len(middle)} better than the two on average, the four tasks' network ({figures['four']:.2f}) than all of one task (at most "
-        f"{max(alone.values()):.2f}); no predictor of ADE20K exists: train setting=ade20k arch=code arch.code=... data.root=DATA"
+        f"as printed: {len(better)} of {len(pairs)} pairs are better there than both networks of their tasks "
+        f"({', '.join(better)}), {len(middle)} better than the two on average, the four tasks' network "
+        f"({figures['four']:.2f}) than all of one task (at most {max(alone.values()):.2f}); no predictor of ADE20K exists: "
+        "train setting=ade20k arch=code arch.code=... data.root=DATA"
     )
     return Measured(verdict(len(better) == len(pairs), bool(better)), text, {"better": float(len(better))})
 

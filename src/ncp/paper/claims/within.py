@@ -104,9 +104,9 @@ def ade20k_settings(lab: Lab) -> Measured:
     rows = [printed.table(8).of(name) for name in ("seg", "seg-4x", "seg-both")]
     values = [row.figures["ade20k.mIoU"] for row in rows if row is not None]
     text = (
-        f"printed are {values[0]:.2f} (512 x 1024), {values[1]:.2f} (128 x 512) and {values[2]:.2f} (both), as claimed; of these "
-        "three networks the first one's code alone is public, and no predictor of ADE20K exists: train setting=ade20k arch=ncp_seg "
-        "data.root=DATA"
+        f"printed are {values[0]:.2f} (512 x 1024), {values[1]:.2f} (128 x 512) and {values[2]:.2f} (both), as claimed; of "
+        "these three networks the first one's code alone is public, and no predictor of ADE20K exists: train setting=ade20k "
+        "arch=ncp_seg data.root=DATA"
     )
     return Measured(UNKNOWN, text)
 
