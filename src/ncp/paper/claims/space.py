@@ -26,9 +26,9 @@ def operators(lab: Lab) -> Measured:
 
     kinds: set[str] = set()
     weights: dict[int, int] = {}
-    for task in TASKS:
-        with torch.device("meta"):
-            net = MultiResolutionBackbone(lab.found.faithful(task).architecture)
+    for architecture in [lab.found.faithful(task).architecture for task in TASKS]:
+        with torch.device("meta"):  # no weights are needed
+            net = MultiResolutionBackbone(architecture)
         for module in net.modules():
             if not any(True for _ in module.parameters(recurse=False)):
                 continue
