@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,7 @@ import pytest
 from ncp import jobs, spaces
 from ncp.errors import UserError
 from ncp.jobs import paper
-from ncp.paper import printed, tables
-from ncp.paper.searches import SEARCHES
+from ncp.paper import printed
 from ncp.report import paper as report
 from ncp.report import paper_figures
 
@@ -61,22 +61,47 @@ def test_mistakes_are_one_line(tmp_path, words, message):
         run(tmp_path, *words)
 
 
-def test_commands_that_train_a_row_compose(tmp_path):
-    """One of each setting that a search is for; what else differs is the text of an architecture, which must parse."""
-    outcome, _ = run(tmp_path, "table=9")
-    lines = [line for done in outcome.tables for line in done.lines if line.train]
-    assert len(lines) == 3 + 3 + 1  # found both ways, and the one public network
-    for line in lines:
-        text = line.train.partition("arch.code=")[2].partition(" ")[0]
-        assert not text or SPACE.parse(text) == line.architecture
-    commands = {
-        search.objectives[0]: tables._command(search.objectives, "arch=ncp_seg") for search in SEARCHES.values()
-    }
-    assert len(commands) == 8
-    for command in (*commands.values(), lines[1].train):
-        _, _, words = command.partition("train ")
-        options = jobs.options("train", *words.replace("DATA", str(tmp_path)).split())
-        assert options.data["root"] == str(tmp_path)
+TRAININGS = list(csv.DictReader((Path(__file__).resolve().parents[2] / "docs" / "paper_trainings.csv").open()))
+
+
+def test_every_training_of_the_page_composes(tmp_path):
+    """The commands beside docs/paper.md: a network of a row in a setting of which the row has a figure.
+
+    Those that differ in the text of an architecture alone, which must be one, are composed once.
+    """
+    assert {row["table"] for row in TRAININGS} == {"2", "3", "4", "5", "8", "9", "10"}
+    alike, texts = {}, set()
+    for row in TRAININGS:
+        module, *words = row["command"].removeprefix("python -m ").split()
+        assert (module, words[0]) == ("src.train", f"setting={row['setting']}")
+        texts |= {w.removeprefix("arch.code=") for w in words if w.startswith("arch.code=")}
+        alike.setdefault(tuple(w.partition("=")[0] if w.startswith("arch.code=") else w for w in words), words)
+    assert len(texts) > 60
+    assert all(SPACE.parse(text).text == text for text in texts)
+    assert len(alike) >= 9 + 3
+    for words in alike.values():
+        given = [w.replace("=DATA", f"={tmp_path}").replace("=CHECKPOINT", f"={tmp_path / 'last.ckpt'}") for w in words]
+        options = jobs.options("train", *given)
+        assert (options.data["root"], f"setting={options.setting}") == (str(tmp_path), words[0])
+        assert (options.setting == "video-p") == bool(options.pretrained)
+
+
+def test_a_run_writes_the_trainings_of_the_page(tmp_path):
+    """Table 9 anew, without tables: the same rows, and where the search is the paper's the same commands."""
+    outcome, folder = run(tmp_path, "table=9", f"page={tmp_path / 'page.md'}")
+    rows = list(csv.DictReader((tmp_path / "page_trainings.csv").open()))
+    kept = [row for row in TRAININGS if row["table"] == "9"]
+    same = ("objective", "source", "setting")
+    assert [[row[key] for key in same] for row in rows] == [[row[key] for key in same] for row in kept]
+    assert len(rows) == 3 * (3 + 3 + 1)  # three settings; found both ways, and the one public network
+    words = [[r["command"].partition("train ")[2] for r in each if r["source"] == "paper"] for each in (rows, kept)]
+    assert words[0] == words[1]
+    assert len(words[0]) == 3
+    assert all("pretrained=CHECKPOINT" in row["command"] for row in rows if row["setting"] == "video-p")
+    cells = list(csv.DictReader((folder / "table9.csv").open()))
+    assert cells[-1]["train"].count("setting=") == 3
+    lines = [line for done in outcome.tables for line in done.lines]
+    assert sum(len(line.trainings) for line in lines) == len(rows)
 
 
 def test_every_figure_has_a_way_to_be_drawn():
@@ -85,6 +110,23 @@ def test_every_figure_has_a_way_to_be_drawn():
     assert sorted(number for way in ways for number in way) == list(printed.FIGURES) == list(range(3, 25))
     with pytest.raises(UserError, match="figure is one of"):
         paper_figures.draw(2, None, None)
+    told = []  # the page's list
+    for words, *_ in paper_figures.described()[1:]:
+        for part in words.split(", "):
+            low, _, high = part.partition(" to ")
+            told += range(int(low.split()[0]), int((high or low).split()[0]) + 1)
+    assert sorted(set(told)) == list(range(1, 25))
+
+
+def test_figure_5_c_is_of_what_is_printed(tmp_path):
+    """Ranks of Table 3's eleven networks: the most precise for cars is that for segmentation and 3D detection together."""
+    ranks = paper_figures._detection_rankings()
+    names = [row.name for row in printed.table(3).rows]
+    assert ranks.correlation.labels == ("Car-3D", "Car-BEV", "Ped-3D", "Ped-BEV")
+    assert ranks.ranks.shape == (11, 4)
+    assert names[int(ranks.ranks[:, 0].argmin())] == "Seg + 3dDet"
+    assert names[int(ranks.ranks[:, 1].argmin())] == "Cls + 3dDet"
+    assert ranks.correlation.matrix[2, 3] == pytest.approx(0.945, abs=0.01)
 
 
 def test_a_summary_counts_verdicts():

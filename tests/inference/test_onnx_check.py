@@ -72,6 +72,30 @@ HOSTILE = {
         ),
         "ConstantOfShape of a shape that is worked out",
     ),
+    "a border that is the rest of a large division": (
+        lambda: file(
+            [node("Shape", ["images"], "s"), node("Mod", ["s", "k"], "r"), node("Concat", ["r", "r"], "p", axis=0),
+             node("Pad", ["images", "p"])],
+            [array("k", [10**6] * 4)],
+        ),
+        "Pad that widens a map by 257",
+    ),
+    "a border that is a rest with the dividend's sign": (
+        lambda: file(
+            [node("Shape", ["images"], "s"), node("Mod", ["s", "k"], "r", fmod=1), node("Concat", ["r", "r"], "p", axis=0),
+             node("Pad", ["images", "p"])],
+            [array("k", [32] * 4)],
+        ),
+        "Pad that widens a map by 257",
+    ),
+    "a border that is half a rest": (
+        lambda: file(
+            [node("Shape", ["images"], "s"), node("Mod", ["s", "k"], "r"), node("Mul", ["r", "r"], "t"),
+             node("Concat", ["r", "t"], "p", axis=0), node("Pad", ["images", "p"])],
+            [array("k", [32] * 4)],
+        ),
+        "Pad that widens a map by 257",
+    ),
     "expanded": (
         lambda: file([node("Expand", ["images", "s"])], [array("s", [30_000, 30_000, 1, 1, 1])]),
         "Expand that make 900,000,000",

@@ -8,6 +8,7 @@ comes from the inputs' or is written out and bounded.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class _Graph:
         few: names of constants of at most :data:`FEW` numbers, and these.
         shapes: names of what an operator Shape says of an array.
         sizes: names of whole numbers that are about as large as the sides of arrays.
+        rests: names of rests of a division by a number in the file, and how large they are at most.
     """
 
     def __init__(self, graph: Any, where: str) -> None:
@@ -78,6 +80,7 @@ class _Graph:
         self.names: set[str] = set()
         self.shapes: set[str] = set()
         self.sizes: set[str] = set()
+        self.rests: dict[str, int] = {}
         self.made = 0
 
     def check(self) -> None:
@@ -161,10 +164,12 @@ class _Graph:
             borders += [BORDER + 1] if "output_shape" in attributes else []
         if kind == "Pad":
             found = self._few(node, 1)
-            borders += [BORDER + 1] if found is None else [abs(int(n)) for n in found]
+            bound = self.rests.get(self._name(node, 1), BORDER + 1)
+            borders += [bound] if found is None else [abs(int(n)) for n in found]
         if max(borders, default=0) > BORDER:
             raise self._refuse(
-                f"has an operator {kind} that widens a map by {max(borders):,}; allowed are {BORDER}, written out"
+                f"has an operator {kind} that widens a map by {max(borders):,}; allowed are {BORDER}, written out or the rest of "
+                "a division"
             )
         if kind in ("ConstantOfShape", "Expand"):
             self._shape(node, 0 if kind == "ConstantOfShape" else 1)
@@ -207,8 +212,11 @@ class _Graph:
             )
 
     def _follow(self, node: Any) -> None:
-        """Which results are sides of arrays again: a half and one more are, products are not."""
+        """Which results are sides of arrays again: a half, one more, one and a rest more, the lesser of two; products are not."""
         kind, inputs = node.op_type, [name for name in node.input if name]
+        bound = self._bound(node, inputs)
+        if bound is not None:
+            self.rests.update(dict.fromkeys(node.output, bound))
         if kind == "Shape":
             whole = not any(one.name in ("start", "end") and one.i for one in node.attribute)
             (self.shapes if whole else self.sizes).update(node.output)
@@ -217,11 +225,38 @@ class _Graph:
             taken = range(len(inputs)) if kind == "Concat" else [0]
             if inputs and all(self._is_size(node, at) for at in taken):
                 self.sizes.update(node.output)
+        elif kind == "Min" and any(name in self.sizes for name in inputs):
+            self.sizes.update(node.output)
+        elif kind in ("Add", "Sub") and len(inputs) == 2 and any(name in self.rests for name in inputs):
+            if all(name in self.rests or name in self.sizes for name in inputs):
+                self.sizes.update(node.output)
         elif kind in ("Add", "Sub", "Div") and len(inputs) == 2 and any(name in self.few for name in inputs):
             if kind == "Div" and not (inputs[1] in self.few and (self.few[inputs[1]] >= 1).all()):
                 return
             if all(self._is_size(node, at) for at in (0, 1)):
                 self.sizes.update(node.output)
+
+    def _bound(self, node: Any, inputs: Sequence[str]) -> int | None:
+        """Up to which whole number what an operator writes can go: a rest, and rests beside each other; None for any."""
+        if (
+            node.op_type == "Mod"
+            and len(inputs) == 2
+            and not any(one.name == "fmod" and one.i for one in node.attribute)
+        ):
+            by = self.few.get(inputs[1])
+            return (
+                int(by.max()) - 1
+                if by is not None and by.size and bool((by >= 1).all() and (by <= BORDER).all())
+                else None
+            )
+        if node.op_type not in ("Cast", "Concat", "Identity", "Reshape", "Squeeze", "Unsqueeze"):
+            return None
+        taken = inputs if node.op_type == "Concat" else inputs[:1]
+        found = [
+            self.rests.get(name, int(np.abs(self.few[name]).max(initial=0)) if name in self.few else None)
+            for name in taken
+        ]
+        return max(found) if found and None not in found else None  # type: ignore[type-var]
 
     def _name(self, node: Any, at: int) -> str:
         return str(node.input[at]) if at < len(node.input) else ""

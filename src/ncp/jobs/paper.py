@@ -174,4 +174,5 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     for note in outcome.notes:
         terminal.say(f"note: {note}", style="yellow")
     terminal.say(f"all searches took {outcome.searches:.1f} CPU seconds")
-    terminal.fields({name: terminal.relative(path) for name, path in outcome.files.items()}, 13)
+    width = max(map(len, outcome.files)) + 2
+    terminal.fields({name: terminal.relative(path) for name, path in outcome.files.items()}, width)

@@ -63,7 +63,10 @@ class TimmBackbone(nn.Module):
             )
         height, width = x_BCHW.shape[-2:]
         maps: list[Tensor] = self.net(_pad(x_BCHW, self.pad_to))[self.first :]
-        return [m[..., : -(-height // r), : -(-width // r)] for m, r in zip(maps, self.reductions, strict=True)]
+        # halves are rounded up without negative numbers, which ONNX divides otherwise than Python
+        return [
+            m[..., : (height + r - 1) // r, : (width + r - 1) // r] for m, r in zip(maps, self.reductions, strict=True)
+        ]
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """As timm does it; raises ``UserError`` where timm cannot."""
@@ -77,7 +80,8 @@ class TimmBackbone(nn.Module):
 def _pad(x_BCHW: Tensor, multiple: int) -> Tensor:
     """Zeros below and on the right: timm's HRNet adds branches without resizing, so its sides must divide."""
     height, width = x_BCHW.shape[-2:]
-    return F.pad(x_BCHW, (0, -width % multiple, 0, -height % multiple)) if multiple > 1 else x_BCHW
+    right, below = ((multiple - side % multiple) % multiple for side in (width, height))
+    return F.pad(x_BCHW, (0, right, 0, below)) if multiple > 1 else x_BCHW
 
 
 class _Coarsest(nn.Module):

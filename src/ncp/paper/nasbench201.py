@@ -62,6 +62,10 @@ class Truth:
         top, features = float(seen.max()) + 1, features or space.features
         return ExactGP(SETTING, "Acc", self.codes[rows], seen, features, space.name, top, trend, fit_rows)
 
+    def path(self, result: Result) -> np.ndarray:
+        """True accuracy and cost ``(T, 2)`` at every argmax of one whole walk."""
+        return np.array([self.of(code) for code in result.trajectory.walk.codes[::EVERY]])
+
     def steps(self, result: Result) -> np.ndarray:
         """True accuracy and cost ``(T, 2)`` at every argmax of one walk until the one that it returns."""
         trajectory = result.trajectory

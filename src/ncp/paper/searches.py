@@ -10,6 +10,8 @@ from ncp.errors import UserError
 from ncp.paper import printed
 
 if TYPE_CHECKING:
+    from ncp.benchmark.table import Table
+    from ncp.paper.nasbench201 import Truth
     from ncp.search.result import Result
 
 TASKS = {"cls": "cls-50-1000", "seg": "seg", "video": "video", "3ddet": "3ddet"}
@@ -93,6 +95,7 @@ class SearchResults:
     def __init__(self, seed: int = 0) -> None:
         self.seed, self.seconds = seed, 0.0
         self._results: dict[tuple[str, float | None], Result] = {}
+        self._cells: tuple[Truth, list[Result]] | None = None
 
     def faithful(self, name: str) -> Result:
         """As the paper searches: its predictors, its strategy, its start, the last code."""
@@ -112,6 +115,16 @@ class SearchResults:
         if key not in self._results:
             self._results[key] = self._at_cost(get(name), flops_g, table)
         return self._results[key]
+
+    def cells(self, table: Table | None) -> tuple[Truth, list[Result]] | None:
+        """The walks on NAS-Bench-201 and what is true of all its cells; None without its table."""
+        if self._cells is None and table is not None:
+            from ncp.paper import nasbench201
+
+            began, truth = time.process_time(), nasbench201.Truth(table)
+            self._cells = truth, nasbench201.walks(truth, self.seed)
+            self.seconds += time.process_time() - began
+        return self._cells
 
     def _at_cost(self, wanted: Search, flops_g: float, table: printed.PrintedTable) -> Result:
         """Limits of a search are multiply-adds of the standard network: the limit is moved until the table's count is met."""

@@ -15,6 +15,8 @@ from ncp.progress import Progress
 
 SOURCES = ("paper", "faithful", "default")
 NUMBERS = (2, 3, 4, 5, 8, 9, 10)
+START = {"video-p": " pretrained=CHECKPOINT"}
+"""Of a training of cls-50-1000 with the same architecture."""
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Line:
         seconds: of the search: CPU seconds of what was done here.
         queries: how often predictors were asked.
         note: what else to know.
-        train: the command that trains the network.
+        trainings: setting -> the command that trains the network there on real data, which nobody can repeat here.
     """
 
     objective: str
@@ -52,7 +54,7 @@ class Line:
     seconds: float | None = None
     queries: int | None = None
     note: str = ""
-    train: str = ""
+    trainings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,11 +65,13 @@ class Done:
         table: the paper's.
         names: of its figures, in its order.
         lines: by row, each row's sources after each other.
+        own: of Table 4, task -> the figure of its network in its own setting, printed and here.
     """
 
     table: printed.PrintedTable
     names: tuple[str, ...]
     lines: list[Line]
+    own: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def do(
@@ -102,9 +106,11 @@ def do(
         if row.search is not None:
             lines += [_faithful(row, table, found), _default(row, table, found)]
     _judge(lines, names, judges)
+    own = {}
     if number == 4:
         _before(table, lines, found, judges)
-    return Done(table, names, lines)
+        own = _own(found, judges)
+    return Done(table, names, lines, own)
 
 
 def _printed(row: printed.PrintedRow, table: printed.PrintedTable) -> Line:
@@ -117,7 +123,7 @@ def _printed(row: printed.PrintedRow, table: printed.PrintedTable) -> Line:
         from ncp.spaces import found as networks
 
         _describe(line, networks.get(row.network))
-        line.train = _command(_settings(row), f"arch={row.network}")
+        line.trainings = _trainings(row, f"arch={row.network}")
     elif row.search is not None:
         line.note = row.note or "its code is not public"
     return line
@@ -130,7 +136,7 @@ def _faithful(row: printed.PrintedRow, table: printed.PrintedTable, found: Searc
     line = Line(row.name, "faithful", seconds=result.seconds, queries=result.trajectory.queries)
     line.note = f"{wanted.strategy}, lambda {wanted.lam:g}" + (f", from {wanted.start}" if wanted.start else "")
     _describe(line, result.architecture, table)
-    line.train = _command(wanted.objectives, f"arch=code arch.code={result.architecture.text}")
+    line.trainings = _trainings(row, f"arch=code arch.code={result.architecture.text}")
     return line
 
 
@@ -142,7 +148,7 @@ def _default(row: printed.PrintedRow, table: printed.PrintedTable, found: Search
     line = Line(row.name, "default", seconds=result.seconds, queries=result.trajectory.queries)
     line.note = f"robust, at most {cost:g} G"
     _describe(line, result.architecture, table)
-    line.train = _command(get(row.search).objectives, f"arch=code arch.code={result.architecture.text}")
+    line.trainings = _trainings(row, f"arch=code arch.code={result.architecture.text}")
     return line
 
 
@@ -156,13 +162,15 @@ def _describe(line: Line, architecture: Any, table: printed.PrintedTable | None 
         line.flops_g, line.params_m = flops_of(architecture, table), line.params / 1e6
 
 
-def _settings(row: printed.PrintedRow) -> tuple[str, ...]:
-    return get(row.search).objectives if row.search else ()
-
-
-def _command(objectives: Sequence[str], architecture: str) -> str:
-    """The command that trains a network where its search looked, on real data: nobody can repeat the paper's trainings."""
-    return f"{runs.invocation('train')} setting={objectives[0]} {architecture} data.root=DATA"
+def _trainings(row: printed.PrintedRow, architecture: str) -> dict[str, str]:
+    """For every setting that the row has a figure of (Table 10, which has seconds alone: where its search looked)."""
+    assert row.search is not None
+    there = [name.rpartition(".")[0] for name in row.figures] or list(get(row.search).objectives)
+    return {
+        name: f"{runs.invocation('train')} setting={name} {architecture} data.root=DATA{START.get(name, '')}"
+        for name in dict.fromkeys(there)
+        if name in settings.SETTINGS
+    }
 
 
 def _judge(lines: Sequence[Line], names: Sequence[str], judges: Judges) -> None:
@@ -191,8 +199,24 @@ def _before(table: printed.PrintedTable, lines: Sequence[Line], found: SearchRes
                 line.before_exact = said[name].value if name in said else None
 
 
+def _own(found: SearchResults, judges: Judges) -> dict[str, tuple[float, float]]:
+    """Task -> what its network reaches in its own setting: printed in Table 3, and here."""
+    out = {}
+    for task, setting in TASKS.items():
+        row = printed.table(3).of(task)
+        assert row is not None
+        name = f"{setting}.{settings.get(setting).main}"
+        start = found.faithful(task).architecture
+        told, said = judges.say([start], [name])[0], judges.say_exact([start], [name])[0]
+        out[task] = row.figures[name], (said if name in said else told)[name].value
+    return out
+
+
 def matrix(done: Done) -> list[list[str]]:
-    """Table 4 as a matrix, a row a source task, a column a target: before and after, printed and here, for a terminal."""
+    """Table 4 as a matrix, a row a source task, a column a target: before (-F) and after (-T), printed and here, for a terminal.
+
+    On the diagonal is what the network of a task is worth in its own.
+    """
     words = {"cls": "Classification", "seg": "Segmentation", "video": "Video", "3ddet": "3D detection"}
     out = [["From", *(f"to {words[t][0].lower()}{words[t][1:]}" for t in TASKS)]]
     by_search = {row.search: row.name for row in done.table.rows}
@@ -200,6 +224,9 @@ def matrix(done: Done) -> list[list[str]]:
         cells = [words[a]]
         for b in TASKS:
             row = by_search.get(f"{a}-to-{b}")
+            if a == b and a in done.own:
+                cells.append("{:.2f} | {:.2f}".format(*done.own[a]))
+                continue
             if row is None:
                 cells.append("")
                 continue

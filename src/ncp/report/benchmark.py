@@ -67,13 +67,16 @@ def rankings_figure(rankings: Rankings, title: str) -> Figure:
         1, panels, left=0.75 / width, right=1 - 0.2 / width, wspace=0.28, top=1 - 0.95 / height, bottom=0.6 / height
     )
     n = len(rankings.ranks)
+    size = 5 if n > 100 else 30
     for k in range(1, panels + 1):
         ax = fig.add_subplot(grid[0, k - 1])
         agreement = rankings.correlation.matrix[0, k]
         style.dress(ax, f"{labels[k]} (Spearman {agreement:.3f})", x_label=f"rank by {labels[0]}")
         ax.set_ylabel(f"rank by {labels[k]}", size=8.5, color=style.GREY)
         ax.plot([1, n], [1, n], color=style.INK, linewidth=1, zorder=3)
-        ax.scatter(rankings.ranks[:, 0], rankings.ranks[:, k], s=5, color=style.CYCLE[k - 1], alpha=0.6, linewidths=0)
+        ax.scatter(
+            rankings.ranks[:, 0], rankings.ranks[:, k], s=size, color=style.CYCLE[k - 1], alpha=0.6, linewidths=0
+        )
         ax.set_xlim(0, n + 1)
         ax.set_ylim(0, n + 1)
     return fig

@@ -32,7 +32,7 @@ def _cells(line: Line, done: Done, exact: Sequence[str], transfer: bool) -> list
     out += [_rounded(line.doubts.get(name)) for name in done.names]
     out += [_rounded(value) for name in exact for value in line.exact.get(name, (None, None))]
     out += [_rounded(line.before), _rounded(line.before_exact)] if transfer else []
-    return [*out, line.queries, _rounded(line.seconds), line.note, line.train]
+    return [*out, line.queries, _rounded(line.seconds), line.note, "; ".join(line.trainings.values())]
 
 
 def _rounded(value: float | None) -> float | None:
@@ -82,6 +82,18 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
+def trainings(done: Sequence[Done]) -> list[list[str]]:
+    """The commands that train every network that is known, a row a network and setting, of all tables."""
+    out = [["table", "objective", "source", "setting", "command"]]
+    for each in done:
+        for line in each.lines:
+            out += [
+                [str(each.table.number), line.objective, line.source, setting, command]
+                for setting, command in line.trainings.items()
+            ]
+    return out
+
+
 def judged_by(done: Done) -> str:
     """Who gave the figures of what was found here, in words."""
     if any(line.exact for line in done.lines):
@@ -103,7 +115,7 @@ def show_table(done: Done) -> None:
     terminal.console().print(as_rich(brief(done), title))
     terminal.say(judged_by(done), style="dim")
     if done.table.number == 4:
-        terminal.console().print(as_rich(tables.matrix(done), "Before → after the transfer: printed | here"))
+        terminal.console().print(as_rich(tables.matrix(done), "Kept (-F) → transferred (-T): printed | here"))
     terminal.say()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncp import files
-from ncp.report.paper import brief, counts, judged_by
+from ncp import files, terminal
+from ncp.report.paper import brief, counts, judged_by, trainings
 
 if TYPE_CHECKING:
     from ncp.paper.claims import Checked
@@ -25,7 +25,7 @@ only a training can tell is marked so, with the command that would.
 
 
 def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: int, picture: Path | None = None) -> Path:
-    """Write the page, and a picture beside it under the page's name.
+    """Write the page, and beside it a picture and the trainings' commands under the page's name.
 
     Args:
         done: the tables.
@@ -38,7 +38,9 @@ def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: in
     if picture is not None:
         beside = files.write_bytes(path.with_suffix(".png"), files.read_bytes(picture))
         parts.append(f"![Efficiency and performance on four tasks: printed networks, and found ones]({beside.name})\n")
-    parts += [*_claims(claims, seeds), *_tables(done)]
+    parts += [*_claims(claims, seeds), *_figures(), *_tables(done, beside_of(path))]
+    if done:
+        files.write_text(beside_of(path), terminal.csv_text(trainings(done)))
     return files.write_text(path, "\n".join(parts))
 
 
@@ -58,7 +60,22 @@ def _claims(claims: Sequence[Checked], seeds: int) -> list[str]:
     ]
 
 
-def _tables(done: Sequence[Done]) -> list[str]:
+def beside_of(page: Path) -> Path:
+    """The file of commands beside a page."""
+    return page.with_name(f"{page.stem}_trainings.csv")
+
+
+def _figures() -> list[str]:
+    from ncp.report import paper_figures
+    from ncp.report.benchmark import as_markdown
+
+    return [
+        "## Figures\n\nAll in one style; one alone: `python -m src.paper figure=9`.\n",
+        as_markdown(paper_figures.described()),
+    ]
+
+
+def _tables(done: Sequence[Done], commands: Path) -> list[str]:
     from ncp.paper import tables
     from ncp.report.benchmark import as_markdown
 
@@ -66,11 +83,15 @@ def _tables(done: Sequence[Done]) -> list[str]:
         return []
     parts = [
         "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
-        f"figures are of trained networks; {judged_by(done[0])}. All columns, architectures and the commands that train them: "
-        "`python -m src.paper table=3` writes `table3.csv`. Seconds are CPU seconds on one core.\n"
+        f"figures are of trained networks; {judged_by(done[0])}. The command that trains each network in each setting "
+        f"(where the paper's figure depends on a training, nothing else can tell): [{commands.name}]({commands.name}). All "
+        "columns: `python -m src.paper table=3` writes `table3.csv`. Seconds are CPU seconds on one core.\n"
     ]
     for each in done:
         parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]
         if each.table.number == 4:
-            parts += ["Before → after the transfer, printed and here:\n", as_markdown(tables.matrix(each))]
+            parts += [
+                "Kept as it is (-F) → transferred (-T), printed | here; on the diagonal a task's own network:\n",
+                as_markdown(tables.matrix(each)),
+            ]
     return parts

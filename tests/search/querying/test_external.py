@@ -45,10 +45,9 @@ def test_on_a_table_they_ask_about_rows(name):
     assert asked.max() < len(codes)
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch):
+def test_without_the_library_the_extra_is_named_before_anything_runs(monkeypatch):
     for package in ("optuna", "botorch"):
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    ground = OpenGround(SPACE, lambda codes: codes.sum(1))
     for name, package in (("tpe", "optuna"), ("bo", "botorch")):
         with pytest.raises(UserError, match=rf"'{package}'.*ncp-nas\[optimizers\]"):
-            make(name).run(ground, 3, [np.random.default_rng(0)])
+            make(name)

@@ -9,13 +9,13 @@ from typing import Any
 
 from ncp.errors import UserError
 from ncp.files import shown
-from ncp.paper.claims import codes, searching, tables, tasks
+from ncp.paper.claims import codes, others, searching, space, tables, tasks, within
 from ncp.paper.claims.claim import VERDICTS, Claim, Measured
 from ncp.paper.claims.lab import Lab
 from ncp.progress import Progress
 
 __all__ = ["CLAIMS", "VERDICTS", "Checked", "Claim", "Lab", "Measured", "check", "wanted"]
-CLAIMS = (*searching.CLAIMS, *tasks.CLAIMS, *codes.CLAIMS, *tables.CLAIMS)
+CLAIMS = tuple(claim for part in (searching, others, tasks, within, codes, space, tables) for claim in part.CLAIMS)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,17 @@ class Lab:
             self._rows[setting] = self._measured(setting)
         return self._rows[setting]
 
+    def costs_and_rows(self, setting: str) -> tuple[np.ndarray, np.ndarray]:
+        """``(N,)`` multiply-adds in billions and ``(N,)`` the main metric, of the same networks as :meth:`rows`."""
+        table = self.judges.table(setting)
+        if table is None:
+            codes = self.space.encode(self.space.sample(SAMPLE, np.random.default_rng(self.seed)))
+        else:
+            from ncp.predictors.rows import from_table
+
+            codes = np.asarray(from_table(table, costs=False).only_good().codes)
+        return self.macs(np.rint(codes)), self.rows(setting)
+
     def _measured(self, setting: str) -> np.ndarray:
         table = self.judges.table(setting)
         if table is not None:

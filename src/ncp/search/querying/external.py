@@ -41,11 +41,14 @@ class Optuna:
 
     sampler: Literal["tpe", "nsga2", "cma"] = "tpe"
 
+    def __post_init__(self) -> None:
+        _library("optuna")  # told before any strategy has run
+        if self.sampler == "cma":
+            _library("cmaes")
+
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""
         optuna = _library("optuna")
-        if self.sampler == "cma":
-            _library("cmaes")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         kinds = {"tpe": "TPESampler", "nsga2": "NSGAIISampler", "cma": "CmaEsSampler"}
         kind = getattr(optuna.samplers, kinds[self.sampler])
@@ -85,11 +88,15 @@ class Bayesian:
     size: Annotated[int, Meta(ge=1)] = 5
     pool: Annotated[int, Meta(ge=10, le=100_000)] = 500
 
+    def __post_init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside of the libraries
+            _library("botorch")
+
     def run(self, ground: Ground, queries: int, generators: Generators) -> np.ndarray:
         """``(R, Q)`` handles in the order in which they are asked about."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside of the libraries
-            _library("botorch")
             return np.stack([self._one(ground, queries, generator) for generator in generators])
 
     def _one(self, ground: Ground, queries: int, rng: np.random.Generator) -> np.ndarray:
