@@ -125,6 +125,8 @@ def test_a_start_is_read_in_every_form(tmp_path):
         ("outputs/search/2026-01-01/run", "there is no such path"),
         ("~/nothing", "there is no such path"),
         ("best", "there is no such path"),
+        ("", "start= is empty"),
+        ("  ", "start= is empty"),
         ("\x1b[31mred", "there is no such path"),
         (__file__, "that path holds none"),
         ("nowhere/result.json", "no result at 'nowhere/result.json'"),

@@ -26,6 +26,7 @@ from ncp.models.runtime import COMPILE_MODES
 from ncp.process import free_memory_mb, own_cores
 from ncp.spaces import found
 from ncp.spaces.multires import SPACE, Architecture
+from ncp.tasks import bounds
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, StepsBar, Throughput
 from ncp.tasks.loggers import make_loggers
@@ -74,7 +75,15 @@ def make_data(options: TrainOptions) -> DataModule:
             f"this data set is for task={kind.task}, given was task={wanted}; "
             f"choose another with data=..., or leave data out for the built-in set of task={wanted}"
         )
+    for excess in bounds.data_excesses(settings):
+        raise UserError(f"data.{excess.key} is at most {excess.most:,}, given was {files.shown(excess.value)}")
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
+    frames = getattr(data, "frames", 1) if data.task == "video" else 1
+    sizes = (
+        () if data.task == "det3d" else (getattr(data, "size", None), data.eval_size)
+    )  # pillars have their own bound
+    if large := bounds.too_large(data.in_channels, frames, *sizes):
+        raise UserError(f"the data's samples have {large}; give a smaller data.size, data.crop or data.frames")
     data.setup()
     options.data.update(data.resolved())
     if data.builtin:
