@@ -29,7 +29,7 @@ def test_a_file_of_indices_that_was_altered_is_made_anew(tmp_path):
     kept = next((tmp_path / "cache").glob("videos-*.json"))
     whole = kept.read_bytes()
     other = whole.replace(b"30", b"31").replace(b"is missing", b"is strange")
-    damages = [whole[:-40], b"", b"[]", b"{}", b"[" * 10_000, other, whole.replace(b'"layout": 2', b'"layout": 1')]
+    damages = [whole[:-40], b"", b"[]", b"{}", b"[" * 10_000, other, whole.replace(b'"content"', b'"contents"')]
     assert len({whole, *damages}) == len(damages) + 1
     for damage in damages:
         kept.write_bytes(damage)
