@@ -8,6 +8,7 @@ from layouts import write_video
 
 from ncp.data import video_files as VF
 from ncp.data.clips import CorruptVideo
+from ncp.data.sealed import write_counts
 from ncp.data.video_index import Index
 
 
@@ -52,8 +53,7 @@ def test_indices_come_back_from_the_cache_and_from_arrays(tmp_path):
         Index(2, ((0, 0),)),
         Index(1, ((0, 7),), (7,)),
     ]
-    kept = VF._dump(made)
-    (tmp_path / "a.json").write_text(kept)
+    write_counts(tmp_path / "a.json", VF._entries(made))
     again = VF._load(tmp_path / "a.json", len(made))
     assert [str(a) if isinstance(a, CorruptVideo) else a for a in again] == [*made[:2], "ends early", *made[3:]]
     whole = [index for index in made if isinstance(index, Index)]
