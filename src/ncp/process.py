@@ -28,6 +28,29 @@ def free_memory_mb() -> float:
 
 
 @contextlib.contextmanager
+def memory_limit(more: int) -> Iterator[None]:
+    """Let this process get at most ``more`` further bytes: beyond them its allocations fail, where Linux counts them.
+
+    Address space is what is counted, as the kernel hands out no other limit of a process's own; what a GPU's driver reserves
+    has no room in it.
+    """
+    try:
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError):  # another system
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    unlimited = resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_AS, (min([held + more, *(n for n in (soft, hard) if n != unlimited)]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
     """Set environment variables, for processes that are started from here too, and put the old ones back."""
     before = {name: os.environ.get(name) for name in values}

@@ -167,7 +167,7 @@ def found_architecture(value: Any) -> Any:
 
     Raises ``UserError`` for a file without an architecture.
     """
-    if not isinstance(value, (str, os.PathLike)):
+    if not isinstance(value, (str, os.PathLike)) or not str(value).strip():  # an empty text is no folder
         return value
     path = Path(value)
     if not (path.suffix == ".json" or path.is_dir()):

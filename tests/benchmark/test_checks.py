@@ -1,11 +1,15 @@
-"""Shifted batches: found where they were put, and nowhere else."""
+"""Recorded costs against exact ones; shifted batches: found where they were put, and nowhere else."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from ncp.benchmark import checks
+from ncp import spaces
+from ncp.benchmark import checks, settings
+from ncp.errors import UserError
+from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 
 
@@ -90,3 +94,31 @@ def test_forward_and_backward_by_enumeration():
     state, transitions = checks._smooth(likelihood, chain)
     assert state == pytest.approx(weights / weights.sum(1, keepdims=True))
     assert transitions == pytest.approx(pairs / pairs.sum(1, keepdims=True))
+
+
+def test_recorded_costs_are_held_against_the_convention_that_the_setting_names():
+    codes = SPACE.sample_codes(6, np.random.default_rng(1))
+    flops, params = cost.release_units(codes)
+    wrong = flops.copy()
+    wrong[[1, 4]] += [1e-6, np.nan]
+    found = checks.check_cost(settings.get("seg"), SPACE, codes, wrong, params)
+    assert found.wrong.tolist() == [False, True, False, False, False, False]  # a row without costs is not wrong
+    own = replace(settings.get("seg"), name="own", cost_units="")
+    assert not checks.check_cost(own, SPACE, codes, 2 * flops, params).wrong.any()  # another program's multiply-adds
+    large, weights = cost.kitti_units(codes, 128)
+    small, _ = cost.kitti_units(codes, 112)
+    mixed = np.where(np.arange(6) < 3, large, small).round(3)
+    found = checks.check_cost(settings.get("3ddet"), SPACE, codes, mixed, weights.round(3))
+    assert found.size.tolist() == [128] * 3 + [112] * 3
+    assert not found.wrong.any()
+    cells = spaces.get("nasbench201")
+    some = cells.encode(cells.sample(5, np.random.default_rng(0))).astype(int)
+    exact = cells.cost(some)
+    macs, weights = (exact.macs / 1e6).round(2), (exact.params / 1e6).round(3)
+    macs[3] += 0.02
+    found = checks.check_cost(settings.get("nas-bench-201"), cells, some, macs, weights)
+    assert found.wrong.tolist() == [False, False, False, True, False]
+    with pytest.raises(
+        UserError, match="cost_units must be one of release, release-kitti, rounded-millions, given was 'mine'"
+    ):
+        replace(settings.get("seg"), cost_units="mine")

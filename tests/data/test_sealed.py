@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ncp.data.sealed import SEAL, broken_seal, cache_folder, sealed_folder, stamp
+from ncp.data.sealed import SEAL, broken_seal, cache_folder, read_counts, sealed_folder, stamp, write_counts
 from ncp.errors import UserError
 
 
@@ -179,3 +179,25 @@ def test_a_kill_leaves_no_set(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     assert not folder.exists()
     assert broken_seal(sealed_folder(folder, _make, "the set")) is None
+
+
+def test_counts_that_were_altered_are_noticed(tmp_path):
+    path, content = tmp_path / "counts.json", [True, {"3": 1200, "255": 7}]
+    write_counts(path, content)
+    kind = tuple[bool, dict[str, int]]
+    assert read_counts(path, kind, 2**20) == (True, content[1])
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        digit = whole[at : at + 1]
+        other = b"9" if digit != b"9" else b"8"
+        path.write_bytes(whole[:at] + other + whole[at + 1 :])
+        with pytest.raises(UserError):
+            read_counts(path, kind, 2**20)
+    path.write_bytes(whole[:-9])
+    with pytest.raises(UserError):
+        read_counts(path, kind, 2**20)
+    path.write_bytes(whole)
+    with pytest.raises(UserError):
+        read_counts(path, list[int], 2**20)
+    with pytest.raises(UserError, match="bytes"):
+        read_counts(path, kind, 10)

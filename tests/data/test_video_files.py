@@ -8,6 +8,7 @@ from layouts import write_video
 
 from ncp.data import video_files as VF
 from ncp.data.clips import CorruptVideo
+from ncp.data.sealed import write_counts
 from ncp.data.video_index import Index
 
 
@@ -29,7 +30,7 @@ def test_a_file_of_indices_that_was_altered_is_made_anew(tmp_path):
     kept = next((tmp_path / "cache").glob("videos-*.json"))
     whole = kept.read_bytes()
     other = whole.replace(b"30", b"31").replace(b"is missing", b"is strange")
-    damages = [whole[:-40], b"", b"[]", b"{}", b"[" * 10_000, other, whole.replace(b'"layout": 2', b'"layout": 1')]
+    damages = [whole[:-40], b"", b"[]", b"{}", b"[" * 10_000, other, whole.replace(b'"content"', b'"contents"')]
     assert len({whole, *damages}) == len(damages) + 1
     for damage in damages:
         kept.write_bytes(damage)
@@ -52,8 +53,7 @@ def test_indices_come_back_from_the_cache_and_from_arrays(tmp_path):
         Index(2, ((0, 0),)),
         Index(1, ((0, 7),), (7,)),
     ]
-    kept = VF._dump(made)
-    (tmp_path / "a.json").write_text(kept)
+    write_counts(tmp_path / "a.json", VF._entries(made))
     again = VF._load(tmp_path / "a.json", len(made))
     assert [str(a) if isinstance(a, CorruptVideo) else a for a in again] == [*made[:2], "ends early", *made[3:]]
     whole = [index for index in made if isinstance(index, Index)]

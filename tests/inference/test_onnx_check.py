@@ -275,3 +275,44 @@ def test_opening_takes_no_memory(tmp_path):
     assert "900,000,000 numbers; allowed are" in refused
     for line in (first, second):
         assert int(line.removeprefix("KiB: ")) < 100_000  # the array at the limit has 524,288
+
+
+RUN = """
+import sys
+import numpy
+from pathlib import Path
+from ncp.errors import UserError
+from ncp.inference import onnx_network
+
+onnx_network.MEMORY = 2**29
+network = onnx_network.OnnxNetwork(Path(sys.argv[1]), "cpu")
+try:
+    network.logits(numpy.ones((1, 3, 64, 64), numpy.float32))
+except UserError as error:
+    print(error)
+print("KiB:", Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+numpy.ones(2**28).sum()
+print("free again")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("kind", ["convolution", "product"])
+def test_a_run_takes_no_memory_without_bound(tmp_path, kind):
+    """A map of 300,000 channels out of weights of 4 MB; a product of two vectors."""
+    pytest.importorskip("onnxruntime")
+    many = 300_000
+    if kind == "convolution":
+        constants = [array("wide", np.ones((many, 3, 1, 1)), np.float32)]
+        nodes = [node("Conv", ["images", "wide"], "all"), node("ReduceMax", ["all"], keepdims=1)]
+    else:
+        constants = [array(n, np.ones((1, 1, *s)), np.float32) for n, s in (("c", (many, 1)), ("r", (1, many)))]
+        most = node("ReduceMax", ["all"], "most", keepdims=1)
+        nodes = [node("MatMul", ["c", "r"], "all"), most, node("Add", ["images", "most"])]
+    path = tmp_path / "a.onnx"
+    path.write_bytes(file(nodes, constants, shape=(1, 3, 64, 64)).SerializeToString())
+    done = subprocess.run([sys.executable, "-c", RUN, str(path)], capture_output=True, text=True, timeout=60)
+    told, most, after = done.stdout.splitlines()
+    assert "wants more than the 518 MiB that it may take here" in told
+    assert int(most.removeprefix("KiB: ")) < 1_200_000  # the map alone would have 4.9 GB, the product 360
+    assert after == "free again"

@@ -57,6 +57,11 @@ def test_scales_are_kept_by_what_the_rows_hold(table, tmp_path, monkeypatch):
     kept.write_bytes(b"damaged")  # is fitted anew
     np.testing.assert_allclose(exact.of_table(table).predict(codes)["mIoU"], first.predict(codes)["mIoU"])
     assert exact._kept(kept, 27) is not None
+    whole = kept.read_bytes()
+    for at in range(len(whole) - 8 * 29, len(whole), 5):  # one digit of one scale: finite, positive, and another judge
+        kept.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert exact._kept(kept, 27) is None
+    kept.write_bytes(whole)
     assert exact._kept(kept, 26) is None
 
 

@@ -9,6 +9,7 @@ from fit_rows import make
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
+from ncp import spaces
 from ncp.errors import UserError
 from ncp.predictors import gp_fit
 from ncp.predictors.gp_fit import Options, _Process, fit, fit_process
@@ -69,6 +70,20 @@ def test_chunks_change_nothing(monkeypatch):
         whole = process.loss(z, y)
         monkeypatch.setattr(gp_fit, "CHUNK", 7)
         torch.testing.assert_close(process.loss(z, y), whole)
+
+
+def test_features_that_are_not_kept_are_the_same(monkeypatch):
+    rows, options = make(60), Options(points=8, directions=4, steps=6, part=20)
+    kept = fit(rows, options).state_dict()
+    monkeypatch.setattr(gp_fit, "KEPT", 50)
+    monkeypatch.setattr(gp_fit, "CHUNK", 7)
+    for name, value in fit(rows, options).state_dict().items():
+        torch.testing.assert_close(value, kept[name], rtol=1e-4, atol=1e-5)
+    made = gp_fit.Features(torch.from_numpy(rows.codes), spaces.get("multires"))
+    plain = spaces.get("multires").features(rows.codes)
+    np.testing.assert_allclose(made.offset, plain.mean(0))
+    np.testing.assert_allclose(made.spread, plain.std(0, ddof=1))
+    np.testing.assert_allclose(made[torch.tensor([3, 59])], ((plain - plain.mean(0)) / plain.std(0, ddof=1))[[3, 59]])
 
 
 def test_a_fit_tells_its_steps_and_lowers_the_loss():

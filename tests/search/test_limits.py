@@ -73,3 +73,16 @@ def test_limits_as_people_write_them():
     ]
     with pytest.raises(UserError, match="unknown budget 'flops'"):
         parse_costs({"flops": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "most"), [({"seg": 100.1}, 100), ({"seg": {"mAcc": 1e9}}, 100), ({"transnas-micro/normal": 1.5}, 1)]
+)
+def test_a_floor_beyond_its_metric_is_refused_before_any_search(given, most):
+    with pytest.raises(UserError, match=f"cannot be reached: .* lies in .*{most}$"):
+        parse_floors(given)
+
+
+def test_a_floor_may_be_the_largest_value_or_of_a_metric_with_other_values():
+    assert parse_floors({"seg": 100})[0].value == 100
+    assert parse_floors({"seg.params": 1e6})[0].value == 1e6

@@ -61,7 +61,7 @@ def test_a_results_short_names_and_ranges():
     assert (found.macs, found.params) == (found.found.macs, found.found.params)
     assert found.architecture is found.found.architecture
     assert found.start.code == SPACE.default().code
-    assert found.start_predicted["seg"]["mIoU"] == pytest.approx(70)
+    assert found.before.predicted.value["seg"]["mIoU"] == pytest.approx(70)
     code = np.array(found.architecture.code)
     grid = np.arange(SPACE.lower[0], SPACE.upper[0] + 1, SPACE.step[0])
     tried = np.repeat(code[None], len(grid), 0)

@@ -26,7 +26,7 @@ def test_two_objectives_from_a_fresh_clone():
         assert found.std[setting][metric] == pytest.approx(
             predictor.predict_std(found.architecture)[metric][0], rel=1e-3
         )
-        assert found.predicted[setting][metric] > found.start_predicted[setting][metric] + 1
+        assert found.predicted[setting][metric] > found.before.predicted.value[setting][metric] + 1
     cost = SPACE.cost(np.array([found.architecture.code]))
     assert (found.macs, found.params) == (cost.macs[0], cost.params[0])
 

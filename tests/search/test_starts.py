@@ -125,6 +125,8 @@ def test_a_start_is_read_in_every_form(tmp_path):
         ("outputs/search/2026-01-01/run", "there is no such path"),
         ("~/nothing", "there is no such path"),
         ("best", "there is no such path"),
+        ("", "start= is empty"),
+        ("  ", "start= is empty"),
         ("\x1b[31mred", "there is no such path"),
         (__file__, "that path holds none"),
         ("nowhere/result.json", "no result at 'nowhere/result.json'"),
@@ -177,9 +179,9 @@ def test_what_is_found_is_no_worse_than_the_given_start(seed):
     found = search(
         ["seg"], predictor={"seg": rough}, budget={"macs": macs}, start=start, starts=4, iterations=5, seed=seed
     )
-    assert found.predicted["seg"]["mIoU"] >= found.start_predicted["seg"]["mIoU"]
+    assert found.predicted["seg"]["mIoU"] >= found.before.predicted.value["seg"]["mIoU"]
     assert found.start == start
-    assert found.macs <= macs == found.start_macs
+    assert found.macs <= macs == found.before.macs
 
 
 def test_the_chunk_is_no_smaller_than_the_default_number_of_starts():

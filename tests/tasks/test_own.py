@@ -6,7 +6,8 @@ import math
 import pytest
 
 from ncp.errors import UserError
-from ncp.tasks.own import LARGEST, read_own
+from ncp.tasks.bounds import WHOLE
+from ncp.tasks.own import read_own
 
 GOOD = {
     "architecture": "8_8-1_1_1_8",
@@ -56,7 +57,7 @@ def test_earlier_versions_are_read():
         ("input.mean", [math.inf] * 3, "plain, finite value"),
         ("config.data.size", 10**6, "its configuration holds 1000000"),
         ("config.data.workers", 300, "its configuration holds 300"),
-        ("config.recipe.batch", LARGEST + 1, "at most 10,000,000 is read"),
+        ("config.recipe.batch", WHOLE + 1, "at most 10,000,000 is read"),
         ("config.data", {3: 4}, "has 3 as a key"),
         ("config.seed", "one", "the configuration in the file"),
         ("position.set", 0, "set"),

@@ -255,3 +255,20 @@ def test_suppression_is_checked_when_the_task_is_made(tmp_path, change):
     options = jobs.options("train", "task=det3d", "arch=narrow", "debug=tiny", f"task.nms.{change}")
     with pytest.raises(UserError, match=r"task\.nms"):
         tasks.assemble(options, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("task=cls", "data.size=1000000"), "data.size is at most 16,384, given was 1000000"),
+        (("task=seg", "data.crop=[64,1000000]"), "data.crop is at most 16,384, given was 1000000"),
+        (("task=seg", "data.scenes=100000000"), "data.scenes is at most 20,000, given was 100000000"),
+        (("task=video", "data.frames=1000000000"), "data.frames is at most 4,096, given was 1000000000"),
+        (("task=video", "data.frames=4000", "data.size=400"), "the data's samples have 3 x 4000 x 400 x 400 numbers"),
+        (("task=seg", "data.eval_size=[16000,16000]"), "the data's samples have 3 x 1 x 16000 x 16000 numbers"),
+    ],
+)
+def test_samples_that_no_machine_holds_are_refused_before_any_is_made(monkeypatch, options, words):
+    monkeypatch.setattr("ncp.data.base.DataModule.setup", lambda self: pytest.fail("the data was made"))
+    with pytest.raises(UserError, match=words):
+        parts.make_data(compose(*options))

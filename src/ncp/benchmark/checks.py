@@ -38,21 +38,22 @@ class CostCheck:
 def check_cost(
     setting: Setting, space: Space[Any], codes_ND: np.ndarray, flops: np.ndarray, params: np.ndarray
 ) -> CostCheck:
-    """Compare the recorded ``flops`` and ``params`` ``(N,)`` of the release with our exact counts.
+    """Compare recorded ``flops`` and ``params`` ``(N,)`` with our exact counts, in the convention that the setting names.
 
-    The eight public settings hold all digits; 3ddet three decimals, of one of two input sizes that only an exact match
-    tells apart; nas-bench-201 two and three decimals, in millions. Rows without recorded cost (NaN) are not wrong.
+    ``release``: the released tables' units with all digits; ``release-kitti``: three decimals, of one of two input sizes that
+    only an exact match tells apart; ``rounded-millions``: two and three decimals. Without one nothing is wrong, as a table of
+    another program may count otherwise; nor are rows without recorded cost (NaN).
     """
     missing = np.isnan(flops) | np.isnan(params)
-    if setting.space == "nasbench201":
+    if setting.cost_units == "rounded-millions":
         cost = space.cost(codes_ND)
         good = _rounds_to(cost.macs / 1e6, flops, 2) & _rounds_to(cost.params / 1e6, params, 3)
         return CostCheck(~good & ~missing, None)
-    if setting.space != "multires":
+    if not setting.cost_units:
         return CostCheck(np.zeros(len(codes_ND), dtype=bool), None)
     from ncp.spaces import cost as costs
 
-    if setting.task != "det3d":
+    if setting.cost_units == "release":
         flops_g, params_m = costs.release_units(codes_ND)
         return CostCheck(((flops_g != flops) | (params_m != params)) & ~missing, None)
     size = np.zeros(len(codes_ND), dtype=np.int16)

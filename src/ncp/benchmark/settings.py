@@ -53,6 +53,10 @@ class Variant:
     source: str = ""
 
 
+COST_UNITS = ("release", "release-kitti", "rounded-millions")
+"""Conventions of recorded costs: see :func:`ncp.benchmark.checks.check_cost`."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One column group of the benchmark: what was trained, and what was measured in percent points.
@@ -74,6 +78,8 @@ class Setting:
         ranges: metric -> least and largest possible value, where that is not 0..100.
         smaller: quantities of which less is better, among the metrics or among a table's other columns.
         published: metric -> by what papers multiply it, where they do.
+        cost_units: the convention in which ``flops`` and ``params`` are recorded in its tables, one of :data:`COST_UNITS`, and
+            against which they are checked; empty where it is not known.
         failed_below: a recorded training whose main metric is under this counts as failed; None where there is no such gap.
     """
 
@@ -93,6 +99,7 @@ class Setting:
     smaller: tuple[str, ...] = ()
     published: dict[str, float] = field(default_factory=dict)
     failed_below: float | None = None
+    cost_units: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -106,6 +113,10 @@ class Setting:
                 object.__setattr__(self, name, default)
         if not all(0 < overlap <= 1 for overlap in self.min_overlap.values()):
             raise UserError(f"min_overlap must be above 0 and at most 1, given was {self.min_overlap}")
+        if self.cost_units and self.cost_units not in COST_UNITS:
+            raise UserError(
+                f"cost_units must be one of {', '.join(COST_UNITS)}, given was '{files.printable(self.cost_units)}'"
+            )
         if self.main not in self.metrics:
             raise UserError(f"main must be one of the metrics {', '.join(self.metrics)}, given was '{self.main}'")
         for metric, (low, high) in self.ranges.items():

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageFile
 
+from ncp.data import libtiff
 from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
 
@@ -225,6 +226,8 @@ def _guarded(path: Path, what: str) -> Iterator[None]:
 
 
 def _check_kind(picture: Image.Image) -> None:
+    if picture.format == "TIFF":
+        libtiff.silence()
     width, height = picture.size
     if width * height > PIXELS:
         raise _Refused(f"has {width:,} x {height:,} pixels; at most {PIXELS:,} are read, make it smaller")

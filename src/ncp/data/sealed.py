@@ -14,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ncp import files
 from ncp.errors import UserError
@@ -98,6 +99,26 @@ def broken_seal(folder: Path) -> str | None:
     except OSError as error:
         return str(error.strerror or error)
     return None
+
+
+def write_counts(path: Path, content: Any) -> None:
+    """Keep plain values in one file, whole or not at all, with their checksum. Raises ``OSError`` where it cannot be written."""
+    text = json.dumps(content)
+    files.write_text(path, json.dumps({"checksum": hashlib.sha256(text.encode()).hexdigest(), "content": text}))
+
+
+def read_counts(path: Path, kind: Any, limit: int) -> Any:
+    """The same values, of the type ``kind`` (see :func:`ncp.files.checked`).
+
+    Raises:
+        UserError: where the file cannot be read, its checksum is another's, or it holds other values; make it anew then.
+    """
+    about = files.read_json(path, dict[str, str], limit)
+    text = about.get("content", "")
+    if about.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
+        raise UserError("its checksum is wrong")
+    where = f"'{files.printable(path)}'"
+    return files.checked(files.parse_json(text, where), kind, where)
 
 
 def _files(folder: Path) -> dict[str, Path]:

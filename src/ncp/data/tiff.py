@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ncp.data import libtiff
 from ncp.data.images import turned
 from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
@@ -201,6 +202,7 @@ def _unpacked(packed: bytes, packing: int, wide: int, tall: int) -> bytes:
     begin = 8 + 2 + 12 * len(tags) + 4
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, begin if tag == 273 else value) for tag, value in tags)
     file = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + b"\0\0\0\0" + packed
+    libtiff.silence()
     with Image.open(io.BytesIO(file), formats=("TIFF",)) as picture:
         return picture.tobytes()
 

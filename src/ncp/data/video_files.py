@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from torch import Tensor
 
 from ncp.data.base import worker_count
 from ncp.data.paths import PathList
-from ncp.data.sealed import cache_folder, stamp
+from ncp.data.sealed import cache_folder, read_counts, stamp, write_counts
 from ncp.data.video import CorruptVideo, Index, index_video, read_frames
 from ncp.errors import UserError
-from ncp.files import checked, parse_json, printable, read_json, write_text
+from ncp.files import printable
 
 log = logging.getLogger(__name__)
-LAYOUT = 2  # of the cached file
+LAYOUT = 3  # of the cached file
 CACHE_LIMIT = 2**29
 
 
@@ -90,7 +89,7 @@ def index_videos(paths: Sequence[Path], cache: str | os.PathLike[str] | None = N
     with ThreadPoolExecutor(worker_count()) as pool:
         made = list(pool.map(_index_or_error, paths))
     try:
-        write_text(target, _dump(made))
+        write_counts(target, _entries(made))
     except OSError:
         log.info("the index of the videos cannot be kept in '%s'; set data.cache", printable(target.parent))
     return made
@@ -109,7 +108,7 @@ Entry = str | tuple[int, list[tuple[int, int]], list[int], list[int]]
 """A file in the cache: what is wrong with it, or frames, starts, and the stamps' first and step or all of them."""
 
 
-def _dump(made: Sequence[Index | CorruptVideo]) -> str:
+def _entries(made: Sequence[Index | CorruptVideo]) -> list[Any]:
     entries: list[Any] = []
     for index in made:
         if isinstance(index, CorruptVideo):
@@ -118,16 +117,11 @@ def _dump(made: Sequence[Index | CorruptVideo]) -> str:
         steps = set(np.diff(index.stamps).tolist())
         even = [index.stamps[0], steps.pop()] if len(steps) == 1 else []
         entries.append([index.frames, index.starts, even, [] if even else index.stamps])
-    text = json.dumps(entries)
-    return json.dumps({"layout": LAYOUT, "checksum": hashlib.sha256(text.encode()).hexdigest(), "videos": text})
+    return entries
 
 
 def _load(target: Path, count: int) -> list[Index | CorruptVideo]:
-    about = read_json(target, dict[str, str | int], CACHE_LIMIT)
-    text = str(about.get("videos"))
-    if about.get("layout") != LAYOUT or about.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
-        raise UserError("its checksum is wrong")
-    entries = checked(parse_json(text, "the index"), list[Entry], "the index")
+    entries: list[Entry] = read_counts(target, list[Entry], CACHE_LIMIT)
     if len(entries) != count:
         raise UserError(f"it holds {len(entries)} videos of {count}")
     return [CorruptVideo(entry) if isinstance(entry, str) else _unpack(*entry) for entry in entries]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,17 @@ from ncp.errors import UserError, missing_extra
 from ncp.inference import onnx_check
 from ncp.inference.network import Written
 from ncp.inference.pillars import chosen
-from ncp.process import own_cores
+from ncp.process import free_memory_mb, memory_limit, own_cores
 
 LIMIT = 2**31 - 1
 """Bytes of a file: what the format can hold in one."""
+MEMORY = 4 * 2**30
+"""Bytes that a run may take, whatever its inputs: KITTI's largest detector takes a third of it."""
+PER_BYTE = 128
+"""Bytes more for each of the inputs: the widest network has 86 alive at once at a full-sized picture."""
+SHARE = 0.75  # of the memory that is free, at most
 OUTPUTS = ("classes", "boxes", "directions")  # of a detector
+_NO_ROOM = re.compile(r"(?i)bad.?alloc|failed to allocate|out of memory")
 
 
 class OnnxNetwork:
@@ -83,9 +91,19 @@ class OnnxNetwork:
             raise UserError(f"{where} reads clips of {shape[1]} frames, but names {clips.frames}")
 
     def _run(self, feeds: dict[str, np.ndarray]) -> list[Any]:
+        """What the network writes. A file of a few kilobytes may ask for maps that no machine holds, so its memory has an end."""
+        most = MEMORY + PER_BYTE * sum(array.nbytes for array in feeds.values())
+        most = min(most, int(SHARE * free_memory_mb() * 2**20))
+        bound = contextlib.nullcontext() if self.device.startswith("CUDA") else memory_limit(most)
         try:
-            out: list[Any] = self.session.run(None, feeds)
+            with bound:
+                out: list[Any] = self.session.run(None, feeds)
         except Exception as error:
+            if _NO_ROOM.search(str(error)):
+                raise UserError(
+                    f"the ONNX network wants more than the {most / 2**20:,.0f} MiB that it may take here; give it smaller "
+                    "inputs (window=), or a file that you trust as a checkpoint"
+                ) from None
             raise UserError(f"onnxruntime cannot run the network ({files.first_line(error)})") from None
         return out
 

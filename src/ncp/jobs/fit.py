@@ -59,10 +59,14 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     fits: dict[str, Fit] = {}
     files: dict[str, Path] = {}
     found = tables(options.setting, options.source)
-    for table in found:
-        rows = from_table(table, costs=protocols.learns_costs(family))
-        with progress.bar(f"{table.name}, {len(rows):,} rows") as tell:
-            fits[table.name] = protocols.run(
+    several = len(found) > 1
+    while found:
+        rows = from_table(
+            found.pop(0), costs=protocols.learns_costs(family)
+        )  # no table stays: some have a million rows
+        name = rows.setting
+        with progress.bar(f"{name}, {len(rows):,} rows") as tell:
+            fits[name] = protocols.run(
                 rows,
                 family,
                 progress=tell,
@@ -71,8 +75,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
                 folds=options.folds,
                 options=own,
             )
-        written = report.write_fit(fits[table.name], folder if len(found) == 1 else folder / table.name, options.out)
-        files |= written if len(found) == 1 else {table.name: written["predictor"]}
+        written = report.write_fit(fits[name], folder / name if several else folder, options.out)
+        files |= {name: written["predictor"]} if several else written
     files["result"] = runs.write_result(folder, report.summary(fits, asdict(options), runs.seconds()))
     return Outcome(fits, files)
 

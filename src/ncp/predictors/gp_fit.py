@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,11 +19,18 @@ from ncp.predictors.gp import JITTER, SparseGP, matern52
 from ncp.predictors.rows import Rows, is_constant
 from ncp.predictors.trust import region_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ncp import spaces
+
 T = TypeVar("T")
 MOST = 5_000
 """Rows that any gradient step sees: a random part where there are more. The process is conditioned on all in the end."""
 CHUNK = 8_192
 """Rows of which the features, and the covariance with the inducing points, are made at a time."""
+KEPT = 65_536
+"""Rows of which the features are kept; those of more are made again whenever they are asked for, a chunk at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +54,50 @@ class Options:
     seed: int = 0
 
 
+class Features:
+    """Standardised features ``(N, F)`` of many codes, read as a tensor of them is, but made when they are asked for.
+
+    Attributes:
+        offset, spread: ``(F,)`` mean and standard deviation of the features themselves.
+    """
+
+    def __init__(self, codes_ND: Tensor, space: spaces.Space[Any]) -> None:
+        self.codes, self._space = codes_ND, space
+        n, total = len(codes_ND), torch.stack([f_CF.sum(0) for f_CF in self._raw(CHUNK)]).sum(0)
+        self.offset = total / n
+        squares = torch.stack([(f_CF - self.offset).square().sum(0) for f_CF in self._raw(CHUNK)]).sum(0)
+        self.spread = (squares / (n - 1)).sqrt().clamp_min(1e-6)
+        self.shape = (n, len(total))
+
+    def _raw(self, size: int) -> Iterator[Tensor]:
+        return (self._space.features(codes_CD) for codes_CD in torch.split(self.codes, size))
+
+    def __getitem__(self, rows: Any) -> Tensor:
+        found: Tensor = (self._space.features(self.codes[rows]) - self.offset) / self.spread
+        return found
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """The rows in their order, ``size`` at a time."""
+        return ((f_CF - self.offset) / self.spread for f_CF in self._raw(size))
+
+
 class _Process(torch.nn.Module):
     """The free parameters of one metric's process and warp."""
 
-    def __init__(self, z_NF: Tensor, y_N: Tensor, options: Options) -> None:
+    def __init__(self, z_NF: Tensor | Features, y_N: Tensor, options: Options) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(options.seed)
         n, f = z_NF.shape
         u = min(options.points, n // 2)
         picked = torch.randperm(n, generator=generator)[:u]
-        start = z_NF[picked] + 0.3 * torch.randn(u, f, generator=generator, dtype=z_NF.dtype)
+        start = z_NF[picked] + 0.3 * torch.randn(u, f, generator=generator, dtype=y_N.dtype)
         self.points = torch.nn.Parameter(start)
-        self.log_length = torch.nn.Parameter(torch.full((f,), 0.5 * math.log(f), dtype=z_NF.dtype))
-        self.log_top = torch.nn.Parameter(torch.zeros((), dtype=z_NF.dtype))  # (top - largest) / std
+        self.log_length = torch.nn.Parameter(torch.full((f,), 0.5 * math.log(f), dtype=y_N.dtype))
+        self.log_top = torch.nn.Parameter(torch.zeros((), dtype=y_N.dtype))  # (top - largest) / std
         self.log_noise = torch.nn.Parameter(
-            torch.full((), -1.0, dtype=z_NF.dtype)
+            torch.full((), -1.0, dtype=y_N.dtype)
         )  # relative to the warped targets' std
-        self.log_signal = torch.nn.Parameter(torch.zeros((), dtype=z_NF.dtype))
+        self.log_signal = torch.nn.Parameter(torch.zeros((), dtype=y_N.dtype))
         self.best, self.std = y_N.max(), y_N.std()
 
     def warp(self, y_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -74,7 +108,7 @@ class _Process(torch.nn.Module):
         jacobian = -torch.log(top - y_N).sum() - len(y_N) * torch.log(width)
         return (u_N - level) / width, level, width, jacobian
 
-    def solve(self, z_NF: Tensor, t_N: Tensor) -> dict[str, Tensor]:
+    def solve(self, z_NF: Tensor | Features, t_N: Tensor) -> dict[str, Tensor]:
         """The matrices of the collapsed bound for standardised warped targets ``t_N``."""
         inverse = torch.exp(-self.log_length)
         noise, signal = self.log_noise.exp(), self.log_signal.exp()
@@ -84,7 +118,8 @@ class _Process(torch.nn.Module):
         # whitening after the products over N, which are then all that costs: A A^T, and A t / noise; a chunk at a time, as a
         # million rows have no room otherwise
         products_UU, targets_U = t_N.new_zeros(()), t_N.new_zeros(())
-        for z_CF, t_C in zip(torch.split(z_NF, CHUNK), torch.split(t_N, CHUNK), strict=True):
+        chunks = z_NF.split(CHUNK) if isinstance(z_NF, Features) else torch.split(z_NF, CHUNK)
+        for z_CF, t_C in zip(chunks, torch.split(t_N, CHUNK), strict=True):
             k_UC = matern52(points, z_CF * inverse) * (signal / noise)
             products_UU, targets_U = products_UU + k_UC @ k_UC.mT, targets_U + k_UC @ t_C
         half_UU = torch.linalg.solve_triangular(lower, products_UU, upper=False)
@@ -95,7 +130,7 @@ class _Process(torch.nn.Module):
         explained = explained_UU.diagonal().sum()
         return {"explained": explained, "lower_b": lower_b, "c": c_U, "noise": noise, "signal": signal}
 
-    def loss(self, z_NF: Tensor, y_N: Tensor) -> Tensor:
+    def loss(self, z_NF: Tensor | Features, y_N: Tensor) -> Tensor:
         """Negative bound on the log likelihood of the metric itself, per row."""
         t_N, _, _, jacobian = self.warp(y_N)
         s = self.solve(z_NF, t_N)
@@ -112,7 +147,7 @@ class _Process(torch.nn.Module):
 
 
 def fit_process(
-    z_NF: Tensor, y_N: Tensor, options: Options, tick: Callable[[], None] | None = None
+    z_NF: Tensor | Features, y_N: Tensor, options: Options, tick: Callable[[], None] | None = None
 ) -> dict[str, Tensor]:
     """Fit one metric; the buffers of :class:`SparseGP` for it.
 
@@ -159,7 +194,7 @@ def _solvable(function: Callable[..., T], *arguments: Any) -> T:
         ) from None
 
 
-def _constant(z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
+def _constant(z_NF: Tensor | Features, y_N: Tensor, options: Options) -> dict[str, Tensor]:
     """The buffers of a process that answers one value, without any doubt."""
     n, f = z_NF.shape
     u = min(options.points, n // 2)
@@ -176,7 +211,7 @@ def _constant(z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
     }
 
 
-def _summary(process: _Process, z_NF: Tensor, y_N: Tensor, options: Options) -> dict[str, Tensor]:
+def _summary(process: _Process, z_NF: Tensor | Features, y_N: Tensor, options: Options) -> dict[str, Tensor]:
     t_N, level, width, _ = process.warp(y_N)
     s = process.solve(z_NF, t_N)
     # posterior of the whitened inducing values: mean LB^-T c, covariance B^-1; explained variance is I - B^-1
@@ -205,13 +240,12 @@ def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | Non
     """
     codes_ND = torch.as_tensor(rows.codes, dtype=torch.float64)
     probe = SparseGP(Card("gp", rows.setting, (), rows.space, config={"features": 0, "points": 0, "directions": 0}))
-    features_NF = torch.cat([probe.space.features(codes_CD) for codes_CD in torch.split(codes_ND, CHUNK)])
-    offset, spread = features_NF.mean(0), features_NF.std(0).clamp_min(1e-6)
+    made = Features(codes_ND, probe.space)
     y_NM = torch.as_tensor(rows.targets, dtype=torch.float64)
-    z_NF = (features_NF - offset).div_(spread)  # once for all metrics, and no further copy: of a million rows it counts
+    z_NF = made if len(rows) > KEPT else torch.cat([*made.split(CHUNK)])
     fitted = [fit_process(z_NF, y, options, tick) for y in y_NM.unbind(1)]
     config = {
-        "features": features_NF.shape[1],
+        "features": made.shape[1],
         "points": fitted[0]["points"].shape[0],
         "directions": fitted[0]["readout"].shape[0] - 1,
     }
@@ -222,7 +256,7 @@ def fit(rows: Rows, options: Options = Options(), tick: Callable[[], None] | Non
     state = {key: torch.stack([f[key] for f in fitted]) for key in fitted[0]}
     mean_M, std_M = y_NM.mean(0), y_NM.std(0)
     std_M = torch.where(std_M > 1e-12, std_M, 1.0)  # a search divides by it
-    state |= {"offset": offset, "spread": spread, "output_mean": mean_M, "output_std": std_M}
+    state |= {"offset": made.offset, "spread": made.spread, "output_mean": mean_M, "output_std": std_M}
     predictor.load_state_dict(state | {"noise_std": torch.zeros_like(y_NM[0])})
     predictor.noise_std.copy_(predictor.noise(mean_M))
     return predictor.float().eval().requires_grad_(False)

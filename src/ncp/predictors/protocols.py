@@ -250,12 +250,13 @@ def _run(
         outcome = _run_all_rows(rows, family, seed, folds, fitting, options, counts)
     else:
         assert has_errors is not None
-        train, held = rows.subset(parts["fitted"]), rows.subset(has_errors)
-        # what is fitted on both must not be measured on one of them
-        apart = protocol == "paper" and family in ("default", *FEW_FAMILIES)
-        validation = None if apart else rows.subset(parts["validation"])
-        predictor = fit(train, family, validation=validation, seed=seed, progress=fitting, **options)
-        outcome = Outcome(predictor, _answers(predictor, held), counts)
+        fitted, validation = parts["fitted"], None
+        if family not in ("default", *FEW_FAMILIES):
+            validation = rows.subset(parts["validation"])
+        elif protocol != "paper":  # in which what is fitted on both would be measured on one of them
+            fitted = np.concatenate([fitted, parts["validation"]])
+        predictor = fit(rows.subset(fitted), family, validation=validation, seed=seed, progress=fitting, **options)
+        outcome = Outcome(predictor, _answers(predictor, rows.subset(has_errors)), counts)
     if choice:
         outcome.predictor.choice = "; ".join(filter(None, (choice, outcome.predictor.choice)))
     return outcome

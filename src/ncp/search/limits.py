@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ncp import spaces
+from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import finite, shortest, shown
 from ncp.search.objectives import split_metric
@@ -195,6 +196,20 @@ def other_limits(
     return out, said
 
 
+def _possible(setting: str, metric: str, given: Any) -> float:
+    """A floor that the metric can reach at all."""
+    value = finite(f"floor.{setting}.{metric}", given)
+    known = settings.SETTINGS.get(setting)
+    if known is None or metric not in known.metrics:  # a predictor's own
+        return value
+    low, high = known.range(metric)
+    if value > high:
+        raise UserError(
+            f"floor.{setting}.{metric}={shortest(value)} cannot be reached: {metric} lies in {low:g}..{high:g}"
+        )
+    return value
+
+
 def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] | None = None) -> tuple[Floor, ...]:
     """``{seg: {mIoU: 77}}``, ``{seg.mIoU: 77}`` or ``{seg: 77}`` (main metric); raises ``UserError`` for anything else."""
     if given is not None and not isinstance(given, Mapping):
@@ -213,5 +228,5 @@ def parse_floors(given: Mapping[str, Any] | None, predictors: Mapping[str, Any] 
                 setting, metric = split_metric(f"{name}.{metric}" if metric else str(name), predictors)
             except UserError as error:
                 raise UserError(f"floor.{name}: {error}") from None
-            floors.append(Floor(setting, metric, finite(f"floor.{setting}.{metric}", number)))
+            floors.append(Floor(setting, metric, _possible(setting, metric, number)))
     return tuple(floors)

@@ -154,26 +154,6 @@ class Result:
         """The start that was given, else the space's default."""
         return self.before.architecture
 
-    @property
-    def start_predicted(self) -> Figures:
-        """Its predicted metrics."""
-        return self.before.predicted.value
-
-    @property
-    def start_std(self) -> Figures:
-        """One standard deviation of a training's result around them."""
-        return self.before.predicted.std
-
-    @property
-    def start_macs(self) -> int:
-        """Its multiply-adds."""
-        return self.before.macs
-
-    @property
-    def start_params(self) -> int:
-        """Its parameters."""
-        return self.before.params
-
 
 def candidates(goals: Objectives, asked: PredictorPanel, judge: PredictorPanel, codes: np.ndarray) -> list[Candidate]:
     """``(N, D)`` valid codes, described."""

@@ -40,6 +40,11 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
     """
     if start is None:
         start = space.default()
+    if isinstance(start, str) and not start.strip():
+        raise UserError(
+            "start= is empty; give a code, its text, an architecture.yaml, the run folder of a search, or a known name such as "
+            "ncp_seg, or leave start out"
+        )
     start = found.named(space.name, runs.found_architecture(getattr(start, "architecture", start)))
     try:
         out: np.ndarray = space.encode([space.parse(start)])[0]

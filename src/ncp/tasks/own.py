@@ -11,21 +11,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ncp import files
 from ncp.benchmark.inert import Shape
-from ncp.card import LONGEST, Side, Use
+from ncp.card import Side, Use
 from ncp.errors import UserError
 from ncp.models.backbone import MAX_CHANNELS
 from ncp.models.heads import MAX_CLASSES
+from ncp.tasks import bounds
 from ncp.tasks.options import TrainOptions
 
 KEY = "ncp"
 """Our part of a checkpoint."""
-LARGEST = 10_000_000  # whole number in a configuration, less its seed
-MOST = {
-    **{"workers": 256, "eval_batch": 65_536, "size": LONGEST, "crop": LONGEST, "eval_size": LONGEST},
-    **dict.fromkeys(("scenes", "val_scenes", "videos", "val_videos"), 20_000),  # which are drawn
-}  # of the data
-NUMBERS = ("low", "high")  # of the data, lists that hold no sides of images
-_ANY = ("seed", "macs")  # endings of keys whose numbers may be of any size
 _TEXT = 4_000  # characters of a text in a configuration
 
 Channels = Annotated[list[float], Meta(min_length=1, max_length=MAX_CHANNELS)]
@@ -46,7 +40,7 @@ class Place(Struct):
 
     step: Annotated[int, Meta(ge=0, le=10**9)]
     samples: Count
-    batch: Annotated[int, Meta(ge=1, le=LARGEST)]
+    batch: Annotated[int, Meta(ge=1, le=bounds.WHOLE)]
     set: Annotated[int, Meta(ge=1, le=2**62)]
 
 
@@ -96,26 +90,13 @@ def _options(config: Mapping[str, Any], where: str) -> TrainOptions:
     kept = {key: value for key, value in config.items() if key in known}
     if isinstance(kept.get("setting"), Mapping):
         kept["setting"] = kept["setting"].get("name")
-    _check_moderate(kept, LARGEST, where)
     data = kept.get("data")
-    for key, value in data.items() if isinstance(data, Mapping) else ():
-        if not key.endswith(_ANY):
-            sides = isinstance(value, (list, tuple)) and key not in NUMBERS
-            _check_moderate(value, LONGEST if sides else MOST.get(key, LARGEST), where)
+    for excess in (*bounds.excesses(kept), *(bounds.data_excesses(data) if isinstance(data, Mapping) else ())):
+        raise UserError(
+            f"{where} cannot be used: its configuration holds {files.shown(excess.value)}; at most {excess.most:,} is read"
+        )
     options: TrainOptions = files.checked(kept, TrainOptions, f"the configuration in {where}")
     return options
-
-
-def _check_moderate(value: Any, most: int, where: str) -> None:
-    """Raise ``UserError`` for a whole number beyond ``most``: a few digits must not ask for all memory or for years."""
-    if isinstance(value, int) and abs(value) > most:
-        raise UserError(
-            f"{where} cannot be used: its configuration holds {files.shown(value)}; at most {most:,} is read"
-        )
-    if isinstance(value, Mapping):
-        value = [item for key, item in value.items() if not key.endswith(_ANY)]
-    for item in value if isinstance(value, (list, tuple)) else ():
-        _check_moderate(item, most, where)
 
 
 def _check_plain(value: Any, where: str) -> None:

@@ -25,7 +25,7 @@ from ncp.models.blocks import scale_residuals, straighten_fusions
 from ncp.models.runtime import COMPILE_MODES
 from ncp.process import free_memory_mb, own_cores
 from ncp.spaces import AnyArchitecture
-from ncp.tasks import architectures
+from ncp.tasks import architectures, bounds
 from ncp.tasks.base import Task
 from ncp.tasks.callbacks import History, StepsBar, Throughput
 from ncp.tasks.loggers import make_loggers
@@ -82,7 +82,15 @@ def make_data(options: TrainOptions) -> DataModule:
                 f"task={wanted} is trained on data.labels={wanted}, given was {files.shown(given)}; leave it out"
             )
         settings["labels"] = wanted
+    for excess in bounds.data_excesses(settings):
+        raise UserError(f"data.{excess.key} is at most {excess.most:,}, given was {files.shown(excess.value)}")
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
+    frames = getattr(data, "frames", 1) if data.task == "video" else 1
+    sizes = (
+        () if data.task == "det3d" else (getattr(data, "size", None), data.eval_size)
+    )  # pillars have their own bound
+    if large := bounds.too_large(data.in_channels, frames, *sizes):
+        raise UserError(f"the data's samples have {large}; give a smaller data.size, data.crop or data.frames")
     data.setup()
     options.data.update(data.resolved())
     if data.builtin:

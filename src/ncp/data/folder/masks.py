@@ -8,7 +8,6 @@ Shape suffixes: H height, W width.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,16 +21,16 @@ from torch import Tensor
 from ncp.data import images, rasters
 from ncp.data.base import IGNORE
 from ncp.data.folder.classes import Entry, own_colour
-from ncp.data.sealed import cache_folder, stamp
+from ncp.data.sealed import cache_folder, read_counts, stamp, write_counts
 from ncp.errors import UserError
-from ncp.files import printable, read_json, write_text
+from ncp.files import printable
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 MOST_NUMBERS = 65_536
 MOST_COLOURS = 64  # different colours that masks without a classes file may have
 LISTED = 4  # in messages
-_LAYOUT = 1  # of the cached counts
+_LAYOUT = 2  # of the cached counts
 _CACHE_LIMIT = 2**28
 _NOT_HERE = 254
 
@@ -196,9 +195,8 @@ def held(paths: Sequence[Path], cache: str | None, tell: Callable[[float, str], 
     target = cache_folder(cache) / f"masks-{digest.hexdigest()[:16]}.json"
     if target.is_file():
         try:
-            coloured, mixed, pixels, masks = read_json(
-                target, tuple[bool, bool, dict[str, int], dict[str, int]], _CACHE_LIMIT
-            )
+            kind = tuple[bool, bool, dict[str, int], dict[str, int]]
+            coloured, mixed, pixels, masks = read_counts(target, kind, _CACHE_LIMIT)
             return Held(coloured, _counter(pixels), _counter(masks), mixed)
         except (UserError, ValueError):
             log.info("the counts of the masks in '%s' are damaged and are made anew", printable(target))
@@ -220,7 +218,7 @@ def held(paths: Sequence[Path], cache: str | None, tell: Callable[[float, str], 
     if refused:
         return out
     try:
-        write_text(target, json.dumps([out.coloured, out.mixed, pixels, masks]))
+        write_counts(target, [out.coloured, out.mixed, pixels, masks])
     except OSError:
         log.info("what the masks hold cannot be kept in '%s'; set data.cache", printable(target.parent))
     return out
