@@ -18,7 +18,9 @@ def test_the_page_has_the_errors_that_people_meet():
     assert all(len(lines) == 2 and lines[0].startswith("$ python -m src.") for lines in SHOWN)
 
 
-@pytest.mark.parametrize(("command", "said"), [pytest.param(*lines, id=lines[0].removeprefix('$ python -m src.')) for lines in SHOWN])
+@pytest.mark.parametrize(
+    ("command", "said"), [pytest.param(*lines, id=lines[0].removeprefix("$ python -m src.")) for lines in SHOWN]
+)
 def test_the_program_says_it(command, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NCP_DATA", str(tmp_path / "tables"))

@@ -84,7 +84,7 @@ def _predictors(predictors: dict[str, dict[str, Predictor]]) -> str:
         "A predictor answers for a whole training without making it. Use it to rank architectures and to see what a change would bring.",
         "Do not take its figure for a measurement, and do not use it for another data set, another recipe, or networks outside of its",
         "space. The figures are of trainings by the benchmark's recipes; a training of yours may end elsewhere.\n",
-        "In Python: `ncp.predictors.load(\"seg\")`, `ncp.predictors.load(\"seg\", family=\"paper\")`; the card is `.card`.\n",
+        'In Python: `ncp.predictors.load("seg")`, `ncp.predictors.load("seg", family="paper")`; the card is `.card`.\n',
     ]
     for family, members in predictors.items():
         lines += [f"## {family}\n", FAMILIES[family] + "\n"]
