@@ -9,7 +9,7 @@ OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo loop test lint docs links bench picture openmmlab clean
+.PHONY: help setup demo loop test lint docs links dist bench picture openmmlab clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -45,6 +45,11 @@ docs: setup  ## Build the site, build/site/index.html: warnings are errors, and 
 
 links: setup  ## Ask the network for the pages of others that the site links to
 	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
+
+dist: setup  ## Wheel and source archive, in dist/, with what a package's page will show checked
+	rm -rf dist
+	env -u VIRTUAL_ENV $(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: setup  ## All benchmarks that need no data (ratios against peers, printed as tables)
 	$(BIN)/python -m bench

@@ -34,6 +34,8 @@ nitpicky = True
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
+# files of the top that are pages of the site
+PAGES = {"README.md": "index", "CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing"}
 OUT_OF_HERE = re.compile(r"\[([^\]]*)\]\(\.\./([^)#]+)(?:#[^)]*)?\)")
 EXPLORER = (
     '<p><a class="reference external" href="explorer-page.html"><strong>Open the explorer</strong></a>, '
@@ -44,12 +46,17 @@ EXPLORER = (
 def _outside(found: re.Match[str]) -> str:
     """A link to what is no page: the README's is the first page's, a folder has none, a file is handed out by Sphinx itself."""
     words, path = found[1], found[2]
-    if path == "README.md":
-        return f"[{words}](index.md)"
+    if path in PAGES:
+        return f"[{words}]({PAGES[path]}.md)"
     return words if (ROOT / path).is_dir() else found[0]
 
 
 def _as_page(app: Any, name: str, source: list[str]) -> None:
+    for file, page in PAGES.items():
+        if name == page != "index":  # its text lies at the top, from where it links into this folder
+            app.env.note_dependency(str(ROOT / file))
+            text = re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](../\1)", (ROOT / file).read_text())
+            source[0] = text.replace("](../docs/", "](")
     source[0] = OUT_OF_HERE.sub(_outside, source[0])
     if name in ("explorer", "index"):  # the link is the site's: elsewhere there is nothing that it could open
         source[0] = source[0].replace("\n\n", f"\n\n{EXPLORER}\n\n", 1)

@@ -27,7 +27,7 @@ FAMILIES = {
 }
 NETWORKS = {
     "default": "Where every search starts: all depths 2, all channels 64 (the paper's initial code).",
-    "ncp_cls": "The network that the public release calls the classification network; its cost is not that of the paper's Table 3.",
+    "ncp_cls": "What the public release calls the classification network; its cost is not that of the paper's Table 3.",
     "ncp_seg": "The paper's network for segmentation (Table 3, Seg).",
     "ncp_video": "The paper's network for video recognition (Table 3, Video).",
     "ncp_det3d": "The paper's network for 3D detection (Table 3, 3dDet).",
@@ -38,8 +38,8 @@ def _overview(predictors: dict[str, dict[str, Predictor]]) -> str:
     lines = [
         "# Cards\n",
         MADE,
-        "Eighteen predictors and five named networks come with the package. Their cards say what they were made of, how far off they",
-        "are on rows that they did not see, and under which terms they may be used.\n",
+        "Eighteen predictors and five named networks come with the package. Their cards say what they were made of, how far",
+        "off they are on rows that they did not see, and under which terms they may be used.\n",
         "- [Predictors](predictors.md)",
         "- [Named networks](networks.md)\n",
         "Mean absolute error of each setting's main metric, in percent points, on rows that were not fitted:\n",
@@ -60,7 +60,8 @@ def _card(family: str, predictor: Predictor) -> list[str]:
     setting = settings.get(card.setting)
     lines = [
         f"### {card.setting}, {family}\n",
-        f"- **Predicts** {', '.join(card.metrics)} of {setting.dataset}, in percent points, for architectures of the space `{card.space}`",
+        f"- **Predicts** {', '.join(card.metrics)} of {setting.dataset}, in percent points",
+        f"- **For** architectures of the space `{card.space}`",
         f"- **Is** {KINDS[card.kind]}",
         f"- **Fitted on** {card.rows:,} rows: {card.protocol}",
         f"- **Source** {card.source}",
@@ -81,9 +82,9 @@ def _predictors(predictors: dict[str, dict[str, Predictor]]) -> str:
     lines = [
         "# Predictors\n",
         MADE,
-        "A predictor answers for a whole training without making it. Use it to rank architectures and to see what a change would bring.",
-        "Do not take its figure for a measurement, and do not use it for another data set, another recipe, or networks outside of its",
-        "space. The figures are of trainings by the benchmark's recipes; a training of yours may end elsewhere.\n",
+        "A predictor answers for a whole training without making it. Use it to rank architectures and to see what a change",
+        "would bring. Do not take its figure for a measurement, and do not use it for another data set, another recipe, or",
+        "networks outside of its space. It tells how trainings by the benchmark's recipes end; yours may end elsewhere.\n",
         'In Python: `ncp.predictors.load("seg")`, `ncp.predictors.load("seg", family="paper")`; the card is `.card`.\n',
     ]
     for family, members in predictors.items():
@@ -100,9 +101,9 @@ def _networks() -> str:
     lines = [
         "# Named networks\n",
         MADE,
-        "Architectures, not weights: `arch=NAME` trains one, `start=NAME` starts a search from one, and timm makes one by its name.",
-        "Multiply-adds are at 128 x 128 pixels with a per-pixel head of 19 classes. What is expected of each was not measured: the",
-        "default predictors say it, ± one standard deviation of a training's result.\n",
+        "Architectures, not weights: `arch=NAME` trains one, `start=NAME` starts a search from one, and timm makes one by",
+        "its name. Multiply-adds are at 128 x 128 pixels with a per-pixel head of 19 classes. What is expected of each was",
+        "not measured: the default predictors say it, ± one standard deviation of a training's result.\n",
     ]
     for name, text in found.FOUND.items():
         architecture = found.get(name)
