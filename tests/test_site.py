@@ -1,4 +1,4 @@
-"""The site: the reference is whole, cards are current, links that lead nowhere are found, every page is in a table of contents."""
+"""The site: the reference is whole, cards are current, links that lead nowhere are found, every page has its place."""
 
 import ast
 import re

@@ -1,4 +1,7 @@
-"""Import every module of the library: ``python -m tools.imports``. What needs a package that is not installed is told, and left out."""
+"""Import every module of the library: ``python -m tools.imports``.
+
+What needs a package of somebody else that is not installed is told, and left out.
+"""
 
 from __future__ import annotations
 
