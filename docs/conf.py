@@ -25,6 +25,8 @@ html_title = f"ncp {release}"
 extensions = ["myst_nb"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
@@ -59,7 +61,7 @@ def _as_page(app: Any, name: str, source: list[str]) -> None:
             source[0] = text.replace("](../docs/", "](")
     source[0] = OUT_OF_HERE.sub(_outside, source[0])
     if name in ("explorer", "index"):  # the link is the site's: elsewhere there is nothing that it could open
-        source[0] = source[0].replace("\n\n", f"\n\n{EXPLORER}\n\n", 1)
+        source[0] = source[0].replace("\n![", f"\n{EXPLORER}\n\n![", 1)
 
 
 def setup(app: Any) -> None:

@@ -91,8 +91,8 @@ class Reference:
         first = "".join(f"- [{p.path}](#{p.path}): {self._first(p)}\n" for p in packages(self.root))
         listed = "\n".join(pages)
         pages["index"] = (
-            "# Reference\n\nEvery public name of the library, by part, as its docstring tells it. The lower a part stands in\n"
-            "[the house](../design.md), the fewer others it knows.\n\n"
+            "# The library in Python\n\nEvery public name, by part, as its docstring tells it. How the parts stand upon each\n"
+            "other is told in [the design](../design.md).\n\n"
             f"{first}\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
         )
         for old in folder.glob("*.md"):
