@@ -89,7 +89,7 @@ def test_a_tag_makes_a_release():
 
 
 def test_ci_builds_the_site_with_what_setup_installs():
-    assert "make docs" in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert re.search(r"^make .*\bdocs$", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
     extras = re.search(r"^EXTRAS \?= (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert "docs" in extras[1].split(",")
 

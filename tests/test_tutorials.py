@@ -79,14 +79,14 @@ def test_your_own_device(place, one_thread):
         if command != "latency":
             return words
         if "action=export" in words:
-            return [word.replace("codes=100", "codes=12") for word in words]
+            return [word.replace("codes=100", "codes=1") for word in words]
         if "action=import" in words:
             [table] = place.glob("runs/*-latency/codes.csv")
-            rows = list(csv.DictReader(table.open()))
+            assert {"code", "ms"} <= set(next(csv.reader(table.open())))
             with (place / "codes.csv").open("w") as file:
                 writer = csv.writer(file)
                 writer.writerow(["code", "ms"])
-                writer.writerows([row["code"], 3 + 0.1 * i] for i, row in enumerate(rows))
+                writer.writerows([" ".join(map(str, code)), 3 + 0.1 * i] for i, code in enumerate(codes[:12]))
             return words
         return None
 
