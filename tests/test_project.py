@@ -34,13 +34,15 @@ def test_the_version_is_written_once():
     assert re.fullmatch(r"\d+\.\d+\.\d+", ncp.__version__)
 
 
-def test_the_changelog_has_this_version_and_what_is_to_come():
+def test_the_changelog_says_what_this_version_holds():
     text = (ROOT / "CHANGELOG.md").read_text()
     sections = re.findall(r"^## \[([^]]+)\](?: - (\d{4}-\d\d-\d\d))?$", text, flags=re.MULTILINE)
-    names = [name for name, _ in sections]
-    assert names[0] == "Unreleased"
-    assert ncp.__version__ in names
-    assert all(date for name, date in sections if name != "Unreleased")
+    assert sections[0] == ("Unreleased", "")
+    released = [name for name, _ in sections[1:]]
+    assert all(date for _, date in sections[1:])
+    assert released == sorted(released, key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+    to_come = text.split("## [")[1]
+    assert ncp.__version__ in released or f"What {ncp.__version__} will hold" in to_come
     kinds = set(re.findall(r"^### (.*)$", text, flags=re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 

@@ -58,7 +58,8 @@ def test_a_function_is_told_with_what_it_takes_returns_and_raises(reference):
     assert "size: tuple[int, int] = (128, 128)" in told
     assert "-> Cost" in told
     assert "- `codes`:" in told
-    assert "[`Cost`]" in told or "Cost" in told
+    assert "each\n  `(N,)` int64 for arrays" in told
+    assert "- `UserError`: for a head or size that does not exist" in told
 
 
 def test_cards_are_current():

@@ -23,7 +23,10 @@ logging.getLogger("griffe").setLevel(logging.ERROR)
 
 def load(source: Path) -> griffe.Module:
     """The library below ``source`` (the folder that holds ``ncp``), read and not imported."""
-    options: griffe.GoogleOptions = {"warn_unknown_params": False, "warn_missing_types": False, "warnings": False}
+    options: griffe.GoogleOptions = {
+        **{"warn_unknown_params": False, "warn_missing_types": False, "warnings": False},
+        **{"returns_multiple_items": False, "returns_named_value": False},
+    }
     loader = griffe.GriffeLoader(
         search_paths=[str(source)], docstring_parser="google", docstring_options=options, allow_inspection=False
     )
