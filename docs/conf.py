@@ -1,7 +1,8 @@
 """How the site is built (``make docs``): Sphinx with furo and MyST over the pages of this folder.
 
 The pages stay readable where the sources are shown. What only the site has is made here: the reference from the docstrings
-(``docs/api``, not kept), where links out of this folder lead, and the link to the explorer's own page.
+(``docs/api``) and the commands' help (``docs/commands.md``), neither of which is kept; where links out of this folder lead; and
+the link to the explorer's own page.
 """
 
 import re
@@ -15,6 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from tools.site import commands  # noqa: E402
 from tools.site.api import Reference  # noqa: E402
 
 import ncp  # noqa: E402
@@ -67,5 +69,6 @@ def _as_page(app: Any, name: str, source: list[str]) -> None:
 def setup(app: Any) -> None:
     """What Sphinx calls first."""
     Reference(ROOT / "src").write(HERE / "api")
+    commands.write(HERE)
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", _as_page)

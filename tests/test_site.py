@@ -78,6 +78,19 @@ def test_cards_hold_every_predictor_and_network_that_is_bundled():
         assert f"### {file.stem}, {file.parent.name}\n" in text
 
 
+def test_every_command_is_told_with_its_options(monkeypatch):
+    from tools.site import commands
+
+    from ncp import jobs, runs
+
+    monkeypatch.setattr(runs, "_prefix", "ncp ")  # the page sets it for this process
+    text = commands.page()
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == list(jobs.COMMANDS)
+    assert text.count("```text\nUsage: python -m src.") == len(jobs.COMMANDS)
+    assert "latency_margin: 1.0" in text
+    assert text.count("```") == 2 * len(jobs.COMMANDS)
+
+
 def test_every_page_is_in_a_table_of_contents():
     trees = "\n".join(
         text
