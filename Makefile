@@ -4,12 +4,12 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers
+EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers,docs
 OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo loop test lint bench picture openmmlab clean
+.PHONY: help setup demo loop test lint docs links dist bench picture openmmlab clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -36,6 +36,20 @@ test: setup  ## Set everything up and run all tests (as root also those on a rea
 
 lint: setup  ## Style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: setup  ## Build the site, build/site/index.html: warnings are errors, and every link within it is followed
+	rm -rf build/site
+	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/site
+	folder=$$(mktemp -d) && $(BIN)/python -m src.explore out=build/site/explorer-page.html open=false hydra.run.dir=$$folder >/dev/null && rm -r $$folder
+	$(BIN)/python -m tools.site.links build/site
+
+links: setup  ## Ask the network for the pages of others that the site links to
+	$(BIN)/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
+
+dist: setup  ## Wheel and source archive, in dist/, with what a package's page will show checked
+	rm -rf dist
+	env -u VIRTUAL_ENV $(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: setup  ## All benchmarks that need no data (ratios against peers, printed as tables)
 	$(BIN)/python -m bench

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from release_format import write_release
 
+import ncp as package
+
 ROOT = Path(__file__).resolve().parents[1]
 UV = Path(sys.executable).with_name("uv")  # `make setup` puts it there
 # nothing of this process' environment that could show the clone to the installed package
@@ -46,6 +48,20 @@ def test_nothing_comes_from_the_clone(place):
     ).stdout
     assert str(ROOT) not in said
     assert said.split()[1].endswith("ncp/conf")
+
+
+@pytest.mark.slow
+def test_the_version_is_that_of_the_package(place):
+    assert ncp(place, "--version").stdout == f"ncp {package.__version__}\n"
+    names = sorted(path.name for path in (place / "dist").iterdir() if path.name.startswith("ncp"))
+    assert names == [f"ncp_nas-{package.__version__}-py3-none-any.whl", f"ncp_nas-{package.__version__}.tar.gz"]
+
+
+@pytest.mark.slow
+def test_what_a_packages_page_would_show_is_right(place):
+    pytest.importorskip("twine", reason="the extra docs brings twine")
+    said = call(place, sys.executable, "-m", "twine", "check", "--strict", *(place / "dist").glob("ncp*")).stdout
+    assert said.count("PASSED") == 2
 
 
 @pytest.mark.slow

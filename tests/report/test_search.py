@@ -32,6 +32,12 @@ def test_the_table_names_both_uncertainties_and_what_floors_take_off(capsys):
     assert result.std["seg"]["mIoU"] == pytest.approx(np.hypot(0.25, 0.75))
 
 
+def test_limits_of_several_machines_are_told():
+    result = search(["seg"], predictor={"seg": UNSURE}, starts=2, iterations=2)
+    told = report.subtitle(result, {"budget": {"macs": 1e9, "params": None, "latency_ms": [200, 80]}})
+    assert "macs at most 1e9; latency_ms at most 200 and 80" in told
+
+
 def test_figures_outside_of_the_rows_are_marked(capsys):
     narrow = Toy("seg", UNSURE.function)
     narrow.card.region = {"lower": SPACE.lower.tolist(), "upper": np.minimum(SPACE.upper, 32).tolist()}

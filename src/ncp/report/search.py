@@ -61,12 +61,18 @@ def title(result: Result) -> str:
 def subtitle(result: Result, options: Mapping[str, Any]) -> str:
     """How it was searched, in words."""
     budget = options.get("budget") or {}
-    limits = [f"{name} at most {shortest(value)}" for name, value in budget.items() if value is not None]
+    limits = [f"{name} at most {_limit(value)}" for name, value in budget.items() if value is not None]
     limits += [f"{name} at least {value}" for name, value in _flat(options.get("floor") or {})]
     how = "; ".join(limits) or f"λ = {options.get('lam', 0.5):g}"
     starts = result.trajectory.starts
     ended = result.trajectory.walk.reason + ("" if result.kept else "; a limit is not kept")
     return f"strategy {result.strategy}, {starts:,} start{'s' if starts > 1 else ''}; {how}; {ended}"
+
+
+def _limit(value: Any) -> str:
+    """A limit, or one for each of several machines."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return " and ".join(shortest(one) for one in values)
 
 
 def summary(result: Result, options: Mapping[str, Any]) -> dict[str, Any]:
