@@ -33,7 +33,7 @@ from bench.nasbench201 import read
 from ncp import files, latency, spaces
 from ncp.latency.fitting import errors
 from ncp.paper.nasbench201 import SETTING, Truth
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.search import search
 from ncp.search.verify import verify
 from ncp.spaces.nasbench201 import SPACE as CELLS
@@ -92,7 +92,7 @@ def with_paths(codes: Any) -> Any:
     return torch.cat([CELLS.features(codes), CELLS.sequences(codes)], -1)
 
 
-def told(truth: Truth, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+def told(truth: Truth, predictor: AnyPredictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every cell, ``(N,)`` each."""
     with torch.no_grad():
         parts = [predictor.posterior(part) for part in torch.from_numpy(truth.codes).split(chunk)]
@@ -100,7 +100,7 @@ def told(truth: Truth, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndar
 
 
 def searched(
-    truth: Truth, predictor: Predictor, codes: np.ndarray, times: np.ndarray, rows: int
+    truth: Truth, predictor: AnyPredictor, codes: np.ndarray, times: np.ndarray, rows: int
 ) -> list[tuple[float, float]]:
     """A device's searches: points short of the best cell under the limit, and measured time over the limit."""
     accuracy = truth.accuracy[[truth.row[tuple(code)] for code in codes.astype(int).tolist()]]

@@ -51,7 +51,7 @@ def largest(slopes: Sequence[Slope]) -> Slope:
     def pull(d_N: np.ndarray) -> np.ndarray:
         at_most = values == most_N
         parts = at_most / at_most.sum(0) * d_N
-        return np.sum([slope.pull(part) for slope, part in zip(slopes, parts, strict=True)], axis=0)
+        return np.asarray(np.sum([slope.pull(part) for slope, part in zip(slopes, parts, strict=True)], axis=0))
 
     return Slope(most_N, pull)
 

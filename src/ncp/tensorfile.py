@@ -156,7 +156,7 @@ def write(
             if all(isinstance(value, np.ndarray) for value in found.values()):
                 from safetensors.numpy import save_file as save_arrays
 
-                save_arrays({k: np.ascontiguousarray(v) for k, v in found.items()}, scratch, dict(metadata))
+                save_arrays({k: np.asarray(v, order="C") for k, v in found.items()}, scratch, dict(metadata))
             else:
                 from safetensors.torch import save_file
 

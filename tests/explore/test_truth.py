@@ -218,7 +218,7 @@ def test_searches_are_as_good_as_those_of_python(content, tmp_path):
         assert (scores.excess == 0).all()
         assert budget.region.contains(both).all()
         # .05 points of the first objective, in standard deviations; of a floor a thousandth of the cost
-        within = 1e-3 if "floor" in arguments else 0.05 / float(goals._std_K[0])
+        within = 1e-3 if "floor" in arguments else 0.05 / float(goals.std_K[0])
         assert scores.value[0] >= scores.value[1] - within
 
 

@@ -90,7 +90,7 @@ class Standard(NamedTuple):
 
 
 def _logs(share: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(share, 0) + _FLOOR)
+    return np.asarray(np.log(np.maximum(share, 0) + _FLOOR))
 
 
 def _moments(columns: np.ndarray) -> Parts:
@@ -171,7 +171,7 @@ class Latency:
         return Posterior(median_N, median_N * self.width * root_N, pull)
 
     def safe(self, codes_ND: np.ndarray, margin: float = 1.0) -> Slope:
-        """``(N,)`` milliseconds that limits are held against, with the way back: the median plus ``margin`` standard deviations."""
+        """``(N,)`` milliseconds that limits are held against: the median plus ``margin`` standard deviations."""
         found = self.posterior(codes_ND)
         return Slope(found.median + margin * found.std, lambda d_N: found.pull(d_N, margin * d_N))
 

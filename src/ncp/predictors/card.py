@@ -11,8 +11,8 @@ from msgspec import Meta
 from ncp import files, registry
 from ncp.errors import UserError
 
-# kind -> module that knows the ``shapes(card)`` of its arrays, told without making any (a card may say anything), and either
-# ``made(card, arrays)``, a predictor that answers in numpy, or ``build(card)``, an empty one in torch. Further ones: :func:`kinds`
+# kind -> module that tells the ``shapes(card)`` of its arrays without making any (a card may say anything), and has either
+# ``made(card, arrays)``, a predictor that answers in numpy, or ``build(card)``, an empty one in torch; further ones: kinds()
 KINDS = {
     "mlp": "ncp.predictors.closed.mlp", "gp": "ncp.predictors.closed.gp", "transfer": "ncp.predictors.closed.transfer",
 }  # fmt: skip
@@ -27,7 +27,8 @@ Count = Annotated[int, Meta(ge=0, le=10**9)]
 def kinds() -> dict[str, str]:
     """Kind -> module of all kinds: ours, and those that installed packages announce (entry points of ``ncp.predictors``).
 
-    A module has ``shapes(card)``, ``build(card)`` or ``made(card, arrays)``, and ``fit(rows, *, validation, seed, progress, **options)`` where
+    A module has ``shapes(card)``, ``build(card)`` or ``made(card, arrays)``, and
+    ``fit(rows, *, validation, seed, progress, **options)`` where
     ``predictor.family=KIND`` is to fit one.
     """
     return {**registry.announced("ncp.predictors"), **KINDS}

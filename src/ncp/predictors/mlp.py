@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -160,33 +160,9 @@ class MLP(Predictor):
         y_NM = self.net(z_ND) * self.output_std + self.output_mean
         return y_NM, torch.zeros_like(y_NM)
 
-    def closed(self) -> closed.MLP:
-        """See :meth:`AnyPredictor.closed`."""
+    def closed_form(self) -> closed.MLP:
+        """The same answers with numpy alone."""
         return closed.MLP(self.card, self.arrays)
-
-    def fold(self) -> MLP:
-        """The same function without batch norms: each is folded into the linear layer next to it (running statistics).
-
-        In double precision inside, so that the result differs from the original by rounding of the weights alone.
-        ``self`` where there are no norms.
-        """
-        if not self.layout.norm:
-            return self
-        net = self.net
-        scale_in, shift_in = _affine(net.norm_in)
-        scale_h, shift_h = _affine(net.norm_shared)
-        scale_s, shift_s = _affine(net.norm_separate)
-        w1, b1 = net.shared.weight.detach().double(), net.shared.bias.detach().double()
-        w2, b2 = net.separate.weight.detach().double(), net.separate.bias.detach().double()
-        card = replace(self.card, config=replace(self.layout, norm=False).to_dict())
-        folded = MLP(card)
-        state = {k: v for k, v in self.state_dict().items() if not k.startswith("net.norm")}
-        state["net.shared.weight"] = scale_h[:, None] * w1 * scale_in
-        state["net.shared.bias"] = scale_h * (b1 + w1 @ shift_in) + shift_h
-        state["net.separate.weight"] = scale_s[:, None] * w2
-        state["net.separate.bias"] = scale_s * b2 + shift_s
-        folded.to(self.input_mean.dtype).load_state_dict(state)
-        return folded.eval().requires_grad_(False)
 
     def select(self, metrics: Sequence[str]) -> MLP:
         """The same predictor for some of its metrics: only their heads are kept, and it is that much faster.
@@ -207,27 +183,6 @@ class MLP(Predictor):
                 state[name] = value[wanted]
         other.to(self.input_mean.dtype).load_state_dict(state)
         return other.eval().requires_grad_(False)
-
-    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Weight and bias of the three linear layers of the folded network, from standardised codes to standardised metrics.
-
-        Shapes ``(H, D) (G*S, H) (M, G*S)``; between them stands ``ACTIVATIONS[layout.activation]``. What a search needs to
-        write the gradient out by hand.
-        """
-        net = self.fold().net
-        return (
-            (net.shared.weight.detach(), net.shared.bias.detach()),
-            (net.separate.weight.detach(), net.separate.bias.detach()),
-            (net.output_weight().detach(), net.out_bias.detach()),
-        )
-
-
-def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Scale and shift, double precision, that an evaluated batch norm applies."""
-    norm = cast(nn.BatchNorm1d, norm)
-    mean, var = cast(Tensor, norm.running_mean).double(), cast(Tensor, norm.running_var).double()
-    scale = norm.weight.detach().double() / (var + norm.eps).sqrt()
-    return scale, norm.bias.detach().double() - mean * scale
 
 
 def build(card: Card) -> MLP:

@@ -92,12 +92,28 @@ class Predictor(nn.Module, AnyPredictor):
         with torch.no_grad():
             return np.asarray(self.noise(torch.from_numpy(mean_NM).to(self.output_mean.dtype)).double().numpy())
 
+    def closed(self) -> AnyPredictor:
+        """See :meth:`AnyPredictor.closed`; made anew where a number has changed since."""
+        key = [(name, value.data_ptr(), value._version) for name, value in self.state_dict().items()]
+        if self.__dict__.get("_closed_of") != key:
+            self.__dict__["_closed"], self.__dict__["_closed_of"] = self.closed_form(), key
+        closed: AnyPredictor = self.__dict__["_closed"]
+        return self if closed is None else closed
+
+    def closed_form(self) -> AnyPredictor | None:
+        """The closed form of these numbers; None for a kind that has none."""
+        return None
+
     def predict(self, codes: Any) -> dict[str, np.ndarray]:
-        """See :meth:`AnyPredictor.predict`; computed as a whole in torch."""
-        return self._answered(codes, lambda x: self.forward(x))
+        """See :meth:`AnyPredictor.predict`; by the closed form, so that what is fitted answers as what is read back."""
+        closed = self.closed()
+        return self._answered(codes, lambda x: self.forward(x)) if closed is self else closed.predict(codes)
 
     def predict_std(self, codes: Any, noise: bool = True) -> dict[str, np.ndarray]:
-        """See :meth:`AnyPredictor.predict_std`; computed as a whole in torch."""
+        """See :meth:`AnyPredictor.predict_std`, likewise."""
+        closed = self.closed()
+        if closed is not self:
+            return closed.predict_std(codes, noise)
 
         def std(x: Tensor) -> Tensor:
             mean, own = self.posterior(x)

@@ -35,7 +35,9 @@ from ncp.predictors.closed.transfer import COSTS, HYPER, JITTER, LEVEL, MAX_KNOW
 from ncp.predictors.gp import SparseGP, matern52_at
 from ncp.predictors.module import Predictor
 
-__all__ = ["HYPER", "MAX_KNOWN", "MAX_ROWS", "Inputs", "Transfer", "build", "covariance", "factor", "reduced", "score", "variance"]
+__all__ = [
+    "HYPER", "MAX_KNOWN", "MAX_ROWS", "Inputs", "Transfer", "build", "covariance", "factor", "reduced", "score", "variance",
+]  # fmt: skip
 
 
 class Inputs(NamedTuple):
@@ -135,8 +137,8 @@ class Transfer(Predictor):
             setattr(other, name, value.clone())
         return other.eval().requires_grad_(False)
 
-    def closed(self) -> closed.Transfer:
-        """See :meth:`AnyPredictor.closed`."""
+    def closed_form(self) -> closed.Transfer:
+        """The same answers with numpy alone."""
         known: Any = self.known
         return closed.Transfer(self.card, self.arrays, [predictor.closed() for predictor in known])
 

@@ -170,7 +170,7 @@ class Criterion:
 
 def gain(forward: Forward, kappa: float) -> np.ndarray:
     """``(N, K)`` metrics minus ``kappa`` of the predictor's own standard deviations."""
-    return forward.z_NK if forward.u_NK is None else forward.z_NK - kappa * forward.u_NK
+    return forward.z_NK if forward.u_NK is None else np.asarray(forward.z_NK - kappa * forward.u_NK)
 
 
 def gained(d_NK: np.ndarray, kappa: float) -> dict[str, np.ndarray]:

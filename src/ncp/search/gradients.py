@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ncp.predictors.closed.mlp import MLP
 from ncp.search.loss import Outputs
 from ncp.search.objectives import Objectives
 
@@ -31,7 +32,7 @@ def gradient_function(objectives: Objectives) -> Callable[[np.ndarray], tuple[Ou
 
 
 def _shows_layers(predictor: Any) -> bool:
-    return hasattr(predictor, "layers") and predictor.layout.activation == "silu"
+    return isinstance(predictor, MLP) and predictor.layout.activation == "silu"
 
 
 def _by_slopes(objectives: Objectives, codes_SD: np.ndarray) -> tuple[Outputs, Pullback]:

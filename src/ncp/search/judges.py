@@ -105,7 +105,9 @@ def load_predictors(names: Iterable[str], given: str | Mapping[str, AnyPredictor
     return out
 
 
-def check_skill(wanted: Iterable[tuple[str, str]], predictors: Mapping[str, AnyPredictor], force: bool) -> tuple[str, ...]:
+def check_skill(
+    wanted: Iterable[tuple[str, str]], predictors: Mapping[str, AnyPredictor], force: bool
+) -> tuple[str, ...]:
     """Refuse ``(setting, metric)`` that a predictor knows nothing about; what was found where ``force`` allows it.
 
     Raises:

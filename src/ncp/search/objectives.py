@@ -169,7 +169,7 @@ class Forward:
         """Cost in its units, smaller is better."""
         goals = self._objectives
         if goals.cost == "learned":
-            return (self._stack(goals.cost_columns) - goals.cost_mean_K) / goals.cost_std_K
+            return np.asarray((self._stack(goals.cost_columns) - goals.cost_mean_K) / goals.cost_std_K)
         return np.broadcast_to(self.charge.value[:, None] / goals.cost_scale, self.z_NK.shape)
 
     @cached_property
@@ -199,7 +199,12 @@ class Forward:
         return out_ND if cost is None else out_ND + self.charge.pull(cost.sum(1) / goals.cost_scale)
 
     def _stack(self, columns: Sequence[tuple[str, int]], std: bool = False) -> np.ndarray:
-        return np.stack([self._answers[setting][int(std)][:, i] for setting, i in columns], 1)
+        found: list[np.ndarray] = []
+        for setting, i in columns:
+            part = self._answers[setting].std if std else self._answers[setting].mean
+            assert part is not None
+            found.append(part[:, i])
+        return np.stack(found, 1)
 
 
 class _Changes:
@@ -363,9 +368,10 @@ class Objectives:
 def narrowed(predictor: AnyPredictor, metrics: tuple[str, ...]) -> AnyPredictor:
     """The predictor as a search wants it, remembered for the next one: a closed form where it has one, some metrics only, norms
     folded into layers."""
-    known = _NARROWED.setdefault(predictor, {})
+    closed = predictor.closed()
+    known = _NARROWED.setdefault(closed, {})
     if metrics not in known:
-        result: Any = predictor.closed()
+        result: Any = closed
         if hasattr(result, "select") and metrics and set(metrics) < set(result.metrics):
             result = result.select(metrics)
         known[metrics] = result.fold() if hasattr(result, "fold") else result

@@ -234,7 +234,7 @@ def together(machines: Sequence[Quantity], space: spaces.Space[Any]) -> Quantity
         value = np.sum([p.value / spread for p, spread in zip(parts, spreads, strict=True)], axis=0)
 
         def pull(d_N: np.ndarray) -> np.ndarray:
-            return np.sum([p.pull(d_N / spread) for p, spread in zip(parts, spreads, strict=True)], axis=0)
+            return np.asarray(np.sum([p.pull(d_N / spread) for p, spread in zip(parts, spreads, strict=True)], axis=0))
 
         return Slope(value, pull)
 

@@ -80,7 +80,9 @@ def memory_slope(
     most_N = sums.value[:, 1:].max(1)
 
     def pull(d_N: np.ndarray) -> np.ndarray:
-        at_most = sums.value[:, 1:] == most_N[:, None]  # several that are equal share it, as two branches at their bounds
+        at_most = (
+            sums.value[:, 1:] == most_N[:, None]
+        )  # several that are equal share it, as two branches at their bounds
         d_NP = np.concatenate([np.ones((len(codes), 1)), batch * at_most / at_most.sum(1, keepdims=True)], axis=1)
         return sums.pull(BYTES[dtype] * d_N[:, None] * d_NP)[:, : codes.shape[1]]
 
@@ -191,7 +193,13 @@ def _walk(
 
 
 def _fuse(
-    peak: _Peak | _Moments, base: Any, kept: int, channels: list[Any], maps: list[Any], sizes: list[tuple[int, int]], when: Any
+    peak: _Peak | _Moments,
+    base: Any,
+    kept: int,
+    channels: list[Any],
+    maps: list[Any],
+    sizes: list[tuple[int, int]],
+    when: Any,
 ) -> None:
     done: Any = base
     for i in range(kept):

@@ -46,7 +46,9 @@ def _slope(space: Any, plain: str, closed: str, codes_ND: np.ndarray, **setting:
     if hasattr(space, closed):
         return getattr(space, closed)(codes_ND, **setting)  # type: ignore[no-any-return]
     function = partial(getattr(space, plain), **setting)
-    return by_autograd(function, codes_ND, np.asarray(function(np.asarray(codes_ND, dtype=np.float64)), dtype=np.float64))
+    return by_autograd(
+        function, codes_ND, np.asarray(function(np.asarray(codes_ND, dtype=np.float64)), dtype=np.float64)
+    )
 
 
 def _stacked(cost: Any) -> Any:

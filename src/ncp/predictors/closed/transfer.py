@@ -21,7 +21,7 @@ from ncp import files, spaces
 from ncp.errors import UserError
 from ncp.matern import matern52
 from ncp.predictors import card as cards
-from ncp.predictors.answers import AnyPredictor, Answer
+from ncp.predictors.answers import Answer, AnyPredictor
 from ncp.predictors.card import Card
 from ncp.predictors.closed.form import ClosedForm
 from ncp.predictors.closed.gp import SparseGP
@@ -85,7 +85,9 @@ class _Solved(NamedTuple):
 class Transfer(ClosedForm):
     """Means and standard deviations of M metrics from R rows and K known predictors; its arrays are described there."""
 
-    def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], known: Sequence[AnyPredictor] | None = None) -> None:
+    def __init__(
+        self, card: Card, arrays: Mapping[str, np.ndarray], known: Sequence[AnyPredictor] | None = None
+    ) -> None:
         """``known``: the known predictors themselves; None for those that the card and the arrays describe."""
         super().__init__(card, arrays)
         self.known = [*known] if known is not None else _known(card, self.arrays)
