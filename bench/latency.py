@@ -94,9 +94,9 @@ def with_paths(codes: Any) -> Any:
 
 def told(truth: Truth, predictor: AnyPredictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every cell, ``(N,)`` each."""
-    with torch.no_grad():
-        parts = [predictor.posterior(part) for part in torch.from_numpy(truth.codes).split(chunk)]
-    return torch.cat([p[0][:, 0] for p in parts]).numpy(), torch.cat([p[1][:, 0] for p in parts]).numpy()
+    parts = [predictor.answer(truth.codes[i : i + chunk]) for i in range(0, len(truth.codes), chunk)]
+    deviations = [p.std[:, 0] for p in parts if p.std is not None]
+    return np.concatenate([p.mean[:, 0] for p in parts]), np.concatenate(deviations)
 
 
 def searched(

@@ -5,17 +5,17 @@ Shape suffixes: N architectures, D dimensions of the code, M metrics.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ncp import spaces
+from ncp import spaces, tensorfile
 from ncp.errors import UserError
-
-if TYPE_CHECKING:
-    from ncp.predictors.card import Card
+from ncp.predictors.card import FORMAT, Card
 
 CHUNK = 4_096  # rows that are answered at a time
 
@@ -131,9 +131,13 @@ class AnyPredictor:
         Raises:
             UserError: where the file cannot be written, or the weights are not finite.
         """
-        from ncp.predictors.storage import write
-
-        return write(self, path, dtype)
+        kind = None if dtype is None else np.dtype(str(dtype).removeprefix("torch."))
+        arrays = {
+            name: values.astype(kind) if kind is not None and values.ndim > 1 and values.dtype.kind == "f" else values
+            for name, values in self.arrays.items()
+        }
+        metadata = {"format": FORMAT, "card": json.dumps(asdict(self.card))}
+        return tensorfile.write(path, arrays, metadata, f"the weights of the predictor of {self.setting}")
 
 
 def as_codes(codes: Any, space: spaces.Space[Any]) -> np.ndarray:

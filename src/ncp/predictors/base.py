@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ncp.predictors.answers import CHUNK, Answer, AnyPredictor, as_codes
-from ncp.predictors.card import KINDS, Card, checked_card, kinds
-from ncp.predictors.storage import FAMILIES, FORMAT, MAX_FILE, WEIGHTS, load
+from ncp.predictors.card import FORMAT, KINDS, Card, checked_card, kinds
+from ncp.predictors.storage import FAMILIES, MAX_FILE, WEIGHTS, load
 
 if TYPE_CHECKING:
     from ncp.predictors.module import Predictor

@@ -11,6 +11,7 @@ from msgspec import Meta
 from ncp import files, registry
 from ncp.errors import UserError
 
+FORMAT = "ncp-predictor-1"  # of files
 # kind -> module that tells the ``shapes(card)`` of its arrays without making any (a card may say anything), and has either
 # ``made(card, arrays)``, a predictor that answers in numpy, or ``build(card)``, an empty one in torch; further ones: kinds()
 KINDS = {

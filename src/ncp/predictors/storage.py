@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ import numpy as np
 from ncp import files, runs, tensorfile
 from ncp.errors import UserError, needed
 from ncp.predictors.answers import AnyPredictor
-from ncp.predictors.card import Card, checked_card, kinds
+from ncp.predictors.card import FORMAT, Card, checked_card, kinds
 
-FORMAT = "ncp-predictor-1"
 WEIGHTS = Path(__file__).parent / "weights"
 # what a user may call the bundled families -> folder under WEIGHTS
 FAMILIES = {"default": "default", "paper": "paper"}
@@ -62,17 +59,6 @@ def made(card: Card, arrays: Mapping[str, np.ndarray]) -> AnyPredictor:
     predictor.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
     own: AnyPredictor = predictor.eval().requires_grad_(False)
     return own
-
-
-def write(predictor: AnyPredictor, path: str | Path, dtype: Any = None) -> Path:
-    """See :meth:`AnyPredictor.save`."""
-    kind = None if dtype is None else np.dtype(str(dtype).removeprefix("torch."))
-    arrays = {
-        name: values.astype(kind) if kind is not None and values.ndim > 1 and values.dtype.kind == "f" else values
-        for name, values in predictor.arrays.items()
-    }
-    metadata = {"format": FORMAT, "card": json.dumps(asdict(predictor.card))}
-    return tensorfile.write(path, arrays, metadata, f"the weights of the predictor of {predictor.setting}")
 
 
 def _read(path: Path) -> AnyPredictor:

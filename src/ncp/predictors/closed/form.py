@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -49,11 +51,17 @@ class ClosedForm(AnyPredictor):
         """The same everywhere."""
         return np.broadcast_to(self.noise_std, mean_NM.shape)
 
+    @cached_property
+    def _module(self) -> Any:
+        return import_module("ncp.predictors.module").of(self).double()
+
+    def double(self) -> ClosedForm:
+        """Itself: it always answers in double precision."""
+        return self
+
     def posterior(self, codes_ND: Any) -> Any:
         """Mean and the model's own standard deviation of a tensor of codes, tensors ``(N, M)``, differentiable in torch."""
-        from importlib import import_module
-
-        return import_module("ncp.predictors.module").of(self).posterior(codes_ND)
+        return self._module.posterior(codes_ND)
 
     def forward(self, codes_ND: Any) -> Any:
         """The mean alone."""
