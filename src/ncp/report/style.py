@@ -1,37 +1,29 @@
-"""How all pictures look: one palette, one type size, the same colour for the same thing everywhere.
+"""How pictures with axes look: the palette, one type size, a quiet grid.
 
 ``matplotlib.figure.Figure`` only: pyplot would add half a second and a global state to every command.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
-from PIL import ImageFont
 
 from ncp.files import printable, replacing
+from ncp.report.canvas import DPI, font
+from ncp.report.palette import (
+    BLUE, COST, CYCLE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, dark,
+)  # fmt: skip
 
-# Okabe and Ito's palette, told apart by people with any common colour vision
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-INK, GREY, FAINT = "#222222", "#777777", "#E6E6E6"
-CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
-COST = VERMILION
-DPI = 100
-
-
-@lru_cache(maxsize=32)
-def font(pixels: int) -> Any:
-    """The letters of pictures that Pillow draws: matplotlib's own, which have accents, Greek and Cyrillic (Pillow's have not)."""
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), pixels)
+__all__ = [
+    "BLUE", "COST", "CYCLE", "DPI", "FAINT", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "SKY", "VERMILION", "LiteralFigure",
+    "dark", "dress", "figure", "font", "literal_label", "save",
+]  # fmt: skip
 
 
 class LiteralFigure(Figure):
@@ -87,12 +79,6 @@ def figure(width: float, height: float, title: str, subtitle: str = "") -> Figur
     if subtitle:
         fig.text(0.012, 1 - 0.38 / height, subtitle, size=9.5, color=GREY, va="top")
     return fig
-
-
-def dark(colour: str) -> tuple[float, float, float]:
-    """The colour for type: dark enough to be read on white."""
-    red, green, blue = to_rgb(colour)
-    return (0.75 * red, 0.75 * green, 0.75 * blue)
 
 
 def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
