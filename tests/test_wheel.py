@@ -16,12 +16,13 @@ HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "NCP_OUTPUTS", "NCP_CONFIG", "NCP_DATA")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with an environment that holds the wheel and what it depends on, and nothing of the clone."""
+    """A folder with two environments and nothing of the clone: the wheel with what it needs, and with what trains."""
     folder = tmp_path_factory.mktemp("wheel")
     call(folder, UV, "build", "--quiet", "--wheel", "--sdist", "--out-dir", folder / "dist", ROOT)
-    call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / "clean")
     [wheel] = (folder / "dist").glob("*.whl")
-    call(folder, UV, "pip", "install", "--quiet", "--python", folder / "clean" / "bin" / "python", wheel)
+    for name, extra in (("light", ""), ("clean", "[train]")):
+        call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / name)
+        call(folder, UV, "pip", "install", "--quiet", "--python", folder / name / "bin" / "python", f"{wheel}{extra}")
     return folder
 
 
@@ -37,6 +38,49 @@ def call(folder, *words, code=0):
 
 def ncp(folder, *words, code=0):
     return call(folder, folder / "clean" / "bin" / "ncp", *words, code=code)
+
+
+def light(folder, *words, code=0):
+    return call(folder, folder / "light" / "bin" / "ncp", *words, code=code)
+
+
+@pytest.mark.slow
+def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(place):
+    [site] = (place / "light" / "lib").glob("python*/site-packages")
+    assert not (site / "torch").exists()
+    # bytecode counts too, whether the installer has compiled it or not
+    call(place, place / "light" / "bin" / "python", "-m", "compileall", "-q", site)
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 200e6
+    light(place, "search", "objectives=[cls,seg]", "hydra.run.dir=found")
+    assert {"search.png", "result.json", "architecture.yaml", "trajectory.csv"} <= {
+        p.name for p in (place / "found").iterdir()
+    }
+    light(place, "search", "objectives=[seg]", "strategy=paper", "budget.memory_mb=64")
+    said = light(place, "benchmark", "action=query", "architecture=found", "store=empty").stdout
+    assert said.count("predicted") == 9
+    light(place, "explore", "settings=[seg]", "out=light.html", "open=false")
+    assert "// worker.js" in (place / "light.html").read_text()
+    program = (
+        "from ncp import spaces; s = spaces.get('multires'); print(s.cost(s.encode([s.default()]).astype(int)).macs[0])"
+    )
+    assert call(place, place / "light" / "bin" / "python", "-c", program).stdout == "1969946624\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("train", "task=seg", "arch=narrow", "debug=tiny"), "train"),
+        (("fit", "setting=seg", "source=nowhere"), "train"),
+        (("export", "ckpt_path=nothing.ckpt"), "train"),
+        (("front",), "tables"),
+    ],
+)
+def test_the_light_installation_names_what_it_lacks(place, words, extra):
+    light(place, words[0], "--help")
+    error = light(place, *words, code=2).stderr
+    assert error.count("\n") == 1
+    assert f"pip install 'ncp-nas[{extra}]'" in error
 
 
 @pytest.mark.slow

@@ -12,16 +12,27 @@ class UserError(ValueError):
     """
 
 
+# package as it is imported -> the extra that brings it; what else is optional says so where it is used
+EXTRAS = {
+    **dict.fromkeys(("pyarrow", "scipy", "matplotlib"), "tables"),
+    **dict.fromkeys(("torch", "torchvision", "pytorch_lightning", "torchmetrics", "timm", "sklearn"), "train"),
+}
+
+
 def missing_extra(package: str, extra: str) -> UserError:
     """The error for an optional ``package`` that is not installed, naming the ``extra`` that brings it."""
     return UserError(f"the package '{package}' is not installed; install it with: pip install 'ncp-nas[{extra}]'")
 
 
-def needed(package: str, extra: str) -> ModuleType:
-    """An optional package, imported. Raises ``UserError`` naming the ``extra`` that brings it where it is not installed."""
+def missing_module(error: ModuleNotFoundError) -> UserError | None:
+    """The error for an import of one of :data:`EXTRAS` that failed; None for any other module, which is no user's mistake."""
+    package = (error.name or "").partition(".")[0]
+    return missing_extra(package, EXTRAS[package]) if package in EXTRAS else None
+
+
+def needed(package: str) -> ModuleType:
+    """One of :data:`EXTRAS`, imported. Raises ``UserError`` naming the extra that brings it where it is not installed."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package.partition(".")[0]:
-            raise
-        raise missing_extra(package, extra) from None
+        raise missing_module(error) or error from None

@@ -68,12 +68,12 @@ def by_autograd(function: Callable[[Any], Any], codes_ND: np.ndarray, value: np.
     """
     codes_ND = np.asarray(codes_ND, dtype=np.float64)
     if value is None:
-        torch: Any = needed("torch", "train")
+        torch: Any = needed("torch")
         with torch.no_grad():
             value = function(torch.from_numpy(codes_ND)).double().numpy()
 
     def pull(d: np.ndarray) -> np.ndarray:
-        torch: Any = needed("torch", "train")
+        torch: Any = needed("torch")
         x_ND = torch.from_numpy(codes_ND).requires_grad_()
         with torch.enable_grad():
             (out_ND,) = torch.autograd.grad((function(x_ND).double() * torch.from_numpy(np.asarray(d))).sum(), x_ND)

@@ -16,7 +16,7 @@ from ncp.errors import needed
 from ncp.predictors.answers import CHUNK, Answer, AnyPredictor, as_codes
 from ncp.predictors.card import Card, kinds
 
-needed("torch", "train")
+needed("torch")
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 

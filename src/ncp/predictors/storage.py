@@ -54,7 +54,7 @@ def made(card: Card, arrays: Mapping[str, np.ndarray]) -> AnyPredictor:
     if hasattr(module, "made"):
         closed: AnyPredictor = module.made(card, arrays)
         return closed
-    torch: Any = needed("torch", "train")
+    torch: Any = needed("torch")
     predictor = module.build(card)
     predictor.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
     own: AnyPredictor = predictor.eval().requires_grad_(False)

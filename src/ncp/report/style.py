@@ -17,7 +17,18 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 from ncp.files import printable, replacing
 from ncp.report.canvas import DPI, font
 from ncp.report.palette import (
-    BLUE, COST, CYCLE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, dark,
+    BLUE,
+    COST,
+    CYCLE,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    dark,
 )  # fmt: skip
 
 __all__ = [
