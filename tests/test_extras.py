@@ -68,35 +68,19 @@ def test_what_is_imported_comes_with_the_package_or_with_an_extra_that_errors_na
     for package, extra in errors.EXTRAS.items():
         assert DISTRIBUTIONS.get(package, package) in installed_names(EXTRAS[extra]), package
         optional.add(package)
-    named = {
-        "mmengine",
-        "mmseg",
-        "mmdet",
-        "mmdet3d",
-        "mmcv",
-        "wandb",
-        "mlflow",
-        "tensorboard",
-        "av",
-        "onnx",
-        "onnxruntime",
-        "onnxscript",
-        "optuna",
-        "cmaes",
-        "botorch",
-        "gpytorch",
-        "submitit",
-        "hydra_plugins",
-    }  # each says so where it is used
+    each_says_so_where_it_is_used = (
+        "mmengine mmseg mmdet mmdet3d mmcv wandb mlflow tensorboard av onnx onnxruntime onnxscript optuna cmaes botorch gpytorch"
+        " submitit hydra_plugins"
+    )
+    come_with_others = {"markdown_it": "rich", "google": "onnx"}
+    optional |= {*each_says_so_where_it_is_used.split(), *come_with_others}
     unknown = set()
     for path in (ROOT / "src" / "ncp").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found += [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
-            for package in (
-                {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - {"ncp", "__future__"}
-            ):
-                if DISTRIBUTIONS.get(package, package) not in base and package not in optional | named:
+            for package in {name.partition(".")[0] for name in found} - {*sys.stdlib_module_names, "ncp", "__future__"}:
+                if DISTRIBUTIONS.get(package, package) not in base and package not in optional:
                     unknown.add(f"{path.name}: {package}")
     assert not unknown
 

@@ -149,7 +149,9 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
         options += ["--config-dir", str(own[0])]
     further = [composing.search_path(own[1:])] if len(own) > 1 else []
     sys.argv[1:] = options + words.for_hydra + further
-    with _own_place():
+    # a file of a user's own may ask for a multirun too
+    settled = not own and not arguments.multirun and not any("hydra.mode" in word for word in arguments.overrides)
+    with _own_place(), sweep.mode_settled() if settled else contextlib.nullcontext():
         _start(name, conf, job, words)
 
 

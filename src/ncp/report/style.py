@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from ncp.files import printable, replacing
-from ncp.report.canvas import DPI, font
+from ncp.report.canvas import DPI, Canvas, font
 from ncp.report.palette import (
     BLUE,
     COST,
@@ -105,8 +105,10 @@ def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
         ax.spines[side].set_color(FAINT)
 
 
-def save(fig: Figure, path: Path) -> Path:
+def save(fig: Figure | Canvas, path: Path) -> Path:
     """Write a PNG, whole or not at all, and return its path."""
+    if isinstance(fig, Canvas):
+        return fig.save(path)
     with replacing(path) as scratch:
         fig.savefig(scratch, dpi=DPI)
     return path

@@ -140,7 +140,7 @@ def cost_scale(space_name: str) -> float:
     A constant of the space, so that every objective of a search, whatever its predictor was fitted on, has the same one.
     """
     space = spaces.get(space_name)
-    sample = space.encode(space.sample(4096, np.random.default_rng(0)))
+    sample = spaces.sampled(space, 4096, np.random.default_rng(0))
     return float(np.std(np.asarray(space.cost(sample).macs, dtype=np.float64)))
 
 
@@ -304,7 +304,7 @@ class Objectives:
         if cost == "latency" and charge is not None:
             self.charge = of = charge.of if isinstance(charge, Quantity) else charge
             self.charge_slope = charge.at if isinstance(charge, Quantity) else lambda codes: by_autograd(of, codes)
-            sample = self.space.encode(self.space.sample(1024, np.random.default_rng(0)))
+            sample = spaces.sampled(self.space, 1024, np.random.default_rng(0))
             self.cost_scale = float(np.std(np.asarray(self.charge(sample))))
         weights = np.array([o.weight for o in self.items])
         self.weights_K = weights / (weights.sum() if combine == "mean" else 1.0)

@@ -220,7 +220,7 @@ def together(machines: Sequence[Quantity], space: spaces.Space[Any]) -> Quantity
     """The milliseconds of several machines as one cost: each in units of its own spread over the space, added."""
     if len(machines) == 1:
         return machines[0]
-    sample = space.encode(space.sample(1024, np.random.default_rng(0)))
+    sample = spaces.sampled(space, 1024, np.random.default_rng(0))
     spreads = [float(np.std(m.of(sample))) or 1.0 for m in machines]
 
     def of(codes: Any) -> Any:

@@ -51,15 +51,22 @@ class Warped(NamedTuple):
 class SparseGP(ClosedForm):
     """Medians and standard deviations of M metrics from U inducing points each; its arrays are described there."""
 
+    _whole: tuple[SparseGP, list[int]] | None = None
+
     def select(self, metrics: Sequence[str]) -> SparseGP:
         """The same predictor for some of its metrics only: that much faster."""
         keep = [self.metrics.index(name) for name in metrics]
         arrays = {name: values if name in SHARED else values[keep] for name, values in self.arrays.items()}
-        return SparseGP(self._for_metrics(metrics), arrays)
+        part = SparseGP(self._for_metrics(metrics), arrays)
+        part._whole = (self, keep)
+        return part
 
     @cached_property
     def projection(self) -> np.ndarray:
         """``(M, 1 + R, U)``: readout times the inverse Cholesky factor of the inducing points' correlation."""
+        if self._whole is not None:  # once for both: a search describes what it has found by the whole
+            whole, keep = self._whole
+            return whole.projection[keep]
         points = self.numbers["points"]
         out = np.empty_like(self.numbers["readout"])
         for m in range(len(points)):
