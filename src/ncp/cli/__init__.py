@@ -195,8 +195,12 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, str]:
-    """What Hydra must find in the environment: to raise its errors instead of printing them over several lines, and the
-    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs)."""
+    """What must stand in the environment: for Hydra, to raise its errors instead of printing them over several lines, and the
+    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs); for numpy, which is
+    imported later, the number of its threads."""
     out = {"HYDRA_FULL_ERROR": "1"}
+    if not {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+        # what numpy multiplies here is small: further threads would only wait for work, and keep processors busy with that
+        out["OPENBLAS_NUM_THREADS"] = "1"
     outputs = overrides.value_of(arguments, "paths.outputs")
     return out if outputs is None else {**out, _OUTPUTS: outputs}

@@ -206,16 +206,18 @@ def prepare(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """A search is many small operations: handing them to more threads costs more than it saves."""
+    from threadpoolctl import threadpool_limits
+
     torch: Any = sys.modules.get("torch")  # where a predictor of one's own is asked
-    if torch is None:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    threads = torch.get_num_threads() if torch is not None else 1
+    with threadpool_limits(1, user_api="blas"):
+        if threads > 1:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if threads > 1:
+                torch.set_num_threads(threads)
 
 
 def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mapping[str, AnyPredictor]) -> str:
