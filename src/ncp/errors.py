@@ -31,7 +31,11 @@ def missing_module(error: ModuleNotFoundError) -> UserError | None:
 
 
 def needed(package: str) -> ModuleType:
-    """One of :data:`EXTRAS`, imported. Raises ``UserError`` naming the extra that brings it where it is not installed."""
+    """One of :data:`EXTRAS`, or a module of ours that uses them, imported.
+
+    Raises:
+        UserError: naming the extra that brings what is not installed.
+    """
     try:
         return import_module(package)
     except ModuleNotFoundError as error:

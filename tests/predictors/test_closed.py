@@ -95,6 +95,23 @@ def test_a_torch_predictor_of_ones_own_answers_by_autograd():
     assert mine.predict(CODES)["mIoU"] == pytest.approx(answer.mean[:, 0])
 
 
+class Halved(type(module.of(load("seg")))):
+    """The default predictor's class, made to answer otherwise."""
+
+    def posterior(self, codes_ND):
+        mean, std = super().posterior(codes_ND)
+        return mean / 2, std
+
+
+def test_a_class_that_answers_in_its_own_way_has_no_closed_form():
+    whole = load("seg")
+    halved = Halved(whole.card)
+    halved.load_state_dict({k: torch.tensor(v) for k, v in whole.arrays.items()})
+    assert halved.closed() is halved
+    np.testing.assert_allclose(halved.predict(CODES)["mIoU"], whole.predict(CODES)["mIoU"] / 2, rtol=1e-5)
+    np.testing.assert_allclose(halved.answer(CODES).mean[:, 0], whole.predict(CODES)["mIoU"] / 2, rtol=1e-5)
+
+
 def test_gradients_in_a_space_without_closed_forms():
     space = spaces.get("nasbench201")
     codes = space.encode(space.sample(40, np.random.default_rng(0)))
