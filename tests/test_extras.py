@@ -86,8 +86,10 @@ def test_what_is_imported_comes_with_the_package_or_with_an_extra_that_errors_na
 
 
 def test_a_module_that_is_not_there_names_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
+    for package in ("timm", "pyarrow"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(UserError, match=r"'timm' is not installed; install it with: pip install 'ncp-nas\[train\]'"):
         needed("timm")
     assert "ncp-nas[tables]" in str(missing_module(ModuleNotFoundError(name="pyarrow.parquet")))
     assert missing_module(ModuleNotFoundError(name="ncp.nothing")) is None
+    assert missing_module(ModuleNotFoundError(name="torch.nothing")) is None  # it is installed

@@ -1,6 +1,7 @@
 """The one exception for a user's mistake."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 
@@ -27,7 +28,9 @@ def missing_extra(package: str, extra: str) -> UserError:
 def missing_module(error: ModuleNotFoundError) -> UserError | None:
     """The error for an import of one of :data:`EXTRAS` that failed; None for any other module, which is no user's mistake."""
     package = (error.name or "").partition(".")[0]
-    return missing_extra(package, EXTRAS[package]) if package in EXTRAS else None
+    # a part that is missing from an installed package is another matter
+    there = package not in EXTRAS or find_spec(package) is not None
+    return None if there else missing_extra(package, EXTRAS[package])
 
 
 def needed(package: str) -> ModuleType:

@@ -14,8 +14,9 @@ import numpy as np
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shortest
+from ncp.search.forward import Forward
 from ncp.search.limits import Budget
-from ncp.search.objectives import Forward, Objectives
+from ncp.search.objectives import Objectives
 
 BROKEN = -1e9  # score of an architecture that breaks a limit, before its excess makes it worse still
 

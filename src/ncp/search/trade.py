@@ -19,8 +19,9 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.search.criterion import Criterion, Worth, gain, gained
+from ncp.search.forward import Forward
 from ncp.search.limits import Budget
-from ncp.search.objectives import Forward, Objectives, split_metric
+from ncp.search.objectives import Objectives, split_metric
 from ncp.search.quantities import Inference, Quantity, counted, memory, tasks_of
 from ncp.search.robust import Robust
 from ncp.search.run import one_thread, prepare

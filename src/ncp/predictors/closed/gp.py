@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from ncp import files
 from ncp.matern import matern52
-from ncp.predictors.answers import Answer
+from ncp.predictors.answers import Answer, AnyPredictor
 from ncp.predictors.card import Card
 from ncp.predictors.closed.form import ClosedForm
 from ncp.spaces import slopes
@@ -27,6 +27,7 @@ from ncp.spaces import slopes
 JITTER = 1e-6  # relative to the signal's variance, on the inducing points' covariance
 LEAST = 1e-6
 """Of the variance that stays, as a share."""
+_ROOM = 2**22  # numbers in the largest array of an answer
 SHARED = ("offset", "spread")
 """Arrays that all metrics have in common."""
 
@@ -52,6 +53,12 @@ class SparseGP(ClosedForm):
     """Medians and standard deviations of M metrics from U inducing points each; its arrays are described there."""
 
     _whole: tuple[SparseGP, list[int]] | None = None
+
+    @property
+    def chunk(self) -> int:  # type: ignore[override]
+        """Rows that are answered at a time: as many as have room."""
+        m, u = self.numbers["points"].shape[:2]
+        return max(64, min(AnyPredictor.chunk, _ROOM // max(1, int(m * u))))
 
     def select(self, metrics: Sequence[str]) -> SparseGP:
         """The same predictor for some of its metrics only: that much faster."""
