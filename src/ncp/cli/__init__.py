@@ -149,8 +149,9 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
         options += ["--config-dir", str(own[0])]
     further = [composing.search_path(own[1:])] if len(own) > 1 else []
     sys.argv[1:] = options + words.for_hydra + further
-    # a file of a user's own may ask for a multirun too
-    settled = not own and not arguments.multirun and not any("hydra.mode" in word for word in arguments.overrides)
+    # a file of a user's own may ask for a multirun too; ours do not
+    asked = arguments.multirun or any("hydra.mode" in word for word in arguments.overrides)
+    settled = not own and not asked and conf == configs.shipped()
     with _own_place(), sweep.mode_settled() if settled else contextlib.nullcontext():
         _start(name, conf, job, words)
 
