@@ -31,7 +31,7 @@ _ANCHORS = {"left": "ls", "center": "ms", "right": "rs"}
 
 @lru_cache(maxsize=32)
 def font(pixels: float, bold: bool = False) -> Any:
-    """Letters with accents, Greek and Cyrillic (DejaVu Sans), which Pillow's own have not."""
+    """Letters of DejaVu Sans, with accents, Greek, Cyrillic and more, which Pillow's own have not."""
     from PIL import ImageFont
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
+from PIL import ImageFont
 
 from ncp.files import printable, replacing
-from ncp.report.canvas import DPI, Canvas, font
+from ncp.report.canvas import DPI, Canvas
 from ncp.report.palette import (
     BLUE,
     COST,
@@ -35,6 +38,12 @@ __all__ = [
     "BLUE", "COST", "CYCLE", "DPI", "FAINT", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "SKY", "VERMILION", "LiteralFigure",
     "dark", "dress", "figure", "font", "literal_label", "save",
 ]  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def font(pixels: int) -> Any:
+    """The letters of pictures that Pillow draws: matplotlib's own, which have accents, Greek and Cyrillic (Pillow's have not)."""
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), pixels)
 
 
 class LiteralFigure(Figure):
