@@ -19,6 +19,7 @@ def place(tmp_path_factory):
     """A folder with two environments and nothing of the clone: the wheel with what it needs, and with what trains."""
     folder = tmp_path_factory.mktemp("wheel")
     call(folder, UV, "build", "--quiet", "--wheel", "--sdist", "--out-dir", folder / "dist", ROOT)
+    write_release(folder / "release" / "data", ["seg"], n=12)
     [wheel] = (folder / "dist").glob("*.whl")
     for name, extra in (("light", ""), ("clean", "[train]")):
         call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / name)
@@ -60,6 +61,11 @@ def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(p
     assert said.count("predicted") == 9
     light(place, "explore", "settings=[seg]", "out=light.html", "open=false")
     assert "// worker.js" in (place / "light.html").read_text()
+    done = light(place, "front", "points=3", "starts=1", "iterations=5", "hydra.run.dir=front")
+    assert "no picture was drawn: the package 'matplotlib' is not installed" in done.stderr
+    assert (place / "front" / "front.csv").is_file()
+    light(place, "search", "objectives=[seg]", "starts=2", "iterations=3", "lam=0.1,1", "-m", "hydra.sweep.dir=sweep")
+    assert (place / "sweep" / "sweep.csv").is_file()
     program = (
         "from ncp import spaces; s = spaces.get('multires'); print(s.cost(s.encode([s.default()]).astype(int)).macs[0])"
     )
@@ -73,7 +79,7 @@ def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(p
         (("train", "task=seg", "arch=narrow", "debug=tiny"), "train"),
         (("fit", "setting=seg", "source=nowhere"), "train"),
         (("export", "ckpt_path=nothing.ckpt"), "train"),
-        (("front",), "tables"),
+        (("benchmark", "action=import", "source=release/data", "store=tables"), "tables"),
     ],
 )
 def test_the_light_installation_names_what_it_lacks(place, words, extra):
@@ -140,7 +146,6 @@ def test_the_explorer_finds_its_page(place):
 
 @pytest.mark.slow
 def test_tables_are_imported_and_read(place):
-    write_release(place / "release" / "data", ["seg"], n=12)
     ncp(place, "benchmark", "action=import", f"source={place / 'release' / 'data'}", "store=tables")
     said = ncp(place, "benchmark", "action=best", "setting=seg", "store=tables").stdout
     assert "The best 10 of seg by mIoU" in said
