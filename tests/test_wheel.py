@@ -56,7 +56,7 @@ def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(p
     assert {"search.png", "result.json", "architecture.yaml", "trajectory.csv"} <= {
         p.name for p in (place / "found").iterdir()
     }
-    light(place, "search", "objectives=[seg]", "strategy=paper", "budget.memory_mb=64")
+    light(place, "search", "objectives=[seg]", "strategy=paper", "budget.memory_mb=64", "hydra.run.dir=paper")
     said = light(place, "benchmark", "action=query", "architecture=found", "store=empty").stdout
     assert said.count("predicted") == 9
     light(place, "explore", "settings=[seg]", "out=light.html", "open=false")

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ncp.errors import needed
 from ncp.predictors.answers import CHUNK, Answer, AnyPredictor, as_codes
 from ncp.predictors.card import FORMAT, KINDS, Card, checked_card, kinds
 from ncp.predictors.storage import FAMILIES, MAX_FILE, WEIGHTS, load
@@ -23,5 +23,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Predictor":
-        return import_module("ncp.predictors.module").Predictor
+        return needed("ncp.predictors.module").Predictor
     raise AttributeError(f"module 'ncp.predictors.base' has no attribute '{name}'")

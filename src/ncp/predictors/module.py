@@ -10,15 +10,12 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from ncp import spaces
-from ncp.errors import needed
 from ncp.predictors.answers import CHUNK, Answer, AnyPredictor, as_codes
 from ncp.predictors.card import Card, kinds
-
-needed("torch")
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
 
 # kind -> module with the class that is fitted, ``build(card)``
 FITTED = {"mlp": "ncp.predictors.mlp", "gp": "ncp.predictors.gp", "transfer": "ncp.predictors.transfer"}

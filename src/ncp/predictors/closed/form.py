@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ncp import spaces
+from ncp.errors import needed
 from ncp.predictors.answers import AnyPredictor
 from ncp.predictors.card import Card
 
@@ -53,7 +53,7 @@ class ClosedForm(AnyPredictor):
 
     @cached_property
     def _module(self) -> Any:
-        return import_module("ncp.predictors.module").of(self).double()
+        return needed("ncp.predictors.module").of(self).double()
 
     def double(self) -> ClosedForm:
         """Itself: it always answers in double precision."""
