@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers,docs
+EXTRAS ?= train,dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers,docs
 OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
@@ -63,10 +63,10 @@ $(OPENMMLAB)/.ready: pyproject.toml tools/build_mmcv.py
 	$(PYTHON) -m venv $(OPENMMLAB)
 	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	export VIRTUAL_ENV=$(abspath $(OPENMMLAB)) PATH="$(abspath $(OPENMMLAB))/bin:$$PATH" && \
-	  uv pip install --quiet -e ".[dev,export,video]" "setuptools<81" wheel ninja psutil && \
+	  uv pip install --quiet -e ".[train,dev,export,video]" "setuptools<81" wheel ninja psutil && \
 	  uv pip freeze | grep -E '^(torch|torchvision|numpy)==' > $(OPENMMLAB)/pins.txt && \
 	  python tools/build_mmcv.py && \
-	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt -e ".[dev,export,video,openmmlab]" && \
+	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt -e ".[train,dev,export,video,openmmlab]" && \
 	  uv pip uninstall --quiet mmengine && \
 	  uv pip install --quiet --constraint $(OPENMMLAB)/pins.txt onedl-mmengine==0.10.12
 	@touch $@

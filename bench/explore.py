@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         assert budget is not None
         codes = np.array([answer["code"], result.architecture.code], dtype=np.float64)
         scores = Criterion(goals, budget, given.get("lam", 0.5)).scores(codes)
-        spread = float(goals._std_K[0] / goals.weights_K[0])
+        spread = float(goals.std_K[0] / goals.weights_K[0])
         behind = float(scores.value[1] - scores.value[0]) * (spread if "floor" not in given else 1.0)
         worst, same = max(worst, behind, float(scores.excess[0])), same + (answer["code"] == list(codes[1]))
         rows.append(

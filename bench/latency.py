@@ -33,7 +33,7 @@ from bench.nasbench201 import read
 from ncp import files, latency, spaces
 from ncp.latency.fitting import errors
 from ncp.paper.nasbench201 import SETTING, Truth
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.search import search
 from ncp.search.verify import verify
 from ncp.spaces.nasbench201 import SPACE as CELLS
@@ -92,15 +92,15 @@ def with_paths(codes: Any) -> Any:
     return torch.cat([CELLS.features(codes), CELLS.sequences(codes)], -1)
 
 
-def told(truth: Truth, predictor: Predictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+def told(truth: Truth, predictor: AnyPredictor, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every cell, ``(N,)`` each."""
-    with torch.no_grad():
-        parts = [predictor.posterior(part) for part in torch.from_numpy(truth.codes).split(chunk)]
-    return torch.cat([p[0][:, 0] for p in parts]).numpy(), torch.cat([p[1][:, 0] for p in parts]).numpy()
+    parts = [predictor.answer(truth.codes[i : i + chunk]) for i in range(0, len(truth.codes), chunk)]
+    deviations = [p.std[:, 0] for p in parts if p.std is not None]
+    return np.concatenate([p.mean[:, 0] for p in parts]), np.concatenate(deviations)
 
 
 def searched(
-    truth: Truth, predictor: Predictor, codes: np.ndarray, times: np.ndarray, rows: int
+    truth: Truth, predictor: AnyPredictor, codes: np.ndarray, times: np.ndarray, rows: int
 ) -> list[tuple[float, float]]:
     """A device's searches: points short of the best cell under the limit, and measured time over the limit."""
     accuracy = truth.accuracy[[truth.row[tuple(code)] for code in codes.astype(int).tolist()]]

@@ -34,7 +34,7 @@ from bench._timing import show
 from ncp.benchmark.importing import import_file
 from ncp.errors import UserError
 from ncp.paper.nasbench201 import LAMBDA, RATE, SETTING, STARTS, Truth
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.report import nasbench201 as picture
 from ncp.report import style
 from ncp.search import search
@@ -52,7 +52,7 @@ def read(path: Path) -> Truth:
     return Truth(import_file(path / "trainval.pkl" if path.is_dir() else path, SETTING))
 
 
-def ends(truth: Truth, predictor: Predictor, arguments: dict[str, Any]) -> tuple[np.ndarray, float, list[Any]]:
+def ends(truth: Truth, predictor: AnyPredictor, arguments: dict[str, Any]) -> tuple[np.ndarray, float, list[Any]]:
     """True accuracy and cost ``(20, 2)`` where the searches end, seconds a search, and the results."""
     began = time.perf_counter()
     results = []

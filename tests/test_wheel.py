@@ -18,12 +18,14 @@ HIDDEN = ("PYTHONPATH", "VIRTUAL_ENV", "NCP_OUTPUTS", "NCP_CONFIG", "NCP_DATA")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with an environment that holds the wheel and what it depends on, and nothing of the clone."""
+    """A folder with two environments and nothing of the clone: the wheel with what it needs, and with what trains."""
     folder = tmp_path_factory.mktemp("wheel")
     call(folder, UV, "build", "--quiet", "--wheel", "--sdist", "--out-dir", folder / "dist", ROOT)
-    call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / "clean")
+    write_release(folder / "release" / "data", ["seg"], n=12)
     [wheel] = (folder / "dist").glob("*.whl")
-    call(folder, UV, "pip", "install", "--quiet", "--python", folder / "clean" / "bin" / "python", wheel)
+    for name, extra in (("light", ""), ("clean", "[train]")):
+        call(folder, UV, "venv", "--quiet", "--python", sys.executable, folder / name)
+        call(folder, UV, "pip", "install", "--quiet", "--python", folder / name / "bin" / "python", f"{wheel}{extra}")
     return folder
 
 
@@ -39,6 +41,54 @@ def call(folder, *words, code=0):
 
 def ncp(folder, *words, code=0):
     return call(folder, folder / "clean" / "bin" / "ncp", *words, code=code)
+
+
+def light(folder, *words, code=0):
+    return call(folder, folder / "light" / "bin" / "ncp", *words, code=code)
+
+
+@pytest.mark.slow
+def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(place):
+    [site] = (place / "light" / "lib").glob("python*/site-packages")
+    assert not (site / "torch").exists()
+    # bytecode counts too, whether the installer has compiled it or not
+    call(place, place / "light" / "bin" / "python", "-m", "compileall", "-q", site)
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 200e6
+    light(place, "search", "objectives=[cls,seg]", "hydra.run.dir=found")
+    assert {"search.png", "result.json", "architecture.yaml", "trajectory.csv"} <= {
+        p.name for p in (place / "found").iterdir()
+    }
+    light(place, "search", "objectives=[seg]", "strategy=paper", "budget.memory_mb=64", "hydra.run.dir=paper")
+    said = light(place, "benchmark", "action=query", "architecture=found", "store=empty").stdout
+    assert said.count("predicted") == 9
+    light(place, "explore", "settings=[seg]", "out=light.html", "open=false")
+    assert "// worker.js" in (place / "light.html").read_text()
+    done = light(place, "front", "points=3", "starts=1", "iterations=5", "hydra.run.dir=front")
+    assert "no picture was drawn: the package 'matplotlib' is not installed" in done.stderr
+    assert (place / "front" / "front.csv").is_file()
+    light(place, "search", "objectives=[seg]", "starts=2", "iterations=3", "lam=0.1,1", "-m", "hydra.sweep.dir=sweep")
+    assert (place / "sweep" / "sweep.csv").is_file()
+    program = (
+        "from ncp import spaces; s = spaces.get('multires'); print(s.cost(s.encode([s.default()]).astype(int)).macs[0])"
+    )
+    assert call(place, place / "light" / "bin" / "python", "-c", program).stdout == "1969946624\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("train", "task=seg", "arch=narrow", "debug=tiny"), "train"),
+        (("fit", "setting=seg", "source=nowhere"), "train"),
+        (("export", "ckpt_path=nothing.ckpt"), "train"),
+        (("benchmark", "action=import", "source=release/data", "store=tables"), "tables"),
+    ],
+)
+def test_the_light_installation_names_what_it_lacks(place, words, extra):
+    light(place, words[0], "--help")
+    error = light(place, *words, code=2).stderr
+    assert error.count("\n") == 1
+    assert f"pip install 'ncp-nas[{extra}]'" in error
 
 
 @pytest.mark.slow
@@ -112,7 +162,6 @@ def test_the_explorer_finds_its_page(place):
 
 @pytest.mark.slow
 def test_tables_are_imported_and_read(place):
-    write_release(place / "release" / "data", ["seg"], n=12)
     ncp(place, "benchmark", "action=import", f"source={place / 'release' / 'data'}", "store=tables")
     said = ncp(place, "benchmark", "action=best", "setting=seg", "store=tables").stdout
     assert "The best 10 of seg by mIoU" in said

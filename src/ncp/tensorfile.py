@@ -3,7 +3,7 @@
 The head of such a file says everything about it: texts (metadata), names, types and shapes of the tensors. Readers compare
 the shapes with those that they expect before they read or build anything, so that a small file cannot ask for much memory.
 
-Needs safetensors; torch only to read or write tensors.
+Needs safetensors; torch only to read or write tensors, not for arrays.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ncp import files
 from ncp.errors import UserError
@@ -106,30 +108,59 @@ def tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return found
 
 
-def check_finite(found: Mapping[str, Tensor], what: str) -> None:
-    """Raise ``UserError`` where a tensor holds a number that is not finite."""
-    bad = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
+def arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The same as arrays, without torch.
+
+    Raises:
+        UserError: where one cannot be read, is of a type that numpy does not know (BF16), or is not finite.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:
+        raise UserError(f"'{files.printable(path)}' cannot be read: {files.printable(error)[:200]}") from None
+    check_finite(found, f"the weights in '{files.printable(path)}'")
+    return found
+
+
+def check_finite(found: Mapping[str, Any], what: str) -> None:
+    """Raise ``UserError`` where a tensor or an array holds a number that is not finite."""
+    bad = [name for name, value in found.items() if not _is_finite(value)]
     if bad:
         more = f" and {len(bad) - 1} more tensors" if len(bad) > 1 else ""
         raise UserError(f"{what} are not finite: {files.shown(bad[0])}{more}")
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or bool(np.isfinite(value).all())
+    return not value.is_floating_point() or bool(value.isfinite().all())
+
+
 def write(
-    path: str | os.PathLike[str], found: Mapping[str, Tensor], metadata: Mapping[str, str], what: str = "the weights"
+    path: str | os.PathLike[str], found: Mapping[str, Any], metadata: Mapping[str, str], what: str = "the weights"
 ) -> Path:
-    """Write a file whole or not at all.
+    """Write a file of tensors, or of arrays, whole or not at all.
 
     Raises:
         UserError: where it cannot be written, or a tensor is not finite: no reader of ours would take it.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import save_file
 
     check_finite(found, what)
     path = Path(path)
     with files.writing(path) as scratch:
         try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in found.items()}, scratch, dict(metadata))
+            if all(isinstance(value, np.ndarray) for value in found.values()):
+                from safetensors.numpy import save_file as save_arrays
+
+                save_arrays({k: np.asarray(v, order="C") for k, v in found.items()}, scratch, dict(metadata))
+            else:
+                from safetensors.torch import save_file
+
+                save_file({k: v.detach().cpu().contiguous() for k, v in found.items()}, scratch, dict(metadata))
         except SafetensorError as error:
             raise OSError(str(error)) from None
     return path

@@ -1,6 +1,10 @@
 """The words of a multirun: each job's own setting, and bad jobs left out by name."""
 
+import subprocess
+import sys
+
 import pytest
+import yaml
 
 from ncp import configs
 from ncp.cli.job import OK, OUR_MISTAKE, USERS_MISTAKE, Ended
@@ -63,3 +67,30 @@ def test_the_worst_outcome_counts():
     ):
         ended.note(code)
         assert ended.code() == wanted
+
+
+def test_no_configuration_of_ours_asks_for_a_multirun():
+    """So a command without such a word is none, and Hydra need not compose it once more to see that."""
+    for path in configs.shipped().rglob("*.yaml"):
+        hydra = (yaml.safe_load(path.read_text()) or {}).get("hydra") or {}
+        assert "mode" not in hydra, path
+
+
+@pytest.mark.parametrize(("words", "composed"), [([], 1), (["hydra.mode=RUN"], 2)])
+def test_a_command_is_composed_once_unless_a_word_may_make_it_a_multirun(words, composed, tmp_path):
+    program = f"""
+import sys
+from hydra._internal.hydra import Hydra
+from ncp import cli
+composed, original = [], Hydra.compose_config
+def counting(self, *a, **k):
+    composed.append(1)
+    return original(self, *a, **k)
+Hydra.compose_config = counting
+sys.argv = ["ncp", "settings=[]", "hydra.run.dir={tmp_path}", *{words!r}]
+try: cli.command("explore")()
+except SystemExit: pass
+print(len(composed))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == str(composed), done.stderr

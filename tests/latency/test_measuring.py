@@ -12,7 +12,8 @@ from ncp.errors import UserError
 from ncp.latency import measuring
 from ncp.latency.card import MachineCard
 from ncp.latency.exchange import read_measured
-from ncp.latency.machine import Machine, is_here
+from ncp.latency.here import is_here
+from ncp.latency.machine import Machine
 
 SPACE = spaces.get("multires")
 CARD = MachineCard("multires", "cpu", "torch", "seg", [128, 128])

@@ -46,7 +46,7 @@ def test_no_row_of_the_table_is_inside() -> None:
     """The largest tensors are the layers' own: nothing has the length of a table."""
     for name in settings.PAPER:
         predictor = base.load(name, family="paper")
-        assert not any(predictor.card.rows in value.shape for value in predictor.state_dict().values())
+        assert not any(predictor.card.rows in value.shape for value in predictor.arrays.values())
 
 
 NARROW = "8_24-2_1_1_8-1_2_2_2_64_40-2_3_1_1_2_40_48_24-1_4_2_1_1_1_40_8_56_56-40"

@@ -151,8 +151,9 @@ def test_bundled_points_are_no_architectures(setting: str, shared):
     """Inducing points are free points: none lies at the features of a row."""
     predictor = predictors.load(setting)
     rows = from_table(benchmark.load(shared / "nas-bench-mr" / "data" / setting / "trainval.pkl"), costs=False)
-    features = (SPACE.features(rows.codes) - predictor.offset.numpy()) / predictor.spread.numpy()
-    for points, inverse in zip(predictor.points.numpy(), predictor.inverse_scale.numpy(), strict=True):
+    own = predictor.numbers
+    features = (SPACE.features(rows.codes) - own["offset"]) / own["spread"]
+    for points, inverse in zip(own["points"], own["inverse_scale"], strict=True):
         scaled = features * inverse
         squares = (points**2).sum(1)[:, None] + (scaled**2).sum(1) - 2 * points @ scaled.T
         typical = np.sqrt(np.median(((scaled - scaled.mean(0)) ** 2).sum(1)))

@@ -167,7 +167,7 @@ def test_a_file_answers_alike_and_needs_nothing_else(
 ) -> None:
     _, test, predictor = fitted
     path = predictor.save(tmp_path / "mine.safetensors")
-    monkeypatch.setattr("ncp.predictors.base.WEIGHTS", tmp_path / "none")
+    monkeypatch.setattr("ncp.predictors.storage.WEIGHTS", tmp_path / "none")
     again = predictors.load(path)
     for answer in ("predict", "predict_std"):
         np.testing.assert_array_equal(

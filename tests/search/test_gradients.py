@@ -39,14 +39,14 @@ def test_of_any_predictor_it_is_the_difference_quotient():
 
 
 @pytest.mark.parametrize("cost", ["exact", "learned"])
-def test_written_out_it_is_what_autograd_says(cost):
+def test_in_single_precision_it_is_what_the_predictors_say(cost):
     paper = {name: predictors.load(name, "paper") for name in ("seg", "cls-50-1000")}
     asked = goals(paper, cost)
     run = gradient_function(asked)
     assert isinstance(run, gradients._ByHand)
     for factor in (1.0, 2.0):  # of a second call nothing is kept of the first
         outputs, pull = run(CODES)
-        expected, back = gradients._by_autograd(asked, CODES)
+        expected, back = gradients._by_slopes(asked, CODES)
         for ours, theirs in zip(outputs, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-5)
         np.testing.assert_allclose(pull(factor * DZ, DCOST), back(factor * DZ, DCOST), atol=4e-6)

@@ -220,12 +220,12 @@ def test_two_limits_of_this_machine_are_both_measured():
 
 def test_a_limit_that_cannot_be_measured_here_is_said_so_and_the_result_stays(monkeypatch, tmp_path):
     from ncp.jobs import search as job
-    from ncp.latency import machine
+    from ncp.latency import here, machine
 
     def refuses(card):
         raise UserError("no runtime")
 
-    monkeypatch.setattr(machine, "is_here", lambda card: True)
+    monkeypatch.setattr(here, "is_here", lambda card: True)
     monkeypatch.setattr(machine, "of_card", refuses)
     found = small(budget={"latency_ms": 12.0}, latency=MODEL)
     kept = job.verified(found, job.Options())

@@ -76,11 +76,11 @@ def test_objectives_share_a_space():
 def test_standardised_outputs_and_cost():
     toy = Toy("seg", lambda x: torch.stack([x[:, 2], -x[:, 2]], 1), ("mIoU", "flops"), mean=2.0, scale=4.0)
     goals = Objectives(parse_objectives(["seg.mIoU", {"metric": "seg.flops"}]), {"seg": toy})
-    code = torch.as_tensor(SPACE.encode([SPACE.default()]))
+    code = SPACE.encode([SPACE.default()])
     forward = goals.forward(code)
     assert forward.z_NK.tolist() == [[0.0, 1.0]]  # (2 - 2) / 4, and -(-2 - 2) / 4 since flops are to be lowered
     macs = 1969946624  # the default's, counted layer by layer
-    np.testing.assert_allclose(forward.cost_NK.numpy(), [[macs / cost_scale("multires")] * 2])
+    np.testing.assert_allclose(forward.cost_NK, [[macs / cost_scale("multires")] * 2])
 
 
 def test_region_keeps_what_is_fixed():

@@ -142,7 +142,7 @@ def test_gradients_of_objectives_are_added():
         goals = Objectives(parse_objectives(objectives), predictors, combine=combine)
         codes = SPACE.encode([SPACE.default()])
         at, pull = gradient_function(goals)(codes)
-        w = goals.weights_K.numpy()
+        w = goals.weights_K
         return pull(-np.ones_like(at.z) * w, 0.5 * np.ones_like(at.z) * w)
 
     both = gradient(["seg", {"metric": "seg-4x", "weight": 0.5}])

@@ -15,7 +15,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.errors import UserError
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objective, Objectives
@@ -115,7 +115,7 @@ def guess(known: Any, space: str) -> Callable[[np.ndarray], np.ndarray] | None:
 
 
 def next_batch(
-    predictor: Predictor,
+    predictor: AnyPredictor,
     measured: np.ndarray,
     count: int,
     limits: Budget,
@@ -189,7 +189,7 @@ def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> 
     return np.asarray(std_N * (z_N * ndtr(z_N) + np.exp(-(z_N**2) / 2) / np.sqrt(2 * np.pi)))
 
 
-def answers(predictor: Predictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def answers(predictor: AnyPredictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and own doubt ``(N,)`` of the first metric, float64."""
     name, spread = predictor.metrics[0], float(predictor.output_std[0])
     # a predictor may doubt a value far down without an end; that is no hope of one far up
@@ -197,7 +197,7 @@ def answers(predictor: Predictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.
     return predictor.predict(codes_ND)[name], std_N
 
 
-def _best(predictor: Predictor, measured: np.ndarray, limits: Budget) -> float:
+def _best(predictor: AnyPredictor, measured: np.ndarray, limits: Budget) -> float:
     """What the best measured code within the limits is worth, noise smoothed away; the lowest of all where none is within."""
     inside = limits.excess(measured) == 0
     mean_R = predictor.predict(measured)[predictor.metrics[0]]
@@ -256,7 +256,7 @@ def _allowed(codes_ND: np.ndarray, limits: Budget, taken: Any) -> np.ndarray:
 
 
 def _improved(
-    predictor: Predictor, codes_ND: np.ndarray, best: float, limits: Budget, rng: np.random.Generator, taken: Any
+    predictor: AnyPredictor, codes_ND: np.ndarray, best: float, limits: Budget, rng: np.random.Generator, taken: Any
 ) -> np.ndarray:
     """More candidates: mutations of those with the highest expected improvement, and where the search's own ascent ends."""
     codes_ND = np.concatenate([codes_ND, _allowed(_ascended(predictor, limits, rng), limits, taken)])
@@ -277,7 +277,7 @@ def _mutated(limits: Budget, code: np.ndarray, rng: np.random.Generator, number:
     return limits.region.round(moved)
 
 
-def _ascended(predictor: Predictor, limits: Budget, rng: np.random.Generator, starts: int = 16) -> np.ndarray:
+def _ascended(predictor: AnyPredictor, limits: Budget, rng: np.random.Generator, starts: int = 16) -> np.ndarray:
     """Rounded and polished ends of the default search, once as it distrusts the predictor and once believing it."""
     metric = predictor.metrics[0]
     objectives = Objectives([Objective(predictor.setting, metric)], {predictor.setting: predictor})

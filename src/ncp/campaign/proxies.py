@@ -18,7 +18,7 @@ from ncp.campaign.growth import LEAST, Growth, digest
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
-    from ncp.predictors.base import Predictor
+    from ncp.predictors.answers import AnyPredictor
 
 
 def table(where: str | Path, setting: Setting) -> Table:
@@ -47,7 +47,7 @@ def described(found: Table) -> dict[str, str | int]:
     return {"setting": found.name, "rows": len(found), "sha256": digest(content)}
 
 
-def known(where: str | None, setting: Setting, growth: Growth) -> list[Predictor]:
+def known(where: str | None, setting: Setting, growth: Growth) -> list[AnyPredictor]:
     """A predictor of the proxy's rows, none where the build has no proxy.
 
     Raises:

@@ -149,7 +149,10 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
         options += ["--config-dir", str(own[0])]
     further = [composing.search_path(own[1:])] if len(own) > 1 else []
     sys.argv[1:] = options + words.for_hydra + further
-    with _own_place():
+    # a file of a user's own may ask for a multirun too; ours do not
+    asked = arguments.multirun or any("hydra.mode" in word for word in arguments.overrides)
+    settled = not own and not asked and conf == configs.shipped()
+    with _own_place(), sweep.mode_settled() if settled else contextlib.nullcontext():
         _start(name, conf, job, words)
 
 
@@ -193,8 +196,12 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, str]:
-    """What Hydra must find in the environment: to raise its errors instead of printing them over several lines, and the
-    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs)."""
+    """What must stand in the environment: for Hydra, to raise its errors instead of printing them over several lines, and the
+    folder of all outputs (a multirun's own folder is made before Hydra applies the overrides of its jobs); for numpy, which is
+    imported later, the number of its threads."""
     out = {"HYDRA_FULL_ERROR": "1"}
+    if not {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+        # what numpy multiplies here is small: further threads would only wait for work, and keep processors busy with that
+        out["OPENBLAS_NUM_THREADS"] = "1"
     outputs = overrides.value_of(arguments, "paths.outputs")
     return out if outputs is None else {**out, _OUTPUTS: outputs}

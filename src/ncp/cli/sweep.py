@@ -77,3 +77,17 @@ def jobs_checked(words: Words, ended: Ended) -> Iterator[None]:
         yield
     finally:
         Sweeper.validate_batch_is_legal = original  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def mode_settled() -> Iterator[None]:
+    """Of a command that can be no multirun: Hydra would compose the whole configuration once more only to see that."""
+    from hydra._internal.hydra import Hydra
+    from hydra.types import RunMode
+
+    original = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: RunMode.RUN  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = original  # type: ignore[method-assign]

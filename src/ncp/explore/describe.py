@@ -17,7 +17,7 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.latency.card import TASKS
 from ncp.latency.model import Latency
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.predictors.trust import without_skill
 from ncp.search.objectives import LEARNED_COST, Objective, cost_scale
 from ncp.search.region import Region
@@ -49,7 +49,7 @@ class Given:
         file: where it was read, as the user wrote it; empty for bundled ones.
     """
 
-    predictor: Predictor
+    predictor: AnyPredictor
     family: str = "default"
     file: str = ""
 
@@ -184,6 +184,7 @@ def _described(given: Given, block: Arrays) -> dict[str, Any]:
 
 def _numbers(predictor: Any, block: Arrays) -> dict[str, Any]:
     """Kind, sizes and arrays of a predictor, and the predictors within it."""
+    predictor = predictor.closed()
     if predictor.card.kind not in ("gp", "mlp", "transfer"):
         raise UserError(
             f"the explorer computes predictors of kind gp, mlp and transfer; that of {predictor.setting} is of kind "
@@ -192,13 +193,13 @@ def _numbers(predictor: Any, block: Arrays) -> dict[str, Any]:
     if predictor.card.kind == "mlp":
         predictor = predictor.fold()  # norms go into the layers
     inner = list(getattr(predictor, "known", ()))
-    own = {k: v for k, v in predictor.state_dict().items() if not k.startswith("known.")}
+    own = {k: v for k, v in predictor.arrays.items() if not k.startswith("known.")}
     config = {k: v for k, v in predictor.card.config.items() if k != "known"}
     return {
         "kind": predictor.card.kind,
         "metrics": list(predictor.metrics),
         "config": config,
-        "arrays": {name: block.add(value.detach().double().numpy()) for name, value in own.items()},
+        "arrays": {name: block.add(value) for name, value in own.items()},
         "known": [_numbers(one, block) for one in inner],
     }
 
@@ -217,7 +218,7 @@ def _machine(model: Latency, file: str, block: Arrays) -> dict[str, Any]:
             model.predict(SPACE.sample(SAMPLE, np.random.default_rng(1))), [0.02, 0.5, 0.98]
         ).tolist(),
         "work": [terms(p) for p in work_polynomials(*(model.setting[name] for name in INPUT))],
-        "arrays": {name: block.add(value.numpy()) for name, value in model.tensors._asdict().items()},
+        "arrays": {name: block.add(value) for name, value in model.tensors._asdict().items()},
     }
 
 

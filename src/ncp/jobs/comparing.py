@@ -19,7 +19,7 @@ from ncp.jobs.discovery_plan import DiscoveryPlan, Trainer, records
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
-    from ncp.predictors import Predictor
+    from ncp.predictors.answers import AnyPredictor
 
 
 SOME = 200  # architectures drawn to see whether a table holds the whole space
@@ -119,7 +119,7 @@ class Comparing(Trainer):
             [self._recorded[name]] = tables(name, None if self.plan.source == "table" else self.plan.source)
         return self._recorded[name]
 
-    def judge_of(self, name: str) -> Predictor | None:
+    def judge_of(self, name: str) -> AnyPredictor | None:
         """Who knows candidates that were not drawn: the bundled predictor, else None where the table holds the whole space.
 
         Raises:

@@ -61,8 +61,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     Raises:
         UserError: for anything that does not exist or cannot be met.
     """
-    from ncp.report import front as report
-    from ncp.report import style
+    from ncp.report import pictures
     from ncp.report.search import as_csv
     from ncp.search.trade import trade
 
@@ -79,8 +78,14 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     }  # fmt: skip
     written = {"front": files.write_text(folder / "front.csv", as_csv(found.to_table()))}
     written["result"] = runs.write_result(folder, content)
-    written["picture"] = style.save(report.figure(found), folder / "front.png")
-    return Outcome(found, written)
+    return Outcome(found, written | pictures.drawn(lambda: _picture(found, folder)))
+
+
+def _picture(found: Trade, folder: Path) -> Path:
+    from ncp.report import front as report
+    from ncp.report import style
+
+    return style.save(report.figure(found), folder / "front.png")
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:

@@ -18,7 +18,7 @@ from omegaconf.errors import (
 
 from ncp import configs
 from ncp.commandline import override, shell_word
-from ncp.errors import UserError
+from ncp.errors import UserError, missing_module
 from ncp.files import printable
 from ncp.overrides import typed
 
@@ -37,6 +37,8 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return _one_line(str(cause))
+        if isinstance(cause, ModuleNotFoundError) and (missing := missing_module(cause)):
+            return str(missing)
         if isinstance(cause, MissingMandatoryValue):
             return _missing_value(cause)
         if isinstance(cause, OSError) and (cause.errno in _UNWRITABLE or (composing and cause.errno is not None)):

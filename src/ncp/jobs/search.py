@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from ncp import progress, runs
-from ncp.errors import UserError
+from ncp.errors import UserError, needed
 
 if TYPE_CHECKING:
     from ncp.search.result import Result
@@ -102,19 +102,21 @@ def verified(result: Result, options: Options) -> Result:
     timed = [limit for limit in result.budget.others if limit.quantity.model is not None] if result.budget else []
     if not options.verify or (not timed and options.verify == "auto"):
         return result
-    from ncp.latency.machine import is_here, of_card
-    from ncp.latency.measuring import median_time
-    from ncp.search.verify import verify
+    from ncp.latency.here import is_here
 
     here = [limit for limit in timed if limit.quantity.model is not None and is_here(limit.quantity.model.card)]
     if options.verify is True and not here:
         raise UserError(
             "verify=true measures where a limit of milliseconds is of this machine; none is: use verify=auto"
         )
-    checks = []
+    checks: list[Any] = []
     for limit in here:
         assert limit.quantity.model is not None
         try:
+            needed("torch")
+            from ncp.latency.machine import of_card
+            from ncp.latency.measuring import median_time
+
             runner = of_card(limit.quantity.model.card).runner
         except UserError as error:
             if options.verify is True:
@@ -126,6 +128,8 @@ def verified(result: Result, options: Options) -> Result:
     if not checks:
         return result
     assert result.panels is not None
+    from ncp.search.verify import verify
+
     return verify(result, checks, *result.panels, options.lam)
 
 

@@ -17,9 +17,9 @@ __all__ = ["MachineCard", "Latency", "fit", "load", "save"]
 _WHERE = {"MachineCard": "card", "Latency": "model", "fit": "fitting", "load": "storage", "save": "storage"}
 
 
-def __getattr__(name: str) -> Any:  # torch is imported only when something is asked
+def __getattr__(name: str) -> Any:  # numpy and scipy are imported only when something is asked
     if name in _WHERE:
-        from importlib import import_module
+        from ncp.errors import needed
 
-        return getattr(import_module(f"ncp.latency.{_WHERE[name]}"), name)
+        return getattr(needed(f"ncp.latency.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'ncp.latency' has no attribute '{name}'")

@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import minimize, nnls
 
 from ncp import spaces
 from ncp.benchmark.ranking import spearman
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
-from ncp.latency.model import LEAST_NOISE, SCALES, Latency, Standard, Tensors, kernel, raw_columns
+from ncp.latency.model import LEAST, LEAST_NOISE, SCALES, Latency, Parts, Standard, Tensors, raw_columns
+from ncp.matern import SQRT5
 
 LEAST_ROWS = 10
 MOST_ROWS = 4000
@@ -57,7 +57,7 @@ def fit(
         truth, told = _cross_validated(made.card, codes, times, seed)
     else:
         rows, truth = check_rows(space, *held, least=2)
-        told = made.predict(rows.numpy())
+        told = made.predict(rows)
     found: dict[str, Any] = errors(truth, told)
     made.card = replace(made.card, held=len(truth), **found)
     return made
@@ -73,7 +73,7 @@ def errors(truth: np.ndarray, told: np.ndarray) -> dict[str, float]:
 
 def check_rows(
     space: spaces.Space[Any], architectures: Any, milliseconds: Any, least: int = LEAST_ROWS
-) -> tuple[torch.Tensor, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """``(R, D)`` int64 codes and ``(R,)`` float64 times; raises ``UserError`` as :func:`fit`."""
     given = np.asarray(milliseconds, dtype=np.float64).ravel()
     codes = _codes(space, architectures)
@@ -100,8 +100,8 @@ def check_rows(
     return codes, given
 
 
-def _codes(space: spaces.Space[Any], architectures: Any) -> torch.Tensor:
-    if isinstance(architectures, (np.ndarray, torch.Tensor)):
+def _codes(space: spaces.Space[Any], architectures: Any) -> np.ndarray:
+    if isinstance(architectures, np.ndarray) or hasattr(architectures, "detach"):  # or a tensor
         array = np.asarray(architectures, dtype=np.float64)
         if array.ndim != 2 or array.shape[1] != space.dim or not np.isfinite(array).all():
             raise UserError(f"codes of space '{space.name}' have shape (N, {space.dim}), given was {array.shape}")
@@ -111,15 +111,15 @@ def _codes(space: spaces.Space[Any], architectures: Any) -> torch.Tensor:
     else:
         listed: Sequence[Any] = list(architectures)
         array = space.encode([space.parse(a) for a in listed])
-    return torch.from_numpy(np.ascontiguousarray(array)).to(torch.int64)
+    return np.ascontiguousarray(array).astype(np.int64)
 
 
-def _fitted(card: MachineCard, codes: torch.Tensor, times: np.ndarray, seed: int) -> Latency:
-    work, features = raw_columns(spaces.get(card.space), codes.double(), card.setting())
+def _fitted(card: MachineCard, codes: np.ndarray, times: np.ndarray, seed: int) -> Latency:
+    work, features = raw_columns(spaces.get(card.space), codes, card.setting())
     standard = Standard.of(work, features)
-    prices = _prices((work / standard.work_top).numpy(), times)
-    scales = _scales(standard(work, features), work / standard.work_top, prices, torch.from_numpy(times), seed)
-    return Latency(card, Tensors(codes, torch.from_numpy(times), torch.from_numpy(prices), scales))
+    prices = _prices(work / standard.work_top, times)
+    scales = _scales(standard(work, features), work / standard.work_top, prices, times, seed)
+    return Latency(card, Tensors(codes, times, prices, scales))
 
 
 def _prices(share_RW: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -132,37 +132,43 @@ def _prices(share_RW: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(out, 1e-6 * np.median(times)))
 
 
-def _scales(
-    parts: tuple[torch.Tensor, torch.Tensor], share_RW: torch.Tensor, prices: np.ndarray, times: torch.Tensor, seed: int
-) -> torch.Tensor:
+def _scales(parts: Parts, share_RW: np.ndarray, prices: np.ndarray, times: np.ndarray, seed: int) -> np.ndarray:
     """The five scales by marginal likelihood with weak priors, on some hundred rows."""
     some = np.random.default_rng(seed).permutation(len(times))[:_FEW]
     a, b = (part[some] for part in parts)
-    priced = prices[0] + share_RW[some] @ torch.from_numpy(prices[1:])
-    rest = times[some].log() - priced.log()
-    spread = rest.std(correction=0)
-    rest = ((rest - rest.mean()) / (spread if spread > 1e-9 else 1.0))[:, None]
-    eye = torch.eye(len(rest), dtype=torch.float64)
-    usual = torch.tensor([-1.0, -1.0, -1.0, 0.5 * np.log(a.shape[1] + b.shape[1]) + 0.7, -1.0], dtype=torch.float64)
+    rest = np.log(times[some]) - np.log(prices[0] + share_RW[some] @ prices[1:])
+    spread = rest.std()
+    rest = (rest - rest.mean()) / (spread if spread > 1e-9 else 1.0)
+    usual = np.array([-1.0, -1.0, -1.0, 0.5 * np.log(a.shape[1] + b.shape[1]) + 0.7, -1.0])
+    eye = np.eye(len(rest))
+    linear = [part @ part.T / part.shape[1] for part in (a, b)]
+    both = np.concatenate([a, b], 1)
+    squares = np.square(both).sum(1)
+    apart = SQRT5 * np.sqrt(np.maximum(squares[:, None] + squares - 2 * both @ both.T, LEAST))
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        scales = torch.tensor(at, requires_grad=True)
-        covariance = kernel((a, b), (a, b), scales) + (scales[4].exp() + LEAST_NOISE) * eye
-        lower = torch.linalg.cholesky(covariance)
-        solved = torch.linalg.solve_triangular(lower, rest, upper=False)
-        value = 0.5 * solved.square().sum() + lower.diagonal().log().sum() + ((scales - usual) ** 2).sum() / 8
-        value.backward()  # type: ignore[no-untyped-call]
-        assert scales.grad is not None
-        return float(value.detach()), scales.grad.numpy()
+        """Minus the logarithm of what is to be largest, up to a constant, and its derivatives by the scales."""
+        weights = np.exp(at)
+        far = apart / weights[3]
+        falling = np.exp(-far)
+        smooth = (1 + far + far**2 / 3) * falling
+        # of the covariance, by each of the scales
+        by = [weights[0] * linear[0], weights[1] * linear[1], weights[2] * smooth]
+        by += [weights[2] * far**2 / 3 * (1 + far) * falling, weights[4] * eye]
+        lower = np.linalg.cholesky(by[0] + by[1] + by[2] + (weights[4] + LEAST_NOISE) * eye)
+        half = np.linalg.inv(lower)
+        solved = half @ rest
+        value = 0.5 * solved @ solved + np.log(np.diagonal(lower)).sum() + ((at - usual) ** 2).sum() / 8
+        alpha = half.T @ solved
+        slope_RR = 0.5 * (half.T @ half - np.outer(alpha, alpha))
+        return float(value), np.array([(slope_RR * part).sum() for part in by]) + (at - usual) / 4
 
-    found = minimize(
-        loss, usual.numpy(), jac=True, method="L-BFGS-B", bounds=[(-7, 5)] * SCALES, options={"maxiter": 40}
-    )
-    return torch.from_numpy(np.asarray(found.x))
+    found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=[(-7, 5)] * SCALES, options={"maxiter": 40})
+    return np.asarray(found.x)
 
 
 def _cross_validated(
-    card: MachineCard, codes: torch.Tensor, times: np.ndarray, seed: int
+    card: MachineCard, codes: np.ndarray, times: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times and predictions of rows that the predicting model was not fitted on; of many rows a fifth stands for all."""
     order = np.random.default_rng(seed).permutation(len(codes))
@@ -172,5 +178,5 @@ def _cross_validated(
     for fold in folds:
         kept = np.setdiff1d(order, fold)
         part = _fitted(replace(card, rows=len(kept)), codes[kept], times[kept], seed)
-        told.append(part.predict(codes[fold].numpy()))
+        told.append(part.predict(codes[fold]))
     return times[np.concatenate(folds)], np.concatenate(told)

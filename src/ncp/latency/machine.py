@@ -6,7 +6,6 @@ Networks run as exported ones would: norms folded into convolutions, channels la
 from __future__ import annotations
 
 import platform
-import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -19,13 +18,13 @@ import torch
 from ncp import files
 from ncp.errors import UserError, missing_extra
 from ncp.latency.card import TASKS, MachineCard
+from ncp.latency.here import DEVICE, gpus, is_there, processor
 from ncp.models.factory import build, task_of
 from ncp.models.runtime import cpu_has_bf16, fused
 
 RUNTIMES = ("torch", "onnxruntime")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FRAMES = 8  # of a clip
-_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,4})?")
 Run = Callable[[], None]
 
 
@@ -70,13 +69,13 @@ class Machine:
             raise UserError("this CPU has no instructions for bf16, which would be slow for nothing; use dtype=fp32")
 
     def _check_device(self) -> None:
-        if not _DEVICE.fullmatch(self.device):
+        if not DEVICE.fullmatch(self.device):
             raise UserError(
                 f"device is cpu, cuda or cuda:N, given was '{files.shown(self.device)}'; for another machine see action=export"
             )
-        if not _is_there(self.device):
+        if not is_there(self.device):
             raise UserError(
-                f"device={self.device} is not there ({_gpus()} GPUs are); use device=cpu, or measure on the machine that has it"
+                f"device={self.device} is not there ({gpus()} GPUs are); use device=cpu, or measure on the machine that has it"
             )
 
     def _check_onnxruntime(self) -> None:
@@ -169,34 +168,6 @@ def _onnx_runner(path: Path, images: torch.Tensor, device: str, threads: int) ->
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=[provider])
     given = {session.get_inputs()[0].name: images.numpy()}
     return lambda: session.run(None, given) and None
-
-
-def processor(device: str = "cpu") -> str:
-    """The name of the card, or of this machine's processor."""
-    if device != "cpu" and torch.cuda.is_available():
-        return str(torch.cuda.get_device_name(torch.device(device)))
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return files.printable(line.partition(":")[2].strip())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _gpus() -> int:
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _is_there(device: str) -> bool:
-    return device == "cpu" or int(device.partition(":")[2] or 0) < _gpus()
-
-
-def is_here(card: MachineCard) -> bool:
-    """Whether a card is of this machine, as it is now."""
-    if not _DEVICE.fullmatch(card.device) or card.host != platform.node()[:100]:
-        return False
-    return _is_there(card.device) and card.processor == processor(card.device)[:200]
 
 
 def of_card(card: MachineCard) -> Machine:

@@ -4,27 +4,34 @@ A machine's time is near a sum of what it has to do (multiply-adds, numbers move
 space's ``work``) at its own prices, none negative. The logarithm of measured over priced time is a Gaussian process with a
 linear part over logarithms of the work and the space's features, and a smooth part over all of them.
 
-The model is its measurements, the prices and a handful of scales; everything else follows from them.
+The model is its measurements, the prices and a handful of scales; everything else follows from them, in numpy.
 
 Shape suffixes: N codes, R measured rows, D dimensions, W kinds of work, F features.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp import spaces
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
+from ncp.matern import matern52
+from ncp.slopes import Slope
+from ncp.spaces import slopes
 
 SCALES = 5
 """Logarithms of: variance of the linear part over work, over features, of the smooth part, its length, of the noise."""
 LEAST_NOISE = 1e-4
+LEAST = 1e-12  # of squared distances
+_LEAST_OWN, _LEAST_PRICE = 1e-9, 1e-9
+_FLOOR = 0.05  # added to shares of work before their logarithm is taken
+
+Parts = tuple[np.ndarray, np.ndarray]
+"""Standardised work ``(N, W)`` and features ``(N, F)``."""
 
 
 class Tensors(NamedTuple):
@@ -37,49 +44,67 @@ class Tensors(NamedTuple):
         scales: ``(5,)`` float64, see :data:`SCALES`.
     """
 
-    codes: Tensor
-    milliseconds: Tensor
-    prices: Tensor
-    scales: Tensor
+    codes: np.ndarray
+    milliseconds: np.ndarray
+    prices: np.ndarray
+    scales: np.ndarray
 
 
-def kernel(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], scales: Tensor) -> Tensor:
-    """``(N, R)`` covariance between standardised work and features of two sets of architectures."""
-    out = sum(scales[i].exp() * (a[i] @ b[i].mT) / a[i].shape[1] for i in (0, 1))
-    x, y = torch.cat(a, -1), torch.cat(b, -1)
-    squares = x.square().sum(-1)[:, None] + y.square().sum(-1) - 2 * x @ y.mT
-    far = math.sqrt(5) * squares.clamp_min(1e-12).sqrt() / scales[3].exp()
-    result: Tensor = out + scales[2].exp() * (1 + far + far.square() / 3) * torch.exp(-far)
-    return result
+def kernel(a: Parts, b: Parts, scales: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], list[np.ndarray]]]:
+    """``(N, R)`` covariance between standardised work and features of two sets of architectures, and back to the first's."""
+    weights = np.exp(scales)
+    smooth, back = matern52(np.concatenate(a, -1), np.concatenate(b, -1), 1 / weights[3], LEAST)
+    linear = [weights[i] / a[i].shape[1] for i in (0, 1)]
+    value = weights[2] * smooth + sum(linear[i] * (a[i] @ b[i].T) for i in (0, 1))
+
+    def pull(d_NR: np.ndarray) -> list[np.ndarray]:
+        both = np.split(back(weights[2] * d_NR), [a[0].shape[1]], axis=1)
+        return [part + linear[i] * (d_NR @ b[i]) for i, part in enumerate(both)]
+
+    return value, pull
 
 
 class Standard(NamedTuple):
     """How raw columns become what the process sees, by the measured rows."""
 
-    work_top: Tensor
-    work: tuple[Tensor, Tensor]
-    features: tuple[Tensor, Tensor]
+    work_top: np.ndarray
+    work: Parts
+    features: Parts
 
     @classmethod
-    def of(cls, work_RW: Tensor, features_RF: Tensor) -> Standard:
+    def of(cls, work_RW: np.ndarray, features_RF: np.ndarray) -> Standard:
         """By the largest work and by means and deviations of the rows."""
-        top = work_RW.amax(0).clamp_min(1e-12)
+        top = np.maximum(work_RW.max(0), 1e-12)
         return cls(top, _moments(_logs(work_RW / top)), _moments(features_RF))
 
-    def __call__(self, work_NW: Tensor, features_NF: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, work_NW: np.ndarray, features_NF: np.ndarray) -> Parts:
         """Standardised logarithms of work, and features."""
         logs = (_logs(work_NW / self.work_top) - self.work[0]) / self.work[1]
         return logs, (features_NF - self.features[0]) / self.features[1]
 
+    def back(self, work_NW: np.ndarray, d_logs: np.ndarray, d_features: np.ndarray) -> Parts:
+        """Derivatives by what this gives, to those by raw work and features."""
+        share = work_NW / self.work_top
+        slope = (share > 0) / (np.maximum(share, 0) + _FLOOR)
+        return d_logs / self.work[1] * slope / self.work_top, d_features / self.features[1]
 
-def _logs(share: Tensor) -> Tensor:
-    return torch.log(share.clamp_min(0) + 0.05)
+
+def _logs(share: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(share, 0) + _FLOOR))
 
 
-def _moments(columns: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(columns: np.ndarray) -> Parts:
     # a column that (almost) never differs says nothing, and must not explode elsewhere
-    spread = columns.std(0, correction=0)
-    return columns.mean(0), torch.where(spread > 1e-6, spread, torch.inf)
+    spread = columns.std(0)
+    return columns.mean(0), np.where(spread > 1e-6, spread, np.inf)
+
+
+class Posterior(NamedTuple):
+    """Of N codes: median and standard deviation of one measurement, ``(N,)`` milliseconds, and the way back from both."""
+
+    median: np.ndarray
+    std: np.ndarray
+    pull: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Latency:
@@ -97,56 +122,65 @@ class Latency:
         self.card, self.tensors = card, tensors
         self.space: spaces.Space[Any] = spaces.get(card.space)
         self.setting = card.setting()
-        if (
-            not bool((tensors.milliseconds > 0).all())
-            or bool((tensors.prices < 0).any())
-            or not tensors.prices.sum() > 0
-        ):
+        if not (tensors.milliseconds > 0).all() or (tensors.prices < 0).any() or not tensors.prices.sum() > 0:
             raise UserError("a latency model holds times or prices that are not positive; measure or fit again")
-        raw = self._raw(tensors.codes.double())
+        raw = raw_columns(self.space, tensors.codes, self.setting)
         self.standard = Standard.of(*raw)
         self.rows = self.standard(*raw)
-        rest_R = tensors.milliseconds.log() - self._priced(raw[0]).log()
-        self.level, width = rest_R.mean(), rest_R.std(correction=0)
-        self.width = width if width > 1e-9 else width.new_ones(())
-        noise = (tensors.scales[4].exp() + LEAST_NOISE) * torch.eye(len(rest_R), dtype=torch.float64)
-        self.noise = noise[0, 0]
-        covariance = kernel(self.rows, self.rows, tensors.scales) + noise
+        rest_R = np.log(tensors.milliseconds) - np.log(self._priced(raw[0]))
+        self.level, width = rest_R.mean(), rest_R.std()
+        self.width = width if width > 1e-9 else 1.0
+        self.noise = np.exp(tensors.scales[4]) + LEAST_NOISE
+        covariance = kernel(self.rows, self.rows, tensors.scales)[0] + self.noise * np.eye(len(rest_R))
         try:
-            self.lower = torch.linalg.cholesky(covariance)
-        except RuntimeError:  # torch's own kind of error derives from it
+            self.half = np.linalg.inv(np.linalg.cholesky(covariance))
+        except np.linalg.LinAlgError:
             raise UserError(
                 "a latency model cannot be solved (its covariance has no Cholesky factor); fit it again"
             ) from None
-        self.weights = torch.cholesky_solve(((rest_R - self.level) / self.width)[:, None], self.lower)
+        self.weights = self.half.T @ (self.half @ ((rest_R - self.level) / self.width))
 
-    def _raw(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
-        return raw_columns(self.space, codes_ND, self.setting)
+    def _priced(self, work_NW: np.ndarray) -> np.ndarray:
+        return np.asarray(self.tensors.prices[0] + (work_NW / self.standard.work_top) @ self.tensors.prices[1:])
 
-    def _priced(self, work_NW: Tensor) -> Tensor:
-        return self.tensors.prices[0] + (work_NW / self.standard.work_top) @ self.tensors.prices[1:]
+    def posterior(self, codes_ND: np.ndarray) -> Posterior:
+        """Median and standard deviation of one measurement, with the way back."""
+        work = slopes.work(self.space, codes_ND, self.setting)
+        features = slopes.features(self.space, codes_ND)
+        parts = self.standard(work.value, features.value)
+        k_NR, back = kernel(parts, self.rows, self.tensors.scales)
+        solved_NR = k_NR @ self.half.T
+        prior_N, prior_back = self._prior(parts)
+        own_N = prior_N - np.square(solved_NR).sum(1)
+        root_N = np.sqrt(np.maximum(own_N, _LEAST_OWN) + self.noise)
+        priced_N = self._priced(work.value)
+        rest_N = np.exp(self.level + self.width * (k_NR @ self.weights))
+        median_N = np.maximum(priced_N, _LEAST_PRICE) * rest_N
 
-    def posterior(self, codes_ND: Tensor) -> tuple[Tensor, Tensor]:
-        """Median and standard deviation of one measurement, ``(N,)`` milliseconds each; differentiable."""
-        raw = self._raw(codes_ND.double())
-        k_NR = kernel(self.standard(*raw), self.rows, self.tensors.scales)
-        mean_N = (k_NR @ self.weights)[:, 0]
-        solved_RN = torch.linalg.solve_triangular(self.lower, k_NR.mT, upper=False)
-        left_N = (self._prior(raw) - solved_RN.square().sum(0)).clamp_min(1e-9) + self.noise
-        median_N = self._priced(raw[0]).clamp_min(1e-9) * torch.exp(self.level + self.width * mean_N)
-        return median_N, median_N * self.width * left_N.sqrt()
+        def pull(d_median: np.ndarray, d_std: np.ndarray) -> np.ndarray:
+            d_median = d_median + d_std * self.width * root_N
+            d_own = np.where(own_N > _LEAST_OWN, d_std * median_N * self.width / (2 * root_N), 0.0)
+            d_k = (d_median * median_N * self.width)[:, None] * self.weights
+            d_k = d_k - 2 * (d_own[:, None] * solved_NR) @ self.half
+            d_parts = [part + more for part, more in zip(back(d_k), prior_back(d_own), strict=True)]
+            d_work, d_features = self.standard.back(work.value, d_parts[0], d_parts[1])
+            d_priced = d_median * rest_N * (priced_N >= _LEAST_PRICE)
+            d_work = d_work + d_priced[:, None] * self.tensors.prices[1:] / self.standard.work_top
+            return work.pull(d_work) + features.pull(d_features)
 
-    def _prior(self, raw: tuple[Tensor, Tensor]) -> Tensor:
-        """``(N,)`` variance of the process where nothing was measured."""
-        scales, parts = self.tensors.scales, self.standard(*raw)
-        linear = sum(scales[i].exp() * parts[i].square().sum(-1) / parts[i].shape[1] for i in (0, 1))
-        out: Tensor = linear + scales[2].exp()
-        return out
+        return Posterior(median_N, median_N * self.width * root_N, pull)
 
-    def safe(self, codes_ND: Tensor, margin: float = 1.0) -> Tensor:
+    def safe(self, codes_ND: np.ndarray, margin: float = 1.0) -> Slope:
         """``(N,)`` milliseconds that limits are held against: the median plus ``margin`` standard deviations."""
-        mean_N, std_N = self.posterior(codes_ND)
-        return mean_N + margin * std_N
+        found = self.posterior(codes_ND)
+        return Slope(found.median + margin * found.std, lambda d_N: found.pull(d_N, margin * d_N))
+
+    def _prior(self, parts: Parts) -> tuple[np.ndarray, Callable[[np.ndarray], list[np.ndarray]]]:
+        """``(N,)`` variance of the process where nothing was measured, and back to what it sees."""
+        weights = np.exp(self.tensors.scales)
+        linear = [weights[i] / parts[i].shape[1] for i in (0, 1)]
+        value = weights[2] + sum(linear[i] * np.square(parts[i]).sum(-1) for i in (0, 1))
+        return value, lambda d_N: [2 * linear[i] * parts[i] * d_N[:, None] for i in (0, 1)]
 
     def predict(self, codes: Any) -> np.ndarray:
         """``(N,)`` float64 milliseconds (the median of one measurement) of ``(N, D)`` codes, one code, or architectures."""
@@ -159,23 +193,21 @@ class Latency:
     def posterior_of(self, codes: Any, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`predict` and :meth:`predict_std` at once."""
         array = code_array(self.space, codes)
-        parts = []
-        with torch.no_grad():
-            for i in range(0, len(array), chunk):
-                parts.append(self.posterior(torch.from_numpy(array[i : i + chunk])))
+        parts = [self.posterior(array[i : i + chunk]) for i in range(0, len(array), chunk)]
         if not parts:
             return np.zeros(0), np.zeros(0)
-        return torch.cat([p[0] for p in parts]).numpy(), torch.cat([p[1] for p in parts]).numpy()
+        return np.concatenate([p.median for p in parts]), np.concatenate([p.std for p in parts])
 
 
-def raw_columns(space: spaces.Space[Any], codes_ND: Tensor, setting: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def raw_columns(space: spaces.Space[Any], codes_ND: np.ndarray, setting: dict[str, Any]) -> Parts:
     """Work ``(N, W)`` and features ``(N, F)``, float64; of a space that counts no work its multiply-adds and parameters."""
+    codes: Any = np.asarray(codes_ND, dtype=np.float64)
     if hasattr(space, "work"):
-        work = space.work(codes_ND, **setting)
+        work = space.work(codes, **setting)
     else:
-        cost = space.cost(codes_ND)
-        work = torch.stack([cost.macs, cost.params], dim=-1)
-    return work.double(), space.features(codes_ND).double()
+        cost = space.cost(codes)
+        work = np.stack([cost.macs, cost.params], axis=-1)
+    return np.asarray(work, dtype=np.float64), np.asarray(space.features(codes), dtype=np.float64)
 
 
 def code_array(space: spaces.Space[Any], codes: Any) -> np.ndarray:

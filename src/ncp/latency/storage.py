@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ncp import files, spaces, tensorfile
 from ncp.errors import UserError
@@ -47,12 +46,12 @@ def load(path: str | Path) -> Latency:
         "codes": (card.rows, space.dim), "milliseconds": (card.rows,), "prices": (1 + kinds,), "scales": (SCALES,),
     }  # fmt: skip
     tensorfile.check_shapes(head.shapes, wanted, f"the numbers in {where} do not fit its card")
-    read = tensorfile.tensors(path)
-    if read["codes"].dtype != torch.int64 or any(read[n].dtype != torch.float64 for n in wanted if n != "codes"):
+    read = tensorfile.arrays(path)
+    if read["codes"].dtype != np.int64 or any(read[n].dtype != np.float64 for n in wanted if n != "codes"):
         raise UserError(f"{where} holds numbers of another type than a latency model has")
-    if any(float(read[n].abs().max()) > _LARGEST for n in wanted) or float(read["scales"].abs().max()) > 20:
+    if any(np.abs(read[n]).max() > _LARGEST for n in wanted) or np.abs(read["scales"]).max() > 20:
         raise UserError(f"{where} holds numbers that no measured time leads to; fit it again")
-    codes = read["codes"].numpy().astype(np.float64)
+    codes = read["codes"].astype(np.float64)
     if (space.round(codes) != codes).any():
         raise UserError(f"{where} holds codes that are no architectures of space '{space.name}'")
     try:
@@ -85,5 +84,5 @@ def _kinds(space: Any, card: MachineCard, where: str) -> int:
         setting = card.setting()
     except UserError as error:
         raise UserError(f"the card in {where}: {error}") from None
-    code = torch.from_numpy(space.encode([space.default()]))
+    code = space.encode([space.default()])
     return int(raw_columns(space, code, setting)[0].shape[1])

@@ -26,9 +26,9 @@ __all__ = ["TASKS", "build", "build_timm", "default_precision"]
 
 def __getattr__(name: str) -> Any:  # torch is imported only when a network is asked for
     if name in _WHERE:
-        from importlib import import_module
+        from ncp.errors import needed
 
-        return getattr(import_module(_WHERE[name]), name)
+        return getattr(needed(_WHERE[name]), name)
     raise AttributeError(f"module 'ncp.models' has no attribute '{name}'")
 
 

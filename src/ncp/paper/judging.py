@@ -16,7 +16,8 @@ from ncp import benchmark
 from ncp.benchmark import settings
 from ncp.benchmark.store import path_of
 from ncp.paper import printed
-from ncp.predictors.base import Predictor, load
+from ncp.predictors.answers import AnyPredictor
+from ncp.predictors.storage import load
 
 if TYPE_CHECKING:
     from ncp.benchmark.collection import Benchmark
@@ -44,16 +45,16 @@ class Judges:
     use_exact: bool = True
     missing: list[str] = field(default_factory=list)
     _tables: dict[str, Table | None] = field(default_factory=dict)
-    _default: dict[str, Predictor] = field(default_factory=dict)
-    _exact: dict[str, Predictor | None] = field(default_factory=dict)
+    _default: dict[str, AnyPredictor] = field(default_factory=dict)
+    _exact: dict[str, AnyPredictor | None] = field(default_factory=dict)
 
-    def default(self, setting: str) -> Predictor:
+    def default(self, setting: str) -> AnyPredictor:
         """The bundled default predictor, which the default search asks too."""
         if setting not in self._default:
             self._default[setting] = load(setting)
         return self._default[setting]
 
-    def exact(self, setting: str) -> Predictor | None:
+    def exact(self, setting: str) -> AnyPredictor | None:
         """The exact process on all rows of a setting's table; None where the table is not imported."""
         if setting not in self._exact:
             table = self.table(setting) if self.use_exact else None
@@ -81,7 +82,7 @@ class Judges:
         there = {name: table for name, table in tables.items() if table is not None}
         return Benchmark(there) if len(there) == len(tables) else None
 
-    def independent(self, setting: str) -> Predictor:
+    def independent(self, setting: str) -> AnyPredictor:
         """The exact process where there is one, else the default predictor."""
         return self.exact(setting) or self.default(setting)
 
@@ -94,7 +95,7 @@ class Judges:
         return self._say(architectures, names, self.exact)
 
     def _say(
-        self, architectures: Sequence[Any], names: Sequence[str], who: Callable[[str], Predictor | None]
+        self, architectures: Sequence[Any], names: Sequence[str], who: Callable[[str], AnyPredictor | None]
     ) -> list[dict[str, Figure]]:
         out: list[dict[str, Figure]] = [{} for _ in architectures]
         for name in names:

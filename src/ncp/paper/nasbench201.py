@@ -13,7 +13,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark.table import Table
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 
 if TYPE_CHECKING:
     from ncp.search.result import Result
@@ -48,13 +48,13 @@ class Truth:
         poor = (self.accuracy <= np.quantile(self.accuracy, 0.25)) & (self.macs > np.median(self.macs))
         return np.random.default_rng(seed).choice(np.flatnonzero(poor), STARTS, replace=False)
 
-    def predictor(self, rows: int, seed: int, trend: bool = False) -> Predictor:
+    def predictor(self, rows: int, seed: int, trend: bool = False) -> AnyPredictor:
         """A Gaussian process, about a constant or about a line, on ``rows`` rows drawn with ``seed``."""
         return self.process(np.random.default_rng(seed).choice(len(self.codes), rows, replace=False), trend)
 
     def process(
         self, rows: Any, trend: bool = False, fit_rows: int = 1000, features: Callable[[Any], Any] | None = None
-    ) -> Predictor:
+    ) -> AnyPredictor:
         """A Gaussian process, about a constant or about a line, on these rows; ``features`` other than the space's own."""
         from ncp.predictors.exact import ExactGP
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncp.predictors.auto import fit
-    from ncp.predictors.base import Card, Predictor, load
+    from ncp.predictors.base import AnyPredictor, Card, Predictor, load
 
-__all__ = ["Card", "Predictor", "fit", "load"]
+__all__ = ["AnyPredictor", "Card", "Predictor", "fit", "load"]
 
 
-def __getattr__(name: str) -> Any:  # torch is imported only when a predictor is asked for
+def __getattr__(name: str) -> Any:  # torch is imported only where one is fitted, or written in it
     if name in __all__:
-        from importlib import import_module
+        from ncp.errors import needed
 
-        return getattr(import_module("ncp.predictors.auto" if name == "fit" else "ncp.predictors.base"), name)
+        return getattr(needed("ncp.predictors.auto" if name == "fit" else "ncp.predictors.base"), name)
     raise AttributeError(f"module 'ncp.predictors' has no attribute '{name}'")

@@ -11,20 +11,19 @@ Shape suffixes: N codes, D dimensions, F features, U inducing points, M metrics,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import files
-from ncp.predictors.base import Card, Predictor
+from ncp.matern import SQRT5
+from ncp.predictors.card import Card
+from ncp.predictors.closed import gp as closed
+from ncp.predictors.closed.gp import JITTER, own_shapes
+from ncp.predictors.module import Predictor
 
-JITTER = 1e-6  # relative to the signal's variance, on the inducing points' covariance
-SQRT5 = math.sqrt(5.0)
+__all__ = ["JITTER", "SQRT5", "SparseGP", "Warp", "build", "matern52", "matern52_at"]
 
 
 def matern52(a_NF: Tensor, b_UF: Tensor) -> Tensor:
@@ -59,15 +58,6 @@ class Warp(nn.Module):
         return self.scale * torch.exp(-u_NM)
 
 
-@dataclass
-class Sizes:
-    """What the card's ``config`` holds: F features, U inducing points, R directions."""
-
-    features: Annotated[int, Meta(ge=0, le=10_000)]
-    points: Annotated[int, Meta(ge=0, le=100_000)]
-    directions: Annotated[int, Meta(ge=0, le=100_000)]
-
-
 class SparseGP(Predictor):
     """Medians and standard deviations of M metrics from U inducing points each.
 
@@ -88,7 +78,7 @@ class SparseGP(Predictor):
     def __init__(self, card: Card) -> None:
         super().__init__(card)
         self.warp = Warp(len(card.metrics))
-        for name, shape in _own_shapes(card).items():
+        for name, shape in own_shapes(card).items():
             self.register_buffer(name, torch.zeros(shape))
         self._projection: Tensor | None = (
             None  # readout in terms of the kernel itself, made from the buffers when first asked
@@ -102,6 +92,10 @@ class SparseGP(Predictor):
         per_metric = {k: v[keep] if k not in ("offset", "spread") else v for k, v in self.state_dict().items()}
         other.load_state_dict(per_metric)
         return other.to(self.output_mean.dtype).eval()
+
+    def closed_form(self) -> closed.SparseGP:
+        """The same answers with numpy alone."""
+        return closed.SparseGP(self.card, self.arrays)
 
     def mean_alone(self) -> SparseGP:
         """The same means without what is known of the doubt: a fraction of the size."""
@@ -150,27 +144,6 @@ class SparseGP(Predictor):
     def noise(self, mean_NM: Tensor) -> Tensor:
         """Spread of a training's result around ``mean_NM``: wider where the metric is low."""
         return self.noise_u * (self.warp.top - mean_NM).clamp_min(0)
-
-
-def _own_shapes(card: Card) -> dict[str, tuple[int, ...]]:
-    sizes = files.checked(card.config, Sizes, "the card of this predictor")
-    m, f, u, r = len(card.metrics), sizes.features, sizes.points, sizes.directions
-    return {
-        "offset": (f,),
-        "spread": (f,),
-        "points": (m, u, f),
-        "inverse_scale": (m, f),
-        "level": (m,),
-        "signal": (m,),
-        "readout": (m, 1 + r, u),
-        "noise_u": (m,),
-    }
-
-
-def shapes(card: Card) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
-    per_metric = ("output_mean", "output_std", "noise_std", "warp.top", "warp.scale")
-    return {**dict.fromkeys(per_metric, (len(card.metrics),)), **_own_shapes(card)}
 
 
 def build(card: Card) -> SparseGP:

@@ -11,64 +11,24 @@ head's own layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncp import files, spaces
 from ncp.errors import UserError
-from ncp.predictors.base import Card, Predictor
+from ncp.predictors.card import Card
+from ncp.predictors.closed import mlp as closed
+from ncp.predictors.closed.mlp import MAX_WIDTH, Layout, check_metrics, layout_of
+from ncp.predictors.module import Predictor
 from ncp.predictors.rows import COSTS
 
-MAX_WIDTH = 65_536
+__all__ = ["HEADS", "MAX_WIDTH", "MLP", "Layout", "Network", "build", "layout"]
 HEADS = ("metric", "group")
 ACTIVATIONS = {"relu": F.relu, "silu": F.silu}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What is needed to rebuild the network; ``Card.config`` holds it as a dictionary.
-
-    Attributes:
-        groups: the heads: for each the indices of its metrics. Together they hold each of ``0 .. M-1`` once.
-        shared: H, width of the shared layer.
-        separate: S, width of each head's own layer.
-        dropout: share of the shared layer's outputs dropped while training.
-        head_dropout: the same for each head's layer (the release drops nothing in the head of the costs).
-        norm: whether there are batch norms.
-        activation: ``relu`` or ``silu`` (x * sigmoid(x), the release's).
-    """
-
-    groups: tuple[tuple[int, ...], ...]
-    head_dropout: tuple[float, ...]
-    shared: int = 256
-    separate: int = 128
-    dropout: float = 0.5
-    norm: bool = True
-    activation: str = "silu"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "groups", tuple(tuple(int(i) for i in g) for g in self.groups))
-        object.__setattr__(self, "head_dropout", tuple(float(p) for p in self.head_dropout))
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"unknown activation '{self.activation}'; activations: {', '.join(ACTIVATIONS)}")
-        if not all(1 <= width <= MAX_WIDTH for width in (self.shared, self.separate)):
-            given = f"shared={self.shared}, separate={self.separate}"
-            raise UserError(f"layer widths must be positive and at most {MAX_WIDTH}, given were {given}")
-        if not all(0 <= p < 1 for p in (self.dropout, *self.head_dropout)):
-            raise UserError(f"dropout must be in 0..1 (below 1), given was {self.dropout}, heads {self.head_dropout}")
-        order = [i for group in self.groups for i in group]
-        if not order or sorted(order) != list(range(len(order))) or len(self.head_dropout) != len(self.groups):
-            raise UserError(f"the heads must hold each of the metrics 0, 1, ... once, given were {self.groups}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``Card.config`` holds it, with lists as a file gives them back."""
-        lists = {"groups": [list(g) for g in self.groups], "head_dropout": list(self.head_dropout)}
-        return {**asdict(self), **lists}
 
 
 def layout(
@@ -177,7 +137,7 @@ class MLP(Predictor):
 
     def __init__(self, card: Card) -> None:
         super().__init__(card)
-        self.layout = _layout_of(card)
+        self.layout = layout_of(card)
         self.register_buffer("input_mean", torch.zeros(self.space.dim))
         self.register_buffer("input_std", torch.ones(self.space.dim))
         self.net = Network(self.space.dim, self.layout)
@@ -200,29 +160,9 @@ class MLP(Predictor):
         y_NM = self.net(z_ND) * self.output_std + self.output_mean
         return y_NM, torch.zeros_like(y_NM)
 
-    def fold(self) -> MLP:
-        """The same function without batch norms: each is folded into the linear layer next to it (running statistics).
-
-        In double precision inside, so that the result differs from the original by rounding of the weights alone.
-        ``self`` where there are no norms.
-        """
-        if not self.layout.norm:
-            return self
-        net = self.net
-        scale_in, shift_in = _affine(net.norm_in)
-        scale_h, shift_h = _affine(net.norm_shared)
-        scale_s, shift_s = _affine(net.norm_separate)
-        w1, b1 = net.shared.weight.detach().double(), net.shared.bias.detach().double()
-        w2, b2 = net.separate.weight.detach().double(), net.separate.bias.detach().double()
-        card = replace(self.card, config=replace(self.layout, norm=False).to_dict())
-        folded = MLP(card)
-        state = {k: v for k, v in self.state_dict().items() if not k.startswith("net.norm")}
-        state["net.shared.weight"] = scale_h[:, None] * w1 * scale_in
-        state["net.shared.bias"] = scale_h * (b1 + w1 @ shift_in) + shift_h
-        state["net.separate.weight"] = scale_s[:, None] * w2
-        state["net.separate.bias"] = scale_s * b2 + shift_s
-        folded.to(self.input_mean.dtype).load_state_dict(state)
-        return folded.eval().requires_grad_(False)
+    def closed_form(self) -> closed.MLP:
+        """The same answers with numpy alone."""
+        return closed.MLP(self.card, self.arrays)
 
     def select(self, metrics: Sequence[str]) -> MLP:
         """The same predictor for some of its metrics: only their heads are kept, and it is that much faster.
@@ -230,19 +170,8 @@ class MLP(Predictor):
         Raises:
             UserError: for a metric that it does not predict.
         """
-        missing = [name for name in metrics if name not in self.metrics]
-        if missing or not metrics:
-            raise UserError(
-                f"this predictor does not predict {missing or 'nothing'}; it predicts {', '.join(self.metrics)}"
-            )
-        wanted = [self.metrics.index(name) for name in metrics]
-        kept = [tuple(wanted.index(i) for i in members if i in wanted) for members in self.layout.groups]
-        heads = [g for g, members in enumerate(kept) if members]
-        form = replace(
-            self.layout,
-            groups=tuple(kept[g] for g in heads),
-            head_dropout=tuple(self.layout.head_dropout[g] for g in heads),
-        )
+        wanted = check_metrics(self.metrics, metrics)
+        form, heads = self.layout.only(wanted)
         other = MLP(replace(self.card, metrics=tuple(metrics), config=form.to_dict()))
         width = self.layout.separate
         units = torch.cat([torch.arange(g * width, (g + 1) * width) for g in heads])
@@ -254,50 +183,6 @@ class MLP(Predictor):
                 state[name] = value[wanted]
         other.to(self.input_mean.dtype).load_state_dict(state)
         return other.eval().requires_grad_(False)
-
-    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Weight and bias of the three linear layers of the folded network, from standardised codes to standardised metrics.
-
-        Shapes ``(H, D) (G*S, H) (M, G*S)``; between them stands ``ACTIVATIONS[layout.activation]``. What a search needs to
-        write the gradient out by hand.
-        """
-        net = self.fold().net
-        return (
-            (net.shared.weight.detach(), net.shared.bias.detach()),
-            (net.separate.weight.detach(), net.separate.bias.detach()),
-            (net.output_weight().detach(), net.out_bias.detach()),
-        )
-
-
-def _layout_of(card: Card) -> Layout:
-    found: Layout = files.checked(card.config, Layout, "the card of this predictor describes no network, its config")
-    if sum(map(len, found.groups)) != len(card.metrics) or len(found.groups) > len(card.metrics):
-        raise UserError(f"the {len(found.groups)} heads do not hold the {len(card.metrics)} metrics of the card")
-    return found
-
-
-def shapes(card: Card) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
-    form, m = _layout_of(card), len(card.metrics)
-    dim, hidden = spaces.get(card.space).dim, len(form.groups) * form.separate
-    out: dict[str, tuple[int, ...]] = dict.fromkeys(("output_mean", "output_std", "noise_std"), (m,))
-    out |= dict.fromkeys(("input_mean", "input_std"), (dim,))
-    for name, rows, columns in (("shared", form.shared, dim), ("separate", hidden, form.shared)):
-        out |= {f"net.{name}.weight": (rows, columns), f"net.{name}.bias": (rows,)}
-    out |= {"net.out_weight": (m, form.separate), "net.out_bias": (m,)}
-    if form.norm:
-        for name, width in (("norm_in", dim), ("norm_shared", form.shared), ("norm_separate", hidden)):
-            out |= {f"net.{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}
-            out[f"net.{name}.num_batches_tracked"] = ()
-    return out
-
-
-def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Scale and shift, double precision, that an evaluated batch norm applies."""
-    norm = cast(nn.BatchNorm1d, norm)
-    mean, var = cast(Tensor, norm.running_mean).double(), cast(Tensor, norm.running_var).double()
-    scale = norm.weight.detach().double() / (var + norm.eps).sqrt()
-    return scale, norm.bias.detach().double() - mean * scale
 
 
 def build(card: Card) -> MLP:

@@ -21,41 +21,23 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 
-from ncp import files
-from ncp.errors import UserError
-from ncp.predictors import base
-from ncp.predictors.base import Card, Predictor
-from ncp.predictors.gp import SQRT5, SparseGP, matern52_at
+from ncp.matern import SQRT5
+from ncp.predictors import module
+from ncp.predictors.answers import AnyPredictor
+from ncp.predictors.card import Card
+from ncp.predictors.closed import transfer as closed
+from ncp.predictors.closed.transfer import COSTS, HYPER, JITTER, LEVEL, MAX_KNOWN, MAX_ROWS, inner_cards, own_shapes
+from ncp.predictors.gp import SparseGP, matern52_at
+from ncp.predictors.module import Predictor
 
-MAX_ROWS = 2000
-MAX_KNOWN = 32
-MAX_DEPTH = 3
-"""Predictors within predictors: a known one may itself have been made from few rows."""
-COSTS = 1
-LEVEL = 2.0
-"""Prior standard deviation of the constant, in those of the warped values."""
-PARTS = ("average", "each", "cost", "smooth")
-HYPER = (*PARTS, "shrink", "noise", "top")
-"""What a component says: the strength of each part, the factor of all inverse length scales, noise, and the warp's top."""
-JITTER = 1e-6
-
-
-@dataclass
-class TransferSizes:
-    """What the card's ``config`` holds: R rows, F features, J components, and the K known predictors' cards."""
-
-    rows: Annotated[int, Meta(ge=1, le=MAX_ROWS)]
-    features: Annotated[int, Meta(ge=1, le=10_000)]
-    components: Annotated[int, Meta(ge=1, le=64)]
-    known: Annotated[tuple[dict[str, Any], ...], Meta(max_length=MAX_KNOWN)] = field(default_factory=tuple)
+__all__ = [
+    "HYPER", "MAX_KNOWN", "MAX_ROWS", "Inputs", "Transfer", "build", "covariance", "factor", "reduced", "score", "variance",
+]  # fmt: skip
 
 
 class Inputs(NamedTuple):
@@ -136,9 +118,9 @@ class Transfer(Predictor):
         """``known``: the known predictors themselves; None for empty ones as the card describes them."""
         super().__init__(card)
         if known is None:
-            known = [_module(inner).build(inner) for inner in inner_cards(card)]
+            known = [module.empty(inner) for inner in inner_cards(card)]
         self.known = nn.ModuleList(known)
-        for name, shape in _own_shapes(card).items():
+        for name, shape in own_shapes(card).items():
             self.register_buffer(name, torch.zeros(shape))
         self._solved: _Solved | None = None
 
@@ -154,6 +136,11 @@ class Transfer(Predictor):
                 value = value[keep]
             setattr(other, name, value.clone())
         return other.eval().requires_grad_(False)
+
+    def closed_form(self) -> closed.Transfer:
+        """The same answers with numpy alone."""
+        known: Any = self.known
+        return closed.Transfer(self.card, self.arrays, [predictor.closed() for predictor in known])
 
     def inputs(self, codes_ND: Tensor) -> Inputs:
         """What the process sees of codes, in the predictor's own precision."""
@@ -252,61 +239,13 @@ def log_cost(values: Tensor) -> Tensor:
     return torch.log1p(values.clamp_min(0))
 
 
-def reduced(predictor: Predictor) -> Predictor:
+def reduced(predictor: AnyPredictor) -> Predictor:
     """What is kept of a known predictor: its first metric, and of a process its mean alone."""
     first = predictor.metrics[:1]
+    predictor = module.of(predictor)
     selectable: Any = predictor
     one: Predictor = selectable.select(first) if len(predictor.metrics) > 1 else predictor
     return one.mean_alone() if isinstance(one, SparseGP) else one
-
-
-def inner_cards(card: Card) -> list[Card]:
-    """The cards of the known predictors. Raises ``UserError`` where one is none."""
-    sizes = _sizes(card)
-    return [base.checked_card(content, f"its known predictor {i + 1}") for i, content in enumerate(sizes.known)]
-
-
-def _sizes(card: Card) -> TransferSizes:
-    sizes: TransferSizes = files.checked(card.config, TransferSizes, "the card of this predictor")
-    return sizes
-
-
-def _module(card: Card) -> Any:
-    return import_module(base.kinds()[card.kind])
-
-
-def _own_shapes(card: Card) -> dict[str, tuple[int, ...]]:
-    sizes, m = _sizes(card), len(card.metrics)
-    r, f, j, k = sizes.rows, sizes.features, sizes.components, len(sizes.known)
-    from ncp import spaces
-
-    return {
-        "codes": (r, spaces.get(card.space).dim),
-        "values": (r, m),
-        "hyper": (m, j, len(HYPER)),
-        "logits": (m, j),
-        "stretch": (m,),
-        "feature_center": (f,),
-        "feature_scale": (f,),
-        "score_center": (k,),
-        "score_scale": (k,),
-        "cost_center": (COSTS,),
-        "cost_scale": (COSTS,),
-    }
-
-
-def shapes(card: Card, depth: int = 1) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors of the predictor on a card, by name. Raises ``UserError`` for a card that describes none."""
-    if depth > MAX_DEPTH:
-        raise UserError(f"predictors within predictors are read {MAX_DEPTH} deep; this file goes deeper")
-    found = dict.fromkeys(("output_mean", "output_std", "noise_std"), (len(card.metrics),)) | _own_shapes(card)
-    for i, inner in enumerate(inner_cards(card)):
-        if inner.space != card.space:
-            raise UserError(f"its known predictor {i + 1} is of space {inner.space}, not {card.space}")
-        module = _module(inner)
-        theirs = shapes(inner, depth + 1) if inner.kind == card.kind else module.shapes(inner)
-        found |= {f"known.{i}.{name}": shape for name, shape in theirs.items()}
-    return found
 
 
 def build(card: Card) -> Transfer:

@@ -13,7 +13,7 @@ import numpy as np
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
-    from ncp.predictors.base import Predictor
+    from ncp.predictors.answers import AnyPredictor
 
 CLEARLY = 2.0
 """Standard deviations by which Kendall's tau must lie above 0."""
@@ -28,7 +28,7 @@ def tau_by_chance(n: int) -> float:
     return math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) if n > 1 else 1.0
 
 
-def without_skill(predictor: Predictor, metric: str) -> str | None:
+def without_skill(predictor: AnyPredictor, metric: str) -> str | None:
     """Why the predictor's answers for a metric are worth nothing, in words; None where nothing says so.
 
     By the errors on rows that it did not see, as its card states them: Kendall's tau must be clearly above what chance
@@ -57,7 +57,7 @@ def region_of(codes_ND: np.ndarray) -> dict[str, list[float]]:
     return {"lower": codes_ND.min(axis=0).tolist(), "upper": codes_ND.max(axis=0).tolist()}
 
 
-def known_bounds(predictor: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
+def known_bounds(predictor: AnyPredictor) -> tuple[np.ndarray, np.ndarray] | None:
     """Lower and upper bounds ``(D,)`` of the architectures that it was fitted on; None where that is the whole space.
 
     Raises:
@@ -81,7 +81,7 @@ def known_bounds(predictor: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
     return lower, upper
 
 
-def knows(predictor: Predictor, codes_ND: np.ndarray) -> np.ndarray:
+def knows(predictor: AnyPredictor, codes_ND: np.ndarray) -> np.ndarray:
     """``(N,)`` bool: codes within the bounds of the architectures that it was fitted on; elsewhere it extrapolates.
 
     Raises:

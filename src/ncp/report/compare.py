@@ -118,8 +118,8 @@ def _draw(entries: Sequence[Entry], folder: Path, title: str) -> dict[str, Path]
         if e.walk is not None and e.search is not None
     ][:MOST_BARS]
     if searched:
-        picture = propagation.transfer_figure(searched, space, title, WALKS)
-        out["trajectories"] = style.save(picture, folder / "trajectories.png")
+        walks = propagation.transfer_figure(searched, space, title, WALKS)
+        out["trajectories"] = walks.save(folder / "trajectories.png")
     return out
 
 

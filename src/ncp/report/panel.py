@@ -1,30 +1,20 @@
-"""Small multiples without ``Axes``: lines in a rectangle of a figure, a quiet grid, names at the lines' ends.
-
-A dozen ``Axes`` with their ticks and layout take most of a second, which every search would pay; this takes a quarter.
-"""
+"""Small multiples: lines in a rectangle of a sheet, a quiet grid, names at the lines' ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Polygon
-from matplotlib.transforms import Affine2D, ScaledTranslation
 
-from ncp.report import style
-
-POINT = 1 / 72  # inch
+from ncp.report.canvas import POINT, Canvas
+from ncp.report.palette import FAINT, GREY, INK, Colour, dark, pale
 
 
 class Panel:
-    """A rectangle of a figure with its own data coordinates.
+    """A rectangle of a sheet with its own data coordinates.
 
     Args:
-        fig: the figure.
+        fig: the sheet.
         box: left, bottom, width, height in inches.
         x, y: limits of the data.
         title: above the panel, with the unit of y in it.
@@ -34,7 +24,7 @@ class Panel:
 
     def __init__(
         self,
-        fig: Figure,
+        fig: Canvas,
         box: tuple[float, float, float, float],
         x: tuple[float, float],
         y: tuple[float, float],
@@ -46,58 +36,51 @@ class Panel:
         x, y = (ends if ends[1] > ends[0] else (ends[0] - 0.5, ends[0] + 0.5) for ends in (x, y))  # all values alike
         self.fig, self.x, self.y, self.height = fig, x, y, box[3]
         left, bottom, width, height = box
-        self.data = (
-            Affine2D()
-            .translate(-x[0], -y[0])
-            .scale(width / (x[1] - x[0]), height / (y[1] - y[0]))
-            .translate(left, bottom)
-            + fig.dpi_scale_trans
-        )
-        lines = LineCollection(
-            [[(x[0], tick), (x[1], tick)] for tick in y_ticks],
-            colors=style.FAINT, linewidths=0.8, transform=self.data, zorder=0,
-        )  # fmt: skip
-        fig.add_artist(lines)
-        self._text(x[0], y[1], title, (0, 6), style.INK, 9.5, va="bottom")
+        self._scale = np.array([width / (x[1] - x[0]), height / (y[1] - y[0])])
+        self._shift = np.array([left, bottom]) - self._scale * [x[0], y[0]]
         for tick in y_ticks:
-            self._text(x[0], tick, f"{tick:g}", (-4, 0), style.GREY, 8, ha="right", va="center")
+            self.fig.line(self._at([x[0], x[1]], [tick, tick]), FAINT, 0.8, layer=0.6)
+        self._text(x[0], y[1], title, (0, 6), INK, 9.5, va="bottom")
+        for tick in y_ticks:
+            self._text(x[0], tick, f"{tick:g}", (-4, 0), GREY, 8, ha="right")
         for tick in x_ticks:
-            self._text(tick, y[0], f"{tick:g}", (0, -4), style.GREY, 8, ha="center", va="top")
+            self._text(tick, y[0], f"{tick:g}", (0, -4), GREY, 8, ha="center", va="top")
         if x_name:
-            self._text((x[0] + x[1]) / 2, y[0], x_name, (0, -16), style.GREY, 8.5, ha="center", va="top")
+            self._text((x[0] + x[1]) / 2, y[0], x_name, (0, -16), GREY, 8.5, ha="center", va="top")
+
+    def _at(self, x: np.ndarray | Sequence[float], y: np.ndarray | Sequence[float]) -> np.ndarray:
+        """``(n, 2)`` places on the sheet."""
+        return np.asarray(np.stack([x, y], 1) * self._scale + self._shift)
 
     def _text(
-        self, x: float, y: float, text: str, shift: tuple[float, float], colour: object, size: float,
+        self, x: float, y: float, text: str, shift: tuple[float, float], colour: Colour, size: float,
         ha: str = "left", va: str = "center",
     ) -> None:  # fmt: skip
-        place = self.data + ScaledTranslation(shift[0] * POINT, shift[1] * POINT, self.fig.dpi_scale_trans)
-        self.fig.text(x, y, text, transform=place, color=colour, size=size, ha=ha, va=va)
+        [place] = (self._at([x], [y]) + np.multiply(shift, POINT)).tolist()
+        self.fig.text(place[0], place[1], text, colour, size, ha=ha, va=va)
 
-    def line(self, x: np.ndarray, y: np.ndarray, colour: str, width: float = 1.6, steps: bool = False) -> None:
+    def line(self, x: np.ndarray, y: np.ndarray, colour: Colour, width: float = 1.6, steps: bool = False) -> None:
         """A line, or a staircase that keeps each value until the next."""
-        style_: Any = "steps-post" if steps else "default"
-        self.fig.add_artist(Line2D(x, y, color=colour, linewidth=width, drawstyle=style_, transform=self.data))
+        if steps:
+            x, y = np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
+        self.fig.line(self._at(x, y), colour, width)
 
-    def band(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> None:
+    def band(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: Colour) -> None:
         """A pale band between two lines."""
-        corners = np.concatenate([np.stack([x, low], 1), np.stack([x, high], 1)[::-1]])
-        self.fig.add_artist(
-            Polygon(corners, facecolor=colour, alpha=0.16, linewidth=0, transform=self.data, zorder=0.5)
-        )
+        corners = np.concatenate([self._at(x, low), self._at(x, high)[::-1]])
+        self.fig.area(corners, pale(colour, 0.16), layer=0.5)
 
     def span(self, start: float, end: float) -> None:
         """A grey background between two values of x."""
         low, high = self.y
-        corners = np.array([(start, low), (end, low), (end, high), (start, high)])
-        self.fig.add_artist(Polygon(corners, facecolor="#F1F1F1", linewidth=0, transform=self.data, zorder=-1))
+        self.fig.area(self._at([start, end, end, start], [low, low, high, high]), "#F1F1F1", layer=-1)
 
-    def dot(self, x: float, y: float, colour: str, size: float = 4.5) -> None:
+    def dot(self, x: float, y: float, colour: Colour, size: float = 4.5) -> None:
         """A dot."""
-        self.fig.add_artist(
-            Line2D([x], [y], marker="o", color=colour, markersize=size, linestyle="", transform=self.data, zorder=3)
-        )
+        [place] = self._at([x], [y]).tolist()
+        self.fig.dot(place[0], place[1], colour, size + 1)
 
-    def ends(self, ends: Iterable[tuple[float, str, str]], size: float = 8) -> None:
+    def ends(self, ends: Iterable[tuple[float, str, Colour]], size: float = 8) -> None:
         """Write the lines' names to the right of the panel in their colours, moved apart where two would overlap.
 
         ``ends`` holds ``(y, name, colour)`` of each line.
@@ -107,7 +90,7 @@ class Panel:
         gap = size * 1.35 * POINT / self.height * (high - low)
         heights = spread([y for y, _, _ in wanted], gap, high + gap / 2)
         for height, (_, name, colour) in zip(heights, wanted, strict=True):
-            self._text(self.x[1], height, name, (6, 0), style.dark(colour), size)
+            self._text(self.x[1], height, name, (6, 0), dark(colour), size)
 
 
 def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:

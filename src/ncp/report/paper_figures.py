@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ncp.benchmark.statistics import Rankings
     from ncp.paper.judging import Judges
     from ncp.paper.searches import SearchResults
+    from ncp.report.canvas import Canvas
     from ncp.search.result import Result
 
-Drawn = dict[str, "Figure"]
+Drawn = dict[str, "Figure | Canvas"]
 SHORT = {"NCP-Net-M winner takes all": "NCP-Net-M (winner)"}  # beside points
 WORDS = {"cls": "Classification", "seg": "Segmentation", "video": "Video recognition", "3ddet": "3D detection"}
 # figures of one search each: number -> search
@@ -116,7 +117,7 @@ def _space() -> spaces.Space[Any]:
     return spaces.get("multires")
 
 
-def _one(number: int, name: str, found: SearchResults) -> Figure:
+def _one(number: int, name: str, found: SearchResults) -> Canvas:
     wanted, result = get(name), found.faithful(name)
     names = wanted.objectives
     title = f"Figure {number}: one architecture for {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
@@ -124,7 +125,7 @@ def _one(number: int, name: str, found: SearchResults) -> Figure:
     return propagation.search_figure(_walk(result), _space(), title, under)
 
 
-def _transfers(number: int, source: str, found: SearchResults) -> Figure:
+def _transfers(number: int, source: str, found: SearchResults) -> Canvas:
     walks = [_walk(found.faithful(f"{source}-to-{to}"), f"to {_within(to)}") for to in TASKS if to != source]
     title = f"Figure {number}: from {_within(source)} to the other tasks"
     return propagation.transfer_figure(
@@ -152,7 +153,7 @@ def _figure4(found: SearchResults, judges: Judges) -> Drawn:
 
     stated = printed.statistics()
     labels = tuple(_paper_name(name) for name in stated.settings)
-    out = {
+    out: Drawn = {
         "figure4-printed": correlation_figure(
             Correlation(labels, stated.spearman, 1511, "paper"), "Figure 4 as it is printed"
         )
@@ -173,7 +174,7 @@ def _figure5(found: SearchResults, judges: Judges) -> Drawn:
 
     stated = printed.statistics()
     epochs = Correlation(stated.epoch_labels, stated.epoch_spearman, 2500, "all")
-    out = {"figure5a-printed": correlation_figure(epochs, "Figure 5 (a) as it is printed: epochs of training")}
+    out: Drawn = {"figure5a-printed": correlation_figure(epochs, "Figure 5 (a) as it is printed: epochs of training")}
     out["figure5c-printed"] = rankings_figure(
         _detection_rankings(),
         "Figure 5 (c), of Table 3's networks: rankings by four metrics of 3D detection, as printed",

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled_objective
-from ncp.report import style
+from ncp.report.canvas import Canvas, sheet
+from ncp.report.palette import COST, CYCLE, GREY, INK
 from ncp.report.panel import Panel, nice_ticks
 
 Table = Mapping[str, np.ndarray]
@@ -63,10 +63,10 @@ class _Grid:
     """Where panels lie: rows and columns from the top left."""
 
     def __init__(
-        self, fig: Figure, columns: int, search: DrawnWalk, head: float = _HEAD, panel_height: float = _PANEL
+        self, fig: Canvas, columns: int, search: DrawnWalk, head: float = _HEAD, panel_height: float = _PANEL
     ) -> None:
         self.fig, self.search, self.panel_height = fig, search, panel_height
-        width, self.height = (float(v) for v in fig.get_size_inches())
+        width, self.height = fig.width, fig.height
         self.panel = (width - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
         self.head = head
         x = search.steps
@@ -91,23 +91,23 @@ def _height(rows: int, head: float = _HEAD, panel_height: float = _PANEL) -> flo
     return head + rows * (_ABOVE + panel_height) + (rows - 1) * _BELOW + _FOOT
 
 
-def search_figure(search: DrawnWalk, space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def search_figure(search: DrawnWalk, space: spaces.Space[Any], title: str, subtitle: str = "") -> Canvas:
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
-    fig = style.figure(WIDTH, _height(rows), title, subtitle)
+    fig = sheet(WIDTH, _height(rows), title, subtitle)
     grid = _Grid(fig, COLUMNS, search)
     if len(search.metrics) == 2:
-        for i, (name, colour) in enumerate(zip(search.metrics, style.CYCLE, strict=False)):
+        for i, (name, colour) in enumerate(zip(search.metrics, CYCLE, strict=False)):
             _metric(grid, 0, i, name, colour)
     elif len(search.metrics) == 1:
-        _metric(grid, 0, 0, search.metrics[0], style.CYCLE[0], span=2)
+        _metric(grid, 0, 0, search.metrics[0], CYCLE[0], span=2)
     else:
         _changes(grid, 0, 0, span=2)
     _cost(grid, 0, 2, "macs", "Multiply-adds (billions)", 1e9)
     _cost(grid, 0, 3, *_fourth(search))
     for i, (name, indices) in enumerate(space.groups.items()):
         _dimensions(grid, 1 + i // COLUMNS, i % COLUMNS, space, name, indices, last=i + COLUMNS >= len(space.groups))
-    fig.text(0.988, 0.16 / _height(rows), _legend(search), size=8.5, color=style.GREY, ha="right")
+    fig.text(0.988 * WIDTH, 0.16, _legend(search), GREY, 8.5, ha="right")
     return fig
 
 
@@ -120,18 +120,18 @@ def _fourth(search: DrawnWalk) -> tuple[str, str, float]:
     return "params", "Parameters (millions)", 1e6
 
 
-def transfer_figure(searches: Sequence[DrawnWalk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Figure:
+def transfer_figure(searches: Sequence[DrawnWalk], space: spaces.Space[Any], title: str, subtitle: str = "") -> Canvas:
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
     rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))
     width = _LEFT + _RIGHT + panels * 2.1 + (panels - 1) * _GAP
-    fig = style.figure(width, _height(rows, head, panel_height), title, subtitle)
+    fig = sheet(width, _height(rows, head, panel_height), title, subtitle)
     for column, search in enumerate(searches):
         grid = _Grid(fig, panels, search, head, panel_height)
-        left = (_LEFT + column * (grid.panel + _GAP)) / width
-        fig.text(left, 1 - (head - 0.06) / grid.height, search.name, size=11, weight="bold", color=style.INK)
+        left = _LEFT + column * (grid.panel + _GAP)
+        fig.text(left, grid.height - (head - 0.06), search.name, INK, 11, bold=True)
         if len(search.metrics) == 1:
-            _metric(grid, 0, column, search.metrics[0], style.CYCLE[0])
+            _metric(grid, 0, column, search.metrics[0], CYCLE[0])
         else:
             _changes(grid, 0, column)
         _cost(grid, 1, column, "macs", "Multiply-adds (billions)", 1e9)
@@ -166,7 +166,7 @@ def _changes(grid: _Grid, row: int, column: int, span: int = 1) -> None:
     points = " (% points)" if {settings.unit(name) for name in found} == {"%"} else ""
     panel = grid.add(row, column, limits, f"Predicted metrics, change{points}", nice_ticks(*limits), span, names=0.55)
     ends = []
-    for (name, (y, _, best)), colour in zip(found.items(), style.CYCLE * 4, strict=False):
+    for (name, (y, _, best)), colour in zip(found.items(), CYCLE * 4, strict=False):
         panel.line(search.steps, y - y[0], colour)
         panel.dot(search.steps[search.chosen], best - y[0], colour)
         ends.append((best - y[0], f"{name.partition('.')[0]} {best:.1f}", colour))
@@ -179,9 +179,9 @@ def _cost(grid: _Grid, row: int, column: int, key: str, title: str, unit: float)
     y = np.asarray(search.table[key], dtype=float) / unit
     limits = (0.0, float(y.max() * 1.1))
     panel = grid.add(row, column, limits, title, nice_ticks(*limits))
-    panel.line(search.steps, y, style.COST, steps=True)
-    panel.dot(search.steps[search.chosen], y[search.chosen], style.COST)
-    panel.ends([(y[search.chosen], f"{y[search.chosen]:.2f}", style.COST)])
+    panel.line(search.steps, y, COST, steps=True)
+    panel.dot(search.steps[search.chosen], y[search.chosen], COST)
+    panel.ends([(y[search.chosen], f"{y[search.chosen]:.2f}", COST)])
 
 
 def _dimensions(
@@ -194,7 +194,7 @@ def _dimensions(
     ticks = [low + i for i in range(int(high - low) + 1)] if high - low <= 4 else [low, (low + high) // 16 * 8, high]
     panel = grid.add(row, column, (low - pad, high + pad), name, ticks, last=last)
     ends = []
-    for i, colour in zip(which, style.CYCLE * 4, strict=False):
+    for i, colour in zip(which, CYCLE * 4, strict=False):
         label = space.labels[i]
         rounded = float(search.table[f"rounded.{label}"][search.chosen])
         panel.line(search.steps, np.asarray(search.table[f"code.{label}"], dtype=float), colour, 1.4)

@@ -34,7 +34,7 @@ def write_search(
         options: the command's configuration as plain values.
         seconds: tells how long the command has been running.
     """
-    from ncp.report import propagation, style
+    from ncp.report import propagation
 
     table = result.trajectory.to_table()
     files = {"architecture": folder / "architecture.yaml", "trajectory": folder / "trajectory.csv"}
@@ -46,7 +46,7 @@ def write_search(
     names, overlaps = [o.name for o in result.objectives], result.found.predicted.min_overlap
     search = propagation.DrawnWalk("", table, names, trajectory.best[1], overlaps)
     picture = propagation.search_figure(search, trajectory.objectives.space, title(result), subtitle(result, options))
-    files["picture"] = style.save(picture, folder / "search.png")
+    files["picture"] = picture.save(folder / "search.png")
     runs.write_result(folder, content | {"seconds": {"search": result.seconds, "total": seconds()}})
     return files
 

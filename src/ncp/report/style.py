@@ -1,4 +1,4 @@
-"""How all pictures look: one palette, one type size, the same colour for the same thing everywhere.
+"""How pictures with axes look: the palette, one type size, a quiet grid.
 
 ``matplotlib.figure.Figure`` only: pyplot would add half a second and a global state to every command.
 """
@@ -12,20 +12,32 @@ from typing import Any
 from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 from PIL import ImageFont
 
 from ncp.files import printable, replacing
+from ncp.report.canvas import DPI, Canvas
+from ncp.report.palette import (
+    BLUE,
+    COST,
+    CYCLE,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    dark,
+)  # fmt: skip
 
-# Okabe and Ito's palette, told apart by people with any common colour vision
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-INK, GREY, FAINT = "#222222", "#777777", "#E6E6E6"
-CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
-COST = VERMILION
-DPI = 100
+__all__ = [
+    "BLUE", "COST", "CYCLE", "DPI", "FAINT", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "SKY", "VERMILION", "LiteralFigure",
+    "dark", "dress", "figure", "font", "literal_label", "save",
+]  # fmt: skip
 
 
 @lru_cache(maxsize=32)
@@ -89,12 +101,6 @@ def figure(width: float, height: float, title: str, subtitle: str = "") -> Figur
     return fig
 
 
-def dark(colour: str) -> tuple[float, float, float]:
-    """The colour for type: dark enough to be read on white."""
-    red, green, blue = to_rgb(colour)
-    return (0.75 * red, 0.75 * green, 0.75 * blue)
-
-
 def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
     """Title with the unit of the y axis, and a quiet grid."""
     ax.set_title(f"{title} ({unit})" if unit else title, loc="left", size=9.5, color=INK, pad=4)
@@ -108,8 +114,10 @@ def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
         ax.spines[side].set_color(FAINT)
 
 
-def save(fig: Figure, path: Path) -> Path:
+def save(fig: Figure | Canvas, path: Path) -> Path:
     """Write a PNG, whole or not at all, and return its path."""
+    if isinstance(fig, Canvas):
+        return fig.save(path)
     with replacing(path) as scratch:
         fig.savefig(scratch, dpi=DPI)
     return path

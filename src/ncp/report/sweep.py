@@ -17,6 +17,7 @@ from ncp.benchmark.ranking import front
 from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled_objective
 from ncp.numeric import as_written
+from ncp.report import pictures
 from ncp.results import Found, WantedMetric
 
 TABLE_FILE, PICTURE_FILE = "sweep.csv", "pareto.png"
@@ -73,8 +74,6 @@ def summarise(folder: Path) -> list[SweepPoint]:
     points = collect(folder)
     if not points:
         return []
-    from ncp.report import pareto, style
-
     judges = judge_all(points)
     names = list(dict.fromkeys(o.name for p in points for o in p.found.objectives))
     names = [name for name in names if any(name in p.metrics for p in points)]
@@ -87,9 +86,14 @@ def summarise(folder: Path) -> list[SweepPoint]:
         name: labelled_objective(name, [p.found.judged_min_overlap for p in points if name in p.metrics])
         for name in names
     }
-    drawing = pareto.pareto_figure([p.drawn(lower, titles) for p in points], _searches(points), under)
-    picture = style.save(drawing, folder / PICTURE_FILE)
-    _show(points, titles, lower, judges, (picture, folder / TABLE_FILE))
+
+    def picture() -> Path:
+        from ncp.report import pareto, style
+
+        drawing = pareto.pareto_figure([p.drawn(lower, titles) for p in points], _searches(points), under)
+        return style.save(drawing, folder / PICTURE_FILE)
+
+    _show(points, titles, lower, judges, (*pictures.drawn(picture).values(), folder / TABLE_FILE))
     return points
 
 

@@ -24,7 +24,7 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:  # torch is imported only when something is searched
+def __getattr__(name: str) -> Any:  # numpy is imported only when something is searched
     if name in _WHERE:
         from importlib import import_module
 

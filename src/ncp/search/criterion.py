@@ -7,16 +7,16 @@ Shape suffixes: N codes, K objectives, F floors, J limits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shortest
+from ncp.search.forward import Forward
 from ncp.search.limits import Budget
-from ncp.search.objectives import Forward, Objectives
+from ncp.search.objectives import Objectives
 
 BROKEN = -1e9  # score of an architecture that breaks a limit, before its excess makes it worse still
 
@@ -31,6 +31,28 @@ class Scores(NamedTuple):
     def score(self) -> np.ndarray:
         """``(N,)``: one order of both, in which every architecture that keeps the limits beats every one that does not."""
         return np.where(self.excess > 0, BROKEN * (1 + self.excess), self.value)
+
+
+class Terms(NamedTuple):
+    """Of N continuous codes.
+
+    Attributes:
+        value: ``(N,)``, to be raised.
+        excess: ``(N, J)``, how far each limit is exceeded (negative: kept).
+        pull: derivatives by both to those ``(N, D)`` by the codes.
+    """
+
+    value: np.ndarray
+    excess: np.ndarray
+    pull: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Worth(NamedTuple):
+    """A value ``(N,)``, and its derivatives, times given ones ``(N,)``: by the outputs of :class:`Forward` under their names, and
+    by the codes themselves ``(N, D)`` or 0."""
+
+    value: np.ndarray
+    back: Callable[[np.ndarray], tuple[dict[str, np.ndarray], Any]]
 
 
 class Criterion:
@@ -57,37 +79,59 @@ class Criterion:
         self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lambda", lam, least=0)
         self.queries = 0
         floored = {f.name for f in budget.floors}
-        raised = torch.tensor([o.name not in floored for o in objectives.items], dtype=torch.float64)
+        raised = np.array([o.name not in floored for o in objectives.items], dtype=np.float64)
         self.weights_K = objectives.weights_K * raised
         self.cheapest = not bool(raised.any())
         self.priced = not self.cheapest and not budget.limits  # whether lambda counts
 
-    def terms(self, codes_ND: Tensor, lam: float | Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Value ``(N,)`` and how far each limit is exceeded ``(N, J)`` (negative: kept), differentiable.
+    def terms(self, codes_ND: np.ndarray, lam: float | np.ndarray | None = None) -> Terms:
+        """Value and excesses of continuous codes, with the way back.
 
         Cost limits in logarithms of the cost, floors in standard deviations of the metric. ``lam`` may be ``(N,)``.
         """
         self.queries += len(codes_ND)
         forward = self.objectives.forward(codes_ND, std=self.kappa > 0)
-        limits = self.budget.limits
-        excess = (
-            [(c / x.value).log() for c, x in zip(self.budget.costs(codes_ND), limits, strict=True)] if limits else []
-        )
-        excess += [-column for column in self._floors(forward).unbind(1)] if self.budget.floors else []
+        costs, limits = self.budget.slopes(codes_ND), self.budget.limits
+        worth = self.worth(forward, codes_ND, self.lam if lam is None else lam)
+        excess = [np.log(c.value / x.value) for c, x in zip(costs, limits, strict=True)]
+        if self.budget.floors:
+            excess += list(-self._floors(forward).T)
+
+        def pull(d_value: np.ndarray, d_excess: np.ndarray) -> np.ndarray:
+            outputs, out_ND = worth.back(d_value)
+            if self.budget.floors:
+                outputs["floor"] = -d_excess[:, len(limits) :]
+                if self.kappa:
+                    outputs["floor_u"] = self.kappa * d_excess[:, len(limits) :]
+            if outputs:
+                out_ND = out_ND + forward.pull(**{"z": np.zeros_like(forward.z_NK), **outputs})
+            for cost, d_N in zip(costs, d_excess.T, strict=False):
+                if d_N.any():
+                    out_ND = out_ND + cost.pull(d_N / cost.value)
+            return np.asarray(out_ND)
+
+        return Terms(worth.value, np.stack(excess, 1) if excess else np.zeros((len(codes_ND), 0)), pull)
+
+    def worth(self, forward: Forward, codes_ND: np.ndarray, lam: Any) -> Worth:
+        """What is raised; ``lam`` is the weight of cost, a number or ``(N,)``."""
         if self.cheapest:
-            value_N = -self.objectives.charge(codes_ND).log()
-        else:
-            value_N = self._value(forward, self.lam if lam is None else lam)
-        return value_N, torch.stack(excess, 1) if excess else value_N.new_zeros(len(value_N), 0)
-
-    def _value(self, forward: Forward, lam: float | Tensor) -> Tensor:
-        gain_NK = forward.z_NK if forward.u_NK is None else forward.z_NK - self.kappa * forward.u_NK
+            charge = forward.charge
+            return Worth(-np.log(charge.value), lambda d: ({}, charge.pull(-d / charge.value)))
+        gain_NK, weights_K = gain(forward, self.kappa), self.weights_K
+        lam_N1 = np.reshape(lam, (-1, 1))
         if self.priced:
-            lam = lam[:, None] if isinstance(lam, Tensor) else lam
-            gain_NK = gain_NK - lam * forward.cost_NK
-        return gain_NK @ self.weights_K
+            gain_NK = gain_NK - lam_N1 * forward.cost_NK
 
-    def _floors(self, forward: Forward) -> Tensor:
+        def back(d_N: np.ndarray) -> tuple[dict[str, np.ndarray], Any]:
+            d_NK = d_N[:, None] * weights_K
+            outputs = gained(d_NK, self.kappa)
+            if self.priced:
+                outputs["cost"] = -lam_N1 * d_NK
+            return outputs, 0.0
+
+        return Worth(gain_NK @ weights_K, back)
+
+    def _floors(self, forward: Forward) -> np.ndarray:
         assert forward.floor_NF is not None
         return forward.floor_NF if forward.floor_u_NF is None else forward.floor_NF - self.kappa * forward.floor_u_NF
 
@@ -95,12 +139,10 @@ class Criterion:
         """Value and excess of ``(N, D)`` valid codes; costs are compared as exact integers."""
         codes = np.asarray(codes_ND, dtype=np.float64)
         values, excesses = [], []
-        with torch.no_grad():
-            for i in range(0, len(codes), chunk):
-                part = torch.as_tensor(codes[i : i + chunk])
-                value_N, excess_NJ = self.terms(part, None if lam is None else torch.as_tensor(lam[i : i + chunk]))
-                values.append(value_N.numpy())
-                excesses.append(excess_NJ[:, len(self.budget.limits) :].clamp(min=0).sum(1).numpy())
+        for i in range(0, len(codes), chunk):
+            terms = self.terms(codes[i : i + chunk], None if lam is None else lam[i : i + chunk])
+            values.append(terms.value)
+            excesses.append(np.maximum(terms.excess[:, len(self.budget.limits) :], 0).sum(1))
         if not values:
             return Scores(np.zeros(0), np.zeros(0))
         return Scores(np.concatenate(values), np.concatenate(excesses) + self.budget.excess(codes))
@@ -115,8 +157,7 @@ class Criterion:
 
     def missed(self, code_D: np.ndarray) -> str:
         """The limits, and in brackets what an architecture has and reaches."""
-        with torch.no_grad():
-            forward = self.objectives.forward(torch.as_tensor(code_D[None], dtype=torch.float64), std=self.kappa > 0)
+        forward = self.objectives.forward(code_D[None], std=self.kappa > 0)
         parts = []
         for cost, limit in zip(self.budget.costs(code_D[None].astype(np.int64)), self.budget.limits, strict=True):
             has = limit.quantity.shown(float(cost[0]))
@@ -126,3 +167,13 @@ class Criterion:
             doubt = f" after {self.kappa:g} standard deviations are taken off" if self.kappa else ""
             parts.append(f"floor.{floor.name}={floor.value:g} (reaches {floor.value + slack:.2f}{doubt})")
         return " and ".join(parts)
+
+
+def gain(forward: Forward, kappa: float) -> np.ndarray:
+    """``(N, K)`` metrics minus ``kappa`` of the predictor's own standard deviations."""
+    return forward.z_NK if forward.u_NK is None else np.asarray(forward.z_NK - kappa * forward.u_NK)
+
+
+def gained(d_NK: np.ndarray, kappa: float) -> dict[str, np.ndarray]:
+    """Derivatives by what :func:`gain` takes, of those by what it gives."""
+    return {"z": d_NK, **({"u": -kappa * d_NK} if kappa else {})}

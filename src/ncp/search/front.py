@@ -14,7 +14,7 @@ import numpy as np
 
 from ncp.benchmark import ranking
 from ncp.errors import UserError
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.search.criterion import Criterion
 from ncp.search.robust import Robust
 from ncp.search.run import one_thread, prepare
@@ -72,7 +72,7 @@ def pareto(
     combine: str = "sum",
     kappa: float = 1.0,
     seed: int = 0,
-    predictor: str | Mapping[str, Predictor] = "default",
+    predictor: str | Mapping[str, AnyPredictor] = "default",
     force: bool = False,
 ) -> Front:
     """Search one architecture per lambda, all in one batch, and keep those that no other one beats.

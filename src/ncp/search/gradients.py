@@ -1,8 +1,8 @@
 """The gradient of a loss of several predictors' outputs by the code they share, as fast as it can be had.
 
-A search needs some hundred gradients of tiny networks, where the bookkeeping of automatic differentiation costs several
-times the arithmetic. For predictors that show their layers (the paper's) the chain rule is written out, with norms and
-standardisation folded in and only the heads that are asked for; for all others autograd does it.
+A search needs some hundred gradients of tiny networks. For predictors that show their layers (the paper's) norms and
+standardisation are folded in, in single precision and with only the heads that are asked for; all others answer with their own
+way back.
 
 Shape suffixes: S codes, D dimensions, K objectives, C columns of one predictor, H and F widths of its two hidden layers.
 """
@@ -14,8 +14,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 
+from ncp.predictors.closed.mlp import MLP
 from ncp.search.loss import Outputs
 from ncp.search.objectives import Objectives
 
@@ -28,41 +28,33 @@ def gradient_function(objectives: Objectives) -> Callable[[np.ndarray], tuple[Ou
     """A function from ``(S, D)`` float64 codes to their outputs and the way back from those to the code."""
     if all(_shows_layers(objectives.asked[o.setting]) for o in objectives.items):
         return _ByHand(objectives)
-    return lambda codes_SD: _by_autograd(objectives, codes_SD)
+    return lambda codes_SD: _by_slopes(objectives, codes_SD)
 
 
 def _shows_layers(predictor: Any) -> bool:
-    return hasattr(predictor, "layers") and predictor.layout.activation == "silu"
+    return isinstance(predictor, MLP) and predictor.layout.activation == "silu"
 
 
-def _by_autograd(objectives: Objectives, codes_SD: np.ndarray) -> tuple[Outputs, Pullback]:
-    x_SD = torch.from_numpy(codes_SD).requires_grad_()
-    forward = objectives.forward(x_SD)
-
-    def pull(dz_SK: np.ndarray, dcost_SK: np.ndarray) -> np.ndarray:
-        slopes = [torch.from_numpy(dz_SK), torch.from_numpy(dcost_SK)]
-        (gradient_SD,) = torch.autograd.grad([forward.z_NK, forward.cost_NK], x_SD, slopes)
-        gradient: np.ndarray = gradient_SD.numpy()
-        return gradient
-
-    return Outputs(forward.z_NK.detach().numpy(), forward.cost_NK.detach().numpy()), pull
+def _by_slopes(objectives: Objectives, codes_SD: np.ndarray) -> tuple[Outputs, Pullback]:
+    forward = objectives.forward(codes_SD)
+    return Outputs(forward.z_NK, forward.cost_NK), lambda dz, dcost: forward.pull(z=dz, cost=dcost)
 
 
 class _Network:
     """One predictor from raw codes to some standardised columns, with its own backward pass, in single precision.
 
     Args:
-        predictor: has ``layers()``, ``input_mean`` and ``input_std``.
+        predictor: has ``layers``, ``input_mean`` and ``input_std``.
         columns: C outputs that are wanted.
         sign: their C factors.
     """
 
     def __init__(self, predictor: Any, columns: Sequence[int], sign: Sequence[float]) -> None:
         if predictor not in _LAYERS:
-            _LAYERS[predictor] = [(w.float().numpy(), b.float().numpy()) for w, b in predictor.layers()]
+            _LAYERS[predictor] = [(w.astype(np.float32), b.astype(np.float32)) for w, b in predictor.layers]
         (w1, b1), (w2, b2), (w3, b3) = _LAYERS[predictor]
-        self.w1 = w1 / predictor.input_std.numpy()
-        self.b1 = b1 - self.w1 @ predictor.input_mean.numpy()
+        self.w1 = w1 / predictor.input_std.astype(np.float32)
+        self.b1 = b1 - self.w1 @ predictor.input_mean.astype(np.float32)
         factor_C = np.array(sign, dtype=np.float32)
         w3, self.b3 = w3[list(columns)] * factor_C[:, None], b3[list(columns)] * factor_C
         used = (w3 != 0).any(0)  # hidden units of heads that nobody asks for are left out
@@ -115,7 +107,7 @@ class _ByHand:
         ]
         self.width, self.count = len(columns), len(objectives.items)
         self.scale = objectives.cost_scale
-        self.exact = None if objectives.cost == "learned" else objectives.charge
+        self.exact = None if objectives.cost == "learned" else objectives.charge_slope
         self._slopes: tuple[np.ndarray, np.ndarray] | None = None
         self._heads: list[np.ndarray] = []
 
@@ -126,14 +118,13 @@ class _ByHand:
             y_SC[:, places] = network.forward(x_SD)
         if self.exact is None:
             return Outputs(y_SC[:, : self.count], y_SC[:, self.count :]), self._pull
-        code_SD = torch.from_numpy(codes_SD).requires_grad_()
-        macs_S = self.exact(code_SD)
-        (slope_SD,) = torch.autograd.grad(macs_S.sum(), code_SD)
-        cost_S1 = macs_S.detach().numpy()[:, None] / self.scale
+        charge = self.exact(codes_SD)
+        slope_SD = charge.pull(np.ones(len(codes_SD)))
+        cost_S1 = charge.value[:, None] / self.scale
         outputs = Outputs(y_SC, np.repeat(cost_S1, self.count, 1))
         return (
             outputs,
-            lambda dz, dcost: self._pull(dz, dcost) + slope_SD.numpy() * (dcost.sum(1, keepdims=True) / self.scale),
+            lambda dz, dcost: self._pull(dz, dcost) + slope_SD * (dcost.sum(1, keepdims=True) / self.scale),
         )
 
     def _pull(self, dz_SK: np.ndarray, dcost_SK: np.ndarray) -> np.ndarray:

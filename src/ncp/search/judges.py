@@ -15,10 +15,11 @@ import numpy as np
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown
-from ncp.predictors.base import Predictor, load
+from ncp.predictors.answers import AnyPredictor
+from ncp.predictors.storage import load
 from ncp.predictors.trust import known_bounds, without_skill
 
-Given = str | Mapping[str, Predictor | str | Path] | None
+Given = str | Mapping[str, AnyPredictor | str | Path] | None
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class PredictorPanel:
         names: setting -> what it is: a family of bundled ones, or a file.
     """
 
-    predictors: dict[str, Predictor]
+    predictors: dict[str, AnyPredictor]
     names: dict[str, str]
 
     @property
@@ -40,7 +41,7 @@ class PredictorPanel:
         return {name: overlap for name, overlap in found.items() if overlap}
 
     @classmethod
-    def of(cls, needed: Iterable[str], given: str | Mapping[str, Predictor], said: Given) -> PredictorPanel:
+    def of(cls, needed: Iterable[str], given: str | Mapping[str, AnyPredictor], said: Given) -> PredictorPanel:
         """Those of the settings that are needed; ``said`` is how the user named them."""
         predictors = load_predictors(needed, given)
         full = {settings.full_name(n): v for n, v in said.items()} if isinstance(said, Mapping) else {}
@@ -48,7 +49,7 @@ class PredictorPanel:
 
 
 def panels(
-    needed: Iterable[str], given: Given, own: dict[str, Predictor] | None, family: str, judge: Given
+    needed: Iterable[str], given: Given, own: dict[str, AnyPredictor] | None, family: str, judge: Given
 ) -> tuple[PredictorPanel, PredictorPanel]:
     """The panel that a search asks and the panel that judges what it found.
 
@@ -69,12 +70,12 @@ def panels(
 
 
 def _name(said: Any) -> str:
-    if isinstance(said, Predictor):
+    if isinstance(said, AnyPredictor):
         return f"{said.card.kind}, {said.card.rows:,} rows" if said.card.rows else said.card.kind
     return str(said)
 
 
-def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Predictor]:
+def read_predictors(given: Mapping[str, AnyPredictor | str | Path]) -> dict[str, AnyPredictor]:
     """Setting, by its full name, -> predictor: files are read, predictors stay as they are.
 
     Raises:
@@ -82,7 +83,7 @@ def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Pr
     """
     out = {}
     for name, value in given.items():
-        if not isinstance(value, str | Path | Predictor):
+        if not isinstance(value, str | Path | AnyPredictor):
             raise UserError(
                 f"predictors are default, paper or {{setting: file}}, such as {{seg: FILE.safetensors}}; given for {name} "
                 f"was {shown(value)}"
@@ -91,9 +92,9 @@ def read_predictors(given: Mapping[str, Predictor | str | Path]) -> dict[str, Pr
     return out
 
 
-def load_predictors(names: Iterable[str], given: str | Mapping[str, Predictor]) -> dict[str, Predictor]:
+def load_predictors(names: Iterable[str], given: str | Mapping[str, AnyPredictor]) -> dict[str, AnyPredictor]:
     """Setting -> predictor: from a mapping by full names, or the bundled ones of a family (``default`` or ``paper``)."""
-    out: dict[str, Predictor] = {}
+    out: dict[str, AnyPredictor] = {}
     for name in dict.fromkeys(names):
         if not isinstance(given, Mapping):
             out[name] = load(name, family=given)
@@ -104,7 +105,9 @@ def load_predictors(names: Iterable[str], given: str | Mapping[str, Predictor]) 
     return out
 
 
-def check_skill(wanted: Iterable[tuple[str, str]], predictors: Mapping[str, Predictor], force: bool) -> tuple[str, ...]:
+def check_skill(
+    wanted: Iterable[tuple[str, str]], predictors: Mapping[str, AnyPredictor], force: bool
+) -> tuple[str, ...]:
     """Refuse ``(setting, metric)`` that a predictor knows nothing about; what was found where ``force`` allows it.
 
     Raises:
@@ -122,7 +125,7 @@ def check_skill(wanted: Iterable[tuple[str, str]], predictors: Mapping[str, Pred
     return tuple(found)
 
 
-def others_setting(predictors: Mapping[str, Predictor]) -> list[str]:
+def others_setting(predictors: Mapping[str, AnyPredictor]) -> list[str]:
     """What to say of predictors that are asked for one setting and were fitted for another."""
     return [
         f"the predictor given for {name} was fitted for {predictor.setting}"
@@ -131,7 +134,7 @@ def others_setting(predictors: Mapping[str, Predictor]) -> list[str]:
     ]
 
 
-def known_region(predictors: Mapping[str, Predictor]) -> tuple[np.ndarray, np.ndarray] | None:
+def known_region(predictors: Mapping[str, AnyPredictor]) -> tuple[np.ndarray, np.ndarray] | None:
     """Lower and upper bounds ``(D,)`` within which all predictors were fitted; None where that is the whole space.
 
     Raises:

@@ -18,11 +18,14 @@ from ncp.numeric import finite, shortest, shown
 from ncp.search.objectives import split_metric
 from ncp.search.quantities import Inference, Quantity, check_trust, counted, memory, tasks_of
 from ncp.search.region import Region
+from ncp.slopes import Slope
+from ncp.spaces import slopes
 
 __all__ = ["COSTS", "Budget", "Floor", "Limit", "Region", "other_limits", "parse_costs", "parse_floors"]
 COSTS = {
     "macs": "multiply-adds", "params": "parameters", "latency_ms": "milliseconds", "memory_mb": "MiB of peak memory",
 }  # fmt: skip
+_COUNTED = ("macs", "params")  # in the order of a space's slopes
 _TRIES = 256  # architectures among which the least of a quantity is looked for that does not grow with every dimension
 
 
@@ -80,10 +83,20 @@ class Budget:
         return (*given, *self.others)
 
     def costs(self, codes_ND: Any) -> list[Any]:
-        """What is limited, ``(N,)`` each in the order of ``limits``, of an array or a tensor of codes."""
+        """What is limited, ``(N,)`` each in the order of ``limits``; of integers exact."""
         exact = self.region.space.cost(codes_ND) if self.macs is not None or self.params is not None else None
         return [
             getattr(exact, limit.name) if limit.name in ("macs", "params") else limit.quantity.of(codes_ND)
+            for limit in self.limits
+        ]
+
+    def slopes(self, codes_ND: np.ndarray) -> list[Slope]:
+        """The same of continuous codes, with the way back."""
+        exact = slopes.cost(self.region.space, codes_ND) if self.macs is not None or self.params is not None else None
+        return [
+            exact.column(_COUNTED.index(limit.name))
+            if exact is not None and limit.name in _COUNTED
+            else limit.quantity.at(codes_ND)
             for limit in self.limits
         ]
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import finite, shown
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
+from ncp.search.forward import Forward
 from ncp.search.quantities import Quantity
+from ncp.slopes import Slope, by_autograd
+from ncp.spaces import slopes
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
-_NARROWED: WeakKeyDictionary[Predictor, dict[tuple[str, ...], Predictor]] = WeakKeyDictionary()
+_NARROWED: WeakKeyDictionary[AnyPredictor, dict[tuple[str, ...], AnyPredictor]] = WeakKeyDictionary()
 _SMALLER_IS_BETTER = (LEARNED_COST, "params")
 
 
@@ -55,7 +56,7 @@ class Objective:
         return 1.0 if self.direction == "max" else -1.0
 
     @classmethod
-    def parse(cls, value: Any, predictors: Mapping[str, Predictor] | None = None) -> Objective:
+    def parse(cls, value: Any, predictors: Mapping[str, AnyPredictor] | None = None) -> Objective:
         """Read ``cls``, ``seg.mAcc`` or ``{metric: seg.mAcc, weight: 0.5, direction: max}``.
 
         A setting alone stands for its main metric. ``predictors`` may add settings of one's own.
@@ -92,7 +93,7 @@ class Objective:
         return cls(setting, metric, direction, weight)
 
 
-def split_metric(text: str, predictors: Mapping[str, Predictor] | None = None) -> tuple[str, str]:
+def split_metric(text: str, predictors: Mapping[str, AnyPredictor] | None = None) -> tuple[str, str]:
     """``(setting, metric)`` of ``seg``, ``seg.mAcc``, ``cls.top5``, ...; raises ``UserError`` for unknown ones."""
     name, _, metric = text.partition(".")
     if predictors and name in predictors and name not in settings.SETTINGS:
@@ -117,7 +118,7 @@ def split_metric(text: str, predictors: Mapping[str, Predictor] | None = None) -
     return name, metric or main
 
 
-def parse_objectives(values: Any, predictors: Mapping[str, Predictor] | None = None) -> tuple[Objective, ...]:
+def parse_objectives(values: Any, predictors: Mapping[str, AnyPredictor] | None = None) -> tuple[Objective, ...]:
     """One objective or a list of them; raises ``UserError`` for none, an unknown one or one given twice."""
     if isinstance(values, (str, Mapping, Objective)):
         values = [values]
@@ -140,23 +141,8 @@ def cost_scale(space_name: str) -> float:
     A constant of the space, so that every objective of a search, whatever its predictor was fitted on, has the same one.
     """
     space = spaces.get(space_name)
-    sample = space.encode(space.sample(4096, np.random.default_rng(0)))
+    sample = spaces.sampled(space, 4096, np.random.default_rng(0))
     return float(np.std(np.asarray(space.cost(sample).macs, dtype=np.float64)))
-
-
-class Forward(NamedTuple):
-    """Standardised predictions of N codes with the graph behind them.
-
-    ``z_NK``: metrics, in standard deviations of their tables, signed so that larger is better; ``u_NK``: the model's own
-    standard deviation in the same units (None unless asked for); ``cost_NK``: cost in its units, smaller is better;
-    ``floor_NF``: floored metrics minus their floors, in standard deviations, and ``floor_u_NF`` their doubt.
-    """
-
-    z_NK: Tensor
-    cost_NK: Tensor
-    u_NK: Tensor | None = None
-    floor_NF: Tensor | None = None
-    floor_u_NF: Tensor | None = None
 
 
 class Objectives:
@@ -169,10 +155,11 @@ class Objectives:
             own ``flops`` output, as in the paper).
         combine: how objectives are added: ``sum`` (eq. 7) or ``mean``.
         floors: ``(setting, metric, value)`` of predicted metrics that have a lower limit.
-        charge: what ``cost=latency`` stands for: milliseconds of ``(N, D)`` codes, array or tensor.
+        charge: what ``cost=latency`` stands for: a quantity, or a function of ``(N, D)`` codes, array or tensor.
 
     Attributes:
-        charge: the cost that is traded against metrics, in its own unit; ``cost_scale`` is one unit of it.
+        charge: the cost that is traded against metrics, ``(N,)`` in its own unit of ``(N, D)`` codes; ``charge_slope`` is the
+            same with the way back, and ``cost_scale`` one unit of it.
         quantities: what else is told of architectures: milliseconds on machines, memory.
 
     Raises:
@@ -182,11 +169,11 @@ class Objectives:
     def __init__(
         self,
         objectives: Sequence[Objective],
-        predictors: Mapping[str, Predictor],
+        predictors: Mapping[str, AnyPredictor],
         cost: str = "exact",
         combine: str = "sum",
         floors: Sequence[tuple[str, str, float]] = (),
-        charge: Callable[[Any], Any] | None = None,
+        charge: Quantity | Callable[[Any], Any] | None = None,
     ) -> None:
         self.items = tuple(objectives)
         self.predictors = dict(predictors)
@@ -208,25 +195,28 @@ class Objectives:
         # setting and column of each objective's metric; of its cost term likewise (empty if cost is exact)
         self.columns = [(setting, i) for setting, i, _, _ in columns]
         self.cost_columns: list[tuple[str, int]] = []
-        self._floors = [(self._column(setting, metric), value) for setting, metric, value in floors]
-        self.floor_scale = [scale for (_, _, _, scale), _ in self._floors]
-        self._mean_K, self._std_K = _tensors(columns)
-        self._sign_K = torch.tensor([o.sign for o in self.items], dtype=torch.float64)
-        self._floor_F = torch.tensor([value for _, value in self._floors], dtype=torch.float64)
-        self._floor_std_F = torch.tensor(self.floor_scale, dtype=torch.float64)
+        floored = [(self._column(setting, metric), value) for setting, metric, value in floors]
+        self.floor_columns = [(setting, i) for (setting, i, _, _), _ in floored]
+        self.floor_scale = [scale for (_, _, _, scale), _ in floored]
+        self.floor_F = np.array([value for _, value in floored])
+        self.floor_std_F = np.array(self.floor_scale)
+        self.mean_K, self.std_K = _moments(columns)
+        self.sign_K = np.array([o.sign for o in self.items])
         if cost == "learned":
             columns = [self._column(o.setting, LEARNED_COST) for o in self.items]
             self.cost_columns = [(setting, i) for setting, i, _, _ in columns]
-            self._cost_mean_K, self._cost_std_K = _tensors(columns)
+            self.cost_mean_K, self.cost_std_K = _moments(columns)
         self.charge: Callable[[Any], Any] = lambda codes: self.space.cost(codes).macs
+        self.charge_slope: Callable[[np.ndarray], Slope] = lambda codes: slopes.cost(self.space, codes).column(0)
         self.cost_scale = cost_scale(self.space.name)
         self.quantities: tuple[Quantity, ...] = ()
         if cost == "latency" and charge is not None:
-            self.charge = charge
-            sample = self.space.encode(self.space.sample(1024, np.random.default_rng(0)))
-            self.cost_scale = float(np.std(np.asarray(charge(sample))))
+            self.charge = of = charge.of if isinstance(charge, Quantity) else charge
+            self.charge_slope = charge.at if isinstance(charge, Quantity) else lambda codes: by_autograd(of, codes)
+            sample = spaces.sampled(self.space, 1024, np.random.default_rng(0))
+            self.cost_scale = float(np.std(np.asarray(self.charge(sample))))
         weights = np.array([o.weight for o in self.items])
-        self.weights_K = torch.as_tensor(weights / (weights.sum() if combine == "mean" else 1.0))
+        self.weights_K = weights / (weights.sum() if combine == "mean" else 1.0)
 
     def _column(self, setting: str, metric: str) -> tuple[str, int, float, float]:
         """Setting, column of the metric, and its mean and standard deviation."""
@@ -234,7 +224,7 @@ class Objectives:
         i = predictor.metrics.index(metric)
         return setting, i, float(predictor.output_mean[i]), float(predictor.output_std[i])
 
-    def _asked(self, floors: Sequence[tuple[str, str]]) -> dict[str, Predictor]:
+    def _asked(self, floors: Sequence[tuple[str, str]]) -> dict[str, AnyPredictor]:
         """The predictors, for speed without the metrics that a search does not need and with norms folded."""
         wanted: dict[str, list[str]] = {name: [] for name in self.predictors}
         costs = [(o.setting, LEARNED_COST) for o in self.items] if self.cost == "learned" else []
@@ -266,28 +256,9 @@ class Objectives:
         """Names of the settings that have a predictor here."""
         return tuple(self.predictors)
 
-    def forward(self, codes_ND: Tensor, std: bool = False) -> Forward:
-        """Standardised metrics, costs and floors of ``(N, D)`` raw codes, differentiable."""
-        answers: dict[str, tuple[Tensor, ...]] = {}
-        for name, predictor in self.asked.items():
-            x_ND = codes_ND.to(predictor.output_mean.dtype)
-            answers[name] = predictor.posterior(x_ND) if std else (predictor(x_ND),)
-
-        def stack(columns: list[tuple[str, int]], part: int) -> Tensor:
-            return torch.stack([answers[setting][part][:, i] for setting, i in columns], 1).double()
-
-        where = self.columns
-        z_NK = (stack(where, 0) - self._mean_K) * (self._sign_K / self._std_K)
-        u_NK = stack(where, 1) / self._std_K if std else None
-        if self.cost == "learned":
-            cost_NK = (stack(self.cost_columns, 0) - self._cost_mean_K) / self._cost_std_K
-        else:
-            cost_NK = (self.charge(codes_ND) / self.cost_scale)[:, None].expand_as(z_NK)
-        if not self._floors:
-            return Forward(z_NK, cost_NK, u_NK)
-        where = [(setting, i) for (setting, i, _, _), _ in self._floors]
-        floor_NF = (stack(where, 0) - self._floor_F) / self._floor_std_F
-        return Forward(z_NK, cost_NK, u_NK, floor_NF, stack(where, 1) / self._floor_std_F if std else None)
+    def forward(self, codes_ND: Any, std: bool = False) -> Forward:
+        """Standardised metrics, costs and floors of ``(N, D)`` raw codes, with the way back."""
+        return Forward(self, np.asarray(codes_ND, dtype=np.float64), std)
 
     def standardise(self, values: Mapping[str, float], cost: float | None) -> tuple[np.ndarray, np.ndarray]:
         """``(K,)`` metrics in standardised, signed units from ``setting.metric -> value``, and ``(K,)`` costs.
@@ -295,28 +266,28 @@ class Objectives:
         ``cost`` is in multiply-adds (exact), billions (learned) or milliseconds (latency); None gives infinity: no target.
         """
         raw_K = np.array([values[o.name] for o in self.items])
-        z_K = (raw_K - self._mean_K.numpy()) * (self._sign_K / self._std_K).numpy()
+        z_K = (raw_K - self.mean_K) * (self.sign_K / self.std_K)
         if cost is None:
             return z_K, np.full_like(z_K, np.inf)
         if self.cost == "learned":
-            return z_K, (cost - self._cost_mean_K.numpy()) / self._cost_std_K.numpy()
+            return z_K, (cost - self.cost_mean_K) / self.cost_std_K
         return z_K, np.full_like(z_K, cost / self.cost_scale)
 
 
-def narrowed(predictor: Predictor, metrics: tuple[str, ...]) -> Predictor:
-    """The predictor as a search wants it, remembered for the next one: some metrics only, norms folded into layers."""
-    shorten = hasattr(predictor, "select") and metrics and set(metrics) < set(predictor.metrics)
-    if not shorten and not hasattr(predictor, "fold"):
-        return predictor
-    known = _NARROWED.setdefault(predictor, {})
+def narrowed(predictor: AnyPredictor, metrics: tuple[str, ...]) -> AnyPredictor:
+    """The predictor as a search wants it, remembered for the next one: a closed form where it has one, some metrics only, norms
+    folded into layers."""
+    closed = predictor.closed()
+    known = _NARROWED.setdefault(closed, {})
     if metrics not in known:
-        result: Any = predictor
-        result = result.select(metrics) if shorten else result
+        result: Any = closed
+        if hasattr(result, "select") and metrics and set(metrics) < set(result.metrics):
+            result = result.select(metrics)
         known[metrics] = result.fold() if hasattr(result, "fold") else result
     return known[metrics]
 
 
-def _tensors(columns: Sequence[tuple[str, int, float, float]]) -> tuple[Tensor, Tensor]:
+def _moments(columns: Sequence[tuple[str, int, float, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations of columns, ``(K,)`` float64 each."""
-    both = torch.tensor([c[2:] for c in columns], dtype=torch.float64)
+    both = np.array([c[2:] for c in columns])
     return both[:, 0], both[:, 1]

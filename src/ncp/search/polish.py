@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ncp.search.criterion import Criterion
 from ncp.search.region import moves
@@ -108,11 +107,8 @@ class Polish:
             self._step(candidate, c, v, e)
 
     def _terms(self, codes: np.ndarray, lam: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        with torch.no_grad():
-            value_N, signed_NJ = self.criterion.terms(
-                torch.as_tensor(codes), None if lam is None else torch.as_tensor(lam)
-            )
-        return value_N.numpy(), signed_NJ.numpy()
+        terms = self.criterion.terms(codes, lam)
+        return terms.value, terms.excess
 
     def _excess(self, codes: np.ndarray, signed_NJ: np.ndarray) -> np.ndarray:
         costs = len(self.criterion.budget.limits)

@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shown, whole
@@ -93,7 +91,7 @@ class Propagation:
         """Codes ``(T, S, D)``, losses ``(T, S)``, number of updates ``(S,)`` and whether the targets were met ``(S,)``."""
         region = budget.region
         rate_D = self.learning_rate * self._scale(objectives) ** 2 * ~region.fixed
-        weights_K = objectives.weights_K.numpy()
+        weights_K = objectives.weights_K
         gradient = gradient_function(objectives)
         x_SD = np.array(start, dtype=np.float64)
         codes, outputs = [], []
@@ -125,14 +123,14 @@ class Propagation:
 
     def _scale(self, objectives: Objectives) -> np.ndarray:
         spreads = [getattr(p, "input_std", None) for p in objectives.predictors.values()]
-        own = [spread for spread in spreads if isinstance(spread, Tensor)]
+        own = [np.asarray(spread, dtype=np.float64) for spread in spreads if spread is not None]
         single = len(objectives.predictors) == 1 and len(own) == 1
         if self.coordinate not in ("auto", "space", "predictor"):
             raise UserError(f"coordinate is auto, space or predictor, given was '{self.coordinate}'")
         if self.coordinate == "predictor" and not single:
             raise UserError("coordinate=predictor needs one predictor with a standardisation of its own; use space")
         use_own = single and self.coordinate != "space"
-        return own[0].double().numpy() if use_own else objectives.space.scale
+        return own[0] if use_own else objectives.space.scale
 
 
 def promise(budget: Budget, loss_TS: np.ndarray, rounded_TSD: np.ndarray, steps_S: np.ndarray) -> np.ndarray:
@@ -170,7 +168,7 @@ def marked(
     lasts, bests = [], []
     for s in gallery.leaders:
         goals = loss.goals(objectives, _outputs(objectives, walks[s].codes[:1]))
-        loss_T = loss.value(_outputs(objectives, walks[s].rounded), goals, objectives.weights_K.numpy())
+        loss_T = loss.value(_outputs(objectives, walks[s].rounded), goals, objectives.weights_K)
         excess_T = criterion.excess(walks[s].rounded)
         steps = [(float(x), float(v), s, t) for t, (x, v) in enumerate(zip(excess_T, loss_T, strict=True))]
         bests.append(min(steps))
@@ -186,6 +184,5 @@ def marked(
 
 
 def _outputs(objectives: Objectives, codes_ND: np.ndarray) -> Outputs:
-    with torch.no_grad():
-        forward = objectives.forward(torch.as_tensor(codes_ND, dtype=torch.float64))
-    return Outputs(forward.z_NK.numpy(), forward.cost_NK.numpy())
+    forward = objectives.forward(codes_ND)
+    return Outputs(forward.z_NK, forward.cost_NK)

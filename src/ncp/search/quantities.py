@@ -1,6 +1,6 @@
 """What an architecture takes: multiply-adds, parameters, peak memory, and milliseconds on the machines that were measured.
 
-A quantity is one function of codes. On integer arrays it is what limits are held against; on tensors it is differentiable.
+A quantity is one function of codes. On integer arrays it is what limits are held against; on continuous ones it has a slope.
 
 Shape suffixes: N codes, D dimensions.
 """
@@ -22,6 +22,8 @@ from ncp.latency.card import TASKS, TRUSTED
 from ncp.latency.model import Latency
 from ncp.latency.storage import load
 from ncp.numeric import finite, shown, whole
+from ncp.slopes import Slope, by_autograd, largest
+from ncp.spaces import slopes
 
 MIB = 2**20
 LARGEST = 100_000  # height, width and batch of an input
@@ -40,6 +42,7 @@ class Quantity:
         unit, scale: in which people read it: ``of / scale`` in ``unit``.
         model: the machine, for milliseconds.
         file: where that was read.
+        slope: the same as ``of`` with the way back; None: by autograd.
     """
 
     name: str
@@ -49,6 +52,11 @@ class Quantity:
     scale: float = 1.0
     model: Latency | None = None
     file: str = ""
+    slope: Callable[[np.ndarray], Slope] | None = None
+
+    def at(self, codes_ND: np.ndarray) -> Slope:
+        """``(N,)`` of continuous codes with the way back."""
+        return self.slope(codes_ND) if self.slope is not None else by_autograd(self.of, codes_ND)
 
     def told(self, codes_ND: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """``(N,)`` values of valid codes; of milliseconds the predicted ones, and their standard deviation."""
@@ -63,10 +71,15 @@ class Quantity:
 
 def counted(space: spaces.Space[Any]) -> dict[str, Quantity]:
     """Multiply-adds and parameters, exact."""
+    macs, params = (partial(_counted, space, i) for i in range(2))
     return {
-        "macs": Quantity("macs", "multiply-adds", lambda codes: space.cost(codes).macs, "G", 1e9),
-        "params": Quantity("params", "parameters", lambda codes: space.cost(codes).params, "M", 1e6),
+        "macs": Quantity("macs", "multiply-adds", lambda codes: space.cost(codes).macs, "G", 1e9, slope=macs),
+        "params": Quantity("params", "parameters", lambda codes: space.cost(codes).params, "M", 1e6, slope=params),
     }
+
+
+def _counted(space: spaces.Space[Any], i: int, codes_ND: np.ndarray) -> Slope:
+    return slopes.cost(space, codes_ND).column(i)
 
 
 @dataclass(frozen=True)
@@ -123,8 +136,12 @@ def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Qu
             most = most.maximum(part) if hasattr(most, "detach") else np.maximum(most, part)
         return most / MIB
 
+    def slope(codes: np.ndarray) -> Slope:
+        parts = [slopes.memory(space, codes, batch=run.batch, dtype=run.dtype, **setting) for setting in settings_of]
+        return largest(parts).then(np.max([p.value for p in parts], axis=0) / MIB, 1 / MIB)
+
     of(space.encode([space.default()]).astype(np.int64))  # what cannot be counted is refused now
-    return Quantity("memory_mb", f"peak memory, {run.dtype}, batch {run.batch}", of, "MiB")
+    return Quantity("memory_mb", f"peak memory, {run.dtype}, batch {run.batch}", of, "MiB", slope=slope)
 
 
 def machines(given: Any, space: spaces.Space[Any], run: Inference, margin: float = 1.0) -> list[Quantity]:
@@ -161,7 +178,8 @@ def machines(given: Any, space: spaces.Space[Any], run: Inference, margin: float
         key = "latency_ms" if number == 1 else f"latency_ms_{number}"
         file = "" if isinstance(one, Latency) else str(one)
         words = f"latency on {model.card.described()}"
-        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, file))
+        slope = partial(model.safe, margin=margin)
+        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, file, slope))
     return out
 
 
@@ -189,8 +207,6 @@ def check_trust(machine: Quantity, trust: bool) -> str | None:
 
 
 def _milliseconds(model: Latency, margin: float, codes: Any) -> Any:
-    if hasattr(codes, "detach"):
-        return model.safe(codes, margin)
     mean, std = model.posterior_of(codes)
     return mean + margin * std
 
@@ -204,7 +220,7 @@ def together(machines: Sequence[Quantity], space: spaces.Space[Any]) -> Quantity
     """The milliseconds of several machines as one cost: each in units of its own spread over the space, added."""
     if len(machines) == 1:
         return machines[0]
-    sample = space.encode(space.sample(1024, np.random.default_rng(0)))
+    sample = spaces.sampled(space, 1024, np.random.default_rng(0))
     spreads = [float(np.std(m.of(sample))) or 1.0 for m in machines]
 
     def of(codes: Any) -> Any:
@@ -213,4 +229,13 @@ def together(machines: Sequence[Quantity], space: spaces.Space[Any]) -> Quantity
             total = total + machine.of(codes) / spread
         return total
 
-    return Quantity("latency", "latency on all machines, in spreads", of, "")
+    def slope(codes: np.ndarray) -> Slope:
+        parts = [machine.at(codes) for machine in machines]
+        value = np.sum([p.value / spread for p, spread in zip(parts, spreads, strict=True)], axis=0)
+
+        def pull(d_N: np.ndarray) -> np.ndarray:
+            return np.asarray(np.sum([p.pull(d_N / spread) for p, spread in zip(parts, spreads, strict=True)], axis=0))
+
+        return Slope(value, pull)
+
+    return Quantity("latency", "latency on all machines, in spreads", of, "", slope=slope)

@@ -210,7 +210,7 @@ class Region:
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``(n, D)`` float64 codes of the region, drawn from the space and moved into it."""
-        codes = self.space.encode(self.space.sample(n, rng))
+        codes = spaces.sampled(self.space, n, rng)
         if self.whole:
             return codes
         # spread over narrower bounds, so that clamping does not pile everything up at them

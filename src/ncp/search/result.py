@@ -156,9 +156,14 @@ class Result:
 
 
 def candidates(goals: Objectives, asked: PredictorPanel, judge: PredictorPanel, codes: np.ndarray) -> list[Candidate]:
-    """``(N, D)`` valid codes, described."""
+    """``(N, D)`` valid codes, described; equal ones alike to the last bit, which their place among others could change."""
+    different, places = np.unique(codes.astype(np.int64), axis=0, return_inverse=True)
+    described = _described(goals, asked, judge, different)
+    return [described[int(i)] for i in places.ravel()]
+
+
+def _described(goals: Objectives, asked: PredictorPanel, judge: PredictorPanel, codes: np.ndarray) -> list[Candidate]:
     space = goals.space
-    codes = codes.astype(np.int64)
     cost = space.cost(codes)
     predicted = opinions(asked, codes)
     judged = predicted if judge is asked else opinions(judge, codes)

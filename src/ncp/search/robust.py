@@ -16,8 +16,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp.errors import UserError
 from ncp.numeric import finite, shown, whole
@@ -96,26 +94,24 @@ class Robust:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Codes ``(T, S, D)`` and losses ``(T, S)`` (minus the value, without penalties) of all starts."""
         region = criterion.budget.region
-        scale_D = torch.as_tensor(criterion.objectives.space.scale * ~region.fixed)
-        lam = None if lam_S is None else torch.as_tensor(lam_S)
-        x_SD = torch.as_tensor(shrink(region, criterion.budget, start))
-        momentum, square = torch.zeros_like(x_SD), torch.zeros_like(x_SD)
-        penalty_S = torch.full((len(x_SD),), self.penalty, dtype=torch.float64)
+        scale_D = criterion.objectives.space.scale * ~region.fixed
+        x_SD = shrink(region, criterion.budget, start)
+        momentum, square = np.zeros_like(x_SD), np.zeros_like(x_SD)
+        penalty_S = np.full(len(x_SD), self.penalty)
         codes, losses = [], []
         for t in range(self.iterations + 1):
-            x_SD.requires_grad_()
-            value_S, excess_SJ = criterion.terms(x_SD, lam)
-            broken_SJ = excess_SJ.clamp(min=0)
-            codes.append(x_SD.detach())
-            losses.append(-value_S.detach())
+            terms = criterion.terms(x_SD, lam_S)
+            codes.append(x_SD)
+            losses.append(-terms.value)
             if t == self.iterations:
                 break
-            (gradient_SD,) = torch.autograd.grad((-value_S + penalty_S * broken_SJ.sum(1)).sum(), x_SD)
-            with torch.no_grad():
-                penalty_S = torch.where(broken_SJ.sum(1) > 1e-2, penalty_S * 1.1, penalty_S)
-                step_SD, momentum, square = _adam(gradient_SD * scale_D, momentum, square, t)
-                x_SD = torch.from_numpy(region.clamp((x_SD.detach() - self._rate(t) * scale_D * step_SD).numpy()))
-        return torch.stack(codes).numpy(), torch.stack(losses).numpy()
+            broken_SJ = terms.excess >= 0
+            gradient_SD = terms.pull(-np.ones(len(x_SD)), penalty_S[:, None] * broken_SJ)
+            excess_S = (terms.excess * broken_SJ).sum(1)
+            penalty_S = np.where(excess_S > 1e-2, penalty_S * 1.1, penalty_S)
+            step_SD, momentum, square = _adam(gradient_SD * scale_D, momentum, square, t)
+            x_SD = region.clamp(x_SD - self._rate(t) * scale_D * step_SD)
+        return np.stack(codes), np.stack(losses)
 
     def _rate(self, t: int) -> float:
         wave = (1 + np.cos(np.pi * t / self.iterations)) / 2
@@ -213,9 +209,11 @@ def shrink(region: Region, budget: Budget, codes_SD: np.ndarray) -> np.ndarray:
     return out
 
 
-def _adam(gradient: Tensor, momentum: Tensor, square: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:
+def _adam(
+    gradient: np.ndarray, momentum: np.ndarray, square: np.ndarray, t: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A step of unit size in each dimension, from the running mean and square of gradients (Kingma and Ba, 2015)."""
     momentum = 0.8 * momentum + 0.2 * gradient
     square = 0.95 * square + 0.05 * gradient**2
     mean, spread = momentum / (1 - 0.8 ** (t + 1)), square / (1 - 0.95 ** (t + 1))
-    return mean / (spread.sqrt() + 1e-8), momentum, square
+    return mean / (np.sqrt(spread) + 1e-8), momentum, square

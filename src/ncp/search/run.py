@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
-from ncp.predictors.base import Predictor
+from ncp.predictors.answers import AnyPredictor
 from ncp.progress import Progress
 from ncp.search.judges import Given, PredictorPanel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, other_limits, parse_costs, parse_floors
@@ -190,7 +190,7 @@ def prepare(
         cost=_cost(cost, family, items, asked.predictors),
         combine=combine,
         floors=[(f.setting, f.metric, f.value) for f in floors],
-        charge=together(devices, space).of if devices else None,
+        charge=together(devices, space) if devices else None,
     )
     goals.quantities = tuple(dict.fromkeys([*devices, *(limit.quantity for limit in others)]))
     wanted = [(o.setting, o.metric) for o in items] + [(f.setting, f.metric) for f in floors]
@@ -206,15 +206,21 @@ def prepare(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """A search is many small operations: handing them to more threads costs more than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    from threadpoolctl import threadpool_limits
+
+    torch: Any = sys.modules.get("torch")  # where a predictor of one's own is asked
+    threads = torch.get_num_threads() if torch is not None else 1
+    with threadpool_limits(1, user_api="blas"):
+        if threads > 1:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if threads > 1:
+                torch.set_num_threads(threads)
 
 
-def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mapping[str, Predictor]) -> str:
+def _cost(cost: str, family: str, items: Sequence[Objective], predictors: Mapping[str, AnyPredictor]) -> str:
     """``auto`` is the learned cost for the paper's own strategies where all predictors have one and the same."""
     if cost != "auto":
         return cost

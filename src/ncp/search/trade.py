@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
-from ncp.search.criterion import Criterion
+from ncp.search.criterion import Criterion, Worth, gain, gained
+from ncp.search.forward import Forward
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives, split_metric
 from ncp.search.quantities import Inference, Quantity, counted, memory, tasks_of
@@ -150,21 +149,28 @@ class _Weighted(Criterion):
             for c in columns
         ]
 
-    def terms(self, codes_ND: Tensor, lam: float | Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """As in :class:`Criterion`; metrics in standard deviations, costs in those of their logarithms."""
-        self.queries += len(codes_ND)
-        forward = self.objectives.forward(codes_ND, std=self.kappa > 0)
-        gain_NK = forward.z_NK if forward.u_NK is None else forward.z_NK - self.kappa * forward.u_NK
+    def worth(self, forward: Forward, codes_ND: np.ndarray, lam: Any) -> Worth:
+        """Metrics in standard deviations, costs in those of their logarithms."""
+        gain_NK = gain(forward, self.kappa)
+        costs = [None if isinstance(column, int) else column.at(codes_ND) for column in self.columns]
+        factors = [sign / spread for sign, spread in zip(self.signs, self.spreads, strict=True)]
         parts = []
-        for column, sign, spread in zip(self.columns, self.signs, self.spreads, strict=True):
-            parts.append(gain_NK[:, column] if isinstance(column, int) else sign * column.of(codes_ND).log() / spread)
-        limits = self.budget.limits
-        excess = (
-            [(c / x.value).log() for c, x in zip(self.budget.costs(codes_ND), limits, strict=True)] if limits else []
-        )
-        assert isinstance(lam, Tensor)
-        value_N = (torch.stack(parts, 1) * lam).sum(1)
-        return value_N, torch.stack(excess, 1) if excess else value_N.new_zeros(len(value_N), 0)
+        for column, cost, factor in zip(self.columns, costs, factors, strict=True):
+            if cost is not None:
+                parts.append(factor * np.log(cost.value))
+            elif isinstance(column, int):
+                parts.append(gain_NK[:, column])
+
+        def back(d_N: np.ndarray) -> tuple[dict[str, np.ndarray], Any]:
+            d_NK, out_ND = np.zeros_like(gain_NK), np.zeros_like(codes_ND)
+            for i, (column, cost) in enumerate(zip(self.columns, costs, strict=True)):
+                if cost is not None:
+                    out_ND += cost.pull(d_N * lam[:, i] * factors[i] / cost.value)
+                elif isinstance(column, int):
+                    d_NK[:, column] += d_N * lam[:, i]
+            return gained(d_NK, self.kappa), out_ND
+
+        return Worth((np.stack(parts, 1) * lam).sum(1), back)
 
 
 def trade(

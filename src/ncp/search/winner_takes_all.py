@@ -94,7 +94,7 @@ class WinnerTakesAll:
         steps_DD, related = region.steps(), region.related
         visited: dict[tuple[float, ...], None] = {}
         gradient = gradient_function(objectives)
-        weights_K = objectives.weights_K.numpy()
+        weights_K = objectives.weights_K
         losses, goals = [], None
         reason = f"{self.iterations} iterations done"
         for t in range(self.iterations + 1):

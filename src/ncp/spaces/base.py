@@ -141,6 +141,14 @@ def widths(space: Space[Any]) -> tuple[int, ...]:
     return tuple(getattr(space, "widths", ()))
 
 
+def sampled(space: Space[A], n: int, rng: np.random.Generator) -> np.ndarray:
+    """``(n, D)`` float64 codes of architectures that ``space.sample`` draws, without making these where the space can."""
+    if hasattr(space, "sample_codes"):
+        codes: Any = space.sample_codes
+        return np.asarray(codes(n, rng), dtype=np.float64)
+    return space.encode(space.sample(n, rng))
+
+
 def of_text(space: Space[A], text: str) -> A:
     """``space.parse`` for a text that itself came out of a file: whatever it says, no file is opened for it."""
     return space.parse({"text": text})

@@ -16,7 +16,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ncp.errors import UserError
+from ncp.slopes import Slope
 from ncp.spaces.base import Cost
 from ncp.spaces.dimensions import DIMENSIONS, STAGE_START
 from ncp.spaces.layers import HEADS, branch_sizes, check_input, columns_of
@@ -164,6 +167,16 @@ def count_polynomials() -> tuple[Polynomial, Polynomial]:
     """MACs and parameters at :func:`count`'s defaults, as polynomials in the 27 dimensions."""
     tally = _rule(Polynomial.variables(len(DIMENSIONS)), (128, 128), "segmentation", PAPER_CLASSES, 3, (2, 2))
     return tally.macs, tally.weights + 2 * tally.normed_channels + tally.biases
+
+
+@lru_cache(maxsize=1)
+def _usual_evaluator() -> Evaluator:
+    return Evaluator(list(count_polynomials()), len(DIMENSIONS))
+
+
+def count_slope(codes_ND: np.ndarray) -> Slope:
+    """``(N, 2)`` MACs and parameters at :func:`count`'s defaults of continuous codes, with the way back."""
+    return _usual_evaluator().slope(codes_ND)
 
 
 @lru_cache(maxsize=32)

@@ -11,15 +11,20 @@ Vectorised; no network is built.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.slopes import Slope
+from ncp.spaces.dimensions import DIMENSIONS
 from ncp.spaces.layers import branch_sizes, check_input, columns_of, layers, stages
+from ncp.spaces.polynomial import Evaluator, Polynomial
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 """Bytes of one number, by the name of its type."""
+_SECOND = 1.5  # from the middle between one and two a continuous number counts as more than one
 
 
 def memory(
@@ -58,6 +63,41 @@ def memory(
     return BYTES[dtype] * (weights + batch * peak.value)
 
 
+def memory_slope(
+    codes_ND: np.ndarray,
+    size: tuple[int, int] = (128, 128),
+    head: str = "segmentation",
+    classes: int = 19,
+    dtype: str = "fp32",
+    batch: int = 1,
+    in_channels: int = 3,
+    stem_strides: tuple[int, int] = (2, 2),
+) -> Slope:
+    """``(N,)`` bytes of continuous codes, with the way back: that of the operation where they are most."""
+    codes = np.asarray(codes_ND, dtype=np.float64)
+    setting = (tuple(size), head, classes, in_channels, tuple(stem_strides))
+    sums = _sums(*setting).slope(np.concatenate([codes, codes > _SECOND], axis=1))
+    most_N = sums.value[:, 1:].max(1)
+
+    def pull(d_N: np.ndarray) -> np.ndarray:
+        at_most = (
+            sums.value[:, 1:] == most_N[:, None]
+        )  # several that are equal share it, as two branches at their bounds
+        d_NP = np.concatenate([np.ones((len(codes), 1)), batch * at_most / at_most.sum(1, keepdims=True)], axis=1)
+        return sums.pull(BYTES[dtype] * d_N[:, None] * d_NP)[:, : codes.shape[1]]
+
+    return Slope(BYTES[dtype] * (sums.value[:, 0] + batch * most_N), pull)
+
+
+@lru_cache(maxsize=16)
+def _sums(*setting: Any) -> Evaluator:
+    """The numbers that are stored, then those that live at every operation, as polynomials in the code and its switches."""
+    x = Polynomial.variables(len(DIMENSIONS))
+    peak = _Moments()
+    _walk(peak, x, *setting)
+    return Evaluator([Polynomial.of(stored(x, *setting)), *peak.moments], 2 * len(DIMENSIONS))
+
+
 def stored(
     x: Any, size: tuple[int, int], head: str, classes: int, in_channels: int, stem_strides: tuple[int, int]
 ) -> Any:
@@ -71,6 +111,23 @@ def stored(
 def _biases(layer: Any, classes: int) -> Any:
     """Those that norms leave behind: one a channel; the classifier's own are counted apart."""
     return 0 if layer.part == "head" and layer.outputs is classes else layer.times * layer.outputs
+
+
+class _Moments:
+    """All different sums that it was told, as polynomials."""
+
+    def __init__(self) -> None:
+        self._seen: dict[frozenset[Any], Polynomial] = {}
+
+    def see(self, living: Any, when: Any = None) -> None:
+        """As :meth:`_Peak.see`."""
+        moment = Polynomial.of(living if when is None else living * when)
+        self._seen.setdefault(frozenset(moment.terms.items()), moment)
+
+    @property
+    def moments(self) -> list[Polynomial]:
+        """In the order in which they were told."""
+        return list(self._seen.values())
 
 
 class _Peak:
@@ -92,12 +149,15 @@ class _Peak:
 
 def _more_than_one(value: Any) -> Any:
     """1 where there is a second one, else 0; for continuous codes from the middle between one and two."""
-    many = value > 1.5
+    if isinstance(value, Polynomial):  # a dimension alone; its switch is a variable of its own, behind all dimensions
+        [(dimension,)] = value.terms
+        return Polynomial({(len(DIMENSIONS) + dimension,): 1})
+    many = value > _SECOND
     return many.to(value.dtype) if hasattr(many, "detach") else many.astype(np.int64)
 
 
 def _walk(
-    peak: _Peak,
+    peak: _Peak | _Moments,
     x: Any,
     size: tuple[int, int],
     head: str,
@@ -133,7 +193,13 @@ def _walk(
 
 
 def _fuse(
-    peak: _Peak, base: Any, kept: int, channels: list[Any], maps: list[Any], sizes: list[tuple[int, int]], when: Any
+    peak: _Peak | _Moments,
+    base: Any,
+    kept: int,
+    channels: list[Any],
+    maps: list[Any],
+    sizes: list[tuple[int, int]],
+    when: Any,
 ) -> None:
     done: Any = base
     for i in range(kept):
@@ -149,7 +215,7 @@ def _fuse(
         peak.see(done + maps[kept], when)
 
 
-def _branches(peak: _Peak, base: Any, maps: list[Any], units: list[Any], when: Any) -> None:
+def _branches(peak: _Peak | _Moments, base: Any, maps: list[Any], units: list[Any], when: Any) -> None:
     """Each unit holds its input and two maps; from the second unit on its input is none of the fusion's."""
     done: Any = base
     for one, n in zip(maps, units, strict=True):

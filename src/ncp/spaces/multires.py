@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from ncp.errors import UserError
+from ncp.slopes import Slope
 from ncp.spaces.architecture import Architecture, BlockSpec
 from ncp.spaces.base import Cost
-from ncp.spaces.cost import count, count_polynomials
+from ncp.spaces.cost import count, count_polynomials, count_slope
 from ncp.spaces.dimensions import DIMENSIONS, INDEX, NAMES, STAGE_START, STAGES, Dimension
-from ncp.spaces.memory import memory
+from ncp.spaces.memory import memory, memory_slope
 from ncp.spaces.polynomial import Evaluator, Polynomial
-from ncp.spaces.work import work
+from ncp.spaces.work import work, work_slope
 
 __all__ = ["DIMENSIONS", "INDEX", "NAMES", "SPACE", "STAGE_START", "STAGES", "Architecture", "BlockSpec", "Dimension"]
 
@@ -122,6 +123,29 @@ class MultiResolutionSpace:
 
             return torch.log2(torch.cat([codes, extra], dim=-1))
         return np.log2(np.concatenate([np.asarray(codes, dtype=np.float64), extra], axis=-1))
+
+    def feature_slope(self, codes_ND: np.ndarray) -> Slope:
+        """:meth:`features` with the way back."""
+        codes, extra = np.asarray(codes_ND, dtype=np.float64), _feature_rule().slope(codes_ND)
+        both = np.concatenate([codes, extra.value], axis=1)
+
+        def pull(d_NF: np.ndarray) -> np.ndarray:
+            d_NF = d_NF / (both * np.log(2))
+            return np.asarray(d_NF[:, : self.dim] + extra.pull(d_NF[:, self.dim :]))
+
+        return Slope(np.log2(both), pull)
+
+    def cost_slope(self, codes_ND: np.ndarray) -> Slope:
+        """``(N, 2)``: multiply-adds and parameters of :meth:`cost` with the way back."""
+        return count_slope(codes_ND)
+
+    def work_slope(self, codes_ND: np.ndarray, **setting: Any) -> Slope:
+        """:meth:`work` with the way back."""
+        return work_slope(codes_ND, **setting)
+
+    def memory_slope(self, codes_ND: np.ndarray, **setting: Any) -> Slope:
+        """:meth:`memory` with the way back."""
+        return memory_slope(codes_ND, **setting)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
 """Polynomials with integer coefficients, to take a counting rule apart into its monomials.
 
 The counting rules of a space are polynomials in its code. Written once as an expression over columns, a rule can be run on
-numbers, or on the symbols made here: the result, a list of monomials, is evaluated on tensors in a handful of operations
-instead of hundreds, which is what a gradient needs.
+numbers, or on the symbols made here: the result, a list of monomials, is evaluated in a handful of operations instead of
+hundreds, and so is its gradient.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from ncp.slopes import Slope
 
 Monomial = tuple[int, ...]  # sorted indices of the variables it multiplies
 
@@ -73,6 +75,8 @@ class Evaluator:
         for t, monomial in enumerate(monomials):
             for k in range(self.degree):
                 self.picks[monomial[k] if k < len(monomial) else n, k, t] = 1
+        factors = [[m[k] if k < len(m) else n for m in monomials] for k in range(self.degree)]
+        self._factors = np.array(factors, dtype=np.intp).reshape(self.degree, len(monomials))
         self._tensors: dict[Any, tuple[Any, Any]] = {}
 
     def __call__(self, codes: Any) -> Any:
@@ -90,6 +94,27 @@ class Evaluator:
         for k in range(1, self.degree):
             product = product * factors[..., k, :]
         return product @ coefficients
+
+    def slope(self, codes_ND: np.ndarray) -> Slope:
+        """``(N, n)`` codes -> ``(N, P)`` values, and the way back."""
+        codes = np.asarray(codes_ND, dtype=np.float64)
+        padded = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
+        factors = [padded[:, index] for index in self._factors]
+        product = np.ones((len(codes), len(self.coefficients)))
+        before = []  # products of the factors in front of each one
+        for factor in factors:
+            before.append(product)
+            product = product * factor
+
+        def pull(d_NP: np.ndarray) -> np.ndarray:
+            left_NT = d_NP @ self.coefficients.T
+            out_ND = np.zeros_like(codes)
+            for k in reversed(range(self.degree)):
+                out_ND += (left_NT * before[k]) @ self.picks[:-1, k].T
+                left_NT = left_NT * factors[k]
+            return out_ND
+
+        return Slope(product @ self.coefficients, pull)
 
     def _constants(self, codes: Any) -> tuple[Any, Any]:
         key = (codes.dtype, codes.device)

@@ -10,6 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from ncp.slopes import Slope
 from ncp.spaces.dimensions import DIMENSIONS, STAGES
 from ncp.spaces.layers import check_input, columns_of, layers
 from ncp.spaces.polynomial import Evaluator, Polynomial
@@ -38,6 +41,19 @@ def work(
     check_input(size, head, classes, in_channels, stem_strides)
     columns_of(codes)  # for its check of the shape
     return _evaluator(tuple(size), head, classes, in_channels, tuple(stem_strides))(codes)
+
+
+def work_slope(
+    codes_ND: np.ndarray,
+    size: tuple[int, int] = (128, 128),
+    head: str = "segmentation",
+    classes: int = 19,
+    in_channels: int = 3,
+    stem_strides: tuple[int, int] = (2, 2),
+) -> Slope:
+    """The same of continuous codes, with the way back."""
+    check_input(size, head, classes, in_channels, stem_strides)
+    return _evaluator(tuple(size), head, classes, in_channels, tuple(stem_strides)).slope(codes_ND)
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,1 @@
+"""How predictors answer: closed forms over their arrays, with the way back to the code. Needs numpy alone."""
