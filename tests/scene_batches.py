@@ -51,8 +51,11 @@ class MadeUp(DataModule):
     source = "halves"
     palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90))
 
-    def __init__(self, *, labels: str, images: int = 8, size: int = 32, **common: Any) -> None:
+    def __init__(
+        self, *, labels: str, images: int = 8, size: int = 32, training_macs: float | None = None, **common: Any
+    ) -> None:
         super().__init__(**common)
+        self.training_macs = training_macs
         self.labels, self.images = labels, images
         self.classes = tuple(f"{labels} {i}" for i in range(COUNTS.get(labels, 3)))
         self.size = self.eval_size = (size, size)

@@ -16,7 +16,7 @@ import numpy as np
 from ncp import files, terminal
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
-from ncp.report import style
+from ncp.report import scenes, style
 from ncp.report.images import shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 PER_CLASS = "per_class.csv"
 BENCHMARK_UNIT = "at 128x128, 19 classes per pixel, whatever the task"
+UNITS = dict.fromkeys(("transnas-micro", "transnas-macro"), "at 224x224, the encoder without a head, whatever the task")
+"""Of other spaces."""
+EXPORTED = ("cls", "seg", "det3d", "video")
+"""Tasks whose networks are exported and used for predictions."""
 
 
 def show(result: Mapping[str, Any], folder: Path, written: list[Path]) -> None:
@@ -47,6 +51,8 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
     out = {}
     if not result.get("eval_images_per_second"):  # not itself an evaluation
         out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
+    if result.get("task") not in EXPORTED:
+        return out
     out["export it:"] = command_line("export", ckpt_path=path)
     out["use it:"] = command_line("predict", input="FOLDER", out="seen", ckpt=path)
     return out
@@ -57,7 +63,9 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        out.append((labelled(name, result.get("min_overlap", {})), "-" if value is None else f"{value:.2f}"))
+        out.append(
+            (labelled(name, result.get("min_overlap", {})), "-" if value is None else scenes.figure_text(name, value))
+        )
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:
@@ -68,7 +76,8 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     out.append(("peak memory", f"{result['peak_memory_mb']:,.0f} MiB"))
     out.append(("multiply-adds", f"{cost['macs_at_size'] / 1e9:.3g} G {_measured_at(cost)}"))
     if "macs" in cost:
-        out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {BENCHMARK_UNIT}"))
+        unit = UNITS.get(result.get("space", ""), BENCHMARK_UNIT)
+        out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {unit}"))
     out.append(("parameters", f"{cost['params'] / 1e6:.2f} M"))
     if seconds.get("training"):
         out.append(("time", f"{seconds['training']:.0f} s for {result['steps']:,} steps"))
@@ -115,7 +124,9 @@ def draw(run: Run) -> list[Path]:
     history = read_history(run.history.path) if run.history.path.is_file() else []
     history = [row for row in history if not row[1].startswith("val/")]
     history += [
-        (entry.step, f"val/{name}", entry.metrics[name]) for entry in run.task.ledger for name in run.task.latest
+        (entry.step, f"val/{name.removeprefix(run.task.prefix)}", entry.metrics[name])
+        for entry in run.task.ledger
+        for name in run.task.latest
     ]
     if any(step > 0 for step, _, _ in history):
         figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
@@ -154,7 +165,7 @@ def curves(
     for ax, metric in zip(axes.flat, order, strict=False):
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        unit = "" if metric == "lr" or metric.endswith("loss") else "%"
+        unit = "" if metric == "lr" or metric.endswith("loss") or "ssim" in metric else "%"
         style.dress(ax, {"lr": "learning rate"}.get(metric, in_words(metric).replace("_", " ")), unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
@@ -264,4 +275,5 @@ PICTURES: dict[str, Callable[[Any], Any]] = {
     "cls": classification_picture,
     "det3d": detection_picture,
     "video": video_picture,
+    **scenes.PICTURES,
 }

@@ -79,7 +79,8 @@ def _named(space: str | None, name: str) -> AnyArchitecture:
 
 
 def _narrow(space: str | None) -> AnyArchitecture:
-    return _space(space).narrow()  # type: ignore[attr-defined, no-any-return]
+    chosen: Any = _space(space)
+    return (chosen.narrow if hasattr(chosen, "narrow") else chosen.default)()  # type: ignore[no-any-return]
 
 
 def _code(space: str | None, code: Any) -> AnyArchitecture:

@@ -84,6 +84,7 @@ class Cell(nn.Module):
 
     Attributes:
         used: numbers of the edges that are computed.
+        idle: whether some parameters, here or before, get no gradient.
 
     Args:
         operations: one of ``ncp.spaces.transnas_micro.OPERATIONS`` for each edge.
@@ -98,6 +99,8 @@ class Cell(nn.Module):
         for (source, _), operation in zip(EDGES, operations, strict=True):
             before, step = (inputs, stride) if source == 0 else (outputs, 1)
             self.edges.append(_edge(operation, before, outputs, step))
+        left = (module for edge, module in enumerate(self.edges) if edge not in self.used)
+        self.idle = not self.used or any(list(module.parameters()) for module in left)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``; zeros where no way is open."""
@@ -160,10 +163,8 @@ class Encoder(nn.Module):
         if isinstance(architecture, transnas_micro.Architecture):
             operations, modules = architecture.operations, transnas_micro.MODULES
             make = lambda *sizes: Cell(operations, *sizes)  # noqa: E731
-            used, there = in_use(operations), [i for i, operation in enumerate(operations) if operation != ZERO]
-            self.idle = not used or list(used) != there
         else:
-            modules, make, self.idle = architecture.digits, BasicBlock, False
+            modules, make = architecture.digits, BasicBlock
         width, self.reduction = transnas.BASE, 4
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, transnas.STEM_CHANNELS, 3, 2, padding=1, bias=False),
@@ -178,6 +179,7 @@ class Encoder(nn.Module):
             layers += [make(before, width, stride), make(width, width, 1)]
         self.layers = nn.Sequential(*layers)
         self.channels = width
+        self.idle = any(isinstance(layer, Cell) and layer.idle for layer in layers)
         initialise(self)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
