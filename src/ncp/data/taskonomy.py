@@ -138,6 +138,7 @@ class Taskonomy(ViewData):
         common: see :class:`ncp.data.views.ViewData`.
     """
 
+    layout_mean, layout_std = LAYOUT_MEAN, LAYOUT_STD
     palette = tuple(
         (0, 0, 0)
         if i == 0

@@ -156,6 +156,8 @@ class ViewData(DataModule):
     task = "views"
     tasks: ClassVar[tuple[str, ...]] = LABELS
     palette: Sequence[tuple[int, int, int]] = ()
+    layout_mean: np.ndarray = np.zeros(9)
+    layout_std: np.ndarray = np.ones(9)
 
     def __init__(
         self,
@@ -216,6 +218,11 @@ class ViewData(DataModule):
         return {"room_layout": LAYOUT, "normal": ("right", "up", "back"), "autoencoder": ("red", "green", "blue")}[
             label
         ]
+
+    def layout_numbers(self, label_9: np.ndarray) -> np.ndarray:
+        """A layout in metres and radians."""
+        out: np.ndarray = label_9 * self.layout_std + self.layout_mean
+        return out
 
     def views(self, source: Source) -> Views:
         """A split's samples."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ncp.data.folder.files import OwnData
     from ncp.data.folder.look import Look
     from ncp.data.folder.suggest import Suggestion
+    from ncp.data.views import ViewData
+    from ncp.jobs.data_views import Found
 
 _OF_THE_MACHINE = ("_target_", "root", "cache", "workers")  # of the data, which are not the set's
 Samples = Annotated[int, Meta(ge=0, le=64)]
@@ -58,8 +60,9 @@ class Outcome:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-def run(options: Options, folder: Path | None = None) -> Outcome:
-    """Look a data set of your own over: counts, sizes, balance, what is wrong or odd, and what recipe it suggests.
+def run(options: Options, folder: Path | None = None) -> Outcome | Found:
+    """Look a data set of your own over: counts, sizes, balance, what is wrong or odd, and what recipe it suggests. Of rooms with
+    several kinds of labels (:mod:`ncp.data.views`), built in or Taskonomy's, the counts and a picture.
 
     Args:
         options: which set, and how closely.
@@ -73,10 +76,14 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.data.folder.suggest import suggest
     from ncp.report import data as report
 
+    look = None if options.look == "all" else int(options.look)
+    if (views := views_of(options)) is not None:
+        from ncp.jobs import data_views
+
+        return data_views.run(*views, look, options.samples, folder)
     data = data_of(options)
     name = None if options.setting is not None else name_of(options, data)
     folder = runs.made(folder, "data")
-    look = None if options.look == "all" else int(options.look)
     with progress.bar(f"looking over {data.source}", after=1.0) as tell:
         found = look_over(data, look, tell)
     chosen = (
@@ -103,7 +110,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     return outcome
 
 
-def show(outcome: Outcome, brief: bool = False) -> None:
+def show(outcome: Outcome | Found, brief: bool = False) -> None:
     """Print what was found, what it suggests, and the commands that go on from it.
 
     Raises:
@@ -111,10 +118,25 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     """
     from ncp.report import data as report
 
+    if not isinstance(outcome, Outcome):
+        from ncp.jobs import data_views
+
+        return data_views.show(outcome)
     report.show(outcome.look, outcome.suggestion, outcome.files)
     outcome.look.check()
     if outcome.setting_file is not None:
         report.show_setting(outcome.setting, outcome.setting_file)
+
+
+def views_of(options: Options) -> tuple[type[ViewData], dict[str, Any]] | None:
+    """Class and settings of a set of rooms with several kinds of labels; None for any other."""
+    from ncp import registry
+    from ncp.data.base import DataModule
+    from ncp.data.views import ViewData
+
+    settings = dict(options.data)
+    kind = registry.resolve(settings.pop("_target_"), "data", DataModule) if settings.get("_target_") else None  # type: ignore[type-abstract]
+    return (kind, settings) if kind is not None and issubclass(kind, ViewData) else None
 
 
 def data_of(options: Options) -> OwnData:

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from ncp.data.base import to_tensor
 from ncp.data.indoor.names import OBJECTS, PALETTE, SCENES, SEMANTIC, SOFT_SCENES
-from ncp.data.indoor.scenes import draw_scene
+from ncp.data.indoor.scenes import LAYOUT_MEAN, LAYOUT_STD, draw_scene
 from ncp.data.sealed import cache_folder, sealed_folder
 from ncp.data.views import ViewData, stored
 from ncp.errors import UserError
 from ncp.terminal import Progress
 
 log = logging.getLogger(__name__)
-_VERSION = "1"  # of the scenes: another version is another cache
+_VERSION = "3"  # of the scenes: another version is another cache
 SPLITS = ("train", "val", "test")
 # file and shape of a scene's part
 _FILES = {"image": 3, "normal": 3, "semantic": 1}
@@ -104,12 +104,13 @@ class Indoor(ViewData):
     )
     source = "built-in indoor scenes"
     palette = PALETTE
+    layout_mean, layout_std = LAYOUT_MEAN, LAYOUT_STD
 
     def __init__(
         self,
         *,
         labels: str | Sequence[str] = "class_scene",
-        scenes: int = 2000,
+        scenes: int = 2400,
         val_scenes: int = 400,
         test_scenes: int = 400,
         size: int = 64,

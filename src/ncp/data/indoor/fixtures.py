@@ -63,7 +63,8 @@ def washing_machine(rng: Rng) -> Item:
     """A machine with a round door."""
     item, look = Item("washing machine"), m.enamel(rng)
     item.block(0.6, 0.58, 0.03, 0.85, look)
-    item.block(0.6, 0.6, 0.74, 0.86, Material("panels", look.first, (0.2, 0.2, 0.25), (0.2, 0.12), 0.6, salt=look.salt))
+    front = Material("panels", look.first, (0.2, 0.2, 0.25), (0.2, 0.1), 0.6, salt=look.salt)
+    item.block(0.6, 0.02, 0.74, 0.84, front, (0.0, 0.29))
     item.block(0.42, 0.1, 0.2, 0.62, _BLACK, (0.0, 0.29), kind=BALL)
     item.block(0.3, 0.13, 0.26, 0.56, m.metal(rng), (0.0, 0.29), kind=BALL)
     return item

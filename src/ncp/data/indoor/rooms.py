@@ -24,7 +24,7 @@ WALL, FREE, SEATS, ROWS = (
 HANGING = {x.door, x.window, x.picture, x.mirror, x.board, x.wall_screen}
 CLEAR = 0.55  # metres around the camera where nothing stands
 BEFORE = 1.2  # metres around it where nothing hangs from the ceiling
-TRIES = 12
+TRIES = 20
 
 
 @dataclass
@@ -55,26 +55,26 @@ class Kind:
 
 
 _ART = Wish(x.picture, chance=0.7, most=3)
-_GREEN = Wish(f.plant, chance=0.35, most=2)
+_GREEN = Wish(f.plant, chance=0.45, most=2)
 _RUG = Wish(f.rug, FREE, 0.5)
-_LAMP = Wish(f.floor_lamp, chance=0.45)
+_LAMP = Wish(f.floor_lamp, chance=0.55)
 _TILED = (m.tiles, m.tiles, m.stone)
 
 KINDS: dict[str, Kind] = {
     "bathroom": Kind(
         (2.2, 3.6), (2.4, 3.8),
-        [Wish(x.bathtub, chance=0.75), Wish(x.toilet, chance=0.85), Wish(x.basin, most=2), Wish(x.washing_machine, chance=0.2),
-         Wish(f.cabinet, chance=0.3), Wish(x.mirror, chance=0.3)],
+        [Wish(x.bathtub, chance=0.85), Wish(x.toilet, chance=0.95), Wish(x.basin, most=2), Wish(x.washing_machine, chance=0.2),
+         Wish(f.cabinet, chance=0.4), Wish(x.mirror, chance=0.4)],
         _TILED, (m.tiles, m.tiles, m.paint),
     ),
     "bedroom": Kind(
         (3.0, 4.8), (3.2, 5.0),
-        [Wish(f.bed), Wish(f.wardrobe, chance=0.75), Wish(f.cabinet, chance=0.7, most=2), _RUG, _LAMP, Wish(x.mirror, chance=0.3),
-         Wish(f.armchair, chance=0.25), _ART, _GREEN],
+        [Wish(f.bed), Wish(f.wardrobe, chance=0.85), Wish(f.cabinet, chance=0.85, most=2), _RUG, _LAMP,
+         Wish(x.mirror, chance=0.3), Wish(f.armchair, chance=0.25), _ART, _GREEN],
     ),
     "child's room": Kind(
         (2.8, 4.2), (3.0, 4.5),
-        [Wish(f.small_bed), Wish(f.toys, FREE, 0.9, 2), Wish(f.desk, chance=0.5), Wish(f.bookcase, chance=0.5),
+        [Wish(f.small_bed), Wish(f.toys, FREE, 1.0, 3), Wish(f.desk, chance=0.6), Wish(f.bookcase, chance=0.6),
          Wish(f.wardrobe, chance=0.4), _RUG, _ART],
     ),
     "classroom": Kind(
@@ -100,31 +100,31 @@ KINDS: dict[str, Kind] = {
     ),
     "kitchen": Kind(
         (2.6, 4.4), (2.8, 4.6),
-        [Wish(x.counter), Wish(x.refrigerator, chance=0.85), Wish(x.counter, chance=0.4), Wish(f.table, SEATS, 0.4),
+        [Wish(x.counter), Wish(x.refrigerator, chance=0.9), Wish(x.counter, chance=0.6), Wish(f.table, SEATS, 0.4),
          Wish(f.cabinet, chance=0.2), _ART],
         (m.tiles, m.tiles, m.parquet, m.stone), (m.paint, m.tiles, m.paint),
     ),
     "laundry room": Kind(
         (2.2, 3.6), (2.4, 3.8),
-        [Wish(x.washing_machine, most=3), Wish(x.basin, chance=0.4), Wish(f.cabinet, chance=0.6, most=2),
+        [Wish(x.washing_machine, most=3), Wish(x.basin, chance=0.5), Wish(f.cabinet, chance=0.8, most=2),
          Wish(f.wardrobe, chance=0.3),
          Wish(f.table, chance=0.3)],
         _TILED, (m.paint, m.tiles, m.brick),
     ),
     "library": Kind(
         (3.4, 6.0), (4.0, 7.0),
-        [Wish(f.bookcase, most=7), Wish(f.armchair, chance=0.6, most=2), Wish(f.table, SEATS, 0.45), _LAMP, _RUG, _GREEN],
+        [Wish(f.bookcase, most=9), Wish(f.armchair, chance=0.7, most=3), Wish(f.table, SEATS, 0.45), _LAMP, _RUG, _GREEN],
         (m.parquet, m.carpet),
     ),
     "living room": Kind(
         (3.6, 6.0), (4.0, 6.5),
-        [Wish(f.sofa, most=2), Wish(f.sideboard, chance=0.75), Wish(f.coffee_table, FREE, 0.8),
+        [Wish(f.sofa, most=3), Wish(f.sideboard, chance=0.9), Wish(f.coffee_table, FREE, 0.95),
          Wish(f.armchair, chance=0.5, most=2),
          _RUG, _LAMP, Wish(f.bookcase, chance=0.3), _ART, _GREEN],
     ),
     "office": Kind(
         (2.8, 5.0), (3.2, 5.5),
-        [Wish(f.desk, most=3), Wish(f.chair, FREE, 0.9, 3), Wish(f.bookcase, chance=0.6, most=2), Wish(x.board, chance=0.3),
+        [Wish(f.desk, most=4), Wish(f.chair, FREE, 1.0, 4), Wish(f.bookcase, chance=0.6, most=2), Wish(x.board, chance=0.3),
          Wish(f.cabinet, chance=0.5), _GREEN, _ART],
         (m.carpet, m.carpet, m.parquet), (m.paint, m.paint, m.brick),
     ),
@@ -274,7 +274,7 @@ def _any(choices: tuple[Callable[[Rng], Material], ...], rng: Rng) -> Material:
 
 def _eye(size: tuple[float, float, float], rng: Rng) -> tuple[float, float]:
     """Where the camera stands: mostly towards an end of the room, never in the wall."""
-    share = rng.beta(0.6, 0.6, 2)
+    share = rng.beta(0.4, 0.4, 2)
     return tuple(0.35 + (side - 0.7) * part for side, part in zip(size[:2], share, strict=True))  # type: ignore[return-value]
 
 
