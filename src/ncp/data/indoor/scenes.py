@@ -28,7 +28,15 @@ LAYOUT_MEAN = np.array([-0.020, 0.121, -1.465, 1.415, -0.001, -1.566, 4.763, 4.2
 LAYOUT_STD = np.array([1.121, 0.372, 1.106, 0.139, 0.026, 0.438, 1.629, 1.532, 0.260])
 TRIES = 4  # scenes that show hardly any object are drawn again
 SHOWN = 0.1  # of the pixels that must show objects
-PLAIN = ("door", "window", "picture", "hanging lamp", "rug", "plant", "mirror")  # what every kind of room has: cameras seldom aim at these
+PLAIN = (
+    "door",
+    "window",
+    "picture",
+    "hanging lamp",
+    "rug",
+    "plant",
+    "mirror",
+)  # what every kind of room has: cameras seldom aim at these
 
 
 @dataclass(frozen=True)
