@@ -125,7 +125,7 @@ def test_scenes_are_the_same_on_every_machine(drawn):
     np.testing.assert_allclose(drawn[0].layout, RECORDED_LAYOUT, atol=2e-3)
 
 
-RECORDED_KINDS = ['laundry room', 'bedroom', 'library', 'office', 'laundry room', 'dining room']
+RECORDED_KINDS = ["laundry room", "bedroom", "library", "office", "laundry room", "dining room"]
 RECORDED_COARSE = [[148.6, 176.3], [109.5, 136.4]]
 RECORDED_LAYOUT = [0.042, -0.519, -0.291, -0.295, 1.067, -1.74, -1.013, -0.58, -0.738]
 

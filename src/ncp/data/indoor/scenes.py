@@ -28,7 +28,15 @@ LAYOUT_MEAN = np.array([0.011, 0.119, -1.419, 1.416, 0.001, -1.561, 4.753, 4.221
 LAYOUT_STD = np.array([1.144, 0.360, 1.081, 0.140, 0.026, 0.436, 1.611, 1.534, 0.260])
 TRIES = 4  # scenes that show hardly any object are drawn again
 SHOWN = 0.1  # of the pixels that must show objects
-PLAIN = ("door", "window", "picture", "hanging lamp", "rug", "plant", "mirror")  # what every kind of room has: cameras seldom aim at these
+PLAIN = (
+    "door",
+    "window",
+    "picture",
+    "hanging lamp",
+    "rug",
+    "plant",
+    "mirror",
+)  # what every kind of room has: cameras seldom aim at these
 
 
 @dataclass(frozen=True)
