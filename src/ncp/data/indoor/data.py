@@ -21,7 +21,7 @@ from ncp.errors import UserError
 from ncp.terminal import Progress
 
 log = logging.getLogger(__name__)
-_VERSION = "3"  # of the scenes: another version is another cache
+_VERSION = "4"  # of the scenes: another version is another cache
 SPLITS = ("train", "val", "test")
 # file and shape of a scene's part
 _FILES = {"image": 3, "normal": 3, "semantic": 1}
