@@ -81,11 +81,11 @@ def test_a_setting_is_of_its_space_and_measures_what_its_task_does(task):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("setting=transnas-micro/normal", "arch=code", "arch.code=64-41414-3_31_339"), "digit 6 of a cell must be one of 0"),
-        (("setting=transnas-micro/normal", "arch=code", "arch.code=64-2131-basic"), "architecture of transnas-macro; here it must be"),
+        (("setting=transnas-micro/normal", "arch=code", "arch.code=64-41414-3_31_339"), "digit 6 of a cell must be one of"),
+        (("setting=transnas-micro/normal", "arch=code", "arch.code=64-2131-basic"), "of transnas-macro; here it must be"),
         (("setting=transnas-macro/jigsaw", "arch=code", "arch.code=64-2222-basic"), "not among the 3,256 networks"),
-        (("setting=transnas-macro/jigsaw", "arch.space=multires"), "the space transnas-macro, given was arch.space=multires"),
-        (("task=cls", "arch=code", "arch.code=64-41414-3_31_332"), "architecture of transnas-micro; here it must be"),
+        (("setting=transnas-macro/jigsaw", "arch.space=multires"), "given was arch.space=multires"),
+        (("task=cls", "arch=code", "arch.code=64-41414-3_31_332"), "of transnas-micro; here it must be"),
         (("setting=transnas-micro/depth",), "unknown setting 'transnas-micro/depth'"),
     ],
 )  # fmt: skip
