@@ -26,7 +26,8 @@ def test_an_option_of_the_users_stands_for_the_projects(tmp_path, monkeypatch):
     for name in ("seg", "mine"):
         (tmp_path / "task" / f"{name}.yaml").touch()
     assert configs.option_file("task", "seg") == tmp_path.resolve() / "task" / "seg.yaml"
-    assert configs.options_of("task") == {"cls", "seg", "det3d", "video", "mine"}
+    scenes = {"class_object", "class_scene", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder"}
+    assert configs.options_of("task") == {"cls", "seg", "det3d", "video", "mine"} | scenes
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):

@@ -115,7 +115,7 @@ def test_what_says_the_same_or_how_alone_is_taken(words):
 
 
 def test_a_table_alone_needs_its_source():
-    words = overrides.adapt(["setting=transnas-micro/jigsaw", "source=table"])
+    words = overrides.adapt(["setting=nas-bench-201", "source=table"])
     assert overrides.is_of_table(words)
     assert not overrides.is_of_table(words[:1])
     assert not overrides.is_of_table(overrides.adapt(["setting=seg", "source=table"]))

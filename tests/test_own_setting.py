@@ -104,7 +104,7 @@ def test_train_build_fit_search_report_and_benchmark_take_its_name(own):
     ("change", "line"),
     [
         (("name: crops", "name: other"), "must have name: crops"),
-        (("task: seg", "task: sgm"), "task must be one of cls, det3d, seg, video"),
+        (("task: seg", "task: sgm"), "task must be one of autoencoder, class_object, class_scene, cls, det3d"),
         (("metrics: [mIoU, mAcc, aAcc]", "metrics: []"), "metrics must list"),
         (("dataset:", "datset:"), "unknown key 'datset'"),
         (("  data: builtin/seg", "  dta: builtin/seg"), "builtin: unknown key 'dta'"),

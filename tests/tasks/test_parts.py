@@ -7,7 +7,7 @@ from composed import SMALL_SEG, compose
 from ncp import jobs
 from ncp.errors import UserError
 from ncp.spaces import found
-from ncp.tasks import parts
+from ncp.tasks import architectures, parts
 from ncp.tasks import run as tasks
 from ncp.tasks.pretrained import load_pretrained
 
@@ -191,7 +191,7 @@ def test_an_evaluation_asks_for_no_batch_that_its_devices_share(checkpoints, tmp
 
 
 def test_known_architectures_are_still_found():
-    assert parts.choose_architecture({"kind": "named", "name": "ncp_seg"}) == found.get("ncp_seg")
+    assert architectures.choose({"kind": "named", "name": "ncp_seg"}) == found.get("ncp_seg")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_known_architectures_are_still_found():
 )
 def test_what_arch_cannot_mean_is_one_line(settings, words):
     with pytest.raises(UserError, match=words) as error:
-        parts.choose_architecture(settings)
+        architectures.choose(settings)
     assert "\n" not in str(error.value)
 
 

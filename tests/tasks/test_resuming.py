@@ -20,7 +20,10 @@ def task(name):
     recipe = options.read(Recipe, {**BASE, "optimizer": {"name": name, "lr": 0.1, **more}}, "recipe")
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     return SimpleNamespace(
-        network=network, recipe=recipe, configure_optimizers=lambda: recipe.make_optimizer(network.parameters())
+        network=network,
+        recipe=recipe,
+        trained=lambda: list(network.parameters()),
+        configure_optimizers=lambda: recipe.make_optimizer(network.parameters()),
     )
 
 

@@ -11,16 +11,16 @@ WINDOW, SIGMA = 11, 1.5
 
 
 def released(image_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
-    """``(B,)`` SSIM of images in -1..1, computed as if their values had a range of 1: what TransNAS-Bench-101 records.
+    """``(B,)`` SSIM of images computed as if their values had a range of 1, also those in -1..1: what TransNAS-Bench-101 records.
 
     Its constants are a quarter of those that belong to such images, so figures are lower where images are smooth.
     """
     return _ssim(image_BCHW, other_BCHW, 1.0)
 
 
-def usual(image_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
-    """``(B,)`` SSIM of images in -1..1, whose values have a range of 2."""
-    return _ssim(image_BCHW, other_BCHW, 2.0)
+def usual(image_BCHW: Tensor, other_BCHW: Tensor, span: float = 2.0) -> Tensor:
+    """``(B,)`` SSIM of images whose values have a range of ``span``: those in -1..1 one of 2."""
+    return _ssim(image_BCHW, other_BCHW, span)
 
 
 def _ssim(image_BCHW: Tensor, other_BCHW: Tensor, span: float) -> Tensor:

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from ncp.models.baselines import build_timm
     from ncp.models.factory import TASKS, build
     from ncp.models.runtime import default_precision
+    from ncp.models.transnas.nets import build_scene
 
 _WHERE = {
     "TASKS": "ncp.models.factory",
     "build": "ncp.models.factory",
+    "build_scene": "ncp.models.transnas.nets",
     "build_timm": "ncp.models.baselines",
     "default_precision": "ncp.models.runtime",
 }
-__all__ = ["TASKS", "build", "build_timm", "default_precision"]
+__all__ = ["TASKS", "build", "build_scene", "build_timm", "default_precision"]
 
 
 def __getattr__(name: str) -> Any:  # torch is imported only when a network is asked for

@@ -43,11 +43,11 @@ def picture(data: ViewData, items: Sequence[int]) -> Figure:
     labels = [name for name in DRAWN if name in data.labels or name == "autoencoder"]
     keys = list(range(len(data.palette))) if "segmentsemantic" in labels else []
     lines = -(-len(keys) // 9)
-    height = ROW * len(items) + 0.85 + 0.24 * lines
+    height = ROW * len(items) + 1.05 + 0.24 * lines
     fig = style.figure(1.78 * len(labels) + 0.3, height, "Rooms with their labels", data.source)
     axes = fig.subplots(len(items), len(labels), squeeze=False)
     fig.subplots_adjust(
-        left=0.01, right=0.99, top=1 - 0.8 / height, bottom=(0.1 + 0.24 * lines) / height, wspace=0.07, hspace=0.16
+        left=0.01, right=0.99, top=1 - 1.0 / height, bottom=(0.1 + 0.24 * lines) / height, wspace=0.07, hspace=0.16
     )
     for number, (row, item) in enumerate(zip(axes, items, strict=True)):
         sample = data.train_set[Key(-1, item)]

@@ -53,8 +53,9 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     """A figure with the task's main metric over the set in its title."""
     task = run.task
     value = task.latest.get(task.main_metric, float("nan"))
-    metric = f"{task.in_words(task.main_metric)} {figure_text(task.main_metric, value)} on the whole validation set"
-    return style.figure(width, height, f"{what}: {metric}", str(run.architecture))
+    name = task.in_words(task.main_metric).removeprefix(task.prefix)
+    title = f"{what}: {name} {figure_text(task.main_metric, value)}"
+    return style.figure(width, height, title, f"{run.architecture}; the figure is of the whole validation set")
 
 
 def figure_text(name: str, value: float) -> str:
@@ -81,9 +82,9 @@ def in_columns(run: Run, what: str, titles: Sequence[str], rows: Sequence[Sequen
     return figure
 
 
-def coloured(numbers_CHW: np.ndarray) -> np.ndarray:
-    """``(H, W, 3)`` uint8 of numbers in -1..1: images as they are, normals as colours."""
-    out: np.ndarray = ((numbers_CHW + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+def coloured(numbers_CHW: np.ndarray, low: float, high: float) -> np.ndarray:
+    """``(H, W, 3)`` uint8 of numbers from ``low`` to ``high``: images as they are, normals as colours."""
+    out: np.ndarray = (255 * (numbers_CHW - low) / (high - low)).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
     return out
 
 
@@ -95,7 +96,8 @@ def tiled(tiles_Phw3: np.ndarray, gap: int = 1) -> np.ndarray:
 
 def images_picture(run: Run) -> Figure:
     """Image, target, and what was made."""
-    rows = [(seen.image, coloured(seen.target), coloured(seen.predicted)) for seen in looked_at(run)]
+    span: Any = getattr(run.task, "range", (-1.0, 1.0))
+    rows = [(seen.image, coloured(seen.target, *span), coloured(seen.predicted, *span)) for seen in looked_at(run)]
     what, target = ("Surface normals", "normals") if run.task.name == "normal" else ("Autoencoding", "target")
     return in_columns(run, what, ("image", target, "prediction"), rows)
 

@@ -87,7 +87,7 @@ def test_every_task_has_a_network_on_every_space(task):
     for name in ("transnas-micro", "transnas-macro", "multires"):
         space = spaces.get(name)
         with torch.device("meta"):
-            net = nets.build(space.narrow(), task).eval()
+            net = nets.build_scene(space.narrow(), task).eval()
             shape = (2, 9, 3, 64, 64) if task == "jigsaw" else (2, 3, 128, 64)
             out = net(torch.zeros(shape))
         dense = {"segmentsemantic": 17, "normal": 3, "autoencoder": 3}
@@ -100,14 +100,14 @@ def test_every_task_has_a_network_on_every_space(task):
 
 
 def test_sides_that_do_not_divide_are_cut_to_the_images_size():
-    net = nets.build(spaces.get("transnas-micro").narrow(), "normal", decoder_width=0.01).eval()
+    net = nets.build_scene(spaces.get("transnas-micro").narrow(), "normal", decoder_width=0.01).eval()
     with torch.no_grad():
         assert net(torch.zeros(1, 3, 50, 70)).shape == (1, 3, 50, 70)
 
 
 def test_a_jigsaw_shares_its_encoder_and_tells_places_apart():
     torch.manual_seed(0)
-    net = nets.build(spaces.get("transnas-macro").narrow(), "jigsaw", 4).eval()
+    net = nets.build_scene(spaces.get("transnas-macro").narrow(), "jigsaw", 4).eval()
     tiles = torch.randn(1, 9, 3, 32, 32)
     with torch.no_grad():
         logits, maps = net(tiles), net.backbone(tiles[0])  # one encoder for all nine
@@ -128,6 +128,6 @@ def test_a_jigsaw_shares_its_encoder_and_tells_places_apart():
 )
 def test_what_cannot_be_built_is_one_line(task, options, words):
     with pytest.raises(UserError, match=words):
-        nets.build(spaces.get("transnas-micro").narrow(), task, **options)
+        nets.build_scene(spaces.get("transnas-micro").narrow(), task, **options)
     with pytest.raises(UserError, match="is of a space without networks"):
-        nets.build(spaces.get("nasbench201").default(), "normal")
+        nets.build_scene(spaces.get("nasbench201").default(), "normal")

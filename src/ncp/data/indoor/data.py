@@ -21,7 +21,7 @@ from ncp.errors import UserError
 from ncp.terminal import Progress
 
 log = logging.getLogger(__name__)
-_VERSION = "2"  # of the scenes: another version is another cache
+_VERSION = "4"  # of the scenes: another version is another cache
 SPLITS = ("train", "val", "test")
 # file and shape of a scene's part
 _FILES = {"image": 3, "normal": 3, "semantic": 1}
@@ -110,7 +110,7 @@ class Indoor(ViewData):
         self,
         *,
         labels: str | Sequence[str] = "class_scene",
-        scenes: int = 2000,
+        scenes: int = 2400,
         val_scenes: int = 400,
         test_scenes: int = 400,
         size: int = 64,

@@ -5,12 +5,13 @@ Shape suffixes: B batch, P tiles, C channels, H, W height and width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ncp import spaces
 from ncp.errors import UserError
 from ncp.models.backbone import MultiResolutionBackbone, traced
 from ncp.models.bf16 import protect
@@ -147,8 +148,8 @@ class JigsawNet(SceneNet):
         return out
 
 
-def build(
-    architecture: AnyArchitecture,
+def build_scene(
+    architecture: AnyArchitecture | str | Sequence[int],
     task: str,
     outputs: int | None = None,
     in_channels: int = 3,
@@ -159,7 +160,7 @@ def build(
     """The network of an architecture for one of the seven tasks, freshly initialised from torch's global random state.
 
     Args:
-        architecture: of a space that has an encoder (``ENCODERS``).
+        architecture: of a space that has an encoder (``ENCODERS``), or its text or code.
         task: one of ``TASKS``.
         outputs: classes (permutations, numbers); None for the benchmark's own. The channels of an image are always 3.
         in_channels: channels of the input.
@@ -174,6 +175,8 @@ def build(
 
     if task not in TASKS:
         raise UserError(f"unknown task '{task}'; tasks: {', '.join(TASKS)}")
+    if isinstance(architecture, (str, Sequence)):
+        architecture = spaces.get(spaces.of_form(architecture)).parse(architecture)
     if type(architecture) not in ENCODERS:
         raise UserError(f"'{architecture}' is of a space without networks for {task}")
     if not 0 < decoder_width <= 1:

@@ -40,10 +40,10 @@ class SceneTask(Task):
 
     @classmethod
     def make_network(cls, architecture: Any, data: DataModule, **options: Any) -> nn.Module:
-        """The network of an architecture of any of ``spaces`` (``options`` go to :func:`ncp.models.transnas.nets.build`)."""
+        """The network of an architecture of any of ``spaces`` (``options`` go to :func:`ncp.models.build_scene`)."""
         dense = nets.TASKS[cls.name].head == "image"
         outputs = None if dense else len(data.classes)
-        return nets.build(architecture, cls.name, outputs, data.in_channels, **options)
+        return nets.build_scene(architecture, cls.name, outputs, data.in_channels, **options)
 
     @classmethod
     def make_baseline(cls, name: str, data: DataModule, **options: Any) -> nn.Module:

@@ -26,8 +26,11 @@ FIGURES = ("ssim", "ssim_usual", "l1_loss")
 class Images(SceneTask):
     """Base: targets ``(B, 3, H, W)`` in -1..1, L1 loss and a conditional discriminator.
 
-    ``ssim`` is the figure that the benchmark records, which takes images in -1..1 for images of a range of 1; ``ssim_usual`` is
-    the one that belongs to such images. ``l1_loss`` holds its weight, as in the benchmark's code.
+    ``ssim`` is the figure that the benchmark records, which takes images for such of a range of 1; ``ssim_usual`` is the one that
+    belongs to the targets' own range. ``l1_loss`` holds its weight, as in the benchmark's code.
+
+    Attributes:
+        range: the least and the largest number of targets: of normals what the data says.
 
     Args:
         network, recipe, plan, data, kwargs: see :class:`ncp.tasks.base.Task`.
@@ -52,6 +55,8 @@ class Images(SceneTask):
     ) -> None:
         super().__init__(network, recipe, plan, data, seed=seed, **kwargs)
         self.l1, self.gan = l1, gan
+        given: Any = getattr(data, "normal_range", (-1.0, 1.0)) if self.name == "normal" else (-1.0, 1.0)
+        self.range = (float(given[0]), float(given[1]))
         self.scores = Averages(FIGURES)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -108,7 +113,7 @@ class Images(SceneTask):
         made, target = self(batch).float(), self.targets(batch)
         self.scores.update({
             "ssim": similarity.released(made, target),
-            "ssim_usual": similarity.usual(made, target),
+            "ssim_usual": similarity.usual(made, target, self.range[1] - self.range[0]),
             "l1_loss": (made - target).abs().mean((1, 2, 3)) * self.l1,
         })  # fmt: skip
 
