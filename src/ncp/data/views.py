@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
@@ -227,8 +226,3 @@ class ViewData(DataModule):
             source, self.labels, self.several, self.seed, flip=self.flip, colour=self.colour, puzzles=self.puzzles,
             normal_range=self.normal_range,
         )  # fmt: skip
-
-
-def soft(labels: np.ndarray) -> Tensor:
-    """Rows that sum to 1, as float32."""
-    return torch.from_numpy((labels / labels.sum(-1, keepdims=True)).astype(np.float32))
