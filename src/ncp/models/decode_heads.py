@@ -27,7 +27,10 @@ ALL_MAPS = (
     "FPNHead",
     "SegformerHead",
     "LightHamHead",
+    "EncHead",
 )  # the others read the last one unless told otherwise
+TWO_MAPS = ("ANNHead",)  # the last two
+PLAIN = ("DMHead",)  # it takes views of its maps, which are those of the usual memory format
 FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of their own
     *(
         "IterativeDecodeHead",
@@ -39,6 +42,7 @@ FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of 
         "VPDDepthHead",
     ),
     *("DDRHead", "PIDHead", "SideAdapterCLIPHead", "STDCHead", "LRASPPHead", "SegmenterMaskTransformerHead", "DPTHead"),
+    "SETRMLAHead",  # of maps of one size
 )
 _NUMBER = (bool, int, float, str, type(None))
 
@@ -64,7 +68,9 @@ class DecodeHead(nn.Module):
         kind = _kind(name)
         if "in_index" not in options and (name in ALL_MAPS or options.get("input_transform")):
             options["in_index"] = list(range(len(channels)))
-        options.setdefault("in_index", len(channels) - 1)
+        options.setdefault(
+            "in_index", [len(channels) - 2, len(channels) - 1] if name in TWO_MAPS else len(channels) - 1
+        )
         index = options["in_index"]
         try:
             options["in_channels"] = [channels[i] for i in index] if isinstance(index, list) else channels[index]
@@ -72,6 +78,12 @@ class DecodeHead(nn.Module):
             raise UserError(f"model.head.in_index are some of 0 to {len(channels) - 1}, given was {index}") from None
         if name == "FPNHead":
             options.setdefault("feature_strides", list(reductions))
+        if name == "DepthwiseSeparableASPPHead":  # beside the map of in_index it reads the finest one
+            options.setdefault("c1_in_channels", channels[0])
+            options.setdefault("c1_channels", 48)
+        if name == "EncHead":
+            options.setdefault("use_se_loss", False)  # the loss is the task's
+        self.plain = name in PLAIN
         options.setdefault("channels", 256)
         options.setdefault("norm_cfg", {"type": "BN"})
         options["num_classes"] = check_classes(classes)
@@ -106,7 +118,7 @@ class DecodeHead(nn.Module):
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """Logits ``(B, classes, h, w)`` at the head's own size."""
-        found = self.net(list(branches))
+        found = self.net([one.contiguous() for one in branches] if self.plain else list(branches))
         out: Tensor = found[0] if isinstance(found, (tuple, list)) else found
         return out
 
@@ -170,7 +182,7 @@ def _checked(settings: Any) -> tuple[str, dict[str, Any]]:
         plain = isinstance(value, _NUMBER) or (
             isinstance(value, (list, tuple)) and all(isinstance(item, _NUMBER) for item in value)
         )
-        if not plain or not re.fullmatch(r"[a-z_]{1,40}", key):
+        if not plain or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key):
             raise UserError(
                 f"model.head.{files.shown(key)} is a number, a word or a list of them, given was {files.shown(value)}"
             )
