@@ -22,15 +22,9 @@ from ncp.models.blocks import initialise
 from ncp.models.factory import architecture_of, to_channels_last
 from ncp.models.heads import check_classes
 
-ALL_MAPS = (
-    "UPerHead",
-    "FPNHead",
-    "SegformerHead",
-    "LightHamHead",
-    "EncHead",
-)  # the others read the last one unless told otherwise
-TWO_MAPS = ("ANNHead",)  # the last two
-PLAIN = ("DMHead",)  # it takes views of its maps, which are those of the usual memory format
+# which maps a head reads unless it is told: these all, this one the last two, the others the last one
+ALL_MAPS = ("UPerHead", "FPNHead", "SegformerHead", "LightHamHead", "EncHead")
+TWO_MAPS = ("ANNHead",)
 FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of their own
     *(
         "IterativeDecodeHead",
@@ -43,6 +37,7 @@ FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of 
     ),
     *("DDRHead", "PIDHead", "SideAdapterCLIPHead", "STDCHead", "LRASPPHead", "SegmenterMaskTransformerHead", "DPTHead"),
     "SETRMLAHead",  # of maps of one size
+    "DMHead",  # it takes views that maps with the channels last do not allow
 )
 _NUMBER = (bool, int, float, str, type(None))
 
@@ -83,7 +78,6 @@ class DecodeHead(nn.Module):
             options.setdefault("c1_channels", 48)
         if name == "EncHead":
             options.setdefault("use_se_loss", False)  # the loss is the task's
-        self.plain = name in PLAIN
         options.setdefault("channels", 256)
         options.setdefault("norm_cfg", {"type": "BN"})
         options["num_classes"] = check_classes(classes)
@@ -118,7 +112,7 @@ class DecodeHead(nn.Module):
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """Logits ``(B, classes, h, w)`` at the head's own size."""
-        found = self.net([one.contiguous() for one in branches] if self.plain else list(branches))
+        found = self.net(list(branches))
         out: Tensor = found[0] if isinstance(found, (tuple, list)) else found
         return out
 
