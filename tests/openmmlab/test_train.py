@@ -1,6 +1,9 @@
 """A shipped config, trained by mmengine's own runner on a made-up data set; what it leaves can be read here."""
 
+import importlib.util
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,8 +128,8 @@ def test_kitti_is_trained_from_its_folders(mmdet3d, tmp_path):
         )
         (tmp_path / "training" / "calib" / f"{i:06d}.txt").write_text(CALIBRATION)
         car = {"bbox_label_3d": 0, "bbox_3d": [0.0, 1.0, 6.0, 3.9, 1.5, 1.6, -1.57], "bbox": [550, 150, 650, 230],
-               "bbox_label": 0, "depth": 6.0, "group_id": 0, "num_lidar_pts": 9, "difficulty": 0, "truncated": 0.0, "occluded": 0, "alpha": 0.0,
-               "score": 0.0, "index": 0}  # fmt: skip
+               "bbox_label": 0, "depth": 6.0, "group_id": 0, "num_lidar_pts": 9, "difficulty": 0, "truncated": 0.0,
+               "occluded": 0, "alpha": 0.0, "score": 0.0, "index": 0}  # fmt: skip
         to_camera = [[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
         camera = {"lidar2cam": to_camera, "cam2img": np.eye(4).tolist()}
         listed.append({"sample_idx": i, "instances": [car], "images": {"CAM2": camera, "R0_rect": np.eye(4).tolist()},
@@ -149,8 +152,31 @@ def test_mistakes_are_one_line(mmseg):
         ([], "no config was given"),
         (["nothing"], "ade20k, cityscapes, coco, kitti"),
         (["ade20k", "x"], "no KEY=VALUE"),
+        (
+            ["ade20k", "data_root=/nowhere/at/all"],
+            "there is no folder '/nowhere/at/all' with the data of ade20k; give data_root=FOLDER",
+        ),
         (["ade20k", "data_rot=/data"], "the config ade20k has no 'data_rot'; did you mean 'data_root'?"),
         (["ade20k", "train_cgf.max_iters=3"], "did you mean 'train_cfg'"),
     ):
         with pytest.raises(UserError, match=message):
             train.main(words)
+
+
+@pytest.mark.parametrize(("package", "words", "told"), [
+    ("mmengine", "ade20k", "the package 'mmengine' is not installed; install it with: pip install 'ncp-nas[mmseg]'"),
+    ("mmdet", "coco", "the config coco cannot be used: mmdet is not installed"),
+])  # fmt: skip
+def test_a_missing_package_is_one_line(package, words, told):
+    """As a user types it, where the package is not there."""
+    if package == "mmdet" and not importlib.util.find_spec("mmengine"):
+        pytest.skip("needs mmengine: pip install 'ncp-nas[mmseg]'")
+    if package == "mmdet" and importlib.util.find_spec("mmdet"):
+        pytest.skip("mmdetection is installed")
+    hidden = f"import sys; sys.modules['{package}'] = None"
+    start = f"{hidden}; sys.argv[1:] = ['{words}']; import runpy; runpy.run_module('ncp.openmmlab.train', run_name='__main__')"
+    command = [sys.executable, "-c", start, "ncp.openmmlab.train"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

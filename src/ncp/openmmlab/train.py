@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ncp import configs, terminal
 from ncp.errors import UserError
-from ncp.files import printable, shown
+from ncp.files import first_line, printable, shown
 
 
 def located(name: str) -> Path:
@@ -49,9 +49,19 @@ def main(words: list[str]) -> None:
     text = path.read_text(encoding="utf-8")
     for key in [one for one in changes if f"\n{one} = " in text]:  # a variable that other lines are made of
         text = _changed(text, key, changes.pop(key))
-    config = Config.fromstring(text, ".py")
+    try:
+        config = Config.fromstring(text, ".py")
+    except ModuleNotFoundError as error:  # of a config that this one is based on
+        raise UserError(
+            f"the config {printable(path.stem)} cannot be used: {first_line(error)}; `make openmmlab` brings all packages"
+        ) from None
     _check(changes, config, path.stem)
     config.merge_from_dict(changes)
+    root = config.get("data_root")
+    if isinstance(root, str) and not Path(root).expanduser().is_dir():
+        raise UserError(
+            f"there is no folder '{printable(root)}' with the data of {printable(path.stem)}; give data_root=FOLDER"
+        )
     config.setdefault("work_dir", str(Path("outputs") / "openmmlab" / path.stem))
     config.launcher = "pytorch" if "LOCAL_RANK" in os.environ else "none"
     if config.launcher == "none":
