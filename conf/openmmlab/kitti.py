@@ -103,9 +103,9 @@ test_pipeline = [
     dict(type="PointsRangeFilter", point_cloud_range=limits),
     dict(type="Pack3DDetInputs", keys=["points"]),
 ]
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline, metainfo=metainfo)))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline, metainfo=metainfo))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline, metainfo=metainfo))
+train_dataloader = dict(dataset=dict(dataset=dict(data_root=data_root, pipeline=train_pipeline, metainfo=metainfo)))
+test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline, metainfo=metainfo))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline, metainfo=metainfo))
 val_evaluator = dict(_delete_=True, type="NCPKittiMetric", root=data_root + "training", classes=class_names)
 test_evaluator = val_evaluator
 train_cfg = dict(by_epoch=True, max_epochs=80, val_interval=2)

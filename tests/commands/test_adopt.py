@@ -67,3 +67,29 @@ def test_what_curves_are_made_of_stays_inert(tmp_path):
     """mmengine's checkpoints name methods through getattr, which is never called."""
     torch.save({"state_dict": {"a": torch.zeros(1)}, "message_hub": Getter()}, tmp_path / "mm.pth")
     assert list(foreign.weights_of(tmp_path / "mm.pth")) == ["a"]
+
+
+def test_a_detector(tmp_path):
+    """There and back: mmdetection3d's names hold every entry, and the run predicts what the training did."""
+    from tiny_runs import COMMON, OPTIONS
+
+    words = ("task=det3d", *COMMON, *OPTIONS["det3d"])
+    run = tasks.assemble(compose(*words), tmp_path)
+    tasks.fit(run)
+    found = export.from_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    export.write(found, "mmdet3d", tmp_path / "there", None)
+    given = f"weights={tmp_path / 'there' / openmmlab.WEIGHTS}"
+    outcome = jobs.adopt.run(jobs.options("adopt", given, *words), tmp_path / "back")
+    for name, value in run.task.latest.items():
+        assert outcome.metrics[name] == pytest.approx(value), name
+    again = export.from_checkpoint(tmp_path / "back" / "checkpoints" / "last.ckpt")
+    kept = found.net.state_dict()
+    assert again.net.state_dict().keys() == kept.keys()
+    assert all(torch.equal(value, kept[name]) for name, value in again.net.state_dict().items())
+
+
+def test_other_tasks_are_refused(tmp_path):
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "some.pth")
+    words = (f"weights={tmp_path / 'some.pth'}", "task=cls", "arch=narrow", "+data.tiny=true")
+    with pytest.raises(UserError, match=r"task=seg \(mmsegmentation\) and det3d \(mmdetection3d\), not cls"):
+        jobs.adopt.run(jobs.options("adopt", *words), tmp_path / "run")

@@ -54,6 +54,21 @@ def test_weights_of_a_training(training, tmp_path):
     assert json.dumps(result)
 
 
+def test_a_licence_is_an_identifier(tmp_path):
+    from safetensors import safe_open
+
+    from ncp import jobs
+
+    words = ("task=cls", "arch=narrow", f"out={tmp_path / 'net'}")
+    files = jobs.export.run(options(*words, "licence=CC-BY-4.0"), tmp_path / "run")
+    with safe_open(files["safetensors"], framework="np") as file:
+        assert file.metadata()["licence"] == "cc-by-4.0"
+    with pytest.raises(
+        UserError, match=r"licence is an identifier such as cc-by-4\.0, apache-2\.0 or other, given was 'a: b'"
+    ):
+        jobs.export.run(options(*words, "licence='a: b'"), tmp_path / "again")
+
+
 @pytest.mark.slow
 def test_onnx_of_a_training(training, tmp_path):
     import onnx

@@ -85,6 +85,26 @@ def test_weights_of_this_project(made, tmp_path):
             assert torch.equal(net.net.state_dict()[name], value), name
 
 
+def test_weights_of_a_training_and_of_its_folder(made, tmp_path):
+    """A classifier's checkpoint starts a backbone, named by its file or by its run folder."""
+    from composed import compose
+    from tiny_runs import COMMON, OPTIONS
+
+    from ncp.tasks import run as tasks
+
+    run = tasks.assemble(compose("task=cls", *COMMON, *OPTIONS["cls"], "callbacks.pictures=false"), tmp_path)
+    tasks.fit(run)
+    trained = run.task.network.backbone
+    for place in (tmp_path / "checkpoints" / "last.ckpt", tmp_path):
+        options = {"init_cfg": {"type": "Pretrained", "checkpoint": str(place)}}
+        net = made(architecture=trained.architecture, **options)
+        net.init_weights()
+        for name, value in trained.state_dict().items():
+            assert torch.equal(net.net.state_dict()[name], value), name
+    with pytest.raises(UserError, match="of another network: "):
+        made(pretrained=str(tmp_path)).init_weights()
+
+
 def test_weights_of_a_whole_detector(made, tmp_path):
     source = detector()
     path = detector_file.save(source, tmp_path / "net.safetensors", about(source).text())

@@ -17,10 +17,10 @@ from ncp.paper.searches import SearchResults
 from ncp.search import search
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "paper.md").read_text()
-ROWS = {
-    cells[1]: cells[2:]
+ROWS = {  # text -> verdict, measured
+    cells[2]: cells[3:]
     for line in PAGE.splitlines()
-    if line.startswith("|") and len(cells := [cell.strip() for cell in line.strip("|").split(" | ")]) == 4
+    if line.startswith("|") and len(cells := [cell.strip() for cell in line.strip("|").split(" | ", 4)]) == 5
 }
 
 

@@ -45,3 +45,24 @@ def test_what_the_writer_takes_is_what_torchs_takes():
     assert {n: p.default for n, p in ours.items()} == {
         n: p.default for n, p in torchs.items() if n not in ("self", "log_dir")
     }
+
+
+def test_mlflow_keeps_what_a_training_logs(tmp_path):
+    """Read back by MLflow's own client: options, figures with their steps, and that the run has ended."""
+    pytest.importorskip("mlflow", reason="needs MLflow: pip install 'ncp-nas[mlflow]'")
+    from composed import SMALL_SEG, compose
+    from mlflow.tracking import MlflowClient
+
+    from ncp.tasks import run as tasks
+
+    given = compose(*SMALL_SEG, "recipe.length=2", "recipe.eval_every=2", "logger=mlflow", "logger.run_name=small")
+    run = tasks.assemble(given, tmp_path)
+    tasks.fit(run)
+    client = MlflowClient(tracking_uri=f"file:{tmp_path / 'mlruns'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'ncp'")
+    (kept,) = client.search_runs([experiment.experiment_id])
+    assert kept.info.status == "FINISHED"
+    assert kept.data.tags["mlflow.runName"] == "small"
+    assert kept.data.params["recipe/length"] == "2"
+    assert kept.data.metrics["val/mIoU"] == pytest.approx(run.task.latest["mIoU"], rel=1e-6)
+    assert [one.step for one in client.get_metric_history(kept.info.run_id, "val/mIoU")] == [2]

@@ -22,6 +22,7 @@ class Options:
     dynamic: bool = False
     classes: Annotated[int, Meta(ge=1)] | None = None
     seed: Annotated[int, Meta(ge=0)] = 1
+    licence: str | None = None
     task: dict[str, Any] | None = None
     arch: dict[str, Any] | None = None
 
@@ -43,6 +44,8 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
 
     folder = runs.made(folder, "export")
     found = export.network_of(options)
+    if options.licence is not None:
+        found.about["licence"] = export.licence_named(options.licence)
     files = export.write(found, options.format, Path(options.out or folder / found.task), options.size, options.dynamic)
     runs.write_result(folder, export.summarise(found, files, options.size))
     return files

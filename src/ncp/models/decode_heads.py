@@ -22,12 +22,9 @@ from ncp.models.blocks import initialise
 from ncp.models.factory import architecture_of, to_channels_last
 from ncp.models.heads import check_classes
 
-ALL_MAPS = (
-    "UPerHead",
-    "FPNHead",
-    "SegformerHead",
-    "LightHamHead",
-)  # the others read the last one unless told otherwise
+# which maps a head reads unless it is told: these all, this one the last two, the others the last one
+ALL_MAPS = ("UPerHead", "FPNHead", "SegformerHead", "LightHamHead", "EncHead")
+TWO_MAPS = ("ANNHead",)
 FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of their own
     *(
         "IterativeDecodeHead",
@@ -39,6 +36,8 @@ FOREIGN = (  # they need other heads' outputs, another backbone's, or a loss of 
         "VPDDepthHead",
     ),
     *("DDRHead", "PIDHead", "SideAdapterCLIPHead", "STDCHead", "LRASPPHead", "SegmenterMaskTransformerHead", "DPTHead"),
+    "SETRMLAHead",  # of maps of one size
+    "DMHead",  # it takes views that maps with the channels last do not allow
 )
 _NUMBER = (bool, int, float, str, type(None))
 
@@ -64,7 +63,9 @@ class DecodeHead(nn.Module):
         kind = _kind(name)
         if "in_index" not in options and (name in ALL_MAPS or options.get("input_transform")):
             options["in_index"] = list(range(len(channels)))
-        options.setdefault("in_index", len(channels) - 1)
+        options.setdefault(
+            "in_index", [len(channels) - 2, len(channels) - 1] if name in TWO_MAPS else len(channels) - 1
+        )
         index = options["in_index"]
         try:
             options["in_channels"] = [channels[i] for i in index] if isinstance(index, list) else channels[index]
@@ -72,6 +73,11 @@ class DecodeHead(nn.Module):
             raise UserError(f"model.head.in_index are some of 0 to {len(channels) - 1}, given was {index}") from None
         if name == "FPNHead":
             options.setdefault("feature_strides", list(reductions))
+        if name == "DepthwiseSeparableASPPHead":  # beside the map of in_index it reads the finest one
+            options.setdefault("c1_in_channels", channels[0])
+            options.setdefault("c1_channels", 48)
+        if name == "EncHead":
+            options.setdefault("use_se_loss", False)  # the loss is the task's
         options.setdefault("channels", 256)
         options.setdefault("norm_cfg", {"type": "BN"})
         options["num_classes"] = check_classes(classes)
@@ -170,7 +176,7 @@ def _checked(settings: Any) -> tuple[str, dict[str, Any]]:
         plain = isinstance(value, _NUMBER) or (
             isinstance(value, (list, tuple)) and all(isinstance(item, _NUMBER) for item in value)
         )
-        if not plain or not re.fullmatch(r"[a-z_]{1,40}", key):
+        if not plain or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key):
             raise UserError(
                 f"model.head.{files.shown(key)} is a number, a word or a list of them, given was {files.shown(value)}"
             )

@@ -227,6 +227,7 @@ def export_onnx(
     path = Path(path)
     own = _checked_signature(net)
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
+    size, frames = _followed(size, frames, dynamic)
     example = _example(net, size, frames, batch=2)
     name = "clips" if example.ndim == 5 else "images"
     trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
@@ -250,6 +251,7 @@ def export_program(
     """
     own = _checked_signature(net)
     plain = fused(net).cpu().float().eval()
+    size, frames = _followed(size, frames, dynamic)
     example = _example(net, size, frames, batch=2)
     return write_program(plain, (example,), (_free(example, dynamic),), Path(path), {**(extra or {}), **own})
 
@@ -274,6 +276,11 @@ def _checked_signature(net: nn.Module) -> dict[str, str]:
         return {}
     _check_itself(net, signature)
     return {"format": FORMAT, **signature_text(signature)}
+
+
+def _followed(size: tuple[int, int], frames: int, free: bool) -> tuple[tuple[int, int], int]:
+    """Sides and frames of the input that is followed through the network: where they are to be free, none below the least."""
+    return ((max(size[0], LEAST), max(size[1], LEAST)), max(frames, 2)) if free else (size, frames)
 
 
 def _free(example: Tensor, sizes: bool) -> dict[int, Any]:

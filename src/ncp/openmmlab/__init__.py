@@ -12,11 +12,19 @@ registered. ``src.export format=mmseg|mmdet|mmdet3d`` writes configs that use th
 Importing needs mmengine: the extra ``mmseg`` brings it, ``make openmmlab`` all of the stack.
 """
 
+import sys
+
+from ncp import terminal
 from ncp.errors import missing_extra
 
 try:
     import mmengine  # noqa: F401
 except ImportError as error:
+    if (
+        "ncp.openmmlab.train" in sys.orig_argv
+    ):  # python -m imports this package before it runs the module, which would tell it
+        terminal.say(missing_extra("mmengine", "mmseg"), stderr=True)
+        raise SystemExit(2) from None
     raise missing_extra("mmengine", "mmseg") from error
 
 from ncp.openmmlab.backbone import NCPBackbone

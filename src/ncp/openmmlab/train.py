@@ -6,13 +6,16 @@ The config is a file, or the name of one that is shipped (ade20k, cityscapes, co
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from ncp import configs, terminal
 from ncp.errors import UserError
-from ncp.files import printable
+from ncp.files import first_line, printable, shown
 
 
 def located(name: str) -> Path:
@@ -46,13 +49,37 @@ def main(words: list[str]) -> None:
     text = path.read_text(encoding="utf-8")
     for key in [one for one in changes if f"\n{one} = " in text]:  # a variable that other lines are made of
         text = _changed(text, key, changes.pop(key))
-    config = Config.fromstring(text, ".py")
+    try:
+        config = Config.fromstring(text, ".py")
+    except ModuleNotFoundError as error:  # of a config that this one is based on
+        raise UserError(
+            f"the config {printable(path.stem)} cannot be used: {first_line(error)}; `make openmmlab` brings all packages"
+        ) from None
+    _check(changes, config, path.stem)
     config.merge_from_dict(changes)
+    root = config.get("data_root")
+    if isinstance(root, str) and not Path(root).expanduser().is_dir():
+        raise UserError(
+            f"there is no folder '{printable(root)}' with the data of {printable(path.stem)}; give data_root=FOLDER"
+        )
     config.setdefault("work_dir", str(Path("outputs") / "openmmlab" / path.stem))
     config.launcher = "pytorch" if "LOCAL_RANK" in os.environ else "none"
     if config.launcher == "none":
         _plain_norms(config)
     Runner.from_cfg(config).train()
+
+
+def _check(changes: Mapping[str, object], config: Mapping[str, object], name: str) -> None:
+    """A word that no config and no runner knows would do nothing."""
+    from mmengine.runner import Runner
+
+    known = {*config, *inspect.signature(Runner.__init__).parameters, "visualizer", "auto_scale_lr"} - {"self", "cfg"}
+    for key in changes:
+        first = key.partition(".")[0]
+        if first not in known:
+            near = difflib.get_close_matches(first, sorted(known), 1)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"the config {printable(name)} has no '{shown(first)}'{meant}")
 
 
 def _changed(text: str, key: str, value: object) -> str:

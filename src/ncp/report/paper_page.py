@@ -49,14 +49,15 @@ def _claims(claims: Sequence[Checked], seeds: int) -> list[str]:
 
     if not claims:
         return []
-    rows = [["Where", "Claim", "Verdict", "Measured"]]
-    rows += [[each.claim.where, each.claim.text, each.measured.verdict, each.measured.text] for each in claims]
-    names = ", ".join(f"`{each.claim.name}`" for each in claims)
+    rows = [["Name", "Where", "Claim", "Verdict", "Measured"]]
+    rows += [
+        [each.claim.name, each.claim.where, each.claim.text, each.measured.verdict, each.measured.text]
+        for each in claims
+    ]
     return [
         f"## Claims\n\n{len(claims)} claims: {counts(claims)}. Spreads (±) are standard deviations over {seeds} starts or seeds "
-        "unless something else is said.\n",
+        "unless something else is said. One alone: `python -m src.paper claims=[NAME]`.\n",
         as_markdown(rows),
-        f"One alone: `python -m src.paper claims=[NAME]`, with NAME, in this order, one of {names}.\n",
     ]
 
 

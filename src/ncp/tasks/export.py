@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from ncp import registry
 from ncp.card import NetworkCard, line
 from ncp.errors import UserError
+from ncp.files import shown
 from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
 from ncp.models.decode_heads import build_with_head
@@ -74,6 +76,18 @@ def network_of(given: Exporting) -> Exportable:
     if bool(given.ckpt_path) == bool(given.arch):
         raise UserError("give either ckpt_path=<a training's checkpoint> or arch=<an architecture, untrained>")
     return from_checkpoint(Path(given.ckpt_path)) if given.ckpt_path else untrained(given)
+
+
+def licence_named(given: str) -> str:
+    """The identifier of a licence as hubs write it, in small letters.
+
+    Raises:
+        UserError: for anything else than letters, digits, dots, plus and hyphens.
+    """
+    name = given.strip().lower()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,59}", name):
+        raise UserError(f"licence is an identifier such as cc-by-4.0, apache-2.0 or other, given was '{shown(given)}'")
+    return name
 
 
 def untrained(given: Exporting) -> Exportable:

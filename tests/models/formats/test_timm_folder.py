@@ -42,6 +42,17 @@ def test_timm_reads_it(tmp_path):
     assert f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M" in text
 
 
+def test_the_licence_that_is_given_is_told(tmp_path):
+    net = build(TEXT, "cls", classes=3)
+    for facts, told in (({}, "other"), ({"licence": "cc-by-nc-4.0"}, "cc-by-nc-4.0")):
+        folder = timm_folder.write(net, TOLD, facts, tmp_path / told)
+        text = (folder / "README.md").read_text()
+        assert yaml.safe_load(text.split("---")[1])["license"] == told
+        assert ("say which above" in text) == (told == "other")
+        config = json.loads((folder / "config.json").read_text())
+        assert config["pretrained_cfg"].get("license", "other") == (told if facts else "mit")
+
+
 def test_others_are_refused():
     with pytest.raises(UserError, match=r"task=cls\), this is of task=seg"):
         timm_folder.write(build(TEXT, "seg"), None, {}, None)

@@ -50,6 +50,8 @@ def write(net: nn.Module, about: card.NetworkCard | None, facts: Mapping[str, st
     )
     made.load_state_dict(net.state_dict())
     told = {} if about is None else _input(about)
+    if "licence" in facts:
+        told["license"] = facts["licence"]
     config = {"label_names": list(about.classes)} if about is not None else {}
     tensors = {name: value.contiguous() for name, value in made.state_dict().items()}
     tensorfile.write(folder / WEIGHTS, tensors, {**facts, "format": "pt"}, "the weights of this network")
@@ -103,8 +105,14 @@ def text_of(
         *(f"| {card.line(key)} | {card.line(value).replace('|', chr(92) + '|')} |" for key, value in rows),
         "",
         *([f"Classes ({classes}): {card.line(shown)}.", ""] if shown else []),
-        "The weights' licence follows from the data that they were trained on; say which above before you publish them.",
-        "",
+        *(
+            []
+            if "licence" in facts
+            else [
+                "The weights' licence follows from the data that they were trained on; say which above before you publish them.",
+                "",
+            ]
+        ),
         "```python",
         "import timm",
         "import ncp.models  # pip install ncp-nas",
