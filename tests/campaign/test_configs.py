@@ -6,10 +6,12 @@ import pytest
 from composed import compose, config_of
 from omegaconf import OmegaConf
 
+from ncp import registry
 from ncp.benchmark import settings
 from ncp.campaign import plan as plans
 from ncp.campaign.scheduler import sweep
 from ncp.spaces.multires import SPACE
+from ncp.tasks.base import Task
 
 TRAINED = sorted(name for name, setting in settings.SETTINGS.items() if setting.real)
 
@@ -22,10 +24,7 @@ def plan(*overrides):
 def test_every_setting_has_a_built_in_meaning(name):
     made = plan(f"setting={name}")
     assert made.setting == settings.get(name).name
-    assert (
-        f"ncp.tasks.{ {'cls': 'class', 'seg': 'segm', 'det3d': 'detec', 'video': 'video'}[settings.get(name).task] }"
-        in (made.training["task"]["_target_"])
-    )
+    assert registry.resolve(made.training["task"]["_target_"], "task", Task).name == settings.get(name).task
     assert made.training["recipe"]["length"] > 0
 
 

@@ -85,7 +85,7 @@ def test_the_settings_state_result_time_and_source():
         (("task=cls", "+data.colour=3"), "unknown key 'data.colour' for Digits; its keys: .*size"),
         (
             ("task=cls", "arch=code", "arch.code=1_2_3"),
-            "is read as a single number; write the 31-number text or a list",
+            "is read as a single number; write the architecture's text or a list",
         ),
         (("task=cls", "arch=code", "arch.code=[1,2,3]"), "a code has 27 numbers"),
         (("task=cls", "arch=file", "arch.path=/nowhere.yaml"), "there is no file '/nowhere.yaml'"),
