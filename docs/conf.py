@@ -35,6 +35,7 @@ html_show_sourcelink = False
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks are kept with their small outputs; a test runs them and compares
 nitpicky = True
+nb_mime_priority_overrides = [("linkcheck", "image/png", 10)]  # else it wonders what to do with pictures
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
