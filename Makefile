@@ -38,6 +38,7 @@ lint: setup  ## Style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 docs: setup  ## Build the site, build/site/index.html: warnings are errors, and every link within it is followed
+	@test build/doctrees/environment.pickle -nt docs/conf.py || rm -rf build/doctrees  # pages read by other rules are old
 	rm -rf build/site
 	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/site
 	folder=$$(mktemp -d) && $(BIN)/python -m src.explore out=build/site/explorer-page.html open=false hydra.run.dir=$$folder >/dev/null && rm -r $$folder

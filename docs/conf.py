@@ -35,11 +35,12 @@ html_show_sourcelink = False
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks are kept with their small outputs; a test runs them and compares
 nitpicky = True
+nb_mime_priority_overrides = [("linkcheck", "image/png", 10)]  # else it wonders what to do with pictures
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
 # files of the top that are pages of the site
-PAGES = {"README.md": "index", "CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing"}
+PAGES = {f"{name.upper()}.md": name for name in ("readme", "changelog", "contributing", "security")}
 OUT_OF_HERE = re.compile(r"\[([^\]]*)\]\(\.\./([^)#]+)(?:#[^)]*)?\)")
 EXPLORER = (
     '<p><a class="reference external" href="explorer-page.html"><strong>Open the explorer</strong></a>, '
@@ -48,7 +49,7 @@ EXPLORER = (
 
 
 def _outside(found: re.Match[str]) -> str:
-    """A link to what is no page: the README's is the first page's, a folder has none, a file is handed out by Sphinx itself."""
+    """A link out of this folder: to a page of the same text, or to a file, which Sphinx hands out; a folder has none."""
     words, path = found[1], found[2]
     if path in PAGES:
         return f"[{words}]({PAGES[path]}.md)"
@@ -57,7 +58,7 @@ def _outside(found: re.Match[str]) -> str:
 
 def _as_page(app: Any, name: str, source: list[str]) -> None:
     for file, page in PAGES.items():
-        if name == page != "index":  # its text lies at the top, from where it links into this folder
+        if name == page:  # its text lies at the top, from where it links into this folder
             app.env.note_dependency(str(ROOT / file))
             text = re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](../\1)", (ROOT / file).read_text())
             source[0] = text.replace("](../docs/", "](")

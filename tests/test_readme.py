@@ -132,7 +132,7 @@ def test_the_readme_has_the_commands_that_everything_starts_with():
     assert len(PYTHON) == 4
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "loop", "test", "lint", "bench"])
+@pytest.mark.parametrize("target", ["setup", "demo", "loop", "test", "lint", "docs", "dist", "bench"])
 def test_make_has_the_target(target):
     done = run(["make", "-n", target])
     assert done.returncode == 0, done.stderr
