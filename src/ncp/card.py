@@ -225,7 +225,9 @@ def make(
     """
     lacking = list(missing)
     if task not in TASKS:
-        raise UserError(f"{where} is of the task '{files.shown(task)}'; predicted is for {', '.join(TASKS)}")
+        raise UserError(
+            f"{where} is of the task '{files.shown(task)}'; only networks of {', '.join(TASKS)} are exported"
+        )
     if not classes:
         raise UserError(f"{where} names no classes")
     images = task != "det3d"

@@ -53,8 +53,9 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     """A figure with the task's main metric over the set in its title."""
     task = run.task
     value = task.latest.get(task.main_metric, float("nan"))
-    metric = f"{task.in_words(task.main_metric)} {figure_text(task.main_metric, value)} on the whole validation set"
-    return style.figure(width, height, f"{what}: {metric}", str(run.architecture))
+    name = task.in_words(task.main_metric).removeprefix(task.prefix)
+    title = f"{what}: {name} {figure_text(task.main_metric, value)}"
+    return style.figure(width, height, title, f"{run.architecture}; the figure is of the whole validation set")
 
 
 def figure_text(name: str, value: float) -> str:

@@ -102,8 +102,11 @@ def _file(space: str | None, path: str) -> AnyArchitecture:
     if isinstance(content, Mapping) and isinstance(content.get("architecture"), Mapping):
         content = content["architecture"]
     content = {"text": content} if isinstance(content, str) else content
+    said = content.get("space") if isinstance(content, Mapping) else None
     try:
-        return _space(space or spaces.of_form(content)).parse(content)  # type: ignore[no-any-return]
+        if space is not None and said is not None and said != space:
+            raise UserError(f"it holds an architecture of {files.shown(said)}; here it must be one of {space}")
+        return _space(space or said or spaces.of_form(content)).parse(content)  # type: ignore[no-any-return]
     except UserError as error:
         raise UserError(f"{files.printable(path)}: {error}") from None
 
@@ -117,8 +120,8 @@ def _pointpillars(space: str | None, name: str = "pointpillars") -> str:
     return name
 
 
-def _space(name: str | None) -> Space[Any]:
-    return spaces.get(name or MULTIRES)
+def _space(name: Any) -> Space[Any]:
+    return spaces.get(MULTIRES if name is None else str(name))
 
 
 _KINDS: dict[str, Callable[..., AnyArchitecture | str]] = {
