@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
@@ -101,10 +100,11 @@ class Views(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         image, truth = self.source[key.item]
         rng = sample_rng(self.seed, key)
-        out: Sample = {}
-        label: dict[str, Any] = {}
+        tiles, label = None, dict[str, Any]()
         if "jigsaw" in self.labels:
-            out["tiles"], label["jigsaw"] = self._puzzle(image, rng)
+            tiles, label["jigsaw"] = self._puzzle(image, rng)
+            if not self.several:
+                return {"image": tiles, "label": label["jigsaw"]}
         if key.epoch >= 0:
             mirrored = self.flip and rng.random() < 0.5
             image = image.flip(-1) if mirrored else image
@@ -113,14 +113,10 @@ class Views(Dataset[Sample]):
         for name in self.labels:
             if name != "jigsaw":
                 label[name] = self._label(name, image, truth)
-        out["image"] = image.contiguous()
-        out["label"] = {name: label[name] for name in self.labels}
+        image = image.contiguous()
         if not self.several:
-            (name,) = self.labels
-            out["label"] = label[name]
-            if name == "jigsaw":
-                out["image"] = out.pop("tiles")
-        return out
+            return {"image": image, "label": label[self.labels[0]]}
+        return {"image": image, "label": label} | ({} if tiles is None else {"tiles": tiles})
 
     def _puzzle(self, image: Tensor, rng: np.random.Generator) -> tuple[Tensor, int]:
         assert self.puzzles is not None
@@ -230,8 +226,3 @@ class ViewData(DataModule):
             source, self.labels, self.several, self.seed, flip=self.flip, colour=self.colour, puzzles=self.puzzles,
             normal_range=self.normal_range,
         )  # fmt: skip
-
-
-def soft(labels: np.ndarray) -> Tensor:
-    """Rows that sum to 1, as float32."""
-    return torch.from_numpy((labels / labels.sum(-1, keepdims=True)).astype(np.float32))

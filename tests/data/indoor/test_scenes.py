@@ -1,5 +1,8 @@
 """Scenes and their labels: what they show, that the labels agree with each other, and that all follows from the seed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -144,3 +147,12 @@ def test_colour_alone_does_not_tell_the_class():
         hit, union = (guess == k) & (labels[half:] == k), (guess == k) | (labels[half:] == k)
         ious.append(hit.sum() / max(1, union.sum()))
     assert np.mean(ious) < 0.12
+
+
+def test_drawing_needs_no_torch():
+    code = (
+        "import sys, numpy as np; from ncp.data.indoor.scenes import draw_scene; draw_scene(np.random.default_rng(0), (16, 16)); "
+        "assert not {'torch', 'torchvision', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -141,7 +141,7 @@ def school_desk(rng: Rng) -> Item:
     item.legs(0.66, 0.46, 0.7, 0.04, steel)
     for part in chair(rng).parts:
         (x0, y0, z0), (x1, y1, z1) = part.low, part.high
-        item.parts.append(part._replace(low=(x0, y0 - 0.5, z0), high=(x1, y1 - 0.5, z1)))
+        item.add(part._replace(low=(x0, y0 - 0.5, z0), high=(x1, y1 - 0.5, z1)))
     return item
 
 

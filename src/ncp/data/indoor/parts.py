@@ -66,10 +66,16 @@ class Item:
     yaw: float = 0.0
     dense: float = 0.9
     lamp: tuple[Triple, float] | None = None
+    _size: Triple | None = None
 
     def box(self, low: Triple, high: Triple, material: Material, what: str | None = None, kind: int = BOX) -> None:
         """Add a part between two corners."""
-        self.parts.append(Part(kind, low, high, material, OBJECTS.index(what or self.name)))
+        self.add(Part(kind, low, high, material, OBJECTS.index(what or self.name)))
+
+    def add(self, part: Part) -> None:
+        """Add a part."""
+        self.parts.append(part)
+        self._size = None
 
     def block(
         self, width: float, depth: float, z0: float, z1: float, material: Material, at: tuple[float, float] = (0.0, 0.0),
@@ -89,6 +95,8 @@ class Item:
     @property
     def size(self) -> Triple:
         """Width, depth and height of the box around it, symmetric to its middle."""
-        width = 2 * max(max(-p.low[0], p.high[0]) for p in self.parts)
-        depth = 2 * max(max(-p.low[1], p.high[1]) for p in self.parts)
-        return width, depth, max(p.high[2] for p in self.parts)
+        if self._size is None:
+            width = 2 * max(max(-p.low[0], p.high[0]) for p in self.parts)
+            depth = 2 * max(max(-p.low[1], p.high[1]) for p in self.parts)
+            self._size = width, depth, max(p.high[2] for p in self.parts)
+        return self._size
