@@ -48,7 +48,7 @@ def test_a_file_of_permutations(tmp_path):
         (rows[:, :8], "different permutations"),
         (rows + 2, "different permutations"),
         (rows + 0.5, "no whole numbers"),
-        (rows[0], "2 axes are read"),
+        (rows[0], "2 axes of at most"),
     ):
         np.save(path, wrong)
         with pytest.raises(UserError, match=says):

@@ -222,8 +222,7 @@ def test_hostile_files_are_refused(root, tmp_path_factory):
         ("train_filenames_final5k.json", '["nowhere"]', "the building 'nowhere' has no images"),
         ("train_filenames_final5k.json", "[]", "the split train holds no view"),
         ("train.json", "[]", "several lists of the split train"),
-        ("splits.csv", "id,train\nalmena,1\n", "needs the columns id and val"),
-        ("splits.csv", "id,train,val\nalmena,2,0\n", "line 2: train must be 1 or 0"),
+        ("splits.csv", "id,train,val,test\n", "several lists of the split train"),
     ],
 )
 def test_lists_that_cannot_be_used(root, name, content, says):
@@ -231,6 +230,29 @@ def test_lists_that_cannot_be_used(root, name, content, says):
     with pytest.raises(UserError, match=says) as caught:
         _data(root, "normal")
     assert "\n" not in str(caught.value)
+
+
+def test_tables_that_cannot_be_used(root, tmp_path_factory):
+    table = tmp_path_factory.mktemp("table") / "splits.csv"
+    for content, says in (
+        ("id,train\nalmena,1\n", "needs the columns id and val"),
+        ("id,train,val\nalmena,2,0\n", "line 2: train must be 1 or 0"),
+        ("", "needs the columns id and train; it has none"),
+    ):
+        table.write_text(content)
+        with pytest.raises(UserError, match=says):
+            _data(root, "normal", lists=str(table.parent))
+    with pytest.raises(UserError, match=r"data.lists='nowhere' cannot be read"):
+        _data(root, "normal", lists="nowhere")
+
+
+def test_numbers_of_impossible_size_are_not_read(root):
+    path = Buildings(root).path("almena/point_0_view_0", "room_layout")
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**25,)})
+        file.truncate(file.tell() + 8 * 2**25)  # sparse
+    with pytest.raises(UserError, match=r"has the shape \(33554432,\); 1 axes of at most 4,194,304 numbers"):
+        _data(root, "room_layout")
 
 
 def test_a_root_that_is_none(tmp_path):

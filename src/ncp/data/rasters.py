@@ -26,6 +26,8 @@ from ncp.errors import UserError
 from ncp.files import open_regular, printable, read_bytes
 
 TIFF = (".tif", ".tiff")
+PLAIN = 2**22
+"""Numbers that an array without a picture may have."""
 _HEADER = 10_000  # bytes of an array's head; a usual one has 118
 
 
@@ -56,8 +58,11 @@ def array_head(path: Path) -> ArrayHead:
 def read_plain(path: Path, axes: int) -> np.ndarray:
     """The numbers of a ``.npy`` file with so many axes, as they stand there. Raises as :func:`array_head` does."""
     head = _head(path)
-    if len(head.shape) != axes or min(head.shape) < 1:
-        raise UserError(f"'{printable(path)}' has the shape {printable(head.shape)[:80]}; {axes} axes are read here")
+    if len(head.shape) != axes or min(head.shape) < 1 or math.prod(head.shape) > PLAIN:
+        raise UserError(
+            f"'{printable(path)}' has the shape {printable(head.shape)[:80]}; {axes} axes of at most {PLAIN:,} numbers are read "
+            "here"
+        )
     return _values(path, head)
 
 

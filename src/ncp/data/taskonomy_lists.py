@@ -32,7 +32,8 @@ ENDINGS = {
     "segmentsemantic": "png",
 }  # fmt: skip
 """Domains and the endings of their files."""
-LIMIT = 256 * 2**20  # bytes of a list
+MOST = 5_000_000
+"""Views that a split may have; Taskonomy has 4.5 million in all."""
 _VIEW = re.compile(r"(?P<view>.+)_domain_(rgb|\{domain\})(\.(png|npy))?")
 
 
@@ -109,13 +110,17 @@ def find_lists(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: where train or val has none.
     """
-    names = sorted(os.listdir(folder))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise UserError(f"data.lists='{printable(folder)}' cannot be read ({error.strerror})") from None
     tables = [name for name in names if re.fullmatch(r"(train_val_test.*|splits)\.csv", name)]
-    if len(tables) == 1:
+    if len(tables) == 1 and not any(re.fullmatch(r"(train|val)(_filenames.*)?\.(json|txt)", name) for name in names):
         return dict.fromkeys(("train", "val", "test"), folder / tables[0])
     found = {}
     for split in ("train", "val", "test"):
         fitting = [name for name in names if re.fullmatch(rf"{split}(_filenames.*)?\.(json|txt)", name)]
+        fitting += tables
         if len(fitting) > 1:
             raise UserError(
                 f"'{printable(folder)}' holds several lists of the split {split} ({', '.join(map(printable, fitting[:4]))}); "
@@ -142,9 +147,9 @@ def read_list(buildings: Buildings, path: Path, split: str) -> PathList:
     if path.suffix == ".csv":
         entries = _chosen(path, split)
     elif path.suffix == ".txt":
-        entries = [line.strip() for line in files.read_text(path, LIMIT).splitlines() if line.strip()]
+        entries = [line.strip() for line in files.read_text(path).splitlines() if line.strip()]
     else:
-        content = files.read_json(path, dict[str, list[str]] | list[str], LIMIT)
+        content = files.read_json(path, dict[str, list[str]] | list[str])
         if isinstance(content, dict):
             if set(content) != {"filename_list"}:
                 raise UserError(f"{shown} must have the one key filename_list; it has {printable(sorted(content)[:5])}")
@@ -168,7 +173,9 @@ def _released(buildings: Buildings, names: Sequence[str], shown: str) -> list[st
     problems = Problems(shown)
     for name in names:
         with problems.collecting():
-            entries += files.read_json(buildings.root / inside(name, shown), list[str], LIMIT)
+            entries += files.read_json(buildings.root / inside(name, shown), list[str])
+        if len(entries) > MOST:
+            raise UserError(f"{shown} lists more than {MOST:,} views")
     problems.check()
     return entries
 
@@ -176,7 +183,7 @@ def _released(buildings: Buildings, names: Sequence[str], shown: str) -> list[st
 def _chosen(path: Path, split: str) -> list[str]:
     """The buildings that a table gives to a split."""
     shown = f"the list '{printable(path)}'"
-    rows = list(delimited.lines(files.read_text(path, LIMIT), shown))
+    rows = list(delimited.lines(files.read_text(path), shown))
     head = [name.strip() for name in rows[0].fields] if rows else []
     if "id" not in head or split not in head:
         raise UserError(

@@ -17,6 +17,7 @@ from ncp import configs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing, growth
 from ncp.campaign.discovery import check_budget, cost_of
+from ncp.card import TASKS as EXPORTED
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable, read_yaml, safe_file
@@ -103,13 +104,22 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
         known=known,
         source=options.source,
         repeats=options.repeats,
-        baseline=options.baseline,
+        baseline=_baseline(options.baseline, setting.task),
         full=options.full,
         seed=options.seed,
         per_device=options.per_device,
-        exports=True,
+        exports=setting.task in EXPORTED,
         hours=options.hours,
         tried=options.source is None,
+    )
+
+
+def _baseline(wanted: str | None, task: str) -> str | None:
+    """The hand-designed network to compare with; none of a task that has none unless one is asked for by name."""
+    if task in EXPORTED or wanted in (None, "auto"):
+        return wanted if task in EXPORTED else None
+    raise UserError(
+        f"task={task} has no hand-designed networks to compare with, given was baseline={wanted}; leave it out"
     )
 
 
