@@ -88,7 +88,10 @@ def test_predictors_answer_for_any_architecture(tmp_path):
     ("words", "message"),
     [
         (["objectives=[transnas-micro/depth]"], "unknown objective 'transnas-micro/depth'"),
-        (["objectives=[transnas/all]"], "no group of settings 'transnas'; there are multires, transnas-macro, transnas-micro"),
+        (
+            ["objectives=[transnas/all]"],
+            "no group of settings 'transnas'; there are multires, transnas-macro, transnas-micro",
+        ),
         (["objectives=[transnas-micro/jigsaw,transnas-macro/jigsaw]"], "share one space|no table of"),
         (["objectives=[transnas-macro/jigsaw]"], "no table of 'transnas-macro/jigsaw'"),
         (["objectives=[transnas-micro/jigsaw]", "strategies=[annealing]"], "unknown strategy 'annealing'"),

@@ -229,7 +229,10 @@ def test_another_architectures_checkpoint_is_refused(tmp_path):
     train(tmp_path, "recipe.length=3")
     path = tmp_path / "checkpoints/last.ckpt"
     other = make(
-        tmp_path / "b", "arch.kind=code", "+arch.code=8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-16", f"ckpt_path={path}"
+        tmp_path / "b",
+        "arch.kind=code",
+        "+arch.code=8_8-1_1_1_8-1_2_1_1_8_8-1_3_1_1_1_8_8_8-1_4_1_1_1_1_8_8_8_8-16",
+        f"ckpt_path={path}",
     )
     with pytest.raises(UserError, match=r"is of architecture 8_8-.*-8, this run is of 8_8-.*-16"):
         tasks.fit(other)
