@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncp import files, terminal
+from ncp.card import TASKS as EXPORTED
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
 from ncp.report import scenes, style
@@ -28,8 +29,6 @@ PER_CLASS = "per_class.csv"
 BENCHMARK_UNIT = "at 128x128, 19 classes per pixel, whatever the task"
 UNITS = dict.fromkeys(("transnas-micro", "transnas-macro"), "at 224x224, the encoder without a head, whatever the task")
 """Of other spaces."""
-EXPORTED = ("cls", "seg", "det3d", "video")
-"""Tasks whose networks are exported and used for predictions."""
 
 
 def show(result: Mapping[str, Any], folder: Path, written: list[Path]) -> None:
