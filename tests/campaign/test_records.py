@@ -5,6 +5,7 @@ import json
 import made_records
 import pytest
 
+from ncp.benchmark import settings
 from ncp.campaign import records
 from ncp.errors import UserError
 
@@ -14,19 +15,28 @@ from ncp.errors import UserError
     [
         ({"top1": float("nan"), "top5": 3.0}, "top1 became NaN", "nan"),
         ({"top1": 1.0, "top5": float("inf")}, "top5 became NaN", "nan"),
-        ({"top1": 1.0}, "measured top1, but the setting cls needs top5", "crash"),
+        ({"top1": 1.0}, "measured top1, but the setting cls-50-1000 needs top5", "crash"),
         ({}, "measured nothing", "crash"),
         ({"top1": 130.0, "top5": 1.0}, "in percent points", "crash"),
     ],
 )
 def test_a_training_without_its_metrics_has_failed_and_says_of_what(metrics, words, kind):
     with pytest.raises(UserError, match=words) as error:
-        records.check_metrics(metrics, ("top1", "top5"), "cls")
+        records.check_metrics(metrics, settings.get("cls"))
     assert records.kind_of(error.value) == kind  # after a NaN the next attempt has another seed
 
 
 def test_metrics_beside_those_of_the_setting_may_be_anything():
-    records.check_metrics({"top1": 0.0, "top5": 100.0, "loss": float("nan")}, ("top1", "top5"), "cls")
+    records.check_metrics({"top1": 0.0, "top5": 100.0, "loss": float("nan")}, settings.get("cls"))
+
+
+def test_a_settings_own_ranges_hold():
+    layout = settings.get("transnas-micro/room_layout")
+    records.check_metrics({"valid_neg_loss": -0.7}, layout)
+    with pytest.raises(
+        UserError, match=r"the metric valid_neg_loss is a number, -100\.\.0; the training measured 0\.2"
+    ):
+        records.check_metrics({"valid_neg_loss": 0.2}, layout)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def read(plan: BuildPlan, store: Store, unit: int) -> TrainingRecord | None:
         if record.checkpoint is not None:
             inside(record.checkpoint)
         if record.state == DONE:
-            check_metrics(record.metrics, setting.metrics, setting.name)
+            check_metrics(record.metrics, setting)
     except UserError as error:
         raise Damaged(f"{where} cannot be used: {error}") from None
     return record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
+from ncp.benchmark.settings import Setting
 from ncp.campaign.schemas import Count, Facts, Name, Notes, Positive, Scalar, Seed, Words
 from ncp.errors import UserError
 
@@ -122,21 +123,23 @@ class TrainingRecord:
         return out | {name: value for name, value in numbers.items() if value is not None}
 
 
-def check_metrics(metrics: Mapping[str, float], needed: Sequence[str], setting: str) -> None:
+def check_metrics(metrics: Mapping[str, float], setting: Setting) -> None:
     """Whether a training that came to its end measured what its setting needs.
 
     Raises:
-        UserError: for a metric that is missing, not finite (a failure of the kind ``nan``) or outside of 0..100.
+        UserError: for a metric that is missing, not finite (a failure of the kind ``nan``) or outside of the setting's range.
     """
-    for name in needed:
+    for name in setting.metrics:
         value = metrics.get(name)
         if value is None:
             measured = ", ".join(metrics) or "nothing"
-            raise UserError(f"the training measured {measured}, but the setting {setting} needs {name}")
+            raise UserError(f"the training measured {measured}, but the setting {setting.name} needs {name}")
         if not math.isfinite(value):
             raise UserError(f"the metric {name} became NaN or infinite at the end of the training")
-        if not 0 <= value <= 100:
-            raise UserError(f"the metric {name} is in percent points, 0..100; the training measured {value}")
+        low, high = setting.range(name)
+        if not low <= value <= high:
+            unit = "in percent points" if setting.unit(name) else "a number"
+            raise UserError(f"the metric {name} is {unit}, {low:g}..{high:g}; the training measured {value}")
 
 
 def failure(error: BaseException, seed: int, worker: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     if not watch.reason:
         tasks.evaluate(unit)
     metrics = task.measured()
-    records.check_metrics(metrics, setting.metrics, setting.name)
+    records.check_metrics(metrics, setting)
     last = place / CHECKPOINTS / LAST
     kept = bench.options.keep != "none" and last.is_file()
     return TrainingRecord(
