@@ -102,7 +102,7 @@ def jobs(place: Path, share: int = 1) -> list[Job]:
         ),
         Job("fit", "rows", rows, lambda n: [
             "src.fit", "setting=seg", f"source={place}/store-{n}/seg.parquet", "predictor=default", outputs,
-        ], 1.9 * MEMORY),
+        ], 1.75 * MEMORY),  # of which torch alone is 530
         Job("status of a build", "models", models, lambda n: [
             "src.build", "action=status", f"build.dir={place}/build-{n}", outputs,
         ]),

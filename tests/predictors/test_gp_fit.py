@@ -76,7 +76,7 @@ def test_features_that_are_not_kept_are_the_same(monkeypatch):
     rows, options = make(60), Options(points=8, directions=4, steps=6, part=20)
     kept = fit(rows, options).state_dict()
     monkeypatch.setattr(gp_fit, "KEPT", 50)
-    monkeypatch.setattr(gp_fit, "CHUNK", 7)
+    monkeypatch.setattr(gp_fit, "PART", 7)
     for name, value in fit(rows, options).state_dict().items():
         torch.testing.assert_close(value, kept[name], rtol=1e-4, atol=1e-5)
     made = gp_fit.Features(torch.from_numpy(rows.codes), spaces.get("multires"))

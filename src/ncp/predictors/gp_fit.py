@@ -30,7 +30,9 @@ MOST = 5_000
 CHUNK = 8_192
 """Rows of which the features, and the covariance with the inducing points, are made at a time."""
 KEPT = 65_536
-"""Rows of which the features are kept; those of more are made again whenever they are asked for, a chunk at a time."""
+"""Rows of which the features are kept; those of more are made again whenever they are asked for, a part at a time."""
+PART = 2_048
+"""Rows of such a part."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ class Features:
 
     def __init__(self, codes_ND: Tensor, space: spaces.Space[Any]) -> None:
         self.codes, self._space = codes_ND, space
-        n, total = len(codes_ND), torch.stack([f_CF.sum(0) for f_CF in self._raw(CHUNK)]).sum(0)
+        n, total = len(codes_ND), torch.stack([f_CF.sum(0) for f_CF in self._raw(PART)]).sum(0)
         self.offset = total / n
-        squares = torch.stack([(f_CF - self.offset).square().sum(0) for f_CF in self._raw(CHUNK)]).sum(0)
+        squares = torch.stack([(f_CF - self.offset).square().sum(0) for f_CF in self._raw(PART)]).sum(0)
         self.spread = (squares / (n - 1)).sqrt().clamp_min(1e-6)
         self.shape = (n, len(total))
 
@@ -118,8 +120,11 @@ class _Process(torch.nn.Module):
         # whitening after the products over N, which are then all that costs: A A^T, and A t / noise; a chunk at a time, as a
         # million rows have no room otherwise
         products_UU, targets_U = t_N.new_zeros(()), t_N.new_zeros(())
-        chunks = z_NF.split(CHUNK) if isinstance(z_NF, Features) else torch.split(z_NF, CHUNK)
-        for z_CF, t_C in zip(chunks, torch.split(t_N, CHUNK), strict=True):
+        if isinstance(z_NF, Features):
+            chunks = zip(z_NF.split(PART), torch.split(t_N, PART), strict=True)
+        else:
+            chunks = zip(torch.split(z_NF, CHUNK), torch.split(t_N, CHUNK), strict=True)
+        for z_CF, t_C in chunks:
             k_UC = matern52(points, z_CF * inverse) * (signal / noise)
             products_UU, targets_U = products_UU + k_UC @ k_UC.mT, targets_U + k_UC @ t_C
         half_UU = torch.linalg.solve_triangular(lower, products_UU, upper=False)
