@@ -63,6 +63,9 @@ def _as_page(app: Any, name: str, source: list[str]) -> None:
             text = re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](../\1)", (ROOT / file).read_text())
             source[0] = text.replace("](../docs/", "](")
     source[0] = OUT_OF_HERE.sub(_outside, source[0])
+    if name == "index":  # a page that no table of contents names is not lost: it ends the tutorials
+        others = sorted({page.stem for page in HERE.glob("*.md")} - {"index", *source[0].split()})
+        source[0] = source[0].replace("\nexplorer\n", "\n".join(["", "explorer", *others, ""]), 1)
     if name in ("explorer", "index"):  # the link is the site's: elsewhere there is nothing that it could open
         source[0] = source[0].replace("\n![", f"\n{EXPLORER}\n\n![", 1)
 
@@ -73,3 +76,4 @@ def setup(app: Any) -> None:
     commands.write(HERE)
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", _as_page)
+    app.connect("env-get-outdated", lambda *_: ["index"])  # which pages there are may have changed

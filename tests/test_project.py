@@ -1,6 +1,7 @@
 """What stands around the code: the version, the workflows, issue forms, and the pages that every project has."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_ci_builds_the_site_with_what_setup_installs():
     assert re.search(r"^make .*\bdocs$", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
     extras = re.search(r"^EXTRAS \?= (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert "docs" in extras[1].split(",")
+
+
+@pytest.mark.parametrize("place", [".venv", "/elsewhere/environment"])
+def test_setup_installs_into_the_environment_that_is_named(place):
+    said = subprocess.run(
+        ["make", "-n", "-B", "setup", f"VENV={place}"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    (target,) = re.findall(r"VIRTUAL_ENV=(\S+)", said)
+    assert target == str(ROOT / place)  # an absolute path stands as it is
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path.name != "config.yml"], ids=lambda path: path.name)
