@@ -50,8 +50,8 @@ def test_a_table_a_figure_and_a_claim(tmp_path, capsys):
     ("words", "message"),
     [
         ([], "nothing was asked for; give table=3, figure=9, claims=true or all=true"),
-        (["table=7"], "table is one of 2, 3, 4, 5, 8, 9, 10, or a list of them, given was 7"),
-        (["figure=[3,2]"], "figure is one of 3, 4, .*, 24, or a list of them, given was 2"),
+        (["table=7"], "table is one of 2, 3, 4, 5, 8, 9, 10, a list of them, or all, given was 7"),
+        (["figure=[3,2]"], "figure is one of 3, 4, .*, 24, a list of them, or all, given was 2"),
         (["claims=[depht]"], "there is no claim 'depht'"),
         (["figure=6"], "Figure 6 shows all cells of NAS-Bench-201, whose table is not imported"),
     ],
@@ -102,6 +102,11 @@ def test_a_run_writes_the_trainings_of_the_page(tmp_path):
     assert cells[-1]["train"].count("setting=") == 3
     lines = [line for done in outcome.tables for line in done.lines]
     assert sum(len(line.trainings) for line in lines) == len(rows)
+
+
+def test_all_tables_or_figures_are_asked_for_by_a_word():
+    assert paper._numbers("table", "all", (2, 3), False) == [2, 3] == paper._numbers("table", None, (2, 3), True)
+    assert paper._numbers("table", [3, 3], (2, 3), False) == [3]
 
 
 def test_every_figure_has_a_way_to_be_drawn():

@@ -120,11 +120,15 @@ def _draw(number: int, found: SearchResults, judges: Judges, folder: Path, out: 
 
 
 def _numbers(name: str, given: Any, known: Sequence[int], everything: bool) -> list[int]:
-    """One number or a list; all of them where everything is asked for."""
+    """One number, a list or the word all; all of them where everything is asked for."""
+    if given == "all":
+        return list(known)
     listed = given if isinstance(given, list) else [] if given is None else [given]
     for value in listed:
         if isinstance(value, bool) or value not in known:
-            raise UserError(f"{name} is one of {', '.join(map(str, known))}, or a list of them, given was {value!r}")
+            raise UserError(
+                f"{name} is one of {', '.join(map(str, known))}, a list of them, or all, given was {value!r}"
+            )
     return list(known) if everything else list(dict.fromkeys(listed))
 
 
