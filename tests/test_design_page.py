@@ -7,7 +7,7 @@ import pytest
 from test_floors import ANYONE, FLOORS
 
 from ncp import jobs
-from ncp.predictors import base
+from ncp.predictors import card
 from ncp.search import strategies
 from ncp.search.baselines import BASELINES
 from ncp.search.querying import strategies as querying
@@ -69,7 +69,7 @@ def names():
         "a search space": ("spaces/base.py", ("multires", "nasbench201", "transnas-micro", "transnas-macro"), ()),
         "a strategy": ("search/strategies.py", searching, ("conf/strategy/NAME.yaml",)),
         "one that pays for every evaluation": ("search/querying/strategies.py", querying.STRATEGIES, ()),
-        "a predictor family": ("predictors/base.py", base.KINDS, ()),
+        "a predictor family": ("predictors/card.py", card.KINDS, ()),
         "a command": ("jobs/commands.py", jobs.COMMANDS, ("conf/NAME.yaml", "src/NAME.py", "src/ncp/jobs/NAME.py")),
     }
 
