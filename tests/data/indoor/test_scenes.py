@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from ncp.data.indoor import scenes as s
 from ncp.data.indoor.casting import cast
+from ncp.data.indoor.kinds import KINDS
 from ncp.data.indoor.names import CEILING, FLOOR, OBJECTS, PALETTE, SCENES, SEMANTIC, SEMANTIC_OF, SOFT_SCENES, WALL
-from ncp.data.indoor.rooms import CLEAR, KINDS, furnish
+from ncp.data.indoor.rooms import CLEAR, furnish
 
 SIZE = (48, 48)
 COUNT = 60
