@@ -73,11 +73,11 @@ def in_columns(run: Run, what: str, titles: Sequence[str], rows: Sequence[Sequen
     figure = headed(run, what, width, height)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.1 / height, wspace=0.04, hspace=0.05)
-    for line, pictures in zip(axes, rows, strict=True):
+    for row, (line, pictures) in enumerate(zip(axes, rows, strict=True)):
         for ax, picture, title in zip(line, pictures, titles, strict=True):
             ax.imshow(picture, interpolation="nearest")
             ax.set_axis_off()
-            if line is axes[0]:
+            if row == 0:
                 ax.set_title(title, loc="left", size=9.5, color=style.INK, pad=4)
     return figure
 
@@ -150,7 +150,7 @@ def layout_picture(run: Run) -> Figure:
     figure = headed(run, "Room layout", 7.4, height)
     axes = figure.subplots(len(all_seen), 2, squeeze=False, width_ratios=(1, 2.2))
     figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.9 / height, bottom=0.75 / height, wspace=0.12, hspace=0.15)
-    for line, seen in zip(axes, all_seen, strict=True):
+    for row, (line, seen) in enumerate(zip(axes, all_seen, strict=True), 1):
         line[0].imshow(seen.image, interpolation="nearest")
         line[0].set_axis_off()
         places = np.arange(len(seen.target))
@@ -158,7 +158,9 @@ def layout_picture(run: Run) -> Figure:
         line[1].plot(places, seen.target, "o", color=style.INK, markersize=5, label="true")
         line[1].plot(places, seen.predicted, "x", color=style.BLUE, markersize=6, label="predicted")
         line[1].axhline(0, color=style.FAINT, linewidth=0.8)
-        line[1].set_xticks(places, names if line is axes[-1] else [""] * len(places), rotation=30, ha="right", size=8)
+        line[1].set_xticks(
+            places, names if row == len(all_seen) else [""] * len(places), rotation=30, ha="right", size=8
+        )
     axes[0][1].legend(frameon=False, fontsize=8, loc="upper right", labelcolor=style.INK, ncols=2)
     return figure
 
