@@ -90,3 +90,10 @@ def test_a_space_of_many_anchors_is_refused(change):
             where="'a'", task="det3d", architecture="", classes=["Car"], channels=64, size=(16, 16), mean=None, std=None,
             use=card.Use(space=space),
         )  # fmt: skip
+
+
+def test_a_training_that_no_file_for_other_programs_exists_of_is_told_which_do():
+    with pytest.raises(
+        UserError, match="task 'normal'; only networks of cls, seg, det3d, video are exported and asked for"
+    ):
+        card.from_text(text(task="normal"), "'a'")

@@ -226,7 +226,8 @@ def make(
     lacking = list(missing)
     if task not in TASKS:
         raise UserError(
-            f"{where} is of the task '{files.shown(task)}'; only networks of {', '.join(TASKS)} are exported"
+            f"{where} is of the task '{files.shown(task)}'; only networks of {', '.join(TASKS)} are exported and asked for "
+            "predictions"
         )
     if not classes:
         raise UserError(f"{where} names no classes")

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ncp import spaces
 from ncp.benchmark.statistics import Correlation, MetricSummary, Rankings
 from ncp.benchmark.table import Record
 from ncp.report import benchmark as report
@@ -115,3 +116,17 @@ def test_nothing_is_cut_in_a_narrow_terminal():
     text = console.file.getvalue()
     assert text.count("-0.123") == 81
     assert "…" not in text
+
+
+def test_figures_have_as_many_places_as_tell_architectures_apart():
+    """Two would make most SSIMs of the benchmark alike."""
+    space = spaces.get("transnas-micro")
+    normal = Record(
+        "transnas-micro/normal", space.default(), {"valid_ssim": 0.56123, "valid_l1_loss": 0.0712}, 1, 1, row=0
+    )
+    head, row = report.records([normal])
+    assert [row[head.index(name)] for name in ("valid_ssim", "valid_l1_loss")] == ["0.5612", "0.0712"]
+    guessed = Record("transnas-micro/normal", space.default(), {"valid_ssim": 0.5}, 1, 1, True, {"valid_ssim": 0.0031})
+    assert "~0.5000 ±0.0031" in report.records([guessed])[1]
+    head, row = report.records([record()])
+    assert row[head.index("mIoU")] == "75.00"

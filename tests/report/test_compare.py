@@ -44,9 +44,12 @@ def test_a_measured_metric_has_its_own_unit(tmp_path):
         setting="transnas-micro/normal",
     )  # fmt: skip
     entries, judged = compared(tmp_path, recorded.training(tmp_path / "seg", 1), normal)
-    head = compare.table(entries.items, judged)[0]
+    head, *rows = compare.table(entries.items, judged)
     assert "seg.mIoU\nmeasured, %" in head
-    assert "cls.valid_ssim\nmeasured" in head
+    assert [row[head.index("cls.valid_ssim\nmeasured")] for row in rows] == [
+        "-",
+        "0.5500",
+    ]  # of -1..1, so two would not do
 
 
 def test_figures_at_another_overlap_are_another_column(tmp_path):

@@ -167,6 +167,7 @@ def test_the_knee_is_where_it_bends():
         (["seg", "seg.mIoU"], "given twice"),
         (["seg", "latency_ms"], "needs a measured machine"),
         ("seg", "quantities are a list"),
+        (["seg", "mac"], "one of macs, params, latency_ms, memory_mb, or an objective: unknown objective 'mac'"),
     ],
 )
 def test_fronts_that_are_none(given, message):

@@ -1,5 +1,8 @@
 """What is asked for: objectives, limits, the region of a search, and the refusals."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +11,10 @@ from toy_predictors import Toy
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
+from ncp.predictors import load
 from ncp.search import search
 from ncp.search.limits import Budget, Region, parse_costs, parse_floors
-from ncp.search.objectives import Objective, Objectives, cost_scale, parse_objectives
+from ncp.search.objectives import Objective, Objectives, cost_scale, narrowed, parse_objectives
 
 SPACE = spaces.get("multires")
 FLAT = Toy("seg", lambda x: 70 + 0 * x[:, 0])
@@ -71,6 +75,18 @@ def test_objectives_share_a_space():
     cell = Toy("nas-bench-201", lambda x: x[:, 0], ("Acc",), space="nasbench201")
     with pytest.raises(UserError, match="share one space"):
         search(["seg", "nas-bench-201"], predictor={"seg": FLAT, "nas-bench-201": cell})
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: load("seg"), lambda: load("seg", "paper"), lambda: Toy("seg", lambda x: x[:, :1])]
+)
+def test_what_is_made_of_a_predictor_for_searches_goes_with_it(make):
+    predictor = make()
+    assert narrowed(predictor, ("mIoU",)) is narrowed(predictor, ("mIoU",))  # once for all searches
+    gone = weakref.ref(predictor)
+    del predictor
+    gc.collect()
+    assert gone() is None
 
 
 def test_standardised_outputs_and_cost():

@@ -132,6 +132,7 @@ def test_a_start_is_read_in_every_form(tmp_path):
         ("nowhere/result.json", "no result at 'nowhere/result.json'"),
         ("nowhere/a.yaml", "nowhere/a.yaml"),
         ("64_64", "27 numbers"),
+        ("64-41414-3_31_332", "is written as an architecture of transnas-micro; here it must be one of multires"),
         (5, "given was 5"),
         ([1, 2], "27 numbers"),
         (["a"] * 27, "i1 must be an integer"),

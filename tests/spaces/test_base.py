@@ -49,6 +49,21 @@ def test_every_space_keeps_the_contract(name):
     assert isinstance(space.default(), spaces.AnyArchitecture)
 
 
+@pytest.mark.parametrize("name", spaces.names())
+def test_an_architecture_of_another_space_is_refused_by_that_name(name):
+    """Micro's and macro's texts look alike to a newcomer; of a code of 27 numbers nobody needs to hear then."""
+    space = spaces.get(name)
+    for other in {"transnas-micro", "transnas-macro"} - {name}:
+        for written in (spaces.get(other).default(), spaces.get(other).default().text):
+            with pytest.raises(
+                UserError, match=f"written as an architecture of {other}; here it must be one of {name}$"
+            ):
+                spaces.parsed(space, written)
+    assert spaces.parsed(space, space.default().text) == space.default()
+    with pytest.raises(UserError, match="nonsense"):  # of no space: as the space says it
+        spaces.parsed(space, "nonsense")
+
+
 def test_unknown_space():
     with pytest.raises(UserError, match="unknown space 'darts'; known spaces: multires, nasbench201"):
         spaces.get("darts")

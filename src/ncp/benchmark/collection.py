@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ncp import spaces
 from ncp.benchmark import settings as known
 from ncp.benchmark.index import RowIndex
 from ncp.benchmark.table import RULES, Predicts, Record, Table
@@ -88,7 +89,7 @@ class Benchmark(Mapping[str, Table]):
         first: UserError | None = None
         for table in {table.setting.space: table for table in self.values()}.values():
             try:
-                return table.setting.space, table.space.parse(architecture)
+                return table.setting.space, spaces.parsed(table.space, architecture)
             except UserError as error:
                 first = first or error
         assert first is not None

@@ -83,7 +83,7 @@ class Oracle:
             out = {**record.metrics, "macs": record.macs, "params": record.params}
         else:
             assert self.predictor is not None
-            codes = self.space.encode([self.space.parse(one)])
+            codes = self.space.encode([spaces.parsed(self.space, one)])
             cost = self.space.cost(codes.astype(np.int64))
             told = {name: float(value[0]) for name, value in self.predictor.predict(codes).items() if name not in COSTS}
             out = {**told, "macs": int(cost.macs[0]), "params": int(cost.params[0])}

@@ -398,6 +398,11 @@ def unit(objective: str) -> str:
     return known.unit(metric) if known else "%"
 
 
+def places(unit: str) -> int:
+    """Decimals that tell architectures apart: two of what has a unit (percent), four of a similarity or a loss."""
+    return 2 if unit else 4
+
+
 def full_name(name: Any) -> str:
     """The setting that a short name stands for; any other name as it is.
 

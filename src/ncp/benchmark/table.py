@@ -160,7 +160,7 @@ class Table:
         return (self.at(row) for row in range(len(self)))
 
     def __contains__(self, architecture: Any) -> bool:
-        return self._find(self.space.parse(architecture)) is not None
+        return self._find(spaces.parsed(self.space, architecture)) is not None
 
     @property
     def name(self) -> str:
@@ -271,7 +271,7 @@ class Table:
             UserError: when the architecture is malformed, or not in the table and there is no predictor; when the table has
                 no metrics of that epoch.
         """
-        parsed = self.space.parse(architecture)
+        parsed = spaces.parsed(self.space, architecture)
         row = self._find(parsed)
         if row is not None:
             return self._record(row, parsed, epoch)

@@ -61,9 +61,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     found = tables(options.setting, options.source)
     several = len(found) > 1
     while found:
-        rows = from_table(
-            found.pop(0), costs=protocols.learns_costs(family)
-        )  # no table stays: some have a million rows
+        # no table stays: some have a million rows
+        rows = from_table(found.pop(0), costs=protocols.learns_costs(family))
         name = rows.setting
         with progress.bar(f"{name}, {len(rows):,} rows") as tell:
             fits[name] = protocols.run(

@@ -193,9 +193,8 @@ def _kept(path: Path, features: int) -> Scales | None:
     except UserError:
         return None
     scales = Scales(*(found[name].double() for name in Scales._fields))
-    return (
-        scales if head.metadata.get("checksum") == _checksum(scales) else None
-    )  # another would judge otherwise, in silence
+    # another would judge otherwise, in silence
+    return scales if head.metadata.get("checksum") == _checksum(scales) else None
 
 
 def _keep(path: Path, scales: Scales) -> None:

@@ -74,7 +74,7 @@ def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multire
     if not isinstance(values, Mapping) or not values:
         raise UserError("values are given by metric, such as {'mIoU': [70.1, 71.9, ...]}")
     if isinstance(architectures, Sequence) and not isinstance(architectures, str):
-        architectures = [where.parse(a) if isinstance(a, str) else a for a in architectures]
+        architectures = [spaces.parsed(where, a) if isinstance(a, str) else a for a in architectures]
     codes_ND = as_codes(architectures, where)
     columns = []
     for metric, column in values.items():

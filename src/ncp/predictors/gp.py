@@ -80,9 +80,8 @@ class SparseGP(Predictor):
         self.warp = Warp(len(card.metrics))
         for name, shape in own_shapes(card).items():
             self.register_buffer(name, torch.zeros(shape))
-        self._projection: Tensor | None = (
-            None  # readout in terms of the kernel itself, made from the buffers when first asked
-        )
+        # readout in terms of the kernel itself, made from the buffers when first asked
+        self._projection: Tensor | None = None
 
     def select(self, metrics: Sequence[str]) -> SparseGP:
         """The same predictor for some of its metrics only: that much faster."""

@@ -96,9 +96,8 @@ class _Process(torch.nn.Module):
         self.points = torch.nn.Parameter(start)
         self.log_length = torch.nn.Parameter(torch.full((f,), 0.5 * math.log(f), dtype=y_N.dtype))
         self.log_top = torch.nn.Parameter(torch.zeros((), dtype=y_N.dtype))  # (top - largest) / std
-        self.log_noise = torch.nn.Parameter(
-            torch.full((), -1.0, dtype=y_N.dtype)
-        )  # relative to the warped targets' std
+        # relative to the warped targets' std
+        self.log_noise = torch.nn.Parameter(torch.full((), -1.0, dtype=y_N.dtype))
         self.log_signal = torch.nn.Parameter(torch.zeros((), dtype=y_N.dtype))
         self.best, self.std = y_N.max(), y_N.std()
 

@@ -145,9 +145,8 @@ def from_table(table: Table, costs: bool = True) -> Rows:
     if table.provenance.refused:
         left_out["unusable"] = len(table.provenance.refused)
     return Rows(
-        codes=table.codes
-        if complete.all()
-        else table.codes[complete],  # made floats there: of a million rows a copy less
+        # made floats there: of a million rows a copy less
+        codes=table.codes if complete.all() else table.codes[complete],
         targets=targets[complete],
         metrics=tuple(names),
         setting=table.name,

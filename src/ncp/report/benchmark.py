@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ncp import terminal
+from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled
 
 if TYPE_CHECKING:
@@ -122,10 +123,11 @@ def records(answers: Iterable[Record]) -> Rows:
 
 
 def _metric(record: Record, name: str) -> str:
+    places = settings.places(settings.unit(f"{record.setting}.{name}"))
     if not record.predicted:
-        return f"{record.metrics[name]:.2f}"
+        return f"{record.metrics[name]:.{places}f}"
     deviation = (record.std or {}).get(name)
-    return f"~{record.metrics[name]:.2f}" + (f" ±{deviation:.2f}" if deviation is not None else "")
+    return f"~{record.metrics[name]:.{places}f}" + (f" ±{deviation:.{places}f}" if deviation is not None else "")
 
 
 def imports(benchmark: Benchmark) -> Rows:

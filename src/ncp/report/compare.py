@@ -158,12 +158,13 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
                 row += ["" if number is None else repr(number) for number in (value, *spreads)]
             else:
                 beyond = name.rpartition(".")[0] in judged.outside[i]
-                both = "".join(f" ± {spread or 0:.2f}" for spread in spreads) if any(spreads) else ""
-                row.append("-" if value is None else f"{value:.2f}{both}" + "*" * beyond)
-        row += [
-            ("" if exact else "-") if name not in score else repr(score[name]) if exact else f"{score[name]:.2f}"
-            for name in names
-        ]
+                places = settings.places(settings.unit(name))
+                both = "".join(f" ± {spread or 0:.{places}f}" for spread in spreads) if any(spreads) else ""
+                row.append("-" if value is None else f"{value:.{places}f}{both}" + "*" * beyond)
+        for column in names:
+            measured = score.get(column)
+            told = "-" if measured is None else f"{measured:.{settings.places(column[1])}f}"
+            row.append(told if not exact else "" if measured is None else repr(measured))
         row += [_data(entry) or ("" if exact else "-")] if trained else []
         cost = costs(entry)
         for key, unit in (("macs", 1e9), ("params", 1e6)):

@@ -208,7 +208,7 @@ def _described(space: spaces.Space[Any], described: Described, where: str) -> An
 def _parse(space: spaces.Space[Any], value: Any, where: str) -> Any:
     """The architecture; whatever else its parser stumbles over is a mistake in what was given."""
     try:
-        return space.parse(value)
+        return spaces.parsed(space, value)
     except UserError as error:
         text = str(error)
         raise UserError(text if where.strip("'") in text or not where.startswith("'") else f"{where}: {text}") from None

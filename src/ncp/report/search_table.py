@@ -75,8 +75,8 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             old = [getattr(c, who).value[setting][metric] for c in before.values()]
             unit = settings.unit(name)
             cells = [_measured(v, unit, c.known) for v, c in zip(old, before.values(), strict=True)]
-            doubts = [_spread(part[setting][metric]) for part in (opinion.doubt, opinion.noise)]
-            changes = [f"{value - v:+.2f}" for v in old]
+            doubts = [_spread(part[setting][metric], unit) for part in (opinion.doubt, opinion.noise)]
+            changes = [f"{value - v:+.{settings.places(unit)}f}" for v in old]
             strong = name in wanted and (who == "judged" or result.judge == result.predictor)
             found = _measured(value, unit, result.found.known)
             table.add_row(
@@ -90,11 +90,11 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
 
 
 def _measured(value: float, unit: str, known: bool = True) -> str:
-    return " ".join(filter(None, (f"{value:.2f}", unit, "" if known else "*")))
+    return " ".join(filter(None, (f"{value:.{settings.places(unit)}f}", unit, "" if known else "*")))
 
 
-def _spread(std: float) -> str:
-    return f"± {std:.2f}" if std > 1e-4 else "-"
+def _spread(std: float, unit: str) -> str:
+    return f"± {std:.{settings.places(unit)}f}" if std > 1e-4 else "-"
 
 
 def _caption(result: Result, kappa: Any) -> str:
@@ -116,9 +116,8 @@ def in_a_line(result: Result) -> str:
             result.found.judged if o.metric in result.found.judged.value.get(o.setting, {}) else result.found.predicted
         )
         value, doubt, noise = (part[o.setting][o.metric] for part in (judged.value, judged.doubt, judged.noise))
-        spreads = [f"{_spread(s)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
+        unit = settings.unit(o.name)
+        spreads = [f"{_spread(s, unit)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
         name = labelled_objective(o.name, [judged.min_overlap])
-        parts.append(
-            f"{name} {_measured(value, settings.unit(o.name))}" + (f" ({', '.join(spreads)})" if spreads else "")
-        )
+        parts.append(f"{name} {_measured(value, unit)}" + (f" ({', '.join(spreads)})" if spreads else ""))
     return ", ".join(parts)

@@ -164,7 +164,8 @@ class Criterion:
             parts.append(f"budget.{limit.name}={shortest(limit.value)} (has {has})")
         for i, floor in enumerate(self.budget.floors):
             slack = float(self._floors(forward)[0, i]) * self.objectives.floor_scale[i]
-            doubt = f" after {self.kappa:g} standard deviations are taken off" if self.kappa else ""
+            taken = "1 standard deviation is" if self.kappa == 1 else f"{self.kappa:g} standard deviations are"
+            doubt = f" after {taken} taken off" if self.kappa else ""
             parts.append(f"floor.{floor.name}={floor.value:g} (reaches {floor.value + slack:.2f}{doubt})")
         return " and ".join(parts)
 

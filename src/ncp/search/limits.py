@@ -86,7 +86,7 @@ class Budget:
         """What is limited, ``(N,)`` each in the order of ``limits``; of integers exact."""
         exact = self.region.space.cost(codes_ND) if self.macs is not None or self.params is not None else None
         return [
-            getattr(exact, limit.name) if limit.name in ("macs", "params") else limit.quantity.of(codes_ND)
+            getattr(exact, limit.name) if limit.name in _COUNTED else limit.quantity.of(codes_ND)
             for limit in self.limits
         ]
 

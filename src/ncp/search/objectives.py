@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,7 +24,6 @@ from ncp.spaces import slopes
 
 DIRECTIONS = ("max", "min")
 LEARNED_COST = "flops"  # the predictors' own output that stands for cost in the paper
-_NARROWED: WeakKeyDictionary[AnyPredictor, dict[tuple[str, ...], AnyPredictor]] = WeakKeyDictionary()
 _SMALLER_IS_BETTER = (LEARNED_COST, "params")
 
 
@@ -278,7 +276,8 @@ def narrowed(predictor: AnyPredictor, metrics: tuple[str, ...]) -> AnyPredictor:
     """The predictor as a search wants it, remembered for the next one: a closed form where it has one, some metrics only, norms
     folded into layers."""
     closed = predictor.closed()
-    known = _NARROWED.setdefault(closed, {})
+    # kept with the predictor itself, to which what is made of it may refer: both go together
+    known: dict[tuple[str, ...], AnyPredictor] = vars(closed).setdefault("_narrowed", {})
     if metrics not in known:
         result: Any = closed
         if hasattr(result, "select") and metrics and set(metrics) < set(result.metrics):

@@ -37,8 +37,8 @@ class Quantity:
         name: as in budgets and results: ``macs``, ``params``, ``memory_mb``, ``latency_ms`` (of several machines the second
             one is ``latency_ms_2``).
         words: in tables.
-        of: ``(N, D)`` codes, array or tensor, to ``(N,)`` in its own unit; of milliseconds the mean plus a margin, usually
-            one standard deviation.
+        of: ``(N, D)`` codes (without a ``slope`` also a tensor of them) to ``(N,)`` in its own unit; of milliseconds the mean
+            plus a margin, usually one standard deviation.
         unit, scale: in which people read it: ``of / scale`` in ``unit``.
         model: the machine, for milliseconds.
         file: where that was read.
@@ -131,10 +131,7 @@ def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Qu
 
     def of(codes: Any) -> Any:
         parts = [space.memory(codes, batch=run.batch, dtype=run.dtype, **setting) for setting in settings_of]  # type: ignore[attr-defined]
-        most = parts[0]
-        for part in parts[1:]:
-            most = most.maximum(part) if hasattr(most, "detach") else np.maximum(most, part)
-        return most / MIB
+        return np.max(parts, axis=0) / MIB
 
     def slope(codes: np.ndarray) -> Slope:
         parts = [slopes.memory(space, codes, batch=run.batch, dtype=run.dtype, **setting) for setting in settings_of]

@@ -47,7 +47,7 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
         )
     start = found.named(space.name, runs.found_architecture(getattr(start, "architecture", start)))
     try:
-        out: np.ndarray = space.encode([space.parse(start)])[0]
+        out: np.ndarray = space.encode([spaces.parsed(space, start)])[0]
         return out
     except UserError as error:
         if isinstance(start, str) and _NO_PATH.fullmatch(start) is None and not start.endswith((".yaml", ".yml")):

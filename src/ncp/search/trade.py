@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
 from ncp.search.criterion import Criterion, Worth, gain, gained
 from ncp.search.forward import Forward
-from ncp.search.limits import Budget
+from ncp.search.limits import COSTS, Budget
 from ncp.search.objectives import Objectives, split_metric
 from ncp.search.quantities import Inference, Quantity, counted, memory, tasks_of
 from ncp.search.robust import Robust
@@ -28,7 +29,6 @@ from ncp.search.run import one_thread, prepare
 from ncp.search.trajectory import predict
 
 ROUNDS, WIDEST = 3, 100  # of looking beside the front, and at how many of its architectures
-COSTS = ("macs", "params", "latency_ms", "memory_mb")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Weighted(Criterion):
     ) -> None:
         super().__init__(objectives, budget, kappa=kappa)
         self.columns, self.signs = columns, signs
-        sample = objectives.space.encode(objectives.space.sample(512, np.random.default_rng(0)))
+        sample = spaces.sampled(objectives.space, 512, np.random.default_rng(0))
         self.spreads = [
             1.0 if isinstance(c, int) else float(np.std(np.log(np.asarray(c.of(sample), dtype=np.float64)))) or 1.0
             for c in columns
@@ -240,10 +240,19 @@ def weightings(quantities: int, points: int) -> np.ndarray:
     return np.asarray((np.array(grid, dtype=np.float64) + 0.15) / (n + 0.45))
 
 
+def _name(given: str) -> str:
+    if given in COSTS:
+        return given
+    try:
+        return ".".join(split_metric(given))
+    except UserError as error:
+        raise UserError(f"a quantity of a front is one of {', '.join(COSTS)}, or an objective: {error}") from None
+
+
 def _names(given: Any) -> list[str]:
     if isinstance(given, (str, Mapping)) or not isinstance(given, Sequence):
         raise UserError(f"quantities are a list, such as [seg,latency_ms], given was {shown(given)}")
-    names = [name if name in COSTS else ".".join(split_metric(name)) for name in map(str, given)]
+    names = [_name(str(one)) for one in given]
     if not 2 <= len(names) <= 3:
         raise UserError(
             f"a front is over two or three quantities, given were {len(names)}: {', '.join(names) or 'none'}"

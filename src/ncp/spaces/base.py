@@ -173,6 +173,24 @@ def of_form(value: Any) -> str:
     return _LENGTHS.get(len(value), _FIRST) if hasattr(value, "__len__") else _FIRST
 
 
+def parsed(space: Space[A], value: Any) -> A:
+    """``space.parse``, which says so where the architecture is written in the form of another space.
+
+    Raises:
+        UserError: as ``space.parse``.
+    """
+    try:
+        return space.parse(value)
+    except UserError:
+        form = of_form(value)
+        if form in (space.name, _FIRST):
+            raise
+        given = files.shown(getattr(value, "text", value))
+        raise UserError(
+            f"'{given}' is written as an architecture of {form}; here it must be one of {space.name}"
+        ) from None
+
+
 def names() -> tuple[str, ...]:
     """The names of all spaces: ours, and those that installed packages announce (entry points of the group ``ncp.spaces``)."""
     return (*_MODULES, *(name for name in registry.announced("ncp.spaces") if name not in _MODULES))

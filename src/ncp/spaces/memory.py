@@ -80,9 +80,8 @@ def memory_slope(
     most_N = sums.value[:, 1:].max(1)
 
     def pull(d_N: np.ndarray) -> np.ndarray:
-        at_most = (
-            sums.value[:, 1:] == most_N[:, None]
-        )  # several that are equal share it, as two branches at their bounds
+        # several that are equal share it, as two branches at their bounds
+        at_most = sums.value[:, 1:] == most_N[:, None]
         d_NP = np.concatenate([np.ones((len(codes), 1)), batch * at_most / at_most.sum(1, keepdims=True)], axis=1)
         return sums.pull(BYTES[dtype] * d_N[:, None] * d_NP)[:, : codes.shape[1]]
 
