@@ -209,7 +209,8 @@ def _check_formats(found: Exportable, wanted: Sequence[str]) -> None:
     for kind in wanted:
         if (task := OF_TASK.get(kind, found.task)) != found.task:
             raise UserError(
-                f"format={kind} writes networks of task={task}, this is of task={found.task}; use format=python, onnx or torchexport"
+                f"format={kind} writes networks of task={task}, this is of task={found.task}; use "
+                "format=python, onnx or torchexport"
             )
 
 

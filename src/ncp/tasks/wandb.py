@@ -10,7 +10,6 @@ from typing import Any
 
 from ncp.errors import missing_extra
 
-
 _earlier: list[Any] = []  # the loggers that this process made and whose runs may still be open
 
 
