@@ -220,6 +220,17 @@ def test_in_a_multirun_the_failing_job_is_named_and_the_rest_go_on(project, run)
     assert "1 of 3 jobs failed" in err
 
 
+def test_a_job_whose_configuration_is_refused_leaves_a_record_of_its_words(project, run):
+    code, _, err = run("--multirun", "times=3,many", "name=a")
+    assert (code, err.count("error: ")) == (2, 1)
+    jobs = [file.parent for file in (project / "outputs" / "hello").glob("*/*/*/run.json")]
+    states = sorted((runs.state(folder) for folder in jobs), key=lambda state: state["state"])
+    assert [(state["state"], state["overrides"]) for state in states] == [
+        ("failed", ["times=many", "name=a"]), ("finished", ["times=3", "name=a"]),
+    ]  # fmt: skip
+    assert states[0]["command"] == "hello"
+
+
 def test_a_multirun_lies_where_the_outputs_shall_be(project, run, monkeypatch):
     monkeypatch.delenv("NCP_OUTPUTS", raising=False)
     run("--multirun", "name=a,b", "paths.outputs=elsewhere")

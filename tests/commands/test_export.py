@@ -107,8 +107,16 @@ def test_a_detector_of_no_space_is_refused(tmp_path):
 def test_a_baseline_has_no_code_to_put_inside(tmp_path):
     found = export.network_of(options("task=seg", "arch=timm", "arch.name=hrnet_w18_small"))
     assert found.net.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 19, 16, 16)
-    with pytest.raises(UserError, match=r"only a network made by ncp.models.build can be saved"):
-        export.write(found, "safetensors", tmp_path / "net", None)
+    with pytest.raises(UserError, match=r"hrnet_w18_small is written as format=onnx or format=torchexport"):
+        export.write(found, ["onnx", "safetensors"], tmp_path / "net", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_of_another_task_is_refused_before_any_file_is_written(tmp_path):
+    found = export.network_of(options("task=seg", "arch=narrow"))
+    with pytest.raises(UserError, match="format=timm writes networks of task=cls, this is of task=seg"):
+        export.write(found, ["safetensors", "timm"], tmp_path / "net", None)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_the_front_is_that_of_brute_force(seed):
     assert line(ax) == unbeaten([(p["macs"] / 1e9, p["metrics"]["seg.mIoU"]) for p in given])
 
 
+def test_a_threshold_keeps_its_dot():
+    (ax,) = pareto_figure(points(metrics=["3ddet.moderate (IoU 0.7)"]), "t").axes
+    assert "3ddet moderate (IoU 0.7)" in ax.get_title(loc="left")
+
+
 def test_percent_only_of_what_is_percent():
     names = ("transnas-micro/normal.valid_ssim", "seg.mIoU")
     titles = [(ax.get_title(loc="left"), ax.get_xlabel()) for ax in pareto_figure(points(metrics=names), "t").axes]

@@ -73,6 +73,12 @@ def test_only_what_works_is_proposed(tmp_path):
     assert list(report.next_commands(result(tmp_path, eval_images_per_second=3.0))) == ["export it:", "use it:"]
 
 
+def test_a_baseline_is_exported_in_a_format_that_can_hold_it(tmp_path):
+    content = result(tmp_path, architecture={"text": "resnet50", "code": None})
+    assert report.next_commands(content)["export it:"].endswith(" format=onnx")
+    assert "format" not in report.next_commands(result(tmp_path))["export it:"]
+
+
 def test_scores_of_the_classes_are_a_file_and_a_line(tmp_path):
     scores = {"road": 97.5, "=cmd": 12.25, "sky, clear": float("nan"), "[/x]": None}
     (path,) = report.write_per_class({"per_class": scores}, tmp_path)

@@ -46,3 +46,24 @@ def test_without_the_package_its_extra_is_named(home, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"'wandb' is not installed.*ncp-nas\[wandb\]"):
         wandb.make_wandb(tmp_path, {})
     assert "pytorch_lightning" in sys.modules
+
+
+def test_a_second_training_of_this_process_has_a_run_of_its_own(home, tmp_path, monkeypatch):
+    wandb_itself = pytest.importorskip("wandb", reason="needs W&B: pip install 'ncp-nas[wandb]'")
+    monkeypatch.setattr(wandb, "_earlier", [])
+    runs = []
+    for number in (1, 2):
+        logger = wandb.make_wandb(tmp_path / str(number), {"project": "mine", "mode": "disabled"})
+        logger.log_hyperparams({"recipe": {"batch": number}})
+        runs.append(logger.experiment)
+    assert runs[0].id != runs[1].id
+    assert runs[1].config["recipe"] == {"batch": 2}
+    unused = wandb.make_wandb(tmp_path / "3", {"mode": "disabled"})
+    assert wandb_itself.run is None  # a logger that nobody has used begins none when it is put away
+    wandb.make_wandb(tmp_path / "4", {"mode": "disabled"})
+    assert unused._experiment is None
+    theirs = wandb_itself.init(mode="disabled", dir=tmp_path)
+    try:
+        assert wandb.make_wandb(tmp_path / "5", {}).experiment is theirs
+    finally:
+        theirs.finish()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ class Job:
                 error, message, f"job {settings.job.num} ({' '.join(words) or 'no overrides'}): " if sweeping() else ""
             )
             if mine or not runs.state(folder):  # not the record of another run that works there
+                if (
+                    not mine
+                ):  # a configuration that was refused: the record says of which words, and nothing goes on from it
+                    _begin(folder, self.command, words)
                 _mark(folder, "failed", error=message or repr(error), mistake="ours" if message is None else "user")
             self.ended.note(OUR_MISTAKE if message is None else USERS_MISTAKE)
             return None
@@ -176,6 +181,12 @@ def _move_log(folder: Path) -> None:
             handler.close()
             handler.baseFilename = str((folder / Path(handler.baseFilename).name).resolve())
             handler.release()  # the next record opens the file anew, at its end
+
+
+def _begin(folder: Path, command: str, words: Sequence[str]) -> None:
+    with contextlib.suppress(OSError):
+        if is_first_rank():
+            runs.begin(folder, command, "", words)
 
 
 def _mark(folder: Path, state: str, **more: Any) -> None:

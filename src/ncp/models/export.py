@@ -263,7 +263,9 @@ def write_program(
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*shares the same shape constraints.*")
         program = torch.export.export(net, example, dynamic_shapes=dynamic)
-    with files.writing(path) as scratch:
+    with files.writing(path) as scratch, warnings.catch_warnings():
+        # weights that share memory; what is written holds them all, on the CPU
+        warnings.filterwarnings("ignore", message="No complete tensor found in the group")
         torch.export.save(program, scratch, extra_files={"metadata.json": json.dumps(dict(metadata))})
     return path
 

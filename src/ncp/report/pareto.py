@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ def _scatter(
 
 
 def _words(name: str) -> str:
-    return name.replace(".", " ")
+    return re.sub(r"\.(?!\d)", " ", name)  # the dot of a number stays
 
 
 def _unit(name: str) -> str:

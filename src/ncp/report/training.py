@@ -52,7 +52,9 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
         out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
     if result.get("task") not in EXPORTED:
         return out
-    out["export it:"] = command_line("export", ckpt_path=path)
+    # a baseline has no code of the space, which the other formats would hold
+    more = {"format": "onnx"} if result["architecture"].get("code") is None else {}
+    out["export it:"] = command_line("export", ckpt_path=path, **more)
     out["use it:"] = command_line("predict", input="FOLDER", out="seen", ckpt=path)
     return out
 

@@ -21,7 +21,7 @@ from ncp.models.anchors import ROTATIONS
 from ncp.models.decode_heads import build_with_head
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
-from ncp.models.export import export_onnx, export_program, save
+from ncp.models.export import export_onnx, export_program, save, signature_of
 from ncp.models.formats import openmmlab, python
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
@@ -32,6 +32,8 @@ from ncp.tasks.cards import card_of
 
 ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
+OF_BASELINES = ("onnx", "torchexport")  # formats that hold a network without naming its architecture
+OF_TASK = {"timm": "cls", **openmmlab.TASK}
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -181,6 +183,7 @@ def write(
         raise UserError(f"size is a height and a width of at least 32 pixels, such as [512,1024], given was {size}")
     for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the exporter reports every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
+    _check_formats(found, wanted)
     stem = out.with_suffix("") if out.suffix in ENDINGS.values() else out
     height, width = size or found.size
     asked = InputShape((int(height), int(width)), dynamic)
@@ -193,6 +196,22 @@ def write(
         WRITERS[kind](found, path, asked)
         written[kind] = str(path)
     return written
+
+
+def _check_formats(found: Exportable, wanted: Sequence[str]) -> None:
+    """Refuse what a network cannot be written as before the first file is."""
+    inner = found.net.network if isinstance(found.net, Detector) else found.net
+    if signature_of(inner) is None and (others := [kind for kind in wanted if kind not in OF_BASELINES]):
+        raise UserError(
+            f"format={others[0]} writes networks of the space; a baseline such as {found.architecture} is written as "
+            f"{' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
+        )
+    for kind in wanted:
+        if (task := OF_TASK.get(kind, found.task)) != found.task:
+            raise UserError(
+                f"format={kind} writes networks of task={task}, this is of task={found.task}; use "
+                "format=python, onnx or torchexport"
+            )
 
 
 class InputShape(NamedTuple):
