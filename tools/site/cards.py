@@ -35,11 +35,12 @@ NETWORKS = {
 
 
 def _overview(predictors: dict[str, dict[str, Predictor]]) -> str:
+    count = sum(map(len, predictors.values()))
     lines = [
         "# Cards\n",
         MADE,
-        "Eighteen predictors and five named networks come with the package. Their cards say what they were made of, how far",
-        "off they are on rows that they did not see, and under which terms they may be used.\n",
+        f"{count} predictors and {len(NETWORKS)} named networks come with the package. Their cards say what they were",
+        "made of, how far off they are on rows that they did not see, and under which terms they may be used.\n",
         "- [Predictors](predictors.md)",
         "- [Named networks](networks.md)\n",
         "Mean absolute error of each setting's main metric, in percent points, on rows that were not fitted:\n",
