@@ -89,12 +89,7 @@ def _code(space: str | None, code: Any) -> AnyArchitecture:
             "arch.code without a '-' or a comma is read as a single number; write the architecture's text or a list: "
             "'arch.code=[64,64,2,...]'"
         )
-    form = spaces.of_form(code)
-    if space is not None and form not in (space, MULTIRES):
-        raise UserError(
-            f"'{files.shown(code)}' is written as an architecture of {form}; here it must be one of {space}"
-        )
-    return _space(space or form).parse(code)  # type: ignore[no-any-return]
+    return spaces.parsed(_space(space or spaces.of_form(code)), code)  # type: ignore[no-any-return]
 
 
 def _file(space: str | None, path: str) -> AnyArchitecture:
