@@ -55,7 +55,7 @@ def test_searching(place, one_thread):
 
 @pytest.mark.slow
 def test_training_what_was_found(place, one_thread):
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'ncp-nas[export]'")
     ran = carry_out(commands(DOCS / "tutorials" / "train.md"), place, tiny)
     assert {"search", "train", "evaluate", "report", "predict", "export"} <= {command for command, _ in ran}
     assert (place / "seen" / "predictions.jsonl").is_file()

@@ -104,8 +104,8 @@ def test_mistakes_are_named(overrides, message, tmp_path):
         tasks.assemble(compose(*overrides), tmp_path)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there_is_said(tmp_path):
+def test_a_gpu_that_is_not_there_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"trainer.accelerator=gpu, but torch sees no GPU here; use trainer=cpu"):
         tasks.assemble(compose("task=cls", "trainer=gpu"), tmp_path)
 

@@ -13,7 +13,7 @@ from ncp.errors import UserError
 from ncp.inference import onnx_check, onnx_wire
 from ncp.inference.onnx_network import OnnxNetwork
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="needs the extra: pip install 'ncp-nas[export]'")
 helper, Tensor = onnx.helper, onnx.TensorProto
 
 SHAPE = [1, 3, 4, 4]
@@ -175,7 +175,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("which", HOSTILE)
 def test_hostile_files_never_become_a_session(which, tmp_path, monkeypatch):
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'ncp-nas[export]'")
     make, message = HOSTILE[which]
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **k: pytest.fail("a session was made"))
     path = tmp_path / "a.onnx"
@@ -189,7 +189,7 @@ def test_hostile_files_never_become_a_session(which, tmp_path, monkeypatch):
 
 def test_what_is_allowed_is_run(tmp_path):
     """The smallest file of each operator that makes something: the limits do not stand in the way."""
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'ncp-nas[export]'")
     model = file(
         [
             node("ConstantOfShape", ["three"], "zeros"),
@@ -265,7 +265,7 @@ for path in sys.argv[2:]:
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux does")
 def test_opening_takes_no_memory(tmp_path):
     """Neither a file that is refused, nor one at the limit, whose array is made when the network runs."""
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'ncp-nas[export]'")
     paths = [tmp_path / f"{sides[0]}.onnx" for sides in ([1], [900_000_000], [onnx_check.MADE])]
     for path in paths:
         path.write_bytes(of_shape([int(path.stem), 1, 1, 1, 1]).SerializeToString())
@@ -300,7 +300,7 @@ print("free again")
 @pytest.mark.parametrize("kind", ["convolution", "product"])
 def test_a_run_takes_no_memory_without_bound(tmp_path, kind):
     """A map of 300,000 channels out of weights of 4 MB; a product of two vectors."""
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'ncp-nas[export]'")
     many = 300_000
     if kind == "convolution":
         constants = [array("wide", np.ones((many, 3, 1, 1)), np.float32)]
