@@ -257,9 +257,8 @@ def take_up(store: Folder, claim: Claim, place: Path) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(old / name, place / name)
             try:
-                os.link(
-                    checkpoint, new
-                )  # a complete file that nobody changes: checkpoints are replaced, not written over
+                # a complete file that nobody changes: checkpoints are replaced, not written over
+                os.link(checkpoint, new)
             except OSError:
                 shutil.copy2(checkpoint, new)
             return

@@ -86,9 +86,8 @@ def make_data(options: TrainOptions) -> DataModule:
         raise UserError(f"data.{excess.key} is at most {excess.most:,}, given was {files.shown(excess.value)}")
     data: DataModule = typed.call(kind, settings, "data", seed=options.seed)
     frames = getattr(data, "frames", 1) if data.task == "video" else 1
-    sizes = (
-        () if data.task == "det3d" else (getattr(data, "size", None), data.eval_size)
-    )  # pillars have their own bound
+    # pillars have their own bound
+    sizes = () if data.task == "det3d" else (getattr(data, "size", None), data.eval_size)
     if large := bounds.too_large(data.in_channels, frames, *sizes):
         raise UserError(f"the data's samples have {large}; give a smaller data.size, data.crop or data.frames")
     data.setup()

@@ -124,9 +124,8 @@ def lit(
 def _occlusion(seen: Surface, room: tuple[float, float, float], solids: Solids) -> np.ndarray:
     """``(N,)`` share of the walls' light that is left along the room's edges and where things stand."""
     x, y, z = (np.minimum(part, F(side) - part) for part, side in zip(seen.point, room, strict=True))
-    near = np.maximum(
-        np.minimum(x, y), np.minimum(np.maximum(x, y), z)
-    )  # to the second nearest side: 0 along the edges
+    # to the second nearest side: 0 along the edges
+    near = np.maximum(np.minimum(x, y), np.minimum(np.maximum(x, y), z))
     out = np.where(seen.item < 0, F(0.55) + F(0.45) * near / (near + F(0.12)), F(1))
     floor = np.flatnonzero((seen.item < 0) & (seen.point[2] < 0.01))
     if len(floor) and len(solids.item):
