@@ -11,8 +11,10 @@ from safetensors.numpy import save_file
 from ncp import latency, spaces
 from ncp.errors import UserError
 from ncp.latency.storage import FORMAT
+from ncp.spaces.work import LABELS
 
 SPACE = spaces.get("multires")
+PRICES = 1 + len(LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,10 @@ def altered(model, path, card=None, tensors=None, form=FORMAT):
         ({"secret": 1}, {}, "'secret' that this version does not know"),
         ({"space": "nasbench201"}, {}, "do not fit its card"),
         ({}, {"prices": None}, "missing: prices"),
-        ({}, {"prices": np.zeros(28)}, "not positive"),
-        ({}, {"prices": -np.ones(28)}, "not positive"),
-        ({}, {"prices": np.full(28, np.nan)}, "not finite"),
-        ({}, {"prices": np.ones(28, dtype=np.float32)}, "another type"),
+        ({}, {"prices": np.zeros(PRICES)}, "not positive"),
+        ({}, {"prices": -np.ones(PRICES)}, "not positive"),
+        ({}, {"prices": np.full(PRICES, np.nan)}, "not finite"),
+        ({}, {"prices": np.ones(PRICES, dtype=np.float32)}, "another type"),
         ({}, {"milliseconds": np.zeros(12)}, "not positive"),
         ({}, {"milliseconds": np.full(12, 1e12)}, "no measured time leads to"),
         ({}, {"scales": np.full(5, 600.0)}, "no measured time leads to"),
@@ -83,3 +85,8 @@ def test_what_is_no_latency_file(model, tmp_path):
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(UserError, match="no regular file"):
         latency.load(tmp_path / "pipe.safetensors")
+
+
+def test_a_file_of_an_earlier_version_says_how_to_make_it_anew(model, tmp_path):
+    with pytest.raises(UserError, match=r"earlier version.*action=import"):
+        latency.load(altered(model, tmp_path / "old.safetensors", form="ncp-latency-1"))

@@ -229,10 +229,10 @@ def test_a_limit_that_cannot_be_measured_here_is_said_so_and_the_result_stays(mo
     monkeypatch.setattr(here, "is_here", lambda card: True)
     monkeypatch.setattr(machine, "of_card", refuses)
     found = small(budget={"latency_ms": 12.0}, latency=MODEL)
-    kept = job.verified(found, job.Options())
+    kept = job.verified(found, job.Options(), lambda models: found)
     assert kept.architecture == found.architecture
     assert kept.notes[-1] == "budget.latency_ms was not measured here: no runtime"
     with pytest.raises(UserError, match="no runtime"):
-        job.verified(found, job.Options(verify=True))
+        job.verified(found, job.Options(verify=True), lambda models: found)
     with pytest.raises(UserError, match="verify is auto, true or false"):
         job.run(job.Options(verify="perhaps"), tmp_path)

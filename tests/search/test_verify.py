@@ -7,7 +7,7 @@ from toy_predictors import Toy, capacity
 from ncp import latency
 from ncp.latency.card import MachineCard
 from ncp.search import search
-from ncp.search.verify import best_codes, verify
+from ncp.search.verify import USED, best_codes, settle, verify
 from ncp.spaces.multires import SPACE
 
 FREE = ["c3_1", "b3", "c4_2"]
@@ -15,15 +15,22 @@ TOY = Toy("seg", capacity(np.random.default_rng(5).uniform(0.2, 2.0, 27) * SPACE
 LIMIT = 12.0
 
 
+def milliseconds(codes):
+    cost = SPACE.cost(codes)
+    return 0.5 + 1e-9 * cost.macs + 2e-6 * cost.params
+
+
+def searched(models):
+    return search(["seg"], predictor={"seg": TOY}, fixed=[n for n in SPACE.labels if n not in FREE], seed=1,
+                  budget={"latency_ms": LIMIT}, latency=models)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def found():
     rng = np.random.default_rng(0)
     codes = SPACE.sample_codes(40, rng)
-    cost = SPACE.cost(codes)
-    times = (0.5 + 1e-9 * cost.macs + 2e-6 * cost.params) * np.exp(0.01 * rng.normal(size=40))
-    model = latency.fit(SPACE, codes, times, MachineCard("multires", "cpu", task="seg", size=[128, 128]))
-    return search(["seg"], predictor={"seg": TOY}, fixed=[n for n in SPACE.labels if n not in FREE], seed=1,
-                  budget={"latency_ms": LIMIT}, latency=model)  # fmt: skip
+    times = milliseconds(codes) * np.exp(0.01 * rng.normal(size=40))
+    return searched([latency.fit(SPACE, codes, times, MachineCard("multires", "cpu", task="seg", size=[128, 128]))])
 
 
 def test_the_best_are_those_of_all_that_the_search_met(found):
@@ -58,3 +65,25 @@ def test_where_none_keeps_it_the_nearest_is_told(found):
     assert not answer.kept
     assert answer.architecture == found.architecture
     assert "none of the 5 best keeps budget.latency_ms=12 here: the nearest took 13.5 ms" in answer.notes[-1]
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.3])
+def test_the_search_goes_on_with_a_model_corrected_by_what_was_measured(found, factor):
+    calls = []
+
+    def timer(architecture):  # the machine is another one just where the search ends
+        calls.append(architecture.text)
+        return factor * float(milliseconds(SPACE.encode([architecture]))[0])
+
+    answer = settle(found, {"latency_ms": timer}, searched)
+    assert answer.kept
+    took = {m.text: m.milliseconds for m in answer.measured}
+    assert took[answer.architecture.text] <= LIMIT
+    assert len(took) == len(calls)  # nothing is measured twice
+    first = verify(found, [(found.budget.others[0], timer)], *found.panels)
+    codes = SPACE.encode([answer.architecture, first.architecture]).astype(float)
+    ours, once = TOY.predict(codes)["mIoU"]
+    if factor == 0.7:  # room that the model did not know of
+        assert ours > once
+        assert took[answer.architecture.text] > USED * LIMIT
+    assert ours >= once or not first.kept

@@ -24,3 +24,21 @@ def test_more_channels_are_more_work_also_for_the_gradient():
     code = torch.tensor(SPACE.encode([SPACE.default()]), requires_grad=True)
     work(code).sum().backward()
     assert bool((code.grad > 0).all())
+
+
+def test_whole_vectors_are_the_multiply_adds_of_channels_rounded_up_to_sixteen():
+    codes = SPACE.sample_codes(20, np.random.default_rng(1))
+    channels = [i for i, name in enumerate(SPACE.labels) if name[0] in "ico"]
+    full = codes.copy()
+    full[:, channels] = -(-codes[:, channels] // 16) * 16
+    vectors = ["vectors" in name for name in LABELS]
+    exact = cost.count(full, size=(64, 96), head="classification", classes=50)
+    columns = work(codes, size=(64, 96), head="classification", classes=50)
+    np.testing.assert_allclose(columns[:, vectors].sum(1), exact.macs, rtol=1e-12)
+    # of whole vectors they are those of the code itself, and a straight line leads from 16 to 24 channels
+    twin = work(full, size=(64, 96), head="classification", classes=50)
+    np.testing.assert_allclose(twin[:, vectors].sum(1), twin[:, ["macs" in name for name in LABELS]].sum(1), rtol=1e-12)
+    wider = np.repeat(full[:1].astype(float), 3, 0)
+    wider[:, SPACE.labels.index("o1")] = (16, 20, 24)
+    first, middle, last = work(wider)[:, LABELS.index("head vectors")]
+    assert middle - first == last - middle > 0

@@ -28,7 +28,7 @@ from ncp.spaces.found import FOUND
 from ncp.spaces.memory import stored
 from ncp.spaces.multires import SPACE, depth_polynomials
 from ncp.spaces.polynomial import Polynomial
-from ncp.spaces.work import work_polynomials
+from ncp.spaces.work import CHANNELS, VECTOR, work_polynomials
 
 __all__ = ["Arrays", "Given", "description"]
 STARTS = 31  # random codes beside the first one, those of a search with seed 0
@@ -218,6 +218,8 @@ def _machine(model: Latency, file: str, block: Arrays) -> dict[str, Any]:
             model.predict(SPACE.sample(SAMPLE, np.random.default_rng(1))), [0.02, 0.5, 0.98]
         ).tolist(),
         "work": [terms(p) for p in work_polynomials(*(model.setting[name] for name in INPUT))],
+        "channels": list(CHANNELS),
+        "vector": VECTOR,
         "arrays": {name: block.add(value) for name, value in model.tensors._asdict().items()},
     }
 

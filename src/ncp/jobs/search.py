@@ -87,14 +87,20 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         raise UserError(f"verify is auto, true or false, given was {options.verify!r}")
     given = {name: value for name, value in vars(options).items() if name not in APART}
     given["objectives"] = wanted(options)
+    given |= {"predictor": options.predictors, "options": options.propagation}
     with progress.bar("search", after=1.0) as tell:
-        result = search(**given, predictor=options.predictors, options=options.propagation, progress=tell)
-    result = verified(result, options)
+        result = search(**given, progress=tell)
+    result = verified(result, options, lambda models: search(**{**given, "latency": models}))
     return Outcome(result, report.write_search(result, folder, asdict(options), runs.seconds))
 
 
-def verified(result: Result, options: Options) -> Result:
+def verified(result: Result, options: Options, again: Callable[[list[Any]], Result]) -> Result:
     """The result, measured where limits of milliseconds are of this machine (``verify=auto``) or must be (``true``).
+
+    Args:
+        result: of the search.
+        options: of it.
+        again: the same search with other latency models.
 
     Raises:
         UserError: with ``verify=true`` where no limit is of this machine, or it cannot be used.
@@ -109,7 +115,7 @@ def verified(result: Result, options: Options) -> Result:
         raise UserError(
             "verify=true measures where a limit of milliseconds is of this machine; none is: use verify=auto"
         )
-    checks: list[Any] = []
+    timers: dict[str, Callable[[Any], float]] = {}
     for limit in here:
         assert limit.quantity.model is not None
         try:
@@ -124,13 +130,21 @@ def verified(result: Result, options: Options) -> Result:
             note = f"budget.{limit.name} was not measured here: {error}"
             result = replace(result, notes=(*result.notes, note))
             continue
-        checks.append((limit, partial(_timed, runner, median_time)))
-    if not checks:
+        timers[limit.name] = partial(_timed, runner, median_time)
+    if not timers:
         return result
-    assert result.panels is not None
-    from ncp.search.verify import verify
+    from ncp.search.verify import BEST, ROUNDS, settle
 
-    return verify(result, checks, *result.panels, options.lam)
+    done, most = 0, BEST * ROUNDS * len(timers)
+    with progress.bar("measure", after=1.0) as tell:
+
+        def counted(timer: Callable[[Any], float], architecture: Any) -> float:
+            nonlocal done
+            done += 1
+            tell(done / (most + 1), f"network {done} of at most {most}")
+            return timer(architecture)
+
+        return settle(result, {name: partial(counted, timer) for name, timer in timers.items()}, again, options.lam)
 
 
 def _timed(runner: Callable[[Any], Any], median: Callable[[Any, float], float], architecture: Any) -> float:

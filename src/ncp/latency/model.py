@@ -120,6 +120,7 @@ class Latency:
 
     def __init__(self, card: MachineCard, tensors: Tensors) -> None:
         self.card, self.tensors = card, tensors
+        self.file = ""  # that it was read from
         self.space: spaces.Space[Any] = spaces.get(card.space)
         self.setting = card.setting()
         if not (tensors.milliseconds > 0).all() or (tensors.prices < 0).any() or not tensors.prices.sum() > 0:
@@ -139,6 +140,13 @@ class Latency:
                 "a latency model cannot be solved (its covariance has no Cholesky factor); fit it again"
             ) from None
         self.weights = self.half.T @ (self.half @ ((rest_R - self.level) / self.width))
+
+    def scaled(self, factor: float) -> Latency:
+        """The model of a machine whose every time is so many times this one's."""
+        mine = self.tensors
+        other = Latency(self.card, mine._replace(milliseconds=mine.milliseconds * factor, prices=mine.prices * factor))
+        other.file = self.file
+        return other
 
     def _priced(self, work_NW: np.ndarray) -> np.ndarray:
         return np.asarray(self.tensors.prices[0] + (work_NW / self.standard.work_top) @ self.tensors.prices[1:])

@@ -14,7 +14,8 @@ from ncp.errors import UserError
 from ncp.latency.card import MachineCard
 from ncp.latency.model import SCALES, Latency, Tensors, raw_columns
 
-FORMAT = "ncp-latency-1"
+FORMAT = "ncp-latency-2"
+_EARLIER = ("ncp-latency-1",)  # whose work had no whole vectors
 MAX_FILE = 16 * 2**20
 _LARGEST = 1e9
 
@@ -33,6 +34,11 @@ def load(path: str | Path) -> Latency:
     """
     where = f"'{files.printable(Path(path))}'"
     head = tensorfile.head(path, MAX_FILE)
+    if head.metadata.get("format") in _EARLIER:
+        raise UserError(
+            f"{where} is a latency model of an earlier version; make it anew from the measurements beside it: "
+            "latency action=import measured=measurements.csv"
+        )
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(
             f"{where} is no latency model (its metadata has no '{FORMAT}' card); give a file that "
@@ -61,6 +67,7 @@ def load(path: str | Path) -> Latency:
         raise UserError(f"{where}: {error}") from None
     if not sound:
         raise UserError(f"{where} answers with numbers that are not finite; fit it again")
+    model.file = str(path)
     return model
 
 

@@ -173,10 +173,9 @@ def machines(given: Any, space: spaces.Space[Any], run: Inference, margin: float
                 "size out"
             )
         key = "latency_ms" if number == 1 else f"latency_ms_{number}"
-        file = "" if isinstance(one, Latency) else str(one)
         words = f"latency on {model.card.described()}"
         slope = partial(model.safe, margin=margin)
-        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, file, slope))
+        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, model.file, slope))
     return out
 
 

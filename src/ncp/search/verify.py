@@ -1,23 +1,30 @@
 """The last step of a search for this machine: the best architectures are measured; the answer is one that keeps the limit.
 
-A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept now.
+A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept now. Just
+where a search ends the model was fitted on few networks or none: by as much as the measured time differs from the predicted one
+there the model is corrected, and the search goes on with it, until its answer uses the limit or nothing new is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ncp.latency.model import Latency
 from ncp.search.criterion import Criterion
 from ncp.search.judges import PredictorPanel
 from ncp.search.limits import Limit
 from ncp.search.result import Result, candidates
 
 BEST = 5
+ROUNDS = 3
+USED = 0.97
+"""Share of a limit from which on its answer uses it: measurements scatter by as much."""
 Timer = Callable[[Any], float]
+Again = Callable[[list[Latency]], Result]
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,69 @@ def verify(
     (found,) = candidates(result.trajectory.objectives, asked, judge, codes[[chosen]])
     note = f"the best {chosen} took longer than {words} here; the next one keeps it"
     return replace(result, found=found, measured=measured, notes=(*result.notes, note))
+
+
+def settle(result: Result, timers: Mapping[str, Timer], again: Again, lam: float = 0.5, rounds: int = ROUNDS) -> Result:
+    """:func:`verify`, then searched again with models corrected by what was measured; the best that keeps all limits.
+
+    Args:
+        result: of a search.
+        timers: limit of milliseconds of this machine (``latency_ms``, ``latency_ms_2``, ...) -> what measures it.
+        again: the same search with other latency models, as many and in the order of the result's own.
+        lam: of the search.
+        rounds: of searching and measuring, at most.
+
+    Returns:
+        As :func:`verify`, with what was measured in all rounds; a note says where the search went on.
+    """
+    models = {q.name: q.model for q in result.trajectory.objectives.quantities if q.model is not None}
+    answer = newest = _verified(result, timers, lam)
+    measured = list(answer.measured)
+    count = 1
+    while count < rounds and not (newest.kept and _used(newest) > USED):
+        newest = again([model.scaled(_off(model, newest, name)) for name, model in models.items()])
+        if newest.architecture.text in {timed.text for timed in measured}:
+            break
+        newest = _verified(newest, timers, lam)
+        measured += newest.measured
+        count += 1
+        if newest.kept and (not answer.kept or _better(newest, answer, lam)):
+            answer = newest
+    notes = answer.notes
+    if count > 1:
+        notes = (*notes, f"the search went on {count - 1} times with a latency model corrected by what was measured")
+    return replace(answer, measured=measured, notes=notes)
+
+
+def _verified(result: Result, timers: Mapping[str, Timer], lam: float) -> Result:
+    assert result.budget is not None
+    assert result.panels is not None
+    limits = [(limit, timers[limit.name]) for limit in result.budget.others if limit.name in timers]
+    return verify(result, limits, *result.panels, lam)
+
+
+def _used(answer: Result) -> float:
+    """The largest share of a limit that the answer takes."""
+    assert answer.budget is not None
+    most = {limit.name: limit.value for limit in answer.budget.others}
+    text = answer.architecture.text
+    return float(max(timed.milliseconds / most[timed.limit] for timed in answer.measured if timed.text == text))
+
+
+def _off(model: Latency, answer: Result, name: str) -> float:
+    """How many times the predicted milliseconds the answer took, or what was measured in its place."""
+    timed = [timed for timed in answer.measured if timed.limit == name]
+    if not timed:
+        return 1.0
+    chosen = next((one for one in timed if one.text == answer.architecture.text), timed[0])
+    told = model.predict(answer.trajectory.objectives.space.parse(chosen.text))
+    return float(chosen.milliseconds / told[0])
+
+
+def _better(one: Result, other: Result, lam: float) -> bool:
+    """Whether one answer is worth more than another by the criterion of the first."""
+    assert one.budget is not None
+    criterion = Criterion(one.trajectory.objectives, one.budget, lam, one.kappa or 0.0)
+    codes = one.trajectory.objectives.space.encode([one.architecture, other.architecture])
+    first, second = criterion.scores(codes.astype(np.float64)).score.tolist()
+    return bool(first > second)

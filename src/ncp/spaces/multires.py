@@ -104,7 +104,7 @@ class MultiResolutionSpace:
         return count(codes)
 
     def work(self, codes: Any, **setting: Any) -> Any:
-        """``(N, 27)``: what takes a machine time; see :func:`ncp.spaces.work.work` for the setting."""
+        """``(N, 32)``: what takes a machine time; see :func:`ncp.spaces.work.work` for the setting."""
         return work(codes, **setting)
 
     def memory(self, codes: Any, **setting: Any) -> Any:

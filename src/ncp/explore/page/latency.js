@@ -14,12 +14,39 @@ function moments(values, rows, columns) {
   return { mean, spread: spread.map((v) => (Math.sqrt(v) > 1e-6 ? Math.sqrt(v) : Infinity)) };
 }
 
+/** What a network gives a machine to do: polynomials in its code and in its channels rounded up to whole vectors (ncp/spaces/work.py). */
+class Work {
+  constructor({ work, channels, vector }, dim) {
+    Object.assign(this, { channels, vector, dim });
+    this.columns = new Polynomials(work, dim + channels.length);
+    this.x = new Float64Array(dim + channels.length);
+    this.dx = new Float64Array(dim + channels.length);
+  }
+
+  /** The columns at a code; the array is overwritten by the next call. */
+  at(code) {
+    const { channels, vector, dim, x } = this;
+    x.set(code);
+    channels.forEach((i, place) => { x[dim + place] = code[i] + vector / 2 - Math.abs((code[i] % vector) - vector / 2); });
+    return this.columns.at(x);
+  }
+
+  /** Adds to `gradient` the derivative at a code of the sum of weight times column. */
+  pull(code, weights, gradient) {
+    const { channels, vector, dim, dx } = this;
+    this.at(code);
+    this.columns.pull(this.x, weights, dx.fill(0));
+    for (let i = 0; i < dim; i++) gradient[i] += dx[i];
+    channels.forEach((i, place) => { gradient[i] += dx[dim + place] * (1 - Math.sign((code[i] % vector) - vector / 2)); });
+  }
+}
+
 /** A latency model. `forward` gives median and standard deviation of one measurement, `backward` their derivatives. */
 export class Latency {
   constructor(described, arrays, space) {
     this.space = space;
-    this.work = new Polynomials(described.work, space.dim);
-    this.kinds = this.work.count;
+    this.work = new Work(described, space.dim);
+    this.kinds = described.work.length;
     this.rows = described.card.rows;
     this.prices = arrays.prices;
     const scales = arrays.scales;
