@@ -84,9 +84,12 @@ def _tables(done: Sequence[Done], commands: Path) -> list[str]:
         return []
     parts = [
         "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
-        f"figures are of trained networks; {judged_by(done[0])}. The command that trains each network in each setting "
-        f"(where the paper's figure depends on a training, nothing else can tell): [{commands.name}]({commands.name}). All "
-        "columns: `python -m src.paper table=3` writes `table3.csv`. Seconds are CPU seconds on one core.\n"
+        f"figures are of trained networks; {judged_by(done[0])}. Seconds are CPU seconds on one core. All columns: "
+        "`python -m src.paper table=3` writes `table3.csv`.\n\n"
+        "The last column says which training a row depends on. † marks printed figures: those of a training that nobody can "
+        f"repeat here. The number is that of the row in [{commands.name}]({commands.name}) whose commands would train the "
+        "network in every setting that has a figure, such as `python -m src.train setting=seg arch=ncp_seg data.root=DATA`; "
+        "without one the network is not known, and of a found one the faithful row below is the nearest.\n"
     ]
     for each in done:
         parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]
