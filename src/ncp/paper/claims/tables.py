@@ -99,7 +99,7 @@ def epochs(lab: Lab) -> Measured:
     build = runs.invocation("build")
     text = (
         f"the released tables hold final figures only; a build tells, as it keeps every evaluation: {build} setting=cls-50-1000 "
-        f"data.root=DATA build.architectures=release, then {build} action=analyse setting=cls-50-1000"
+        f"data.root=DATA build.architectures=release, then {build} action=analyse setting=cls-50-1000 build.dir=FOLDER"
     )
     return Measured(UNKNOWN, text)
 
