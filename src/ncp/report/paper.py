@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncp import files, terminal
+from ncp import files, runs, terminal
 
 if TYPE_CHECKING:
     from ncp.paper.claims import Checked
@@ -145,7 +145,7 @@ def claims_rows(claims: Sequence[Checked]) -> list[list[str]]:
 
 def command(checked: Checked) -> str:
     """The command that measures a claim."""
-    return f"python -m src.paper claims=[{checked.claim.name}]"
+    return f"{runs.invocation('paper')} claims=[{checked.claim.name}]"
 
 
 def counts(claims: Sequence[Checked]) -> str:
