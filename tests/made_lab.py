@@ -30,7 +30,9 @@ class MadeLab:
         doubt: of every judgement.
     """
 
-    def __init__(self, ends: Any = None, begin: Any = None, judge: Any = None, doubt: float = 0.5, seeds: int = 4) -> None:
+    def __init__(
+        self, ends: Any = None, begin: Any = None, judge: Any = None, doubt: float = 0.5, seeds: int = 4
+    ) -> None:
         self._ends, self._begin, self._judge, self._doubt = ends or {}, begin, judge or {}, doubt
         self.seeds, self.seed, self.space = seeds, 0, SPACE
         self.judges = SimpleNamespace(table=lambda name: None, benchmark=lambda: None)

@@ -27,5 +27,5 @@ def test_it_gives_the_figures_of_the_training(tmp_path, own_cache, one_thread):
 def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path):
     path = tmp_path / "last.ckpt"
     path.write_bytes(b"not a checkpoint")
-    with pytest.raises(UserError, match="last.ckpt"):
+    with pytest.raises(UserError, match=r"last\.ckpt"):
         jobs.evaluate.run(jobs.options("evaluate", f"ckpt_path={path}"), tmp_path / "out")

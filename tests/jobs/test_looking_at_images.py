@@ -34,7 +34,16 @@ class Colours:
 
 
 def asked(**given):
-    plain = {"batch": 2, "window": None, "overlap": 0.25, "every": 2, "clips": None, "top": 2, "score": None, "calib": None}
+    plain = {
+        "batch": 2,
+        "window": None,
+        "overlap": 0.25,
+        "every": 2,
+        "clips": None,
+        "top": 2,
+        "score": None,
+        "calib": None,
+    }
     return SimpleNamespace(**{**plain, "pictures": False, "movies": False, **given})
 
 

@@ -41,7 +41,14 @@ class Reds:
 
     fixed, device = (16, 16), "here"
     card = NetworkCard(
-        "video", "reds", ["red", "blue"], 3, (16, 16), (0, 0, 0), (1, 1, 1), Use(share=1.0, clips=Clips("dense", 4, 1, 2))
+        "video",
+        "reds",
+        ["red", "blue"],
+        3,
+        (16, 16),
+        (0, 0, 0),
+        (1, 1, 1),
+        Use(share=1.0, clips=Clips("dense", 4, 1, 2)),
     )
 
     def logits(self, x):
@@ -100,9 +107,14 @@ def test_a_videos_class_is_the_mean_of_its_clips(tmp_path):
     assert [window["top"][0]["class"] for window in line["windows"]] == ["red", "blue"]
     assert [guess["probability"] for guess in line["top"]] == pytest.approx([0.5, 0.5], abs=1e-4)
     rows = rows_of(tmp_path / "out" / WINDOWS)
-    assert [(row["window"], row["first_frame"], row["last_frame"]) for row in rows] == [("0", "0", "3"), ("1", "6", "9")]
+    assert [(row["window"], row["first_frame"], row["last_frame"]) for row in rows] == [
+        ("0", "0", "3"),
+        ("1", "6", "9"),
+    ]
     assert float(rows[1]["blue"]) == pytest.approx(1 / (1 + math.exp(-8)), rel=1e-4)
-    three = look(Videos, Reds(), folder, tmp_path / "three", clips=3, top=1)[0]  # the middle one: 3 to 6, three of them blue
+    three = look(Videos, Reds(), folder, tmp_path / "three", clips=3, top=1)[
+        0
+    ]  # the middle one: 3 to 6, three of them blue
     assert (three["top"][0]["class"], len(three["top"]), len(three["windows"])) == ("blue", 1, 3)
     with pytest.raises(UserError, match="batch and top must be at least 1, given were 0 and 5"):
         look(Videos, Reds(), folder, tmp_path / "none", batch=0)

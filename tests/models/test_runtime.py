@@ -1,13 +1,15 @@
 """Precision policy, compilation, folding of norms."""
 
+import re
 import shutil
 
 import pytest
 import torch
 from torch import nn
 
+from ncp.errors import UserError
 from ncp.models import build, default_precision
-from ncp.models.runtime import cpu_has_bf16, fused
+from ncp.models.runtime import compile_in_place, cpu_has_bf16, fused
 
 NARROW = "8_16-1_1_1_8-1_2_1_2_16_8-1_3_1_1_2_8_16_24-1_4_1_1_1_2_8_16_8_24-16"
 
@@ -93,6 +95,18 @@ def test_bf16_autocast_trains():
     assert (low - exact).abs().max() < 0.05 * exact.abs().max()
 
 
+def test_compile_mode_is_checked_and_follows_the_device(monkeypatch):
+    seen = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **kwargs: seen.append(kwargs["mode"]))
+    net = build(NARROW)
+    assert compile_in_place(net, device="cpu") is net
+    compile_in_place(net, device="cuda")
+    compile_in_place(net, "max-autotune")
+    assert seen == ["default", "reduce-overhead", "max-autotune"]
+    with pytest.raises(UserError, match=re.escape("unknown compile mode 'fast'; modes: default, reduce-overhead")):
+        compile_in_place(net, "fast")
+
+
 @pytest.mark.slow
 def test_a_compiled_network_traces_as_one_graph_and_gives_the_same():
     """With the tracer alone (no code generation): no graph break in any task, the same numbers, the same weights' names."""
@@ -119,7 +133,7 @@ def test_generated_code_gives_the_same_outputs_and_gradients():
     results = []
     for compiled in (False, True):
         if compiled:
-            block.compile(mode="default")
+            compile_in_place(block, device="cpu")
         block.zero_grad()
         outputs = block(inputs)
         sum(y.square().mean() for y in outputs).backward()

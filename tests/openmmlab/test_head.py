@@ -1,4 +1,4 @@
-"""The anchor head's own part: from what the layers write to boxes. mmdetection3d's classes, which only hold them, are stood in for."""
+"""The anchor head's own part: from what the layers write to boxes. mmdetection3d's classes only hold them; here others do."""
 
 import importlib
 import math
@@ -14,6 +14,9 @@ class Boxes:
 
     def __init__(self, tensor, origin):
         self.tensor, self.origin = tensor, origin
+
+    def __len__(self):
+        return len(self.tensor)
 
 
 class Base(torch.nn.Module):

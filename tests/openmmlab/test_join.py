@@ -18,5 +18,7 @@ def test_maps_are_joined_at_the_finest_ones_size():
     assert found.shape == (2, 5, 12, 10)
     weights = {value.ndim: value for name, value in join.state_dict().items() if name.endswith("weight")}
     every = torch.cat([F.interpolate(m, size=(12, 10), mode="bilinear", align_corners=False) for m in maps], 1)
-    wanted = F.relu(F.conv2d(every, weights[4]) * weights[1][:, None, None] / (1 + 1e-5) ** 0.5)  # a fresh norm: mean 0, 1
+    wanted = F.relu(
+        F.conv2d(every, weights[4]) * weights[1][:, None, None] / (1 + 1e-5) ** 0.5
+    )  # a fresh norm: mean 0, 1
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)

@@ -33,7 +33,9 @@ def test_entries_are_found_under_every_prefix(weights, tmp_path, prefix):
     state = {name: torch.randn_like(value) if value.is_floating_point() else value
              for name, value in backbone().state_dict().items()}  # fmt: skip
     others = {"head.classifier.weight": torch.zeros(3, 16), "decode_head.bias": torch.zeros(2)}
-    torch.save({"state_dict": {**{prefix + name: value for name, value in state.items()}, **others}}, tmp_path / "net.pth")
+    torch.save(
+        {"state_dict": {**{prefix + name: value for name, value in state.items()}, **others}}, tmp_path / "net.pth"
+    )
     net = backbone()
     weights.load_backbone(net, str(tmp_path / "net.pth"))
     assert same(net, state)
@@ -56,6 +58,8 @@ def test_a_part_is_not_enough(weights, tmp_path):
     torch.save({name: value for name, value in state.items() if name != lost}, tmp_path / "part.pth")
     net = backbone()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    with pytest.raises(UserError, match=rf"{len(state) - 1} of the backbone's {len(state)} entries fit .* missing: {lost}"):
+    with pytest.raises(
+        UserError, match=rf"{len(state) - 1} of the backbone's {len(state)} entries fit .* \(missing: {lost}"
+    ):
         weights.load_backbone(net, str(tmp_path / "part.pth"))
     assert same(net, before)

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from ncp.errors import UserError
+
 N = TypeVar("N", bound=nn.Module)
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 _FOLDS = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
@@ -40,6 +42,26 @@ def cpu_has_bf16() -> bool:
         return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "arm_bf16"))
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(bool(probe()) for probe in probes if probe is not None)
+
+
+def compile_in_place(net: N, mode: str | None = None, device: str | torch.device | None = None) -> N:
+    """Have ``net`` compiled at its first call, keeping the names of its weights (checkpoints stay as they are).
+
+    Args:
+        net: any module.
+        mode: ``default``, ``reduce-overhead`` (CUDA graphs: removes the launch cost of the many small kernels; needs inputs
+            of one size), ``max-autotune``; unless given, ``reduce-overhead`` on a GPU and ``default`` on a CPU.
+        device: where it will run, as in :func:`default_precision`.
+
+    Raises:
+        UserError: for another mode.
+    """
+    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")).type
+    mode = mode or ("reduce-overhead" if kind == "cuda" else "default")
+    if mode not in COMPILE_MODES:
+        raise UserError(f"unknown compile mode '{mode}'; modes: {', '.join(COMPILE_MODES)}")
+    net.compile(mode=mode)
+    return net
 
 
 def fused(net: N) -> N:

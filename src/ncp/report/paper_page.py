@@ -88,8 +88,8 @@ def _tables(done: Sequence[Done], commands: Path) -> list[str]:
         f"`{runs.invocation('paper')} table=3` writes `table3.csv`.\n\n"
         "The last column says which training a row depends on. † marks printed figures: those of a training that nobody can "
         f"repeat here. The number is that of the row in [{commands.name}]({commands.name}) whose commands would train the "
-        f"network in every setting that has a figure, such as `{runs.invocation('train')} setting=seg arch=ncp_seg data.root=DATA`; "
-        "without one the network is not known, and of a found one the faithful row below is the nearest.\n"
+        f"network in every setting that has a figure, such as `{runs.invocation('train')} setting=seg arch=ncp_seg "
+        "data.root=DATA`; without one the network is not known, and of a found one the faithful row below is the nearest.\n"
     ]
     for each in done:
         parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]

@@ -26,8 +26,8 @@ class Range(NamedTuple):
     """Lowest and highest value of one dimension, all others staying.
 
     Attributes:
-        metric: within which no objective's prediction gets worse by more than .1 points (.02 standard deviations of one that is no
-            percentage).
+        metric: within which no objective's prediction gets worse by more than .1 points (of one that is no percentage by
+            .02 standard deviations).
         cost: within which no cost changes by more than 1 %.
         free: within which neither gets worse by more than that, and all limits hold: what may be chosen freely.
     """

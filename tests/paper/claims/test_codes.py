@@ -10,7 +10,12 @@ from ncp.paper.claims.claim import HOLDS, NOT, PART
 def test_most_and_least_go_by_means():
     lab = MadeLab({"seg": codes(c4_3=[8, 8, 8, 128]), "video": codes(c4_3=40)})
     values = claims._means(lab, "c4_3")
-    assert {task: float(value.mean()) for task, value in values.items()} == {"cls": 64, "seg": 38, "video": 40, "3ddet": 64}
+    assert {task: float(value.mean()) for task, value in values.items()} == {
+        "cls": 64,
+        "seg": 38,
+        "video": 40,
+        "3ddet": 64,
+    }
     assert (claims.most(values), claims.least(values)) == ("cls", "seg")
 
 

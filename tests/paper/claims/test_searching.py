@@ -11,9 +11,8 @@ from ncp.paper.searches import TASKS
 
 def walked(order):
     """Ends whose last width, and so whose cost, follows ``order`` along the dial; from two starts in the same way."""
-    return {
-        (setting, lam): codes(2, o1=8 * int(place)) for setting in TASKS.values() for lam, place in zip(searching.DIAL, order, strict=True)
-    }
+    places = dict(zip(searching.DIAL, order, strict=True))
+    return {(setting, lam): codes(2, o1=8 * places[lam]) for setting in TASKS.values() for lam in places}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,7 @@ def test_starts_are_held_against_the_predictors_error():
     judge = {name: width("o1") for name in TASKS.values()}  # 12 points from one end to the other
     found = searching.starts(MadeLab({"seg": scattered, "video": scattered}, judge=judge, seeds=100))
     assert found.verdict == PART
-    assert found.figures == {"cls": 0, "seg": pytest.approx(6), "video": pytest.approx(6), "3ddet": 0}
+    assert found.figures == pytest.approx({"cls": 0, "seg": 6, "video": 6, "3ddet": 0})
     assert "2 different networks" in found.text
 
 
@@ -59,7 +58,9 @@ def test_other_searches_keep_the_cost_of_each_start_and_are_beaten_by_its_gain(m
     monkeypatch.setattr(searching, "_searched", search)
     judge = {"seg": lambda of: 60 + of[:, -1] / 10 - np.select([of[:, 0] == 8, of[:, 0] == 16], [1.5, 0.5])}
     found = searching.other_searches(MadeLab({("seg", searching.LAM): ends}, judge=judge, doubt=1.0, seeds=3))
-    assert sorted(asked) == sorted((s, i, limit) for s, _ in searching.OTHERS.values() for i, limit in enumerate(limits))
+    assert sorted(asked) == sorted(
+        (s, i, limit) for s, _ in searching.OTHERS.values() for i, limit in enumerate(limits)
+    )
     assert found.verdict == PART
     assert "ahead of 3 of 3, of 1 by more than the doubt" in found.text
     assert "NetAdapt 66.17 ± 4.90 (ahead by 0.50 ± 0.00)" in found.text

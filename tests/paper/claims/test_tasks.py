@@ -29,7 +29,11 @@ def test_a_joint_search_gains_what_the_judge_says(joint, verdict, gains):
 
 def test_seg_and_video_hinder_only_where_both_lose():
     judge = {"seg": width("c4_4"), "video": width("c4_1")}
-    for joint, verdict in ((codes(c4_4=8, c4_1=8), HOLDS), (codes(c4_4=8, c4_1=72), PART), (codes(c4_4=72, c4_1=72), NOT)):
+    for joint, verdict in (
+        (codes(c4_4=8, c4_1=8), HOLDS),
+        (codes(c4_4=8, c4_1=72), PART),
+        (codes(c4_4=72, c4_1=72), NOT),
+    ):
         assert tasks.seg_and_video(MadeLab({("seg", "video"): joint}, judge=judge)).verdict == verdict
 
 

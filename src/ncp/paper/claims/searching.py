@@ -110,7 +110,9 @@ def fast(lab: Lab) -> Measured:
             found = search(["seg"], lam=0.5, predictor=family, judge=family, **given)  # type: ignore[arg-type]
             took.append(time.process_time() - began)
         seconds[name], queries[name] = (min(took), max(took)), found.trajectory.queries
-    told = ", ".join(f"{name} {low:.3f} to {high:.3f} s ({queries[name]:,} queries)" for name, (low, high) in seconds.items())
+    told = ", ".join(
+        f"{name} {low:.3f} to {high:.3f} s ({queries[name]:,} queries)" for name, (low, high) in seconds.items()
+    )
     least = {name: low for name, (low, _) in seconds.items()}
     order = least["NCP"] < least["NetAdapt"] and least["NCP"] < least["neural predictor"]
     text = f"CPU seconds on one core, of three runs: {told}; the paper's hours are those of training the best ten"
@@ -123,9 +125,7 @@ def fast(lab: Lab) -> Measured:
 
 def dial(lab: Lab) -> Measured:
     """The larger lambda, the smaller the network: costs along the dial, from each start."""
-    costs = {
-        task: np.array([lab.macs(lab.ends(setting, lam=lam)) for lam in DIAL]) for task, setting in TASKS.items()
-    }
+    costs = {task: np.array([lab.macs(lab.ends(setting, lam=lam)) for lam in DIAL]) for task, setting in TASKS.items()}
     falls = {task: [_order(costs_L) for costs_L in cost.T] for task, cost in costs.items()}
     told = ", ".join(
         f"{task} {pm(cost[0])} to {pm(cost[-1])} G (rank correlation {pm(falls[task])})" for task, cost in costs.items()
@@ -187,8 +187,8 @@ def steps(lab: Lab) -> Measured:
     falls = [bool((np.diff(truth.path(result)[1:5, 0]) < 0).any()) for result in results]
     seconds = [result.seconds for result in results]
     text = (
-        f"a walk of 60 iterations takes {pm(seconds, 1)} s; between steps 1 and 4 the true accuracy falls in {share(falls):.0%} of "
-        f"{len(falls)} walks"
+        f"a walk of 60 iterations takes {pm(seconds, 1)} s; between steps 1 and 4 the true accuracy falls in "
+        f"{share(falls):.0%} of {len(falls)} walks"
     )
     return Measured(verdict(max(seconds) < 10 and share(falls) > 0.5, max(seconds) < 10), text, {"falls": share(falls)})
 
