@@ -36,7 +36,7 @@ def test_a_table_a_figure_and_a_claim(tmp_path, capsys):
     assert float(seg["default"]["doubt.seg.mIoU"]) > 0
     assert "arch=ncp_seg" in seg["paper"]["train"]
     assert "arch=code arch.code=" in seg["default"]["train"]
-    assert [seg[source]["training"] for source in seg] == ["3.4", "3.5", "3.6"]  # after Cls, in the table's order
+    assert [seg[source]["training"] for source in seg] == ["T3.4", "T3.5", "T3.6"]  # after Cls, in the table's order
     cls = next(row for row in rows if row["objective"] == "Cls")
     assert (cls["training"], cls["train"], cls["note"]) == ("", "", "its code is not public")
     result = json.loads((folder / "result.json").read_text())
@@ -103,8 +103,8 @@ def test_every_row_of_the_page_says_which_training_it_depends_on():
         for _, source, *_, last in lines:
             assert last.startswith("† ") == (source == "paper" and number != "10")  # that one prints seconds
             if source != "paper":
-                assert last.startswith(f"{number}."), last
-            named |= {word for word in last.split() if word.startswith(f"{number}.")}
+                assert last.startswith(f"T{number}."), last
+            named |= {word for word in last.split() if word.startswith(f"T{number}.")}
     assert named == {row["row"] for row in TRAININGS}
 
 

@@ -36,7 +36,7 @@ class Line:
         seconds: of the search: CPU seconds of what was done here.
         queries: how often predictors were asked.
         note: what else to know.
-        row: its number, ``table.line``, under which the commands of its trainings are listed.
+        row: its name, ``T2.10`` for the tenth line of Table 2, under which the commands of its trainings are listed.
         trainings: setting -> the command that trains the network there on real data, which nobody can repeat here; empty where
             the network is not known, as the note says.
     """
@@ -109,7 +109,7 @@ def do(
         if row.search is not None:
             lines += [_faithful(row, table, found), _default(row, table, found)]
     for i, line in enumerate(lines, start=1):
-        line.row = f"{number}.{i}"
+        line.row = f"T{number}.{i}"
     _judge(lines, names, judges)
     own = {}
     if number == 4:

@@ -36,7 +36,7 @@ def _cells(line: Line, done: Done, exact: Sequence[str], transfer: bool) -> list
 
 
 def _trained(line: Line) -> tuple[str, str]:
-    """The row's number among the trainings, where it has some, and their commands."""
+    """The row's name among the trainings, where it has some, and their commands."""
     return line.row if line.trainings else "", "; ".join(line.trainings.values())
 
 
@@ -69,7 +69,7 @@ def brief(done: Done) -> list[list[str]]:
 
 
 def _training(line: Line) -> str:
-    """Which training alone tells the figures: `†` where they are printed ones of it; its number, or why there is none."""
+    """Which training alone tells the figures: `†` where they are printed ones of it; its name, or why there is none."""
     printed = "† " if line.source == "paper" and line.figures else ""
     return printed + (line.row if line.trainings else line.note)
 

@@ -87,7 +87,7 @@ def _tables(done: Sequence[Done], commands: Path) -> list[str]:
         f"figures are of trained networks; {judged_by(done[0])}. Seconds are CPU seconds on one core. All columns: "
         f"`{runs.invocation('paper')} table=3` writes `table3.csv`.\n\n"
         "The last column says which training a row depends on. † marks printed figures: those of a training that nobody can "
-        f"repeat here. The number is that of the row in [{commands.name}]({commands.name}) whose commands would train the "
+        f"repeat here. The name is that of the rows in [{commands.name}]({commands.name}) whose commands would train the "
         f"network in every setting that has a figure, such as `{runs.invocation('train')} setting=seg arch=ncp_seg "
         "data.root=DATA`; without one the network is not known, and of a found one the faithful row below is the nearest.\n"
     ]

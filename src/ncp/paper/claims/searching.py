@@ -187,7 +187,7 @@ def steps(lab: Lab) -> Measured:
     falls = [bool((np.diff(truth.path(result)[1:5, 0]) < 0).any()) for result in results]
     seconds = [result.seconds for result in results]
     text = (
-        f"a walk of 60 iterations takes {pm(seconds, 1)} s; between steps 1 and 4 the true accuracy falls in "
+        f"a walk of 60 iterations takes {pm(seconds, 1)} CPU seconds; between steps 1 and 4 the true accuracy falls in "
         f"{share(falls):.0%} of {len(falls)} walks"
     )
     return Measured(verdict(max(seconds) < 10 and share(falls) > 0.5, max(seconds) < 10), text, {"falls": share(falls)})
