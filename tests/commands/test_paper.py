@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,9 @@ def test_a_table_a_figure_and_a_claim(tmp_path, capsys):
     assert float(seg["default"]["doubt.seg.mIoU"]) > 0
     assert "arch=ncp_seg" in seg["paper"]["train"]
     assert "arch=code arch.code=" in seg["default"]["train"]
+    assert [seg[source]["training"] for source in seg] == ["T3.4", "T3.5", "T3.6"]  # after Cls, in the table's order
+    cls = next(row for row in rows if row["objective"] == "Cls")
+    assert (cls["training"], cls["train"], cls["note"]) == ("", "", "its code is not public")
     result = json.loads((folder / "result.json").read_text())
     assert result["claims"]["table-9"]["verdict"] == "does not hold"
     assert set(result["missing"]) >= {"seg", "video"}
@@ -61,7 +65,9 @@ def test_mistakes_are_one_line(tmp_path, words, message):
         run(tmp_path, *words)
 
 
-TRAININGS = list(csv.DictReader((Path(__file__).resolve().parents[2] / "docs" / "paper_trainings.csv").open()))
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "paper.md").read_text()
+TRAININGS = list(csv.DictReader((DOCS / "paper_trainings.csv").open()))
 
 
 def test_every_training_of_the_page_composes(tmp_path):
@@ -86,6 +92,22 @@ def test_every_training_of_the_page_composes(tmp_path):
         assert (options.setting == "video-p") == bool(options.pretrained)
 
 
+def test_every_row_of_the_page_says_which_training_it_depends_on():
+    """By its last cell: the commands' row, or why there is none; printed figures of trained networks are marked."""
+    named = set()
+    for part in re.split("^### Table ", PAGE, flags=re.MULTILINE)[1:]:
+        number = part.partition(":")[0]
+        lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in part.splitlines()]
+        lines = [cells for cells in lines if len(cells) > 5 and cells[1] in ("paper", "faithful", "default")]
+        assert len(lines) > 8
+        for _, source, *_, last in lines:
+            assert last.startswith("† ") == (source == "paper" and number != "10")  # that one prints seconds
+            if source != "paper":
+                assert last.startswith(f"T{number}."), last
+            named |= {word for word in last.split() if word.startswith(f"T{number}.")}
+    assert named == {row["row"] for row in TRAININGS}
+
+
 def test_a_run_writes_the_trainings_of_the_page(tmp_path):
     """Table 9 anew, without tables: the same rows, and where the search is the paper's the same commands."""
     outcome, folder = run(tmp_path, "table=9", f"page={tmp_path / 'page.md'}")
@@ -93,10 +115,11 @@ def test_a_run_writes_the_trainings_of_the_page(tmp_path):
     kept = [row for row in TRAININGS if row["table"] == "9"]
     same = ("objective", "source", "setting")
     assert [[row[key] for key in same] for row in rows] == [[row[key] for key in same] for row in kept]
-    assert len(rows) == 3 * (3 + 3 + 1)  # three settings; found both ways, and the one public network
+    assert len(rows) == 3 * (3 + 3 + 1 + 2)  # three settings; found both ways, the one public network, and two of timm
     words = [[r["command"].partition("train ")[2] for r in each if r["source"] == "paper"] for each in (rows, kept)]
     assert words[0] == words[1]
-    assert len(words[0]) == 3
+    assert len(words[0]) == 9
+    assert [row["row"] for row in rows] == [row["row"] for row in kept]
     assert all("pretrained=CHECKPOINT" in row["command"] for row in rows if row["setting"] == "video-p")
     cells = list(csv.DictReader((folder / "table9.csv").open()))
     assert cells[-1]["train"].count("setting=") == 3

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+from types import SimpleNamespace
 
 import pytest
 import recorded_results as recorded
@@ -105,7 +106,18 @@ def test_curves_have_a_panel_for_each_figure(points):
     history = [
         (step, name, 1.0) for step in range(points) for name in ("train/loss", "train/lr", "val/mIoU", "val/$x^{$")
     ]
-    fig = report.curves(history, "t")
+    task = SimpleNamespace(name="seg", prefix="", in_words=str)
+    fig = report.curves(SimpleNamespace(task=task, options=SimpleNamespace(setting=None), architecture="a"), history)
     fig.canvas.draw()
     shown = [ax.get_title(loc="left") for ax in fig.axes if ax.get_visible()]
     assert shown == ["loss", "$x^{$ (%)", "mIoU (%)", "learning rate"]
+
+
+def test_a_panel_and_a_row_know_what_is_no_percentage():
+    """By the setting: a similarity of -1..1, and losses."""
+    task = SimpleNamespace(name="normal", prefix="valid_", in_words=str)
+    run = SimpleNamespace(task=task, options=SimpleNamespace(setting="transnas-micro/normal"), architecture="a")
+    names = ("train/loss", "train/l1_loss", "val/ssim", "val/top1")
+    fig = report.curves(run, [(step, name, 1.0) for step in (0, 1) for name in names])
+    shown = [ax.get_title(loc="left") for ax in fig.axes if ax.get_visible()]
+    assert shown == ["loss", "l1 loss", "ssim", "top1 (%)"]

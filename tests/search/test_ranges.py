@@ -46,3 +46,13 @@ def test_limits_and_fixed_dimensions_leave_nothing_free():
     found = ranges(GOALS, Budget(fixed), code)
     assert set(found) == {"o1"}
     assert in_words({}) == ""
+
+
+def test_a_similarity_may_lose_a_share_of_its_spread():
+    """Values of -1..1 with a standard deviation of .02: a step of i1 that costs .00032 is within .0004, two are not."""
+    name = "multires/normal"
+    toy = Toy(name, lambda x: 0.5 + 0.00004 * x[:, I1], metrics=("valid_ssim",), mean=0.5, scale=0.02)
+    code = SPACE.encode([SPACE.default()])[0].astype(np.int64)
+    found = ranges(Objectives(parse_objectives([name]), {name: toy}), Budget(Region(SPACE)), code)
+    assert found["i1"].metric == (56, 128)
+    assert found["o1"].metric == (8, 128)

@@ -69,7 +69,7 @@ def test_kept_steps_are_evaluated_in_full_and_picked_from(tmp_path: Path) -> Non
     table = dict(rows({**result, "images_per_second": None}))
     assert {"moderate (IoU 0.5)", "ped-3D (IoU 0.25)", "car-AOS (IoU 0.5)"} <= set(table)
     assert not {"moderate", "ped-3D"} & set(table)
-    curves = training.curves([(1, "val/moderate", 1.0), (1, "train/loss", 2.0)], "", "", run.task.in_words)
+    curves = training.curves(run, [(1, "val/moderate", 1.0), (1, "train/loss", 2.0)])
     assert {ax.get_title(loc="left") for ax in curves.axes if ax.get_visible()} == {
         "loss",
         "car 3D AP at IoU 0.5, moderate (%)",

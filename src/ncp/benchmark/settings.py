@@ -144,7 +144,7 @@ class Setting:
         ('%', '')
         """
         base = _base(column)
-        loss = base in self.smaller and base not in self.metrics
+        loss = base not in self.metrics and (base in self.smaller or base.endswith("loss"))
         return "" if loss or self.range(base) != (0.0, 100.0) else "%"
 
     def sign(self, column: str) -> float:
@@ -388,14 +388,16 @@ def listed(names: Iterable[str] | None = None) -> str:
 
 
 def unit(objective: str) -> str:
-    """The unit of ``setting.metric``; of a setting that is not known percent.
+    """The unit of ``setting.metric``; of a setting that is not known percent, but for a loss.
 
-    >>> unit("seg.mIoU"), unit("transnas-macro/room_layout.valid_neg_loss"), unit("mine.top1")
-    ('%', '', '%')
+    >>> unit("seg.mIoU"), unit("transnas-macro/room_layout.valid_neg_loss"), unit("mine.top1"), unit("mine.loss")
+    ('%', '', '%', '')
     """
     setting, _, metric = objective.rpartition(".")
     known = SETTINGS.get(full_name(setting))
-    return known.unit(metric) if known else "%"
+    if known is None:
+        return "" if _base(metric).endswith("loss") else "%"
+    return known.unit(metric)
 
 
 def places(unit: str) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces
+from ncp import files, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
 from ncp.latency.fitting import LEAST_ROWS, MOST_ROWS, fit
@@ -273,9 +273,8 @@ class _Work:
             return
         each = (self.now() - self.began) / max(done - self.before, 1)
         left = min(each * (self.total - done), self.seconds - (self.now() - self.began))
-        self.progress(
-            min(done / self.total, 1.0), f"{done} of {self.total} networks, about {max(left, 0) / 60:.0f} min left"
-        )
+        note = f"{done} of {self.total} networks, about {terminal.duration(max(left, 0))} left"
+        self.progress(min(done / self.total, 1.0), note)
 
 
 def _model(space: Any, card: MachineCard, log: Log, seed: int, checked: bool) -> Latency:

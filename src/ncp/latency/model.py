@@ -208,14 +208,9 @@ class Latency:
 
 
 def raw_columns(space: spaces.Space[Any], codes_ND: np.ndarray, setting: dict[str, Any]) -> Parts:
-    """Work ``(N, W)`` and features ``(N, F)``, float64; of a space that counts no work its multiply-adds and parameters."""
-    codes: Any = np.asarray(codes_ND, dtype=np.float64)
-    if hasattr(space, "work"):
-        work = space.work(codes, **setting)
-    else:
-        cost = space.cost(codes)
-        work = np.stack([cost.macs, cost.params], axis=-1)
-    return np.asarray(work, dtype=np.float64), np.asarray(space.features(codes), dtype=np.float64)
+    """Work ``(N, W)`` and features ``(N, F)``, float64, see :mod:`ncp.spaces.slopes`."""
+    codes = np.asarray(codes_ND, dtype=np.float64)
+    return slopes.work(space, codes, setting).value, slopes.features(space, codes).value
 
 
 def code_array(space: spaces.Space[Any], codes: Any) -> np.ndarray:

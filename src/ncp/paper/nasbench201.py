@@ -6,7 +6,9 @@ lambda and learning rate are those whose ends such a process itself thinks best 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,14 +76,15 @@ class Truth:
 
 
 def walks(truth: Truth, seed: int) -> list[Result]:
-    """The paper's walks from poor, costly cells, led by a process on 2,000 cells."""
+    """The paper's walks from poor, costly cells, led by a process on 2,000 cells; their seconds are CPU seconds."""
     from ncp.search import search
 
-    predictor = truth.predictor(2000, seed, trend=True)
-    return [
-        search(
+    predictor, out = truth.predictor(2000, seed, trend=True), []
+    for start in truth.starts(seed):
+        began = time.process_time()
+        found = search(
             [SETTING], strategy="paper", predictor={SETTING: predictor}, start=truth.codes[start].astype(int).tolist(),
             iterations=ITERATIONS, lam=LAMBDA, options={"round_every": EVERY, "learning_rate": RATE},
-        )
-        for start in truth.starts(seed)
-    ]  # fmt: skip
+        )  # fmt: skip
+        out.append(replace(found, seconds=time.process_time() - began))
+    return out

@@ -15,7 +15,7 @@ from ncp.errors import UserError
 FOLDER = Path(__file__).parent
 FIGURES = tuple(range(3, 25))
 """Those of measured things; 1 and 2 are drawings of the method."""
-NOT_FIGURES = ("name", "kind", "search", "network", "params_m", "flops_g", "seconds", "note", "same")
+NOT_FIGURES = ("name", "kind", "search", "network", "timm", "params_m", "flops_g", "seconds", "note", "same")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class PrintedRow:
         params_m, flops_g: millions of parameters, billions of multiply-adds at the table's input size; None where not printed.
         search: our search that stands for it; None for a network that was not found.
         network: its name among the public codes.
+        timm: of a network that was designed by hand, the same one's name in timm.
         kind: what it is, of networks that were not found.
         seconds: of the search, where that is what the table is about.
         same: of a transfer, the figure of the network before it was transferred (-F).
@@ -40,6 +41,7 @@ class PrintedRow:
     flops_g: float | None = None
     search: str | None = None
     network: str | None = None
+    timm: str | None = None
     kind: str = "found by a search"
     seconds: float | None = None
     same: float | None = None

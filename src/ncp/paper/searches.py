@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ncp.errors import UserError
 from ncp.paper import printed
 
@@ -151,13 +153,18 @@ class SearchResults:
 
 
 def flops_of(architecture: Any, table: printed.PrintedTable) -> float:
-    """Billions of multiply-adds as a table counts them: the convention of Table 3 at the table's size and head."""
+    """Billions of multiply-adds as a table counts them, see :func:`counted`."""
+    return float(counted([architecture.code], table)[0])
+
+
+def counted(codes: Any, table: printed.PrintedTable) -> np.ndarray:
+    """``(N,)`` billions of multiply-adds as a table counts them: the convention of Table 3 at the table's size and head."""
     from ncp.spaces import cost
 
-    codes = [list(architecture.code)]
+    codes_ND = np.asarray(codes, dtype=np.int64)
     if table.head == "classification":
-        return float(cost.release_units(codes, table.size)[0][0])
-    return float(cost.paper_units(codes, 128)[0][0]) * scale(table)
+        return np.asarray(cost.release_units(codes_ND, table.size)[0])
+    return np.asarray(cost.paper_units(codes_ND, 128)[0]) * scale(table)
 
 
 def scale(table: printed.PrintedTable) -> float:

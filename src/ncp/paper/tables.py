@@ -36,7 +36,9 @@ class Line:
         seconds: of the search: CPU seconds of what was done here.
         queries: how often predictors were asked.
         note: what else to know.
-        trainings: setting -> the command that trains the network there on real data, which nobody can repeat here.
+        row: its name, ``T2.10`` for the tenth line of Table 2, under which the commands of its trainings are listed.
+        trainings: setting -> the command that trains the network there on real data, which nobody can repeat here; empty where
+            the network is not known, as the note says.
     """
 
     objective: str
@@ -54,6 +56,7 @@ class Line:
     seconds: float | None = None
     queries: int | None = None
     note: str = ""
+    row: str = ""
     trainings: dict[str, str] = field(default_factory=dict)
 
 
@@ -105,6 +108,8 @@ def do(
         lines.append(_printed(row, table))
         if row.search is not None:
             lines += [_faithful(row, table, found), _default(row, table, found)]
+    for i, line in enumerate(lines, start=1):
+        line.row = f"T{number}.{i}"
     _judge(lines, names, judges)
     own = {}
     if number == 4:
@@ -124,6 +129,8 @@ def _printed(row: printed.PrintedRow, table: printed.PrintedTable) -> Line:
 
         _describe(line, networks.get(row.network))
         line.trainings = _trainings(row, f"arch={row.network}")
+    elif row.timm is not None:
+        line.trainings = _trainings(row, f"arch=timm arch.name={row.timm}")
     elif row.search is not None:
         line.note = row.note or "its code is not public"
     return line
@@ -164,8 +171,10 @@ def _describe(line: Line, architecture: Any, table: printed.PrintedTable | None 
 
 def _trainings(row: printed.PrintedRow, architecture: str) -> dict[str, str]:
     """For every setting that the row has a figure of (Table 10, which has seconds alone: where its search looked)."""
-    assert row.search is not None
-    there = [name.rpartition(".")[0] for name in row.figures] or list(get(row.search).objectives)
+    there = [name.rpartition(".")[0] for name in row.figures]
+    if not there:
+        assert row.search is not None
+        there = list(get(row.search).objectives)
     return {
         name: f"{runs.invocation('train')} setting={name} {architecture} data.root=DATA{START.get(name, '')}"
         for name in dict.fromkeys(there)

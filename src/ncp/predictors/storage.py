@@ -24,7 +24,7 @@ def load(name_or_path: str | Path, family: str = "default") -> AnyPredictor:
     """A bundled predictor by setting (``seg``, ``cls-50-1000``, ... or ``cls``, ``det3d``), or one from a file.
 
     Args:
-        name_or_path: a setting's name, or the path of a ``.safetensors`` file that ``python -m src.fit`` wrote.
+        name_or_path: a setting's name, or the path of a ``.safetensors`` file that ``src.fit`` wrote.
         family: which bundled one: ``default`` or ``paper``.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncp import files, terminal
+from ncp import files, runs, terminal
 
 if TYPE_CHECKING:
     from ncp.paper.claims import Checked
@@ -21,7 +21,7 @@ def rows(done: Done) -> list[list[Any]]:
     transfer = any(line.before is not None for line in done.lines)
     head: list[Any] = [*FIXED, *done.names, *(f"doubt.{name}" for name in done.names)]
     head += [f"{kind}.{name}" for name in exact for kind in ("exact", "exact_doubt")]
-    head += [*(("before", "exact_before") if transfer else ()), "queries", "seconds", "note", "train"]
+    head += [*(("before", "exact_before") if transfer else ()), "queries", "seconds", "note", "training", "train"]
     return [head, *(_cells(line, done, exact, transfer) for line in done.lines)]
 
 
@@ -32,7 +32,12 @@ def _cells(line: Line, done: Done, exact: Sequence[str], transfer: bool) -> list
     out += [_rounded(line.doubts.get(name)) for name in done.names]
     out += [_rounded(value) for name in exact for value in line.exact.get(name, (None, None))]
     out += [_rounded(line.before), _rounded(line.before_exact)] if transfer else []
-    return [*out, line.queries, _rounded(line.seconds), line.note, "; ".join(line.trainings.values())]
+    return [*out, line.queries, _rounded(line.seconds), line.note, *_trained(line)]
+
+
+def _trained(line: Line) -> tuple[str, str]:
+    """The row's name among the trainings, where it has some, and their commands."""
+    return line.row if line.trainings else "", "; ".join(line.trainings.values())
 
 
 def _rounded(value: float | None) -> float | None:
@@ -48,6 +53,7 @@ def brief(done: Done) -> list[list[str]]:
     head = ["Objective", "Source", "G", "M", *(_short(name) for name in names)]
     head += ["before"] if any(line.before is not None for line in done.lines) else []
     head += ["queries", "seconds"] if timed else []
+    head.append("Training")
     out, printed = [head], {row.name: row.figures for row in done.table.rows}
     for line in done.lines:
         cells = [line.objective, line.source, _number(line.flops_g, 2), _number(line.params_m, 2)]
@@ -57,8 +63,15 @@ def brief(done: Done) -> list[list[str]]:
             before = line.before if line.before_exact is None else line.before_exact
             cells.append(_number(before, 2))
         cells += [f"{line.queries:,}" if line.queries else "", _number(line.seconds, 3)] if timed else []
+        cells.append(_training(line))
         out.append(cells)
     return out
+
+
+def _training(line: Line) -> str:
+    """Which training alone tells the figures: `†` where they are printed ones of it; its name, or why there is none."""
+    printed = "† " if line.source == "paper" and line.figures else ""
+    return printed + (line.row if line.trainings else line.note)
 
 
 def _figure(line: Line, name: str) -> str:
@@ -84,11 +97,11 @@ def _number(value: float | None, digits: int) -> str:
 
 def trainings(done: Sequence[Done]) -> list[list[str]]:
     """The commands that train every network that is known, a row a network and setting, of all tables."""
-    out = [["table", "objective", "source", "setting", "command"]]
+    out = [["row", "table", "objective", "source", "setting", "command"]]
     for each in done:
         for line in each.lines:
             out += [
-                [str(each.table.number), line.objective, line.source, setting, command]
+                [line.row, str(each.table.number), line.objective, line.source, setting, command]
                 for setting, command in line.trainings.items()
             ]
     return out
@@ -132,7 +145,7 @@ def claims_rows(claims: Sequence[Checked]) -> list[list[str]]:
 
 def command(checked: Checked) -> str:
     """The command that measures a claim."""
-    return f"python -m src.paper claims=[{checked.claim.name}]"
+    return f"{runs.invocation('paper')} claims=[{checked.claim.name}]"
 
 
 def counts(claims: Sequence[Checked]) -> str:

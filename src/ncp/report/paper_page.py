@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncp import files, terminal
+from ncp import files, runs, terminal
 from ncp.report.paper import brief, counts, judged_by, trainings
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD = """# The paper, claim by claim
 
-Made by `python -m src.paper all=true page=docs/paper.md`; do not edit. Everything on this page is measured on what is public:
+Made by `{command} all=true page=docs/paper.md`; do not edit. Everything on this page is measured on what is public:
 the benchmark's released tables (about nine tenths of their rows) and predictors fitted to them. Nothing was trained for it: what
 only a training can tell is marked so, with the command that would.
 
@@ -34,7 +34,7 @@ def write(done: Sequence[Done], claims: Sequence[Checked], path: Path, seeds: in
         seeds: how many starts or seeds the claims were measured with.
         picture: Figure 7, a PNG; None for none.
     """
-    parts = [HEAD]
+    parts = [HEAD.format(command=runs.invocation("paper"))]
     if picture is not None:
         beside = files.write_bytes(path.with_suffix(".png"), files.read_bytes(picture))
         parts.append(f"![Efficiency and performance on four tasks: printed networks, and found ones]({beside.name})\n")
@@ -56,7 +56,7 @@ def _claims(claims: Sequence[Checked], seeds: int) -> list[str]:
     ]
     return [
         f"## Claims\n\n{len(claims)} claims: {counts(claims)}. Spreads (±) are standard deviations over {seeds} starts or seeds "
-        "unless something else is said. One alone: `python -m src.paper claims=[NAME]`.\n",
+        f"unless something else is said. One alone: `{runs.invocation('paper')} claims=[NAME]`.\n",
         as_markdown(rows),
     ]
 
@@ -71,7 +71,7 @@ def _figures() -> list[str]:
     from ncp.report.benchmark import as_markdown
 
     return [
-        "## Figures\n\nAll in one style; one alone: `python -m src.paper figure=9`.\n",
+        f"## Figures\n\nAll in one style; one alone: `{runs.invocation('paper')} figure=9`.\n",
         as_markdown(paper_figures.described()),
     ]
 
@@ -84,9 +84,12 @@ def _tables(done: Sequence[Done], commands: Path) -> list[str]:
         return []
     parts = [
         "## Tables\n\nG: billions of multiply-adds as the paper's table counts them, M: millions of parameters. The paper's "
-        f"figures are of trained networks; {judged_by(done[0])}. The command that trains each network in each setting "
-        f"(where the paper's figure depends on a training, nothing else can tell): [{commands.name}]({commands.name}). All "
-        "columns: `python -m src.paper table=3` writes `table3.csv`. Seconds are CPU seconds on one core.\n"
+        f"figures are of trained networks; {judged_by(done[0])}. Seconds are CPU seconds on one core. All columns: "
+        f"`{runs.invocation('paper')} table=3` writes `table3.csv`.\n\n"
+        "The last column says which training a row depends on. † marks printed figures: those of a training that nobody can "
+        f"repeat here. The name is that of the rows in [{commands.name}]({commands.name}) whose commands would train the "
+        f"network in every setting that has a figure, such as `{runs.invocation('train')} setting=seg arch=ncp_seg "
+        "data.root=DATA`; without one the network is not known, and of a found one the faithful row below is the nearest.\n"
     ]
     for each in done:
         parts += [f"### Table {each.table.number}: {each.table.title}\n", as_markdown(brief(each))]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncp import files, terminal
+from ncp.benchmark import settings
 from ncp.card import TASKS as EXPORTED
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
@@ -64,9 +65,8 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        out.append(
-            (labelled(name, result.get("min_overlap", {})), "-" if value is None else scenes.figure_text(name, value))
-        )
+        places = settings.places(settings.unit(f"{result.get('setting') or result.get('task')}.{name}"))
+        out.append((labelled(name, result.get("min_overlap", {})), "-" if value is None else f"{value:.{places}f}"))
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:
@@ -81,7 +81,7 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {unit}"))
     out.append(("parameters", f"{cost['params'] / 1e6:.2f} M"))
     if seconds.get("training"):
-        out.append(("time", f"{seconds['training']:.0f} s for {result['steps']:,} steps"))
+        out.append(("time", f"{terminal.duration(seconds['training'])} for {result['steps']:,} steps"))
     return out
 
 
@@ -130,7 +130,7 @@ def draw(run: Run) -> list[Path]:
         for name in run.task.latest
     ]
     if any(step > 0 for step, _, _ in history):
-        figure = curves(history, f"{run.task.name}: training", str(run.architecture), run.task.in_words)
+        figure = curves(run, history)
         written.append(style.save(figure, run.folder / "curves.png"))
     if run.task.name in PICTURES and run.options.callbacks.picture_samples:
         figure = PICTURES[run.task.name](run)
@@ -138,15 +138,12 @@ def draw(run: Run) -> list[Path]:
     return written
 
 
-def curves(
-    history: list[tuple[int, str, float]], title: str, subtitle: str = "", in_words: Callable[[str], str] = str
-) -> Figure:
+def curves(run: Run, history: list[tuple[int, str, float]]) -> Figure:
     """Loss, learning rate and every metric over the steps; a metric's training and validation values share a panel.
 
     Args:
+        run: whose they are.
         history: rows of step, metric (``train/loss``, ``val/mIoU``, ...), value.
-        title, subtitle: above the panels.
-        in_words: a metric's name as its panel says it.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -157,7 +154,7 @@ def curves(
     order = sorted(series, key=lambda metric: ({"loss": 0, "lr": 2}.get(metric, 1), metric))[:12]
     columns = min(3, len(order))
     lines = -(-len(order) // columns)
-    fig = style.figure(3.6 * columns + 0.6, 2.3 * lines + 0.7, title, subtitle)
+    fig = style.figure(3.6 * columns + 0.6, 2.3 * lines + 0.7, f"{run.task.name}: training", str(run.architecture))
     axes = fig.subplots(lines, columns, squeeze=False)
     fig.subplots_adjust(left=0.06, right=0.97, top=1 - 0.85 / (2.3 * lines + 0.7), bottom=0.11, wspace=0.22, hspace=0.5)
     for ax in axes.flat[len(order) :]:
@@ -166,8 +163,11 @@ def curves(
     for ax, metric in zip(axes.flat, order, strict=False):
         ax.set_xlim(0, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        unit = "" if metric == "lr" or metric.endswith("loss") or "ssim" in metric else "%"
-        style.dress(ax, {"lr": "learning rate"}.get(metric, in_words(metric).replace("_", " ")), unit, "step")
+        words, unit = "learning rate", ""
+        if metric != "lr":
+            words = run.task.in_words(metric).replace("_", " ")
+            unit = settings.unit(f"{run.options.setting or run.task.name}.{run.task.prefix}{metric}")
+        style.dress(ax, words, unit, "step")
         for split, colour, mark in (("train", style.BLUE, ""), ("val", style.ORANGE, "o")):
             points = series[metric].get(split, [])
             if points:

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ncp.benchmark.settings import unit
 from ncp.search.limits import Budget, Region
 from ncp.search.objectives import Objectives
 from ncp.search.trajectory import predict
 
 POINTS = 0.1
-"""Percent points that a predicted metric may lose."""
+"""Percent points that a predicted metric may lose; of one that is no percentage instead:"""
+DEVIATIONS = 0.02
+"""Standard deviations of what its predictor was fitted on (.1 points is about as much of a percentage)."""
 SHARE = 0.01
 """Share by which cost may change."""
 
@@ -23,7 +26,8 @@ class Range(NamedTuple):
     """Lowest and highest value of one dimension, all others staying.
 
     Attributes:
-        metric: within which no objective's prediction gets worse by more than .1 points.
+        metric: within which no objective's prediction gets worse by more than .1 points (of one that is no percentage by
+            .02 standard deviations).
         cost: within which no cost changes by more than 1 %.
         free: within which neither gets worse by more than that, and all limits hold: what may be chosen freely.
     """
@@ -44,15 +48,22 @@ def ranges(objectives: Objectives, budget: Budget, code_D: np.ndarray) -> dict[s
     owner = np.repeat(np.arange(space.dim), [len(grid) for grid in grids])
     codes[np.arange(len(codes)), owner] = np.concatenate(grids)
     mean, _ = predict(objectives, np.concatenate([code[None], codes]))
-    lost = np.max([o.sign * (mean[o.name][0] - mean[o.name][1:]) for o in objectives.items], axis=0)
+    allowed = _allowed(objectives)
+    lost = np.max([o.sign * (mean[o.name][0] - mean[o.name][1:]) / allowed[o.name] for o in objectives.items], axis=0)
     grown = np.stack([_growth(of(np.concatenate([code[None], codes]))) for of in _costs(objectives)])
     kept = budget.excess(codes) == 0
-    good = (lost <= POINTS, (np.abs(grown) <= SHARE).all(0), (lost <= POINTS) & (grown <= SHARE).all(0) & kept)
+    good = (lost <= 1, (np.abs(grown) <= SHARE).all(0), (lost <= 1) & (grown <= SHARE).all(0) & kept)
     out = {}
     for i, grid in enumerate(grids):
         if len(grid) > 1:
             out[space.labels[i]] = Range(*(_around(grid, ok[owner == i], int(code[i])) for ok in good))
     return out
+
+
+def _allowed(objectives: Objectives) -> dict[str, float]:
+    """What each objective may lose, in its own unit."""
+    deviations = zip(objectives.items, objectives.std_K, strict=True)
+    return {o.name: POINTS if unit(o.name) else DEVIATIONS * float(std) for o, std in deviations}
 
 
 def _grid(region: Region, i: int, code: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ncp import runs
 from ncp.data.folder.files import OwnData
 from ncp.data.folder.look import Look
 from ncp.data.folder.suggest import metrics_of
@@ -49,7 +50,7 @@ def setting_text(
     }
     head = [
         f"A setting of your own, written by a look at its data; train, build, fit, search and report take its name ({name}):",
-        f"  python -m src.train --config-dir FOLDER setting={name}",
+        f"  {runs.invocation('train')} --config-dir FOLDER setting={name}",
         "Change what you like: data and recipe have all options of conf/data/folder and conf/recipe/folder. Why it is as it is:",
         *(f"- {line}" for line in (*found.notes, *why)),
     ]

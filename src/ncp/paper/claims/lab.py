@@ -5,10 +5,9 @@ Shape suffixes: S starts, D dimensions, N architectures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from ncp.paper.judging import Judges
 from ncp.paper.searches import SearchResults
 from ncp.predictors.base import load
 
-T = TypeVar("T")
+LAMBDA = 0.5  # of all searches of the paper that name none
 MANY = 50  # walks for statistics of architectures
 SAMPLE = 2000  # architectures that stand for the space where no table is imported
 
@@ -40,38 +39,46 @@ class Lab:
     seed: int = 0
     _ends: dict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _rows: dict[str, np.ndarray] = field(default_factory=dict)
-    _once: dict[Callable[[Lab], Any], Any] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> spaces.Space[Any]:
         """The multi-resolution space."""
         return spaces.get("multires")
 
-    def walks(self, objectives: tuple[str, ...], starts: int, lam: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    def walks(self, objectives: tuple[str, ...], starts: int, lam: float = LAMBDA) -> tuple[np.ndarray, np.ndarray]:
         """``(S, D)`` codes where the paper's strategy starts (its default code, then random ones) and where it ends."""
         key = (objectives, lam)
         if key not in self._ends or len(self._ends[key][0]) < starts:
-            from ncp.search.loss import Loss
-            from ncp.search.propagation import Propagation
-            from ncp.search.run import prepare
-
-            problem = prepare(list(objectives), "paper", seed=self.seed, predictor="paper", judge="paper")
+            problem = self._problem(objectives)
             begin = problem.budget.region.round(problem.starts(starts).all())
-            ends = Propagation(Loss(lam=lam)).ends(problem.objectives, begin.astype(float), problem.budget)
-            self._ends[key] = (begin, ends)
+            self._ends[key] = (begin, self._walk(problem, begin, lam))
         begin, ends = self._ends[key]
         return begin[:starts], ends[:starts]
 
-    def ends(self, *objectives: str, starts: int | None = None, lam: float = 0.5) -> np.ndarray:
+    def ends(self, *objectives: str, starts: int | None = None, lam: float = LAMBDA) -> np.ndarray:
         """``(S, D)`` where walks end."""
         return self.walks(objectives, starts or self.seeds, lam)[1]
 
-    def once(self, measure: Callable[[Lab], T]) -> T:
-        """What several claims look at, measured for the first of them."""
-        if measure not in self._once:
-            self._once[measure] = measure(self)
-        out: T = self._once[measure]
-        return out
+    def transfers(self, source: str, target: str) -> np.ndarray:
+        """``(S, D)`` where walks for one setting end that start where those for another one ended (section 4.4)."""
+        begin = self.ends(source)
+        key = (source, target)
+        if key not in self._ends:
+            self._ends[key] = (begin, self._walk(self._problem((target,)), begin, LAMBDA))
+        return self._ends[key][1]
+
+    def _problem(self, objectives: tuple[str, ...]) -> Any:
+        from ncp.search.run import prepare
+
+        return prepare(list(objectives), "paper", seed=self.seed, predictor="paper", judge="paper")
+
+    def _walk(self, problem: Any, begin: np.ndarray, lam: float) -> np.ndarray:
+        """``(S, D)`` last codes of the paper's strategy."""
+        from ncp.search.loss import Loss
+        from ncp.search.propagation import Propagation
+
+        ends: np.ndarray = Propagation(Loss(lam=lam)).ends(problem.objectives, begin.astype(float), problem.budget)
+        return ends
 
     def judge(self, codes: Any, setting: str) -> np.ndarray:
         """``(N,)`` the main metric of codes in percent points, expected by the judge."""

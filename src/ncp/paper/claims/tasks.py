@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import spearmanr
 
+from ncp import runs
 from ncp.benchmark import settings
 from ncp.paper import printed
 from ncp.paper.claims.claim import Claim, Measured, verdict
@@ -138,8 +139,8 @@ def ade20k(lab: Lab) -> Measured:
     text = (
         f"as printed: {len(better)} of {len(pairs)} pairs are better there than both networks of their tasks "
         f"({', '.join(better)}), {len(middle)} better than the two on average, the four tasks' network "
-        f"({figures['four']:.2f}) than all of one task (at most {max(alone.values()):.2f}); no predictor of ADE20K exists: "
-        "train setting=ade20k arch=code arch.code=... data.root=DATA"
+        f"({figures['four']:.2f}) than all of one task (at most {max(alone.values()):.2f}); no predictor of ADE20K exists; a "
+        f"training tells: {runs.invocation('train')} setting=ade20k arch=code arch.code=... data.root=DATA"
     )
     return Measured(verdict(len(better) == len(pairs), bool(better)), text, {"better": float(len(better))})
 
