@@ -89,7 +89,7 @@ def from_pickle(path: Path) -> Iterator[Batch]:
     """The list of rows in a pickle of the release; nothing in the file is run."""
     rows = pickles.read(path)
     if not isinstance(rows, list):
-        raise UserError(f"'{files.printable(path)}' holds a {type(rows).__name__}; a table is a list of rows")
+        raise UserError(f"'{files.printable(path)}' holds {files.kind_of(rows)}; a table is a list of rows")
     yield from from_rows(rows)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ncp import terminal
+from ncp.numeric import figure_text
 from ncp.report import style
 
 if TYPE_CHECKING:
@@ -56,15 +57,6 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     name = task.in_words(task.main_metric).removeprefix(task.prefix)
     title = f"{what}: {name} {figure_text(task.main_metric, value)}"
     return style.figure(width, height, title, f"{run.architecture}; the figure is of the whole validation set")
-
-
-def figure_text(name: str, value: float) -> str:
-    """A figure with as many places as tell networks apart: percentages two, similarities and losses four.
-
-    >>> figure_text("valid_top1", 51.234), figure_text("valid_ssim", 0.5612345), figure_text("valid_neg_loss", -0.6)
-    ('51.23', '0.5612', '-0.6000')
-    """
-    return f"{value:.4f}" if "ssim" in name or name.endswith("loss") else f"{value:.2f}"
 
 
 def in_columns(run: Run, what: str, titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) -> Figure:

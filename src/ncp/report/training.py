@@ -17,6 +17,7 @@ from ncp import files, terminal
 from ncp.card import TASKS as EXPORTED
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
+from ncp.numeric import figure_text
 from ncp.report import scenes, style
 from ncp.report.images import shown
 
@@ -64,9 +65,7 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        out.append(
-            (labelled(name, result.get("min_overlap", {})), "-" if value is None else scenes.figure_text(name, value))
-        )
+        out.append((labelled(name, result.get("min_overlap", {})), "-" if value is None else figure_text(name, value)))
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:
