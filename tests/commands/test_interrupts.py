@@ -13,6 +13,9 @@ import pytest
 from composed import CONF
 from watching import lives
 
+from ncp import runs
+from ncp.tasks.checkpoint import read_checkpoint
+
 ROOT = CONF.parent
 SMALL = (
     "task=cls", "arch=narrow", "recipe.batch=4", "recipe.eval_every=9999", "recipe.log_every=1", "data.workers=0",
@@ -96,20 +99,17 @@ def test_a_signal_to_any_process_of_a_slurm_job_writes_a_checkpoint_that_auto_re
     os.kill(second, signal.SIGUSR1)
     for line in process.stdout:
         seen.append(line)
-        if line.startswith("a signal asked for a checkpoint"):
+        if line.startswith("SLURM runs job 77 again"):
             break
     process.terminate()
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 143, "".join(seen) + rest
     assert told.read_text() == "requeue 77\n"  # once
-    step = int(seen[-1].split()[-1])
-    again = start(tmp_path / "out", *words, **slurm)
-    for line in again.stdout:
-        if "continuing at step" in line:
-            break
-    again.kill()
-    again.communicate()
-    assert f"continuing at step {step} of 2000 from" in line
+    (told_step,) = [line.split()[-1] for line in seen if line.startswith("a signal asked for a checkpoint")]
+    (folder,) = (tmp_path / "out").glob("train/*/*")
+    state = json.loads((folder / "run.json").read_text())
+    assert runs.find_unfinished(tmp_path / "out", "train", state["hash"]) == folder  # what ckpt_path=auto looks for
+    assert read_checkpoint(folder / "checkpoints/last.ckpt")["ncp"]["step"] == int(told_step) < 1000
 
 
 @pytest.mark.slow

@@ -23,6 +23,11 @@ from ncp.files import printable
 from ncp.overrides import typed
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# a path that leads nowhere, or a disk, a network or a limit of the system that fails: nothing that a program can mend
+_UNUSABLE = {
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE, errno.ENFILE),
+    *(getattr(errno, name) for name in ("ESTALE", "EREMOTEIO", "ENOLCK") if hasattr(errno, name)),
+}
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
 
 
@@ -45,6 +50,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
             # a full disk is noticed when bytes go out, where the system does not know the file's name any more
             what = "the run's files" if cause.filename is None else f"'{printable(cause.filename)}'"
             return f"cannot write {what} ({cause.strerror}); give another folder with paths.outputs=..."
+        if isinstance(cause, OSError) and cause.errno in _UNUSABLE:
+            what = "a file" if cause.filename is None else f"'{printable(cause.filename)[:200]}'"
+            return f"{what} cannot be used ({cause.strerror})"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
