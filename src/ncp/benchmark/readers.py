@@ -114,7 +114,9 @@ def from_csv(path: Path) -> Iterator[Batch]:
         check_size(0, len(names), what)
         check_names([name for name in names if name], what)
         count = 0
-        while rows := [_row(line, names, delimiter) for line in islice((line for line in lines if line.strip()), BATCH)]:
+        while rows := [
+            _row(line, names, delimiter) for line in islice((line for line in lines if line.strip()), BATCH)
+        ]:
             count += len(rows)
             check_size(count, 0, what)
             yield min(1.0, raw.tell() / size), rows
@@ -201,7 +203,7 @@ def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
     inner = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner))
+    return bool(types.is_string(inner) or types.is_large_string(inner))
 
 
 def _is_list(kind: Any) -> bool:

@@ -76,7 +76,7 @@ class Criterion:
 
     def __init__(self, objectives: Objectives, budget: Budget, lam: float = 0.5, kappa: float = 1.0) -> None:
         self.objectives, self.budget = objectives, budget
-        self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lambda", lam, least=0)
+        self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lam", lam, least=0)
         self.queries = 0
         floored = {f.name for f in budget.floors}
         raised = np.array([o.name not in floored for o in objectives.items], dtype=np.float64)
