@@ -30,6 +30,7 @@ ANYONE = (  # every floor may use them
         "registry",
         "results",
         "runs",
+        "scratch",
         "signals",
         "slopes",
         "tensorfile",

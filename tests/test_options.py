@@ -51,6 +51,8 @@ def test_values_become_options():
         ({"name": ""}, "'name' is empty; give a value, or leave it out"),
         ({"name": "a", "build": {"dir": ""}}, "'build.dir' is empty; give a value, or leave it out"),
         ({"name": "a", "lam": float("nan")}, "lam must be a finite number, given was nan"),
+        ({"name": "a", "lam": 1e308}, "lam must be between -1.84e+19 and 1.84e+19, given was 1e+308"),
+        ({"name": "a", "seed": 2**70}, f"seed must be between -1.84e+19 and 1.84e+19, given was {2**70}"),
         ({"name": "a", "more": {"x": [1, float("inf")]}}, "more.x[1] must be a finite number, given was inf"),
     ],
 )

@@ -5,7 +5,7 @@ YAML aliases (a few of them unfold without end), and, where a type is given, of 
 :class:`~ncp.errors.UserError` that names the file.
 
 Writing: beside the place, flushed to the disk, then renamed; readers see the old file or the new one, with the permissions
-that the user's umask gives. A full disk or a kill leaves the old file.
+that the user's umask gives. A full disk or a kill leaves the old file, and what it had begun is removed (:mod:`ncp.scratch`).
 
 Needs the standard library, PyYAML and msgspec.
 """
@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ncp import scratch
 from ncp.errors import UserError
 
 T = TypeVar("T")
@@ -38,6 +39,11 @@ DIGITS = 250
 _NUMBER = re.compile(r"[-+]?(0[xX][0-9a-fA-F_]+|[0-9_:.]+)([eE][-+]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,199}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+_KINDS = {
+    "NoneType": "nothing", "bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text",
+    "list": "a list", "tuple": "a tuple", "dict": "a mapping", "bytes": "raw bytes",
+}  # fmt: skip
 
 
 # ---- reading
@@ -250,7 +256,7 @@ def safe_file(name: Any, what: str = "name") -> str:
 
 
 def shown(value: Any, length: int = 80) -> str:
-    """A value out of a file for a message: numbers and text, on one line and cut to ``length``; of anything else its type's name.
+    """A value out of a file for a message: numbers and text, on one line and cut to ``length``; of anything else its kind.
 
     The text of a container is never made: a few bytes of a file can describe one whose text has no end.
     """
@@ -263,7 +269,17 @@ def shown(value: Any, length: int = 80) -> str:
             .replace("\t", "\\t")
         )
         return text if len(text) <= length else text[: length - 3] + "..."
-    return f"a {type(value).__name__}"
+    return kind_of(value)
+
+
+def kind_of(value: Any) -> str:
+    """What kind of value it is, in words.
+
+    >>> kind_of(3), kind_of([]), kind_of(Exception())
+    ('a whole number', 'a list', 'an Exception')
+    """
+    name = type(value).__name__
+    return _KINDS.get(name) or f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def printable(value: Any) -> str:
@@ -293,33 +309,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    scratch = Path(name)
-    try:
-        yield scratch
-        with open(scratch, "rb") as file:
+    with scratch.file_beside(path) as made:
+        yield made
+        with open(made, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(scratch, 0o666 & ~_umask())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        os.chmod(made, 0o666 & ~umask())
+        os.replace(made, path)
 
 
 @contextlib.contextmanager
 def writing(path: str | Path, advice: str = "give another folder") -> Iterator[Path]:
     """:func:`replacing` for a place that the user chose: where it cannot be written, a ``UserError`` with ``advice``."""
     try:
-        with replacing(path) as scratch:
-            yield scratch
+        with replacing(path) as made:
+            yield made
     except OSError as error:
         raise UserError(f"cannot write '{printable(path)}' ({error.strerror or error}); {advice}") from None
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
     """Write a file whole or not at all (:func:`replacing`); its path."""
-    with replacing(path) as scratch:
-        scratch.write_bytes(content)
+    with replacing(path) as made:
+        made.write_bytes(content)
     return Path(path)
 
 
@@ -328,7 +339,8 @@ def write_text(path: str | Path, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that this process' files lack."""
     try:  # without changing it, which other threads would notice
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):

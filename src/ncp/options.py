@@ -29,6 +29,8 @@ _WORDS = {
     "object": "keys with values",
     "null": "null",
 }
+LARGEST = 2**64
+"""Numbers of options lie between this and its negative: longer seeds than a generator has bits say nothing more."""
 _LIMITS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
 
@@ -213,9 +215,11 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
 
 
 def _refuse_endless(value: Any, where: str) -> None:
-    """Refuse numbers that are not finite: no option means anything with one, and comparisons let them through."""
+    """Refuse numbers that are not finite, which comparisons let through, and those of which a product would not be."""
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{where} must be a finite number, given was {numeric.shown(value)}")
+    if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+        raise UserError(f"{where} must be between -{LARGEST:.3g} and {LARGEST:.3g}, given was {numeric.shown(value)}")
     if isinstance(value, Mapping):
         for key, item in value.items():
             _refuse_endless(item, _at(where, str(key)))

@@ -119,6 +119,22 @@ def leaving() -> Iterator[None]:
         _State.leaving = before
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """A signal to end that comes within this short block is raised at its end, so that what belongs together is done."""
+    if threading.current_thread() is not threading.main_thread():  # handlers run in the main thread
+        yield
+        return
+    before, received = _State.leaving, _State.received
+    _State.leaving = True
+    try:
+        yield
+    finally:
+        _State.leaving = before
+        if received is None and not before:
+            check()
+
+
 def checkpoint_wanted() -> bool:
     """Whether a checkpoint was asked for that is not written yet."""
     return _State.save

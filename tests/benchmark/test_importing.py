@@ -65,7 +65,7 @@ def bad_rows():
         ({"mIoU": 70.0}, "needs one of"),
         ({**good[12], "embedding": [[[[[8]]]]] * 27}, "nested deeper"),
         ({**good[13], "embedding": list(range(5000))}, "longer than any architecture"),
-        ({**good[14], "embedding": {"a": 1}}, "holds a dict"),
+        ({**good[14], "embedding": {"a": 1}}, "holds a mapping"),
         ([1, 2, 3], "a row is a mapping"),
         (None, "a row is a mapping"),
     ]
@@ -186,7 +186,7 @@ def test_nasbench_text_in_csv(tmp_path):
     ("name", "content", "message"),
     [
         ("seg/trainval.pkl", b"", "refused|corrupt"),
-        ("seg/trainval.pkl", pickle.dumps({"a": 1}), "holds a dict; a table is a list"),
+        ("seg/trainval.pkl", pickle.dumps({"a": 1}), "holds a mapping; a table is a list"),
         ("seg/trainval.pkl", pickle.dumps([]), "no row that can be used"),
         ("seg/trainval.pkl", pickle.dumps([{"mIoU": 1.0}] * 3), "no row that can be used as seg; the first: a mapping"),
         ("seg/trainval.pkl", pickle.dumps([print]), "refused"),

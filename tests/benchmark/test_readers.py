@@ -41,6 +41,16 @@ def test_a_stray_quote_spoils_its_own_line_alone(tmp_path, where, quotes):
     assert sorted(table.column("mIoU")) == [20 + i for i in range(60) if i != where]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_semicolons_and_tabs_separate_too(tmp_path, separator):
+    rows = [line.replace(",", separator) for line in lines()]
+    rows[7] = rows[7].replace("60", "6,0")  # a comma is then nothing but a comma
+    table = read_csv(tmp_path, rows)
+    assert len(table) == 60
+    assert table.column("mIoU").tolist() == [20 + i for i in range(60)]
+    assert np.isnan(table.column("mAcc")).tolist() == [i == 6 for i in range(60)]
+
+
 def test_two_stray_quotes_do_not_swallow_what_lies_between(tmp_path):
     rows = lines()
     rows[11], rows[41] = '"' + rows[11], rows[41] + '"'

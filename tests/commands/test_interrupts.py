@@ -13,6 +13,9 @@ import pytest
 from composed import CONF
 from watching import lives
 
+from ncp import runs
+from ncp.tasks.checkpoint import read_checkpoint
+
 ROOT = CONF.parent
 SMALL = (
     "task=cls", "arch=narrow", "recipe.batch=4", "recipe.eval_every=9999", "recipe.log_every=1", "data.workers=0",
@@ -27,9 +30,9 @@ START = (
 LEFT = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-def start(outputs: Path, *arguments: str) -> subprocess.Popen:
+def start(outputs: Path, *arguments: str, **more: str) -> subprocess.Popen:
     clean = {key: value for key, value in os.environ.items() if key not in LEFT and not key.startswith("SLURM")}
-    environment = {**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    environment = {**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", **more}
     return subprocess.Popen(
         [sys.executable, "-c", START, *arguments, f"paths.outputs={outputs}"], cwd=ROOT, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -67,6 +70,46 @@ def test_an_interrupted_training_says_so_and_leaves_nothing_behind(tmp_path, num
     while any(map(lives, others)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(lives, others))
+
+
+def listens(pid: int) -> bool:
+    """Whether a process has a handler for SIGUSR1."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGUSR1 - 1) & 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+def test_a_signal_to_any_process_of_a_slurm_job_writes_a_checkpoint_that_auto_reads(tmp_path):
+    """As ``sbatch --signal=USR1@60`` sends it: before the time limit, here to the second process alone."""
+    told = tmp_path / "told"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/scontrol").write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    (tmp_path / "bin/scontrol").chmod(0o755)
+    slurm = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    rare = ("recipe.length=2000", "recipe.save_every=1000", "recipe.log_every=1000", "trainer.precision=32-true")
+    words = (*SMALL, *TWO, *rare, "ckpt_path=auto")
+    process = start(tmp_path / "out", *words, **slurm)
+    seen: list[str] = []
+    second = None
+    while second is None and process.poll() is None:
+        time.sleep(0.1)
+        second = next(filter(listens, children(process.pid)), None)
+    os.kill(second, signal.SIGUSR1)
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith("SLURM runs job 77 again"):
+            break
+    process.terminate()
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, "".join(seen) + rest
+    assert told.read_text() == "requeue 77\n"  # once
+    (told_step,) = [line.split()[-1] for line in seen if line.startswith("a signal asked for a checkpoint")]
+    (folder,) = (tmp_path / "out").glob("train/*/*")
+    state = json.loads((folder / "run.json").read_text())
+    assert runs.find_unfinished(tmp_path / "out", "train", state["hash"]) == folder  # what ckpt_path=auto looks for
+    assert read_checkpoint(folder / "checkpoints/last.ckpt")["ncp"]["step"] == int(told_step) < 1000
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """One line for whatever a user can get wrong; nothing that is ours passes for theirs."""
 
 import errno
+import os
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -23,6 +24,7 @@ def hydras(*words):
     [
         ("iteration=3", "unknown key 'iteration'; did you mean 'iterations'?; --help lists the keys"),
         ("budget.mac=3", "unknown key 'budget.mac'; did you mean 'budget.macs'?; --help lists the keys"),
+        ("budget={macs:1e9,mac:1}", "unknown key 'budget.mac'; did you mean 'budget.macs'?"),
         ("strategy=fast", "no option 'fast' for 'strategy'; options: "),
         ("bounds={c4_4: [8,", "a word of the command line ends at a blank: write bounds=... without blanks"),
         ("objectives=[cls", "quote all of it, 'objectives=...'"),
@@ -58,7 +60,7 @@ def test_a_users_mistake_below_others_is_found():
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), OSError(errno.EIO, "x", "f"), AssertionError()]
+    "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), OSError(errno.EINVAL, "x", "f"), AssertionError()]
 )
 def test_a_mistake_of_ours_is_none(error):
     assert mistake(error) is None
@@ -73,3 +75,14 @@ def test_a_place_that_cannot_be_written():
     large = OSError(errno.EFBIG, "File too large")
     assert mistake(large) == "cannot write the run's files (File too large); give another folder with paths.outputs=..."
     assert mistake(HydraException("what\nit says"), composing=True) == "what; it says"
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE]
+)
+def test_paths_that_lead_nowhere_and_disks_that_fail_are_told(number):
+    told = mistake(OSError(number, os.strerror(number), "x\x1b" * 3000))
+    assert told.startswith("'x\\x1bx\\x1b")
+    assert told.endswith(f"' cannot be used ({os.strerror(number)})")
+    assert len(told) < 300
+    assert mistake(OSError(number, os.strerror(number))) == f"a file cannot be used ({os.strerror(number)})"

@@ -121,3 +121,13 @@ def test_one_search_is_no_searches(job, tmp_path, capsys, count, title):
         job(number, ["seg.mIoU"], "default", "default", [f"seed={number}"])
     sweep.summarise(tmp_path)
     assert title in [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_caption_tells_of_what_the_table_shows(job, tmp_path, capsys):
+    job(0, ["seg.mIoU", "seg.mAcc"], "default", "default")
+    job(1, ["video.top1"], "default", "default")
+    sweep.summarise(tmp_path)
+    out = capsys.readouterr().out
+    assert "±" not in out  # three metrics leave no room for columns of doubt
+    assert "the judge's own doubt and the noise of one training's result stand in sweep.csv" in " ".join(out.split())
+    assert float(rows(tmp_path)[0]["seg.mAcc.doubt"]) > 0

@@ -82,7 +82,8 @@ def test_milliseconds_as_the_cost_of_the_trade_off():
         ({"budget": {"latency_ms": 5}, "latency": MODEL, "latency_margin": -1}, "latency_margin"),
         ({"budget": {"latency_ms": 5}, "latency": "nowhere.safetensors"}, "there is no file"),
         ({"budget": {"memory_mb": 5}, "size": [64]}, r"size is \[height, width\]"),
-        ({"budget": {"memory_mb": 5}, "dtype": "fp64"}, "unknown dtype"),
+        ({"dtype": "fp99"}, "dtype is one of"),  # also where nothing counts memory
+        ({"budget": {"memory_mb": 5}, "dtype": "fp64"}, "dtype is one of fp32, bf16, fp16, int8, given was 'fp64'"),
         ({"budget": {"memory_mb": 5}, "size": [10**9, 10**9]}, "at most 100,000"),
         ({"budget": {"memory_mb": 5}, "batch": 10**9}, "at most 100,000"),
     ],

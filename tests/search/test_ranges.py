@@ -5,7 +5,7 @@ from toy_predictors import Toy
 
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives, parse_objectives
-from ncp.search.ranges import POINTS, SHARE, in_words, ranges
+from ncp.search.ranges import POINTS, SHARE, Range, in_words, ranges
 from ncp.search.region import Region
 from ncp.spaces.multires import SPACE
 
@@ -37,7 +37,13 @@ def test_ranges_are_those_of_brute_force():
             beside = grid[(grid == low - SPACE.step[i]) | (grid == high + SPACE.step[i])]
             assert not ok[np.isin(grid, beside)].any()
     assert found["i1"].metric == (56, 128)  # one step of 8 channels is 0.08 points, two are 0.16
-    assert in_words(found).startswith("i1 ") or "o1" in in_words(found)
+
+
+def test_in_words_the_widest_are_named_and_all_are_counted():
+    one = {"i1": (64, 64), "i2": (56, 64), "c1_1": (8, 128), "b1": (1, 4), "n1_1": (1, 2), "o1": (8, 16)}
+    found = {name: Range((0, 0), (0, 0), free) for name, free in one.items()}
+    assert in_words(found) == "5 of 6 numbers, such as c1_1 8 to 128, b1 1 to 4, n1_1 1 to 2"
+    assert in_words({"o1": found["o1"], "i1": found["i1"]}) == "1 of 2 numbers, o1 8 to 16"
 
 
 def test_limits_and_fixed_dimensions_leave_nothing_free():

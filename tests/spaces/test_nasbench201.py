@@ -42,7 +42,7 @@ def test_every_form_is_read(form):
         (CODE[:-1], "30 numbers"),
         ((1, *CODE[1:]), "edge 0>1 must have one 1"),
         ((0.5, 0, 0, 0, 0.5, *CODE[5:]), "edge 0>1"),
-        (3, "given was a int"),
+        (3, "given was a whole number"),
         ({}, "needs code, text or embedding"),
     ],
 )

@@ -107,7 +107,7 @@ def test_neighbours_of_a_cell_differ_in_one_edge():
         (MICRO, [1] * 24, "edge 0>1 must have one 1 and three 0"),
         (MICRO, [0] * 23, "24 numbers"),
         (MICRO, "3" * 200, "at most 100 characters"),
-        (MICRO, 3, "given was a int"),
+        (MICRO, 3, "given was a whole number"),
         (MACRO, "64-21531-basic", "digit 3 of the modules must be one of 1, 2, 3, 4; given was '5'"),
         (MACRO, "64-213-basic", "4 to 6 modules, this one 3"),
         (MACRO, "64-1113111", "4 to 6 modules, this one 7"),

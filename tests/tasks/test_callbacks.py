@@ -67,3 +67,12 @@ def test_the_end_is_logged_and_no_step_before_it_is_called_0(tmp_path, caplog):
     assert lines[-1].startswith("step 3 of 3: loss ")
     assert [line.split()[1] for line in lines] == sorted({line.split()[1] for line in lines})  # none twice
     assert all(line.split()[1] in "123" and "loss" in line for line in lines)
+
+
+def test_an_evaluation_is_told_with_as_many_places_as_tell_networks_apart(caplog):
+    task = types.SimpleNamespace(latest={"valid_ssim": 0.56123, "valid_top1": 51.2345}, in_words=str)
+    trainer = types.SimpleNamespace(state=types.SimpleNamespace(fn="fit"), is_global_zero=True, sanity_checking=False)
+    trainer.global_step = 7
+    with caplog.at_level(logging.INFO, "ncp.tasks.callbacks"):
+        callbacks.StepsBar(None, None).on_validation_end(trainer, task)
+    assert caplog.messages == ["evaluation at step 7: valid_ssim 0.5612, valid_top1 51.23"]

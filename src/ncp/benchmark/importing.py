@@ -292,7 +292,7 @@ def _row(
     if isinstance(row, readers.Unreadable):
         raise _Refuse(row.reason)
     if not isinstance(row, Mapping):
-        raise _Refuse(f"a row is a mapping from names to values, this one is a {type(row).__name__}")
+        raise _Refuse(f"a row is a mapping from names to values, this one is {files.kind_of(row)}")
     if len(row) > readers.MAX_COLUMNS:
         raise _Refuse(f"it has {len(row):,} values; rows of up to {readers.MAX_COLUMNS:,} are read")
     if not all(isinstance(key, str) and len(key) <= _MAX_NAME for key in row):
@@ -339,7 +339,7 @@ def _plain(value: Any, key: str, budget: list[int], depth: int = 0) -> Any:
         return value
     if isinstance(value, str):
         raise _Refuse(f"'{key}' has {len(value):,} characters; no architecture is so long")
-    raise _Refuse(f"'{key}' holds a {type(value).__name__}; an architecture is numbers or text")
+    raise _Refuse(f"'{key}' holds {files.kind_of(value)}; an architecture is numbers or text")
 
 
 def _number(value: Any) -> float:

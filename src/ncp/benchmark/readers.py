@@ -89,12 +89,13 @@ def from_pickle(path: Path) -> Iterator[Batch]:
     """The list of rows in a pickle of the release; nothing in the file is run."""
     rows = pickles.read(path)
     if not isinstance(rows, list):
-        raise UserError(f"'{files.printable(path)}' holds a {type(rows).__name__}; a table is a list of rows")
+        raise UserError(f"'{files.printable(path)}' holds {files.kind_of(rows)}; a table is a list of rows")
     yield from from_rows(rows)
 
 
 def from_csv(path: Path) -> Iterator[Batch]:
-    """A CSV file whose first line names the columns: one line, one row. Empty fields are left out.
+    """A CSV file whose first line names the columns: one line, one row. Empty fields are left out. Between the fields stands
+    what the first line has most of: commas, semicolons or tabs.
 
     Every line is read by itself: a quote that is not closed spoils its own line and none after it.
     """
@@ -104,14 +105,18 @@ def from_csv(path: Path) -> Iterator[Batch]:
         raw.seek(0)
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
         lines = _lines(text)
-        head = _fields(next(lines, ""))
+        first = next(lines, "")
+        delimiter = delimited.delimiter_of(first)
+        head = _fields(first, delimiter)
         if isinstance(head, Unreadable):
             raise UserError(f"cannot read {what}: its first line {head.reason}")
         names = [name.strip() for name in head]
         check_size(0, len(names), what)
         check_names([name for name in names if name], what)
         count = 0
-        while rows := [_row(line, names) for line in islice((line for line in lines if line.strip()), BATCH)]:
+        while rows := [
+            _row(line, names, delimiter) for line in islice((line for line in lines if line.strip()), BATCH)
+        ]:
             count += len(rows)
             check_size(count, 0, what)
             yield min(1.0, raw.tell() / size), rows
@@ -142,12 +147,12 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str]:
         yield line if len(line) == MAX_LINE else line.rstrip("\r\n")
 
 
-def _fields(line: str) -> list[str] | Unreadable:
+def _fields(line: str, delimiter: str) -> list[str] | Unreadable:
     if len(line) == MAX_LINE:
         return Unreadable(f"is longer than {MAX_LINE:,} characters")
     try:
         line.encode()
-        found = delimited.fields(line)
+        found = delimited.fields(line, delimiter)
     except UnicodeEncodeError:
         return Unreadable("is no UTF-8 text")
     except csv.Error as error:
@@ -155,8 +160,8 @@ def _fields(line: str) -> list[str] | Unreadable:
     return found if found else Unreadable("is empty")
 
 
-def _row(line: str, names: Sequence[str]) -> Any:
-    fields = _fields(line)
+def _row(line: str, names: Sequence[str], delimiter: str) -> Any:
+    fields = _fields(line, delimiter)
     if isinstance(fields, Unreadable):
         return Unreadable(f"the line {fields.reason}")
     if len(fields) != len(names):

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ncp.tasks.options import TrainOptions
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass

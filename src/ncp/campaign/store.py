@@ -15,7 +15,7 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from ncp import files
+from ncp import files, scratch
 from ncp.errors import UserError
 
 LIMIT = 16 * 2**20
@@ -112,17 +112,15 @@ class Folder:
         """Write beside the place, then give it its name, which fails where the name is taken."""
         assert not self.reading, "a folder that was opened for reading"
         path = self.path(name)
-        scratch = path.with_name(f".{path.name}.{self._token}")
         self._check_folders(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(scratch, content)
-            return _link(scratch, path)
+            with scratch.file_beside(path) as made:
+                os.chmod(made, 0o666 & ~files.umask())
+                _write(made, content)
+                return _link(made, path)
         except OSError as error:
             raise UserError(f"cannot write '{path}' ({error.strerror}); give another build.dir, or make room") from None
-        finally:
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
 
     def read(self, name: str, limit: int = LIMIT) -> bytes | None:
         """The content, None where there is none."""
@@ -233,13 +231,13 @@ def _about(path: Path) -> os.stat_result | None:
         raise UserError(f"'{path}' cannot be looked up ({error.strerror})") from None
 
 
-def _link(scratch: Path, path: Path) -> bool:
+def _link(made: Path, path: Path) -> bool:
     """A hard link is the one exclusive creation that holds on every NFS; its answer may get lost, the count of names not."""
     try:
-        os.link(scratch, path)
+        os.link(made, path)
         return True
     except FileExistsError:
-        return os.stat(scratch).st_nlink == 2
+        return os.stat(made).st_nlink == 2
     except OSError:  # a file system without hard links
         try:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -247,7 +245,7 @@ def _link(scratch: Path, path: Path) -> bool:
             return False
         try:
             with open(file, "wb") as out:
-                out.write(scratch.read_bytes())
+                out.write(made.read_bytes())
                 out.flush()
                 os.fsync(out.fileno())
         except OSError:

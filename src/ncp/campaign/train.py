@@ -27,6 +27,7 @@ from ncp.campaign.store import Folder, Unusable
 from ncp.campaign.units import Claim, Worker
 from ncp.data.base import DataModule
 from ncp.errors import UserError
+from ncp.numeric import figure_text
 from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
@@ -84,14 +85,15 @@ class Watch(pl.Callback):
         if self.rule is None or trainer.state.fn != "fit" or step >= steps or step < self.rule.at * steps:
             return
         values = sorted(self.peers(step))
-        mine = pl_module.latest.get(pl_module.main_metric)
+        name = pl_module.main_metric
+        mine = pl_module.latest.get(name)
         if mine is None or len(values) < self.rule.least:
             return
         limit = values[int(self.rule.share * len(values))]
         if mine < limit:
             self.reason = (
-                f"{pl_module.main_metric} {mine:.2f} at step {step} of {steps} is among the lowest "
-                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {limit:.2f})"
+                f"{name} {figure_text(name, mine)} at step {step} of {steps} is among the lowest "
+                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {figure_text(name, limit)})"
             )
             trainer.should_stop = True
 

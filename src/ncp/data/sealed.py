@@ -11,12 +11,11 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ncp import files
+from ncp import files, scratch
 from ncp.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -55,12 +54,12 @@ def sealed_folder(folder: Path, make: Callable[[Path], None], what: str) -> Path
         log.warning("%s in '%s' cannot be used (%s); made anew", what, files.printable(folder), wrong)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as name:
-            part = Path(name) / "new"
+        with scratch.folder_beside(folder) as place:
+            part = place / "new"
             part.mkdir()
             make(part)
             seal(part)
-            _put(part, folder, Path(name) / "old")
+            _put(part, folder, place / "old")
     except OSError as error:
         raise UserError(
             f"cannot write {what} to '{files.printable(folder.parent)}' ({error.strerror or error}); make room there, or set "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ncp.benchmark.collection import Benchmark
 
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass

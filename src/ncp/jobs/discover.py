@@ -29,7 +29,7 @@ from ncp.tasks.options import TrainOptions
 
 log = logging.getLogger(__name__)
 __all__ = ["Options", "Outcome", "run", "show"]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass(kw_only=True)

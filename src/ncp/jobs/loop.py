@@ -28,13 +28,13 @@ class Options:
     """``conf/loop.yaml``, where each is explained."""
 
     settings: list[str] = field(default_factory=lambda: ["cls", "seg"])
-    count: Annotated[int, Meta(ge=1)] = 32
+    count: Annotated[int, Meta(ge=1, le=10**9)] = 32
     steps: dict[str, Annotated[int, Meta(ge=4)]] = field(default_factory=lambda: {"cls": 96, "seg": 120})
     bounds: dict[str, list[int]] = field(default_factory=lambda: dict(BOUNDS))
     default: dict[str, int] = field(default_factory=lambda: dict(DEFAULT))
-    repeats: Annotated[int, Meta(ge=1)] = 3
+    repeats: Annotated[int, Meta(ge=1, le=10**9)] = 3
     seed: Annotated[int, Meta(ge=0)] = 1
-    per_device: Annotated[int, Meta(ge=1)] | Literal["auto"] = "auto"
+    per_device: Annotated[int, Meta(ge=1, le=10**9)] | Literal["auto"] = "auto"
     short: bool = False
 
 

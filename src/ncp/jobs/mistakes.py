@@ -23,6 +23,11 @@ from ncp.files import printable
 from ncp.overrides import typed
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# a path that leads nowhere, or a disk, a network or a limit of the system that fails: nothing that a program can mend
+_UNUSABLE = {
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE, errno.ENFILE),
+    *(getattr(errno, name) for name in ("ESTALE", "EREMOTEIO", "ENOLCK") if hasattr(errno, name)),
+}
 _VALUE_ERRORS = (ValidationError, UnsupportedInterpolationType, InterpolationResolutionError)
 
 
@@ -45,6 +50,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
             # a full disk is noticed when bytes go out, where the system does not know the file's name any more
             what = "the run's files" if cause.filename is None else f"'{printable(cause.filename)}'"
             return f"cannot write {what} ({cause.strerror}); give another folder with paths.outputs=..."
+        if isinstance(cause, OSError) and cause.errno in _UNUSABLE:
+            what = "a file" if cause.filename is None else f"'{printable(cause.filename)[:200]}'"
+            return f"{what} cannot be used ({cause.strerror})"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
@@ -57,7 +65,7 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
     ):
         if "Config group override must be a string" in str(error):
             return "a group (recipe, arch, trainer, ...) takes the name of one of its options, not null; leave the word out"
-        return _unknown_key(str(error), known) or _no_choice(str(error)) or _one_line(str(error))
+        return _unknown_key(error, known) or _no_choice(str(error)) or _one_line(str(error))
     return None
 
 
@@ -116,11 +124,14 @@ def _unreadable(error: OverrideParseException) -> str:
     return f"cannot read '{word}' ({reason}); {how}"
 
 
-def _unknown_key(text: str, known: Callable[[], list[str]] | None) -> str | None:
-    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
+def _unknown_key(error: BaseException, known: Callable[[], list[str]] | None) -> str | None:
+    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
     if not found:
         return None
     key, sign, _ = re.split(r"([=@]|$)", found.group(1), maxsplit=1)
+    # of `budget={macs:1e9,x:1}` it is the inner key that does not exist
+    inner = re.search(r"full_key: (\S+)", str(error.__cause__))
+    key = inner[1] if inner and inner[1].startswith(f"{key}.") else key
     if sign == "@":
         return f"a group stands where it belongs: '{found.group(1)}' puts {key} elsewhere; write {key}=OPTION"
     return f"unknown key '{key}'{_meant(key, known() if known else [])}; --help lists the keys"

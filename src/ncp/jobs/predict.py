@@ -25,12 +25,12 @@ class Options:
     ckpt: str
     input: str | list[str]
     out: str | None = None
-    batch: Annotated[int, Meta(ge=1)] = 8
+    batch: Annotated[int, Meta(ge=1, le=10**9)] = 8
     window: list[int] | None = None
     overlap: float = 0.25
-    every: Annotated[int, Meta(ge=1)] = 1
+    every: Annotated[int, Meta(ge=1, le=10**9)] = 1
     clips: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    top: Annotated[int, Meta(ge=1)] = 5
+    top: Annotated[int, Meta(ge=1, le=10**9)] = 5
     score: float | None = None
     calib: str | None = None
     pictures: bool = True

@@ -23,7 +23,7 @@ APART = (
     "setting",
     "verify",
 )  # options that are no arguments of a search under their names
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from ncp.report.style import literal_label
+
 # distances from the point in points, and how far the name reaches beyond it to the left (0: right of the point, 1: left)
 _PLACES = [
     (reach, dx, dy)
@@ -59,7 +61,7 @@ def label_points(
         if not name:
             continue
         text = ax.annotate(name, xy, xytext=(0, 0), textcoords="offset points", size=size, color=colour, va="bottom")
-        text.set_parse_math(False)
+        literal_label(text)
         extent = text.get_window_extent(renderer)
         for reach, dx, dy in _PLACES:
             beyond = half - _MARK * unit
@@ -74,7 +76,7 @@ def label_points(
                 if leaders and abs(shift[1]) > _FAR:
                     text.remove()
                     line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": half / unit}
-                    ax.annotate(
+                    leader = ax.annotate(
                         name,
                         xy,
                         xytext=shift,
@@ -83,7 +85,8 @@ def label_points(
                         color=colour,
                         va="bottom",
                         arrowprops=line,
-                    ).set_parse_math(False)
+                    )
+                    literal_label(leader)
                 written.append(box)
                 break
         else:

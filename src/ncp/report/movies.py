@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ncp import terminal
-from ncp.report import style
+from ncp.report import letters, style
 from ncp.report.predictions import FONT, NARROW, Colour, as_rgb, blended, colour_key
 
 MOST = 24  # classes in a key of colours
@@ -64,10 +64,11 @@ def guesses(
     line = round(LINE * unit / FONT)
     page = Image.new("RGB", (max(width, LEAST), height + line * (len(classes) + 1) + line // 3), "white")
     page.paste(Image.fromarray(photo), (0, 0))
-    pen, font = ImageDraw.Draw(page), style.font(unit)
+    pen = ImageDraw.Draw(page)
+    font, [note, *names] = letters.for_pillow([note, *classes], unit)
     pen.text((unit, height + line // 4), note, fill=style.GREY, font=font)
     start, full = round(_SHARE * page.width), round((1 - _SHARE) * page.width) - 5 * unit
-    for row, (name, value) in enumerate(zip(classes, probabilities, strict=True), start=1):
+    for row, (name, value) in enumerate(zip(names, probabilities, strict=True), start=1):
         y = height + row * line + line // 5
         name = terminal.shorten(name, 22)
         pen.text((start - unit - pen.textlength(name, font=font), y), name, fill=style.INK, font=font)

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ncp import terminal
-from ncp.files import printable
-from ncp.report import style
+from ncp.report import letters, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +59,10 @@ def blended(image_CHW: np.ndarray, labels_HW: np.ndarray, palette: Sequence[Colo
 def colour_key(entries: Sequence[tuple[Colour, str]], width: int) -> Image.Image:
     """Colours with words, in as many lines as they need; as wide as the widest word at least."""
     unit = max(FONT, width // 64)
-    font, swatch, gap, line = style.font(unit), unit - 1, unit + 1, round(1.7 * unit)
+    font, words = letters.for_pillow([text for _, text in entries], unit)
+    swatch, gap, line = unit - 1, unit + 1, round(1.7 * unit)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    sizes = [2 * gap + swatch + round(pen.textlength(text, font=font)) for _, text in entries]
+    sizes = [2 * gap + swatch + round(pen.textlength(text, font=font)) for text in words]
     width = max(width, gap + max(sizes, default=0))
     places, x, y = [], gap // 2, gap // 3
     for size in sizes:
@@ -72,7 +72,7 @@ def colour_key(entries: Sequence[tuple[Colour, str]], width: int) -> Image.Image
         x += size
     key = Image.new("RGB", (width, y + line), "white")
     pen = ImageDraw.Draw(key)
-    for (colour, text), (x, y) in zip(entries, places, strict=True):
+    for (colour, _), text, (x, y) in zip(entries, words, places, strict=True):
         pen.rectangle((x, y + unit // 4, x + swatch, y + unit // 4 + swatch), fill=colour, outline=style.GREY)
         pen.text((x + swatch + gap // 2, y + unit // 8), text, fill=style.INK, font=font)
     return key
@@ -103,8 +103,9 @@ def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Image.Imag
     columns = min(2, len(guesses))
     paper = Image.new("RGB", (columns * CELL, HEAD + tall * -(-len(guesses) // columns)), "white")
     pen = ImageDraw.Draw(paper)
-    pen.text((14, 10), printable(title), fill=style.INK, font=style.font(18))
-    pen.text((14, 34), printable(subtitle)[:110], fill=style.GREY, font=style.font(FONT))
+    for text, place, fill, size in ((title, (14, 10), style.INK, 18), (subtitle[:110], (14, 34), style.GREY, FONT)):
+        font, [shown] = letters.for_pillow([text], size)
+        pen.text(place, shown, fill=fill, font=font)
     for i, guess in enumerate(guesses):
         _guess(paper, pen, guess, (i % columns * CELL + 14, HEAD + i // columns * tall))
     return paper
@@ -113,15 +114,16 @@ def page(guesses: Sequence[Guess], title: str, subtitle: str = "") -> Image.Imag
 def _guess(paper: Image.Image, pen: ImageDraw.ImageDraw, guess: Guess, place: tuple[int, int]) -> None:
     """One image of a page, with its name above and its bars beside it."""
     left, top = place
-    font = style.font(FONT)
-    pen.text((left, top), terminal.shorten(guess.name, 32), fill=style.GREY, font=style.font(12))
+    font, [name] = letters.for_pillow([guess.name], 12)
+    pen.text((left, top), terminal.shorten(name, 32), fill=style.GREY, font=font)
     height, width = guess.picture.shape[:2]
     zoom = min(SIDE / height, WIDEST / width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     how = Image.Resampling.NEAREST if zoom > 2 else Image.Resampling.BILINEAR
     paper.paste(Image.fromarray(guess.picture).resize(size, how), (left, top + 20))
     start = left + WIDEST + WORDS
-    for row, (name, value) in enumerate(zip(guess.classes, guess.probabilities, strict=True)):
+    font, classes = letters.for_pillow(guess.classes, FONT)
+    for row, (name, value) in enumerate(zip(classes, guess.probabilities, strict=True)):
         y = top + 20 + row * BAR
         name = _fitting(pen, name, font, WORDS - 16)
         pen.text((start - 8 - pen.textlength(name, font=font), y + 3), name, fill=style.INK, font=font)
@@ -227,4 +229,4 @@ def scene(
     count = int(shown.sum())
     left = len(scores_K) - count
     words = f"{count} box{'es' * (count != 1)}" + (f", {left} of lower scores not drawn" if left else "")
-    return bev.draw([one], limits, printable(title), words, columns=1, side=6.0, lowest=lowest, labelled=False)
+    return bev.draw([one], limits, title, words, columns=1, side=6.0, lowest=lowest, labelled=False)

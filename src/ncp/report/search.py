@@ -196,8 +196,9 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     out.print(draw(result.architecture))
     terminal.fields({"code": result.architecture.text}, 7)
     if free := in_words(result.ranges):
-        loses = "no objective loses more than .1 points then, and no cost grows by more than 1 %"
-        terminal.fields({"free": f"each of these numbers alone may be any from its range, {loses}: {free}"}, 7)
+        terminal.fields(
+            {"free": f"{free}; each alone costs at most .1 points and 1 % more (all: ranges in result.json)"}, 7
+        )
     several = len({one.limit for one in result.measured}) > 1
     for one in result.measured:
         kept = ("keeps" if one.keeps else "misses") + (f" budget.{one.limit}" if several else " the limit")

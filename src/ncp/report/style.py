@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
-from PIL import ImageFont
 
-from ncp.files import printable, replacing
+from ncp.files import replacing
+from ncp.report import letters
 from ncp.report.canvas import DPI, Canvas
 from ncp.report.palette import (
     BLUE,
@@ -36,18 +34,13 @@ from ncp.report.palette import (
 
 __all__ = [
     "BLUE", "COST", "CYCLE", "DPI", "FAINT", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "SKY", "VERMILION", "LiteralFigure",
-    "dark", "dress", "figure", "font", "literal_label", "save",
+    "dark", "dress", "figure", "literal_label", "save",
 ]  # fmt: skip
 
 
-@lru_cache(maxsize=32)
-def font(pixels: int) -> Any:
-    """The letters of pictures that Pillow draws: matplotlib's own, which have accents, Greek and Cyrillic (Pillow's have not)."""
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), pixels)
-
-
 class LiteralFigure(Figure):
-    """A figure whose texts are drawn as they are: names of classes and files are no formulas, and hold no control characters."""
+    """A figure whose texts are drawn as they are: names of classes and files are no formulas, hold no control characters, and
+    may be in any letters (:mod:`ncp.report.letters`)."""
 
     def draw(self, renderer: Any) -> None:
         """As ever, after all texts were made literal."""
@@ -59,11 +52,19 @@ class LiteralFigure(Figure):
 
 
 def literal_label(text: Any) -> Any:
-    """A matplotlib text that is drawn as it is: ``$`` begins no formula, control characters are shown. Returns it."""
+    """A matplotlib text that is drawn as it is: ``$`` begins no formula, control characters are shown, and letters that the own
+    font lacks come from another one. Returns it."""
     text.set_parse_math(False)
-    if (shown := printable(text.get_text())) != text.get_text():
+    if (shown := letters.drawable(text.get_text())) != text.get_text():
         text.set_text(shown)
+    _add_families(text, letters.families(shown))
     return text
+
+
+def _add_families(text: Any, more: list[str]) -> None:
+    own = text.get_fontfamily()
+    if new := [name for name in more if name not in own]:
+        text.set_fontfamily([*own, *new])
 
 
 def _own_texts(axis: Any) -> list[Any]:
@@ -74,21 +75,27 @@ def _own_texts(axis: Any) -> list[Any]:
             formatter.func = _Shown(formatter.func)
         return []
     if isinstance(formatter, FixedFormatter):
-        formatter.seq = [printable(label) for label in formatter.seq]
+        formatter.seq = [letters.drawable(label) for label in formatter.seq]
+        for label in _labels(axis):
+            _add_families(label, letters.families("".join(formatter.seq)))
         return []
+    return _labels(axis)
+
+
+def _labels(axis: Any) -> list[Any]:
     return [
         label for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) for label in (tick.label1, tick.label2)
     ]
 
 
 class _Shown:
-    """A function that labels ticks, with control characters shown."""
+    """A function that labels ticks, in letters of the own font."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
 
     def __call__(self, *place: Any) -> str:
-        return printable(self.function(*place))
+        return letters.plain(self.function(*place))
 
 
 def figure(width: float, height: float, title: str, subtitle: str = "") -> Figure:

@@ -220,13 +220,10 @@ def _show(
         sign = -1 if name in lower else 1
         on = front([points[i].found.cost.macs for i in have], [sign * points[i].metrics[name] for i in have])
         best |= {have[i] for i in on}
-    caption = f"metrics as judged by {_words(judges)}; bold: on the Pareto front of a metric"
-    caption += (
-        "\n± doubt: one standard deviation of the judge's own doubt; ± noise: of one training's result around that"
-    )
-    table = terminal.table(_searches(points), caption)
+    known = [n for n in names if any(p.doubt.get(n) or p.noise.get(n) for p in points)]
+    spreads = known if len(names) <= 2 else []
+    table = terminal.table(_searches(points), _caption(judges, spreads, known))
     table.add_column("search", header_style="dim", no_wrap=True)
-    spreads = [n for n in names if len(names) <= 2 and any(p.doubt.get(n) or p.noise.get(n) for p in points)]
     asked = {n: n.rpartition(".")[0] for n in names}
     others = [
         n for n in names if any(n in p.own and p.found.predictor.get(asked[n]) != judges[asked[n]] for p in points)
@@ -250,6 +247,24 @@ def _show(
         terminal.say(terminal.relative(file), style="dim")
 
 
+def _caption(judges: dict[str, str], spreads: Sequence[str], known: Sequence[str]) -> str:
+    """What the table's figures are.
+
+    Args:
+        judges: setting -> who judges it.
+        spreads: metrics beside which doubt and noise stand.
+        known: metrics for which both are known.
+    """
+    lines = [f"metrics as judged by {_words(judges)}; bold: on the Pareto front of a metric"]
+    if spreads:
+        lines.append(
+            "± doubt: one standard deviation of the judge's own doubt; ± noise: of one training's result around that"
+        )
+    elif known:
+        lines.append(f"the judge's own doubt and the noise of one training's result stand in {TABLE_FILE}")
+    return "\n".join(lines)
+
+
 def _searches(points: Sequence[SweepPoint]) -> str:
     return f"{len(points)} search{'es' if len(points) != 1 else ''}"
 
@@ -259,4 +274,4 @@ def _head(words: str, name: str) -> str:
 
 
 def _number(values: dict[str, float], name: str) -> str:
-    return f"{values[name]:.2f}" if name in values else ""
+    return f"{values[name]:.{settings.places(settings.unit(name))}f}" if name in values else ""

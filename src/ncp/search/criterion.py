@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ncp.errors import UserError
-from ncp.numeric import finite, shortest
+from ncp.numeric import figure_text, finite, shortest
 from ncp.search.forward import Forward
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives
@@ -76,7 +76,7 @@ class Criterion:
 
     def __init__(self, objectives: Objectives, budget: Budget, lam: float = 0.5, kappa: float = 1.0) -> None:
         self.objectives, self.budget = objectives, budget
-        self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lambda", lam, least=0)
+        self.kappa, self.lam = finite("kappa", kappa, least=0), finite("lam", lam, least=0)
         self.queries = 0
         floored = {f.name for f in budget.floors}
         raised = np.array([o.name not in floored for o in objectives.items], dtype=np.float64)
@@ -166,7 +166,9 @@ class Criterion:
             slack = float(self._floors(forward)[0, i]) * self.objectives.floor_scale[i]
             taken = "1 standard deviation is" if self.kappa == 1 else f"{self.kappa:g} standard deviations are"
             doubt = f" after {taken} taken off" if self.kappa else ""
-            parts.append(f"floor.{floor.name}={floor.value:g} (reaches {floor.value + slack:.2f}{doubt})")
+            parts.append(
+                f"floor.{floor.name}={floor.value:g} (reaches {figure_text(floor.name, floor.value + slack)}{doubt})"
+            )
         return " and ".join(parts)
 
 

@@ -57,7 +57,7 @@ class Loss:
         if self.targets not in TARGETS:
             raise UserError(f"targets is one of {', '.join(TARGETS)}, given was '{self.targets}'")
         object.__setattr__(self, "step", finite("the step of the targets", self.step, above=0))
-        object.__setattr__(self, "lam", finite("lambda", self.lam, least=0))
+        object.__setattr__(self, "lam", finite("lam", self.lam, least=0))
 
     @classmethod
     def pop(cls, lam: float, options: dict[str, Any]) -> Loss:

@@ -24,6 +24,7 @@ from ncp.latency.storage import load
 from ncp.numeric import finite, shown, whole
 from ncp.slopes import Slope, by_autograd, largest
 from ncp.spaces import slopes
+from ncp.spaces.memory import BYTES
 
 MIB = 2**20
 LARGEST = 100_000  # height, width and batch of an input
@@ -106,7 +107,9 @@ class Inference:
         batch = whole("batch", batch, 1)
         if max(*(size or (1, 1)), batch) > LARGEST:  # counts of bytes fit into 64 bits
             raise UserError(f"size and batch are at most {LARGEST:,}, given were size={shown(size)}, batch={batch:,}")
-        return cls(size, batch, str(dtype))
+        if dtype not in BYTES:
+            raise UserError(f"dtype is one of {', '.join(BYTES)}, given was {shown(dtype)}")
+        return cls(size, batch, dtype)
 
     def on(self, machines: Sequence[Quantity]) -> Inference:
         """With the size at which a machine was measured, where none is given."""

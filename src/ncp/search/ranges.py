@@ -94,7 +94,12 @@ def _around(grid: np.ndarray, ok: np.ndarray, here: int) -> tuple[int, int]:
     return int(grid[low]), int(grid[high])
 
 
-def in_words(found: dict[str, Range]) -> str:
-    """The dimensions that may change freely, in a line; empty where none may."""
-    free = [f"{name} {r.free[0]} to {r.free[1]}" for name, r in found.items() if r.free[0] != r.free[1]]
-    return ", ".join(free)
+def in_words(found: dict[str, Range], most: int = 3) -> str:
+    """How many dimensions may change freely, and the ``most`` that may change furthest, in a line; empty where none may."""
+    free = {name: r.free for name, r in found.items() if r.free[0] != r.free[1]}
+    if not free:
+        return ""
+    # channels are 8 to 128 and depths 1 to 4: how far is told by the ratio
+    widest = sorted(free, key=lambda name: free[name][1] / max(1, free[name][0]), reverse=True)[:most]
+    told = ", ".join(f"{name} {free[name][0]} to {free[name][1]}" for name in free if name in widest)
+    return f"{len(free)} of {len(found)} numbers, {'such as ' if len(free) > most else ''}{told}"

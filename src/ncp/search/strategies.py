@@ -90,7 +90,7 @@ def preferred_family(name: str) -> str:
 def make(name: str, lam: float, iterations: int, kappa: float, options: Mapping[str, Any] | None = None) -> Strategy:
     """The strategy called ``name``; raises ``UserError`` for an unknown name or option."""
     iterations = whole("iterations", iterations, 1)
-    lam, kappa = finite("lambda", lam, least=0), finite("kappa", kappa, least=0)
+    lam, kappa = finite("lam", lam, least=0), finite("kappa", kappa, least=0)
     if options is not None and not isinstance(options, Mapping):
         raise UserError(f"the options of strategy {name} are {{name: value}}, given was {shown(options)}")
     maker = _entry(name)[0]

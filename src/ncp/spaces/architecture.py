@@ -75,7 +75,7 @@ class Architecture:
             return cls(_from_numbers(_listed(value, "an architecture")))
         raise UserError(
             f"an architecture is 27 numbers, a 31-number text or a yaml file; given was {_given(value)} "
-            f"(a {type(value).__name__})"
+            f"({files.kind_of(value)})"
         )
 
     @classmethod

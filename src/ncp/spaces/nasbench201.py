@@ -74,7 +74,7 @@ class Architecture:
             raise UserError(f"a mapping that describes a cell needs code, text or embedding; given were {keys}")
         if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (bytes, bytearray)):
             return cls(operations_of(value, N_OPS))
-        raise UserError(f"a cell is 30 numbers or a |op~0|+... text; given was a {type(value).__name__}")
+        raise UserError(f"a cell is 30 numbers or a |op~0|+... text; given was {files.kind_of(value)}")
 
     @property
     def code(self) -> tuple[int, ...]:

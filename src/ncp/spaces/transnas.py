@@ -82,7 +82,7 @@ def read(
         raise UserError(f"a mapping that describes {what} needs code, text or arch; given were {keys}")
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (bytes, bytearray)):
         return from_code(value)
-    raise UserError(f"{what} is a text or a code; given was a {type(value).__name__}")
+    raise UserError(f"{what} is a text or a code; given was {files.kind_of(value)}")
 
 
 def digits(text: str, allowed: str, what: str, given: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
 from ncp import delimited, files, terminal
+from ncp.numeric import figure_text
 from ncp.tasks.base import Task
 from ncp.tasks.position import Position
 
@@ -173,7 +174,8 @@ class StepsBar(Callback):
         """Say how the evaluation went."""
         if trainer.state.fn == "fit" and trainer.is_global_zero and self._bar is None and not trainer.sanity_checking:
             figures = ", ".join(
-                f"{pl_module.in_words(key)} {value:.2f}" for key, value in list(pl_module.latest.items())[:6]
+                f"{pl_module.in_words(key)} {figure_text(key, value)}"
+                for key, value in list(pl_module.latest.items())[:6]
             )
             log.info("evaluation at step %d: %s", trainer.global_step, figures)
 
@@ -197,7 +199,9 @@ class StepsBar(Callback):
         if loss is not None:
             parts.append(f"loss {loss:.3f}, rate {task.rate_at(max(0, task.step - 1)):.4f}")
         if task.main_metric in task.latest:
-            parts.append(f"{task.in_words(task.main_metric)} {task.latest[task.main_metric]:.2f}")
+            parts.append(
+                f"{task.in_words(task.main_metric)} {figure_text(task.main_metric, task.latest[task.main_metric])}"
+            )
         if self.throughput.images_per_second:
             parts.append(f"{self.throughput.images_per_second:.3g} images/s")
         return ", ".join(parts)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
-from ncp import signals
+from ncp import scratch, signals
 from ncp.errors import UserError
 from ncp.tasks.base import Task
 from ncp.tasks.position import Plan, Position
@@ -23,6 +24,8 @@ KEEP = ("paper", "last", "none")
 CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
 # seconds without a checkpoint: a kill loses minutes at any speed
 LONGEST = 600.0
+# seconds, about, after which several processes ask each other whether a signal came
+BETWEEN = 5.0
 
 
 class Checkpoints(Callback):
@@ -43,6 +46,8 @@ class Checkpoints(Callback):
             raise UserError(f"keep must be one of {', '.join(KEEP)}, given was '{keep}'")
         self.folder, self.keep, self.requeue = folder, keep, requeue
         self._saved, self._at = -1, time.monotonic()
+        # when the processes asked each other last (step, time), and from which step on they do again
+        self._asked, self._ask_at = (0, self._at), 0
 
     def kept_at(self, plan: Plan, step: int) -> str | None:
         """Where the checkpoint of a step is kept, relative to the run folder; None for one that is not."""
@@ -52,6 +57,7 @@ class Checkpoints(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """The time without a checkpoint begins."""
         self._at = time.monotonic()
+        self._asked, self._ask_at = (trainer.global_step, self._at), 0
         pl_module.kept_at = functools.partial(self.kept_at, pl_module.plan)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -67,9 +73,11 @@ class Checkpoints(Callback):
 
     def _save_if_due(self, trainer: pl.Trainer, task: Task) -> None:
         step = trainer.global_step
+        if self.keep == "none" or task.quick or step == self._saved:
+            return
         kept = self.kept_at(task.plan, step)
-        due = kept or task.plan.due(step).save or self._asked(trainer, task)
-        if self.keep == "none" or task.quick or not due or step == self._saved:
+        asked, overdue = self._wanted(trainer)
+        if not (kept or task.plan.due(step).save or asked or overdue):
             return
         task.check_finite()
         task.check_weights()
@@ -81,20 +89,28 @@ class Checkpoints(Callback):
         if trainer.is_global_zero and own != last:
             _link(own, last)
         task.last_good = str(last)
-        if signals.checkpoint_wanted():
-            log.info("a signal asked for a checkpoint: %s is of step %d", last, step)
+        if asked:
             signals.checkpoint_written()
-            if trainer.is_global_zero and self.requeue:
-                _requeue()
+            if trainer.is_global_zero:
+                log.info("a signal asked for a checkpoint: %s is of step %d", last, step)
+                if self.requeue:
+                    _requeue()
 
-    def _asked(self, trainer: pl.Trainer, task: Task) -> bool:
-        """Whether a signal or the clock wants a checkpoint; several processes ask each other when they log."""
-        asked = signals.checkpoint_wanted() or time.monotonic() - self._at > LONGEST
+    def _wanted(self, trainer: pl.Trainer) -> tuple[bool, bool]:
+        """Whether a signal, and whether the clock, wants a checkpoint. Of several processes any one may have got the signal:
+        they ask each other every few seconds, at steps on which they agreed the time before."""
+        asked, overdue = signals.checkpoint_wanted(), time.monotonic() - self._at > LONGEST
         if trainer.world_size == 1:
-            return asked
-        return task.plan.due(trainer.global_step).log and bool(
-            trainer.strategy.reduce_boolean_decision(asked, all=False)
-        )
+            return asked, overdue
+        step, now = trainer.global_step, time.monotonic()
+        if step < self._ask_at:
+            return False, False
+        seconds = (now - self._asked[1]) / max(1, step - self._asked[0])
+        steps = max(1, min(1000, int(BETWEEN / max(seconds, 1e-3))))
+        told = torch.tensor([asked, overdue, steps], dtype=torch.int64, device=trainer.strategy.root_device)
+        any_asked, any_overdue, agreed = trainer.strategy.reduce(told, reduce_op="max").tolist()  # type: ignore[union-attr]
+        self._asked, self._ask_at = (step, now), step + agreed
+        return bool(any_asked), bool(any_overdue)
 
 
 def _requeue() -> None:
@@ -112,12 +128,12 @@ def _requeue() -> None:
 
 def _link(source: Path, target: Path) -> None:
     """A second name for a file that will not be changed any more; a copy where the file system has no such names."""
-    scratch = target.with_name(f".{target.name}.tmp")
-    scratch.unlink(missing_ok=True)
-    try:
-        os.link(source, scratch)
-    except OSError:
-        import shutil
+    with scratch.file_beside(target) as made:
+        made.unlink()  # a link is made where nothing is
+        try:
+            os.link(source, made)
+        except OSError:
+            import shutil
 
-        shutil.copyfile(source, scratch)
-    os.replace(scratch, target)
+            shutil.copyfile(source, made)
+        os.replace(made, target)

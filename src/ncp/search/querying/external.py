@@ -85,7 +85,7 @@ class Bayesian:
     """
 
     first: Annotated[int, Meta(ge=2)] = 10
-    size: Annotated[int, Meta(ge=1)] = 5
+    size: Annotated[int, Meta(ge=1, le=10**9)] = 5
     pool: Annotated[int, Meta(ge=10, le=100_000)] = 500
 
     def __post_init__(self) -> None:

@@ -34,8 +34,8 @@ class Rounds:
         known: whether columns that are known without asking (other tasks' results) are looked at: ``rounds_known``.
     """
 
-    first: Annotated[int, Meta(ge=1)] = 10
-    size: Annotated[int, Meta(ge=1)] = 5
+    first: Annotated[int, Meta(ge=1, le=10**9)] = 10
+    size: Annotated[int, Meta(ge=1, le=10**9)] = 5
     kappa: Annotated[float, Meta(ge=0)] = 1.0
     known: bool = False
 
