@@ -6,9 +6,7 @@ Written in parts of some thousand rows, so that memory does not grow with the ta
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncp import files
+from ncp.benchmark import stored
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
 
-FORMAT = "ncp-table-1"
 KEY = b"ncp"
 ADVICE = "choose another folder"
 PART = 2**16
@@ -45,7 +43,7 @@ def _contents(table: Table) -> Iterator[Any]:
     """Arrow tables of some thousand rows."""
     import pyarrow as pa
 
-    metadata = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
+    metadata = {KEY: stored.metadata(table).encode()}
     for part in _parts(table):
         arrays: dict[str, Any] = {"architecture": table.space.texts(table.codes[part])}
         arrays |= {label: table.codes[part, i].astype(np.int16) for i, label in enumerate(table.space.labels)}
@@ -53,7 +51,7 @@ def _contents(table: Table) -> Iterator[Any]:
         arrays |= {"exact_macs": table.macs[part], "exact_params": table.params[part]}
         columns = {name: pa.array(values) for name, values in arrays.items()}
         columns["flags"] = pa.array(_flag_texts(table, part), pa.string()).dictionary_encode()
-        yield pa.table(columns).replace_schema_metadata({KEY: json.dumps(metadata).encode()})
+        yield pa.table(columns).replace_schema_metadata(metadata)
 
 
 def write_csv(table: Table, path: str | Path) -> Path:

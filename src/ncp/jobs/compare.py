@@ -160,7 +160,7 @@ def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Op
     space = tables[0].setting.space
     names = [n for n, setting in settings.SETTINGS.items() if setting.space == space and n not in wanted]
     place = Path(options.store).expanduser() if options.store else None
-    there = [name for name in names if benchmark.store.path_of(name, place).exists()]
+    there = [name for name in names if benchmark.store.file_of(name, place) is not None]
     if not there:
         raise UserError(
             "there are no tables of other tasks that could be known; import them, or leave that strategy out"

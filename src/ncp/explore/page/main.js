@@ -81,7 +81,7 @@ byId("actions").append(
 const commandText = h("code");
 byId("command").append(commandText, h("button", { type: "button", title: "The command line that repeats this search", onclick: () => copy(commandText.textContent).then(() => toast("The command was copied.")) }, "Copy command"));
 const picker = h("input", { type: "file", multiple: true, accept: ".json,.yaml,.yml,.csv,.parquet", className: "hidden", tabIndex: -1, onchange: () => readFiles(picker.files) });
-const fileNote = h("span", null, "Drop result.json, architecture.yaml or a CSV of networks here");
+const fileNote = h("span", null, "Drop result.json, architecture.yaml or a table of networks (CSV, Parquet) here");
 byId("front").append(h("div", { className: "drop" }, fileNote, h("button", { type: "button", onclick: () => picker.click() }, "Choose …"), picker));
 
 byId("footer").append(
@@ -142,7 +142,7 @@ function amount(name, value) {
 /** Change the state, show it, and search on. */
 function edit(change, { search = true } = {}) {
   stopPlaying();
-  remember();
+  remember(true);
   const next = structuredClone(state); // the old one may be gone back to
   change(next);
   if (!asked(next).length) {
@@ -154,11 +154,12 @@ function edit(change, { search = true } = {}) {
   askAll(search && !next.waits);
 }
 
-let remembered = 0;
-function remember() {
+let remembered = -Infinity;
+/** Keep the state to go back to; of edits that follow each other at once, as while a slider is dragged, the first one. */
+function remember(edited = false) {
   const now = performance.now();
-  if (now - remembered > 900) past.push(state);
-  remembered = now;
+  if (!edited || now - remembered > 900) past.push(state);
+  remembered = edited ? now : -Infinity;
   if (past.length > 100) past.shift();
 }
 
@@ -166,7 +167,7 @@ function goBack() {
   if (!past.length) return;
   stopPlaying();
   state = past.pop();
-  remembered = 0;
+  remembered = -Infinity;
   worker.stop();
   status("");
   show();
