@@ -1,12 +1,11 @@
 """A table as a safetensors file, for an installation without pyarrow: the same rows, columns, flags and provenance.
 
 Three arrays: ``codes`` ``(N, D)`` int16, ``columns`` ``(C, N)`` float64 (NaN where there is no number) and ``flags`` ``(F, N)``
-bool. The metadata hold the names of columns and flags, and under ``ncp`` what :mod:`ncp.benchmark.stored` says of a table.
+bool. The metadata hold the names of columns and flags, and under ``ncp`` what a Parquet file of ours holds there.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +17,11 @@ from ncp import files, spaces, tensorfile
 from ncp.benchmark import readers, stored
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import FLAGS, Table
+from ncp.benchmark.writing import ENDING, write_safetensors
 from ncp.errors import UserError
 
-ENDING = ".table.safetensors"
+__all__ = ["ENDING", "is_light", "read", "write_safetensors"]
+
 TYPES = ("I16", "F64", "BOOL")
 KINDS = {"codes": "i", "columns": "f", "flags": "b"}
 _Texts = Annotated[tuple[str, ...], Meta(max_length=readers.MAX_COLUMNS)]
@@ -39,21 +40,8 @@ def is_light(path: Path) -> bool:
     return path.name.endswith(ENDING)
 
 
-def write(table: Table, path: str | Path) -> Path:
-    """Write one table, complete or not at all. Raises ``UserError`` where it cannot be written."""
-    names = {"columns": list(table.columns), "flags": list(table.flags)}
-    rows = len(table)
-    arrays = {
-        "codes": table.codes.astype(np.int16),
-        "columns": np.stack(list(table.columns.values())) if table.columns else np.empty((0, rows)),
-        "flags": np.stack(list(table.flags.values())) if table.flags else np.empty((0, rows), dtype=bool),
-    }
-    metadata = {"ncp": stored.metadata(table), "names": json.dumps(names)}
-    return tensorfile.write(Path(path).expanduser(), arrays, metadata, "the rows of this table", finite=False)
-
-
 def read(path: str | Path, setting: Setting | None = None) -> Table:
-    """A table that :func:`write` wrote.
+    """A table that :func:`write_safetensors` wrote.
 
     Args:
         path: of the file.

@@ -19,7 +19,7 @@ from ncp import files, spaces
 from ncp.benchmark import light, readers, stored
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import FLAGS, Table
-from ncp.benchmark.writing import KEY, write, write_csv
+from ncp.benchmark.writing import KEY, write, write_csv, write_safetensors
 from ncp.errors import UserError, needed
 
 __all__ = ["file_of", "folder", "path_of", "put", "read", "tables_in", "write", "write_csv"]
@@ -57,7 +57,7 @@ def put(table: Table, store: str | Path | None = None, setting: str | None = Non
         UserError: where it cannot be written.
     """
     first, second = _places(setting or table.name, store)
-    (light.write if light.is_light(first) else write)(table, first)
+    (write_safetensors if light.is_light(first) else write)(table, first)
     second.unlink(missing_ok=True)  # it would be read where the first cannot be
     return first
 

@@ -6,10 +6,9 @@ checked as those of an import.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,23 +17,17 @@ from ncp import files, spaces
 from ncp.benchmark import settings
 from ncp.benchmark.settings import Setting
 from ncp.benchmark.table import Provenance, Table
+from ncp.benchmark.writing import FORMAT
 from ncp.errors import UserError
 
-FORMAT = "ncp-table-1"
 log = logging.getLogger(__name__)
-
-
-def metadata(table: Table) -> str:
-    """JSON with the format, the setting and the provenance of a table."""
-    content = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
-    return json.dumps(content)
 
 
 def read_metadata(raw: str | bytes, given: Setting | None, where: str) -> tuple[Setting, Provenance]:
     """What the table is of (what the user says counts more than what the file says), and where its rows come from.
 
     Args:
-        raw: what :func:`metadata` wrote.
+        raw: what :func:`ncp.benchmark.writing.metadata` wrote.
         given: what the user says that it is of; None for what the file says.
         where: the file, for messages.
 

@@ -381,9 +381,9 @@ class Table:
 
     def to_safetensors(self, path: Any) -> None:
         """Write the table as ``NAME.table.safetensors``, which is read without pyarrow too."""
-        from ncp.benchmark import light
+        from ncp.benchmark import writing
 
-        light.write(self, path)
+        writing.write_safetensors(self, path)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from ncp import benchmark, progress, runs, terminal
 from ncp.benchmark import light, modes, relations, statistics
+from ncp.benchmark.store import tables_in
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
@@ -297,7 +298,7 @@ def show(answer: Answer, brief: bool = False) -> None:
 def _imported(options: Options) -> bool:
     """Whether there are tables at all."""
     store = Path(options.store).expanduser() if options.store else benchmark.folder()
-    return bool(benchmark.store.tables_in(store))
+    return bool(tables_in(store))
 
 
 def _no_rows() -> Benchmark:

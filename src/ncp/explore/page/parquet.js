@@ -1,7 +1,7 @@
 // Parquet files: which columns they have, and some of them as rows. The reading itself is hyparquet's, unpacking zstd fzstd's.
 import { reader } from "./hyparquet.js";
 
-const MOST_ROWS = 2e6, MOST_UNPACKED = 256 * 2 ** 20, MOST_PAGE = 64 * 2 ** 20;
+const MOST_ROWS = 2e6, MOST_UNPACKED = 64 * 2 ** 20, MOST_PAGE = 64 * 2 ** 20;
 
 function unpacking(unpack) {
   return (input, length) => {
