@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from explorer_browser import CHROMIUM, Browser
+
+__all__ = ["CHROMIUM", "FRAME", "Frames", "dragged"]
 FRAME = 1000 / 60
 """Milliseconds."""
 CATEGORIES = "toplevel,devtools.timeline,disabled-by-default-devtools.timeline"
@@ -41,9 +45,6 @@ def dragged(page: Path, state: str, slider: str, seconds: float = 4.0) -> Frames
         slider: beginning of its label.
         seconds: how long.
     """
-    sys.path.append(str(TESTS))
-    from explorer_browser import Browser
-
     browser = Browser()
     try:
         browser.open(f"{page.resolve().as_uri()}#{state}")
