@@ -44,7 +44,7 @@ class Browser:
         os.close(to_read)
         os.close(to_write)
         self.count, self.rest, self.session = 0, b"", None
-        self.requests, self.problems = [], []
+        self.requests, self.problems, self.events = [], [], []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -74,12 +74,31 @@ class Browser:
 
     def note(self, event):
         params = event.get("params", {})
-        if event.get("method") == "Network.requestWillBeSent":
+        if event.get("method") == "Tracing.dataCollected":
+            self.events += params["value"]
+        elif event.get("method") == "Tracing.tracingComplete":
+            self.complete = True
+        elif event.get("method") == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
         elif event.get("method") == "Runtime.exceptionThrown":
             self.problems.append(params["exceptionDetails"].get("exception", {}).get("description", "exception"))
         elif event.get("method") == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"]["text"])
+
+    def trace(self, categories):
+        """Begin to record what the browser does."""
+        self.events = []
+        self.send(
+            "Tracing.start", transferMode="ReportEvents", traceConfig={"includedCategories": categories.split(",")}
+        )
+
+    def traced(self):
+        """All that was recorded since."""
+        self.complete = False
+        self.send("Tracing.end")
+        while not self.complete:
+            self.note(self.receive())
+        return self.events
 
     def open(self, address, width=1440, height=1000, dark=False, mobile=False):
         """Go to a file or an address, in a window of a size."""

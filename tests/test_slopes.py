@@ -36,10 +36,39 @@ def test_closed_forms_of_the_space_are_those_of_autograd(found, function):
     np.testing.assert_allclose(ours.pull(d), theirs.pull(d), rtol=1e-9, atol=1e-9 * np.abs(theirs.pull(d)).max())
 
 
+def inside(space, n):
+    """Continuous codes of a space of choices."""
+    return space.project(space.encode(space.sample(n, np.random.default_rng(0))) * 0.8 + 0.05)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "transnas-micro", "transnas-macro"])
+def test_the_slopes_of_spaces_of_choices_are_those_of_autograd(name):
+    """More codes than are asked at a time; what autograd goes through is the same function, of tensors."""
+    space = spaces.get(name)
+    codes, work = inside(space, 70), getattr(space, "work", lambda x: stacked(space.cost(x)))
+    for found, function in (
+        (slopes.features(space, codes), space.features),
+        (slopes.cost(space, codes), lambda x: stacked(space.cost(x))),
+        (slopes.work(space, codes, {}), work),
+    ):
+        theirs = by_autograd(function, codes)
+        d = np.random.default_rng(1).standard_normal(found.value.shape)
+        np.testing.assert_allclose(found.value, theirs.value, rtol=1e-12)
+        there = theirs.pull(d)
+        np.testing.assert_allclose(found.pull(d), there, rtol=1e-9, atol=1e-9 * np.abs(there).max())
+
+
+class Plain:
+    """A space that says nothing about how its slopes are had."""
+
+    features = staticmethod(lambda codes: abs(codes - 0.5))
+
+
 def test_other_spaces_have_slopes_too():
+    assert slopes.features(Plain(), np.array([[0.2, 0.9]])).pull(np.ones((1, 2))).tolist() == [[-1, 1]]
     for name in ("nasbench201", "transnas-macro"):
         space = spaces.get(name)
-        codes = space.project(space.encode(space.sample(4, np.random.default_rng(0))) * 0.8 + 0.05)
+        codes = inside(space, 4)
         found = slopes.features(space, codes)
         direction = np.random.default_rng(1).standard_normal(codes.shape)
         rise = (space.features(codes + 1e-6 * direction) - space.features(codes - 1e-6 * direction)) / 2e-6

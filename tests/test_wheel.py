@@ -1,5 +1,6 @@
 """The wheel alone, in a clean environment outside of the clone: the commands, their configurations, the predictors."""
 
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,17 @@ def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(p
     light(place, "search", "objectives=[seg]", "strategy=paper", "budget.memory_mb=64", "hydra.run.dir=paper")
     said = light(place, "benchmark", "action=query", "architecture=found", "store=empty").stdout
     assert said.count("predicted") == 9
+    tables = ("store=light-tables",)
+    light(place, "benchmark", "action=import", "source=release/data", *tables)
+    assert [path.name for path in (place / "light-tables").iterdir()] == ["seg.table.safetensors"]
+    best = light(place, "benchmark", "action=best", "setting=seg", "k=1", "hydra.run.dir=best", *tables).stdout
+    assert "The best 1 of seg by mIoU" in best
+    [record] = json.loads((place / "best" / "result.json").read_text())["records"]
+    text = record["architecture"]["text"]
+    light(place, "benchmark", "action=query", f"architecture={text}", "hydra.run.dir=asked", *tables)
+    records = json.loads((place / "asked" / "result.json").read_text())["records"]
+    [asked] = [record for record in records if record["setting"] == "seg"]
+    assert (asked["metrics"], asked["predicted"]) == (record["metrics"], False)
     light(place, "explore", "settings=[seg]", "out=light.html", "open=false")
     assert "// worker.js" in (place / "light.html").read_text()
     done = light(place, "front", "points=3", "starts=1", "iterations=5", "hydra.run.dir=front")
@@ -81,11 +93,12 @@ def test_the_light_installation_is_small_and_searches_counts_asks_and_explores(p
         (("train", "task=seg", "arch=narrow", "debug=tiny"), "train"),
         (("fit", "setting=seg", "source=nowhere"), "train"),
         (("export", "ckpt_path=nothing.ckpt"), "train"),
-        (("benchmark", "action=import", "source=release/data", "store=tables"), "tables"),
+        (("benchmark", "action=import", "source=seg.parquet", "store=tables"), "tables"),
     ],
 )
 def test_the_light_installation_names_what_it_lacks(place, words, extra):
     light(place, words[0], "--help")
+    (place / "seg.parquet").write_bytes(b"PAR1")
     error = light(place, *words, code=2).stderr
     assert error.count("\n") == 1
     assert f"pip install 'ncp-nas[{extra}]'" in error

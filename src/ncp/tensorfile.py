@@ -9,7 +9,7 @@ Needs safetensors; torch only to read or write tensors, not for arrays.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,12 +40,12 @@ class Head(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
 
 
-def head(path: str | os.PathLike[str], limit: int = MAX_FILE) -> Head:
+def head(path: str | os.PathLike[str], limit: int = MAX_FILE, types: Sequence[str] = DTYPES) -> Head:
     """The head of a file. Its tensors lie within the file, one behind the other, which the format's library checks.
 
     Raises:
         UserError: for a file that is missing, no regular one, larger than ``limit`` bytes or damaged, or holds tensors of
-            another type than ``DTYPES``.
+            another type than ``types``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -59,13 +59,13 @@ def head(path: str | os.PathLike[str], limit: int = MAX_FILE) -> Head:
             metadata = dict(file.metadata() or {})
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
             shapes = {name: tuple(int(n) for n in part.get_shape()) for name, part in parts.items()}
-            types = {name: part.get_dtype() for name, part in parts.items()}
+            kinds = {name: part.get_dtype() for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"'{shown}' is not a complete safetensors file: {files.printable(error)[:200]}") from None
-    other = [name for name, kind in types.items() if kind not in DTYPES]
+    other = [name for name, kind in kinds.items() if kind not in types]
     if other:
         raise UserError(
-            f"'{shown}' holds {types[other[0]]} numbers ({files.shown(other[0])}); read are {', '.join(DTYPES)}"
+            f"'{shown}' holds {kinds[other[0]]} numbers ({files.shown(other[0])}); read are {', '.join(types)}"
         )
     return Head(metadata, shapes)
 
@@ -108,8 +108,8 @@ def tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return found
 
 
-def arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The same as arrays, without torch.
+def arrays(path: str | os.PathLike[str], finite: bool = True) -> dict[str, np.ndarray]:
+    """The same as arrays, without torch; with ``finite=False`` whatever numbers they hold.
 
     Raises:
         UserError: where one cannot be read, is of a type that numpy does not know (BF16), or is not finite.
@@ -121,7 +121,8 @@ def arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise UserError(f"'{files.printable(path)}' cannot be read: {files.printable(error)[:200]}") from None
-    check_finite(found, f"the weights in '{files.printable(path)}'")
+    if finite:
+        check_finite(found, f"the weights in '{files.printable(path)}'")
     return found
 
 
@@ -140,16 +141,21 @@ def _is_finite(value: Any) -> bool:
 
 
 def write(
-    path: str | os.PathLike[str], found: Mapping[str, Any], metadata: Mapping[str, str], what: str = "the weights"
+    path: str | os.PathLike[str],
+    found: Mapping[str, Any],
+    metadata: Mapping[str, str],
+    what: str = "the weights",
+    finite: bool = True,
 ) -> Path:
-    """Write a file of tensors, or of arrays, whole or not at all.
+    """Write a file of tensors, or of arrays, whole or not at all; with ``finite=False`` whatever numbers they hold.
 
     Raises:
         UserError: where it cannot be written, or a tensor is not finite: no reader of ours would take it.
     """
     from safetensors import SafetensorError
 
-    check_finite(found, what)
+    if finite:
+        check_finite(found, what)
     path = Path(path)
     with files.writing(path) as scratch:
         try:

@@ -104,7 +104,7 @@ def test_mistakes_are_one_line_and_exit_code_2(store, tmp_path, arguments, messa
         ("best", {"setting": "cls-10c"}, "action=import"),
         ("best", {"setting": "seg", "max_macs": 5}, "raise max_macs"),
         ("export", {"setting": "seg"}, "to=seg.csv"),
-        ("export", {"setting": "seg", "to": "seg.xls"}, "must end in .csv or .parquet"),
+        ("export", {"setting": "seg", "to": "seg.xls"}, "must end in .csv, .parquet, .table.safetensors"),
         ("stats", {"rows": "some"}, "unknown rule 'some'"),
     ],
 )

@@ -1,13 +1,16 @@
 """What the page computes equals what Python computes: its modules are asked in node."""
 
+import base64
 import json
 import shlex
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from explorer_answers import NODE, ask, described
+from pyarrow import parquet
 
-from ncp import jobs, latency, spaces
+from ncp import benchmark, jobs, latency, spaces
 from ncp.benchmark import settings
 from ncp.explore.describe import paper_part
 from ncp.jobs import composing
@@ -324,11 +327,88 @@ def test_what_a_table_has_measured(content, tmp_path):
     assert measured == [{"seg.mIoU": 71.5, **other}, {"seg-4x.mIoU": 71.5, **other}, other]
 
 
+@pytest.fixture(scope="module")
+def trained():
+    """A table of 4,100 rows as an import makes it."""
+    codes = SPACE.sample_codes(4100, np.random.default_rng(7))
+    values = np.random.default_rng(8).uniform(60, 80, (len(codes), 3)).round(2)
+    rows = [
+        {"code": code, "mIoU": v[0], "mAcc": v[1], "aAcc": v[2]}
+        for code, v in zip(codes.tolist(), values.tolist(), strict=True)
+    ]
+    rows[5]["mAcc"] = None
+    return benchmark.from_rows(rows, "seg")
+
+
+def parquet_question(path, name=""):
+    return {"what": "file", "name": name or path.name, "base64": base64.b64encode(path.read_bytes()).decode()}
+
+
+def test_a_table_of_ours_in_parquet_is_shown_with_what_was_measured(content, trained, tmp_path):
+    """As the import writes it, whatever the file is called: packed with zstd, the setting in its metadata."""
+    trained.to_parquet(tmp_path / "rows.parquet")
+    [found] = ask(tmp_path, content, parquet_question(tmp_path / "rows.parquet"))
+    assert len(found) == 4000
+    assert [entry["code"] for entry in found] == trained.codes[:4000].tolist()
+    for metric in trained.metrics:
+        measured = [entry["measured"].get(f"seg.{metric}", np.nan) for entry in found]
+        np.testing.assert_array_equal(measured, trained.columns[metric][:4000])
+    assert found[0]["name"] == "rows, row 1"
+
+
+@pytest.mark.parametrize("packed", ["zstd", "snappy", "none"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_what_others_write_with_pyarrow_is_read(content, trained, packed, dictionary, tmp_path):
+    columns = {label: pa.array(trained.codes[:300, i]) for i, label in enumerate(SPACE.labels)}
+    columns |= {
+        "seg.mIoU": pa.array(trained.columns["mIoU"][:300], pa.float32()),
+        "name": [f"n{i}" for i in range(300)],
+    }
+    path = tmp_path / "theirs.parquet"
+    parquet.write_table(
+        pa.table(columns), path, compression=packed, use_dictionary=dictionary, row_group_size=100, version="2.6",
+        data_page_version="2.0" if dictionary else "1.0",
+    )  # fmt: skip
+    [found] = ask(tmp_path, content, parquet_question(path))
+    assert [entry["code"] for entry in found] == trained.codes[:300].tolist()
+    assert [entry["name"] for entry in found] == [f"n{i}" for i in range(300)]
+    np.testing.assert_allclose(
+        [e["measured"]["seg.mIoU"] for e in found], trained.columns["mIoU"][:300].astype(np.float32), rtol=1e-7
+    )
+
+
+def test_a_parquet_file_that_cannot_be_read_is_refused_in_one_line(content, trained, tmp_path):
+    trained.to_parquet(tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    rows = pa.table({"architecture": trained.space.texts(trained.codes[:10])})
+    parquet.write_table(rows, tmp_path / "zip.parquet", compression="gzip")
+    parquet.write_table(pa.table({"a": [1, 2]}), tmp_path / "other.parquet")
+    large = pa.table({"architecture": pa.array(["8" * 900] * 80_000)})  # 72 MB that are packed into nothing
+    parquet.write_table(large, tmp_path / "large.parquet", use_dictionary=False, compression="zstd")
+    damaged = bytearray(whole)
+    damaged[200:400] = bytes(200)
+    cases = {
+        "zip": "packed with GZIP",
+        "other": "neither a column",
+        "large": "too large",
+        "cut": "no Parquet file",
+        "bad": "",
+    }
+    (tmp_path / "cut.parquet").write_bytes(whole[:-100])
+    (tmp_path / "bad.parquet").write_bytes(damaged)
+    answers = ask(tmp_path, content, *(parquet_question(tmp_path / f"{name}.parquet") for name in cases))
+    for (name, part), answer in zip(cases.items(), answers, strict=True):
+        assert isinstance(answer, str), name
+        assert part in answer
+        assert "\n" not in answer
+        assert len(answer) < 200
+
+
 def test_files_that_hold_no_network_are_refused_in_one_line(content, tmp_path):
     cases = [
         ("result.json", '{"architecture": {"code": [1, 2, 3]}}', "27 numbers"), ("result.json", "{", "JSON"),
         ("result.json", "{}", "no architecture"), ("a.yaml", "x: 1", "neither"), ("t.csv", "a,b\n1,2\n", "neither"),
-        ("t.csv", "architecture\nzz\n", "no architecture"), ("t.parquet", "PAR1", "export it as CSV"),
+        ("t.csv", "architecture\nzz\n", "no architecture"), ("t.parquet", "PAR1", "no Parquet file"),
         ("a.yaml", "text: " + NET.replace("-64", "-65"), "o1 must be in 8..128"),
     ]  # fmt: skip
     answers = ask(tmp_path, content, *({"what": "file", "name": n, "text": t} for n, t, _ in cases))

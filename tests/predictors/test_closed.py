@@ -112,13 +112,18 @@ def test_a_class_that_answers_in_its_own_way_has_no_closed_form():
     np.testing.assert_allclose(halved.answer(CODES).mean[:, 0], whole.predict(CODES)["mIoU"] / 2, rtol=1e-5)
 
 
-def test_gradients_in_a_space_without_closed_forms():
+def of_choices(name="nasbench201", setting="mine"):
+    """A predictor of a space of choices, from few rows."""
+    space = spaces.get(name)
+    codes = space.encode(space.sample(40, np.random.default_rng(0)))
+    values = codes @ np.random.default_rng(1).random((space.dim, 1)) + 50
+    return few.fit_rows(fit_rows.Rows(codes, values, ("top1",), setting, space.name), few.Options(known="none"))
+
+
+def test_gradients_in_a_space_of_choices():
     space = spaces.get("nasbench201")
     codes = space.encode(space.sample(40, np.random.default_rng(0)))
-    rows = fit_rows.Rows(
-        codes, codes @ np.random.default_rng(1).random((space.dim, 1)) + 50, ("top1",), "mine", space.name
-    )
-    fitted = few.fit_rows(rows, few.Options(known="none")).closed()
+    fitted = of_choices().closed()
     inside = space.project(codes[:3] * 0.8 + 0.05)
     answer = fitted.answer(inside)
     slope, tiny = answer.pull(np.ones((3, 1)), np.ones((3, 1))), 1e-6
@@ -133,6 +138,9 @@ def test_a_search_of_every_strategy_imports_no_torch(tmp_path):
     few_rows = from_few_rows()
     few_rows.card.errors = {}
     path = few_rows.save(tmp_path / "few.safetensors")
+    cells = {name: tmp_path / f"{name}.safetensors" for name in ("nasbench201", "transnas-micro", "transnas-macro")}
+    for name, file in cells.items():
+        of_choices(name).save(file)
     program = f"""
 import sys
 from ncp.search import search, pareto
@@ -142,6 +150,10 @@ for kind in ("robust", "paper", "winner_takes_all", "random", "evolution", "gree
 search(["seg"], iterations=2, starts=2, budget={{"memory_mb": 40, "params": 8e6}}, floor={{"cls": 70}})
 search(["seg"], iterations=2, starts=2, predictor={{"seg": {str(path)!r}}})
 trade(["cls", "macs"], points=2, starts=2, iterations=2)
+for file in {list(map(str, cells.values()))!r}:
+    for kind in ("robust", "paper", "evolution"):
+        search(["mine.top1"], strategy=kind, predictor={{"mine": file}}, iterations=2, queries=80, force=True)
+    search(["mine.top1"], predictor={{"mine": file}}, iterations=2, starts=2, budget={{"params": 8e6}}, force=True)
 assert "torch" not in sys.modules, "torch was imported"
 print("done")
 """

@@ -5,7 +5,7 @@
 >>> table.query("64_64-2_1_2_64-...").metrics["mIoU"]          # doctest: +SKIP
 >>> table.best("mIoU", k=5, max_macs=1e9)                      # doctest: +SKIP
 
-Needs numpy; pyarrow only to read and write files. Never imports a predictor: a caller who has one hands it over.
+Needs numpy; pyarrow only to read and write Parquet files. Never imports a predictor: a caller who has one hands it over.
 """
 
 from typing import TYPE_CHECKING, Any

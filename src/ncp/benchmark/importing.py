@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ncp import files, spaces
-from ncp.benchmark import checks, readers, settings, store, transnas
+from ncp.benchmark import checks, light, readers, settings, store, transnas
 from ncp.benchmark.collection import Benchmark
 from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
@@ -85,12 +85,12 @@ def import_release(
             mistakes.append(str(error))
             continue
         try:
-            _check_overlap(tables[name], store.path_of(name, store_folder))
+            _check_overlap(tables[name], store.file_of(name, store_folder))
         except UserError as error:
             del tables[name]
             mistakes.append(str(error))
             continue
-        store.write(tables[name], store.path_of(name, store_folder))
+        store.put(tables[name], store_folder, name)
     if mistakes:
         rest = f"; imported were {', '.join(tables)}" if tables else ""
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
@@ -98,13 +98,13 @@ def import_release(
     return Benchmark(tables, str(source))
 
 
-def _check_overlap(table: Table, path: Path) -> None:
+def _check_overlap(table: Table, path: Path | None) -> None:
     """Refuse to put a table in the place of one whose figures have the same names and are other metrics."""
-    if not table.setting.min_overlap or not path.is_file():
+    if not table.setting.min_overlap or path is None:
         return
     try:
         old = store.read(path)
-    except UserError:  # damaged: it is replaced
+    except UserError:  # damaged, or not to be read here: it is replaced
         return
     if old is not None and old.setting.min_overlap not in ({}, table.setting.min_overlap):
         new, there = (labelled(table.main, t.setting.min_overlap) for t in (table, old))
@@ -132,7 +132,7 @@ def _import_transnas(
         tell = part(progress, number, len(names), name)
         tables[name] = _collect(transnas.batches(read[name]), settings.get(name), source, digest, tell)
     for name, table in tables.items():  # all of them or, where one cannot be read, none
-        store.write(table, store.path_of(name, store_folder))
+        store.put(table, store_folder, name)
     return Benchmark(tables, str(place))
 
 
@@ -145,7 +145,12 @@ def sources(path: Path) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for name in settings.SETTINGS:
             stem = files.safe_file(name)
-            places = (root / name / PICKLE, root / f"{stem}.parquet", root / f"{stem}.csv")
+            places = (
+                root / name / PICKLE,
+                root / f"{stem}.parquet",
+                root / f"{stem}{light.ENDING}",
+                root / f"{stem}.csv",
+            )
             found.update((name, file) for file in reversed(places) if file.is_file())
         if found:
             return found
@@ -159,7 +164,7 @@ def read_all(path: Path) -> Benchmark:
 
 
 def import_file(path: str | Path, setting: str | Setting | None = None, progress: Progress | None = None) -> Table:
-    """One table from a release pickle, a Parquet or a CSV file.
+    """One table from a release pickle, a CSV file, or a file of tables (Parquet, ``.table.safetensors``).
 
     Args:
         path: the file; its name (``seg.csv``) or its folder's (``seg/trainval.pkl``) gives the setting unless stated.
@@ -172,7 +177,7 @@ def import_file(path: str | Path, setting: str | Setting | None = None, progress
     path = Path(path).expanduser()
     if isinstance(setting, str):
         setting = settings.get(setting)
-    if path.suffix == ".parquet" and (own := store.read(path, setting)) is not None:
+    if path.name.endswith((".parquet", light.ENDING)) and (own := store.read(path, setting)) is not None:
         return own
     setting = setting or _setting_of(path)
     source, digest = str(Path(*path.parts[-2:])), _digest(path)

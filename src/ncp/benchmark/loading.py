@@ -31,9 +31,10 @@ def load(path_or_name: str | Path | None = None, store: str | Path | None = None
         return _load_folder(store_.folder() if store is None else Path(store).expanduser())
     name = settings.full_name(path_or_name)
     if name in settings.SETTINGS:
-        path = store_.path_of(name, store)
-        if not path.exists():
-            raise UserError(f"no table of '{name}' in '{path.parent}'; {_advice(name)}")
+        path = store_.file_of(name, store)
+        if path is None:
+            place = store_.path_of(name, store).parent
+            raise UserError(f"no table of '{name}' in '{place}'; {_advice(name)}")
         return importing.import_file(path, name)
     path = Path(path_or_name).expanduser()
     if path.is_dir():
@@ -49,7 +50,7 @@ def load(path_or_name: str | Path | None = None, store: str | Path | None = None
 
 def _load_folder(path: Path) -> Benchmark:
     tables: dict[str, Table] = {}
-    for file in sorted(path.glob("*.parquet")):
+    for file in store_.tables_in(path):
         table = importing.import_file(file)
         if table.name in tables:
             raise UserError(f"'{files.printable(path)}' holds two tables of {table.name}; one is '{file.name}'")

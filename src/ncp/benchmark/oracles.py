@@ -17,7 +17,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.benchmark.loading import load
-from ncp.benchmark.store import path_of
+from ncp.benchmark.store import file_of
 from ncp.benchmark.table import Predicts, Table
 from ncp.errors import UserError
 from ncp.numeric import finite
@@ -131,7 +131,7 @@ def oracle(
     """
     if predictor is not None and settings.full_name(str(setting)) in settings.SETTINGS:
         name = settings.full_name(str(setting))
-        if not path_of(name, store).exists():
+        if file_of(name, store) is None:
             return Oracle(None, predictor, queries, budget, name)
     table = load(setting, store)
     if not isinstance(table, Table):

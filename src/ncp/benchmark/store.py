@@ -1,30 +1,29 @@
-"""Tables on disk: one Parquet file a setting, with its provenance inside, in one folder.
+"""Tables on disk: one file a setting, with its provenance inside, in one folder.
 
 The default folder is ``$NCP_DATA/benchmark``, or ``benchmark`` in the cache (:func:`ncp.files.cache_folder`) without it.
-Any Parquet reader opens the files; their columns are described in :mod:`ncp.benchmark.table`, and the schema's metadata
-holds, under the key ``ncp``, JSON with the setting and the provenance.
+Files are Parquet, which any Parquet reader opens; their columns are described in :mod:`ncp.benchmark.table`, and the schema's
+metadata holds, under the key ``ncp``, JSON with the setting and the provenance. Where pyarrow is not installed tables are kept as
+safetensors files (:mod:`ncp.benchmark.light`), which are read everywhere.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ncp import files, spaces
-from ncp.benchmark import readers, settings
+from ncp.benchmark import light, readers, stored
 from ncp.benchmark.settings import Setting
-from ncp.benchmark.table import FLAGS, Provenance, Table
-from ncp.benchmark.writing import FORMAT, KEY, write, write_csv
-from ncp.errors import UserError
+from ncp.benchmark.table import FLAGS, Table
+from ncp.benchmark.writing import KEY, write, write_csv, write_safetensors
+from ncp.errors import UserError, needed
 
-__all__ = ["folder", "path_of", "read", "write", "write_csv"]
+__all__ = ["file_of", "folder", "path_of", "put", "read", "tables_in", "write", "write_csv"]
 
-log = logging.getLogger(__name__)
 _NOT_METRICS = ("architecture", "exact_macs", "exact_params", "flags")  # written for other readers, not read back
 
 
@@ -35,13 +34,43 @@ def folder() -> Path:
 
 
 def path_of(setting: str, store: str | Path | None = None) -> Path:
-    """The file of a setting's table in ``store`` (default: :func:`folder`)."""
+    """The Parquet file of a setting's table in ``store`` (default: :func:`folder`)."""
     name = files.safe_file(setting, "setting's name")
     return (folder() if store is None else Path(store).expanduser()) / f"{name}.parquet"
 
 
+def file_of(setting: str, store: str | Path | None = None) -> Path | None:
+    """The file that holds a setting's table in ``store``; None where there is none. Of two, the one that can be read here."""
+    here = [path for path in _places(setting, store) if path.exists()]
+    return here[0] if here else None
+
+
+def tables_in(place: Path) -> list[Path]:
+    """All files of tables in a folder."""
+    return sorted((*place.glob("*.parquet"), *place.glob(f"*{light.ENDING}")))
+
+
+def put(table: Table, store: str | Path | None = None, setting: str | None = None) -> Path:
+    """Write a table into ``store``, in the place of an older one of its setting; its file.
+
+    Raises:
+        UserError: where it cannot be written.
+    """
+    first, second = _places(setting or table.name, store)
+    (write_safetensors if light.is_light(first) else write)(table, first)
+    second.unlink(missing_ok=True)  # it would be read where the first cannot be
+    return first
+
+
+def _places(setting: str, store: str | Path | None) -> tuple[Path, Path]:
+    """Where a setting's table may be, first as it is kept in this installation."""
+    path = path_of(setting, store)
+    other = path.with_name(f"{path.stem}{light.ENDING}")
+    return (path, other) if find_spec("pyarrow") is not None else (other, path)
+
+
 def read(path: str | Path, setting: Setting | None = None) -> Table | None:
-    """A table that :func:`write` wrote; None when the Parquet file is someone else's.
+    """A table that :func:`write` or :func:`put` wrote; None when the Parquet file is someone else's.
 
     Args:
         path: of the file.
@@ -49,9 +78,14 @@ def read(path: str | Path, setting: Setting | None = None) -> Table | None:
             describe settings of its own, not ours).
 
     Raises:
-        UserError: when the file is missing or damaged, its rows are no longer valid, or they lack the setting's metrics.
+        UserError: when the file is missing or damaged, its rows are no longer valid, or they lack the setting's metrics; for
+            Parquet where pyarrow is not installed.
     """
-    import pyarrow as pa
+    return light.read(path, setting) if light.is_light(Path(path)) else _read_parquet(path, setting)
+
+
+def _read_parquet(path: str | Path, setting: Setting | None) -> Table | None:
+    pa: Any = needed("pyarrow")
     from pyarrow import parquet
 
     shown = files.printable(path)
@@ -61,64 +95,23 @@ def read(path: str | Path, setting: Setting | None = None) -> Table | None:
             raw = (schema.metadata or {}).get(KEY)
             if raw is None:
                 return None
-            chosen, provenance = _metadata(raw, setting, f"'{shown}'")
+            chosen, provenance = stored.read_metadata(raw, setting, f"'{shown}'")
             readers.check_size(file.metadata.num_rows, len(schema.names), f"'{shown}'")
             readers.check_names(schema.names, f"'{shown}'")
             readers.check_values(file.metadata, f"'{shown}'")
             names = [n for n in schema.names if n not in _NOT_METRICS[:-1]]
             _check_types(schema, names, chosen, shown)
             content = file.read(columns=names, use_threads=False)
-        return _table(content, chosen, provenance, shown)
+        labels = spaces.get(chosen.space).labels
+        codes = np.stack([_numbers(content[label]) for label in labels], axis=1)
+        columns = {n: _numbers(content[n]) for n in content.column_names if n not in labels and n != "flags"}
+        return stored.checked(chosen, codes, columns, _flags(content["flags"]), provenance, shown)
     except FileNotFoundError:
         raise UserError(f"no table at '{shown}'") from None
     except UserError:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"'{shown}' is not a readable table ({files.first_line(error)}); import it again") from None
-
-
-def _metadata(raw: bytes, given: Setting | None, where: str) -> tuple[Setting, Provenance]:
-    """What the table is of (what the user says counts more than what the file says), and where its rows come from."""
-    content = files.parse_json(raw, f"the metadata of {where}")
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise UserError(f"{where} has the table format '{files.shown(found)}', this version reads '{FORMAT}'")
-    provenance = files.checked(content.get("provenance"), Provenance, f"the provenance in {where}")
-    refused = tuple(replace(r, reason=files.printable(r.reason)) for r in provenance.refused)
-    rules = {files.printable(name): files.printable(rule) for name, rule in provenance.rules.items()}
-    ignored, source = tuple(map(files.printable, provenance.ignored)), files.printable(provenance.source)
-    provenance = replace(provenance, source=source, refused=refused, rules=rules, ignored=ignored)
-    stated = content.get("setting")
-    if given is None:
-        return _stated(stated, where), provenance
-    name = stated.get("name") if isinstance(stated, dict) else None
-    if name == given.name:  # what it was measured on is the file's to say
-        theirs = _stated(stated, where)
-        return replace(given, dataset=theirs.dataset, min_overlap=theirs.min_overlap), provenance
-    log.warning("%s says that it is a table of '%s'; it is read as %s, as asked", where, files.shown(name), given.name)
-    return given, provenance
-
-
-def _stated(content: Any, where: str) -> Setting:
-    """A setting that a file describes: its own, or exactly one of ours."""
-    if isinstance(content, dict):
-        files.safe_file(content.get("name"), f"setting's name in {where}")
-    setting: Setting = files.checked(content, Setting, f"the setting in {where}")
-    texts = (*setting.metrics, *setting.min_overlap, *(v for v in setting.described().values() if isinstance(v, str)))
-    if any(not text.isprintable() or len(text) > 500 for text in texts):
-        raise UserError(f"the setting in {where} has texts that are too long or hold control characters")
-    if len(setting.metrics) > 100 or len(setting.min_overlap) > 100:
-        raise UserError(f"the setting in {where} has more than 100 metrics or classes")
-    spaces.get(setting.space)
-    ours = settings.SETTINGS.get(setting.name)
-    if ours is None:
-        return replace(setting, real=None, builtin=None)  # how it is trained is no table's to say
-    same = all(getattr(ours, name) == getattr(setting, name) for name in ("task", "metrics", "main", "space"))
-    if not same:
-        return ours
-    # tables of earlier versions do not state it: ours holds for the data set that ours is of
-    known = "min_overlap" in content or setting.dataset != ours.dataset
-    return replace(ours, dataset=setting.dataset, min_overlap=setting.min_overlap if known else ours.min_overlap)
 
 
 def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) -> None:
@@ -139,22 +132,6 @@ def _check_types(schema: Any, names: list[str], setting: Setting, shown: str) ->
             raise UserError(
                 f"'{shown}' is not a readable table (column '{files.shown(name)}' is {kind}); import it again"
             )
-
-
-def _table(content: Any, setting: Setting, provenance: Provenance, shown: str) -> Table:
-    space = spaces.get(setting.space)
-    codes = np.stack([_numbers(content[label]) for label in space.labels], axis=1)
-    for start in range(0, len(codes), 2**16):  # in parts: the check takes many times the memory of its codes
-        part = codes[start : start + 2**16]
-        if not np.array_equal(space.round(part), part):
-            raise UserError(f"'{shown}' holds codes outside of the space of {setting.name}; import it again")
-    columns = {n: _numbers(content[n]) for n in content.column_names if n not in space.labels and n != "flags"}
-    if any(np.isinf(values).any() for values in columns.values()):
-        raise UserError(f"'{shown}' holds numbers that are not finite; import it again")
-    main, (low, high) = columns[setting.main], setting.range(setting.main)
-    if not ((main >= low) & (main <= high)).all():
-        raise UserError(f"'{shown}' holds impossible values of {setting.main}; import it again")
-    return Table(setting, codes, columns, _flags(content["flags"]), provenance)
 
 
 def _numbers(column: Any) -> np.ndarray:

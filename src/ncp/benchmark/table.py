@@ -379,6 +379,12 @@ class Table:
 
         writing.write(self, path)
 
+    def to_safetensors(self, path: Any) -> None:
+        """Write the table as ``NAME.table.safetensors``, which is read without pyarrow too."""
+        from ncp.benchmark import writing
+
+        writing.write_safetensors(self, path)
+
 
 def _frozen(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)

@@ -1,4 +1,4 @@
-"""A table as a file: Parquet with its provenance inside, or CSV. Whole or not at all.
+"""A table as a file: Parquet or safetensors with its provenance inside, or CSV. Whole or not at all.
 
 Written in parts of some thousand rows, so that memory does not grow with the table.
 """
@@ -15,15 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncp import files
+from ncp import files, tensorfile
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
 
 FORMAT = "ncp-table-1"
 KEY = b"ncp"
+ENDING = ".table.safetensors"
 ADVICE = "choose another folder"
 PART = 2**16
+
+
+def metadata(table: Table) -> str:
+    """JSON with the format, the setting and the provenance of a table."""
+    content = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
+    return json.dumps(content)
 
 
 def write(table: Table, path: str | Path) -> Path:
@@ -45,7 +52,7 @@ def _contents(table: Table) -> Iterator[Any]:
     """Arrow tables of some thousand rows."""
     import pyarrow as pa
 
-    metadata = {"format": FORMAT, "setting": table.setting.described(), "provenance": asdict(table.provenance)}
+    about = {KEY: metadata(table).encode()}
     for part in _parts(table):
         arrays: dict[str, Any] = {"architecture": table.space.texts(table.codes[part])}
         arrays |= {label: table.codes[part, i].astype(np.int16) for i, label in enumerate(table.space.labels)}
@@ -53,7 +60,23 @@ def _contents(table: Table) -> Iterator[Any]:
         arrays |= {"exact_macs": table.macs[part], "exact_params": table.params[part]}
         columns = {name: pa.array(values) for name, values in arrays.items()}
         columns["flags"] = pa.array(_flag_texts(table, part), pa.string()).dictionary_encode()
-        yield pa.table(columns).replace_schema_metadata({KEY: json.dumps(metadata).encode()})
+        yield pa.table(columns).replace_schema_metadata(about)
+
+
+def write_safetensors(table: Table, path: str | Path) -> Path:
+    """Write one table for installations without pyarrow (:mod:`ncp.benchmark.light`), complete or not at all.
+
+    Raises:
+        UserError: where it cannot be written.
+    """
+    names = {"columns": list(table.columns), "flags": list(table.flags)}
+    arrays = {
+        "codes": table.codes.astype(np.int16),
+        "columns": np.stack([*table.columns.values()]),
+        "flags": np.stack([*table.flags.values()]) if table.flags else np.empty((0, len(table)), dtype=bool),
+    }
+    texts = {KEY.decode(): metadata(table), "names": json.dumps(names)}
+    return tensorfile.write(Path(path).expanduser(), arrays, texts, "the rows of this table", finite=False)
 
 
 def write_csv(table: Table, path: str | Path) -> Path:

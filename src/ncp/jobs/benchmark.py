@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from ncp import benchmark, progress, runs, terminal
-from ncp.benchmark import modes, relations, statistics
+from ncp.benchmark import light, modes, relations, statistics
+from ncp.benchmark.store import tables_in
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
@@ -255,14 +256,15 @@ def relate(options: Options) -> Answer:
 
 
 def export(options: Options) -> Answer:
-    """``action=export setting=seg to=seg.csv``: a table as CSV or Parquet."""
+    """``action=export setting=seg to=seg.csv``: a table as CSV, as Parquet, or for installations without pyarrow."""
     if not options.setting or not options.to:
         raise UserError("export what, and where to? give setting=seg to=seg.csv (or .parquet)")
     table, path = benchmark.load(options.setting, options.store), Path(options.to)
-    writers = {".csv": table.to_csv, ".parquet": table.to_parquet}
-    if path.suffix not in writers:
-        raise UserError(f"to= must end in {' or '.join(writers)}, given was '{path}'")
-    writers[path.suffix](path)
+    writers = {".csv": table.to_csv, ".parquet": table.to_parquet, light.ENDING: table.to_safetensors}
+    ending = next((ending for ending in writers if path.name.endswith(ending)), None)
+    if ending is None:
+        raise UserError(f"to= must end in {', '.join(writers)}, given was '{path}'")
+    writers[ending](path)
     return Answer(
         {"exported": str(path), "rows": len(table)}, lines=[f"{len(table):,} rows of {table.name} are in {path}"]
     )
@@ -296,7 +298,7 @@ def show(answer: Answer, brief: bool = False) -> None:
 def _imported(options: Options) -> bool:
     """Whether there are tables at all."""
     store = Path(options.store).expanduser() if options.store else benchmark.folder()
-    return any(store.glob("*.parquet"))
+    return bool(tables_in(store))
 
 
 def _no_rows() -> Benchmark:

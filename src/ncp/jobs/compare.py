@@ -153,6 +153,7 @@ def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Op
         if shared := wanted & set(names):
             raise UserError(f"known may not hold an objective, given was {', '.join(sorted(shared))}")
         return [benchmark.load(name, options.store) for name in names]
+    from ncp.benchmark.store import file_of
     from ncp.search.querying.strategies import LEARN_FROM_OTHERS
 
     if not set(options.strategies) & set(LEARN_FROM_OTHERS):
@@ -160,7 +161,7 @@ def _known(objectives: Sequence[Objective], tables: Sequence[Table], options: Op
     space = tables[0].setting.space
     names = [n for n, setting in settings.SETTINGS.items() if setting.space == space and n not in wanted]
     place = Path(options.store).expanduser() if options.store else None
-    there = [name for name in names if benchmark.store.path_of(name, place).exists()]
+    there = [name for name in names if file_of(name, place) is not None]
     if not there:
         raise UserError(
             "there are no tables of other tasks that could be known; import them, or leave that strategy out"

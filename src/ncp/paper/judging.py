@@ -14,7 +14,7 @@ import numpy as np
 
 from ncp import benchmark
 from ncp.benchmark import settings
-from ncp.benchmark.store import path_of
+from ncp.benchmark.store import file_of
 from ncp.paper import printed
 from ncp.predictors.answers import AnyPredictor
 from ncp.predictors.storage import load
@@ -68,7 +68,7 @@ class Judges:
     def table(self, setting: str) -> Table | None:
         """The imported table of a setting; None where there is none."""
         if setting not in self._tables:
-            there = path_of(setting, self.store).exists()
+            there = file_of(setting, self.store) is not None
             if not there:
                 self.missing.append(setting)
             self._tables[setting] = benchmark.load(setting, self.store) if there else None

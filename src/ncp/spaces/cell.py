@@ -15,7 +15,7 @@ import numpy as np
 
 from ncp import files
 from ncp.errors import UserError
-from ncp.spaces.onehot import OneHotSpace, bit, stacked, vector
+from ncp.spaces.onehot import OneHotSpace, bit, numbers, stacked, vector
 from ncp.spaces.polynomial import Evaluator, Polynomial
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -104,7 +104,7 @@ class CellSpace(OneHotSpace):
         output has an input at all (1), and for each of the four paths from input to output whether it is open, its
         convolutions if it is, and whether it is all skips (12).
         """
-        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = numbers(codes)
         e = e.reshape(-1, N_EDGES, self.options)
         live, skip = 1 - e[..., self.none], e[..., self.skip]
         conv: Any = sum(e[..., i] for i in self.convolutions)
@@ -146,7 +146,7 @@ class CellSpace(OneHotSpace):
         Some runtimes run every edge, others leave out what changes nothing in the result. A setting does not matter: all
         networks of a benchmark have one size.
         """
-        e = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        e = numbers(codes)
         e = e.reshape(-1, N_EDGES, self.options)
         used, _ = in_use(1 - e[..., self.none])
         busy = [op for op in range(self.options) if op != self.none]

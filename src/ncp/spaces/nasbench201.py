@@ -115,6 +115,7 @@ class NasBench201Space(CellSpace):
     """The space itself; satisfies :class:`ncp.spaces.base.Space`."""
 
     name = "nasbench201"
+    analytic = True
     kind = Architecture
     none = OPERATIONS.index("none")
     skip = OPERATIONS.index("skip_connect")

@@ -108,3 +108,10 @@ def stacked(columns: Sequence[Any], codes: Any) -> Any:
 
         return torch.cat(list(columns), dim=-1)
     return np.concatenate(columns, axis=-1)
+
+
+def numbers(codes: Any) -> Any:
+    """Tensors and complex arrays as they are, anything else as an array of floats."""
+    if hasattr(codes, "detach"):
+        return codes
+    return np.asarray(codes, dtype=None if np.iscomplexobj(codes) else np.float64)

@@ -1,7 +1,9 @@
-"""What a space says of continuous codes, with the way back: its own closed form where it has one, else by autograd.
+"""What a space says of continuous codes, with the way back, in the shortest way that the space allows.
 
-A space has its own as ``feature_slope(codes)``, ``cost_slope(codes)`` (multiply-adds and parameters), ``work_slope`` and
-``memory_slope``; none is needed, and torch only where there is none.
+A space may have closed forms of its own: ``feature_slope(codes)``, ``cost_slope(codes)`` (multiply-adds and parameters),
+``work_slope`` and ``memory_slope``. A space with ``analytic = True`` says that its ``features``, ``cost``, ``work`` and
+``memory`` take complex codes too and compare none of them: a complex step is all that is needed then. Of any other space autograd
+takes the way back, with torch.
 
 Shape suffixes: N codes, D dimensions, F features.
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp.slopes import Slope, by_autograd
+from ncp.slopes import Slope, by_autograd, by_complex_step
 from ncp.spaces.base import Space
 
 
@@ -25,10 +27,7 @@ def features(space: Space[Any], codes_ND: np.ndarray) -> Slope:
 def cost(space: Space[Any], codes_ND: np.ndarray) -> Slope:
     """``(N, 2)``: multiply-adds and parameters."""
     own: Any = getattr(space, "cost_slope", None)
-    if own is not None:
-        return own(codes_ND)  # type: ignore[no-any-return]
-    value = space.cost(np.asarray(codes_ND, dtype=np.float64))
-    return by_autograd(lambda x: _stacked(space.cost(x)), codes_ND, np.stack([value.macs, value.params], axis=-1))
+    return own(codes_ND) if own is not None else _way_back(space, lambda x: _stacked(space.cost(x)), codes_ND)
 
 
 def work(space: Any, codes_ND: np.ndarray, setting: dict[str, Any]) -> Slope:
@@ -42,16 +41,22 @@ def memory(space: Any, codes_ND: np.ndarray, **setting: Any) -> Slope:
 
 
 def _slope(space: Any, plain: str, closed: str, codes_ND: np.ndarray, **setting: Any) -> Slope:
-    """By the space's own closed form, else with the way back of what it says of tensors."""
+    """By the space's own closed form, else with the way back of what it says of codes."""
     if hasattr(space, closed):
         return getattr(space, closed)(codes_ND, **setting)  # type: ignore[no-any-return]
-    function = partial(getattr(space, plain), **setting)
-    return by_autograd(
-        function, codes_ND, np.asarray(function(np.asarray(codes_ND, dtype=np.float64)), dtype=np.float64)
-    )
+    return _way_back(space, partial(getattr(space, plain), **setting), codes_ND)
+
+
+def _way_back(space: Any, function: Any, codes_ND: np.ndarray) -> Slope:
+    if getattr(space, "analytic", False):
+        return by_complex_step(function, codes_ND)
+    codes = np.asarray(codes_ND, dtype=np.float64)
+    return by_autograd(function, codes, np.asarray(function(codes), dtype=np.float64))
 
 
 def _stacked(cost: Any) -> Any:
-    import torch  # a tensor came in, so it is loaded already
+    if hasattr(cost.macs, "detach"):
+        import torch  # a tensor came in, so it is loaded already
 
-    return torch.stack([cost.macs, cost.params], dim=-1)
+        return torch.stack([cost.macs, cost.params], dim=-1)
+    return np.stack([cost.macs, cost.params], axis=-1)

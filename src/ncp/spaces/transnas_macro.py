@@ -21,7 +21,7 @@ from ncp import files
 from ncp.errors import UserError
 from ncp.spaces import transnas
 from ncp.spaces.base import Cost
-from ncp.spaces.onehot import OneHotSpace, bit, stacked, vector
+from ncp.spaces.onehot import OneHotSpace, bit, numbers, stacked, vector
 
 POSITIONS = 6
 LENGTHS, HALVINGS, DOUBLINGS = (4, 6), (1, 4), (1, 3)
@@ -169,6 +169,7 @@ class MacroSpace(OneHotSpace):
     """The space itself; satisfies :class:`ncp.spaces.base.Space`."""
 
     name = "transnas-macro"
+    analytic = True
 
     def __init__(self) -> None:
         positions = range(1, POSITIONS + 1)
@@ -268,7 +269,7 @@ class MacroSpace(OneHotSpace):
         The code (30); after each position how often the channels were doubled and the size was halved so far (12); the number
         of modules, of each kind of module, and of both changes (7); logarithms of multiply-adds, parameters and their ratio (3).
         """
-        x = codes if hasattr(codes, "detach") else np.asarray(codes, dtype=np.float64)
+        x = numbers(codes)
         shares = x.reshape(-1, POSITIONS, len(OPTIONS))
         doubled = (shares[..., 2] + shares[..., 4]).cumsum(-1)
         halved = (shares[..., 3] + shares[..., 4]).cumsum(-1)

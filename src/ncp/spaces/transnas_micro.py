@@ -124,6 +124,7 @@ class MicroSpace(CellSpace):
     """The space itself; satisfies :class:`ncp.spaces.base.Space`."""
 
     name = "transnas-micro"
+    analytic = True
     kind = Architecture
     none, skip, convolutions = ZERO, SKIP, (CONV_1X1, CONV_3X3)
 

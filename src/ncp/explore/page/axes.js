@@ -1,5 +1,5 @@
 // The 27 numbers as axes: drag one to set and fix it, bound it, free it; below each what one step more would bring.
-import { h, s, set, short } from "./dom.js";
+import { h, s, set, short, write } from "./dom.js";
 
 const TOP = 36, HIGH = 110, NAME = 166, STRIP = 214, REACH = 26, HEIGHT = 246, LEAST = 25, EDGE = 4, GAP = 10;
 const KINDS = { i: "channels of the stem", b: "blocks", n: "residual units", c: "channels", o: "channels of the output" };
@@ -95,8 +95,9 @@ export class Axes {
     return { ...part, group };
   }
 
-  show({ code, pin, fixed, bounds }) {
-    Object.assign(this, { code, pin, fixed, bounds });
+  /** `still`: whether the network stands; what takes long to lay out waits for that. */
+  show({ code, pin, fixed, bounds, still = true }) {
+    Object.assign(this, { code, pin, fixed, bounds, still });
     this.axes.forEach((axis, i) => {
       const d = this.space.dimensions[i];
       const [low, high] = this.limits(i);
@@ -104,12 +105,12 @@ export class Axes {
       set(axis.knob, { cy: this.y(i, code[i]).toFixed(1), r: i in fixed ? 6 : 7 });
       set(axis.open, { y1: this.y(i, high), y2: this.y(i, low) });
       set(axis.was, pin ? { visibility: "visible", y1: this.y(i, pin[i]), y2: this.y(i, pin[i]) } : { visibility: "hidden" });
-      if (axis.value.textContent !== String(value)) axis.value.textContent = value;
+      write(axis.value, String(value));
       const held = i in fixed;
       set(axis.group, { class: `axis${held ? " fixed" : ""}${this.chosen === i ? " chosen" : ""}`, "aria-valuenow": value,
         "aria-valuetext": `${value}${held ? ", fixed" : ""}${i in bounds ? `, between ${low} and ${high}` : ""}` });
     });
-    this.inspect();
+    if (still) this.inspect();
   }
 
   limits(i) {
@@ -133,7 +134,7 @@ export class Axes {
     });
     const text = `Bars: what one unit or eight channels more would bring in ${words}, per 100 M multiply-adds` +
       " (up gains, down loses). Drag a knob, or use the arrow keys, to set and fix a number; F frees it.";
-    if (this.legend.textContent !== text) this.legend.textContent = text;
+    write(this.legend, text);
     this.inspect();
   }
 

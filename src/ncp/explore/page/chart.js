@@ -1,5 +1,5 @@
 // The front: the best networks of every cost, the present one among them, and whatever files were dropped onto the page.
-import { h, s, short } from "./dom.js";
+import { h, s, set, short, write } from "./dom.js";
 import { split } from "./state.js";
 
 const HEIGHT = 226, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 38;
@@ -17,6 +17,7 @@ export class Chart {
     this.svg.addEventListener("pointerout", () => this.untip());
     this.svg.addEventListener("blur", () => { this.cursor = -1; this.untip(); this.draw(); });
     this.svg.addEventListener("click", (e) => e.target.point && this.take(e.target.point));
+    this.here = s("circle", { class: "here", r: 6.5, "pointer-events": "none" });
     this.note = h("p", { className: "hint" });
     this.width = 300;
     new ResizeObserver(([{ contentRect }]) => {
@@ -41,15 +42,16 @@ export class Chart {
     const all = [...(points ?? []), ...files, ...(here ? [here] : []), ...(pin ? [pin] : [])];
     if (!all.length) return;
     const { width } = this;
-    const told = [metric, points, busy, this.given.source, here?.code.join(), pin?.code.join(), macs, width, this.cursor];
-    if (this.told && told.every((v, i) => v === this.told[i])) return;
-    this.told = told;
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const xs = all.map((p) => Math.log10(p.macs)), ys = all.map(value);
     const [x0, x1] = padded(Math.min(...xs), Math.max(...xs), 0.3);
     const [y0, y1] = padded(Math.min(...ys), Math.max(...ys), 2);
     const x = (m) => LEFT + ((Math.log10(m) - x0) / (x1 - x0)) * (width - LEFT - RIGHT);
     const y = (v) => HEIGHT - BOTTOM - ((v - y0) / (y1 - y0)) * (HEIGHT - TOP - BOTTOM);
+    if (here) set(this.here, { cx: x(here.macs).toFixed(1), cy: y(value(here)).toFixed(1) });
+    const told = [metric, points, busy, this.given.source, !here, pin?.code.join(), macs, width, this.cursor, x0, x1, y0, y1];
+    if (this.told && told.every((v, i) => v === this.told[i])) return; // the present network alone has moved
+    this.told = told;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const shapes = [];
     for (const tick of linearTicks(y0, y1)) {
       shapes.push(s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
@@ -90,12 +92,12 @@ export class Chart {
     marks.push(...this.diamonds.made);
     for (const p of points ?? []) mark(s("circle", { class: "choice", cx: x(p.macs), cy: y(value(p)), r: 4.5 }), p, "on the front");
     if (pin) shapes.push(s("circle", { class: "pin-mark", cx: x(pin.macs), cy: y(value(pin)), r: 8 }));
-    if (here) shapes.push(s("circle", { class: "here", cx: x(here.macs), cy: y(value(here)), r: 6.5, "pointer-events": "none" }));
+    if (here) shapes.push(this.here);
     this.marks = marks.sort((a, b) => a.point.macs - b.point.macs);
     if (this.cursor >= 0) marks[this.cursor]?.classList.add("lit");
     this.svg.replaceChildren(...shapes);
     const words = busy ? "The front is being searched …" : points ? "Click a point to take that network." : "";
-    if (this.note.textContent !== words) this.note.textContent = words;
+    write(this.note, words);
     const label = `${metric} against multiply-adds, ${marks.length} networks. Arrow keys go through them, Enter takes one.`;
     this.svg.setAttribute("aria-label", label);
   }

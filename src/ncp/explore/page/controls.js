@@ -1,5 +1,5 @@
 // The left side: tasks and weights, trade-off or limits, floors, strategy.
-import { digits, h } from "./dom.js";
+import { digits, h, write } from "./dom.js";
 import { asked, limited, split } from "./state.js";
 
 const STRATEGIES = {
@@ -177,8 +177,8 @@ export class Controls {
       row.slider.value = weight;
       const unlearned = key ? this.settings[row.name].metrics[row.select.value].unlearned : "";
       row.warning.hidden = !unlearned;
-      row.warning.textContent = unlearned && `Its predictor has not learned this: ${unlearned}.`;
-      row.output.textContent = weight ? digits(weight, weight < 1 ? 2 : 3).replace(/\.?0+$/, "") : "off";
+      write(row.warning, unlearned && `Its predictor has not learned this: ${unlearned}.`);
+      write(row.output, weight ? digits(weight, weight < 1 ? 2 : 3).replace(/\.?0+$/, "") : "off");
       row.slider.setAttribute("aria-valuetext", weight ? String(weight) : "off");
     }
     const capped = limited(state);
@@ -186,8 +186,8 @@ export class Controls {
     this.lam.value = fromLam(state.lam);
     this.lam.disabled = capped || floored;
     this.lam.setAttribute("aria-valuetext", digits(state.lam, 2));
-    this.lamOut.textContent = capped || floored ? "" : digits(state.lam, 2);
-    this.lamNote.textContent = capped ? "A limit is set: the best below it is looked for." : floored ? "Floors are set: the cheapest above them is looked for." : "";
+    write(this.lamOut, capped || floored ? "" : digits(state.lam, 2));
+    write(this.lamNote, capped ? "A limit is set: the best below it is looked for." : floored ? "Floors are set: the cheapest above them is looked for." : "");
     for (const { name, slider, scale, usual } of this.limits) {
       if (state.limits[name]) this.last[name] = state.limits[name];
       slider.show(state.limits[name] ? state.limits[name] / scale : null, (this.last[name] ?? usual) / scale);
@@ -208,10 +208,10 @@ export class Controls {
       if (document.activeElement !== row.number) row.number.value = value;
     }
     this.strategy.value = state.strategy;
-    this.strategyNote.textContent = STRATEGIES[state.strategy];
+    write(this.strategyNote, STRATEGIES[state.strategy]);
     this.kappaPart.hidden = state.strategy !== "robust" && state.strategy !== "greedy";
     this.kappa.value = state.kappa;
-    this.kappaOut.textContent = state.kappa.toFixed(1);
+    write(this.kappaOut, state.kappa.toFixed(1));
     if (document.activeElement !== this.size) this.size.value = state.inference.size?.join("x") ?? "";
     this.dtype.value = state.inference.dtype;
   }

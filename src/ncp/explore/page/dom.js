@@ -33,6 +33,11 @@ export function set(element, attributes) {
   }
 }
 
+/** Sets the text of an element that no one else writes, if it is another one: even the same would be laid out anew. */
+export function write(element, text) {
+  if (element.written !== text) element.textContent = element.written = text;
+}
+
 const UNITS = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 
 /** 1.23 G, 45.6 M, ... with three digits. */

@@ -1,18 +1,17 @@
 // Networks out of files that are dropped onto the page, and the file that the page gives.
+import { openParquet } from "./parquet.js";
 
 const MOST = 32 * 2 ** 20, ROWS = 4000;
 
 /**
- * Networks [{code, name, measured}] in a result.json, an architecture.yaml or a CSV; `measured` holds what a table says of metrics
- * ("seg.mIoU"). Throws an Error that says what is wrong.
+ * Networks [{code, name, measured}] in a result.json, an architecture.yaml, a CSV or a Parquet file; `measured` holds what a table
+ * says of metrics ("seg.mIoU"). Throws an Error that says what is wrong.
  */
 export async function readNetworks(file, space, settings) {
   if (file.size > MOST) throw new Error(`${file.name} has more than 32 MiB`);
-  if (/\.parquet$/i.test(file.name)) {
-    throw new Error(`${file.name} is Parquet, packed in a way that browsers cannot unpack: export it as CSV`);
-  }
+  const label = file.name.replace(/\.(json|ya?ml|csv|parquet)$/i, "");
+  if (/\.parquet$/i.test(file.name)) return fromParquet(await file.arrayBuffer(), label, space, settings);
   const text = await file.text();
-  const label = file.name.replace(/\.(json|ya?ml|csv)$/i, "");
   if (/\.json$/i.test(file.name)) return fromJson(text, label, space);
   if (/\.csv$/i.test(file.name)) return fromCsv(text, label, space, settings);
   return [{ code: fromYaml(text, space), name: label }];
@@ -47,34 +46,79 @@ export function fromYaml(text, space) {
 
 /** Rows of a table with a column `architecture` (or `text`), or with a column for each of the 27 numbers. */
 export function fromCsv(text, label, space, settings = {}) {
-  const rows = parseCsv(text);
-  const head = rows[0]?.map((name) => name.trim()) ?? [];
-  const one = head.findIndex((name) => ["architecture", "text", "arch", "code"].includes(name));
-  const prefix = ["", "code.", "rounded."].find((p) => space.labels.every((l) => head.includes(p + l)));
-  const many = prefix === undefined ? null : space.labels.map((l) => head.indexOf(prefix + l));
-  if (one < 0 && !many) throw new Error(`${label} has neither a column “architecture” nor one for each of the 27 numbers`);
-  const metrics = metricColumns(head, label, settings);
-  const named = head.findIndex((name) => ["name", "strategy", "given"].includes(name));
-  const out = [];
-  let wrong = "";
-  for (const row of rows.slice(1, ROWS + 1)) {
-    if (row.length < 2 && !row[0]) continue;
-    try {
-      const code = one >= 0 ? space.parse(row[one]) : space.parseNumbers(many.map((i) => Number(row[i])));
-      const measured = {};
-      for (const [name, i] of metrics) if (row[i] && Number.isFinite(Number(row[i]))) measured[name] = Number(row[i]);
-      out.push({ code, name: named >= 0 && row[named] ? row[named] : `${label}, row ${out.length + 1}`, measured });
-    } catch (error) {
-      wrong ||= error.message;
-    }
-  }
-  if (!out.length) throw new Error(wrong || `${label} has no rows`);
-  return out;
+  const [head = [], ...rows] = parseCsv(text);
+  const table = new Table(head.map((name) => name.trim()), label, space, metricColumns(head, ownSetting(label, settings), settings));
+  return table.networks(rows.slice(0, ROWS).filter((row) => row.length > 1 || row[0]));
 }
 
-/** Columns of a table that hold measured metrics: "seg.mIoU", or "mIoU" in a file that is called after its setting. */
-function metricColumns(head, label, settings) {
-  const own = Object.keys(settings).filter((name) => label === name || label.startsWith(`${name}-`)).sort((a, b) => b.length - a.length)[0];
+/** The same of a Parquet file. One of ours says itself of which setting its metrics are. */
+export async function fromParquet(buffer, label, space, settings = {}) {
+  const file = openParquet(buffer, label);
+  const own = statedSetting(file.about, settings) ?? ownSetting(label, settings);
+  const whole = new Table(file.names, label, space, metricColumns(file.names, own, settings));
+  const used = whole.used(); // the others are not even unpacked
+  const table = new Table(used, label, space, metricColumns(used, own, settings));
+  return table.networks(await file.rows(used, ROWS));
+}
+
+/** Which columns of a table say what, and the networks in its rows. */
+class Table {
+  constructor(head, label, space, metrics) {
+    Object.assign(this, { head, label, space, metrics });
+    this.one = head.findIndex((name) => ["architecture", "text", "arch", "code"].includes(name));
+    const prefix = ["", "code.", "rounded."].find((p) => space.labels.every((l) => head.includes(p + l)));
+    this.many = prefix === undefined ? [] : space.labels.map((l) => head.indexOf(prefix + l));
+    if (this.one < 0 && !this.many.length) {
+      throw new Error(`${label} has neither a column “architecture” nor one for each of the 27 numbers`);
+    }
+    this.named = head.findIndex((name) => ["name", "strategy", "given"].includes(name));
+  }
+
+  /** Names of the columns that are looked at. */
+  used() {
+    const places = [...(this.one >= 0 ? [this.one] : this.many), this.named, ...this.metrics.map(([, i]) => i)];
+    return [...new Set(places.filter((i) => i >= 0))].map((i) => this.head[i]);
+  }
+
+  networks(rows) {
+    const out = [];
+    let wrong = "";
+    for (const row of rows) {
+      try {
+        const code = this.one >= 0 ? this.space.parse(row[this.one]) : this.space.parseNumbers(this.many.map((i) => Number(row[i])));
+        const measured = {};
+        for (const [name, i] of this.metrics) {
+          const value = row[i] === "" || row[i] == null ? NaN : Number(row[i]);
+          if (Number.isFinite(value)) measured[name] = value;
+        }
+        const name = this.named >= 0 && row[this.named] ? String(row[this.named]) : `${this.label}, row ${out.length + 1}`;
+        out.push({ code, name, measured });
+      } catch (error) {
+        wrong ||= error.message;
+      }
+    }
+    if (!out.length) throw new Error(wrong || `${this.label} has no rows`);
+    return out;
+  }
+}
+
+/** The setting after which a file is called: "seg.csv", "seg-4x-1f3a.csv". */
+function ownSetting(label, settings) {
+  return Object.keys(settings).filter((name) => label === name || label.startsWith(`${name}-`)).sort((a, b) => b.length - a.length)[0];
+}
+
+/** The setting that a table of ours names in its metadata. */
+function statedSetting(about, settings) {
+  try {
+    const name = JSON.parse(about)?.setting?.name;
+    return typeof name === "string" && Object.hasOwn(settings, name) ? name : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Columns of a table that hold measured metrics, [name, place]: "seg.mIoU", or "mIoU" in a table of the setting `own`. */
+function metricColumns(head, own, settings) {
   const out = [];
   for (const [setting, { metrics }] of Object.entries(settings)) {
     for (const metric of Object.keys(metrics)) {

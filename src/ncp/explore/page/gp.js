@@ -51,8 +51,10 @@ class Output {
     return this.projected;
   }
 
-  /** Median and the process' own standard deviation, in the metric's unit, at a Point. */
+  /** Median and the process' own standard deviation, in the metric's unit, at a Point; asked there again it has nothing to do. */
   forward(point, doubt = true) {
+    if (this.moved === point.moved && (this.doubted || !doubt)) return this;
+    [this.moved, this.doubted] = [point.moved, doubt];
     const { gp, u, f, z, k, slope, points, squares, out } = this;
     let length = 0;
     for (let i = 0; i < f; i++) {

@@ -89,6 +89,12 @@ export function multiply(m, v, rows, columns, out) {
   return out;
 }
 
+/** out = m v for a lower square matrix. */
+export function multiplyLower(m, v, n, out) {
+  for (let r = 0; r < n; r++) out[r] = dotAt(m, r * n, v, 0, r + 1);
+  return out;
+}
+
 /** out = w m for a row w of as many numbers as the matrix has rows; four rows at a time share what they write. */
 export function multiplyLeft(w, m, rows, columns, out) {
   out.fill(0);

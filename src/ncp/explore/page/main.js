@@ -3,7 +3,7 @@ import { Axes, gainsOf } from "./axes.js";
 import { Chart } from "./chart.js";
 import { startWorker } from "./client.js";
 import { Controls } from "./controls.js";
-import { announce, bytes, copy, digits, download, h, short } from "./dom.js";
+import { announce, bytes, copy, digits, download, h, short, write } from "./dom.js";
 import { architectureYaml, readNetworks } from "./files.js";
 import { COLOURS, Drawing, HEADINGS, rows, told } from "./network.js";
 import { Player } from "./player.js";
@@ -81,7 +81,7 @@ byId("actions").append(
 const commandText = h("code");
 byId("command").append(commandText, h("button", { type: "button", title: "The command line that repeats this search", onclick: () => copy(commandText.textContent).then(() => toast("The command was copied.")) }, "Copy command"));
 const picker = h("input", { type: "file", multiple: true, accept: ".json,.yaml,.yml,.csv,.parquet", className: "hidden", tabIndex: -1, onchange: () => readFiles(picker.files) });
-const fileNote = h("span", null, "Drop result.json, architecture.yaml or a CSV of networks here");
+const fileNote = h("span", null, "Drop result.json, architecture.yaml or a table of networks (CSV, Parquet) here");
 byId("front").append(h("div", { className: "drop" }, fileNote, h("button", { type: "button", onclick: () => picker.click() }, "Choose …"), picker));
 
 byId("footer").append(
@@ -142,7 +142,7 @@ function amount(name, value) {
 /** Change the state, show it, and search on. */
 function edit(change, { search = true } = {}) {
   stopPlaying();
-  remember();
+  remember(true);
   const next = structuredClone(state); // the old one may be gone back to
   change(next);
   if (!asked(next).length) {
@@ -154,11 +154,12 @@ function edit(change, { search = true } = {}) {
   askAll(search && !next.waits);
 }
 
-let remembered = 0;
-function remember() {
+let remembered = -Infinity;
+/** Keep the state to go back to; of edits that follow each other at once, as while a slider is dragged, the first one. */
+function remember(edited = false) {
   const now = performance.now();
-  if (now - remembered > 900) past.push(state);
-  remembered = now;
+  if (!edited || now - remembered > 900) past.push(state);
+  remembered = edited ? now : -Infinity;
   if (past.length > 100) past.shift();
 }
 
@@ -166,7 +167,7 @@ function goBack() {
   if (!past.length) return;
   stopPlaying();
   state = past.pop();
-  remembered = 0;
+  remembered = -Infinity;
   worker.stop();
   status("");
   show();
@@ -252,8 +253,8 @@ function render() {
   free.hidden = !Object.keys(state.fixed).length && !Object.keys(state.bounds).length;
   undo.disabled = !past.length;
   controls.show(state);
-  commandText.textContent = commandOf(state, description, space);
-  pinButton.textContent = state.pin ? "Unpin" : "Pin to compare";
+  write(commandText, commandOf(state, description, space));
+  write(pinButton, state.pin ? "Unpin" : "Pin to compare");
   pinNote.hidden = !state.pin;
   searchButton.hidden = state.auto && !(arrived && !past.length);
   Object.keys(COLOURS).forEach((name, i) => colourButtons[i].setAttribute("aria-pressed", String(name === state.colour)));
@@ -296,24 +297,36 @@ function approach(code) {
   return undefined;
 }
 
+let drawn = [];
 function drawAll() {
+  const now = [shown.join(), state.pin, state.colour, JSON.stringify([state.fixed, state.bounds]), known, byId("layers").open];
+  if (now.every((value, i) => value === drawn[i])) return; // a slider moves on while the network stays
+  drawn = now;
   drawing.show(shown, state.pin, state.colour);
-  axes.show({ code: shown, pin: state.pin, fixed: state.fixed, bounds: state.bounds });
+  axes.show({ code: shown, pin: state.pin, fixed: state.fixed, bounds: state.bounds, still: shown.every((v, i) => v === state.code[i]) });
   totals();
   if (byId("layers").open) layerTable.replaceChildren(...rows(space, shown.map(Math.round)).map((cells) => h("tr", null, cells.map((c) => h("td", null, c)))));
 }
 
-let totalsShown = "";
+const totalRows = [];
 function totals() {
   const now = space.cost(shown), was = state.pin ? space.cost(state.pin) : null;
   const items = [[short(now.macs), "multiply-adds", was && now.macs / was.macs], [short(now.params), "parameters", was && now.params / was.params]];
   if (known?.memory) items.push([bytes(known.memory * 2 ** 20), `peak memory, ${state.inference.dtype}`, null]);
   known?.milliseconds.forEach(({ mean, std }, i) => items.push([`${digits(mean, 3)} ms`, `± ${digits(std, 2)} on ${description.machines[i].card.device || "the machine"}`, null]));
-  const key = items.flat().join();
-  if (totalsShown === key) return;
-  totalsShown = key;
-  byId("totals").replaceChildren(...items.map(([value, words, ratio]) => h("div", { className: "total" }, h("b", null, value),
-    ratio && Math.abs(ratio - 1) > 0.004 ? h("span", { className: "delta" }, `${ratio > 1 ? "+" : "−"}${Math.round(Math.abs(ratio - 1) * 100)} %`) : "", h("span", null, words))));
+  items.forEach(([value, words, ratio], i) => {
+    if (!totalRows[i]) {
+      const [number, change, note] = [h("b"), h("span", { className: "delta" }), h("span")];
+      totalRows[i] = { number, change, note, row: h("div", { className: "total" }, number, change, note) };
+      byId("totals").append(totalRows[i].row);
+    }
+    const { number, change, note, row } = totalRows[i];
+    row.hidden = false;
+    write(number, value);
+    write(change, ratio && Math.abs(ratio - 1) > 0.004 ? `${ratio > 1 ? "+" : "−"}${Math.round(Math.abs(ratio - 1) * 100)} %` : "");
+    write(note, words);
+  });
+  for (const { row } of totalRows.slice(items.length)) row.hidden = true;
 }
 
 // ---- pins, presets, files

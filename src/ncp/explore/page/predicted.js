@@ -1,5 +1,5 @@
 // Predicted metrics of all settings with their doubt, on the range that each has over the space.
-import { digits, h, s, set } from "./dom.js";
+import { digits, h, s, set, write } from "./dom.js";
 import { split } from "./state.js";
 
 /** The list of metrics. `chosen` are those that are searched for; they come first. */
@@ -44,8 +44,8 @@ export class Predicted {
       row.element.classList.toggle("on", chosen.includes(name));
       if (!metrics[setting]) continue; // not yet
       const { mean, std } = metrics[setting][metric];
-      row.value.textContent = mean.toFixed(1);
-      row.doubt.textContent = ` ± ${std.toFixed(1)}`;
+      write(row.value, mean.toFixed(1));
+      write(row.doubt, ` ± ${std.toFixed(1)}`);
       const [low, high] = this.settings[setting].metrics[metric].range;
       const room = 0.16 * (high - low);
       const at = (v) => `${Math.min(99, Math.max(1, (100 * (v - low)) / (high - low + room))).toFixed(2)}%`;
@@ -54,7 +54,7 @@ export class Predicted {
       const other = pin?.[setting][metric].mean;
       set(row.pinned, other === undefined ? { visibility: "hidden" } : { visibility: "visible", x1: at(other), x2: at(other) });
       const change = other === undefined ? 0 : mean - other;
-      row.delta.textContent = Math.abs(change) >= 0.05 ? `${change > 0 ? "+" : "−"}${digits(Math.abs(change), 2)}` : "";
+      write(row.delta, Math.abs(change) >= 0.05 ? `${change > 0 ? "+" : "−"}${digits(Math.abs(change), 2)}` : "");
     }
   }
 }

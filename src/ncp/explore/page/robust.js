@@ -3,6 +3,7 @@
 
 const PAIRS = 48;
 const TOLERANCE = 1e-9;
+const SOON = 60; // milliseconds: of the hundred in which somebody who drags a slider wants to see something
 
 /** Moves codes along the gradient and keeps each one's whole way; `lams` may give every start its own lambda. */
 export function* ascend(problem, starts, { iterations = 70, rate = 0.3, penalty = 4, lams } = {}) {
@@ -71,10 +72,11 @@ function compareCodes(a, b) {
   return i < 0 ? 0 : a[i] - b[i];
 }
 
-/** Steepest ascent over single steps and pairs of steps from a valid code. */
-export function* polish(problem, code, { rounds = 40, pairs = PAIRS, lam } = {}) {
+/** Steepest ascent over single steps and pairs of steps from a valid code; `watch` is told where it is, at first and after each round. */
+export function* polish(problem, code, { rounds = 40, pairs = PAIRS, lam, watch } = {}) {
   const first = problem.judge(code, lam);
   const candidate = { code, path: [code], ...first };
+  watch?.(candidate);
   for (let round = 0; round < rounds; round++) {
     const here = { value: candidate.value, signed: candidate.signed };
     const near = [];
@@ -91,6 +93,7 @@ export function* polish(problem, code, { rounds = 40, pairs = PAIRS, lam } = {})
     if (!next) break;
     Object.assign(candidate, next);
     candidate.path.push(next.code);
+    watch?.(candidate);
   }
   return candidate;
 }
@@ -155,10 +158,26 @@ export function* robust(problem, start, options = {}) {
 }
 
 /** The best near a code: a short ascent from it, and the polish of where that ends. */
-export function* nearby(problem, code) {
+export function* nearby(problem, code, watch) {
   const first = problem.region.round(code);
   const [walk] = yield* ascend(problem, [first], { iterations: 20, rate: 0.2 });
   const end = problem.region.round(walk.codes[walk.codes.length - 1]);
-  const found = yield* polish(problem, end, { rounds: 12 });
+  const found = yield* polish(problem, end, { rounds: 12, watch });
   return { ...found, path: [...walk.codes, ...found.path] };
+}
+
+/**
+ * The same for whoever waits: where it takes longer than `soon` milliseconds what there is by then is yielded, once. Everything else
+ * that is yielded is null.
+ */
+export function* nearbySoon(problem, code, soon = SOON, clock = () => performance.now()) {
+  const began = clock();
+  let best = null, told = false;
+  const walk = nearby(problem, code, (found) => { best = { ...found }; });
+  for (let step = walk.next(); ; step = walk.next()) {
+    if (step.done) return step.value;
+    const now = !told && best?.excess === 0 && clock() - began > soon;
+    told ||= now;
+    yield now ? best : null;
+  }
 }

@@ -1,5 +1,5 @@
 // What the page says beside its cards: a tip at the pointer, a toast at the bottom, the status above the network.
-import { announce, h } from "./dom.js";
+import { announce, h, write } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -31,6 +31,6 @@ export function toast(text) {
 /** What the search is doing, or what is wrong; `quiet` for what changes too often to be read out. */
 export function status(text, bad = false, quiet = false) {
   byId("status").setAttribute("aria-live", quiet ? "off" : "polite");
-  byId("status").textContent = text;
+  write(byId("status"), text);
   byId("status").classList.toggle("bad", bad);
 }

@@ -137,6 +137,8 @@ export function branchSizes([height, width], strides = [2, 2]) {
   return out;
 }
 
+let moves = 0; // of all points: a number that no other place of a point has
+
 /** One code and all that is derived from it for predictions; collects derivatives and carries them back to the code. */
 export class Point {
   constructor(space) {
@@ -154,6 +156,7 @@ export class Point {
 
   /** Move to a code. */
   set(x) {
+    this.moved = ++moves;
     this.x.set(x);
     const values = this.rules.at(this.x);
     const dim = this.space.dim;

@@ -1,7 +1,6 @@
 // A predictor from few rows (ncp/predictors/transfer.py): a Gaussian process about what other predictors say of a code.
-import { conditioned, dotAt, multiply, multiplyLeft } from "./linear.js";
+import { conditioned, dotAt, multiplyLeft, multiplyLower } from "./linear.js";
 import { Point } from "./space.js";
-import { matern } from "./gp.js";
 
 const LEVEL = 2;
 const JITTER = 1e-6;
@@ -14,6 +13,7 @@ class Inputs {
     this.t = transfer;
     this.smooth = new Float64Array(transfer.features);
     this.linear = new Float64Array(transfer.linear);
+    this.far = new Float64Array(transfer.rows);
   }
 
   set(point) {
@@ -29,6 +29,16 @@ class Inputs {
     });
     if (k) linear[0] = sum / k;
     linear[linear.length - 1] = (Math.log1p(Math.max(point.macs, 0)) - a.cost_center[0]) / a.cost_scale[0];
+    return this;
+  }
+
+  /** Squared distances of the features to those of all rows. */
+  measure() {
+    const { t, smooth, far } = this;
+    const f = smooth.length, length = dotAt(smooth, 0, smooth, 0, f);
+    for (let r = 0; r < far.length; r++) {
+      far[r] = Math.max(length + t.rowSquare[r] - 2 * dotAt(t.rowSmooth, r * f, smooth, 0, f), 1e-10);
+    }
     return this;
   }
 
@@ -58,11 +68,11 @@ class Component {
     const u = values.map((v) => -Math.log(this.top - v));
     this.level = u.reduce((a, b) => a + b) / rows;
     this.width = Math.max(Math.sqrt(u.reduce((a, b) => a + (b - this.level) ** 2, 0) / (rows - 1)) || 0, 1e-6);
+    this.weighted = new Float64Array(t.linear); // linear inputs by the variances of their weights
     this.row = new Float64Array(rows); // the distance's derivative needs no more than this factor
     const both = new Float64Array(rows * rows);
     for (let i = 0; i < rows; i++) {
-      const at = t.inputsOfRow(i);
-      both.set(this.covariances(at, new Float64Array(rows)), i * rows);
+      both.set(this.covariances(t.inputsOfRow(i), new Float64Array(rows)), i * rows);
     }
     let trace = 0;
     for (let i = 0; i < rows; i++) trace += both[i * rows + i];
@@ -71,21 +81,19 @@ class Component {
     Object.assign(this, conditioned(both, Float64Array.from(u, (v) => (v - this.level) / this.width), rows));
     this.cross = new Float64Array(rows);
     this.explained = new Float64Array(rows);
+    this.byCross = new Float64Array(rows);
   }
 
-  /** Prior covariances with all rows. */
-  covariances({ smooth, linear }, out) {
-    const { t, square } = this;
-    const f = smooth.length, l = linear.length;
-    let length = 0;
-    for (let i = 0; i < f; i++) length += smooth[i] * smooth[i];
+  /** Prior covariances with all rows, of inputs that were measured. */
+  covariances({ linear, far }, out) {
+    const { t, square, weighted } = this;
+    const l = linear.length, variance = this.smooth ** 2, slope = (-5 / 3) * this.shrink ** 2 * variance;
+    for (let i = 0; i < l; i++) weighted[i] = square[i] * linear[i];
     for (let r = 0; r < t.rows; r++) {
-      let sum = LEVEL * LEVEL;
-      for (let i = 0; i < l; i++) sum += square[i] * linear[i] * t.rowLinear[r * l + i];
-      const far = Math.max(length + t.rowSquare[r] - 2 * dotAt(t.rowSmooth, r * f, smooth, 0, f), 1e-10);
-      const distance = SQRT5 * this.shrink * Math.sqrt(far);
-      out[r] = sum + this.smooth ** 2 * matern(distance);
-      this.row[r] = (-5 / 3) * this.shrink ** 2 * this.smooth ** 2 * (1 + distance) * Math.exp(-distance);
+      const distance = SQRT5 * this.shrink * Math.sqrt(far[r]);
+      const fall = Math.exp(-distance);
+      out[r] = LEVEL * LEVEL + dotAt(t.rowLinear, r * l, weighted, 0, l) + variance * (1 + distance + (distance * distance) / 3) * fall;
+      this.row[r] = slope * (1 + distance) * fall;
     }
     return out;
   }
@@ -94,7 +102,7 @@ class Component {
     const rows = this.t.rows;
     this.covariances(inputs, this.cross);
     this.u = this.level + this.width * dotAt(this.cross, 0, this.alpha, 0, rows);
-    multiply(this.half, this.cross, rows, rows, this.explained);
+    multiplyLower(this.half, this.cross, rows, this.explained);
     let left = LEVEL * LEVEL + this.smooth ** 2;
     for (let i = 0; i < inputs.linear.length; i++) left += this.square[i] * inputs.linear[i] ** 2;
     left -= dotAt(this.explained, 0, this.explained, 0, rows);
@@ -109,9 +117,10 @@ class Component {
     const { t } = this;
     const rows = t.rows, f = dSmooth.length, l = dLinear.length;
     if (this.clamped) dLeft = 0;
-    const byCross = multiplyLeft(this.explained.map((v) => -2 * dLeft * v), this.half, rows, rows, new Float64Array(rows));
+    const { byCross } = this;
+    multiplyLeft(this.explained, this.half, rows, rows, byCross);
     for (let r = 0; r < rows; r++) {
-      const w = byCross[r] + dU * this.width * this.alpha[r];
+      const w = dU * this.width * this.alpha[r] - 2 * dLeft * byCross[r];
       for (let i = 0; i < l; i++) dLinear[i] += w * this.square[i] * t.rowLinear[r * l + i];
       const s = w * this.row[r];
       for (let i = 0; i < f; i++) dSmooth[i] += s * (inputs.smooth[i] - t.rowSmooth[r * f + i]);
@@ -141,7 +150,9 @@ class Output {
   }
 
   forward(point) {
-    const inputs = this.inputs.set(point);
+    if (this.moved === point.moved) return this;
+    this.moved = point.moved;
+    const inputs = this.inputs.set(point).measure();
     const { components, weights } = this;
     for (const c of components) c.forward(inputs);
     this.mixed = components.reduce((sum, c, i) => sum + weights[i] * c.value, 0);
@@ -205,12 +216,16 @@ export class Transfer {
     }
     this.rowSquare = Float64Array.from({ length: rows }, (_, r) => dotAt(smooth, r * features, smooth, r * features, features));
     [this.rowSmooth, this.rowLinear] = [smooth, lines];
+    this.between = new Float64Array(rows * rows);
+    for (let r = 0; r < rows; r++) {
+      inputs.smooth.set(smooth.subarray(r * features, (r + 1) * features));
+      this.between.set(inputs.measure().far, r * rows);
+    }
   }
 
   inputsOfRow(r) {
     return {
-      smooth: this.rowSmooth.subarray(r * this.features, (r + 1) * this.features),
-      linear: this.rowLinear.subarray(r * this.linear, (r + 1) * this.linear),
+      linear: this.rowLinear.subarray(r * this.linear, (r + 1) * this.linear), far: this.between.subarray(r * this.rows, (r + 1) * this.rows),
     };
   }
 

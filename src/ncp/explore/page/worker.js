@@ -1,6 +1,6 @@
 // The worker: answers predictions at once, and searches in small slices, so that a newer question ends an older one.
 import { Problem, Unreachable } from "./problem.js";
-import { nearby, polish, robust } from "./robust.js";
+import { nearbySoon, polish, robust } from "./robust.js";
 import { front, marginals } from "./front.js";
 import { propagation, winnerTakesAll } from "./propagation.js";
 import { makeWorld } from "./world.js";
@@ -158,7 +158,10 @@ function* search({ problem: asked, code, start, strategy, trace, quick = true })
   }
   let near = null;
   if (quick && code) {
-    near = yield* nearby(problem, code);
+    const walk = nearbySoon(problem, code);
+    let step = walk.next();
+    for (; !step.done; step = walk.next()) yield step.value && told(step.value, { final: false, path: null });
+    near = step.value;
     if (near.excess === 0) yield told(near, { final: false, path: null });
   }
   const found = yield* robust(problem, from, options);
