@@ -256,7 +256,9 @@ def make(
     if use is not None and not all(0 < high - low < 1e30 for low, high in zip(use.low, use.high, strict=True)):
         raise UserError(f"{where} has ranges of numbers that are empty or endless")
     if use is not None and (len(use.scale), len(use.shift)) not in ((0, 0), (len(classes), len(classes))):
-        raise UserError(f"{where} writes {len(classes)} numbers, but names {len(use.scale)} scales and {len(use.shift)} shifts")
+        raise UserError(
+            f"{where} writes {len(classes)} numbers, but names {len(use.scale)} scales and {len(use.shift)} shifts"
+        )
     if use is None:
         use = Use()
         lacking.append({

@@ -31,7 +31,9 @@ def of_rooms(tmp_path_factory):
     def get(task: str) -> Trained:
         if task not in made:
             folder = tmp_path_factory.mktemp(task)
-            run = tasks.assemble(compose(f"setting=transnas-micro/{task}", *WORDS, f"data.cache={folder}/cache"), folder)
+            run = tasks.assemble(
+                compose(f"setting=transnas-micro/{task}", *WORDS, f"data.cache={folder}/cache"), folder
+            )
             tasks.fit(run)
             run.task.cpu().float().eval()
             inputs = folder / "inputs"

@@ -245,7 +245,9 @@ def _in_space(variant: Variant | None, space: str, spaces: Sequence[str], where:
         return variant
     for name in variant.in_spaces:
         if name not in spaces:
-            raise UserError(f"{where}: in_spaces names {', '.join(spaces) or 'nothing without spaces'}, given was '{files.printable(name)}'")
+            raise UserError(
+                f"{where}: in_spaces names {', '.join(spaces) or 'nothing without spaces'}, given was '{files.printable(name)}'"
+            )
     change = {part: dict(keys) for part, keys in variant.change.items()}
     for part, keys in variant.in_spaces.get(space, {}).items():
         change.setdefault(part, {}).update(keys)

@@ -38,7 +38,10 @@ def whole(image_CHW: np.ndarray, network: Network) -> np.ndarray:
 def numbers(written: np.ndarray, card: NetworkCard) -> np.ndarray:
     """What a network wrote ``(B, K, ...)`` in the units that its card says, float64."""
     ones = (1,) * (written.ndim - 2)
-    scale, shift = (np.array(values or [default] * written.shape[1]) for values, default in ((card.use.scale, 1), (card.use.shift, 0)))
+    scale, shift = (
+        np.array(values or [default] * written.shape[1])
+        for values, default in ((card.use.scale, 1), (card.use.shift, 0))
+    )
     out: np.ndarray = written.astype(np.float64) * scale.reshape(-1, *ones) + shift.reshape(-1, *ones)
     return out
 
@@ -70,7 +73,10 @@ def tiles(image_CHW: np.ndarray, permutation_9: np.ndarray, side: int) -> np.nda
     field = field_side(side)
     image = centred(image_CHW, (3 * field, 3 * field), CENTRE)
     first = (field - side) // 2
-    out = [image[:, y : y + side, x : x + side] for y, x in ((first + f // 3 * field, first + f % 3 * field) for f in permutation_9)]
+    out = [
+        image[:, y : y + side, x : x + side]
+        for y, x in ((first + f // 3 * field, first + f % 3 * field) for f in permutation_9)
+    ]
     return np.stack(out)
 
 

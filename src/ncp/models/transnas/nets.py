@@ -193,7 +193,9 @@ def build_scene(
     dense = kind.head in ("pixels", "image")
     given = {key: value for key, value in (("base", base), ("stem_stride", stem_stride)) if value is not None}
     if given and isinstance(architecture, multires.Architecture):
-        raise UserError(f"model.{next(iter(given))} is of TransNAS-Bench-101's spaces; '{architecture}' says all of its widths")
+        raise UserError(
+            f"model.{next(iter(given))} is of TransNAS-Bench-101's spaces; '{architecture}' says all of its widths"
+        )
     encoder: Any = ENCODERS[type(architecture)](architecture, in_channels, dense, **given)
     count = kind.outputs if outputs is None else outputs
     head: nn.Module
