@@ -21,7 +21,11 @@ from msgspec import Meta, Struct
 from ncp import files
 from ncp.errors import UserError
 
-TASKS = ("cls", "seg", "det3d", "video")
+PAPER = ("cls", "seg", "det3d", "video")
+"""The tasks of NAS-Bench-MR, whose networks are exported in every format."""
+ROOMS = ("class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder")
+"""Those of TransNAS-Bench-101, whose networks are exported without their architecture inside."""
+TASKS = (*PAPER, *ROOMS)
 LONGEST = 16_384  # side of an input, in pixels
 LARGEST = 2**28  # numbers in the inputs of one sample: a clip of 64 frames of 1024 x 1024 has 2**27.6
 MANY = 10_000_000  # of what is counted in a card
@@ -100,6 +104,8 @@ class Use(Struct, frozen=True):
         clips: of a video network.
         space: of a detector.
         low, high: by channel, the numbers in an image's file that become 0 and 255; of photographs none.
+        scale, shift: by what the numbers that a network writes are multiplied, and what is then added: of a room's layout to be
+            metres and radians, of an image's channels to be bytes. Of other tasks none.
     """
 
     share: Annotated[float, Meta(gt=0, le=1)] = 0.875
@@ -109,6 +115,8 @@ class Use(Struct, frozen=True):
     space: SeenSpace | None = None
     low: Annotated[list[float], Meta(max_length=10_000)] = []
     high: Annotated[list[float], Meta(max_length=10_000)] = []
+    scale: Annotated[list[Metres], Meta(max_length=64)] = []
+    shift: Annotated[list[Metres], Meta(max_length=64)] = []
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ class NetworkCard:
     """What a program must know of a network to use it.
 
     Attributes:
-        task: cls, seg, det3d or video.
+        task: one of :data:`TASKS`.
         architecture: its text, or a baseline's name.
         classes: their names.
         channels: of the input.
@@ -247,6 +255,10 @@ def make(
         raise UserError(f"{where} has {channels} channels, but ranges of {len(use.low)} and {len(use.high)}")
     if use is not None and not all(0 < high - low < 1e30 for low, high in zip(use.low, use.high, strict=True)):
         raise UserError(f"{where} has ranges of numbers that are empty or endless")
+    if use is not None and (len(use.scale), len(use.shift)) not in ((0, 0), (len(classes), len(classes))):
+        raise UserError(
+            f"{where} writes {len(classes)} numbers, but names {len(use.scale)} scales and {len(use.shift)} shifts"
+        )
     if use is None:
         use = Use()
         lacking.append({

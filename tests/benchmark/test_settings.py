@@ -103,3 +103,31 @@ def test_a_link_that_leads_nowhere_is_no_trap_for_other_settings(mine, tmp_path)
     assert settings.get("mine").task == "seg"
     with pytest.raises(UserError, match="no file"):
         settings.get("gone")
+
+
+IN_SPACES = """name: both
+spaces: [transnas-micro, multires]
+task: normal
+metrics: [valid_ssim]
+builtin:
+  data: builtin/indoor
+  change:
+    model: {{ decoder_width: 0.5 }}
+  in_spaces:
+    {space}:
+      model: {{ base: 16 }}
+      recipe: {{ length: 7 }}
+"""
+
+
+def test_what_differs_in_one_space_alone_is_told_beside_what_differs_in_all(tmp_path, monkeypatch):
+    (tmp_path / "setting").mkdir()
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+    (tmp_path / "setting" / "both.yaml").write_text(IN_SPACES.format(space="transnas-micro"))
+    micro, multires = (settings.get(f"{space}/both").variant(real=False) for space in ("transnas-micro", "multires"))
+    assert micro.change == {"model": {"decoder_width": 0.5, "base": 16}, "recipe": {"length": 7}}
+    assert multires.change == {"model": {"decoder_width": 0.5}}
+    assert micro.in_spaces == multires.in_spaces == {}
+    (tmp_path / "setting" / "both.yaml").write_text(IN_SPACES.format(space="nasbench201"))
+    with pytest.raises(UserError, match="in_spaces names transnas-micro, multires, given was 'nasbench201'"):
+        settings.get("multires/both")

@@ -12,7 +12,7 @@ Source of the nine of NAS-Bench-MR: the paper's section 3.2 and Table 6; names a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,12 +42,15 @@ class Variant:
         data: an option of the group ``data`` (``conf/data/NAME.yaml``).
         recipe: an option of the group ``recipe``; None for the one that the data brings.
         change: what differs from these options, ``{data | recipe | task | model: {key: value}}``.
+        in_spaces: what else differs in one of several ``spaces``, ``{space: {data | recipe | task | model: {key: value}}}``; it
+            has become part of ``change`` where a setting is read.
         result, time, source: what to expect, how long it takes, and where that is from; for people.
     """
 
     data: str
     recipe: str | None = None
     change: dict[str, dict[str, Any]] = field(default_factory=dict)
+    in_spaces: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     result: str = ""
     time: str = ""
     source: str = ""
@@ -228,10 +231,27 @@ def _parse(path: Path, name: str) -> Setting:
     for part in ("real", "builtin"):
         if isinstance(content.get(part), Mapping):
             _known_keys(content[part], Variant, f"{where}, {part}")
+    spaces = _spaces(_content(path, _stamp(path)))
     setting: Setting = files.checked(content, Setting, where)
     if setting.name != called:
         raise UserError(f"{where} must have name: {called}, as the file is called, given was '{setting.name}'")
-    return replace(setting, name=name)
+    variants = {part: _in_space(getattr(setting, part), setting.space, spaces, where) for part in ("real", "builtin")}
+    return replace(setting, name=name, **variants)
+
+
+def _in_space(variant: Variant | None, space: str, spaces: Sequence[str], where: str) -> Variant | None:
+    """A variant with what is different in its space among its changes."""
+    if variant is None or not variant.in_spaces:
+        return variant
+    for name in variant.in_spaces:
+        if name not in spaces:
+            raise UserError(
+                f"{where}: in_spaces names {', '.join(spaces) or 'nothing without spaces'}, given was '{files.printable(name)}'"
+            )
+    change = {part: dict(keys) for part, keys in variant.change.items()}
+    for part, keys in variant.in_spaces.get(space, {}).items():
+        change.setdefault(part, {}).update(keys)
+    return replace(variant, change=change, in_spaces={})
 
 
 def _spaces(content: Any) -> list[str]:

@@ -23,12 +23,10 @@ from torch import Tensor
 
 from ncp.data import transforms as T
 from ncp.data.rasters import read_plain
+from ncp.data.tiles import CENTRE, TILES, tile_side
 from ncp.errors import UserError
 from ncp.files import printable
 
-TILES = 9
-CENTRE = 0.9
-SHARE = 64 / 85  # of a field's side that a tile covers
 _DISTANCES = ((9, 9), (72, 8), (504, 7), (1512, 6))  # at most so many permutations, at least so far apart
 MOST = _DISTANCES[-1][0]
 
@@ -126,15 +124,6 @@ def read_permutations(path: Path) -> np.ndarray:
             f"'{printable(path)}' must hold different permutations of 0 to 8, one a row; its shape is {rows.shape}"
         )
     return rows
-
-
-def tile_side(side: int) -> int:
-    """Pixels of a tile of an image of ``side`` pixels.
-
-    >>> tile_side(256), tile_side(64)
-    (64, 16)
-    """
-    return round(side // 3 * SHARE)
 
 
 def cut(image_CHW: Tensor, permutation: np.ndarray, rng: np.random.Generator) -> Tensor:

@@ -29,6 +29,7 @@ from torchvision.transforms.v2 import functional as F
 from ncp.data import jigsaw
 from ncp.data import transforms as T
 from ncp.data.base import DataModule, Key, Sample, sample_rng
+from ncp.data.tiles import tile_side
 from ncp.errors import UserError
 
 LABELS = ("class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder")
@@ -191,7 +192,7 @@ class ViewData(DataModule):
             raise UserError(f"data.size must be at least {least} for {', '.join(self.labels)}, given was {size}")
         self.side = size
         self.puzzles = self._permutations(permutations) if "jigsaw" in self.labels else None
-        side = jigsaw.tile_side(size) if self.labels == ("jigsaw",) else size
+        side = tile_side(size) if self.labels == ("jigsaw",) else size
         self.size = self.eval_size = (side, side)
         self.eval_share = 1.0
         dense = any(name in DENSE for name in self.labels)

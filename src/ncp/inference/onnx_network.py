@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ncp import card, files
+from ncp.data.tiles import TILES
 from ncp.errors import UserError, missing_extra
 from ncp.inference import onnx_check
 from ncp.inference.network import Written
@@ -76,7 +77,7 @@ class OnnxNetwork:
                 raise UserError(f"{where} is no whole detector; export its checkpoint anew")
             return
         shape = list(self.inputs[0].shape)
-        wanted = 5 if self.card.task == "video" else 4
+        wanted = 5 if self.card.task in ("video", "jigsaw") else 4
         if len(self.inputs) != 1 or len(names) != 1 or len(shape) != wanted:
             raise UserError(f"{where} reads {shape}, which is no input of the task {self.card.task}")
         channels, height, width = shape[-3:]
@@ -87,6 +88,8 @@ class OnnxNetwork:
             if height * width * self.card.channels > card.LARGEST:
                 raise UserError(f"{where} reads images of {height} x {width} pixels; too large")
         clips = self.card.use.clips
+        if self.card.task == "jigsaw" and shape[1] != TILES:
+            raise UserError(f"{where} reads {shape[1]} tiles; a jigsaw has {TILES}")
         if wanted == 5 and clips is not None and isinstance(shape[1], int) and shape[1] != clips.frames:
             raise UserError(f"{where} reads clips of {shape[1]} frames, but names {clips.frames}")
 

@@ -17,7 +17,7 @@ from ncp import configs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing, growth
 from ncp.campaign.discovery import check_budget, cost_of
-from ncp.card import TASKS as EXPORTED
+from ncp.card import PAPER as EXPORTED
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
 from ncp.files import printable, read_yaml, safe_file

@@ -12,7 +12,14 @@ from ncp.inference.network import Network
 from ncp.inference.outputs import Results
 from ncp.jobs.looking import Asked
 from ncp.jobs.looking_at_images import Classes, Segments
+from ncp.jobs.looking_at_rooms import Layouts, Made, Puzzles
 from ncp.jobs.looking_at_scenes import Scenes, Videos
+
+KINDS: dict[str, Any] = {
+    "cls": Classes, "seg": Segments, "det3d": Scenes, "video": Videos, "class_scene": Classes, "class_object": Classes,
+    "room_layout": Layouts, "jigsaw": Puzzles, "segmentsemantic": Segments, "normal": Made, "autoencoder": Made,
+}  # fmt: skip
+"""Task -> what is done with its inputs."""
 
 
 def look(network: Network, inputs: Sequence[Input], asked: Asked, results: Results) -> list[Path]:
@@ -20,8 +27,7 @@ def look(network: Network, inputs: Sequence[Input], asked: Asked, results: Resul
 
     What was found until an interruption or an error is written too.
     """
-    kind = {"cls": Classes, "seg": Segments, "det3d": Scenes, "video": Videos}[network.card.task]
-    task: Any = kind(network, asked, results)
+    task = KINDS[network.card.task](network, asked, results)
     seen: set[Path] = set()
     with terminal.Progress(f"{network.card.task}", total=len(inputs)) as progress:
 

@@ -30,6 +30,7 @@ from ncp.models.factory import TASKS, build
 from ncp.models.heads import MAX_CLASSES
 from ncp.models.runtime import fused
 from ncp.models.setups import SETUPS
+from ncp.models.transnas.nets import TILES, JigsawNet
 from ncp.spaces import cost
 from ncp.spaces.multires import NAMES, Architecture
 
@@ -207,7 +208,7 @@ def export_onnx(
     extra: Mapping[str, str] | None = None,
     dynamic: bool = False,
 ) -> Path:
-    """Write ``net`` as ONNX with input ``images`` (or ``clips``) and output ``output``, for any batch size.
+    """Write ``net`` as ONNX with input ``images`` (or ``clips``, or a jigsaw's ``tiles``) and output ``output``, for any batch size.
 
     Args:
         net: a network for any task.
@@ -229,11 +230,11 @@ def export_onnx(
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     size, frames = _followed(size, frames, dynamic)
     example = _example(net, size, frames, batch=2)
-    name = "clips" if example.ndim == 5 else "images"
+    name = "tiles" if isinstance(net, JigsawNet) else "clips" if example.ndim == 5 else "images"
     trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
     if dynamic and check:
         trials += [(_example(net, ODD, frames + 1, 1),)]
-    free = (_free(example, dynamic),)
+    free = (_free(net, example, dynamic),)
     return write_onnx(plain, (example,), (name,), ("output",), free, path, {**(extra or {}), **own}, trials)
 
 
@@ -253,7 +254,7 @@ def export_program(
     plain = fused(net).cpu().float().eval()
     size, frames = _followed(size, frames, dynamic)
     example = _example(net, size, frames, batch=2)
-    return write_program(plain, (example,), (_free(example, dynamic),), Path(path), {**(extra or {}), **own})
+    return write_program(plain, (example,), (_free(net, example, dynamic),), Path(path), {**(extra or {}), **own})
 
 
 def write_program(
@@ -285,13 +286,13 @@ def _followed(size: tuple[int, int], frames: int, free: bool) -> tuple[tuple[int
     return ((max(size[0], LEAST), max(size[1], LEAST)), max(frames, 2)) if free else (size, frames)
 
 
-def _free(example: Tensor, sizes: bool) -> dict[int, Any]:
+def _free(net: nn.Module, example: Tensor, sizes: bool) -> dict[int, Any]:
     """The sides of the input that may be of any length: the batch, and all but the channels where ``sizes`` is true."""
     dim = torch.export.Dim
     free = {0: dim("batch", min=1)}
     if sizes:
         free |= {example.ndim - 2: dim("height", min=LEAST), example.ndim - 1: dim("width", min=LEAST)}
-        free |= {1: dim("frames", min=2)} if example.ndim == 5 else {}
+        free |= {1: dim("frames", min=2)} if isinstance(net, VideoNet) else {}
     return free
 
 
@@ -379,5 +380,7 @@ def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) ->
 
 def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:
     channels = next(m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d))  # of a baseline too
-    shape = (batch, frames, channels, *size) if isinstance(net, VideoNet) else (batch, channels, *size)
+    shape: tuple[int, ...] = (batch, frames, channels, *size) if isinstance(net, VideoNet) else (batch, channels, *size)
+    if isinstance(net, JigsawNet):
+        shape = (batch, TILES, channels, *size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(batch))

@@ -15,7 +15,7 @@ import numpy as np
 
 from ncp import files, terminal
 from ncp.benchmark import settings
-from ncp.card import TASKS as EXPORTED
+from ncp.card import ROOMS, TASKS
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
 from ncp.report import scenes, style
@@ -51,10 +51,10 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
     out = {}
     if not result.get("eval_images_per_second"):  # not itself an evaluation
         out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
-    if result.get("task") not in EXPORTED:
+    if result.get("task") not in TASKS:
         return out
-    # a baseline has no code of the space, which the other formats would hold
-    more = {"format": "onnx"} if result["architecture"].get("code") is None else {}
+    # the other formats would hold the code of the space, which a baseline has not, and not what is built around a room's encoder
+    more = {"format": "onnx"} if result["architecture"].get("code") is None or result["task"] in ROOMS else {}
     out["export it:"] = command_line("export", ckpt_path=path, **more)
     out["use it:"] = command_line("predict", input="FOLDER", out="seen", ckpt=path)
     return out
@@ -79,10 +79,20 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "macs" in cost:
         unit = UNITS.get(result.get("space", ""), BENCHMARK_UNIT)
         out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {unit}"))
-    out.append(("parameters", f"{cost['params'] / 1e6:.2f} M"))
+    out.append(("parameters", _parameters(cost)))
     if seconds.get("training"):
         out.append(("time", f"{terminal.duration(seconds['training'])} for {result['steps']:,} steps"))
     return out
+
+
+def _parameters(cost: Mapping[str, Any]) -> str:
+    """Of the network; where it is known how many of them are the encoder's, and how many in the space's own tables, those too."""
+    out = f"{cost['params'] / 1e6:.2f} M"
+    if "params_encoder" not in cost:
+        return out
+    encoder, table = cost["params_encoder"], cost.get("params_in_tables", cost["params_encoder"])
+    out += f" in all, {encoder / 1e6:.2f} M of them the encoder's"
+    return out if encoder == table else f"{out} ({table / 1e6:.2f} M in the benchmark, whose encoders are wider)"
 
 
 def _measured_at(cost: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 BASE = 64
 STEM_CHANNELS = 32
+STEM_STRIDE = 4
 STEM_PARAMS = 9 * 3 * STEM_CHANNELS + 2 * STEM_CHANNELS + 9 * STEM_CHANNELS * BASE + 2 * BASE
 SIZE = (224, 224)
 """Height and width in pixels at which the benchmark counts multiply-adds."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
-from ncp import registry
-from ncp.card import NetworkCard, line
+from ncp import registry, spaces
+from ncp.card import ROOMS, NetworkCard, line
 from ncp.errors import UserError
 from ncp.files import shown
 from ncp.models import build, build_timm, detector_file
@@ -23,6 +24,7 @@ from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
 from ncp.models.export import export_onnx, export_program, save, signature_of
 from ncp.models.formats import openmmlab, python
+from ncp.models.transnas import nets
 from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import architectures, checkpoint
@@ -34,6 +36,7 @@ ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
 OF_BASELINES = ("onnx", "torchexport")  # formats that hold a network without naming its architecture
 OF_TASK = {"timm": "cls", **openmmlab.TASK}
+LIGHT = ("decoder_width", "base", "stem_stride")  # of a network on rooms
 KINDS = len(ROTATIONS)  # anchors of a class at every place
 POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
@@ -100,7 +103,10 @@ def untrained(given: Exporting) -> Exportable:
     if task == "det3d":
         raise UserError("task=det3d needs a training, which knows the space that the detector sees: give ckpt_path=...")
     torch.manual_seed(given.seed)
-    net = _build(architecture, task, given.classes, None, arch)
+    if task in ROOMS:
+        net: nn.Module = nets.build_scene(architecture, task, given.classes)
+    else:
+        net = _build(architecture, task, given.classes, None, arch)
     return Exportable(net, task, str(architecture), SIZE, {"trained": "no"})
 
 
@@ -114,17 +120,17 @@ def from_checkpoint(path: Path) -> Exportable:
     own = found.own
     with found.blamed():
         about = card_of(found)
-        settings, head = found.options.arch, found.options.model.get("head")
+        settings, model = found.options.arch, found.options.model
         baseline = settings.get("kind") in BASELINES
-        architecture = own.architecture if baseline else Architecture.of_content(own.architecture)
+        architecture = own.architecture if baseline else architectures.of_own_text(own.architecture)
         # the file may claim more than it holds: compared before any memory is taken
         logits = len(own.classes) * (KINDS * len(own.classes) if own.task == "det3d" else 1)
         if not any(sizes[:1] == (logits,) for sizes in found.network_shapes.values()):
             raise UserError(f"{found.where} names {len(own.classes):,} classes, for which it has no weights")
         if not baseline:
             with torch.device("meta"):
-                found.check_network(_made(architecture, about, settings, head))
-        net = _made(architecture, about, settings, head)
+                found.check_network(_made(architecture, about, settings, model))
+        net = _made(architecture, about, settings, model)
     found.check_network(net)
     net.load_state_dict(found.weights())
     facts = {**about.text(), "trained": "yes", "step": str(own.step), **_origin(found)}
@@ -141,8 +147,12 @@ def _origin(found: checkpoint.Checkpoint) -> dict[str, str]:
     return {key: line(value) for key, value in said.items() if value}
 
 
-def _made(architecture: Any, about: NetworkCard, settings: Any, head: Any = None) -> nn.Module:
+def _made(architecture: Any, about: NetworkCard, settings: Any, model: Mapping[str, Any]) -> nn.Module:
     """The network of a card, a whole detector for detection."""
+    head = model.get("head")
+    if about.task in ROOMS:
+        light = {key: model[key] for key in LIGHT if model.get(key) is not None}
+        return nets.build_scene(architecture, about.task, len(about.classes), about.channels, **light)
     if about.use.space is None:
         return _build(architecture, about.task, len(about.classes), about.channels, settings, head)
     if architecture == POINTPILLARS:
@@ -201,7 +211,13 @@ def write(
 def _check_formats(found: Exportable, wanted: Sequence[str]) -> None:
     """Refuse what a network cannot be written as before the first file is."""
     inner = found.net.network if isinstance(found.net, Detector) else found.net
-    if signature_of(inner) is None and (others := [kind for kind in wanted if kind not in OF_BASELINES]):
+    others = [kind for kind in wanted if kind not in OF_BASELINES]
+    if found.task in ROOMS and others:
+        raise UserError(
+            f"format={others[0]} holds the architecture, of task=cls, seg, det3d and video; a network of task={found.task} is "
+            f"written as {' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
+        )
+    if signature_of(inner) is None and others:
         raise UserError(
             f"format={others[0]} writes networks of the space; a baseline such as {found.architecture} is written as "
             f"{' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
@@ -274,10 +290,13 @@ def _frames(found: Exportable) -> int:
 
 def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | None) -> dict[str, Any]:
     """The content of ``result.json`` (docs/result.md)."""
-    code = list(Architecture.of_content(found.architecture).code) if found.architecture[:1].isdigit() else None
+    named = architectures.of_own_text(found.architecture) if found.architecture[:1].isdigit() else None
+    code = None if named is None else list(named.code)
     costs: dict[str, Any] = {"params": sum(p.numel() for p in found.net.parameters())}
-    if code:
-        costs["macs"] = int(cost.count([code]).macs[0])
+    if isinstance(named, Architecture):
+        costs["macs"] = int(cost.count([named.code]).macs[0])
+    elif named is not None:
+        costs["macs"] = int(spaces.get(spaces.of_form(named)).cost(np.array([named.code])).macs[0])
     return {
         "task": found.task,
         "architecture": {"text": found.architecture, "code": code},

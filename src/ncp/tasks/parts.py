@@ -37,7 +37,7 @@ from ncp.tasks.saving import CHECKPOINTS, Checkpoints
 from ncp.tasks.storage import WholeFiles
 
 log = logging.getLogger(__name__)
-NUMBERS = ("decoder_width",)  # keys of ``model`` that are neither true nor false
+NUMBERS = ("decoder_width", "base", "stem_stride")  # keys of ``model`` that are neither true nor false
 NOT_KEPT = ("ckpt_path",)  # of a training's options, in its checkpoints
 LARGE_BATCH = 256  # samples at a time above which it is asked whether they fit into memory
 LEAST_PROCESSES = 16  # of a training that a machine without GPUs may have, however few its cores

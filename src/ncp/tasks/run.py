@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from ncp import files, signals, spaces
+from ncp.card import ROOMS
 from ncp.data.base import DataModule, Key
 from ncp.errors import UserError
 from ncp.spaces import AnyArchitecture, cost
@@ -233,7 +234,10 @@ def costs(task: Task, data: DataModule, architecture: AnyArchitecture | str) -> 
     out: dict[str, Any] = {"params": params, "size": list(size), "sizes": len(sizes)}
     out |= {"head": task.name, "classes": len(data.classes)}
     if not isinstance(architecture, (str, Architecture)):
-        out["macs"] = int(spaces.get(spaces.of_form(architecture)).cost(np.array([architecture.code])).macs[0])
+        counted = spaces.get(spaces.of_form(architecture)).cost(np.array([architecture.code]))
+        out["macs"], out["params_in_tables"] = int(counted.macs[0]), int(counted.params[0])
+    if task.name in ROOMS:
+        out["params_encoder"] = sum(p.numel() for p in task.network.backbone.parameters())  # type: ignore[union-attr, operator]
     if isinstance(architecture, Architecture):
         out["macs"] = int(cost.count(architecture).macs)
         out["flops_g"] = float(cost.paper_units(architecture)[0])

@@ -83,6 +83,39 @@ def test_parameters_and_multiply_adds_are_the_spaces_own(name):
         assert macs == counts.macs[i] or encoder.idle
 
 
+@pytest.mark.parametrize("name", list(COUNTS))
+def test_a_light_encoder_has_all_channels_in_proportion_and_larger_maps(name):
+    """Every convolution and norm of the full encoder is there, with a quarter of its channels; only the stem strides less."""
+    for architecture in [*spaces.get(name).sample(3, np.random.default_rng(1)), spaces.get(name).default()]:
+        with torch.device("meta"):
+            full, light = Encoder(architecture), Encoder(architecture, base=16, stem_stride=2)
+            assert not full.light
+            assert light.light
+            assert (full.channels, full.reduction) == (4 * light.channels, 2 * light.reduction)
+            out = light(torch.zeros(2, 3, 128, 64, device="meta"))
+        assert out.shape == (2, light.channels, 128 // light.reduction, 64 // light.reduction)
+        for (key, wide), (other, narrow) in zip(full.state_dict().items(), light.state_dict().items(), strict=True):
+            assert key == other
+            inner = (1 if side == 3 and place == 1 else 4 for place, side in enumerate(wide.shape[:2]))
+            assert list(wide.shape) == [
+                side * factor for side, factor in zip(narrow.shape[:2], inner, strict=False)
+            ] + list(narrow.shape[2:])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"base": 15}, "model.base must be an even number from 4 to 64, given was 15"),
+        ({"base": 128}, "model.base must be an even number from 4 to 64"),
+        ({"base": 16.5}, "model.base must be an even number"),
+        ({"stem_stride": 1}, "model.stem_stride must be 2 or 4, given was 1"),
+    ],
+)
+def test_a_light_encoder_that_cannot_be_is_one_line(options, words):
+    with pytest.raises(UserError, match=words):
+        Encoder(transnas_micro.Architecture((3,) * 6), **options)
+
+
 def test_edges_in_use_are_those_on_a_way_through_the_cell():
     for operations in np.random.default_rng(0).integers(0, 4, (200, 6)).tolist():
         paths = [p for p in ((0, 2, 5), (0, 4), (1, 5), (3,)) if all(operations[edge] for edge in p)]

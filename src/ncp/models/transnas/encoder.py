@@ -23,6 +23,8 @@ from ncp.spaces.cell import EDGES, N_NODES
 from ncp.spaces.transnas_micro import CONV_3X3, SKIP, ZERO
 
 Architecture = transnas_micro.Architecture | transnas_macro.Architecture
+BASES = range(4, transnas.BASE + 1, 2)
+STEM_STRIDES = (2, transnas.STEM_STRIDE)
 
 
 class ActivatedConv(nn.Module):
@@ -149,15 +151,32 @@ class Encoder(nn.Module):
         channels: of the map.
         reduction: how many pixels of the input one pixel of the map stands for, along a side.
         idle: whether some parameters get no gradient (edges of a cell that lead nowhere).
+        light: whether it is narrower than the benchmark's, or strides less, so that the spaces' counts are not its own.
 
     Args:
         architecture: of ``transnas-micro`` or ``transnas-macro``.
         in_channels: channels of the input.
+        base: channels after the stem, which the rest of the network doubles: in place of the 64 that every text begins with.
+        stem_stride: of the stem, 4 as the benchmark's or 2, which leaves small images twice the side of every map.
+
+    Raises:
+        UserError: for a base or a stride that cannot be.
     """
 
-    def __init__(self, architecture: Architecture, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        in_channels: int = 3,
+        base: int = transnas.BASE,
+        stem_stride: int = transnas.STEM_STRIDE,
+    ) -> None:
         super().__init__()
         self.architecture, self.in_channels = architecture, check_channels(in_channels)
+        if base not in BASES:
+            raise UserError(f"model.base must be an even number from {BASES[0]} to {BASES[-1]}, given was {base}")
+        if stem_stride not in STEM_STRIDES:
+            raise UserError(f"model.stem_stride must be {' or '.join(map(str, STEM_STRIDES))}, given was {stem_stride}")
+        self.light = (base, stem_stride) != (transnas.BASE, transnas.STEM_STRIDE)
         make: Callable[[int, int, int], nn.Module]
         modules: Sequence[int]
         if isinstance(architecture, transnas_micro.Architecture):
@@ -165,11 +184,11 @@ class Encoder(nn.Module):
             make = lambda *sizes: Cell(operations, *sizes)  # noqa: E731
         else:
             modules, make = architecture.digits, BasicBlock
-        width, self.reduction = transnas.BASE, 4
+        width, self.reduction = int(base), int(stem_stride)
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, transnas.STEM_CHANNELS, 3, 2, padding=1, bias=False),
-            nn.BatchNorm2d(transnas.STEM_CHANNELS),
-            ActivatedConv(transnas.STEM_CHANNELS, width, 3, 2),
+            nn.Conv2d(in_channels, width // 2, 3, 2, padding=1, bias=False),
+            nn.BatchNorm2d(width // 2),
+            ActivatedConv(width // 2, width, 3, self.reduction // 2),
         )
         layers = []
         for digit in modules:

@@ -57,9 +57,10 @@ class JoinedBackbone(nn.Module):
     Attributes:
         channels, reduction: of the map.
         idle: no parameter is left without a gradient.
+        light: there is no narrower form; the code itself says all widths.
     """
 
-    idle = False
+    idle = light = False
 
     def __init__(self, architecture: multires.Architecture, in_channels: int = 3, finest: bool = False) -> None:
         super().__init__()
@@ -90,9 +91,13 @@ class JoinedBackbone(nn.Module):
         return out
 
 
-ENCODERS: dict[type, Callable[[Any, int, bool], nn.Module]] = {
-    transnas_micro.Architecture: lambda architecture, channels, finest: Encoder(architecture, channels),
-    transnas_macro.Architecture: lambda architecture, channels, finest: Encoder(architecture, channels),
+def _released(architecture: Any, in_channels: int, finest: bool, **light: int) -> nn.Module:
+    return Encoder(architecture, in_channels, **light)
+
+
+ENCODERS: dict[type, Callable[..., nn.Module]] = {
+    transnas_micro.Architecture: _released,
+    transnas_macro.Architecture: _released,
     multires.Architecture: JoinedBackbone,
 }
 """The registry of spaces: kind of architecture -> what makes its encoder, told the input's channels and whether the output has
@@ -154,6 +159,8 @@ def build_scene(
     outputs: int | None = None,
     in_channels: int = 3,
     decoder_width: float = 1.0,
+    base: int | None = None,
+    stem_stride: int | None = None,
     channels_last: bool = True,
     grad_checkpointing: bool = False,
 ) -> SceneNet:
@@ -165,6 +172,7 @@ def build_scene(
         outputs: classes (permutations, numbers); None for the benchmark's own. The channels of an image are always 3.
         in_channels: channels of the input.
         decoder_width: share of the channels of a decoder's layers; 1 is the benchmark's.
+        base, stem_stride: of a light encoder of TransNAS-Bench-101's spaces, see :class:`Encoder`; None for the benchmark's.
         channels_last: keep weights, and with them all maps, in the memory format that convolutions are fastest in.
         grad_checkpointing: of the multi-resolution backbone: keep only the blocks' inputs for the backward pass.
 
@@ -183,7 +191,12 @@ def build_scene(
         raise UserError(f"model.decoder_width must be above 0 and at most 1, given was {decoder_width}")
     kind = TASKS[task]
     dense = kind.head in ("pixels", "image")
-    encoder: Any = ENCODERS[type(architecture)](architecture, in_channels, dense)
+    given = {key: value for key, value in (("base", base), ("stem_stride", stem_stride)) if value is not None}
+    if given and isinstance(architecture, multires.Architecture):
+        raise UserError(
+            f"model.{next(iter(given))} is of TransNAS-Bench-101's spaces; '{architecture}' says all of its widths"
+        )
+    encoder: Any = ENCODERS[type(architecture)](architecture, in_channels, dense, **given)
     count = kind.outputs if outputs is None else outputs
     head: nn.Module
     if kind.head == "pixels":

@@ -54,10 +54,10 @@ class SceneTask(Task):
 
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:
-        """With a decoder also its width; checkpointing of the multi-resolution backbone."""
+        """With a decoder also its width; checkpointing of the multi-resolution backbone, the other encoders' light form."""
         decoder = ("decoder_width",) if nets.TASKS[cls.name].head in ("pixels", "image") else ()
-        checkpointing = ("grad_checkpointing",) if of_form(architecture) == "multires" else ()
-        return ("channels_last", *decoder, *checkpointing)
+        own = ("grad_checkpointing",) if of_form(architecture) == "multires" else ("base", "stem_stride")
+        return ("channels_last", *decoder, *own)
 
     def prepare_batch(self, batch: Any) -> Tensor:
         """The network's input, in its own kind of numbers; bytes are normalised on the device."""
@@ -85,7 +85,7 @@ class SceneTask(Task):
         counts: dict[type, Any] = {
             transnas_micro.Architecture: transnas_micro.count, transnas_macro.Architecture: transnas_macro.count,
         }  # fmt: skip
-        if type(architecture) in counts and shape[-3] == 3:
+        if type(architecture) in counts and shape[-3] == 3 and not network.backbone.light:
             encoder = int(counts[type(architecture)]([architecture.code], size).macs[0])
         else:
             encoder = counted_macs(network.backbone, (1, *shape[-3:]))
@@ -106,6 +106,11 @@ def targets_of(batch: Any, task: str) -> Tensor:
     found: Any = batch["label"] if isinstance(batch, Mapping) else batch[1]
     targets: Tensor = found[task] if isinstance(found, Mapping) else found
     return targets
+
+
+def side_of(data: DataModule) -> int:
+    """Pixels of the shorter side of an evaluation's images."""
+    return min(data.eval_size or data.size)
 
 
 def shape_of(data: DataModule, training: bool = True) -> tuple[int, ...]:

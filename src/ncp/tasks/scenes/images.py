@@ -18,7 +18,7 @@ from ncp.models.transnas.discriminator import Discriminator
 from ncp.tasks.position import Plan, Position
 from ncp.tasks.recipe import Recipe
 from ncp.tasks.scenes.adversary import Gradients, discriminator_loss, frozen, vanilla
-from ncp.tasks.scenes.base import SceneTask
+from ncp.tasks.scenes.base import SceneTask, side_of
 
 FIGURES = ("ssim", "ssim_usual", "l1_loss")
 
@@ -66,6 +66,12 @@ class Images(SceneTask):
         self._ddp_params_and_buffers_to_ignore = [
             name for name in self.state_dict() if name.startswith("discriminator.")
         ]
+
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """With the size that images are brought to, and how what is made becomes bytes."""
+        scale = 255 / (self.range[1] - self.range[0])
+        numbers = {"scale": [scale] * 3, "shift": [-self.range[0] * scale] * 3}
+        return {**super().usage(data), "short": side_of(data), **numbers}
 
     def trained(self) -> list[nn.Parameter]:
         """The network's parameters, then the discriminator's."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ncp.data.base import DataModule
 from ncp.metrics.averages import Averages
 from ncp.tasks.scenes.base import SceneTask
 
@@ -28,6 +29,13 @@ class RoomLayout(SceneTask):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.scores = Averages(["neg_loss", "loss"])
+
+    def usage(self, data: DataModule) -> dict[str, Any]:
+        """With how the numbers become metres and radians."""
+        if not hasattr(data, "layout_mean"):
+            return super().usage(data)
+        numbers = {"scale": [float(n) for n in data.layout_std], "shift": [float(n) for n in data.layout_mean]}  # type: ignore[attr-defined]
+        return {**super().usage(data), **numbers}
 
     def loss(self, batch: Any, report: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean squared error."""

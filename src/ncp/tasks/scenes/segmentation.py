@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from ncp.data.base import IGNORE, DataModule
 from ncp.metrics.averages import Averages
 from ncp.metrics.segmentation import SegmentationScores
-from ncp.tasks.scenes.base import SceneTask
+from ncp.tasks.scenes.base import SceneTask, side_of
 
 
 def pixel_cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
@@ -75,8 +75,9 @@ class SceneSegmentation(SceneTask):
         return loss, {"acc": 100 * right.sum() / counted.sum().clamp(min=1)}
 
     def usage(self, data: DataModule) -> dict[str, Any]:
-        """With the classes' colours."""
-        return {**super().usage(data), "palette": [list(colour) for colour in getattr(data, "palette", ())]}
+        """With the size that images are brought to, and the classes' colours."""
+        palette = [list(colour) for colour in getattr(data, "palette", ())]
+        return {**super().usage(data), "short": side_of(data), "palette": palette}
 
     @torch.no_grad()
     def score(self, batch: Any) -> None:
