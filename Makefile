@@ -4,12 +4,12 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= train,dev,wandb,tensorboard,slurm,video,export,mmseg,optimizers,docs
+EXTRAS ?= train,dev,wandb,tensorboard,slurm,video,export,openvino,mmseg,optimizers,docs
 OPENMMLAB ?= .venv-openmmlab
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo loop test lint docs links dist bench picture openmmlab clean
+.PHONY: help setup demo loop test lint docs links dist bench bench-gpu picture openmmlab clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -54,6 +54,9 @@ dist: setup  ## Wheel and source archive, in dist/, with what a package's page w
 
 bench: setup  ## All benchmarks that need no data (ratios against peers, printed as tables)
 	$(BIN)/python -m bench
+
+bench-gpu: setup  ## What has to be measured on a GPU, in pieces of ten minutes (outputs/gpu)
+	PYTHON=$(BIN)/python bench/gpu.sh
 
 picture: setup  ## Draw the README's picture anew
 	folder=$$(mktemp -d) && $(BIN)/python -m src.search 'objectives=[cls,seg]' hydra.run.dir=$$folder && cp $$folder/search.png docs/search.png

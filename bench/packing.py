@@ -2,16 +2,20 @@
 
 The same build of small architectures (sample=small) on the built-in set with 1, 2, ... trainings at a time; models an hour,
 and the gain over one at a time. On a machine with a GPU that is what is shared; else the processor's cores are.
+--mps measures every number again under NVIDIA's multi-process service, which it starts and ends.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench._timing import show
@@ -33,6 +37,21 @@ def seconds(setting: str, count: int, number: int, length: int) -> float:
         return time.perf_counter() - started
 
 
+@contextlib.contextmanager
+def mps() -> Iterator[None]:
+    """Within, processes share the GPU at once instead of in turns (NVIDIA's multi-process service, of this user alone)."""
+    with tempfile.TemporaryDirectory(prefix="ncp-mps-") as folder:
+        places = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        os.environ.update(places)
+        subprocess.run(["nvidia-cuda-mps-control", "-d"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["nvidia-cuda-mps-control"], input="quit\n", text=True, check=False)
+            for name in places:
+                del os.environ[name]
+
+
 def main() -> int:
     """Print the table; 1 where no number beats one at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,24 +59,33 @@ def main() -> int:
     parser.add_argument("--setting", default="seg")
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--length", type=int, default=30, help="steps of a training")
+    parser.add_argument("--mps", action="store_true", help="on a GPU, also under the multi-process service")
     options = parser.parse_args()
+    if options.mps and shutil.which("nvidia-cuda-mps-control") is None:
+        parser.error("--mps needs nvidia-cuda-mps-control, which comes with NVIDIA's driver")
     numbers = sorted({1, *options.numbers})
     took = {number: seconds(options.setting, options.count, number, options.length) for number in numbers}
+    labels = {number: str(number) for number in took}
+    if options.mps:
+        with mps():
+            for number in numbers[1:]:
+                took[-number] = seconds(options.setting, options.count, number, options.length)
+                labels[-number] = f"{number}, MPS"
     rows = [
         (
-            str(number),
+            labels[number],
             f"{took[number]:.0f} s",
             f"{3600 * options.count / took[number]:.0f}",
             f"{took[1] / took[number]:.2f}x",
         )
-        for number in numbers
+        for number in took
     ]
     show(
         f"{options.count} trainings of {options.length} steps, setting {options.setting}",
         ("at a time", "build", "models an hour", "gain"),
         rows,
     )
-    return int(len(numbers) > 1 and min(took[number] for number in numbers[1:]) >= took[1])
+    return int(len(took) > 1 and min(took[number] for number in took if number != 1) >= took[1])
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ncp.errors import UserError
 from ncp.models import build, default_precision
-from ncp.models.runtime import compile_in_place, cpu_has_bf16, fused
+from ncp.models.runtime import compile_in_place, compile_regions, cpu_has_bf16, fused
+from ncp.spaces.multires import SPACE
 
 NARROW = "8_16-1_1_1_8-1_2_1_2_16_8-1_3_1_1_2_8_16_24-1_4_1_1_1_2_8_16_8_24-16"
 
@@ -142,3 +144,31 @@ def test_generated_code_gives_the_same_outputs_and_gradients():
     assert len(results[0]) > 10
     for wanted, given in zip(*results, strict=True):
         torch.testing.assert_close(given, wanted, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_repeated_parts_are_compiled_once_a_kind_whatever_the_architecture(monkeypatch):
+    """Counted with the tracer alone: a unit of each kernel and stride, and a residual unit, at free channels and sizes."""
+    config = torch._dynamo.config
+    monkeypatch.setattr(config, "force_parameter_static_shapes", config.force_parameter_static_shapes)
+    monkeypatch.setattr(config, "recompile_limit", config.recompile_limit)
+    torch._dynamo.reset()
+    graphs = []
+
+    def counting(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    numbers = []
+    for seed, architecture in enumerate(SPACE.sample(3, np.random.default_rng(1))):
+        torch.manual_seed(seed)
+        net = build(architecture, "seg").eval()
+        x = torch.randn(2, 3, 64 + 32 * seed, 64)
+        names, wanted = list(net.state_dict()), net(x)
+        with torch.no_grad():
+            assert torch.equal(compile_regions(net, counting)(x), wanted)
+        assert list(net.state_dict()) == names
+        numbers.append(len(graphs))
+    assert numbers[0] >= 4
+    assert numbers[-1] <= 8
+    torch._dynamo.reset()

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ncp.data.ahead import CudaSide, ahead
 from ncp.data.paths import hidden
 from ncp.errors import UserError
 from ncp.files import printable
@@ -132,11 +133,17 @@ class Loader(DataLoader[Sample]):
 
     The position of a training's stream follows from the trainer's step (see ``DataModule.train_dataloader``), so there is
     no state to keep.
+
+    Attributes:
+        device: a GPU that batches are brought to ahead of time; None leaves them where they are.
     """
+
+    device: torch.device | None = None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
-            yield from super().__iter__()
+            batches = super().__iter__()
+            yield from batches if self.device is None else ahead(batches, CudaSide(self.device))
         except UserError as error:
             line = str(error).strip().splitlines()[-1]
             raise UserError(line.removeprefix("ncp.errors.UserError: ")) from None
@@ -258,7 +265,10 @@ class DataModule(pl.LightningDataModule):
             rank, start = self.trainer.global_rank, self.trainer.global_step * self.policy.accumulate
         length = len(self.train_set)  # type: ignore[arg-type]
         sampler = StreamSampler(length, self.batches, self.policy, rank, self.seed, start)
-        return self._loader(self.train_set, sampler)
+        loader = self._loader(self.train_set, sampler)
+        if self.trainer is not None and self.trainer.strategy.root_device.type == "cuda":
+            loader.device = self.trainer.strategy.root_device
+        return loader
 
     @property
     def idle(self) -> bool:

@@ -9,6 +9,7 @@ Shape suffixes: C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -159,7 +160,16 @@ def photometric_distortion(
 
 def normalise(image_BCHW: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> Tensor:
     """uint8 (or 0..255) images to zero mean and unit variance per channel, on whatever device they are."""
-    shape = (1, -1, 1, 1)
-    scale = torch.tensor([1 / (255 * s) for s in std], device=image_BCHW.device, dtype=dtype).view(shape)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=image_BCHW.device, dtype=dtype)
-    return image_BCHW.to(dtype) * scale + shift.view(shape)
+    scale, shift = _scale_and_shift(tuple(mean), tuple(std), dtype, image_BCHW.device)
+    return image_BCHW.to(dtype) * scale + shift
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """``(1, C, 1, 1)`` each, brought to the device once: every copy from the host would wait for it."""
+    with torch.inference_mode(False):  # whoever asks first, a training may ask next
+        scale = torch.tensor([1 / (255 * s) for s in std], device=device, dtype=dtype)
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device, dtype=dtype)
+        return scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)

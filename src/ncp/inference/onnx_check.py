@@ -18,10 +18,10 @@ from ncp.errors import UserError, missing_extra
 from ncp.inference import onnx_wire
 
 _NETWORK = (
-    "Add And AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose Div Equal Erf Exp Flatten Gather GatherND Gelu "
-    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less MatMul Max "
-    "MaxPool Min Mod Mul Neg Not Pow ReduceMax ReduceMean ReduceSum Relu Reshape ScatterElements Shape Sigmoid Slice Softmax "
-    "Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where"
+    "Add And AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose DequantizeLinear Div Equal Erf Exp Flatten "
+    "Gather GatherND Gelu Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization "
+    "LeakyRelu Less MatMul Max MaxPool Min Mod Mul Neg Not Pow QuantizeLinear ReduceMax ReduceMean ReduceSum Relu Reshape "
+    "ScatterElements Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where"
 )
 _GROWING = "ConstantOfShape Expand Pad Range Resize"  # of which the arguments are checked
 OPERATORS = frozenset((*_NETWORK.split(), "Constant", *_GROWING.split()))

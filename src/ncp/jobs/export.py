@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import runs, terminal
+from ncp import progress, runs, terminal
+
+if TYPE_CHECKING:
+    from ncp.tasks.export_cpu import Here
 
 
 @dataclass
@@ -20,6 +23,10 @@ class Options:
     out: str | None = None
     size: list[int] | None = None
     dynamic: bool = False
+    precision: str = "fp32"
+    loses: Annotated[float, Meta(ge=0)] = 1.0
+    measure: bool = True
+    data: dict[str, Any] = field(default_factory=dict)
     classes: Annotated[int, Meta(ge=1)] | None = None
     seed: Annotated[int, Meta(ge=0)] = 1
     licence: str | None = None
@@ -27,7 +34,13 @@ class Options:
     arch: dict[str, Any] | None = None
 
 
-def run(options: Options, folder: Path | None = None) -> dict[str, str]:
+class Files(dict[str, str]):
+    """``{format: path}``, and what was measured on this CPU (None where nothing was)."""
+
+    here: Here | None = None
+
+
+def run(options: Options, folder: Path | None = None) -> Files:
     """Write a trained network, or an architecture without training, in the formats of this project and of others.
 
     Args:
@@ -40,18 +53,27 @@ def run(options: Options, folder: Path | None = None) -> dict[str, str]:
     Raises:
         UserError: where no network is named or it does not fit a format.
     """
-    from ncp.tasks import export
+    from ncp.tasks import export, export_cpu
 
+    wanted = [options.format] if isinstance(options.format, str) else list(options.format)
     folder = runs.made(folder, "export")
     found = export.network_of(options)
+    export_cpu.check(options.precision, wanted, found.task, options.ckpt_path is not None)
     if options.licence is not None:
         found.about["licence"] = export.licence_named(options.licence)
-    files = export.write(found, options.format, Path(options.out or folder / found.task), options.size, options.dynamic)
-    runs.write_result(folder, export.summarise(found, files, options.size))
+    out = Path(options.out or folder / found.task)
+    files = Files(export.write(found, options.format, out, options.size, options.dynamic))
+    with progress.bar("on this CPU", after=1.0) as tell:
+        files.here = export_cpu.finish(found, files, options, tell)
+    summary = export.summarise(found, files, options.size)
+    runs.write_result(folder, summary if files.here is None else {**summary, "here": files.here.as_dict()})
     return files
 
 
-def show(outcome: dict[str, str], brief: bool = False) -> None:
-    """Print where the files are."""
+def show(outcome: Files, brief: bool = False) -> None:
+    """Print where the files are, and how fast they are here."""
     for path in outcome.values():
         terminal.say(path)
+    if outcome.here is not None and not brief:
+        for line in outcome.here.lines():
+            terminal.say(line)

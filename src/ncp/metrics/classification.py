@@ -18,6 +18,23 @@ def ranks(logits_BK: Tensor, label_B: Tensor) -> Tensor:
     return above.sum(1)
 
 
+def hits(logits_BK: Tensor, label_B: Tensor, ks: Sequence[int]) -> Tensor:
+    """``(len(ks),)`` int64: samples whose class is among the k first, for each k."""
+    rank_B = ranks(logits_BK, label_B)
+    return torch.stack([(rank_B < k).sum() for k in ks])
+
+
+def names_of(ks: Sequence[int]) -> tuple[str, ...]:
+    """The keys of :class:`TopK`."""
+    return ("top1", "top5") if len(ks) == 2 else tuple(f"top{k}" for k in ks)
+
+
+def percent(logits_BK: Tensor, label_B: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:
+    """What :class:`TopK` says of one batch."""
+    found = hits(logits_BK, label_B, ks)
+    return {name: 100 * hit / len(label_B) for name, hit in zip(names_of(ks), found, strict=True)}
+
+
 class TopK(Metric):
     """``{"top1": ..., "top5": ...}`` in percent.
 
@@ -43,8 +60,7 @@ class TopK(Metric):
 
     def update(self, logits_BK: Tensor, label_B: Tensor) -> None:
         """Count a batch; see :func:`ranks`."""
-        rank_B = ranks(logits_BK, label_B)
-        self.hits += torch.stack([(rank_B < k).sum() for k in self.ks])
+        self.hits += hits(logits_BK, label_B, self.ks)
         self.total += len(label_B)
 
     def compute(self) -> dict[str, Tensor]:
@@ -53,5 +69,4 @@ class TopK(Metric):
 
     def local(self) -> dict[str, Tensor]:
         """Percent of what this device saw."""
-        names = ("top1", "top5") if len(self.ks) == 2 else tuple(f"top{k}" for k in self.ks)
-        return {name: 100 * hit / self.total for name, hit in zip(names, self.hits, strict=True)}
+        return {name: 100 * hit / self.total for name, hit in zip(names_of(self.ks), self.hits, strict=True)}

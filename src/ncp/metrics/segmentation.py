@@ -35,12 +35,8 @@ class SegmentationScores(Metric):
         self.add_state("matrix", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predicted_BHW: Tensor, label_BHW: Tensor) -> None:
-        """Count pixels: integer classes of equal shapes, labels 0..classes-1 or ``ignore``."""
-        label, predicted = label_BHW.reshape(-1), predicted_BHW.reshape(-1)
-        # the ignored ones go to one further row instead of being cut out, which would wait for the device
-        row = torch.where(label == self.ignore, self.classes, label.to(torch.int64))
-        counts = torch.bincount(row * self.classes + predicted, minlength=self.classes * (self.classes + 1))
-        self.matrix += counts.view(self.classes + 1, self.classes)[: self.classes]
+        """Count pixels; see :func:`confusion`."""
+        self.matrix += confusion(predicted_BHW, label_BHW, self.classes, self.ignore)
 
     def compute(self) -> dict[str, Tensor]:
         """Percent over the set."""
@@ -48,17 +44,46 @@ class SegmentationScores(Metric):
 
     def local(self) -> dict[str, Tensor]:
         """Percent over what this device saw."""
-        matrix = self.matrix.double()
-        right, labelled = matrix.diagonal(), matrix.sum(1)
-        union = labelled + matrix.sum(0) - right
-        return {
-            "mIoU": 100 * (right / union).nanmean(),
-            "mAcc": 100 * (right / labelled).nanmean(),
-            "aAcc": 100 * right.sum() / labelled.sum(),
-        }
+        return percent(self.matrix)
 
     def per_class(self) -> Tensor:
         """``(classes,)`` IoU in percent over what this device saw, NaN where the class does not occur."""
         matrix = self.matrix.double()
         right = matrix.diagonal()
         return 100 * right / (matrix.sum(1) + matrix.sum(0) - right)
+
+
+def confusion(predicted_BHW: Tensor, label_BHW: Tensor, classes: int, ignore: int = 255) -> Tensor:
+    """``(classes, classes)`` int64: pixels of each class (rows) that were taken for each (columns).
+
+    Args:
+        predicted_BHW: integer classes.
+        label_BHW: of the same shape: 0..classes-1, or ``ignore``.
+        classes: their number.
+        ignore: the label that is not counted.
+    """
+    label, predicted = label_BHW.reshape(-1), predicted_BHW.reshape(-1)
+    # the ignored ones go to one further row instead of being cut out, which would wait for the device
+    row = torch.where(label == ignore, classes, label.to(torch.int64))
+    counts = _counted(row * classes + predicted, classes * (classes + 1))
+    return counts.view(classes + 1, classes)[:classes]
+
+
+def percent(matrix_KK: Tensor) -> dict[str, Tensor]:
+    """The figures of a confusion matrix; see :class:`SegmentationScores`."""
+    matrix = matrix_KK.double()
+    right, labelled = matrix.diagonal(), matrix.sum(1)
+    union = labelled + matrix.sum(0) - right
+    return {
+        "mIoU": 100 * (right / union).nanmean(),
+        "mAcc": 100 * (right / labelled).nanmean(),
+        "aAcc": 100 * right.sum() / labelled.sum(),
+    }
+
+
+def _counted(numbers_N: Tensor, most: int) -> Tensor:
+    """``(most,)`` int64: how often each number from 0 occurs. On a GPU ``torch.bincount`` would wait for the largest."""
+    if numbers_N.device.type == "cpu":
+        return torch.bincount(numbers_N, minlength=most)
+    counts = torch.zeros(most, dtype=torch.int64, device=numbers_N.device)
+    return counts.scatter_add_(0, numbers_N, torch.ones_like(numbers_N))

@@ -229,11 +229,11 @@ def export_onnx(
     own = _checked_signature(net)
     plain = (fused(net) if fold_norms else copy.deepcopy(net)).cpu().float().eval()
     size, frames = _followed(size, frames, dynamic)
-    example = _example(net, size, frames, batch=2)
+    example = example_input(net, size, frames, batch=2)
     name = "tiles" if isinstance(net, JigsawNet) else "clips" if example.ndim == 5 else "images"
-    trials = [(_example(net, size, frames, number),) for number in (1, 3)] if check else []
+    trials = [(example_input(net, size, frames, number),) for number in (1, 3)] if check else []
     if dynamic and check:
-        trials += [(_example(net, ODD, frames + 1, 1),)]
+        trials += [(example_input(net, ODD, frames + 1, 1),)]
     free = (_free(net, example, dynamic),)
     return write_onnx(plain, (example,), (name,), ("output",), free, path, {**(extra or {}), **own}, trials)
 
@@ -253,7 +253,7 @@ def export_program(
     own = _checked_signature(net)
     plain = fused(net).cpu().float().eval()
     size, frames = _followed(size, frames, dynamic)
-    example = _example(net, size, frames, batch=2)
+    example = example_input(net, size, frames, batch=2)
     return write_program(plain, (example,), (_free(net, example, dynamic),), Path(path), {**(extra or {}), **own})
 
 
@@ -378,7 +378,8 @@ def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) ->
     return worst
 
 
-def _example(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:
+def example_input(net: MultiResolutionNet, size: tuple[int, int], frames: int, batch: int) -> Tensor:
+    """A random input of a network: images, or clips of ``frames``; of another one with every number of inputs."""
     channels = next(m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d))  # of a baseline too
     shape: tuple[int, ...] = (batch, frames, channels, *size) if isinstance(net, VideoNet) else (batch, channels, *size)
     if isinstance(net, JigsawNet):

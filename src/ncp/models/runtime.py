@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +14,9 @@ from ncp.errors import UserError
 
 N = TypeVar("N", bound=nn.Module)
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+REGIONAL = "regional"
+"""Of ``compile``: see :func:`compile_regions`."""
+MOST_KINDS = 64  # compiled variants of one class of module, where torch would stop at 8
 _FOLDS = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
 
@@ -86,3 +90,27 @@ def _fold(conv: nn.Conv2d | nn.Conv3d, norm: nn.modules.batchnorm._BatchNorm) ->
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
+
+
+def compile_regions(net: N, backend: str | Callable[..., Any] = "inductor") -> N:
+    """Have the repeated parts of ``net`` compiled at their first call, each kind once; names of weights stay.
+
+    A whole network is one graph of some thousand operators, of which every architecture needs its own. Its units and residual
+    units are of a few kinds: with channels, height and width as free numbers, one graph serves all units of a kind, whatever
+    the architecture is, and later processes find it in the compiler's cache on disk.
+
+    Args:
+        net: with :class:`ncp.models.blocks.Unit` and :class:`ncp.models.blocks.ResidualUnit` within; others stay as they are.
+        backend: of :func:`torch.compile`.
+    """
+    import torch._dynamo
+
+    from ncp.models.blocks import ResidualUnit, Unit
+
+    settings: Any = torch._dynamo.config
+    settings.force_parameter_static_shapes = False  # else every number of channels is a graph of its own
+    settings.recompile_limit = max(settings.recompile_limit, MOST_KINDS)
+    for module in net.modules():
+        if isinstance(module, (Unit, ResidualUnit)):
+            module.compile(dynamic=True, backend=backend)
+    return net

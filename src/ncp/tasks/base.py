@@ -23,12 +23,15 @@ from ncp.data.base import DataModule, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
 from ncp.models.bf16 import protect
+from ncp.models.runtime import REGIONAL, compile_regions
 from ncp.process import own_cores
 from ncp.spaces.base import AnyArchitecture
 from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.own import KEY as CHECKPOINT_KEY
 from ncp.tasks.position import Plan, Position, resumed
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.stepping import Eager, Stepping, choose
+from ncp.tasks.stepping.optimiser import plain_groups, set_rate, switch, switches_of
 
 NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -70,6 +73,13 @@ def weighted_cross_entropy(logits_BK: Tensor, label_B: Tensor, weights_K: Tensor
     return total / len(label_B)
 
 
+def _compiled(network: nn.Module, mode: str | None) -> Any:
+    """What is called in the network's place: compiled as a whole, in its repeated parts, or as it is."""
+    if mode == REGIONAL:
+        return compile_regions(network)
+    return torch.compile(network, mode=mode) if mode else network
+
+
 class Task(pl.LightningModule):
     """Base of the tasks: a network, a recipe, and how a batch becomes a loss and a score.
 
@@ -82,13 +92,16 @@ class Task(pl.LightningModule):
         plan: the recipe on this data set.
         data: classes' names and the images' mean and deviation are read from it.
         seed: of everything random in the network (the data has its own).
-        compile: None, or the mode of ``torch.compile`` (``default``, ``reduce-overhead`` for CUDA graphs, ...).
+        compile: None, ``regional``, or the mode of ``torch.compile`` (``default``, ``reduce-overhead`` for CUDA graphs, ...).
         about: what is written into every checkpoint (architecture, configuration), plain values only.
 
     Attributes:
+        static: whether every step does the same to arrays of the same shapes, so that it can be recorded.
         prefix: before the names that ``scores`` has, in the metrics' own names.
         spaces: whose architectures the task has networks for.
         ledger: the evaluations so far.
+        stepping: how steps are run; chosen when a training begins.
+        graphs: whether they may be recorded (``trainer.graphs``).
         kept_at: where the checkpoint of a step is kept, None for a step that is not.
         restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
     """
@@ -97,6 +110,7 @@ class Task(pl.LightningModule):
     main_metric: ClassVar[str]
     prefix: ClassVar[str] = ""
     spaces: ClassVar[tuple[str, ...]] = ("multires",)
+    static: ClassVar[bool] = True
     scores: Metric
 
     def __init__(
@@ -123,8 +137,11 @@ class Task(pl.LightningModule):
         self.register_buffer("class_weights", weights_of(recipe, self.classes), persistent=False)
         self._rate = recipe.rate()
         self._first_bad: Tensor | None = None
+        self.compiled_as = compile
+        self.graphs: Any = "auto"
+        self.stepping: Stepping = Eager(self.loss)
         # kept in a list so that the compiled twin is no second submodule
-        self._compiled = [torch.compile(network, mode=compile)] if compile else [network]
+        self._compiled = [_compiled(network, compile)]
 
     # ---- what a task defines
 
@@ -222,6 +239,13 @@ class Task(pl.LightningModule):
         """The recipe's optimiser; its rate is set before every step."""
         return self.recipe.make_optimizer(self.network.parameters())
 
+    def _choose_stepping(self) -> None:
+        """Decide how steps are run; the optimiser computes as this device does it, wherever its state comes from."""
+        optimizer = self.trainer.optimizers[0]
+        switch(optimizer, switches_of(self.configure_optimizers()))
+        self.stepping = choose(self, self.trainer, self.graphs)
+        self.stepping.prepare(optimizer)
+
     def rate_at(self, step: int) -> float:
         """The learning rate of optimiser step ``step`` (from 0)."""
         return self._rate(min(1.0, step / self.plan.steps))
@@ -229,6 +253,7 @@ class Task(pl.LightningModule):
     def on_train_start(self) -> None:
         """Set the modes again: Lightning restores those it found. An evaluation that was interrupted comes first."""
         self.train()
+        self._choose_stepping()
         place = Position.reached(self.trainer, self.plan)
         if self.owed(place.step) and not self.quick:
             # Lightning looks whether this number divides the passes done
@@ -249,7 +274,7 @@ class Task(pl.LightningModule):
         if place.passes == 0:
             done = self.step / self.plan.steps
             for group in self.trainer.optimizers[0].param_groups:
-                group["lr"] = self.rate_at(self.step)
+                set_rate(group, self.rate_at(self.step))
                 if self.recipe.momentum_schedule == "poly":
                     power = float(self.recipe.schedule.get("power", 0.9))
                     group["momentum"] = float(self.recipe.optimizer["momentum"]) * (1 - done) ** power
@@ -258,12 +283,24 @@ class Task(pl.LightningModule):
         """One pass; records loss, rate and the task's figures every ``log_every`` steps."""
         place = Position.running(self.trainer, self.plan)
         due = self.quick or (place.last_pass and self.plan.due(place.step + 1).log)
-        loss, figures = self.loss(batch, due)
+        loss, figures = self.stepping.forward(batch, due, first=place.passes == 0)
         self._watch(loss, due)
         if due:
             values = {f"train/{key}": float(value) for key, value in {"loss": loss.detach(), **figures}.items()}
             self.record({**values, "train/lr": self.rate_at(self.step)}, self.step + 1)
         return loss
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """As steps are run; see :class:`ncp.tasks.stepping.Stepping`."""
+        self.stepping.clear(optimizer)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """As steps are run."""
+        self.stepping.backward(loss)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """As steps are run."""
+        self.stepping.finish(optimizer, optimizer_closure)
 
     def _watch(self, loss: Tensor, due: bool) -> None:
         """Stop at a loss that is not finite. On GPUs the first bad step is noted there and read when figures are due."""
@@ -383,6 +420,8 @@ class Task(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is needed to build the network again and to go on, and the newest scores for whoever gets the file alone."""
+        for state in checkpoint.get("optimizer_states", ()):
+            state["param_groups"] = plain_groups(state["param_groups"])
         place = Position.reached(self.trainer, self.plan)
         checkpoint[CHECKPOINT_KEY] = {
             **self.about,

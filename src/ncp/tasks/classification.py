@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ncp.data.base import DataModule
-from ncp.metrics.classification import TopK
+from ncp.metrics.classification import TopK, percent
 from ncp.spaces import cost
 from ncp.spaces.base import AnyArchitecture
 from ncp.tasks.base import Task, weighted_cross_entropy
@@ -31,9 +31,7 @@ class Classification(Task):
         loss = weighted_cross_entropy(logits_BK, batch["label"], self.class_weights, self.recipe.label_smoothing)
         if not report:
             return loss, {}
-        scores = TopK(self.ks).to(logits_BK.device)
-        scores.update(logits_BK.detach(), batch["label"])
-        return loss, scores.local()
+        return loss, percent(logits_BK.detach(), batch["label"], self.ks)
 
     def macs(self, architecture: AnyArchitecture | str, data: DataModule, size: tuple[int, int] | None = None) -> int:
         """Of an architecture of the space: counted from its code."""

@@ -81,6 +81,7 @@ class Detection(Task):
 
     name = "det3d"
     main_metric = "moderate"
+    static = False  # as many points, pillars and objects as a scene has
 
     def __init__(
         self,

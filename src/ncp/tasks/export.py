@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from ncp.models.anchors import ROTATIONS
 from ncp.models.decode_heads import build_with_head
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
-from ncp.models.export import export_onnx, export_program, save, signature_of
+from ncp.models.export import example_input, export_onnx, export_program, save, signature_of
 from ncp.models.formats import openmmlab, python
 from ncp.models.transnas import nets
 from ncp.spaces import cost
@@ -32,9 +33,10 @@ from ncp.tasks.architectures import BASELINES
 from ncp.tasks.base import Task
 from ncp.tasks.cards import card_of
 
-ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "torchexport": ".pt2"}  # of files; the others are folders
+ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "openvino": ".xml", "torchexport": ".pt2"}
+"""Of files; the other formats are folders."""
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
-OF_BASELINES = ("onnx", "torchexport")  # formats that hold a network without naming its architecture
+OF_BASELINES = ("onnx", "openvino", "torchexport")  # formats that hold a network without naming its architecture
 OF_TASK = {"timm": "cls", **openmmlab.TASK}
 LIGHT = ("decoder_width", "base", "stem_stride")  # of a network on rooms
 KINDS = len(ROTATIONS)  # anchors of a class at every place
@@ -251,6 +253,18 @@ def _onnx(found: Exportable, path: Path, asked: InputShape) -> None:
         export_onnx(found.net, path, asked.size, _frames(found), extra=found.about, dynamic=asked.dynamic)  # type: ignore[arg-type]
 
 
+def _openvino(found: Exportable, path: Path, asked: InputShape) -> None:
+    from ncp.models import openvino_file
+
+    with tempfile.TemporaryDirectory(prefix="ncp-export-") as folder:
+        source = Path(folder) / "network.onnx"
+        _onnx(found, source, asked)
+        openvino_file.from_onnx(source, path, found.about)
+    if not isinstance(found.net, Detector):
+        trials = [(example_input(found.net, asked.size, _frames(found), number),) for number in (1, 3)]  # type: ignore[arg-type]
+        openvino_file.check(found.net.cpu().float().eval(), path, trials)
+
+
 def _program(found: Exportable, path: Path, asked: InputShape) -> None:
     if isinstance(found.net, Detector):
         detector_file.export_program(found.net, path, found.about)
@@ -276,11 +290,18 @@ def _openmmlab(kind: str, found: Exportable, folder: Path, asked: InputShape) ->
 WRITERS: dict[str, Callable[[Exportable, Path, InputShape], None]] = {
     "safetensors": _weights,
     "onnx": _onnx,
+    "openvino": _openvino,
     "torchexport": _program,
     "python": _python,
     "timm": _timm,
     **{kind: partial(_openmmlab, kind) for kind in openmmlab.TASK},
 }
+
+
+def input_shape(found: Exportable, size: Sequence[int] | None) -> tuple[int, ...]:
+    """Of one input of the network, which is no detector of points."""
+    height, width = size or found.size
+    return tuple(example_input(found.net, (int(height), int(width)), _frames(found), batch=1).shape)  # type: ignore[arg-type]
 
 
 def _frames(found: Exportable) -> int:

@@ -27,6 +27,8 @@ class Relative(torch.optim.Optimizer):
             through (1 lets heads move that begin almost at zero, as a detector's do).
         clip: largest root mean square of an update before it is scaled.
         weight_decay: decoupled, times ``lr``.
+
+    Where a group's ``lr`` and ``steps`` are tensors, its steps can be recorded as a CUDA graph.
     """
 
     def __init__(
@@ -67,21 +69,40 @@ class Relative(torch.optim.Optimizer):
                 self.state[p]["square"] = torch.zeros_like(p)
         squares = [self.state[p]["square"] for p in weights]
         keep = 1 - group["steps"] ** -0.8
-        torch._foreach_mul_(squares, keep)
-        torch._foreach_addcmul_(squares, grads, grads, value=1 - keep)
+        if isinstance(keep, Tensor):  # on the weights' device, where no number may be read
+            keep = keep.to(weights[0].dtype)
+            torch._foreach_mul_(squares, keep)
+            added = torch._foreach_mul(torch._foreach_mul(grads, grads), 1 - keep)
+            torch._foreach_add_(squares, added)
+        else:
+            torch._foreach_mul_(squares, keep)
+            torch._foreach_addcmul_(squares, grads, grads, value=1 - keep)
         scales = torch._foreach_sqrt(squares)
         torch._foreach_add_(scales, torch.finfo(weights[0].dtype).tiny ** 0.5)  # no gradient, no move
         updates = torch._foreach_div(grads, scales)
-        roots = torch.tensor([p.numel() for p in weights], device=weights[0].device, dtype=weights[0].dtype).sqrt()
+        roots, least = self._of(weights, group)
         of_weights = torch.stack(torch._foreach_norm(weights)) / roots
         of_updates = torch.stack(torch._foreach_norm(updates)) / roots
         lr = group["lr"] / max(1, sum(p.ndim > 1 for p in group["params"]))
-        least = of_weights.new_tensor([_least(p, group["least"], group["floor"]) for p in weights])
         rates = lr * of_weights.maximum(least) / (of_updates / group["clip"]).clamp(min=1)
         if group["weight_decay"]:
             torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
         torch._foreach_mul_(updates, list(rates.unbind()))
         torch._foreach_sub_(weights, updates)
+
+    def _of(self, weights: list[Tensor], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """``(len(weights),)`` each: the roots of their counts of numbers, and the sizes that they count as at least.
+
+        They are brought to the device once: a copy from the host would wait for it at every step.
+        """
+        # not of the constructor: a copied optimiser has gone through none
+        fixed: dict[Any, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_fixed", {})
+        key = (*map(id, weights), group["least"], group["floor"])
+        if key not in fixed:
+            like: Any = {"device": weights[0].device, "dtype": weights[0].dtype}
+            roots = torch.tensor([p.numel() for p in weights], **like).sqrt()
+            fixed[key] = roots, torch.tensor([_least(p, group["least"], group["floor"]) for p in weights], **like)
+        return fixed[key]
 
 
 def _least(weight: Tensor, least: float, floor: float) -> float:

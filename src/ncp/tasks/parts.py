@@ -22,7 +22,7 @@ from ncp.data.base import BatchPolicy, DataModule, Key
 from ncp.errors import UserError
 from ncp.models import default_precision
 from ncp.models.blocks import scale_residuals, straighten_fusions
-from ncp.models.runtime import COMPILE_MODES
+from ncp.models.runtime import COMPILE_MODES, REGIONAL
 from ncp.process import free_memory_mb, own_cores
 from ncp.spaces import AnyArchitecture
 from ncp.tasks import architectures, bounds
@@ -213,8 +213,9 @@ def compile_mode(value: Any) -> str | None:
     if not value:
         return None
     mode = "default" if value is True else str(value)
-    if mode not in COMPILE_MODES:
-        raise UserError(f"compile must be true, false or one of {', '.join(COMPILE_MODES)}, given was '{value}'")
+    if mode not in (*COMPILE_MODES, REGIONAL):
+        modes = ", ".join((*COMPILE_MODES, REGIONAL))
+        raise UserError(f"compile must be true, false or one of {modes}, given was '{value}'")
     return mode
 
 
@@ -225,6 +226,7 @@ def _own_trainer(
     strategy: str = "auto",
     precision: int | str = "auto",
     deterministic: bool | Literal["warn"] = False,
+    graphs: bool | Literal["auto"] = "auto",
 ) -> None:
     """The keys of ``conf/trainer`` that are ours; the others go to Lightning's Trainer."""
 
@@ -282,6 +284,7 @@ def make_trainer(
     settings = dict(options.trainer)
     check_trainer(settings)
     gpu, devices, plan = on_gpu(settings), device_count(settings), task.plan
+    task.graphs = settings.get("graphs", "auto")
     deterministic = settings.get("deterministic", False)
     precision: Any = settings.get("precision", "auto")
     if precision == "auto":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
@@ -199,6 +199,8 @@ class Recipe:
                     f"~recipe.optimizer.{key}"
                 )
         checked = options.check(kinds[name], arguments, "recipe.optimizer", first=1, title=name)
+        parameters = list(parameters)
+        checked |= _fused(kinds[name], parameters, checked)
         try:
             optimizer: torch.optim.Optimizer = kinds[name](parameters, **checked)
         except (ValueError, RuntimeError) as error:  # so torch and we say what is out of range; a TypeError is ours
@@ -210,3 +212,13 @@ def _imported(path: str) -> Any:
     """The class of ``module.Name``."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def _fused(kind: Any, parameters: Sequence[Any], given: Mapping[str, Any]) -> dict[str, bool]:
+    """On a GPU all weights move in a few kernels, where the optimiser can and the recipe says nothing else."""
+    first = parameters[0] if parameters else None
+    first = next(iter(first["params"]), None) if isinstance(first, Mapping) else first
+    known = inspect.signature(kind).parameters
+    if first is None or first.device.type != "cuda" or "fused" not in known or {"fused", "foreach"} & set(given):
+        return {}
+    return {"fused": True}

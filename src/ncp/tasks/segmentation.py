@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ncp.data.base import IGNORE, DataModule
-from ncp.metrics.segmentation import SegmentationScores
+from ncp.metrics.segmentation import SegmentationScores, confusion, percent
 from ncp.models.heads import SegmentationHead
 from ncp.spaces import cost
 from ncp.spaces.base import AnyArchitecture
@@ -72,9 +72,8 @@ class Segmentation(Task):
         loss = total / label_BHW.numel()
         if not report:
             return loss, {}
-        scores = SegmentationScores(len(self.classes), IGNORE).to(loss.device)
-        scores.update(logits_BKHW.detach().argmax(1), label_BHW)
-        return loss, {key: value for key, value in scores.local().items() if key in ("mAcc", "aAcc")}
+        found = percent(confusion(logits_BKHW.detach().argmax(1), label_BHW, len(self.classes), IGNORE))
+        return loss, {key: value for key, value in found.items() if key in ("mAcc", "aAcc")}
 
     def usage(self, data: DataModule) -> dict[str, Any]:
         """With the classes' colours, and the size that images are brought to."""

@@ -19,7 +19,7 @@ from ncp.data.base import DataModule
 from ncp.data.clips import VideoData
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
-from ncp.metrics.classification import TopK
+from ncp.metrics.classification import TopK, percent
 from ncp.spaces import cost
 from ncp.spaces.base import AnyArchitecture
 from ncp.spaces.multires import Architecture
@@ -104,9 +104,7 @@ class VideoRecognition(Task):
         loss = weighted_cross_entropy(logits_BK, label_B, self.class_weights, self.recipe.label_smoothing)
         if not report:
             return loss, {}
-        scores = TopK(self.ks).to(logits_BK.device)
-        scores.update(logits_BK.detach(), label_B)
-        return loss, scores.local()
+        return loss, percent(logits_BK.detach(), label_B, self.ks)
 
     def usage(self, data: DataModule) -> dict[str, Any]:
         """With which frames are read."""

@@ -39,6 +39,7 @@ class Images(SceneTask):
     """
 
     main_metric = "valid_ssim"
+    static = False  # the discriminator takes a step of its own within a pass
 
     def __init__(
         self,

@@ -1,0 +1,301 @@
+"""Trainings on a GPU, side by side: python -m bench.gpu [PIECE ...] [--cpu]
+
+Pieces, each within ten minutes (``make bench-gpu`` runs all of them, one after the other):
+
+* train: the default code and three random ones, 128x128, batch 64: plain (fp32, channels first), eager bf16, regional (its
+  repeated parts compiled) and graphs (whole steps as CUDA graphs, what src.train does). Bars: graphs 3x plain and 2.5x eager
+  bf16. Losses of 50 steps of graphs are held against those of eager bf16.
+* large: classification at 224x224 and segmentation at 512x1024, batch 16 and 4. Bar: the better of graphs and regional 1.5x
+  eager bf16.
+* compile: seconds of regional compilation for the largest of 2,000 codes, without and with the compiler's cache. Bar: 60 s.
+* share: 1, 2, 4 and 8 trainings of the narrow quarter of the space in one process, each on a stream of its own. Bar: 1.5x.
+* loading: a batch's copy to the device on a side stream, and without.
+
+The geometric means are over the codes; variants take turns, and medians count. Without a GPU nothing is measured, unless --cpu
+asks for a trial of the same code (without graphs), which has no bars. Detection: ``python -m bench.detection --batch 16``;
+several processes on one card, with and without MPS: ``python -m bench.packing 1 2 4 8 --mps``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench._timing import show
+from bench.models import PEAKS
+from ncp.models import build
+from ncp.models.runners import side_by_side
+from ncp.models.runtime import compile_regions
+from ncp.spaces import cost
+from ncp.spaces.multires import SPACE
+from ncp.tasks.stepping.base import Eager, Stepping
+from ncp.tasks.stepping.capture import CudaGraphs
+from ncp.tasks.stepping.graphs import Graphs, Settings
+
+CLASSES = 19
+VARIANTS = ("plain", "eager bf16", "regional bf16", "graphs bf16")
+BARS = {"plain": 3.0, "eager bf16": 2.5}  # of graphs, in the piece "train"
+LARGE = 1.5  # of the best, over eager bf16
+COMPILE = 60.0  # seconds
+SHARED = 1.5  # steps a second of several narrow trainings, over one's
+STEPS = 50  # whose losses are compared
+APART = 0.05  # of the loss: what bf16 alone makes of two orders of summation
+
+
+def training(
+    variant: str, code: Any, task: str, size: Sequence[int], batch: int, device: torch.device, wait: bool = True
+) -> Callable[[], Tensor]:
+    """A training step of a variant, which returns its loss; the same network and batch for every variant."""
+    torch.manual_seed(0)
+    plain = variant == "plain"
+    net = build(code, task, CLASSES, channels_last=not plain).to(device).train()
+    if variant.startswith("regional"):
+        compile_regions(net)
+    x = torch.randn(batch, 3, *size, device=device)
+    x = x if plain else x.contiguous(memory_format=torch.channels_last)
+    sides = () if task == "cls" else (size[0] // 4, size[1] // 4)
+    given = {"image": x, "label": torch.randint(CLASSES, (batch, *sides), device=device)}
+
+    def loss(batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        return F.cross_entropy(net(batch["image"]).float(), batch["label"]), {}
+
+    fused = {} if plain or device.type == "cpu" else {"fused": True}
+    optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, **fused)
+    graphs = variant.startswith("graphs")
+    stepping: Stepping = Graphs(loss, list(net.parameters()), Settings(), CudaGraphs(device)) if graphs else Eager(loss)
+    stepping.prepare(optimizer)
+    lowered = torch.autocast(device.type, torch.bfloat16, enabled=not plain)
+    last: list[Tensor] = []
+
+    def closure() -> Tensor:
+        with lowered:
+            found, _ = stepping.forward(given, False, True)
+        stepping.clear(optimizer)
+        stepping.backward(found)
+        last[:] = [found.detach()]
+        return found
+
+    def step() -> Tensor:
+        stepping.finish(optimizer, closure)
+        if wait and device.type == "cuda":
+            torch.cuda.synchronize()
+        return last[0]
+
+    for _ in range(6):
+        step()
+    return step
+
+
+def compared(
+    title: str, task: str, size: Sequence[int], batch: int, options: argparse.Namespace, variants: Sequence[str]
+) -> dict[str, float]:
+    """Print a table of the codes; the geometric mean of each variant's seconds over plain's (or the first one's)."""
+    codes = [SPACE.default(), *SPACE.sample(options.random, np.random.default_rng(2022))]
+    rows, ratios = [], {name: [] for name in variants}  # type: ignore[var-annotated]
+    for i, code in enumerate(codes):
+        times = side_by_side(
+            {name: training(name, code, task, size, batch, options.device) for name in variants}, options.seconds
+        )
+        torch.cuda.empty_cache()
+        macs = cost.count(code, (size[0], size[1]), "classification" if task == "cls" else "segmentation", CLASSES).macs
+        cells = []
+        for name in variants:
+            ratios[name].append(times[variants[0]] / times[name])
+            cells.append(f"{batch / times[name]:,.0f} ({ratios[name][-1]:.2f}x)")
+        fastest = min(times.values())
+        rate = 6 * float(macs) * batch / fastest / 1e12
+        rows.append((f"random {i}" if i else "default", *cells, f"{rate:.1f} T{_share(rate)}"))
+    means = {name: math.exp(sum(map(math.log, found)) / len(found)) for name, found in ratios.items()}
+    rows.append(("geometric mean", *(f"{means[name]:.2f}x" for name in variants), ""))
+    name = torch.cuda.get_device_name() if options.device.type == "cuda" else "CPU"
+    columns = ("code", *variants, "operations/s of the fastest")
+    show(f"{title}, batch {batch}: images/s (times {variants[0]}) on {name}", columns, rows)
+    return means
+
+
+def _share(tera: float) -> str:
+    """Of the card's stated rate in bf16."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    stated = next((rate for key, rate in PEAKS.items() if key in name), None)
+    return f", {tera * 1e12 / stated:.1%} of {stated / 1e12:.0f} T" if stated else ""
+
+
+def train(options: argparse.Namespace) -> list[str]:
+    """See above; what is missed."""
+    variants = [
+        name for name in VARIANTS if options.device.type == "cuda" or not name.startswith(("graphs", "regional"))
+    ]
+    size, batch = (options.size, options.size), options.batch
+    means = compared("training, classification", "cls", size, batch, options, variants)
+    if "graphs bf16" not in means:
+        return []
+    missed = [
+        f"graphs are {means['graphs bf16'] / means[other]:.2f}x {other}, the bar is {bar}x"
+        for other, bar in BARS.items()
+        if means["graphs bf16"] / means[other] < bar
+    ]
+    paths = {
+        name: [float(step()) for _ in range(STEPS)]
+        for name in ("eager bf16", "graphs bf16")
+        for step in [training(name, SPACE.default(), "cls", size, batch, options.device)]
+    }
+    apart = max(abs(a - b) / abs(a) for a, b in zip(paths["eager bf16"], paths["graphs bf16"], strict=True))
+    print(f"losses of {STEPS} steps, graphs against eager bf16: at most {apart:.2%} apart")
+    return missed + ([f"losses are {apart:.1%} apart, the bar is {APART:.0%}"] if apart > APART else [])
+
+
+def large(options: argparse.Namespace) -> list[str]:
+    """See above; what is missed."""
+    missed = []
+    for task, size, batch in (("cls", (224, 224), 16), ("seg", (512, 1024), 4)):
+        variants = VARIANTS[1:] if options.device.type == "cuda" else VARIANTS[1:2]
+        means = compared(f"training, {task} at {size[0]}x{size[1]}", task, size, batch, options, variants)
+        if len(means) > 1 and max(means.values()) < LARGE:
+            missed.append(f"{task} is {max(means.values()):.2f}x eager bf16, the bar is {LARGE}x")
+    return missed
+
+
+COMPILING = """
+import sys, time, torch
+from bench.trainings import largest_of
+from ncp.models import build
+from ncp.models.runtime import compile_regions
+device = torch.device(sys.argv[1])
+net = compile_regions(build(largest_of(2_000), "cls", 19).to(device))
+x = torch.randn(4, 3, 64, 64, device=device)
+began = time.perf_counter()
+with torch.autocast(device.type, torch.bfloat16):
+    loss = net(x).float().square().mean()
+loss.backward()
+print(time.perf_counter() - began)
+"""
+
+
+def compile_(options: argparse.Namespace) -> list[str]:
+    """See above; what is missed."""
+    with tempfile.TemporaryDirectory() as cache:
+        line = [sys.executable, "-c", COMPILING, options.device.type]
+        took = []
+        for _ in range(2):
+            done = subprocess.run(
+                line, env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                return [f"regional compilation failed: {done.stderr.strip().splitlines()[-1]}"]
+            took.append(float(done.stdout.split()[-1]))
+    rows = [("without a cache", f"{took[0]:.1f}"), ("with the first's", f"{took[1]:.1f}")]
+    show("first step of the largest of 2,000 codes, compiled by its repeated parts", ("process", "seconds"), rows)
+    return [f"compiling took {took[0]:.0f} s, the bar is {COMPILE:.0f} s"] if took[0] > COMPILE else []
+
+
+def loading(options: argparse.Namespace) -> list[str]:
+    """See above; there is no bar."""
+    if options.device.type == "cpu":
+        return []
+    from ncp.data.ahead import CudaSide, ahead
+
+    step = training("graphs bf16", SPACE.default(), "cls", (options.size, options.size), options.batch, options.device)
+    images = torch.zeros(options.batch, 3, 224, 224, dtype=torch.uint8).pin_memory()
+    batches = [{"image": images}] * 50
+
+    def direct() -> None:
+        for batch in batches:
+            batch["image"].to(options.device, non_blocking=True).float().mean()
+            step()
+
+    def beside() -> None:
+        for batch in ahead(batches, CudaSide(options.device)):
+            batch["image"].float().mean()
+            step()
+
+    times = side_by_side({"on the computing stream": direct, "on a side stream": beside}, options.seconds)
+    rows = [(name, f"{1e3 * seconds / len(batches):.2f}") for name, seconds in times.items()]
+    show("a step with its batch's copy", ("copied", "ms"), rows)
+    return []
+
+
+def share(options: argparse.Namespace) -> list[str]:
+    """See above; what is missed."""
+    if options.device.type == "cpu":
+        return []
+    codes = SPACE.sample(64, np.random.default_rng(7))
+    narrow = sorted(codes, key=lambda code: float(cost.count(code).macs))[: len(codes) // 4]
+    rows, gains = [], []
+    for number in (1, 2, 4, 8):
+        streams = [torch.cuda.Stream() for _ in range(number)]
+        steps = []
+        for stream, code in zip(streams, narrow, strict=False):
+            with torch.cuda.stream(stream):
+                size = (options.size, options.size)
+                steps.append(training("graphs bf16", code, "cls", size, options.batch, options.device, wait=False))
+        torch.cuda.synchronize()
+
+        def all_once(streams: Any = streams, steps: Any = steps) -> None:
+            for stream, step in zip(streams, steps, strict=True):
+                with torch.cuda.stream(stream):
+                    step()
+            torch.cuda.synchronize()
+
+        seconds = side_by_side({"all": all_once}, options.seconds)["all"]
+        # the first trainings of each number are the same ones, so one's time is theirs alone
+        alone = sum(side_by_side({"one": partial(_waited, step)}, 2.0)["one"] for step in steps)
+        gains.append(alone / seconds)
+        rows.append((str(number), f"{1e3 * seconds:.2f}", f"{1e3 * alone:.2f}", f"{gains[-1]:.2f}x"))
+        del steps
+        torch.cuda.empty_cache()
+    show("narrow trainings in one process", ("at a time", "ms for a step of each", "one after the other", "gain"), rows)
+    return [f"several narrow trainings gain {max(gains):.2f}x, the bar is {SHARED}x"] if max(gains) < SHARED else []
+
+
+def _waited(step: Callable[[], Tensor]) -> None:
+    step()
+    torch.cuda.synchronize()
+
+
+PIECES = {"train": train, "large": large, "compile": compile_, "share": share, "loading": loading}
+
+
+def main() -> int:
+    """Measure, print, and return 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=f"of {', '.join(PIECES)}; all unless given")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--random", type=int, default=3, help="random codes beside the default one")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of measuring, for each network")
+    parser.add_argument("--cpu", action="store_true", help="try the same code on the CPU")
+    options = parser.parse_args()
+    if unknown := set(options.pieces) - set(PIECES):
+        parser.error(f"unknown piece {', '.join(sorted(unknown))}; there are {', '.join(PIECES)}")
+    if not torch.cuda.is_available() and not options.cpu:
+        print("nothing was measured: torch sees no GPU here (--cpu tries the same code)")
+        return 0
+    options.device = torch.device("cpu" if options.cpu else "cuda")
+    if not options.cpu:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+    missed = []
+    for name in options.pieces or PIECES:
+        began = time.perf_counter()
+        missed += PIECES[name](options)
+        print(f"{name}: {time.perf_counter() - began:.0f} s")
+    for line in missed:
+        print(f"MISSED: {line}")
+    return int(bool(missed)) if not options.cpu else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Batches that are on their way to the GPU while the one before is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Side(Protocol):
+    """A stream beside the one that computes."""
+
+    def bring(self, batch: Any) -> Any:
+        """Begin to copy a batch to the device; returns what it will be there."""
+
+    def arrived(self, batch: Any) -> Any:
+        """The same batch for those who compute: what they do next waits for the copy, on the device."""
+
+
+class CudaSide:
+    """Copies on a CUDA stream of their own; batches must lie in pinned memory, else the host waits for each.
+
+    Args:
+        device: a GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def bring(self, batch: Any) -> Any:
+        """See :class:`Side`."""
+        with torch.cuda.stream(self.stream):
+            return _each(batch, lambda one: one.to(self.device, non_blocking=True))
+
+    def arrived(self, batch: Any) -> Any:
+        """See :class:`Side`."""
+        computing = torch.cuda.current_stream(self.device)
+        computing.wait_stream(self.stream)
+
+        def in_use(one: Tensor) -> Tensor:
+            one.record_stream(computing)  # its memory is not given to a later copy before it was read
+            return one
+
+        return _each(batch, in_use)
+
+
+def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same tree of dictionaries, lists and tuples with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_each(item, change) for item in value])
+    return value
+
+
+def ahead(batches: Iterable[Any], side: Side) -> Iterator[Any]:
+    """``batches`` in their order, each brought to the device while the one before it is worked on."""
+    coming: Any = None
+    some = False
+    for batch in batches:
+        if some:
+            # before the next copy begins, so that computing waits for this batch's alone
+            ready = side.arrived(coming)
+            coming = side.bring(batch)
+            yield ready
+        else:
+            coming, some = side.bring(batch), True
+    if some:
+        yield side.arrived(coming)

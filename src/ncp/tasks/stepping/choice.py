@@ -1,0 +1,64 @@
+"""Which way of running steps a training takes, and why not the fast one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+
+from ncp.errors import UserError
+from ncp.tasks.stepping.base import Eager, Stepping
+from ncp.tasks.stepping.capture import Capture, CudaGraphs
+from ncp.tasks.stepping.graphs import Graphs, Settings
+
+log = logging.getLogger(__name__)
+GRAPHS = Literal["auto", True, False]
+_OWN_GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile that make graphs themselves
+
+
+def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Capture | None = None) -> Stepping:
+    """How a task's steps will be run.
+
+    Args:
+        task: a :class:`ncp.tasks.base.Task`.
+        trainer: that is about to begin.
+        wanted: ``trainer.graphs``: auto (graphs where they can be, the reason logged where not), true, false.
+        capture: what records; unless given, CUDA graphs where there is a GPU.
+
+    Raises:
+        UserError: where graphs are asked for and cannot be.
+    """
+    reason = against(task, trainer, capture is not None)
+    if wanted is False or reason is not None:
+        if wanted is True:
+            raise UserError(f"trainer.graphs=true, but {reason}; leave it out, or give trainer.graphs=auto")
+        log.info("steps run kernel by kernel: %s", reason or "trainer.graphs=false")
+        return Eager(task.loss)
+    settings = Settings(
+        accumulate=trainer.accumulate_grad_batches,
+        clip=trainer.gradient_clip_val,  # type: ignore[arg-type]
+        by_value=str(getattr(trainer.gradient_clip_algorithm, "value", trainer.gradient_clip_algorithm)) == "value",
+        scheduled=task.recipe.momentum_schedule is not None,
+    )
+    device = trainer.strategy.root_device
+    log.info("steps are recorded as CUDA graphs from the fourth on")
+    return Graphs(task.loss, task.trained(), settings, capture or CudaGraphs(device))
+
+
+def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | None:
+    """Why a task's steps cannot be recorded; None where nothing is known to be in the way."""
+    if not recorder and trainer.strategy.root_device.type != "cuda":
+        return "there is no GPU"
+    if not task.static:
+        return f"task={task.name} does something else in each step than in the one before"
+    if trainer.world_size > 1:
+        return f"{trainer.world_size} devices exchange gradients within a step"
+    if getattr(trainer.precision_plugin, "scaler", None) is not None:
+        return f"losses of the precision {trainer.precision} are scaled on the host; use bf16-mixed"
+    if task.compiled_as in _OWN_GRAPHS:
+        return f"compile={task.compiled_as} makes graphs of its own"
+    if torch.is_anomaly_enabled():  # type: ignore[no-untyped-call]
+        return "anomalies are being looked for"
+    return None
