@@ -26,7 +26,8 @@ from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
 from ncp.campaign import growth, rounds
 from ncp.errors import UserError
-from ncp.predictors.exact import ExactGP, log2_channels
+from ncp.predictors import exact
+from ncp.predictors.exact import ExactGP
 from ncp.search import search
 
 LIMITS = {"cls-50-1000": 2.01e9, "seg": 0.89e9, "3ddet": 1.0e9, "video": 0.73e9}
@@ -52,7 +53,7 @@ class Case:
         table = import_file(folder / name / "trainval.pkl", name)
         good = table.rows("clean") & table.rows("paper")
         codes, values = np.asarray(table.codes)[good], np.asarray(table.column(setting.main), dtype=np.float64)[good]
-        judge = ExactGP(name, setting.main, codes, values, features=log2_channels, fit_rows=1400)
+        judge = exact.remembered(name, setting.main, codes, values, fit_rows=1400)
         known = [other for other in settings.PAPER if settings.get(other).task != setting.task]
         return cls(name, codes, values, judge, LIMITS[name], known)
 
