@@ -8,6 +8,7 @@ Shape suffixes: P architectures of a front, D dimensions of the code, T targets.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,7 @@ def targets(cost_P: np.ndarray, wide: float = WIDE) -> np.ndarray:
     """
     ordered = np.sort(np.asarray(cost_P, dtype=np.float64))
     found = []
-    for low, high in zip(ordered[:-1], ordered[1:], strict=True):
+    for low, high in itertools.pairwise(ordered):
         parts = int(np.ceil(np.log(high / low) / np.log(wide) - 1e-9))
         found += [low * (high / low) ** (i / parts) for i in range(1, parts)]
     return np.array(found)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -230,9 +230,11 @@ def trade(
         # weightings leave gaps: what lies beside the front fills the narrow ones, searches within limits the wide ones
         codes = _beside(problem, axes, columns, codes)
         costs = [column for column in columns if isinstance(column, Quantity)]
-        further = [gaps.filled(goals, budget, strategy, cost, codes, seed) for cost in costs]
-        if any(map(len, further)):
-            codes = _beside(problem, axes, columns, np.concatenate([codes, *further]))
+        for trust in dict.fromkeys((kappa, 0.0)):  # a front is of what is predicted: what doubt kept away from, too
+            bold = replace(strategy, kappa=trust)
+            further = [gaps.filled(goals, budget, bold, cost, codes, seed) for cost in costs]
+            if any(map(len, further)):
+                codes = _beside(problem, axes, columns, np.concatenate([codes, *further]))
         return _front(problem, axes, columns, codes, began)
 
 
@@ -317,7 +319,7 @@ def _values(problem: Any, columns: list[int | Quantity], codes: np.ndarray) -> n
 
 
 def _beside(problem: Any, axes: tuple[Axis, ...], columns: list[int | Quantity], codes: np.ndarray) -> np.ndarray:
-    """The codes that none beats among the given ones and, round after round, the neighbours of the best (of many, an even part)."""
+    """What none beats among given codes and, round after round, the neighbours of the best (of many, an even part)."""
     sign, budget = np.array([a.sign for a in axes]), problem.budget
     codes = codes[unbeaten(_values(problem, columns, codes), sign)]
     for _ in range(ROUNDS):
