@@ -4,7 +4,8 @@ TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp
 choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with the noise
 that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost, judged by
 the same process (its mean, and that minus one standard deviation of its own, as bench.search_quality does); beside it stands the
-best measured row within the limit. The known predictors leave out the setting's whole task.
+best measured row within the limit. The known predictors leave out the setting's whole task. ``--keep FILE`` writes each result
+down, and what is there already is not played again: about half a minute of one processor a seed and setting.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import csv
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +87,10 @@ class Case:
         best = codes[inside][values[inside].argmax()] if inside.any() else codes[values.argmin()]
         return *self.judged(np.array(result.architecture.code)), self.judged(best)[0]
 
+    def grown(self, mode: str, seed: int, number: int) -> tuple[float, float, float]:
+        """The same of a build in ``number`` rounds."""
+        return self.found(*adaptive(self, mode, seed, ADAPTIVE, number), seed)
+
 
 def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes and values of a build in ``number`` rounds."""
@@ -107,6 +115,28 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
     return codes, values
 
 
+class Kept:
+    """Results by setting, label and seed; in a file where one is given."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.found = path, dict[tuple[str, ...], tuple[float, ...]]()
+        if path is not None and path.is_file():
+            with path.open(newline="") as file:
+                self.found = {tuple(row[:3]): tuple(map(float, row[3:])) for row in csv.reader(file)}
+
+    def __call__(self, name: str, label: str, seed: int, play: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+        """The result, played where it is not there."""
+        key = (name, label, str(seed))
+        if key not in self.found:
+            self.found[key] = play()
+            shown = [f"{value:.4f}" for value in self.found[key]]
+            print(f"{name}, {label}, seed {seed}: {', '.join(shown)}", flush=True)
+            if self.path is not None:
+                with self.path.open("a", newline="") as file:
+                    csv.writer(file).writerow([*key, *shown])
+        return self.found[key]
+
+
 def main() -> int:
     """Print the table; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,11 +145,12 @@ def main() -> int:
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=growth.ROUNDS)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="a CSV file of what was played already")
     options = parser.parse_args()
     if options.tables is None:
         print("left out: it needs the released tables, python -m bench adaptive TABLES")
         return 0
-    rows, missed = [], False
+    rows, missed, kept = [], False, Kept(options.keep)
     for name in options.settings:
         try:
             case = Case.read(options.tables, name)
@@ -129,13 +160,13 @@ def main() -> int:
         results: dict[str, list[tuple[float, ...]]] = {}
         for seed in range(options.seeds):
             some = np.random.default_rng(seed).permutation(len(case.codes))
-            for label, n in (("random", ADAPTIVE), ("random", RANDOM)):
-                picked = some[:n]
-                found = case.found(case.codes[picked], case.values[picked], seed)
-                results.setdefault(f"{n} {label} rows", []).append(found)
+            for n in (ADAPTIVE, RANDOM):
+                play = partial(case.found, case.codes[some[:n]], case.values[some[:n]], seed)
+                results.setdefault(f"{n} random rows", []).append(kept(name, f"{n} random rows", seed, play))
             for mode in options.modes:
-                found = case.found(*adaptive(case, mode, seed, ADAPTIVE, options.rounds), seed)
-                results.setdefault(f"{ADAPTIVE} chosen {mode}", []).append(found)
+                label = f"{ADAPTIVE} chosen {mode}"
+                play = partial(case.grown, mode, seed, options.rounds)
+                results.setdefault(label, []).append(kept(name, label, seed, play))
         bar = np.mean(results[f"{RANDOM} random rows"], axis=0)
         for label, values in results.items():
             mean, spread = np.mean(values, axis=0), np.std(values, axis=0)

@@ -17,6 +17,8 @@ SAMPLES = 512
 """Draws of the joint doubt, each with its best code."""
 MOST = 64
 """Promising codes that are looked at: the likeliest."""
+SHORTLIST = 256
+"""Codes that are looked at closely: those that tell most alone."""
 JITTER = 1e-6
 
 
@@ -54,19 +56,26 @@ def telling(
     least = JITTER * float(own_N.mean() + noise_N.mean())
     cross_NS = predictor.covariance(codes_ND, best_SD)
     assert cross_NS is not None
-    roots: list[np.ndarray] = []
+    # what tells little now tells less after others
+    some = np.argsort(-_gain(cross_NS, weight_S, own_N + noise_N + least), kind="stable")[: max(SHORTLIST, 8 * count)]
+    own_N, noise_N, cross_NS = own_N[some], noise_N[some] + least, cross_NS[some]
+    both_NN = predictor.covariance(codes_ND[some], codes_ND[some])
+    assert both_NN is not None
     chosen: list[int] = []
     for _ in range(count):
-        apart_NS = cross_NS - (cross_NS @ weight_S)[:, None]
-        gain_N = np.square(apart_NS) @ weight_S / (own_N + noise_N + least)
+        gain_N = _gain(cross_NS, weight_S, own_N + noise_N)
         gain_N[chosen] = -np.inf
         pick = int(gain_N.argmax())
         chosen.append(pick)
-        mine = predictor.covariance(codes_ND, codes_ND[[pick]])
-        assert mine is not None
-        left_N = mine[:, 0] - sum((root * root[pick] for root in roots), np.zeros(len(codes_ND)))
-        root_N = left_N / np.sqrt(own_N[pick] + noise_N[pick] + least)
-        roots.append(root_N)
-        cross_NS = cross_NS - np.outer(root_N, cross_NS[pick] / np.sqrt(own_N[pick] + noise_N[pick] + least))
+        # as if it were trained
+        root_N = both_NN[:, pick] / np.sqrt(own_N[pick] + noise_N[pick])
+        cross_NS = cross_NS - np.outer(root_N, cross_NS[pick] / np.sqrt(own_N[pick] + noise_N[pick]))
+        both_NN = both_NN - np.outer(root_N, root_N)
         own_N = np.maximum(own_N - np.square(root_N), 0)
-    return chosen
+    return [int(some[i]) for i in chosen]
+
+
+def _gain(cross_NS: np.ndarray, weight_S: np.ndarray, measured_N: np.ndarray) -> np.ndarray:
+    """``(N,)`` by how much the variance of the promising ones about their mean falls, given that of each measurement."""
+    apart_NS = cross_NS - (cross_NS @ weight_S)[:, None]
+    return np.asarray(np.square(apart_NS) @ weight_S / measured_N)
