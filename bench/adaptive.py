@@ -4,7 +4,8 @@ TABLES is the released ``data`` folder. A build of 40 trainings in rounds (``ncp
 choosing rows of the table, once choosing any codes, whose results an exact Gaussian process on all rows answers, with the noise
 that it found. "Find" is the default search on the predictor fitted to those trainings at the setting's limit of cost, judged by
 the same process (its mean, and that minus one standard deviation of its own, as bench.search_quality does); beside it stands the
-best measured row within the limit. The known predictors leave out the setting's whole task.
+best measured row within the limit. The known predictors leave out the setting's whole task. ``--keep FILE`` writes each result
+down, and what is there already is not played again: about half a minute of one processor a seed and setting.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import csv
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,8 @@ from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
 from ncp.campaign import growth, rounds
 from ncp.errors import UserError
-from ncp.predictors.exact import ExactGP, log2_channels
+from ncp.predictors import exact
+from ncp.predictors.exact import ExactGP
 from ncp.search import search
 
 LIMITS = {"cls-50-1000": 2.01e9, "seg": 0.89e9, "3ddet": 1.0e9, "video": 0.73e9}
@@ -52,7 +57,7 @@ class Case:
         table = import_file(folder / name / "trainval.pkl", name)
         good = table.rows("clean") & table.rows("paper")
         codes, values = np.asarray(table.codes)[good], np.asarray(table.column(setting.main), dtype=np.float64)[good]
-        judge = ExactGP(name, setting.main, codes, values, features=log2_channels, fit_rows=1400)
+        judge = exact.remembered(name, setting.main, codes, values, fit_rows=1400)
         known = [other for other in settings.PAPER if settings.get(other).task != setting.task]
         return cls(name, codes, values, judge, LIMITS[name], known)
 
@@ -82,6 +87,10 @@ class Case:
         best = codes[inside][values[inside].argmax()] if inside.any() else codes[values.argmin()]
         return *self.judged(np.array(result.architecture.code)), self.judged(best)[0]
 
+    def grown(self, mode: str, seed: int, number: int) -> tuple[float, float, float]:
+        """The same of a build in ``number`` rounds."""
+        return self.found(*adaptive(self, mode, seed, ADAPTIVE, number), seed)
+
 
 def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes and values of a build in ``number`` rounds."""
@@ -106,6 +115,28 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
     return codes, values
 
 
+class Kept:
+    """Results by setting, label and seed; in a file where one is given."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.found = path, dict[tuple[str, ...], tuple[float, ...]]()
+        if path is not None and path.is_file():
+            with path.open(newline="") as file:
+                self.found = {tuple(row[:3]): tuple(map(float, row[3:])) for row in csv.reader(file)}
+
+    def __call__(self, name: str, label: str, seed: int, play: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+        """The result, played where it is not there."""
+        key = (name, label, str(seed))
+        if key not in self.found:
+            self.found[key] = play()
+            shown = [f"{value:.4f}" for value in self.found[key]]
+            print(f"{name}, {label}, seed {seed}: {', '.join(shown)}", flush=True)
+            if self.path is not None:
+                with self.path.open("a", newline="") as file:
+                    csv.writer(file).writerow([*key, *shown])
+        return self.found[key]
+
+
 def main() -> int:
     """Print the table; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,11 +145,12 @@ def main() -> int:
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=growth.ROUNDS)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="a CSV file of what was played already")
     options = parser.parse_args()
     if options.tables is None:
         print("left out: it needs the released tables, python -m bench adaptive TABLES")
         return 0
-    rows, missed = [], False
+    rows, missed, kept = [], False, Kept(options.keep)
     for name in options.settings:
         try:
             case = Case.read(options.tables, name)
@@ -128,13 +160,13 @@ def main() -> int:
         results: dict[str, list[tuple[float, ...]]] = {}
         for seed in range(options.seeds):
             some = np.random.default_rng(seed).permutation(len(case.codes))
-            for label, n in (("random", ADAPTIVE), ("random", RANDOM)):
-                picked = some[:n]
-                found = case.found(case.codes[picked], case.values[picked], seed)
-                results.setdefault(f"{n} {label} rows", []).append(found)
+            for n in (ADAPTIVE, RANDOM):
+                play = partial(case.found, case.codes[some[:n]], case.values[some[:n]], seed)
+                results.setdefault(f"{n} random rows", []).append(kept(name, f"{n} random rows", seed, play))
             for mode in options.modes:
-                found = case.found(*adaptive(case, mode, seed, ADAPTIVE, options.rounds), seed)
-                results.setdefault(f"{ADAPTIVE} chosen {mode}", []).append(found)
+                label = f"{ADAPTIVE} chosen {mode}"
+                play = partial(case.grown, mode, seed, options.rounds)
+                results.setdefault(label, []).append(kept(name, label, seed, play))
         bar = np.mean(results[f"{RANDOM} random rows"], axis=0)
         for label, values in results.items():
             mean, spread = np.mean(values, axis=0), np.std(values, axis=0)

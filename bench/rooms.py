@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import sys
 
-import numpy as np
 import torch
 
 from bench._timing import show

@@ -23,7 +23,8 @@ from bench._timing import show
 from ncp.benchmark import settings
 from ncp.benchmark.importing import import_file
 from ncp.errors import UserError
-from ncp.predictors.exact import ExactGP, log2_channels
+from ncp.predictors import exact
+from ncp.predictors.exact import ExactGP
 from ncp.search import search
 from ncp.search.strategies import names
 
@@ -43,7 +44,7 @@ def judge(folder: Path, name: str) -> ExactGP:
     setting = settings.get(name)
     table = import_file(folder / setting.name / "trainval.pkl", setting.name)
     values = np.asarray(table.columns[setting.main], dtype=np.float64)
-    return ExactGP(setting.name, setting.main, np.asarray(table.codes), values, features=log2_channels, fit_rows=1400)
+    return exact.remembered(setting.name, setting.main, np.asarray(table.codes), values, fit_rows=1400)
 
 
 def verdict(judge: ExactGP, architecture: Any) -> tuple[float, float]:

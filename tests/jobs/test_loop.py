@@ -52,3 +52,9 @@ def test_short_ones_are_shorter(planned):
 def test_an_unknown_setting_is_the_users(planned):
     with pytest.raises(UserError, match="unknown setting 'segg'"):
         planned(loop.Options(settings=["segg"]))
+
+
+@pytest.mark.parametrize("predictor", ["auto", "default"])
+def test_its_predictors_are_the_ones_asked_for(planned, predictor):
+    assert planned(loop.Options(predictor=predictor)).family == predictor
+    assert planned(loop.Options()).family == "auto"  # as src.fit's

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ncp import spaces
+from ncp.campaign import knowledge
 from ncp.errors import UserError
 from ncp.predictors.answers import AnyPredictor
 from ncp.search.criterion import Criterion
@@ -28,6 +29,8 @@ REPAIRS = 400  # at most so many dimensions of a candidate are made cheaper
 CANDIDATES = 1024
 PARENTS = 16  # codes whose mutations are tried, in each generation
 GENERATIONS = 6
+PROMISING = 600  # candidates whose joint doubt is sampled: those with the highest upper bounds
+KNOWLEDGE = True
 
 
 def first_batch(
@@ -140,6 +143,9 @@ def next_batch(
     """
     space = predictor.space
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
+    chosen = _telling(predictor, measured, count, limits, rng, pool, learn or limits, taken) if KNOWLEDGE else None
+    if chosen is not None:
+        return chosen
     if learn is not None and pool is not None:
         # the pool may have hardly any left within the limits
         wanted = min(-(-count // 2), len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
@@ -158,6 +164,34 @@ def next_batch(
     mean_N, std_N = answers(predictor, codes_ND)
     f_NF, _ = _features(space, codes_ND)
     return np.asarray(codes_ND[_improving(mean_N, std_N, f_NF, best, count)], dtype=np.int64)
+
+
+def _telling(
+    predictor: AnyPredictor,
+    measured: np.ndarray,
+    count: int,
+    limits: Budget,
+    rng: np.random.Generator,
+    pool: np.ndarray | None,
+    learn: Budget,
+    taken: set[tuple[int, ...]],
+) -> np.ndarray | None:
+    """The batch that tells most about where the best one within the limits is; None where the predictor cannot tell."""
+    near_ND = _candidates(predictor.space, limits, rng, CANDIDATES, None)
+    near_ND = _improved(predictor, near_ND, _best(predictor, measured, limits), limits, rng, set())
+    order = np.argsort(-np.sum(answers(predictor, near_ND), axis=0), kind="stable")[:PROMISING]
+    found = knowledge.promising(predictor, near_ND[order], rng)
+    if found is None:
+        return None
+    places, weight_S = found
+    codes_ND = near_ND if pool is None else _candidates(predictor.space, learn, rng, CANDIDATES, pool, taken)
+    if pool is None:
+        codes_ND = codes_ND[[tuple(code) not in taken for code in codes_ND.tolist()]]
+    if len(codes_ND) < count:
+        return None
+    return np.asarray(
+        codes_ND[knowledge.telling(predictor, codes_ND, near_ND[order][places], weight_S, count)], dtype=np.int64
+    )
 
 
 def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:
@@ -260,13 +294,21 @@ def _improved(
 ) -> np.ndarray:
     """More candidates: mutations of those with the highest expected improvement, and where the search's own ascent ends."""
     codes_ND = np.concatenate([codes_ND, _allowed(_ascended(predictor, limits, rng), limits, taken)])
+    codes_ND = np.unique(codes_ND, axis=0)
+    seen = {tuple(code) for code in codes_ND.tolist()}
+    score_N = expected_improvement(*answers(predictor, codes_ND), best)
     for _ in range(GENERATIONS):
-        codes_ND = np.unique(codes_ND, axis=0)
-        score_N = expected_improvement(*answers(predictor, codes_ND), best)
         parents = codes_ND[np.argsort(-score_N, kind="stable")[:PARENTS]]
-        children = [_mutated(limits, parent, rng) for parent in parents]
-        codes_ND = np.concatenate([codes_ND, _allowed(np.concatenate(children), limits, taken)])
-    return np.unique(codes_ND, axis=0)
+        children = _allowed(np.concatenate([_mutated(limits, parent, rng) for parent in parents]), limits, taken)
+        # asked about once each
+        children = np.array(
+            [code for code in np.unique(children, axis=0).tolist() if tuple(code) not in seen], dtype=np.int64
+        )
+        if len(children):
+            seen |= {tuple(code) for code in children.tolist()}
+            codes_ND = np.concatenate([codes_ND, children])
+            score_N = np.concatenate([score_N, expected_improvement(*answers(predictor, children), best)])
+    return codes_ND
 
 
 def _mutated(limits: Budget, code: np.ndarray, rng: np.random.Generator, number: int = 24) -> np.ndarray:

@@ -32,6 +32,7 @@ class Options:
     steps: dict[str, Annotated[int, Meta(ge=4)]] = field(default_factory=lambda: {"cls": 96, "seg": 120})
     bounds: dict[str, list[int]] = field(default_factory=lambda: dict(BOUNDS))
     default: dict[str, int] = field(default_factory=lambda: dict(DEFAULT))
+    predictor: Literal["auto", "default"] = "auto"
     repeats: Annotated[int, Meta(ge=1, le=10**9)] = 3
     seed: Annotated[int, Meta(ge=0)] = 1
     per_device: Annotated[int, Meta(ge=1, le=10**9)] | Literal["auto"] = "auto"
@@ -65,7 +66,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         repeats=options.repeats,
         seed=options.seed,
         per_device=options.per_device,
-        family="default",
+        family=options.predictor,
         start=True,
         title="loop",
     )

@@ -208,7 +208,7 @@ def export_onnx(
     extra: Mapping[str, str] | None = None,
     dynamic: bool = False,
 ) -> Path:
-    """Write ``net`` as ONNX with input ``images`` (or ``clips``, or a jigsaw's ``tiles``) and output ``output``, for any batch size.
+    """Write ``net`` as ONNX with input ``images`` (``clips``, a jigsaw's ``tiles``) and output ``output``, for any batch size.
 
     Args:
         net: a network for any task.

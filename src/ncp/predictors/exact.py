@@ -172,11 +172,18 @@ def of_table(table: Table, metric: str | None = None, fit_rows: int = FIT_ROWS) 
     values = rows.targets[:, rows.metrics.index(metric)]
     if len(values) < 10:
         raise UserError(f"an exact process needs ten rows or more, the table of {table.name} has {len(values)}")
-    features = partial(wide_in_logarithms, space=table.space)
-    make = partial(ExactGP, table.name, metric, rows.codes, values, features, rows.space, fit_rows=fit_rows)
-    content = hashlib.sha256(rows.codes.tobytes() + values.tobytes() + f"{metric} {fit_rows}".encode()).hexdigest()[:20]
-    path = files.cache_folder("exact") / f"{files.safe_file(table.name, 'setting')}-{content}.safetensors"
-    known = _kept(path, rows.codes.shape[1])
+    return remembered(table.name, metric, rows.codes, values, rows.space, fit_rows)
+
+
+def remembered(
+    setting: str, metric: str, codes: np.ndarray, values: np.ndarray, space: str = "multires", fit_rows: int = FIT_ROWS
+) -> ExactGP:
+    """The process on these rows, wide dimensions in logarithms, its length scales from the cache where known."""
+    features = partial(wide_in_logarithms, space=spaces.get(space))
+    make = partial(ExactGP, setting, metric, codes, values, features, space, fit_rows=fit_rows)
+    content = hashlib.sha256(codes.tobytes() + values.tobytes() + f"{metric} {fit_rows}".encode()).hexdigest()[:20]
+    path = files.cache_folder("exact") / f"{files.safe_file(setting, 'setting')}-{content}.safetensors"
+    known = _kept(path, codes.shape[1])
     judge = make(scales=known)
     if known is None:
         _keep(path, judge.scales)

@@ -1,6 +1,7 @@
 """A front over two or three quantities: predicted metrics, multiply-adds, parameters, milliseconds, memory.
 
-Many weightings of the quantities are searched in one batch, as the front over lambdas is; kept is what no other architecture
+Many weightings of the quantities are searched in one batch, as the front over lambdas is, then the wide gaps that they leave,
+within limits of cost (:mod:`ncp.search.gaps`); kept is what no other architecture
 beats in all of them. One point of it is proposed: the knee, where what the last step brought and what the next one costs part.
 
 Shape suffixes: N codes, Q quantities, L weightings, S starts of all of them together, P architectures of the front.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
+from ncp.search import gaps
 from ncp.search.criterion import Criterion, Worth, gain, gained
 from ncp.search.forward import Forward
 from ncp.search.limits import COSTS, Budget
@@ -225,8 +227,14 @@ def trade(
         codes = codes[budget.excess(codes) == 0] if budget.limits else codes
         if not len(codes):
             raise UserError("no architecture was found that keeps the limits of the front; loosen one")
-        for _ in range(ROUNDS):  # weightings leave gaps; what lies beside the front fills them
-            codes = _with_neighbours(problem, axes, columns, codes)
+        # weightings leave gaps: what lies beside the front fills the narrow ones, searches within limits the wide ones
+        codes = _beside(problem, axes, columns, codes)
+        costs = [column for column in columns if isinstance(column, Quantity)]
+        for trust in dict.fromkeys((kappa, 0.0)):  # a front is of what is predicted: what doubt kept away from, too
+            bold = replace(strategy, kappa=trust)
+            further = [gaps.filled(goals, budget, bold, cost, codes, seed) for cost in costs]
+            if any(map(len, further)):
+                codes = _beside(problem, axes, columns, np.concatenate([codes, *further]))
         return _front(problem, axes, columns, codes, began)
 
 
@@ -310,18 +318,18 @@ def _values(problem: Any, columns: list[int | Quantity], codes: np.ndarray) -> n
     return np.stack(told, axis=1)
 
 
-def _with_neighbours(
-    problem: Any, axes: tuple[Axis, ...], columns: list[int | Quantity], codes: np.ndarray
-) -> np.ndarray:
-    """The codes that none beats among the given ones and the neighbours of the best (of many, an even part)."""
+def _beside(problem: Any, axes: tuple[Axis, ...], columns: list[int | Quantity], codes: np.ndarray) -> np.ndarray:
+    """What none beats among given codes and, round after round, the neighbours of the best (of many, an even part)."""
     sign, budget = np.array([a.sign for a in axes]), problem.budget
-    best = codes[unbeaten(_values(problem, columns, codes), sign)]
-    some = best[:: -(-len(best) // WIDEST)]
-    near = (some[:, None] + budget.region.moves()).reshape(-1, codes.shape[1])
-    near = near[budget.region.contains(near)].astype(np.int64)
-    near = near[budget.excess(near) == 0] if budget.limits else near
-    every = np.unique(np.concatenate([best, near]), axis=0)
-    return np.asarray(every[unbeaten(_values(problem, columns, every), sign)])
+    codes = codes[unbeaten(_values(problem, columns, codes), sign)]
+    for _ in range(ROUNDS):
+        some = codes[:: -(-len(codes) // WIDEST)]
+        near = (some[:, None] + budget.region.moves()).reshape(-1, codes.shape[1])
+        near = near[budget.region.contains(near)].astype(np.int64)
+        near = near[budget.excess(near) == 0] if budget.limits else near
+        every = np.unique(np.concatenate([codes, near]), axis=0)
+        codes = every[unbeaten(_values(problem, columns, every), sign)]
+    return np.asarray(codes)
 
 
 def _front(
