@@ -73,17 +73,19 @@ TRAININGS = list(csv.DictReader((DOCS / "paper_trainings.csv").open()))
 def test_every_training_of_the_page_composes(tmp_path):
     """The commands beside docs/paper.md: a network of a row in a setting of which the row has a figure.
 
-    Those that differ in the text of an architecture alone, which must be one, are composed once.
+    Those that differ in the text of an architecture alone, which must be one, or in a network's name in timm are composed once.
     """
     assert {row["table"] for row in TRAININGS} == {"2", "3", "4", "5", "8", "9", "10"}
-    alike, texts = {}, set()
+    alike, texts, names = {}, set(), set()
     for row in TRAININGS:
         module, *words = row["command"].removeprefix("python -m ").split()
         assert (module, words[0]) == ("src.train", f"setting={row['setting']}")
         texts |= {w.removeprefix("arch.code=") for w in words if w.startswith("arch.code=")}
-        alike.setdefault(tuple(w.partition("=")[0] if w.startswith("arch.code=") else w for w in words), words)
+        names |= {w.removeprefix("arch.name=") for w in words if w.startswith("arch.name=")}
+        alike.setdefault(tuple(w.partition("=")[0] if w.startswith("arch.") else w for w in words), words)
     assert len(texts) > 60
     assert all(SPACE.parse(text).text == text for text in texts)
+    assert names == {*(f"resnet{n}" for n in (18, 34, 50, 101)), *(f"hrnet_w{n}" for n in (18, 32, 48))}  # timm's
     assert len(alike) >= 9 + 3
     for words in alike.values():
         given = [w.replace("=DATA", f"={tmp_path}").replace("=CHECKPOINT", f"={tmp_path / 'last.ckpt'}") for w in words]

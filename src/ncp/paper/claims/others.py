@@ -32,8 +32,8 @@ def by_hand(lab: Lab) -> Measured:
         ]
         cost_O1, value_O1 = np.array([[row.flops_g, row.figures[name]] for row in others], dtype=float).T[:, :, None]
         ahead_OS, sure_OS = (
-            np.array((x < cost_O1) & (y - margin > value_O1)).reshape(len(others), len(LAMBDAS), -1).any(1)
-            for margin in (0.0, doubt)
+            np.asarray(np.reshape((x < cost_O1) & (least > value_O1), (len(others), len(LAMBDAS), -1)).any(1))
+            for least in (y, y - doubt)
         )
         lost = [row.name for i, row in enumerate(others) if share(ahead_OS[i]) < 0.5]
         figures[task] = float(ahead_OS.sum(0).mean())
