@@ -1,10 +1,16 @@
 """Content as it might come from elsewhere: one value at a time replaced, removed or added; bytes flipped and cut off."""
 
+import contextlib
 import copy
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ncp.errors import UserError
 
 
 def _deep(levels: int) -> Any:
@@ -76,3 +82,39 @@ def damaged(data: bytes, n: int, seed: int = 0) -> Iterator[bytes]:
         for position in rng.integers(0, len(out), size=int(rng.integers(1, 8))):
             out[position] = int(rng.integers(0, 256))
         yield bytes(out)
+
+
+SOME = int(os.environ.get("NCP_ALTERED", "60"))
+"""Variants for each reader; all of them were tried once."""
+
+
+def survives(read: Callable[[Any], Any], contents: Iterable[Any], most: float = 1.0, one_line: bool = False) -> None:
+    """``read`` gives a value or a short ``UserError`` for every content; not all are refused, nor all taken."""
+    refused = total = 0
+    for content in contents:
+        total += 1
+        try:
+            read(content)
+        except UserError as error:
+            refused += 1
+            text = str(error)
+            assert len(text) < 1500, text
+            assert "\x1b" not in text
+            assert not (one_line and "\n" in text), text
+    assert 0 < refused <= most * total
+
+
+@contextlib.contextmanager
+def bounded(most: int) -> Iterator[None]:
+    """Within, this process takes at most so many MB more than it had; checked on Linux."""
+    if sys.platform != "linux":
+        yield
+        return
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark is where the memory is
+    before = _kib("VmRSS")
+    yield
+    assert _kib("VmHWM") - before < 1000 * most
+
+
+def _kib(name: str) -> int:
+    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0])

@@ -1,7 +1,6 @@
 """Every reader of files from elsewhere: whatever is altered in them, the answer is the content or one ``UserError``."""
 
 import json
-import os
 import pickle
 from dataclasses import asdict
 from importlib import import_module
@@ -13,6 +12,7 @@ import pytest
 import recorded_results
 import torch
 import yaml
+from altered import SOME, survives
 from pyarrow import parquet
 from release_format import release_rows
 from safetensors.torch import save_file
@@ -25,24 +25,6 @@ from ncp.predictors.base import KINDS, Card
 from ncp.report import entries
 from ncp.spaces import nasbench201
 from ncp.spaces.multires import SPACE, Architecture
-
-SOME = int(os.environ.get("NCP_ALTERED", "60"))  # variants for each reader; all of them were tried once
-
-
-def survives(read, contents, most: float = 1.0) -> None:
-    """``read`` gives a value or a ``UserError`` of one short line for every content; not all are refused, nor all taken."""
-    refused = total = 0
-    for content in contents:
-        total += 1
-        try:
-            read(content)
-        except UserError as error:
-            refused += 1
-            text = str(error)
-            assert len(text) < 1500, text
-            assert "\x1b" not in text
-    assert 0 < refused <= most * total
-
 
 ROWS = release_rows("seg", 6)
 

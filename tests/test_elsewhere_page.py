@@ -176,3 +176,14 @@ def test_a_choice_of_the_sweep_is_a_command_of_this_project(tmp_path):
         options = jobs.options("train", *[word.replace("/data/cityscapes", str(tmp_path)) for word in words[3:]])
         assert options.recipe["optimizer"]["lr"] == rate["max"]
         assert options.logger["kind"] == "wandb"
+
+
+def test_a_sweep_over_searches_is_a_command_too():
+    """The one that the page tells in a sentence."""
+    (command,) = re.findall(r'command: (\["python", "-m", "src\.search".*?\])`', PAGE)
+    ((key, values),) = re.findall(r"`(\w+): \{values: (\[.*?\])\}`", PAGE)
+    for value in yaml.safe_load(values):
+        words = [word for word in yaml.safe_load(command) if not word.startswith("${")]
+        options = jobs.options("search", *words[3:], f"{key}={value}")
+        assert options.objectives == ["seg"]
+        assert getattr(options, key) == value

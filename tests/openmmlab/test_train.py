@@ -13,7 +13,8 @@ from PIL import Image
 from ncp.errors import UserError
 from ncp.models import build
 from ncp.models.export import save
-from ncp.models.formats import foreign, openmmlab
+from ncp.models.formats import openmmlab
+from ncp.tasks import foreign
 
 NARROW = "8_16-1_1_1_8-1_2_1_2_16_8-1_3_1_1_2_8_16_24-1_4_1_1_1_2_8_16_8_24-16"
 

@@ -56,10 +56,10 @@ def parse(data: bytes, name: str) -> tuple[Any, dict[str, Storage]]:
     Raises:
         UserError: naming the file, for anything but plain values and tensors, and for values that are too many or too deep.
     """
-    made: list[_TorchMachine] = []
+    made: list[TorchMachine] = []
 
-    def machine(given: bytes) -> _TorchMachine:
-        made.append(_TorchMachine(given))
+    def machine(given: bytes) -> TorchMachine:
+        made.append(TorchMachine(given))
         return made[0]
 
     content = pickles.parse(data, name, machine)
@@ -102,7 +102,16 @@ def measure(content: Any) -> int:
     return look(content, 0)[0]
 
 
-class _TorchMachine(PickleMachine):
+class View(NamedTuple):
+    """Where the numbers of a tensor lie: in which storage, from which on, how many a side, and how far apart."""
+
+    storage: Storage
+    offset: int
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+class TorchMachine(PickleMachine):
     """As its base, and knows storages, tensors and ordered dictionaries; no arrays."""
 
     names: ClassVar = {
@@ -116,8 +125,28 @@ class _TorchMachine(PickleMachine):
         super().__init__(data)
         self.storages: dict[str, Storage] = {}
 
+    def tensor(self, *given: Any) -> Any:
+        """What is kept of a tensor: its shape."""
+        found = self.view(*given)
+        return Shape(found.storage.type, found.sizes)
 
-def _persistent(m: _TorchMachine) -> None:
+    @staticmethod
+    def view(storage: Any, offset: Any, sizes: Any, steps: Any, asks: Any, hooks: Any) -> View:
+        """The arguments of a tensor, checked."""
+        numbers = (offset, *sizes, *steps)
+        if storage.__class__ is not Storage or any(n.__class__ is not int or not 0 <= n < 2**48 for n in numbers):
+            raise Refused("a tensor whose sizes are no numbers")
+        if asks.__class__ is not bool or hooks.__class__ is not dict or hooks or len(sizes) > _DIMENSIONS:
+            raise Refused("a tensor with more than its numbers")
+        if sizes.__class__ is not tuple or steps.__class__ is not tuple or len(sizes) != len(steps):
+            raise Refused("a tensor whose sizes and steps do not agree")
+        last = offset + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
+        if math.prod(sizes) > storage.number or (math.prod(sizes) and last >= storage.number):
+            raise Refused(f"a tensor of shape {sizes} with {storage.number} numbers behind it")
+        return View(storage, offset, sizes, steps)
+
+
+def _persistent(m: TorchMachine) -> None:
     """``("storage", type, key, place, number)``: the numbers in another part of the file."""
     word, kind, key, place, number = m.pop()
     title = kind.kind.removeprefix("type ") if kind.__class__ is Name else ""
@@ -130,7 +159,7 @@ def _persistent(m: _TorchMachine) -> None:
     m.new(storage)
 
 
-def _reduce(m: _TorchMachine) -> None:
+def _reduce(m: TorchMachine) -> None:
     """An ordered dictionary, a tensor or a parameter."""
     arguments, function = m.pop(), m.pop()
     kind = function.kind if function.__class__ is Name else None
@@ -139,41 +168,27 @@ def _reduce(m: _TorchMachine) -> None:
     if kind == "dictionary" and arguments == ():
         m.new({})
     elif kind == "tensor":
-        m.new(_shape(*arguments))
+        m.new(m.tensor(*arguments))
     elif kind == "parameter":
         tensor, asks, hooks = arguments
-        if tensor.__class__ is not Shape or asks.__class__ is not bool or hooks.__class__ is not dict or hooks:
+        if tensor.__class__ not in (Shape, View) or asks.__class__ is not bool or hooks.__class__ is not dict or hooks:
             raise Refused("a parameter with more than its numbers")
         m.new(tensor)
     else:
         raise Refused("it calls something that is neither a dictionary nor a tensor")
 
 
-def _shape(storage: Any, offset: Any, sizes: Any, steps: Any, asks: Any, hooks: Any) -> Shape:
-    numbers = (offset, *sizes, *steps)
-    if storage.__class__ is not Storage or any(n.__class__ is not int or not 0 <= n < 2**48 for n in numbers):
-        raise Refused("a tensor whose sizes are no numbers")
-    if asks.__class__ is not bool or hooks.__class__ is not dict or hooks or len(sizes) > _DIMENSIONS:
-        raise Refused("a tensor with more than its numbers")
-    if sizes.__class__ is not tuple or steps.__class__ is not tuple or len(sizes) != len(steps):
-        raise Refused("a tensor whose sizes and steps do not agree")
-    last = offset + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
-    if math.prod(sizes) > storage.number or (math.prod(sizes) and last >= storage.number):
-        raise Refused(f"a tensor of shape {sizes} with {storage.number} numbers behind it")
-    return Shape(storage.type, sizes)
-
-
-def _build(m: _TorchMachine) -> None:
+def _build(m: TorchMachine) -> None:
     """The one thing that torch hangs on an ordered dictionary: the versions of the modules, which are left out."""
     state, target = m.pop(), m.stack[-1]
     if target.__class__ is not dict or state.__class__ is not dict or set(state) - {"_metadata"}:
         raise Refused("it sets the state of something that is not a dictionary of weights")
 
 
-def _text(m: _TorchMachine) -> None:
+def _text(m: TorchMachine) -> None:
     """As torch reads it: names of files that are no UTF-8 come back as they were."""
     m.new(m.take(m.number(4)).decode("utf-8", "surrogatepass"))
 
 
-_MORE: dict[str, Callable[[_TorchMachine], None]] = {"Q": _persistent, "R": _reduce, "b": _build, "X": _text}
-_TorchMachine.handlers = {**PickleMachine.handlers, **{ord(code): handler for code, handler in _MORE.items()}}
+_MORE: dict[str, Callable[[TorchMachine], None]] = {"Q": _persistent, "R": _reduce, "b": _build, "X": _text}
+TorchMachine.handlers = {**PickleMachine.handlers, **{ord(code): handler for code, handler in _MORE.items()}}

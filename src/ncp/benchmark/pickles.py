@@ -133,6 +133,10 @@ class PickleMachine:
             self.position += 1
             handler(self)
 
+    def kind_of(self, module: str, name: str) -> str | None:
+        """What a name in the file stands for; None where it is not on the list."""
+        return self.names.get((module, name))
+
     def take(self, n: int) -> bytes:
         """The next ``n`` bytes of the file."""
         end = self.position + n
@@ -259,7 +263,7 @@ def _long(m: PickleMachine) -> None:
 
 
 def _global(m: PickleMachine, module: str, name: str) -> None:
-    kind = m.names.get((module, name))
+    kind = m.kind_of(module, name)
     if kind is None:
         asked = f"{files.shown(module, 60)}.{files.shown(name, 60)}"
         raise Refused(f"it asks for '{asked}', which is not on the list of allowed names")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,13 @@ def look_over(path: Path, most: int = MAX_FILE) -> Any:
         raise UserError(f"there is no checkpoint '{shown}'")
     data, parts = archives.read(path, "a checkpoint", most, MAX_PICKLE)
     content, storages = inert.parse(data, shown)
+    check_storages(storages, parts, shown)
+    return content
+
+
+def check_storages(storages: Mapping[str, inert.Storage], parts: Mapping[str, zipfile.ZipInfo], shown: str) -> None:
+    """Raise ``UserError`` where the numbers of a storage are not all in the archive."""
     for storage in storages.values():
         part = parts.get(f"data/{storage.key}")
         if part is None or part.file_size != storage.number * inert.TYPES[storage.type]:
             raise UserError(f"'{shown}' cannot be read as a checkpoint (a tensor's numbers are missing or cut off)")
-    return content

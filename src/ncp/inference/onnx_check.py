@@ -130,9 +130,9 @@ class _Graph:
 
     def _node(self, node: Any) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-            domain = f"{node.domain}." if node.domain else ""
+            kind = ".".join(str(part) for part in (node.domain, node.op_type) if part)  # bytes, where they are no UTF-8
             raise self._refuse(
-                f"has the operator '{files.shown(domain + node.op_type, 60)}'; allowed are those that src.export writes: "
+                f"has the operator '{files.shown(kind, 60)}'; allowed are those that src.export writes: "
                 f"{', '.join(sorted(OPERATORS))}"
             )
         attributes = {one.name: one for one in node.attribute}

@@ -35,7 +35,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         UserError: for weights that do not fit: it says how many entries do and which is the first that does not.
     """
     from ncp import tensorfile
-    from ncp.models.formats import foreign, openmmlab
+    from ncp.models.formats import openmmlab
+    from ncp.tasks import foreign
     from ncp.tasks import run as tasks
     from ncp.tasks.saving import CHECKPOINTS, LAST
 

@@ -29,7 +29,9 @@ from ncp.models.backbone import MultiResolutionBackbone, MultiResolutionNet
 from ncp.models.bf16 import protect
 from ncp.models.blocks import ResidualUnit, initialise
 from ncp.models.factory import architecture_of
-from ncp.models.heads import ClassificationHead
+from ncp.models.heads import ClassificationHead, check_classes
+from ncp.spaces import found
+from ncp.spaces.multires import Architecture
 
 FEATURES = ("getter", "hook", "fx")
 NAMES = ("ncp_multires", "ncp_cls", "ncp_seg", "ncp_video", "ncp_det3d")
@@ -68,6 +70,7 @@ class TimmMultiResolutionNet(MultiResolutionNet):
                 f"output_stride={output_stride}: these networks always have maps at 1/4 to 1/32; choose among them with "
                 "features_only=True, out_indices=(0, 1, 2)"
             )
+        check_classes(num_classes, least=0)
         backbone = MultiResolutionBackbone(architecture_of(code), in_channels=in_chans)
         width = backbone.architecture["o1"]
         super().__init__(backbone, ClassificationHead(backbone.channels, width, max(num_classes, 1)))
@@ -193,6 +196,11 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> nn.Module:
             f"no weights are published for {variant}; use pretrained=False and train it ({runs.invocation('train')}), or name "
             "your own: 'local-dir:FOLDER' of src.export format=timm, or pretrained_cfg_overlay={'file': 'net.safetensors'}"
         )
+    if "code" in kwargs and _from_elsewhere(
+        kwargs.get("pretrained_cfg")
+    ):  # a received folder names no file of this machine
+        code = found.named("multires", kwargs["code"])
+        kwargs["code"] = code if isinstance(code, Architecture) else Architecture.of_content(code)
     features = {"out_indices": (0, 1, 2, 3), "feature_cls": "getter"}
     if kwargs.get("features_only") and kwargs.get("feature_cls", "getter") not in FEATURES:
         raise UserError(
@@ -204,8 +212,14 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> nn.Module:
 
 def _has_weights(variant: str, cfg: Any, overlay: Any) -> bool:
     """Whether the configuration names any."""
-    found = resolve_pretrained_cfg(variant, pretrained_cfg=cfg, pretrained_cfg_overlay=overlay)
-    return any(getattr(found, name, None) for name in ("file", "url", "hf_hub_id", "state_dict"))
+    told = resolve_pretrained_cfg(variant, pretrained_cfg=cfg, pretrained_cfg_overlay=overlay)
+    return any(getattr(told, name, None) for name in ("file", "url", "hf_hub_id", "state_dict"))
+
+
+def _from_elsewhere(cfg: Any) -> bool:
+    """Whether the arguments may come from a folder or a hub (their config.json) rather than from whoever calls."""
+    source = cfg.get("source") if isinstance(cfg, dict) else getattr(cfg, "source", None)
+    return source in ("local-dir", "hf-hub")
 
 
 @register_model

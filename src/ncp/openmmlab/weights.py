@@ -12,9 +12,9 @@ from ncp.errors import UserError
 from ncp.models import detector_file
 from ncp.models import export as networks
 from ncp.models.backbone import MultiResolutionBackbone
-from ncp.models.formats.foreign import weights_of
 from ncp.spaces.multires import NAMES, Architecture
 from ncp.tasks import checkpoint
+from ncp.tasks.foreign import weights_of
 
 PREFIXES = (
     "backbone.",

@@ -21,7 +21,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ncp import files, tensorfile
+from ncp import files, runs, tensorfile
 from ncp.benchmark import torch_files
 from ncp.benchmark.inert import Shape
 from ncp.errors import UserError
@@ -165,11 +165,21 @@ def read(path: str | Path) -> Checkpoint:
     """
     path = located(path)
     where = f"'{files.printable(path)}'"
-    inert = torch_files.look_over(path)
+    try:
+        inert = torch_files.look_over(path)
+    except UserError as error:
+        if "'mmengine." in str(error):  # a name that their trainings leave in every checkpoint
+            raise UserError(f"{where} is a checkpoint of OpenMMLab's frameworks; {_taken_over()}") from None
+        raise
     if not isinstance(inert, dict) or not isinstance(inert.get(KEY), dict) or "state_dict" not in inert:
-        raise UserError(f"{where} is no checkpoint of a training of this project")
+        advice = f"; {_taken_over()}" if isinstance(inert, dict) and "state_dict" in inert else ""
+        raise UserError(f"{where} is no checkpoint of a training of this project{advice}")
     own, options = read_own(inert[KEY], where)
     return Checkpoint(path, own, options, _shapes(inert["state_dict"], where), inert)
+
+
+def _taken_over() -> str:
+    return f"weights of mmsegmentation and mmdetection3d are taken over with: {runs.invocation('adopt')} weights=FILE"
 
 
 def _shapes(weights: Any, where: str) -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 
+import altered
 import pytest
 import timm
 import torch
@@ -58,3 +59,48 @@ def test_others_are_refused():
         timm_folder.write(build(TEXT, "seg"), None, {}, None)
     with pytest.raises(UserError, match="networks of the space"):
         timm_folder.write(build_timm("resnet18", "cls"), None, {}, None)
+
+
+@pytest.fixture
+def received(tmp_path):
+    """A folder, and a way to load it with other values in its config.json."""
+    net = build(TEXT, "cls", classes=3)
+    folder = timm_folder.write(net, TOLD, {}, tmp_path / "mine")
+    config = json.loads((folder / "config.json").read_text())
+
+    def load(changed):
+        (folder / "config.json").write_text(json.dumps(changed))
+        return timm.create_model(f"local-dir:{folder}", pretrained=True)
+
+    return config, load
+
+
+def test_a_received_folder_opens_no_file_of_this_machine(received, tmp_path):
+    config, load = received
+    (tmp_path / "mine.yaml").write_text(f"text: {TEXT}\n")
+    assert timm.create_model("ncp_multires", code=str(tmp_path / "mine.yaml"))  # whoever calls may
+    config["model_args"]["code"] = str(tmp_path / "mine.yaml")
+    with pytest.raises(UserError, match="is not a whole number"):
+        load(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("code", [64] * 26, "a code has 27 numbers"),
+        ("code", {"a": 1}, "code"),
+        ("code", 3, "an architecture is 27 numbers"),
+        ("num_classes", 10**12, "at most 100,000"),
+        ("num_classes", "many", "a whole number of at least 0"),
+        ("num_classes", -1, "a whole number of at least 0"),
+        ("in_chans", 10**12, "at most 10,000"),
+        ("in_chans", [3], "at least 1"),
+        ("drop_path_rate", 7, "a share from 0"),
+    ],
+)
+def test_altered_arguments_take_no_memory(received, key, value, message):
+    config, load = received
+    config["model_args"][key] = value
+    with altered.bounded(200), pytest.raises(UserError, match=message) as error:
+        load(config)
+    assert "\n" not in str(error.value)
