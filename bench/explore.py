@@ -2,8 +2,9 @@
 
 Twenty problems (weighted tasks, lambdas, limits, floors, narrower bounds), searched by the page's modules in node and by
 ``ncp.search``: what both found is scored by the same criterion. Then the time from a change of a setting to the first network,
-also for a task of one's own whose predictor leans on all bundled ones, and of the paper's 70 steps, in the CPU time of one thread.
-At last a slider is dragged in a browser: what a frame costs the main thread, against the 16.7 ms that it has, in CPU time too.
+also for a task of one's own whose predictor leans on all bundled ones, and of the paper's 70 steps, in the CPU time of one
+thread. At last a slider is dragged in a browser: what a frame costs the main thread, against the 16.7 ms that it has, in CPU time
+too.
 Needs node, and a Chromium for the last.
 """
 

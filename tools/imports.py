@@ -25,7 +25,7 @@ def missing(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "ncp":
             return error.name
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return None
 
 

@@ -8,6 +8,7 @@ import pytest
 from explorer_browser import CHROMIUM, Browser
 
 from ncp import benchmark, jobs, latency, spaces
+from ncp.benchmark import store
 from ncp.search import search
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
@@ -159,7 +160,7 @@ def test_an_imported_table_is_dropped_onto_the_page(tab, tmp_path):
     """The Parquet file of the store, by a drop: its rows are diamonds at what was measured."""
     rows = [{"code": code, "mIoU": 70.0 + i, "mAcc": 80.0, "aAcc": 95.0} for i, code in enumerate(
         SPACE.sample_codes(7, np.random.default_rng(0)).tolist())]  # fmt: skip
-    path = benchmark.store.put(benchmark.from_rows(rows, "seg"), tmp_path)
+    path = store.put(benchmark.from_rows(rows, "seg"), tmp_path)
     browser = tab(f"for=seg.mIoU:1&follow=no&net={NET}")
     packed = base64.b64encode(path.read_bytes()).decode()
     browser.ask(f"""(() => {{
