@@ -63,7 +63,7 @@ def test_options_are_taken_out_and_wrong_ones_told():
         ({"kind": "l2"}, "the loss is smooth_l1 or l1"),
         ({"targets": "none"}, "targets is one of"),
         ({"step": 0}, "the step of the targets"),
-        ({"lam": -1}, "lambda"),
+        ({"lam": -1}, "lam must not be negative"),
     ):
         with pytest.raises(UserError, match=line):
             Loss(**wrong)
