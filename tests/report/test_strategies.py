@@ -1,5 +1,7 @@
 """Strategies side by side: means, ranks and the chance of a difference against numpy and scipy."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -94,10 +96,23 @@ def test_curves_fall_to_the_rank_of_what_was_found(found):
     fig = report.regret_figure(found)
     for ax, name in zip(fig.axes, ("a", "b"), strict=True):
         assert ax.get_yscale() == "log"
+        assert ax.get_title(loc="left").endswith(" (rank)")
         for line, which in zip(ax.lines, (r for r in found.runs if r.problem.name.startswith(name)), strict=True):
             so_far = np.maximum.accumulate(VALUES[name][which.asked], axis=1)
             ranks = (VALUES[name][None, None] > so_far[..., None]).sum(-1) + 1
             np.testing.assert_array_equal(line.get_ydata(), np.median(ranks, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("names", "unit"),
+    [
+        (["seg.mIoU"], "% points"),
+        (["transnas-micro/normal.valid_ssim"], ""),
+        (["seg.mIoU", "video.top1"], "standard deviations"),
+    ],
+)
+def test_a_distance_is_told_in_the_unit_of_what_is_searched_for(names, unit):
+    assert report._unit(SimpleNamespace(ranks=None, signs=dict.fromkeys(names, 1.0))) == unit
 
 
 def test_figures_are_printed_in_the_papers_unit():

@@ -5,7 +5,7 @@ Shape suffixes: R runs, Q evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,13 +169,11 @@ def regret_figure(comparison: Comparison) -> Figure:
     under_all = 0.22 * (-(-count // abreast) - 1)
     height = 1.35 + (2.2 if lines > 1 or count < 6 else 3.2) * lines + under_all
     seeds = len(comparison.runs[0].seeds)
-    ranked = all(problem.ranks is not None for problem in problems)
-    under = "rank of the best so far among all rows of the table" if ranked else "distance to the best that is known"
     fig = style.figure(
         width,
         height,
         "Strategies under the same number of evaluations",
-        f"{under}; median and middle half of {seeds} runs",
+        f"{_words(problems)}; median and middle half of {seeds} runs",
     )
     grid = fig.add_gridspec(
         lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height,
@@ -183,14 +181,14 @@ def regret_figure(comparison: Comparison) -> Figure:
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
-        style.dress(ax, _title(problem), x_label="evaluations" if i + columns >= len(problems) else "")
+        style.dress(ax, _title(problem), _unit(problem), "evaluations" if i + columns >= len(problems) else "")
         for number, name in enumerate(comparison.strategies):
             low, middle, high = np.quantile(_curves(comparison, problem, name), (0.25, 0.5, 0.75), axis=0)
             x = np.arange(1, len(middle) + 1)
             colour, dash = style.CYCLE[number % len(style.CYCLE)], DASHES[number // len(style.CYCLE) % len(DASHES)]
             ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, step="post")
             ax.step(x, middle, color=colour, linewidth=1.6, linestyle=dash, where="post", label=name)
-        if ranked:
+        if problem.ranks is not None:
             ax.set_yscale("log")
         ax.set_xlim(1, comparison.queries)
     handles, labels = fig.axes[0].get_legend_handles_labels()
@@ -215,7 +213,7 @@ def seconds_figure(comparison: Comparison) -> Figure:
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
     width, height = max(8.0, 0.75 + 3.6 * columns), 1.15 + 2.9 * lines
-    under = "distance to the best that is known, median of all runs; without what an evaluation takes"
+    under = f"{_words(problems)}, median of all runs; without what an evaluation takes"
     fig = style.figure(width, height, "What a strategy reaches, and its own time", under)
     grid = fig.add_gridspec(
         lines, columns, left=0.65 / width, right=1 - 0.3 / width, top=1 - 0.95 / height, bottom=0.55 / height,
@@ -223,7 +221,7 @@ def seconds_figure(comparison: Comparison) -> Figure:
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
-        style.dress(ax, _title(problem), x_label="seconds a run")
+        style.dress(ax, _title(problem), _unit(problem), "seconds a run")
         names = comparison.strategies
         x = [max(comparison.of(problem, name).seconds, 1e-4) for name in names]
         y = [float(np.median(_curves(comparison, problem, name)[:, -1])) for name in names]
@@ -243,6 +241,20 @@ def seconds_figure(comparison: Comparison) -> Figure:
 def _title(problem: Problem) -> str:
     names = problem.name.split("+")
     return names[0] if len(names) == 1 else f"{len(names)} objectives, e.g. {names[0]}"
+
+
+def _words(problems: Sequence[Problem]) -> str:
+    ranked = all(problem.ranks is not None for problem in problems)
+    return "rank of the best so far among all rows of the table" if ranked else "distance to the best that is known"
+
+
+def _unit(problem: Problem) -> str:
+    """Of what a panel shows: ranks, points of a percentage; of several objectives, which are standardised, deviations."""
+    if problem.ranks is not None:
+        return "rank"
+    if len(problem.signs) > 1:
+        return "standard deviations"
+    return "% points" if settings.unit(next(iter(problem.signs))) else ""
 
 
 def _curves(comparison: Comparison, problem: Problem, strategy: str) -> np.ndarray:
