@@ -67,7 +67,7 @@ def test_heads_that_need_operators(mmseg, name):
     if told is None:
         assert net(torch.randn(2, 3, 64, 64)).shape[:2] == (2, 5)
     else:
-        assert "make openmmlab" in told
+        assert re.search("needs mmcv's operators, .*make openmmlab|operators are for mmsegmentation itself", told)
         assert "\n" not in told
 
 

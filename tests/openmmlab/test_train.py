@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ncp import jobs
 from ncp.errors import UserError
 from ncp.models import build
 from ncp.models.export import save
@@ -64,6 +65,22 @@ def test_a_config_is_trained_and_comes_back(mmseg, ade, tmp_path):
     net.load_state_dict(mine)
     stem = start.backbone.stem[0].conv.weight  # it began at the classifier's weights, and hardly moved
     torch.testing.assert_close(net.backbone.stem[0].conv.weight, stem, rtol=0, atol=1e-5)
+    words = ("task=seg", "data=ade20k", f"data.root={ade}", "data.crop=[64,64]")
+    seen = taken_over(tmp_path, tmp_path / "work" / "iter_2.pth", words, ade / "images" / "validation")
+    assert sorted(path.name for path in (seen / "labels").iterdir()) == [f"{i}.png" for i in range(4)]
+
+
+def taken_over(folder, weights, words, inputs):
+    """A checkpoint of theirs as a run of this project, evaluated from there again and asked what it sees; the answers' folder."""
+    common = (f"arch.code={NARROW}", "arch=code", "data.workers=0", "trainer=cpu", "callbacks.progress=false")
+    taken = jobs.adopt.run(jobs.options("adopt", f"weights={weights}", *words, *common), folder / "taken")
+    words = (f"ckpt_path={folder / 'taken'}", "data.workers=0", "trainer=cpu")
+    again = jobs.evaluate.run(jobs.options("evaluate", *words), folder / "again")
+    assert again.metrics == pytest.approx(taken.metrics, nan_ok=True)
+    words = (f"ckpt={folder / 'taken'}", f"input={inputs}", f"out={folder / 'seen'}", "pictures=false", "device=cpu")
+    outcome = jobs.predict.run(jobs.options("predict", *words), folder / "predict")
+    assert outcome.result["inputs"]["left_out"] == 0
+    return outcome.out
 
 
 def test_cityscapes_is_trained_from_its_folders(mmseg, tmp_path):
@@ -144,6 +161,13 @@ def test_kitti_is_trained_from_its_folders(mmdet3d, tmp_path):
         "train_cfg.max_epochs=1", "train_cfg.val_interval=1", *ALONE,
     ])  # fmt: skip
     assert openmmlab.ours(foreign.weights_of(tmp_path / "work" / "epoch_1.pth"), "mmdet3d")
+    (tmp_path / "training" / "velodyne").symlink_to(tmp_path / "training" / "velodyne_reduced")
+    words = (
+        "task=det3d", "data=kitti", f"data.root={tmp_path}", "data.counts=null", "data.train_split=all", "data.val_split=all",
+        "data.limits=[0,-5.12,-3,10.24,5.12,1]", f"data.cache={tmp_path / 'cache'}",
+    )  # fmt: skip
+    seen = taken_over(tmp_path, tmp_path / "work" / "epoch_1.pth", words, tmp_path / "training" / "velodyne_reduced")
+    assert len(list((seen / "kitti").iterdir())) == 2
 
 
 def test_mistakes_are_one_line(mmseg):

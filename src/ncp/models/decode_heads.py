@@ -88,6 +88,10 @@ class DecodeHead(nn.Module):
                 self.net = kind(**options)
         except Exception as error:  # of many kinds, all about these options
             reason = files.first_line(error)
+            if "mmcv" in reason:  # it asks for an installation with operators, in words of its own
+                raise UserError(
+                    f"model.head={name} needs mmcv's operators, which are not built here; `make openmmlab` builds them"
+                ) from None
             raise UserError(
                 f"model.head={name} cannot be built: {reason}; give what it lacks, or make openmmlab"
             ) from None
