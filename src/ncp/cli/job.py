@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import jobs, overrides, registry, runs, terminal
+from ncp import jobs, overrides, registry, runs, signals, terminal
 from ncp import options as typed
 from ncp.cli import text
 from ncp.jobs import composing, mistakes
@@ -105,6 +105,9 @@ class Job:
             _mark(folder, "interrupted" if outcome is None else "finished")
             raise
         except Exception as error:
+            if signals.received():  # within an import, for instance, its exception becomes another one
+                _mark(folder, "interrupted")
+                raise signals.interruption() from None
             message = mistakes.mistake(error)
             self.ended.note(OUR_MISTAKE if message is None else USERS_MISTAKE)
             self._tell(
