@@ -14,6 +14,9 @@ from ncp import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = """
+import os
+import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +45,12 @@ def run(options, folder=None):
         raise RuntimeError("our bug")
     if options.do == "interrupt":
         raise KeyboardInterrupt
+    if options.do == "lost":  # as an extension does of a signal during its import
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise UserError("the package is not installed") from None
     if options.do == "full":
         with open("/dev/full", "w") as file:
             file.write("x")
@@ -208,6 +217,13 @@ def test_an_interrupt_exits_with_130_and_names_the_folder(project, run):
     assert code == 130
     (folder,) = folders(project)
     assert folder.name in err
+    assert runs.state(folder)["state"] == "interrupted"
+
+
+def test_a_signal_of_which_a_library_made_another_error_is_a_signal(project, run):
+    code, _, err = run("do=lost")
+    (folder,) = folders(project)
+    assert (code, err) == (143, f"interrupted; what was computed until then is in {folder}\n")
     assert runs.state(folder)["state"] == "interrupted"
 
 

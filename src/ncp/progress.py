@@ -52,6 +52,7 @@ class Steps:
         tell: takes each line, for example ``log.info``.
         every: seconds between two lines of one step.
         now: tells the time in seconds.
+        unit: of the work, as lines name it.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Steps:
         tell: Callable[[str], object],
         every: float = 30.0,
         now: Callable[[], float] = time.monotonic,
+        unit: str = "",
     ) -> None:
+        self.unit = f"{unit} " if unit else ""
         self.work, self.tell, self.every, self._now = dict(work), tell, every, now
         self._began = now()
         self._finished: list[str] = []
@@ -74,7 +77,7 @@ class Steps:
             done: says how much of its work is done; it is asked from another thread, and what it raises is passed over.
         """
         self.work.setdefault(name, 1.0)
-        self.tell(self.line(name))
+        self.tell(self.line(name, 0.0 if done is not None else None))
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(name, done, ended), daemon=True)
         watcher.start()
@@ -97,7 +100,7 @@ class Steps:
         number = min(len(self._finished) + 1, len(self.work))
         out = f"step {number} of {len(self.work)}, {name}"
         if done is not None:
-            out += f": {done:g} of {self.work[name]:g} done"
+            out += f": {done:g} of {self.work[name]:g} {self.unit}done"
         before = sum(self.work[step] for step in self._finished)
         so_far, whole = before + min(done or 0.0, self.work[name]), sum(self.work.values())
         elapsed = self._now() - self._began

@@ -96,6 +96,11 @@ def check() -> None:
         raise Interrupted(_State.received)
 
 
+def received() -> bool:
+    """Whether a signal to end came in the newest block of :func:`handled`, whatever a library made of its exception."""
+    return _State.received is not None
+
+
 def interruption() -> KeyboardInterrupt:
     """The exception for the signal that was received, where a library made another one of it."""
     return Interrupted(_State.received) if _State.received is not None else KeyboardInterrupt()

@@ -8,6 +8,7 @@ is imported when something is printed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -67,7 +68,8 @@ def say(*values: Any, style: str | None = None, stderr: bool = False) -> None:
     """Print values, separated by spaces, as one line."""
     text = " ".join(map(str, values))
     if stderr and style is None:  # no need of rich for a line of an error
-        _Stream(sys.stderr).write(printable(text) + "\n")
+        with contextlib.suppress(OSError, ValueError):  # nobody can be told, and what follows must be done all the same
+            _Stream(sys.stderr).write(printable(text) + "\n")
         return
     console(stderr).print(text, style=style)
 
@@ -319,6 +321,10 @@ def _console_class() -> Any:
             self, text: str, *, style: Any = "", justify: Any = None, overflow: Any = None, **_: Any
         ) -> Text:
             return Text(literal(text, self.encoding), style=style, justify=justify, overflow=overflow)
+
+        def on_broken_pipe(self) -> None:
+            """The command decides what becomes of it (rich would exit)."""
+            raise BrokenPipeError
 
     return Literal
 

@@ -1,5 +1,6 @@
 """``ncp COMMAND``: the script of an installed package, its listing and its completion."""
 
+import json
 import os
 import re
 import subprocess
@@ -75,3 +76,25 @@ def test_a_reader_that_goes_away_is_no_mistake():
     )
     assert done.stderr == ""
     assert done.stdout.split() in (["141"], ["1"], ["0"])  # 0 where all was written before the reader went
+
+
+def search(outputs, **streams):
+    words = ("objectives=[seg]", "iterations=2", "starts=1", f"paths.outputs={outputs}")
+    start = "import sys; from ncp.cli import entry; sys.argv[0] = 'ncp'; entry()"
+    code = subprocess.run(
+        [sys.executable, "-c", start, "search", *words], timeout=120, check=False, **streams
+    ).returncode
+    (folder,) = outputs.glob("search/*/*")
+    return code, json.loads((folder / "run.json").read_text())["state"], (folder / "result.json").exists()
+
+
+def test_what_was_computed_stays_when_nobody_reads_what_is_shown(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    assert search(tmp_path, stdout=write) == (141, "finished", True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_run_ends_with_its_state_even_where_no_line_can_be_written(tmp_path):
+    with open("/dev/full", "w") as full:
+        assert search(tmp_path, stdout=full, stderr=full) == (2, "failed", True)

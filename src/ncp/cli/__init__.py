@@ -148,7 +148,7 @@ def _compose_and_run(name: str, conf: Path, job: Job, arguments: argparse.Namesp
     if own and not arguments.config_dir:
         options += ["--config-dir", str(own[0])]
     further = [composing.search_path(own[1:])] if len(own) > 1 else []
-    sys.argv[1:] = words.for_hydra + further + options  # `--info` would take a word behind it for its own
+    sys.argv[1:] = options + words.for_hydra + further
     # a file of a user's own may ask for a multirun too; ours do not
     asked = arguments.multirun or any("hydra.mode" in word for word in arguments.overrides)
     settled = not own and not asked and conf == configs.shipped()

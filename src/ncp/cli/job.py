@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 import ncp
-from ncp import jobs, overrides, registry, runs, terminal
+from ncp import jobs, overrides, registry, runs, signals, terminal
 from ncp import options as typed
 from ncp.cli import text
 from ncp.jobs import composing, mistakes
@@ -81,7 +81,7 @@ class Job:
         words = overrides.shown(_texts(settings.overrides.task))
         if sweeping():
             runs.start_clock()
-        mine = False
+        mine, outcome = False, cast(Any, None)
         try:
             resolved: Any = OmegaConf.to_container(config, resolve=True)
             digest = runs.config_hash(resolved, folder)
@@ -101,8 +101,15 @@ class Job:
         except (KeyboardInterrupt, SystemExit):
             _mark(folder, "interrupted")
             raise
+        except BrokenPipeError:  # whoever read what it shows has gone; what it did is done
+            _mark(folder, "interrupted" if outcome is None else "finished")
+            raise
         except Exception as error:
+            if signals.received():  # within an import, for instance, its exception becomes another one
+                _mark(folder, "interrupted")
+                raise signals.interruption() from None
             message = mistakes.mistake(error)
+            self.ended.note(OUR_MISTAKE if message is None else USERS_MISTAKE)
             self._tell(
                 error, message, f"job {settings.job.num} ({' '.join(words) or 'no overrides'}): " if sweeping() else ""
             )
@@ -112,7 +119,6 @@ class Job:
                 ):  # a configuration that was refused: the record says of which words, and nothing goes on from it
                     _begin(folder, self.command, words)
                 _mark(folder, "failed", error=message or repr(error), mistake="ours" if message is None else "user")
-            self.ended.note(OUR_MISTAKE if message is None else USERS_MISTAKE)
             return None
         _mark(folder, "finished")
         return outcome

@@ -40,7 +40,7 @@ class Commands:
     pictures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._progress = Steps(self.work, log.info)
+        self._progress = Steps(self.work, log.info, unit="trainings")
 
     def run(
         self,
