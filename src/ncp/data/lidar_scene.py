@@ -173,8 +173,8 @@ def distances(rays_R3: np.ndarray, blocks: Sequence[Cuboid]) -> tuple[np.ndarray
 def scan(things: Sequence[LabelledObject], others: Sequence[Cuboid], rng: np.random.Generator) -> Scan:
     """One turn of the LiDAR."""
     blocks = [*others]
-    for owner, thing in enumerate(things):
-        blocks += blocks_of(thing, owner, rng.uniform(0.35, 0.95))
+    for number, thing in enumerate(things):
+        blocks += blocks_of(thing, number, rng.uniform(0.35, 0.95))
     directions = rays()
     distance, incidence = distances(directions, blocks)
     slope = rng.normal(0, 0.004, 2)  # the ground is not quite level

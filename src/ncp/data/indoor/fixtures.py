@@ -18,7 +18,7 @@ def counter(rng: Rng) -> Item:
     width, depth = units * 0.6, 0.62
     body, top = (m.wood, m.enamel)[int(rng.integers(2))](rng), m.stone(rng)
     front = Material(
-        "panels", body.first, m.darker(body.first, 0.6), (0.6, rng.choice([0.72, 0.36])), 0.3, salt=body.salt
+        "panels", body.first, m.darker(body.first, 0.6), (0.6, float(rng.choice([0.72, 0.36]))), 0.3, salt=body.salt
     )
     item.block(width, depth - 0.04, 0.1, 0.86, front)
     item.block(width, depth, 0.86, 0.9, top)

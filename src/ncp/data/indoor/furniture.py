@@ -144,7 +144,7 @@ def cabinet(rng: Rng, width: float | None = None, height: float | None = None) -
     item = Item("cabinet")
     width, height, depth = width or rng.uniform(0.5, 1.2), height or rng.uniform(0.6, 1.1), rng.uniform(0.38, 0.5)
     body = m.wood(rng)
-    door = (width / max(1, round(width / 0.5)), rng.choice([height - 0.1, (height - 0.1) / 3]))
+    door = (width / max(1, round(width / 0.5)), float(rng.choice([height - 0.1, (height - 0.1) / 3])))
     front = Material("panels", body.first, body.second, door, body.gloss, salt=body.salt)
     item.block(width, depth, 0.08, height - 0.03, front)
     item.block(width + 0.04, depth + 0.03, height - 0.03, height, body)
@@ -185,7 +185,7 @@ def bookcase(rng: Rng) -> Item:
 def bed(rng: Rng, width: float | None = None) -> Item:
     """A bed, its head at the wall."""
     item = Item("bed")
-    width, length, high = width or rng.choice([0.95, 1.5, 1.8]), rng.uniform(1.9, 2.1), rng.uniform(0.4, 0.55)
+    width, length, high = width or float(rng.choice([0.95, 1.5, 1.8])), rng.uniform(1.9, 2.1), rng.uniform(0.4, 0.55)
     frame, sheet, cover = m.wood(rng), m.fabric(rng), m.fabric(rng)
     item.block(width, length, 0.12, high - 0.15, frame)
     item.legs(width, length, 0.12, 0.08, frame)

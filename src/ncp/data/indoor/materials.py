@@ -47,7 +47,7 @@ def fabric(rng: Rng) -> Material:
 
 def metal(rng: Rng) -> Material:
     """Steel, brass or black."""
-    colour = hsv(rng.uniform(0.08, 0.16), rng.choice([0.03, 0.05, 0.4]), rng.uniform(0.15, 0.8))
+    colour = hsv(rng.uniform(0.08, 0.16), float(rng.choice([0.03, 0.05, 0.4])), rng.uniform(0.15, 0.8))
     return Material("plain", colour, gloss=0.8, salt=_salt(rng))
 
 

@@ -55,7 +55,7 @@ def transfer(lab: Lab) -> Measured:
     )
     good = [int((a > 0).sum()) == 12, int((b > 0).sum()) == 12]
     return Measured(
-        verdict(all(good), (a > 0).sum() + (b > 0).sum() >= 12),
+        verdict(all(good), int((a > 0).sum() + (b > 0).sum()) >= 12),
         text,
         {"scratch": float(a.mean()), "kept": float(b.mean())},
     )
