@@ -95,6 +95,6 @@ def test_a_space_of_many_anchors_is_refused(change):
 def test_a_training_that_no_file_for_other_programs_exists_of_is_told_which_do():
     with pytest.raises(
         UserError,
-        match="task 'depth'; only networks of cls, seg, det3d, video, class_scene, .* are exported and asked for",
+        match=r"task 'depth'; only networks of cls, seg, det3d, video, class_scene, .* are exported and asked for",
     ):
         card.from_text(text(task="depth"), "'a'")
