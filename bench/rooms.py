@@ -101,7 +101,7 @@ def main() -> int:
 
 def train_one(space: str, task: str, arch: list[str]) -> dict:
     """The result of one training."""
-    return train([f"setting={space}/{task}", *arch])
+    return train(*[f"setting={space}/{task}", *arch])
 
 
 if __name__ == "__main__":

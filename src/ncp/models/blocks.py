@@ -161,11 +161,12 @@ def scale_residuals(net: nn.Module, scale: float) -> None:
     """Let every residual unit begin with a branch of ``scale`` times its usual size (the weight of its last norm).
 
     Small ones (0.2) let the deepest networks of the space learn from the first step, which short trainings need; 1 is the
-    initialisation of the paper.
+    initialisation of the paper. Other modules say themselves which norms end such branches (``side_norms``).
     """
     for m in net.modules():
-        if isinstance(m, ResidualUnit):
-            nn.init.constant_(_weight(m.norm2), scale)
+        norms: list[nn.Module] = [m.norm2] if isinstance(m, ResidualUnit) else getattr(m, "side_norms", list)()
+        for norm in norms:
+            nn.init.constant_(_weight(norm), scale)
 
 
 def straighten_fusions(net: nn.Module, scale: float) -> None:

@@ -208,7 +208,7 @@ def export_onnx(
     extra: Mapping[str, str] | None = None,
     dynamic: bool = False,
 ) -> Path:
-    """Write ``net`` as ONNX with input ``images`` (``clips``, a jigsaw's ``tiles``) and output ``output``, for any batch size.
+    """Write ``net`` as ONNX, for any batch size: input ``images`` (or ``clips``, or a jigsaw's ``tiles``), output ``output``.
 
     Args:
         net: a network for any task.

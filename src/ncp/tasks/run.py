@@ -237,7 +237,8 @@ def costs(task: Task, data: DataModule, architecture: AnyArchitecture | str) -> 
         counted = spaces.get(spaces.of_form(architecture)).cost(np.array([architecture.code]))
         out["macs"], out["params_in_tables"] = int(counted.macs[0]), int(counted.params[0])
     if task.name in ROOMS:
-        out["params_encoder"] = sum(p.numel() for p in task.network.backbone.parameters())  # type: ignore[union-attr, operator]
+        encoder: Any = task.network.backbone
+        out["params_encoder"] = sum(p.numel() for p in encoder.parameters())
     if isinstance(architecture, Architecture):
         out["macs"] = int(cost.count(architecture).macs)
         out["flops_g"] = float(cost.paper_units(architecture)[0])

@@ -10,7 +10,8 @@ from transnas_networks import built
 
 from ncp import spaces
 from ncp.errors import UserError
-from ncp.models.transnas.encoder import Encoder, in_use
+from ncp.models.blocks import scale_residuals
+from ncp.models.transnas.encoder import BasicBlock, Cell, Encoder, in_use
 from ncp.spaces import transnas_macro, transnas_micro
 from ncp.spaces.cell import EDGES
 
@@ -145,3 +146,23 @@ def test_weights_begin_as_in_the_benchmark():
 def test_inputs_that_cannot_be_are_one_line(shape, words):
     with pytest.raises(UserError, match=words):
         encoder_of("64-41414-0_00_200")(torch.zeros(shape))
+
+
+def test_a_gentle_start_leaves_the_shortest_way_through_a_cell():
+    """With 0 as the scale what is left of a cell is its shortest way: the same as without its other edges."""
+    torch.manual_seed(3)
+    pairs = {
+        (3, 3, 1, 3, 3, 2): (0, 0, 0, 3, 0, 0),  # 0 -> 3 beside 0 -> 1 -> 3 and 0 -> 1 -> 2 -> 3
+        (3, 3, 2, 0, 3, 2): (3, 0, 0, 0, 3, 0),  # two convolutions in any case: by the first node
+        (3, 0, 0, 0, 3, 0): (3, 0, 0, 0, 3, 0),
+    }
+    for operations, left in pairs.items():
+        cell, alone = Cell(operations, 8, 8, 1), Cell(left, 8, 8, 1)
+        for edge in alone.used:
+            alone.edges[edge].load_state_dict(cell.edges[edge].state_dict())
+        scale_residuals(cell, 0.0)
+        x = torch.randn(2, 8, 6, 6)
+        torch.testing.assert_close(cell(x), alone(x))
+    block = BasicBlock(8, 8, 1)
+    scale_residuals(block, 0.0)
+    torch.testing.assert_close(block(x), x)

@@ -110,7 +110,7 @@ class Indoor(ViewData):
         self,
         *,
         labels: str | Sequence[str] = "class_scene",
-        scenes: int = 2400,
+        scenes: int = 6000,
         val_scenes: int = 400,
         test_scenes: int = 400,
         size: int = 64,

@@ -100,18 +100,19 @@ class DenseDecoder(nn.Module):
         reduction: of the map; see :func:`doublings`.
         outputs: channels of the image.
         width: share of the layers' channels.
+        short: of the layers only the first and those that grow.
     """
 
-    def __init__(self, channels: int, reduction: int, outputs: int = 3, width: float = 1.0) -> None:
+    def __init__(
+        self, channels: int, reduction: int, outputs: int = 3, width: float = 1.0, short: bool = False
+    ) -> None:
         super().__init__()
         times = doublings(reduction)
-        widths = [channels, *(scaled(each, width) for each in DENSE)]
-        self.layers = nn.Sequential(
-            *(
-                Layer(*pair, grows=place in GROWING and times >= GROWING[place])
-                for place, pair in enumerate(pairwise(widths), start=1)
-            )
-        )
+        growing = [place for place, least in GROWING.items() if times >= least]
+        places = [1, *growing] if short else range(1, len(DENSE) + 1)
+        widths = [channels, *(scaled(DENSE[place - 1], width) for place in places)]
+        layers = (Layer(*pair, grows=place in growing) for place, pair in zip(places, pairwise(widths), strict=True))
+        self.layers = nn.Sequential(*layers)
         self.last = nn.Conv2d(widths[-1], outputs, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from ncp.errors import UserError
 from ncp.models.backbone import check_channels, traced
 from ncp.models.blocks import initialise, known
 from ncp.spaces import transnas, transnas_macro, transnas_micro
-from ncp.spaces.cell import EDGES, N_NODES
+from ncp.spaces.cell import EDGES, N_EDGES, N_NODES
 from ncp.spaces.transnas_micro import CONV_3X3, SKIP, ZERO
 
 Architecture = transnas_micro.Architecture | transnas_macro.Architecture
@@ -77,6 +77,12 @@ class BasicBlock(nn.Module):
         out: Tensor = self.body(x_BCHW) + self.shortcut(x_BCHW)
         return out
 
+    def side_norms(self) -> list[nn.Module]:
+        """The norm that ends the convolutions."""
+        last = self.body[-1]
+        assert isinstance(last, ActivatedConv)
+        return [last.norm]
+
 
 class Cell(nn.Module):
     """Four nodes: the input, and three that sum what their edges bring from the nodes before; the last one is the output.
@@ -95,7 +101,7 @@ class Cell(nn.Module):
 
     def __init__(self, operations: Sequence[int], inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.outputs, self.stride = outputs, stride
+        self.operations, self.outputs, self.stride = tuple(operations), outputs, stride
         self.used = in_use(operations)
         self.edges = nn.ModuleList()
         for (source, _), operation in zip(EDGES, operations, strict=True):
@@ -117,6 +123,32 @@ class Cell(nn.Module):
             return nodes[-1]
         size = [(side + self.stride - 1) // self.stride for side in x_BCHW.shape[-2:]]
         return x_BCHW.new_zeros(x_BCHW.shape[0], self.outputs, *size)
+
+    def side_norms(self) -> list[nn.Module]:
+        """Of the edges that bring something to the nodes of the shortest way through the cell from beside it."""
+        way = shortest(self.operations, self.used)
+        nodes = {EDGES[edge][1] for edge in way}
+        beside = (self.edges[edge] for edge in self.used if edge not in way and EDGES[edge][1] in nodes)
+        return [edge.norm for edge in beside if isinstance(edge, (ActivatedConv, FactorizedReduce))]
+
+
+def shortest(operations: Sequence[int], used: Sequence[int]) -> tuple[int, ...]:
+    """The edges of the way from node 0 to the last node with the fewest convolutions, and of those the fewest edges.
+
+    >>> shortest((3, 3, 1, 3, 3, 2), range(6)), shortest((1, 3, 2, 0, 1, 3), (0, 1, 2, 4, 5)), shortest((0,) * 6, ())
+    ((3,), (0, 4), ())
+    """
+    ways: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]  # to each node: convolutions, edges, which
+    none = (N_EDGES + 1, 0, ())
+    for node in range(1, N_NODES):
+        found = []
+        for edge in used:
+            source, target = EDGES[edge]
+            if target == node and ways[source] != none:
+                convs, count, way = ways[source]
+                found.append((convs + (operations[edge] != SKIP), count + 1, (*way, edge)))
+        ways.append(min(found, default=none))
+    return ways[-1][2]
 
 
 def in_use(operations: Sequence[int]) -> tuple[int, ...]:

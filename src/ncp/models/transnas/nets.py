@@ -159,6 +159,7 @@ def build_scene(
     outputs: int | None = None,
     in_channels: int = 3,
     decoder_width: float = 1.0,
+    short_decoder: bool = False,
     base: int | None = None,
     stem_stride: int | None = None,
     channels_last: bool = True,
@@ -172,6 +173,7 @@ def build_scene(
         outputs: classes (permutations, numbers); None for the benchmark's own. The channels of an image are always 3.
         in_channels: channels of the input.
         decoder_width: share of the channels of a decoder's layers; 1 is the benchmark's.
+        short_decoder: of the layers that make an image only the first and those that double the size.
         base, stem_stride: of a light encoder of TransNAS-Bench-101's spaces, see :class:`Encoder`; None for the benchmark's.
         channels_last: keep weights, and with them all maps, in the memory format that convolutions are fastest in.
         grad_checkpointing: of the multi-resolution backbone: keep only the blocks' inputs for the backward pass.
@@ -202,7 +204,7 @@ def build_scene(
     if kind.head == "pixels":
         head = SegmentationDecoder(encoder.channels, encoder.reduction, count, decoder_width)
     elif kind.head == "image":
-        head = DenseDecoder(encoder.channels, encoder.reduction, kind.outputs, decoder_width)
+        head = DenseDecoder(encoder.channels, encoder.reduction, kind.outputs, decoder_width, short_decoder)
     else:
         head = Linear(encoder.channels * (TILES if kind.head == "tiles" else 1), count)
     net = (JigsawNet if kind.head == "tiles" else SceneNet)(encoder, head)

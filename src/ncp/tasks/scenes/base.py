@@ -54,8 +54,10 @@ class SceneTask(Task):
 
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:
-        """With a decoder also its width; checkpointing of the multi-resolution backbone, the other encoders' light form."""
-        decoder = ("decoder_width",) if nets.TASKS[cls.name].head in ("pixels", "image") else ()
+        """A decoder's width and depth; checkpointing of the multi-resolution backbone; the other encoders' light form."""
+        decoder = {"pixels": ("decoder_width",), "image": ("decoder_width", "short_decoder")}.get(
+            nets.TASKS[cls.name].head, ()
+        )
         own = ("grad_checkpointing",) if of_form(architecture) == "multires" else ("base", "stem_stride")
         return ("channels_last", *decoder, *own)
 
