@@ -101,7 +101,7 @@ def test_openvino_runs_our_files_and_its_own(training, tmp_path):
     openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
     from ncp.inference.networks import open_network
 
-    run, path = training
+    _, path = training
     words = (f"ckpt_path={path}", "format=[onnx,openvino]", "measure=false", f"out={tmp_path / 'net'}")
     written = jobs.export.run(compose(*words, name="export"), tmp_path / "run")
     x = Judge(str(path), {}).samples(2)[1]
