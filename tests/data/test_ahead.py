@@ -1,6 +1,15 @@
 """Batches are brought to the device one ahead, and computing waits for its own alone; the device is made up."""
 
-from ncp.data.ahead import ahead
+from typing import NamedTuple
+
+import torch
+
+from ncp.data.ahead import _each, ahead
+
+
+class Place(NamedTuple):
+    points: torch.Tensor
+    name: str
 
 
 class Side:
@@ -27,3 +36,18 @@ def test_the_next_copy_begins_before_a_batch_is_worked_on():
         "work 3 there",
     ]  # fmt: skip
     assert list(ahead([], Side())) == []
+
+
+def test_every_array_of_a_batch_is_brought():
+    batch = {
+        "image": torch.ones(2),
+        "boxes": [torch.ones(1), torch.ones(3)],
+        "place": Place(torch.ones(4), "a"),
+        "n": 3,
+    }
+    found = _each(batch, lambda one: one + len(one))
+    assert found["image"].tolist() == [3, 3]
+    assert [one.tolist() for one in found["boxes"]] == [[2], [4, 4, 4]]
+    assert isinstance(found["place"], Place)
+    assert found["place"].points.tolist() == [5] * 4
+    assert (found["place"].name, found["n"]) == ("a", 3)

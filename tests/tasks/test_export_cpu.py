@@ -51,7 +51,9 @@ def test_what_a_precision_is_not_for(given, message):
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
-    run = tasks.assemble(compose(*SMALL_SEG, "recipe.length=6", "recipe.eval_every=6"), folder)
+    run = tasks.assemble(
+        compose(*SMALL_SEG, "recipe.length=6", "recipe.eval_every=6", "trainer.precision=32-true"), folder
+    )
     tasks.fit(run)
     return run, folder / "checkpoints" / "last.ckpt"
 
@@ -92,3 +94,25 @@ def test_a_file_of_eight_bits(training, tmp_path):
     )
     with pytest.raises(UserError, match="which has inputs of 32x64; the file reads 64x64 alone: give dynamic=true"):
         jobs.export.run(compose(*words, "size=[64,64]", name="export"), tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_openvino_runs_our_files_and_its_own(training, tmp_path):
+    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
+    from ncp.inference.networks import open_network
+
+    _, path = training
+    words = (f"ckpt_path={path}", "format=[onnx,openvino]", "measure=false", f"out={tmp_path / 'net'}")
+    written = jobs.export.run(compose(*words, name="export"), tmp_path / "run")
+    x = Judge(str(path), {}).samples(2)[1]
+    wanted = open_network(path, "cpu").logits(x)
+    network = open_network(written["onnx"], "cpu", "openvino")
+    assert network.fixed == (32, 64)
+    np.testing.assert_allclose(network.logits(x), wanted, atol=1e-3 * np.abs(wanted).max())
+    # as a program that knows nothing of this project reads it
+    model = openvino.Core().read_model(written["openvino"])
+    given = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(x)[0]
+    np.testing.assert_allclose(given, wanted, atol=1e-3 * np.abs(wanted).max())
+    assert model.get_rt_info(["ncp", "class_names"]).astype(str).split("\n")[0] == "road"
+    with pytest.raises(UserError, match="runtime=openvino runs ONNX files"):
+        open_network(path, "cpu", "openvino")

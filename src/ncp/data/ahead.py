@@ -54,7 +54,8 @@ def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
         return {key: _each(item, change) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)([_each(item, change) for item in value])
+        changed = [_each(item, change) for item in value]
+        return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
     return value
 
 

@@ -10,25 +10,34 @@ from ncp.inference.network import Network
 
 LAST = Path("checkpoints") / "last.ckpt"  # of a run folder
 DEVICES = ("auto", "cpu", "cuda")
+RUNTIMES = ("onnxruntime", "openvino")  # of ONNX files
 
 
-def open_network(path: str | Path, device: str = "auto") -> Network:
+def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxruntime") -> Network:
     """The network of a run folder, a checkpoint, a safetensors or an ONNX file.
 
     Args:
         path: of the file or folder.
         device: auto, cpu or cuda.
+        runtime: onnxruntime or openvino, of an ONNX file.
 
     Raises:
         UserError: where there is none, or it cannot be used.
     """
     if device not in DEVICES:
         raise UserError(f"device must be one of {', '.join(DEVICES)}, given was '{device}'")
+    if runtime not in RUNTIMES:
+        raise UserError(f"runtime must be {' or '.join(RUNTIMES)}, given was '{files.shown(runtime)}'")
     file = found_file(path)
     if file.suffix == ".onnx":
         from ncp.inference.onnx_network import OnnxNetwork
 
-        return OnnxNetwork(file, device)
+        return OnnxNetwork(file, device, runtime)
+    if runtime == "openvino":
+        raise UserError(
+            f"runtime=openvino runs ONNX files, '{files.printable(file)}' is none; write one: "
+            "python -m src.export ckpt_path=... format=onnx"
+        )
     from ncp.inference.torch_network import open_torch
 
     return open_torch(file, device)

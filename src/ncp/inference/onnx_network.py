@@ -29,41 +29,27 @@ _NO_ROOM = re.compile(r"(?i)bad.?alloc|failed to allocate|out of memory")
 
 
 class OnnxNetwork:
-    """A :class:`ncp.inference.network.Network` of onnxruntime.
+    """A :class:`ncp.inference.network.Network` of onnxruntime, or of OpenVINO (``runtime``).
 
     Raises:
-        UserError: where onnxruntime or onnx is missing, the file cannot be read, it holds what
+        UserError: where the runtime or onnx is missing, the file cannot be read, it holds what
             :mod:`ncp.inference.onnx_check` refuses, or it is not what its metadata says.
     """
 
-    def __init__(self, path: Path, device: str) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise missing_extra("onnxruntime", "export") from None
+    def __init__(self, path: Path, device: str, runtime: str = "onnxruntime") -> None:
+        if runtime == "onnxruntime":
+            _installed()
         where = f"'{files.printable(path)}'"
         content = files.read_bytes(path, LIMIT)
         onnx_check.check(content, where)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(own_cores())
-        options.log_severity_level = 4
-        providers = [name for name in onnxruntime.get_available_providers() if name == "CUDAExecutionProvider"]
-        if device == "cuda" and not providers:
-            raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
-        used = providers if device != "cpu" else []
+        opened = _with_openvino if runtime == "openvino" else _with_onnxruntime
         try:
-            # without a second attempt, which would be told on the terminal with whatever the file holds
-            self.session = onnxruntime.InferenceSession(
-                content,
-                options,
-                [*used, "CPUExecutionProvider"],
-                enable_fallback=0,
-                disabled_optimizers=["ConstantFolding"],  # which would work out arrays before anything is asked
-            )
+            self.session, self.device = opened(content, device)
             metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        except UserError:
+            raise
         except Exception as error:  # of many kinds, all about this file
             raise UserError(f"{where} cannot be read as ONNX ({files.first_line(error)})") from None
-        self.device = "CUDA (onnxruntime)" if used else "cpu (onnxruntime)"
         self.card = card.from_text(metadata, where)
         self.fixed: tuple[int, int] | None = None
         self.inputs = self.session.get_inputs()
@@ -123,3 +109,44 @@ class OnnxNetwork:
         points, cells = chosen(points_M4, self.card.use.space)
         found = Written(*(np.asarray(part)[0] for part in self._run({"points": points, "cells": cells})))
         return found
+
+
+def _with_onnxruntime(content: bytes, device: str) -> tuple[Any, str]:
+    """A session of onnxruntime, and where it runs in words."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(own_cores())
+    options.log_severity_level = 4
+    providers = [name for name in onnxruntime.get_available_providers() if name == "CUDAExecutionProvider"]
+    if device == "cuda" and not providers:
+        raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
+    used = providers if device != "cpu" else []
+    session = onnxruntime.InferenceSession(
+        content,
+        options,
+        [*used, "CPUExecutionProvider"],
+        # without a second attempt, which would be told on the terminal with whatever the file holds
+        enable_fallback=0,
+        disabled_optimizers=["ConstantFolding"],  # which would work out arrays before anything is asked
+    )
+    return session, "CUDA (onnxruntime)" if used else "cpu (onnxruntime)"
+
+
+def _with_openvino(content: bytes, device: str) -> tuple[Any, str]:
+    """The same of OpenVINO, which runs on the CPU."""
+    import onnx
+
+    from ncp.inference.openvino_session import OpenVinoSession
+
+    if device == "cuda":
+        raise UserError("runtime=openvino runs on the CPU; leave device out, or use runtime=onnxruntime")
+    metadata = {one.key: one.value for one in onnx.ModelProto.FromString(content).metadata_props}
+    return OpenVinoSession(content, metadata, len(own_cores())), "cpu (OpenVINO)"
+
+
+def _installed() -> None:
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise missing_extra("onnxruntime", "export") from None

@@ -36,6 +36,7 @@ class Options:
     pictures: bool = True
     movies: bool = True
     device: str = "auto"
+    runtime: str = "onnxruntime"
 
 
 @dataclass
@@ -73,7 +74,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.jobs.predicting import look
 
     folder = runs.made(folder, "predict")
-    network = open_network(options.ckpt, options.device)
+    network = open_network(options.ckpt, options.device, options.runtime)
     card = network.card
     if card.missing:
         log.warning("'%s' does not say: %s", printable(options.ckpt), "; ".join(card.missing))

@@ -30,10 +30,10 @@ def from_onnx(source: Path, path: Path, metadata: Mapping[str, str]) -> Path:
     Raises:
         UserError: where OpenVINO is missing or the files cannot be written.
     """
-    import openvino
-
     # not by openvino.convert_model, which would report to its makers
     model = openvino_core().read_model(str(source))
+    import openvino
+
     for key, value in metadata.items():
         model.set_rt_info(value, ["ncp", key])
     path = Path(path)

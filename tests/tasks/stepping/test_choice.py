@@ -36,7 +36,7 @@ def made(device="cuda", static=True, world=1, scaler=None, compiled=None):
 )
 def test_reasons_are_logged_or_refused(other, reason, caplog):
     task, trainer = made(**other)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         assert isinstance(choose(task, trainer, "auto"), Eager)
     assert reason in caplog.text
     with pytest.raises(UserError, match=r"trainer\.graphs=true, but"):

@@ -15,6 +15,7 @@ from ncp.tasks.stepping.graphs import Graphs, Settings
 
 log = logging.getLogger(__name__)
 GRAPHS = Literal["auto", True, False]
+NO_GPU = "there is no GPU"
 _OWN_GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile that make graphs themselves
 
 
@@ -34,7 +35,9 @@ def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Captur
     if wanted is False or reason is not None:
         if wanted is True:
             raise UserError(f"trainer.graphs=true, but {reason}; leave it out, or give trainer.graphs=auto")
-        log.info("steps run kernel by kernel: %s", reason or "trainer.graphs=false")
+        # without a GPU there is no other way, and nothing to tell
+        level = logging.DEBUG if reason == NO_GPU else logging.INFO
+        log.log(level, "steps run kernel by kernel: %s", reason or "trainer.graphs=false")
         return Eager(task.loss)
     settings = Settings(
         accumulate=trainer.accumulate_grad_batches,
@@ -50,7 +53,7 @@ def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Captur
 def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | None:
     """Why a task's steps cannot be recorded; None where nothing is known to be in the way."""
     if not recorder and trainer.strategy.root_device.type != "cuda":
-        return "there is no GPU"
+        return NO_GPU
     if not task.static:
         return f"task={task.name} does something else in each step than in the one before"
     if trainer.world_size > 1:
