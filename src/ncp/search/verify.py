@@ -17,6 +17,7 @@ from ncp.latency.model import Latency
 from ncp.search.criterion import Criterion
 from ncp.search.judges import PredictorPanel
 from ncp.search.limits import Limit
+from ncp.search.listing import ranked, whole_space
 from ncp.search.result import Result, candidates
 
 BEST = 5
@@ -39,16 +40,17 @@ class Timed:
 
 
 def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
-    """``(n, D)`` codes of the best different architectures that the search met and that keep the limits, the best first."""
+    """``(n, D)`` codes of the best different architectures that keep the limits, the best first.
+
+    Of those that the search met; of a space that can be listed of all.
+    """
     goals, budget = result.trajectory.objectives, result.budget
     assert budget is not None
-    codes = np.unique(np.concatenate([w.rounded for w in result.trajectory.walks]), axis=0)
-    codes = codes[budget.region.contains(codes)]
-    scores = Criterion(goals, budget, lam, result.kappa or 0.0).scores(codes)
-    order = np.argsort(-scores.score, kind="stable")
-    order = order[scores.excess[order] == 0][: n + 1]
+    every = whole_space(goals.space)
+    met = np.unique(np.concatenate([w.rounded for w in result.trajectory.walks]), axis=0)
+    codes, _ = ranked(Criterion(goals, budget, lam, result.kappa or 0.0), met if every is None else every)
     found = result.trajectory.best_code
-    others = [code for code in codes[order] if (code != found).any()]
+    others = [code for code in codes[: n + 1].astype(np.int64) if (code != found).any()]
     return np.stack([found, *others][:n])
 
 
