@@ -5,9 +5,9 @@ release's ``nas-bench-201/trainval.pkl`` or a folder above it; the one beside th
 are judged: fitted on 100 random cells, by rank correlation and relative error over the 15,525 others, the worst of the seeds.
 With it, cells are searched under five limits a device (deciles 10 to 90 of its times) by a predictor of 1,000 rows and a
 latency model of 1,000 rows. The best are timed as on a machine at hand (``verify=auto``); the one that keeps the limit is
-looked up in the table and compared with the best cell that truly keeps it, which is the maximum of many trainings that scatter. Two
-predictors search: one of random rows, and one whose second half of rows was chosen in rounds along the front of accuracy and
-multiply-adds (no device has a say in it).
+looked up in the table and compared with the best cell that truly keeps it, which is the maximum of many trainings that
+scatter. Two predictors search: one of random rows, and one whose second half of rows was chosen in rounds along the front of
+accuracy and multiply-adds (no device has a say in it).
 """
 
 from __future__ import annotations
