@@ -19,19 +19,20 @@ CORNERS, SIZE = torch.tensor([[176, 0], [208, 272], [160, 160]]), (160, 112)  # 
 Batch = dict[str, torch.Tensor]
 
 
-def learned(root: Path, cache: Path) -> tuple[Detector, Batch]:
+def learned(root: Path, cache: Path, steps: int = STEPS) -> tuple[Detector, Batch]:
     """The detector over the parts, trained, and the batch of the parts.
 
     Args:
         root: of the three frames, as KITTI has them.
         cache: where the data set keeps what it derives.
+        steps: fewer, where boxes need not be exact.
     """
     data = Kitti(root=root, counts=None, train_split="all", val_split="all", cache=cache)
     data.setup()
     torch.manual_seed(0)
     batch, grid = parts(collate([data.val_set[Key(-1, i)] for i in range(3)]), data)
     detector = Detector(build(SMALL, task="det3d"), grid)
-    learn(detector, batch)
+    learn(detector, batch, steps)
     return detector.eval(), batch
 
 
@@ -56,16 +57,16 @@ def parts(batch: Batch, data: Kitti) -> tuple[Batch, Grid]:
     return cut, Grid((x, y, bottom, x + float(sides[0]), y + float(sides[1]), top), data.pillar, SIZE)
 
 
-def learn(detector: Detector, batch: Batch) -> None:
+def learn(detector: Detector, batch: Batch, steps: int) -> None:
     """Train on one batch alone, without any change of it."""
     for module in detector.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 0.2  # few steps, always the same scenes
     optimizer = torch.optim.AdamW(detector.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.0)
     rate = one_cycle(RATE, RATE / 10, RATE / 100, 0.3)
-    for step in range(STEPS):
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate(step / STEPS)
+            group["lr"] = rate(step / steps)
         found = detector(batch["points"], batch["counts"])
         loss = sum(detector.losses(found, batch["boxes"], batch["labels"]).values())
         optimizer.zero_grad()

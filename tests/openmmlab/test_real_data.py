@@ -22,11 +22,11 @@ LIMITS = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0)  # KITTI's
 
 @pytest.fixture(scope="module")
 def detector(mmdet3d, shared, tmp_path_factory):
-    """A network that knows the frames' objects, over all of KITTI's space, and the framework's model of its files."""
+    """A network that half knows the frames' objects, over all of KITTI's space, and the framework's model of its files."""
     from mmdet3d.apis import init_model
 
     folder = tmp_path_factory.mktemp("detector")
-    taught, _ = kitti_by_heart.learned(shared / "kitti_sample", folder / "cache")
+    taught, _ = kitti_by_heart.learned(shared / "kitti_sample", folder / "cache", steps=40)
     seen = {**detector_file.space_of(taught, {"score": 0.05}), "limits": LIMITS}
     space = msgspec.convert(seen, card.SeenSpace)
     whole = detector_file.detector_of(build(kitti_by_heart.SMALL, "det3d"), space)
