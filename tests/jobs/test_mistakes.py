@@ -35,6 +35,7 @@ def hydras(*words):
             "strategy@x=paper",
             "a group stands where it belongs: 'strategy@x' puts strategy elsewhere; write strategy=OPTION",
         ),
+        ("strategy=[1]", "the words of the command line cannot be put together ("),
         ("strategy=null", "takes the name of one of its options, not null"),
     ],
 )

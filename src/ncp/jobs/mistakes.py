@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import (
@@ -19,7 +21,7 @@ from omegaconf.errors import (
 from ncp import configs
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError, missing_module
-from ncp.files import printable
+from ncp.files import first_line, printable
 from ncp.overrides import typed
 
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -66,7 +68,15 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         if "Config group override must be a string" in str(error):
             return "a group (recipe, arch, trainer, ...) takes the name of one of its options, not null; leave the word out"
         return _unknown_key(error, known) or _no_choice(str(error)) or _one_line(str(error))
+    if composing and _raised_in(error, "hydra", "omegaconf"):  # `strategy=[1]`, a list where a group's option belongs
+        return f"the words of the command line cannot be put together ({first_line(error)}); --help shows what each key takes"
     return None
+
+
+def _raised_in(error: BaseException, *packages: str) -> bool:
+    """Whether an exception comes out of the code of one of these packages."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(name in Path(frames[-1].filename).parts for name in packages)
 
 
 def _no_choice(text: str) -> str | None:
