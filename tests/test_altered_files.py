@@ -15,9 +15,13 @@ import yaml
 from altered import SOME, survives
 from pyarrow import parquet
 from release_format import release_rows
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
 from ncp import benchmark, predictors, runs
+from ncp.benchmark import light
 from ncp.errors import UserError
 from ncp.models import build, export
 from ncp.predictors import mlp
@@ -73,6 +77,26 @@ def test_metadata_of_our_own_parquet(table, tmp_path):
         assert name.isprintable()
 
     survives(read, altered.variants(metadata, SOME))
+
+
+def test_texts_of_a_table_without_pyarrow(table, tmp_path):
+    """What its head says: of the table, and how columns and flags are called."""
+    path = tmp_path / f"any{light.ENDING}"
+    table.to_safetensors(path)
+    arrays = load_file(path)
+    with safe_open(str(path), framework="np") as file:
+        texts = {name: json.loads(text) for name, text in file.metadata().items()}
+
+    def read(changed):
+        if isinstance(changed, dict):
+            save_arrays(arrays, path, {str(k)[:50]: json.dumps(v) for k, v in changed.items()})
+        else:
+            path.write_bytes(json.dumps(changed).encode())
+        name = benchmark.load(path).name
+        assert "/" not in name
+        assert name.isprintable()
+
+    survives(read, altered.variants(texts, SOME))
 
 
 def test_columns_of_our_own_parquet(table, tmp_path):
