@@ -75,7 +75,7 @@ def test_a_setting_is_of_its_space_and_measures_what_its_task_does(task):
         assert setting.space == space
         assert setting.space in kind.spaces
         assert kind.main_metric == setting.main
-        assert options.recipe["length"] <= 900
+        assert options.recipe["length"] <= 1200
 
 
 @pytest.mark.parametrize(

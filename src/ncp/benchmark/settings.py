@@ -235,8 +235,8 @@ def _parse(path: Path, name: str) -> Setting:
     setting: Setting = files.checked(content, Setting, where)
     if setting.name != called:
         raise UserError(f"{where} must have name: {called}, as the file is called, given was '{setting.name}'")
-    variants = {part: _in_space(getattr(setting, part), setting.space, spaces, where) for part in ("real", "builtin")}
-    return replace(setting, name=name, **variants)
+    real, builtin = (_in_space(each, setting.space, spaces, where) for each in (setting.real, setting.builtin))
+    return replace(setting, name=name, real=real, builtin=builtin)
 
 
 def _in_space(variant: Variant | None, space: str, spaces: Sequence[str], where: str) -> Variant | None:

@@ -48,7 +48,8 @@ def numbers(written: np.ndarray, card: NetworkCard) -> np.ndarray:
 
 def made(written_BCHW: np.ndarray, card: NetworkCard) -> np.ndarray:
     """``(B, C, H, W)`` uint8."""
-    return np.clip(np.rint(numbers(written_BCHW, card)), 0, 255).astype(np.uint8)
+    out: np.ndarray = np.clip(np.rint(numbers(written_BCHW, card)), 0, 255).astype(np.uint8)
+    return out
 
 
 def permutations(card: NetworkCard) -> np.ndarray:
