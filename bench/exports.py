@@ -15,7 +15,6 @@ import functools
 import math
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from ncp.errors import UserError
 from ncp.models import build
 from ncp.models.export import export_onnx
 from ncp.models.quantised import quantise
-from ncp.models.runners import onnxruntime_runner, openvino_runner, plain, side_by_side
+from ncp.models.runners import clock_for, onnxruntime_runner, openvino_runner, plain, side_by_side
 from ncp.models.runtime import cpu_has_bf16, fused
 from ncp.spaces.multires import SPACE
 
@@ -90,7 +89,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of measuring, for each network")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    clock = time.process_time if options.threads == 1 else time.perf_counter
+    clock = clock_for(options.threads)
     codes = [SPACE.default(), *SPACE.sample(options.random, np.random.default_rng(2022))]
     x = np.random.default_rng(1).normal(size=(options.batch, 3, *options.size)).astype(np.float32)
     missed = False

@@ -94,6 +94,25 @@ def test_onnx_of_a_baseline_at_any_size(tmp_path):
         np.testing.assert_allclose(given, wanted, atol=1e-5 * float(np.abs(wanted).max()), rtol=0)
 
 
+@pytest.mark.slow
+def test_a_file_of_openvino(net, task, tmp_path):
+    source = export_onnx(net, tmp_path / "net.onnx", TRACED[task][-2:], TRACED[task][1], check=False, dynamic=True)
+    x = torch.randn(OTHER[task])
+    (found,) = asked_of_openvino(source, tmp_path, x)
+    close(found, net(x))
+
+
+def asked_of_openvino(source, folder, *inputs):
+    """What OpenVINO, which knows nothing of this project, makes of inputs, of its own file."""
+    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
+    from ncp.models import openvino_file
+
+    path = openvino_file.from_onnx(source, folder / "net.xml", {})
+    network = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = network([one.numpy() for one in inputs])
+    return [torch.from_numpy(found[i]) for i in range(len(network.outputs))]
+
+
 class TestWholeDetector:
     """From points and their pillars to what the head writes."""
 
@@ -124,6 +143,12 @@ class TestWholeDetector:
     def test_a_program_of_torch_export(self, made, scene, tmp_path):
         path = detector_file.export_program(made, tmp_path / "net.pt2", about(made).text())
         for found, one in zip(torch.export.load(path).module()(*scene), self.wanted(made, scene[0]), strict=True):
+            close(found, one)
+
+    @pytest.mark.slow
+    def test_a_file_of_openvino(self, made, scene, tmp_path):
+        source = detector_file.export_onnx(made, tmp_path / "net.onnx", about(made).text())
+        for found, one in zip(asked_of_openvino(source, tmp_path, *scene), self.wanted(made, scene[0]), strict=True):
             close(found, one)
 
     def test_training_compiles_around_the_pillars(self, made):

@@ -161,7 +161,7 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], extra: Mapping
     """
     export.check_extra()
     net, example, free, metadata = _traceable(detector, extra)
-    trials = [_example(detector.encoder.grid, number) for number in (500, 3)]
+    _, trials = to_compare(detector)
     return export.write_onnx(net, example, ("points", "cells"), OUTPUTS, free, Path(path), metadata, trials)
 
 
@@ -172,6 +172,12 @@ def export_program(detector: Detector, path: str | os.PathLike[str], extra: Mapp
     """
     net, example, free, metadata = _traceable(detector, extra)
     return export.write_program(net, example, free, Path(path), metadata)
+
+
+def to_compare(detector: Detector) -> tuple[SceneNet, list[tuple[Tensor, Tensor]]]:
+    """The detector of one scene, and scenes of many and of few points on which another program's is held against it."""
+    trials = [_example(detector.encoder.grid, number) for number in (500, 3)]
+    return SceneNet(detector).cpu().float().eval(), trials
 
 
 def _traceable(

@@ -90,7 +90,22 @@ def side_by_side(
     least: int = 5,
     now: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median seconds of each, measured in turns, so that whatever else the machine does slows all of them alike.
+    """Median seconds of each; see :func:`turns`."""
+    return {name: float(np.median(found)) for name, found in turns(runs, seconds, least, now).items()}
+
+
+def clock_for(threads: int) -> Callable[[], float]:
+    """What tells the time of work on so many threads: with one the processor's own, which other work does not add to."""
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def turns(
+    runs: Mapping[str, Callable[[], object]],
+    seconds: float = 3.0,
+    least: int = 5,
+    now: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of every run of each, measured in turns, so that whatever else the machine does slows all of them alike.
 
     Args:
         runs: name -> what is timed.
@@ -108,4 +123,4 @@ def side_by_side(
             before = now()
             run()
             times[name].append(now() - before)
-    return {name: float(np.median(found)) for name, found in times.items()}
+    return times

@@ -260,9 +260,13 @@ def _openvino(found: Exportable, path: Path, asked: InputShape) -> None:
         source = Path(folder) / "network.onnx"
         _onnx(found, source, asked)
         openvino_file.from_onnx(source, path, found.about)
-    if not isinstance(found.net, Detector):
-        trials = [(example_input(found.net, asked.size, _frames(found), number),) for number in (1, 3)]  # type: ignore[arg-type]
-        openvino_file.check(found.net.cpu().float().eval(), path, trials)
+    net: nn.Module = found.net
+    trials: Any
+    if isinstance(net, Detector):
+        net, trials = detector_file.to_compare(net)
+    else:
+        trials = [(example_input(net, asked.size, _frames(found), number),) for number in (1, 3)]  # type: ignore[arg-type]
+    openvino_file.check(net.cpu().float().eval(), path, trials)
 
 
 def _program(found: Exportable, path: Path, asked: InputShape) -> None:

@@ -23,7 +23,7 @@ from ncp import files
 from ncp.data.base import Key
 from ncp.errors import UserError
 from ncp.models.quantised import PRECISION, quantise
-from ncp.models.runners import Runner, onnxruntime_runner, openvino_runner, plain, side_by_side
+from ncp.models.runners import Runner, clock_for, onnxruntime_runner, openvino_runner, plain, turns
 from ncp.progress import Progress
 from ncp.tasks.export import Exportable, input_shape, write
 from ncp.tasks.run import Run, restore
@@ -32,6 +32,7 @@ RUNTIMES = ("onnx", "openvino")  # formats that a CPU's runtime reads
 PRECISIONS = ("fp32", "int8", "auto")
 CALIBRATION = 64  # samples of the training set
 SECONDS = 3.0  # of timing, all candidates together
+NOISY = 0.3  # spread of times above which ratios are rough
 
 
 class Candidate(NamedTuple):
@@ -79,6 +80,7 @@ class Here(NamedTuple):
         main_metric: that metric's name.
         networks: the files, the fastest first.
         allowed: points that a recommended one may lose.
+        spread: of a network's times (ninth decile less first), as a share of the median, of the one that varied most.
     """
 
     threads: int
@@ -87,6 +89,7 @@ class Here(NamedTuple):
     main_metric: str
     networks: list[Measured]
     allowed: float
+    spread: float = 0.0
 
     @property
     def recommended(self) -> Measured | None:
@@ -102,6 +105,7 @@ class Here(NamedTuple):
             "metric": self.main_metric,
             "plain_metric": self.metric,
             "allowed": self.allowed,
+            "spread": self.spread,
             "networks": [
                 {
                     "format": one.candidate.format, "precision": one.candidate.precision, "ms": one.milliseconds,
@@ -122,6 +126,10 @@ class Here(NamedTuple):
             if one.metric is not None and self.metric is not None:
                 line += f", {self.main_metric} {self.metric:.2f} to {one.metric:.2f}"
             out.append(line)
+        if self.spread > NOISY:
+            out.append(
+                f"these times are rough (they vary by {self.spread:.0%}): other work ran on this machine; export again"
+            )
         best = self.recommended
         if best is not None and len(self.networks) > 1:
             out.append(f"recommended: {best.candidate.name}, the fastest that loses at most {self.allowed:g} points")
@@ -222,13 +230,16 @@ def measure(
     x = np.random.default_rng(0).normal(size=tuple(shape)).astype(np.float32)
     torchs = plain(net)
     runners = {one: one.runner(threads) for one in candidates}
-    times = side_by_side(
+    rounds = turns(
         {
             "plain": functools.partial(torchs, x),
             **{one.name: functools.partial(run, x) for one, run in runners.items()},
         },
         SECONDS,
+        now=clock_for(threads),
     )
+    times = {name: float(np.median(found)) for name, found in rounds.items()}
+    spread = max(float(np.subtract(*np.quantile(found, [0.9, 0.1]))) / times[name] for name, found in rounds.items())
     before = judge.accuracy(torchs, progress, "torch") if judge is not None else None
     found = []
     for one, run in runners.items():
@@ -239,7 +250,7 @@ def measure(
         found.append(Measured(one, 1e3 * times[one.name], times["plain"] / times[one.name], after, lost))
     found.sort(key=lambda one: one.milliseconds)
     metric = judge.main_metric if judge is not None else ""
-    return Here(threads, 1e3 * times["plain"], before, metric, found, allowed)
+    return Here(threads, 1e3 * times["plain"], before, metric, found, allowed, spread)
 
 
 class Finishing(Protocol):
