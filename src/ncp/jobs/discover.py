@@ -40,6 +40,7 @@ class Options(TrainOptions):
     budget: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["random", "adaptive"] = "adaptive"
     rounds: Count | None = None
+    reach: Annotated[float, Meta(ge=1)] = 8.0
     known: Any = "all"
     bounds: dict[str, Any] = field(default_factory=dict)
     source: str | None = None
@@ -101,6 +102,7 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
         bounds=options.bounds,
         sampler=options.sampler,
         rounds=options.rounds,
+        reach=options.reach,
         known=known,
         source=options.source,
         repeats=options.repeats,
@@ -125,8 +127,8 @@ def _baseline(wanted: str | None, task: str) -> str | None:
 
 # keys of the command itself; all others are the trainings'
 OWN = (
-    "trainings", "budget", "sampler", "rounds", "known", "bounds", "source", "repeats", "baseline", "full", "hours", "per_device",
-    "dir", "seed", "paths", "hydra",
+    "trainings", "budget", "sampler", "rounds", "reach", "known", "bounds", "source", "repeats", "baseline", "full", "hours",
+    "per_device", "dir", "seed", "paths", "hydra",
 )  # fmt: skip
 # of the command's own keys those that nothing but trainings has a use for
 OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")

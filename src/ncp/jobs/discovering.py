@@ -15,14 +15,14 @@ from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled, cost_of
-from ncp.campaign.growth import LEAST
+from ncp.campaign.growth import LEAST, checked_sizes
 from ncp.campaign.states import RECORD
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
 from ncp.jobs.comparing import Comparing
-from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
+from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, number, records
 from ncp.terminal import duration
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class _Steps(Comparing):
         [name], plan = self.plan.names, self.plan
         with self.commands.timed("trial"):
             tried = hours_.tried([*self.training(name), "arch=code", f"arch.code={plan.reference.text}"], plan.place)
-        usual = found_.usual_cost(self.space, plan.budget, plan.bounds, plan.seed) / cost_of(self.space, plan.reference)
+        usual = self.usual() / cost_of(self.space, plan.reference)
         last = (len((FOUND, DEFAULT, BEST)) + (plan.baseline is not None)) * plan.repeats
         one, compared = tried.seconds(usual), last * tried.seconds()
         hours = (plan.trainings * one + compared) / 3600
@@ -137,6 +137,16 @@ class _Steps(Comparing):
                 "free; give another dir"
             )
 
+    def usual(self) -> float:
+        """Mean multiply-adds of what is trained to learn from; a first round in a build of several may cost more."""
+        plan, limits = self.plan, self.plan.budget
+        later = found_.usual_cost(self.space, limits, plan.bounds, plan.seed)
+        if plan.sampler != "adaptive" or plan.trainings < LEAST:
+            return later
+        share = checked_sizes(plan.trainings, plan.rounds)[0] / plan.trainings
+        wide = {name: limit * plan.reach for name, limit in limits.items()}
+        return share * found_.usual_cost(self.space, wide, plan.bounds, plan.seed) + (1 - share) * later
+
     def collect(self, name: str) -> None:
         """Architectures that are trained, or rows of a recorded table."""
         plan, place = self.plan, self.plan.place / f"sample-{safe_file(name)}"
@@ -150,7 +160,7 @@ class _Steps(Comparing):
         words += [f"bounds.{key}=[{low},{high}]" for key, (low, high) in plan.bounds.items()]
         if plan.sampler == "adaptive":
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
-            words += [f"rounds={plan.rounds}"] if plan.rounds else []
+            words += [f"reach={number(plan.reach)}", *([f"rounds={plan.rounds}"] if plan.rounds else [])]
         words += self.packing(plan.trainings)
         table = self.build(f"build {name}", name, *words, done=records(place), unshown=self.clock.words())
         self.out.tables[name] = table
