@@ -150,11 +150,13 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
     if not adaptive:
         if options.rounds is not None or budget:
             raise UserError(f"{'rounds' if options.rounds is not None else 'budget'} is for sampler=adaptive")
+        if options.reach is not None:
+            raise UserError("reach is for sampler=adaptive")
         return choosing.choose(options, setting), None
     pool = pool_of(options, setting)
     growth = _growth(options, setting, budget, pool)
     limits, known = dict(growth.budget), list(growth.known)
-    reach = options.reach if pool is None else 1.0
+    reach = options.reach or (REACH if pool is None else 1.0)
     codes = propose(
         setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds, reach=reach
     ).codes

@@ -16,13 +16,14 @@ from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled, cost_of
 from ncp.campaign.growth import LEAST, checked_sizes
+from ncp.campaign.rounds import REACH
 from ncp.campaign.states import RECORD
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
 from ncp.jobs.comparing import Comparing
-from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, number, records
+from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
 from ncp.terminal import duration
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class _Steps(Comparing):
         if plan.sampler != "adaptive" or plan.trainings < LEAST:
             return later
         share = checked_sizes(plan.trainings, plan.rounds)[0] / plan.trainings
-        wide = {name: limit * plan.reach for name, limit in limits.items()}
+        wide = {name: limit * (plan.reach or REACH) for name, limit in limits.items()}
         return share * found_.usual_cost(self.space, wide, plan.bounds, plan.seed) + (1 - share) * later
 
     def collect(self, name: str) -> None:
@@ -160,7 +161,7 @@ class _Steps(Comparing):
         words += [f"bounds.{key}=[{low},{high}]" for key, (low, high) in plan.bounds.items()]
         if plan.sampler == "adaptive":
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
-            words += [f"reach={number(plan.reach)}", *([f"rounds={plan.rounds}"] if plan.rounds else [])]
+            words += [f"{key}={value:g}" for key, value in (("rounds", plan.rounds), ("reach", plan.reach)) if value]
         words += self.packing(plan.trainings)
         table = self.build(f"build {name}", name, *words, done=records(place), unshown=self.clock.words())
         self.out.tables[name] = table

@@ -68,7 +68,7 @@ class DiscoveryPlan:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     sampler: str = "random"
     rounds: int | None = None
-    reach: float = 1.0
+    reach: float | None = None
     known: Any = "all"
     source: str | None = None
     repeats: int = 1
