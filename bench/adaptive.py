@@ -98,7 +98,7 @@ def adaptive(case: Case, mode: str, seed: int, count: int, number: int) -> tuple
     rows = {tuple(code): value for code, value in zip(case.codes.tolist(), case.values, strict=True)}
     codes, values = np.zeros((0, case.codes.shape[1]), dtype=np.int64), np.zeros(0)
     for size in growth.sizes(count, number):
-        pool, reach = (case.codes, rounds.RECORDED) if mode == "rows" else (None, 1.0)
+        pool, reach = (case.codes, rounds.RECORDED) if mode == "rows" else (None, rounds.REACH)
         new = rounds.propose(
             case.judge.space,
             codes,

@@ -206,6 +206,7 @@ def test_a_round_of_other_costs_than_the_exact_ones_is_refused(tmp_path):
     [
         ({"sampler": "clever"}, "unknown sampler 'clever'; samplers: random, adaptive"),
         ({"rounds": 3}, "rounds is for sampler=adaptive"),
+        ({"reach": 2.0}, "reach is for sampler=adaptive"),
         ({"budget": {"macs": 1e9}}, "budget is for sampler=adaptive"),
         ({"sampler": "adaptive", "count": None}, "give count=40"),
         ({"sampler": "adaptive", "count": 5}, "count=8 or more"),

@@ -30,6 +30,18 @@ def test_a_proposal_is_the_same_for_the_same_arguments_and_another_for_another_s
     assert SPACE.cost(first).macs.max() <= 1e9
 
 
+def test_with_reach_the_first_round_is_drawn_from_what_costs_more_and_the_next_keeps_the_limits():
+    first = propose((), (), 24, reach=4.0)
+    cost = SPACE.cost(first).macs
+    assert len(np.unique(first, axis=0)) == 24
+    assert np.median(cost) > 1e9
+    assert cost.max() <= 4e9
+    assert SPACE.cost(propose(first, truth(first), 4, reach=4.0)).macs.max() <= 1e9
+    # where the space has next to none so cheap they are narrowed
+    small = rounds.propose("multires", (), (), 8, {"macs": 2e7}, known="none", reach=2.0).codes
+    assert SPACE.cost(small).macs.max() <= 4e7
+
+
 def test_a_real_predictor_of_twelve_rows_leads_to_better_ones(rows):
     codes, values = rows
     assert truth(propose(codes, values, 4)).mean() > values.max()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ncp import predictors, spaces
-from ncp.predictors import few, load, module, transfer
+from ncp.predictors import few, load, module
 from ncp.predictors.base import Card, Predictor
 from ncp.spaces.multires import SPACE
 
@@ -160,33 +160,3 @@ print("done")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
     assert asdict(predictors.load(path).card)["kind"] == "transfer"
-
-
-def test_doubts_go_together_as_the_processes_say():
-    """Against the textbook's formula in torch, component by component."""
-    predictor = from_few_rows()
-    found = predictor.covariance(CODES, CODES[:5])
-    np.testing.assert_allclose(
-        np.diag(found[:5]), np.square(predictor.predict_std(CODES[:5], noise=False)["mIoU"]), rtol=1e-6
-    )
-    double = module.of(predictor.closed()).double()
-    double.load_state_dict({k: torch.tensor(v).double() for k, v in predictor.closed().arrays.items()})
-    k, weight = len(double.known), torch.softmax(double.logits[0], 0)
-    rows, new = double.inputs(double.codes), double.inputs(torch.tensor(CODES))
-    values, expected = [], torch.zeros(12, 12, dtype=torch.float64)
-    for j, hyper in enumerate(double.hyper[0]):
-        noisy = transfer.with_noise(transfer.covariance(rows, rows, hyper, k), hyper)
-        t, level, width = transfer.warped(double.values[:, 0], hyper[6:7])
-        cross = transfer.covariance(new, rows, hyper, k)
-        gap = torch.exp(-(level + width * (cross @ torch.linalg.solve(noisy, t))))
-        left = transfer.covariance(new, new, hyper, k) - cross @ torch.linalg.solve(noisy, cross.mT)
-        expected += weight[j] * torch.outer(gap * width, gap * width) * left
-        values.append(hyper[6] - gap)
-    apart = torch.stack(values) - weight @ torch.stack(values)
-    expected += apart.mT @ (weight[:, None] * apart)
-    expected *= (double.stretch[0] * double.output_std[0]) ** 2
-    np.testing.assert_allclose(found, expected[:, :5], rtol=1e-6, atol=1e-9)
-
-
-def test_a_kind_that_cannot_tell_how_doubts_go_together_says_so():
-    assert load("seg").covariance(CODES, CODES) is None

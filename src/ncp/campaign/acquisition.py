@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ncp import spaces
-from ncp.campaign import knowledge
 from ncp.errors import UserError
 from ncp.predictors.answers import AnyPredictor
 from ncp.search.criterion import Criterion
@@ -27,10 +26,9 @@ KEPT = 0.25  # of the candidates of like cost, those that other settings think b
 SPAN = 2.0  # the first batch costs from the limit divided by this up to the limit
 REPAIRS = 400  # at most so many dimensions of a candidate are made cheaper
 CANDIDATES = 1024
+DRAWN = 4096
 PARENTS = 16  # codes whose mutations are tried, in each generation
 GENERATIONS = 6
-PROMISING = 600  # candidates whose joint doubt is sampled: those with the highest upper bounds
-KNOWLEDGE = True
 
 
 def first_batch(
@@ -89,13 +87,24 @@ def first_batch(
 
 
 def random_batch(
-    space: spaces.Space[Any], count: int, limits: Budget, rng: np.random.Generator, pool: np.ndarray, taken: np.ndarray
+    space: spaces.Space[Any],
+    count: int,
+    limits: Budget,
+    rng: np.random.Generator,
+    pool: np.ndarray | None,
+    taken: np.ndarray,
 ) -> np.ndarray:
-    """``(count, D)`` int64 codes of a pool, drawn from those that keep the limits. Arguments and errors of :func:`first_batch`.
+    """``(count, D)`` int64 codes of a pool or the region, drawn from those that keep the limits. Arguments and errors of
+    :func:`first_batch`.
 
-    What lies far apart is mostly at the space's ends: a predictor learned less from it than from as many random ones.
+    What lies far apart is mostly at the space's ends: a predictor learned less from it than from as many random ones. So it
+    does from those that were narrowed to a limit.
     """
-    codes_ND = _candidates(space, limits, rng, CANDIDATES, pool, set(map(tuple, taken.tolist())))
+    codes_ND, there = np.zeros((0, space.dim), dtype=np.int64), set(map(tuple, taken.tolist()))
+    if pool is None:
+        codes_ND = _allowed(np.unique(limits.region.round(limits.region.sample(DRAWN, rng)), axis=0), limits, there)
+    if len(codes_ND) < count:
+        codes_ND = _candidates(space, limits, rng, max(CANDIDATES, 8 * count), pool, there)
     if len(codes_ND) < count:
         raise UserError(f"only {len(codes_ND)} architectures are within the limits, given was a batch of {count}")
     return np.asarray(codes_ND[rng.permutation(len(codes_ND))[:count]], dtype=np.int64)
@@ -143,9 +152,6 @@ def next_batch(
     """
     space = predictor.space
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
-    chosen = _telling(predictor, measured, count, limits, rng, pool, learn or limits, taken) if KNOWLEDGE else None
-    if chosen is not None:
-        return chosen
     if learn is not None and pool is not None:
         # the pool may have hardly any left within the limits
         wanted = min(-(-count // 2), len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
@@ -166,41 +172,13 @@ def next_batch(
     return np.asarray(codes_ND[_improving(mean_N, std_N, f_NF, best, count)], dtype=np.int64)
 
 
-def _telling(
-    predictor: AnyPredictor,
-    measured: np.ndarray,
-    count: int,
-    limits: Budget,
-    rng: np.random.Generator,
-    pool: np.ndarray | None,
-    learn: Budget,
-    taken: set[tuple[int, ...]],
-) -> np.ndarray | None:
-    """The batch that tells most about where the best one within the limits is; None where the predictor cannot tell."""
-    near_ND = _candidates(predictor.space, limits, rng, CANDIDATES, None)
-    near_ND = _improved(predictor, near_ND, _best(predictor, measured, limits), limits, rng, set())
-    order = np.argsort(-np.sum(answers(predictor, near_ND), axis=0), kind="stable")[:PROMISING]
-    found = knowledge.promising(predictor, near_ND[order], rng)
-    if found is None:
-        return None
-    places, weight_S = found
-    codes_ND = near_ND if pool is None else _candidates(predictor.space, learn, rng, CANDIDATES, pool, taken)
-    if pool is None:
-        codes_ND = codes_ND[[tuple(code) not in taken for code in codes_ND.tolist()]]
-    if len(codes_ND) < count:
-        return None
-    return np.asarray(
-        codes_ND[knowledge.telling(predictor, codes_ND, near_ND[order][places], weight_S, count)], dtype=np.int64
-    )
-
-
 def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:
     """The best by expected improvement, one after the other as if each earlier one had come out as predicted."""
     length = float(np.median(_distances(f_NF[:256], f_NF[:256]))) / 2
     left_N = np.ones(len(mean_N))
     chosen: list[int] = []
     for _ in range(count):
-        score_N = expected_improvement(mean_N, std_N * np.sqrt(left_N), best)
+        score_N = _promise(mean_N, std_N * np.sqrt(left_N), best)
         score_N[chosen] = -np.inf
         pick = int(score_N.argmax())
         chosen.append(pick)
@@ -221,6 +199,11 @@ def expected_improvement(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> 
 
     z_N = (mean_N - best) / std_N
     return np.asarray(std_N * (z_N * ndtr(z_N) + np.exp(-(z_N**2) / 2) / np.sqrt(2 * np.pi)))
+
+
+def _promise(mean_N: np.ndarray, std_N: np.ndarray, best: float) -> np.ndarray:
+    """Expected improvement, and of two without any (as far as numbers go) the higher mean first."""
+    return expected_improvement(mean_N, std_N, best) + 1e-9 * (mean_N - best)
 
 
 def answers(predictor: AnyPredictor, codes_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +279,7 @@ def _improved(
     codes_ND = np.concatenate([codes_ND, _allowed(_ascended(predictor, limits, rng), limits, taken)])
     codes_ND = np.unique(codes_ND, axis=0)
     seen = {tuple(code) for code in codes_ND.tolist()}
-    score_N = expected_improvement(*answers(predictor, codes_ND), best)
+    score_N = _promise(*answers(predictor, codes_ND), best)
     for _ in range(GENERATIONS):
         parents = codes_ND[np.argsort(-score_N, kind="stable")[:PARENTS]]
         children = _allowed(np.concatenate([_mutated(limits, parent, rng) for parent in parents]), limits, taken)
@@ -307,7 +290,7 @@ def _improved(
         if len(children):
             seen |= {tuple(code) for code in children.tolist()}
             codes_ND = np.concatenate([codes_ND, children])
-            score_N = np.concatenate([score_N, expected_improvement(*answers(predictor, children), best)])
+            score_N = np.concatenate([score_N, _promise(*answers(predictor, children), best)])
     return codes_ND
 
 

@@ -30,7 +30,7 @@ MOST = 1000
 LEAST = 8
 """Trainings that a predictor needs before it can choose further ones."""
 ROUNDS = 5
-FIRST = 0.4
+FIRST = 0.6
 """Part of all trainings that the first of several rounds has."""
 
 Size = Annotated[int, Meta(ge=1, le=10**6)]
@@ -46,7 +46,8 @@ class Growth:
 
     Attributes:
         sizes: architectures of each round, the first being the plan's own.
-        budget: upper limits of exact cost at the standard size (``macs``, ``params``), which every architecture keeps.
+        budget: upper limits of exact cost at the standard size (``macs``, ``params``), which every architecture of later rounds
+            keeps.
         bounds: dimension -> ``[lower, upper]``, narrower than the space's.
         known: settings whose bundled predictors the choosing may start from.
         proxy: setting, rows and digest of the table of a cheap proxy, from which it starts too.
@@ -85,7 +86,7 @@ def sizes(count: int, number: int) -> tuple[int, ...]:
     """How many architectures each round has: a first one of more, which has to cover the space, then equal ones.
 
     >>> sizes(40, 5), sizes(8, 1), sizes(10, 3)
-    ((16, 6, 6, 6, 6), (8,), (8, 1, 1))
+    ((24, 4, 4, 4, 4), (8,), (8, 1, 1))
     """
     if number == 1:
         return (count,)

@@ -50,6 +50,8 @@ class BuildOptions(TrainOptions):
         sampler: how they are chosen: ``random``, or ``adaptive``, in rounds by what the rounds before measured.
         rounds: of ``sampler=adaptive``: how many; None for a number that suits ``count``.
         budget: of ``sampler=adaptive``: upper limits of exact cost.
+        reach: of ``sampler=adaptive``: how many times the budget an architecture of the first round may cost; None
+            for ``ncp.campaign.rounds.REACH``.
         known: of ``sampler=adaptive``: settings whose bundled predictors it starts from.
         shard, shards: this worker's part of the units.
         bounds: of the sample, by dimension or how its name begins.
@@ -64,6 +66,7 @@ class BuildOptions(TrainOptions):
     sampler: str = "random"
     rounds: int | None = None
     budget: dict[str, Any] = field(default_factory=dict)
+    reach: Annotated[float, Meta(ge=1)] | None = None
     known: Any = "all"
     shard: int = 0
     shards: int = 1

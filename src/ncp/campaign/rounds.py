@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("random", "adaptive")
 METRIC = "metric"
+REACH = 8.0
+"""Reach of the first round of a build: what is drawn from (almost) the whole space teaches the predictor more of the small
+networks than small ones alone, which differ less."""
 RECORDED = 16.0
 """Reach for choosing among a recorded table's rows."""
 
@@ -75,8 +78,9 @@ def propose(
         pool: ``(P, D)`` codes among which to choose (a recorded table's); None for any of the space.
         bounds: dimension -> ``[lower, upper]``, narrower than the space's.
         skip: further codes that are not to be chosen: those whose training failed.
-        reach: how many times the limits a chosen code may cost where a pool has little below them (``RECORDED`` for a recorded
-            table, whose rows cost nothing): dearer rows teach the predictor too. At 1 all keep the limits.
+        reach: how many times the limits a code that is chosen to cover the space may cost, and of a pool, which has little
+            below them, later ones too (``RECORDED`` for a recorded table, whose rows cost nothing): dearer rows teach the
+            predictor more. At 1 all keep the limits.
 
     Raises:
         UserError: for a limit below the smallest network, too few architectures within the limits, values that are not finite.
@@ -97,7 +101,7 @@ def propose(
     pool_PD = None if pool is None else _codes(space, pool)
     rng = np.random.default_rng([seed, len(taken)])
     if len(codes_RD) < LEAST or np.ptp(values_R) == 0:
-        if reach > 1 and pool_PD is not None:
+        if reach > 1 and (pool_PD is not None or budget.limits):
             chosen = acquisition.random_batch(space, count, wide, rng, pool_PD, taken)
         else:
             chosen = acquisition.first_batch(
@@ -146,11 +150,16 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
     if not adaptive:
         if options.rounds is not None or budget:
             raise UserError(f"{'rounds' if options.rounds is not None else 'budget'} is for sampler=adaptive")
+        if options.reach is not None:
+            raise UserError("reach is for sampler=adaptive")
         return choosing.choose(options, setting), None
     pool = pool_of(options, setting)
     growth = _growth(options, setting, budget, pool)
     limits, known = dict(growth.budget), list(growth.known)
-    codes = propose(setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds).codes
+    reach = options.reach or (REACH if pool is None else 1.0)
+    codes = propose(
+        setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds, reach=reach
+    ).codes
     return codes, growth
 
 

@@ -40,6 +40,7 @@ class Options(TrainOptions):
     budget: dict[str, Any] = field(default_factory=dict)
     sampler: Literal["random", "adaptive"] = "adaptive"
     rounds: Count | None = None
+    reach: Annotated[float, Meta(ge=1)] | None = None
     known: Any = "all"
     bounds: dict[str, Any] = field(default_factory=dict)
     source: str | None = None
@@ -101,6 +102,7 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
         bounds=options.bounds,
         sampler=options.sampler,
         rounds=options.rounds,
+        reach=options.reach,
         known=known,
         source=options.source,
         repeats=options.repeats,
@@ -125,11 +127,11 @@ def _baseline(wanted: str | None, task: str) -> str | None:
 
 # keys of the command itself; all others are the trainings'
 OWN = (
-    "trainings", "budget", "sampler", "rounds", "known", "bounds", "source", "repeats", "baseline", "full", "hours", "per_device",
-    "dir", "seed", "paths", "hydra",
+    "trainings", "budget", "sampler", "rounds", "reach", "known", "bounds", "source", "repeats", "baseline", "full", "hours",
+    "per_device", "dir", "seed", "paths", "hydra",
 )  # fmt: skip
 # of the command's own keys those that nothing but trainings has a use for
-OF_TRAININGS = ("hours", "per_device", "repeats", "baseline", "full")
+OF_TRAININGS = ("reach", "hours", "per_device", "repeats", "baseline", "full")
 # what of a data set of one's own its setting's file says
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
 LOOK = "look"  # where the look at the data lies in the discovery's folder
@@ -144,8 +146,9 @@ def _check_trainings(options: Options) -> None:
             growth.checked_sizes(options.trainings, options.rounds)
         except UserError as error:  # what a build calls count
             raise UserError(str(error).replace("count", "trainings")) from None
-    elif options.rounds is not None:
-        raise UserError(f"rounds is for sampler=adaptive, given was rounds={options.rounds}")
+    elif options.rounds is not None or options.reach is not None:
+        name = "rounds" if options.rounds is not None else "reach"
+        raise UserError(f"{name} is for sampler=adaptive, given was {name}={getattr(options, name):g}")
     elif options.trainings < growth.LEAST:
         raise UserError(f"a predictor needs {growth.LEAST} trainings or more, given was trainings={options.trainings}")
 

@@ -15,7 +15,8 @@ from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled, cost_of
-from ncp.campaign.growth import LEAST
+from ncp.campaign.growth import LEAST, checked_sizes
+from ncp.campaign.rounds import REACH
 from ncp.campaign.states import RECORD
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
@@ -107,7 +108,7 @@ class _Steps(Comparing):
         [name], plan = self.plan.names, self.plan
         with self.commands.timed("trial"):
             tried = hours_.tried([*self.training(name), "arch=code", f"arch.code={plan.reference.text}"], plan.place)
-        usual = found_.usual_cost(self.space, plan.budget, plan.bounds, plan.seed) / cost_of(self.space, plan.reference)
+        usual = self.usual() / cost_of(self.space, plan.reference)
         last = (len((FOUND, DEFAULT, BEST)) + (plan.baseline is not None)) * plan.repeats
         one, compared = tried.seconds(usual), last * tried.seconds()
         hours = (plan.trainings * one + compared) / 3600
@@ -137,6 +138,16 @@ class _Steps(Comparing):
                 "free; give another dir"
             )
 
+    def usual(self) -> float:
+        """Mean multiply-adds of what is trained to learn from; a first round in a build of several may cost more."""
+        plan, limits = self.plan, self.plan.budget
+        later = found_.usual_cost(self.space, limits, plan.bounds, plan.seed)
+        if plan.sampler != "adaptive" or plan.trainings < LEAST:
+            return later
+        share = checked_sizes(plan.trainings, plan.rounds)[0] / plan.trainings
+        wide = {name: limit * (plan.reach or REACH) for name, limit in limits.items()}
+        return share * found_.usual_cost(self.space, wide, plan.bounds, plan.seed) + (1 - share) * later
+
     def collect(self, name: str) -> None:
         """Architectures that are trained, or rows of a recorded table."""
         plan, place = self.plan, self.plan.place / f"sample-{safe_file(name)}"
@@ -150,7 +161,7 @@ class _Steps(Comparing):
         words += [f"bounds.{key}=[{low},{high}]" for key, (low, high) in plan.bounds.items()]
         if plan.sampler == "adaptive":
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
-            words += [f"rounds={plan.rounds}"] if plan.rounds else []
+            words += [f"{key}={value:g}" for key, value in (("rounds", plan.rounds), ("reach", plan.reach)) if value]
         words += self.packing(plan.trainings)
         table = self.build(f"build {name}", name, *words, done=records(place), unshown=self.clock.words())
         self.out.tables[name] = table

@@ -43,7 +43,7 @@ class DiscoveryPlan:
         reference: the architecture to compare with.
         place: where the builds lie, so that the same command goes on.
         bounds: narrower ones, by dimension or how its name begins.
-        sampler, rounds, known: how architectures are chosen, and which settings' predictors help.
+        sampler, rounds, reach, known: how architectures are chosen, and which settings' predictors help.
         source: None to train; else the recorded table whose rows stand for trainings.
         repeats: trainings of each compared architecture.
         baseline: a network of timm, ``auto`` for one of like cost, None for none.
@@ -68,6 +68,7 @@ class DiscoveryPlan:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     sampler: str = "random"
     rounds: int | None = None
+    reach: float | None = None
     known: Any = "all"
     source: str | None = None
     repeats: int = 1

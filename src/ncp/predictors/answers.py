@@ -95,11 +95,6 @@ class AnyPredictor:
         """Spread of a training's result around its expectation ``mean_NM``, ``(N, M)`` in the metrics' units."""
         raise NotImplementedError
 
-    def covariance(self, a_ND: np.ndarray, b_ND: np.ndarray) -> np.ndarray | None:
-        """How the model's own doubts of the first metric go together: ``(N, B)`` of ``(N, D)`` and ``(B, D)`` codes, in the
-        metric's unit squared; of one code with itself the square of its deviation. None for a kind that cannot tell."""
-        return None
-
     def predict(self, codes: Any) -> dict[str, np.ndarray]:
         """Predicted metrics: name -> ``(N,)`` float64 in the metric's unit.
 

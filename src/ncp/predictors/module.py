@@ -126,11 +126,6 @@ class Predictor(nn.Module, AnyPredictor):
 
         return self._answered(codes, std)
 
-    def covariance(self, a_ND: np.ndarray, b_ND: np.ndarray) -> np.ndarray | None:
-        """See :meth:`AnyPredictor.covariance`, by the closed form."""
-        closed = self.closed()
-        return None if closed is self else closed.covariance(a_ND, b_ND)
-
     def _answered(self, codes: Any, function: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
         x_ND = torch.as_tensor(as_codes(codes, self.space), dtype=self.output_mean.dtype)
         with torch.no_grad():  # a chunk at a time: a million rows have no room in some predictors' inner layers

@@ -169,28 +169,6 @@ class Transfer(ClosedForm):
 
         return Answer(answer_NM, (self.output_std * (root_MN * stretch_M1).T) if std else None, pull)
 
-    def covariance(self, a_ND: np.ndarray, b_ND: np.ndarray) -> np.ndarray:
-        """``(N, B)`` of the first metric's own doubt at two sets of codes, in its unit squared; see :class:`AnyPredictor`."""
-        solved, a, b = self._solved, self.inputs(a_ND), self.inputs(b_ND)
-        weight_J, hyper = solved.weight[0, :, 0], self.numbers["hyper"][0]
-        found = np.zeros((len(a_ND), len(b_ND)))
-        away: list[list[np.ndarray]] = [[], []]
-        for j, weight in enumerate(weight_J):  # one at a time: all have no room with thousands of codes
-            parts = (solved.strength[:1, j : j + 1], solved.smooth[:1, j : j + 1], solved.shrink[:1, j : j + 1])
-            prior_NB = _covariance(a, b, *parts)[0][0, 0]
-            explained, gaps = [], []
-            for side, inputs in enumerate((a, b)):
-                cross_NR = _covariance(inputs, solved.rows, *parts)[0][0, 0]
-                gap_N = np.exp(-(solved.level[0, j] + solved.width[0, j] * (cross_NR @ solved.alpha[0, j])))
-                explained.append(cross_NR @ solved.half[0, j].T)
-                gaps.append(gap_N * solved.width[0, j])
-                away[side].append(hyper[j, 6] - gap_N)
-            left_NB = prior_NB - explained[0] @ explained[1].T
-            found += weight * gaps[0][:, None] * gaps[1] * left_NB
-        value_JN, value_JB = np.stack(away[0]), np.stack(away[1])
-        found += ((value_JN - weight_J @ value_JN).T * weight_J) @ (value_JB - weight_J @ value_JB)
-        return np.asarray(found * (self.numbers["stretch"][0] * self.output_std[0]) ** 2)
-
     def noise_at(self, mean_NM: np.ndarray) -> np.ndarray:
         """Wider where the metric is low."""
         solved = self._solved
