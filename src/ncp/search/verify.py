@@ -46,7 +46,8 @@ def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
     """
     goals, budget = result.trajectory.objectives, result.budget
     assert budget is not None
-    every = whole_space(goals.space)
+    space: Any = goals.space
+    every = whole_space(space)
     met = np.unique(np.concatenate([w.rounded for w in result.trajectory.walks]), axis=0)
     codes, _ = ranked(Criterion(goals, budget, lam, result.kappa or 0.0), met if every is None else every)
     found = result.trajectory.best_code
