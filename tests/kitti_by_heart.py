@@ -54,7 +54,8 @@ def parts(batch: Batch, data: Kitti) -> tuple[Batch, Grid]:
         "boxes": boxes,
     }
     cut["labels"] = torch.where(outside, -1, batch["labels"])
-    return cut, Grid((x, y, bottom, x + float(sides[0]), y + float(sides[1]), top), data.pillar, SIZE)
+    right, left = round(x + SIZE[1] * data.pillar, 6), round(y + SIZE[0] * data.pillar, 6)
+    return cut, Grid((x, y, bottom, right, left, top), data.pillar, SIZE)
 
 
 def learn(detector: Detector, batch: Batch, steps: int) -> None:
