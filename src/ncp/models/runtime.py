@@ -16,7 +16,7 @@ N = TypeVar("N", bound=nn.Module)
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 REGIONAL = "regional"
 """Of ``compile``: see :func:`compile_regions`."""
-MOST_KINDS = 64  # compiled variants of one class of module, where torch would stop at 8
+MOST_KINDS = 256  # compiled variants of one class of module, where torch would stop at 8
 _FOLDS = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
 
@@ -93,11 +93,11 @@ def _fold(conv: nn.Conv2d | nn.Conv3d, norm: nn.modules.batchnorm._BatchNorm) ->
 
 
 def compile_regions(net: N, backend: str | Callable[..., Any] = "inductor") -> N:
-    """Have the repeated parts of ``net`` compiled at their first call, each kind once; names of weights stay.
+    """Have the repeated parts of ``net`` compiled at their first call; names of weights stay.
 
-    A whole network is one graph of some thousand operators, of which every architecture needs its own. Its units and residual
-    units are of a few kinds: with channels, height and width as free numbers, one graph serves all units of a kind, whatever
-    the architecture is, and later processes find it in the compiler's cache on disk.
+    A whole network is one graph of some thousand operators. Its units and residual units are compiled one by one instead: those
+    that are alike share a graph, for maps of any height and width, and later processes find it in the compiler's cache on disk.
+    Units of other numbers of channels have graphs of their own.
 
     Args:
         net: with :class:`ncp.models.blocks.Unit` and :class:`ncp.models.blocks.ResidualUnit` within; others stay as they are.
@@ -108,7 +108,6 @@ def compile_regions(net: N, backend: str | Callable[..., Any] = "inductor") -> N
     from ncp.models.blocks import ResidualUnit, Unit
 
     settings: Any = torch._dynamo.config
-    settings.force_parameter_static_shapes = False  # else every number of channels is a graph of its own
     settings.recompile_limit = max(settings.recompile_limit, MOST_KINDS)
     for module in net.modules():
         if isinstance(module, (Unit, ResidualUnit)):
