@@ -107,7 +107,9 @@ def test_a_detector_of_no_space_is_refused(tmp_path):
 def test_a_baseline_has_no_code_to_put_inside(tmp_path):
     found = export.network_of(options("task=seg", "arch=timm", "arch.name=hrnet_w18_small"))
     assert found.net.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 19, 16, 16)
-    with pytest.raises(UserError, match=r"hrnet_w18_small is written as format=onnx or format=torchexport"):
+    with pytest.raises(
+        UserError, match=r"hrnet_w18_small is written as format=onnx or format=openvino or format=torchexport"
+    ):
         export.write(found, ["onnx", "safetensors"], tmp_path / "net", None)
     assert list(tmp_path.iterdir()) == []
 
@@ -126,7 +128,10 @@ def test_a_format_of_another_task_is_refused_before_any_file_is_written(tmp_path
         (("ckpt_path=x.ckpt", "arch=narrow"), "give either ckpt_path="),
         (("ckpt_path=nowhere.ckpt",), "there is no checkpoint 'nowhere.ckpt'"),
         (("task=det3d", "arch=narrow"), "task=det3d needs a training, which knows the space that the detector sees"),
-        (("arch=narrow", "format=pickle"), "format must be one or more of safetensors, onnx, torchexport, python, "),
+        (
+            ("arch=narrow", "format=pickle"),
+            "format must be one or more of safetensors, onnx, openvino, torchexport, python, ",
+        ),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
     ],

@@ -41,10 +41,10 @@ def targets(cost_P: np.ndarray, wide: float = WIDE) -> np.ndarray:
 
 def within(budget: Budget, quantity: Quantity, most: float) -> Budget:
     """The same limits, and at most so much of a quantity."""
-    if quantity.name in ("macs", "params"):
-        given = getattr(budget, quantity.name)
-        least = most if given is None else min(most, given)
-        return replace(budget, **{quantity.name: least})
+    if quantity.name == "macs":
+        return replace(budget, macs=most if budget.macs is None else min(most, budget.macs))
+    if quantity.name == "params":
+        return replace(budget, params=most if budget.params is None else min(most, budget.params))
     return replace(budget, others=(*budget.others, Limit(quantity, most)))
 
 

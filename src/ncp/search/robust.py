@@ -147,7 +147,8 @@ class Robust:
 
 def _best_of_all(criterion: Criterion, polished: Polished) -> Polished:
     """With a last step to the best of the whole space, where that can be listed and something in it is better."""
-    every = whole_space(criterion.objectives.space)
+    space: Any = criterion.objectives.space
+    every = whole_space(space)
     if every is None:
         return polished
     codes, scores = ranked(criterion, every)
