@@ -173,6 +173,13 @@ def test_what_a_debug_option_shortens_stays_short():
     assert "++recipe.length=10" in overrides.expand(overrides.adapt(["setting=cls-10c", "data.root=/x"]), None)
 
 
+def test_what_a_sample_shortens_stays_short():
+    words = overrides.expand(overrides.adapt(["setting=transnas-micro/segmentsemantic", "sample=scenes"]), None)
+    assert "++recipe.batch=16" in words
+    assert not [word for word in words if word.startswith(("++recipe.length", "++recipe.eval_every"))]
+    assert overrides.is_expanded(words)
+
+
 def test_data_without_a_setting_stays_as_it_is():
     assert overrides.expand(["task=seg", "data=ade20k"], "cls") == ["task=seg", "data=ade20k"]
 

@@ -33,6 +33,8 @@ _PARTS = {
 }  # fmt: skip
 # what decides about which words a setting stands for
 DECIDING = ("setting", "task", "data", "data.root", "recipe", "source")
+# groups whose options make trainings shorter, whatever the setting
+SHORTER = ("debug", "sample")
 
 
 def key_of(word: str) -> str:
@@ -162,7 +164,7 @@ def expand(words: Sequence[str], default: str | None) -> list[str]:
     if real and setting.name in settings.shipped():
         _refuse_other_data(words, setting)
     written = written_out(setting, real, own_recipe=value_of(words, "recipe") is not None)
-    shorter = _set_by("debug", value_of(words, "debug"))
+    shorter = _set_by_groups(words)
     return [*(word for word in written if key_of(word) not in shorter), *kept]
 
 
@@ -195,8 +197,13 @@ def has_root(setting: settings.Setting) -> bool:
     return setting.real is not None and setting.real.change.get("data", {}).get("root") is not None
 
 
+def _set_by_groups(words: Sequence[str]) -> set[str]:
+    """Dotted keys that the options of :data:`SHORTER` set, which come after what a setting changes."""
+    return {key for group in SHORTER for key in _set_by(group, value_of(words, group))}
+
+
 def _set_by(group: str, option: str | None) -> set[str]:
-    """Dotted keys that an option of a group sets, which come after what a setting changes."""
+    """Dotted keys that an option of a group sets."""
     path = None if option is None else configs.option_file(group, option)
     content = None if path is None else files.read_yaml(path)
     parts = content if isinstance(content, Mapping) else {}
@@ -311,7 +318,7 @@ def _written_by_it(words: Sequence[str]) -> int:
     name = _given_setting(words)
     if name is None or name not in settings.SETTINGS:
         return 0
-    setting, shorter, most = settings.SETTINGS[name], _set_by("debug", value_of(words, "debug")), 0
+    setting, shorter, most = settings.SETTINGS[name], _set_by_groups(words), 0
     for variant in filter(None, (setting.real, setting.builtin)):
         for own in (False, True):
             written = [w for w in written_out(setting, variant is setting.real, own) if key_of(w) not in shorter]
