@@ -74,6 +74,6 @@ def test_what_cannot_be_fitted_is_told(table):
 
 def test_channels_are_seen_in_logarithms():
     codes = torch.tensor([SPACE.default().code], dtype=torch.float64)
-    seen = exact.log2_channels(codes)[0]
+    seen = exact.wide_in_logarithms(codes, SPACE)[0]
     assert seen[list(SPACE.labels).index("c4_4")] == 6
     assert seen[list(SPACE.labels).index("b4")] == 2

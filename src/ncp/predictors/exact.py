@@ -43,11 +43,6 @@ def wide_in_logarithms(codes_ND: Tensor, space: spaces.Space[Any]) -> Tensor:
     return torch.where(wide, codes_ND.clamp(min=1).log2(), codes_ND)
 
 
-def log2_channels(codes_ND: Tensor) -> Tensor:
-    """:func:`wide_in_logarithms` of the multi-resolution space."""
-    return wide_in_logarithms(codes_ND, spaces.get("multires"))
-
-
 def _kernel(a_NF: Tensor, b_RF: Tensor) -> Tensor:
     """Matern 5/2 of points divided by their length scales."""
     squares = a_NF.square().sum(1)[:, None] + b_RF.square().sum(1) - 2 * a_NF @ b_RF.T
