@@ -278,17 +278,14 @@ def _improved(
     """More candidates: mutations of those with the highest expected improvement, and where the search's own ascent ends."""
     codes_ND = np.concatenate([codes_ND, _allowed(_ascended(predictor, limits, rng), limits, taken)])
     codes_ND = np.unique(codes_ND, axis=0)
-    seen = {tuple(code) for code in codes_ND.tolist()}
+    seen = {*taken, *map(tuple, codes_ND.tolist())}  # asked about once each
     score_N = _promise(*answers(predictor, codes_ND), best)
     for _ in range(GENERATIONS):
         parents = codes_ND[np.argsort(-score_N, kind="stable")[:PARENTS]]
-        children = _allowed(np.concatenate([_mutated(limits, parent, rng) for parent in parents]), limits, taken)
-        # asked about once each
-        children = np.array(
-            [code for code in np.unique(children, axis=0).tolist() if tuple(code) not in seen], dtype=np.int64
-        )
+        mutated = np.concatenate([_mutated(limits, parent, rng) for parent in parents])
+        children = np.unique(_allowed(mutated, limits, seen), axis=0)
         if len(children):
-            seen |= {tuple(code) for code in children.tolist()}
+            seen.update(map(tuple, children.tolist()))
             codes_ND = np.concatenate([codes_ND, children])
             score_N = np.concatenate([score_N, _promise(*answers(predictor, children), best)])
     return codes_ND
