@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=growth.ROUNDS)
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="a CSV file of what was played already")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="CSV file of what was played, in as many rounds")
     options = parser.parse_args()
     if options.tables is None:
         print("left out: it needs the released tables, python -m bench adaptive TABLES")
