@@ -20,6 +20,7 @@ from typing import Any
 
 from ncp import configs, files
 from ncp.errors import UserError
+from ncp.numeric import percentage
 
 FOLDER = "setting"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)?")
@@ -408,15 +409,17 @@ def listed(names: Iterable[str] | None = None) -> str:
 
 
 def unit(objective: str) -> str:
-    """The unit of ``setting.metric``; of a setting that is not known percent, but for a loss.
+    """The unit of ``setting.metric``; of a setting that is not known percent, but for similarities and losses.
 
     >>> unit("seg.mIoU"), unit("transnas-macro/room_layout.valid_neg_loss"), unit("mine.top1"), unit("mine.loss")
     ('%', '', '%', '')
+    >>> unit("mine.ssim")
+    ''
     """
     setting, _, metric = objective.rpartition(".")
     known = SETTINGS.get(full_name(setting))
     if known is None:
-        return "" if _base(metric).endswith("loss") else "%"
+        return "%" if percentage(_base(metric)) else ""
     return known.unit(metric)
 
 
