@@ -33,7 +33,7 @@ def test_the_benchmark_of_exports_compares_every_variant():
     done = subprocess.run([sys.executable, "-m", "bench.exports", *options], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr  # at this size the bar may be missed
     for name in ("plain torch", "ours fp32", "onnxruntime fp32", "onnxruntime int8"):
-        (row,) = [line for line in done.stdout.splitlines() if f" {name} " in line]
+        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"│ {name} ")]
         assert re.search(r"\d ms \(\d+\.\d\dx\)", row)
 
 
