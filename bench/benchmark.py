@@ -45,7 +45,7 @@ def write(folder: Path) -> list[str]:
     """Nine tables in our format and in the release's; their names."""
     for seed, name in enumerate(settings.PAPER):
         table = synthetic(settings.get(name), seed)
-        store.write(table, store.path_of(name, folder))
+        store.put(table, folder, name)
         rows: list[dict[str, Any]] = []
         for i, architecture in enumerate(SPACE.decode(table.codes)):
             blocks = [[len(b.units), list(b.units), list(b.channels)] for b in architecture.blocks]

@@ -28,6 +28,10 @@ except KeyboardInterrupt as stop:
 """
 
 
+NAME = f"{scratch.HERE}-abcdefgh"
+"""As a killed process of this machine leaves it between its place's name and the ending."""
+
+
 def begun(folder: Path) -> subprocess.Popen:
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
@@ -53,18 +57,39 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_what_only_looks_like_it_stays(tmp_path):
-    for name in (".a.tmp", ".a.tmp.png", "a.abcdefgh.tmp", ".a.ABCDEFGH.tmp", ".part-short", ".a.abcdefgh.tmpx"):
+def test_what_this_machine_left_goes(tmp_path):
+    for name in (f".a.{NAME}.tmp", f".a.{NAME}.tmp.png", f"..{NAME}.tmp", f".a\n.b.{NAME}.tmp"):
         (tmp_path / name).touch()
-    (tmp_path / ".a.abcdefgh.tmp").mkdir()
+    (tmp_path / f".part-{NAME}" / "new").mkdir(parents=True)
+    scratch.clear(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_only_looks_like_it_stays(tmp_path):
+    odd = (
+        ".a.tmp", ".a.tmp.png", f"a.{NAME}.tmp", f".a.{scratch.HERE}-ABCDEFGH.tmp", ".part-short", f".a.{NAME}.tmpx",
+        f".part-{NAME}",
+    )  # fmt: skip
+    for name in odd:
+        (tmp_path / name).touch()
+    (tmp_path / f".a.{NAME}.tmp").mkdir()
     (tmp_path / "target").touch()
-    (tmp_path / ".b.abcdefgh.tmp").symlink_to("target")
-    (tmp_path / ".part-abcdefgh").symlink_to(".")
-    os.mkfifo(tmp_path / ".c.abcdefgh.tmp")
+    (tmp_path / f".b.{NAME}.tmp").symlink_to("target")
+    (tmp_path / f".part-{scratch.HERE}-bcdefghi").symlink_to(".")
+    os.mkfifo(tmp_path / f".c.{NAME}.tmp")
     before = sorted(path.name for path in tmp_path.iterdir())
     scratch.clear(tmp_path)
     scratch.clear(tmp_path / "missing")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_what_other_programs_and_other_machines_write_stays(tmp_path):
+    """Their locks may not be seen here."""
+    for name in (".a.abcdefgh.tmp", ".a.abcdefgh.tmp.png", ".a.0123456z-abcdefgh.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / ".part-abcdefgh").mkdir()
+    scratch.clear(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize("number", signals.END)

@@ -3,7 +3,9 @@
 What ends well is renamed, what fails or is told to end (SIGTERM, Ctrl-C) removes what it began. A process that is killed
 (SIGKILL, the system runs out of memory, power) can remove nothing; so whoever makes something holds a lock on it, which the
 system frees with the process, and the first time that a process writes into a folder it removes what lies there under such a
-name without a lock. On file systems without locks nothing is removed.
+name without a lock. On file systems without locks nothing is removed. Some shared ones (BeeGFS, Lustre with localflock, NFS
+with local_lock) keep locks to one machine; so the names say of which machine they are, and another machine's are left alone,
+as are those of programs that name theirs in a similar way.
 
 Needs the standard library and :mod:`ncp.signals`.
 """
@@ -16,6 +18,7 @@ import re
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +29,10 @@ try:
 except ImportError:  # Windows has no such locks: what a killed process left stays there
     fcntl = None  # type: ignore[assignment]
 
-_FILE = re.compile(r"\..{0,40}\.[a-z0-9_]{8}\.tmp(\..*)?", re.DOTALL)
-_FOLDER = re.compile(r"\.part-[a-z0-9_]{8}")
+HERE = f"{zlib.crc32(os.fsencode(os.uname().nodename)) if fcntl is not None else 0:08x}"
+"""This machine, in the names."""
+_FILE = re.compile(rf"\..{{0,40}}\.{HERE}-[a-z0-9_]{{8}}\.tmp(\..*)?", re.DOTALL)
+_FOLDER = re.compile(rf"\.part-{HERE}-[a-z0-9_]{{8}}")
 _cleared: set[str] = set()
 
 
@@ -45,12 +50,13 @@ def file_beside(path: Path) -> Iterator[Path]:
         with signals.deferred():
             while made is None:
                 held, name = tempfile.mkstemp(
-                    prefix=f".{path.stem[:40]}.", suffix=f".tmp{path.suffix}", dir=path.parent
+                    prefix=f".{path.stem[:40]}.{HERE}-", suffix=f".tmp{path.suffix}", dir=path.parent
                 )
                 if _hold(held):
                     made = Path(name)
                 else:
                     os.close(held)
+                    held = None
             if fcntl is None:  # an open file cannot be renamed there
                 os.close(held)  # type: ignore[arg-type]
                 held = None
@@ -72,12 +78,16 @@ def folder_beside(place: Path) -> Iterator[Path]:
     try:
         with signals.deferred():
             while made is None:
-                name = tempfile.mkdtemp(prefix=".part-", dir=place.parent)
-                held = os.open(name, os.O_RDONLY) if fcntl is not None else None
+                name = tempfile.mkdtemp(prefix=f".part-{HERE}-", dir=place.parent)
+                try:
+                    held = os.open(name, os.O_RDONLY) if fcntl is not None else None
+                except FileNotFoundError:  # another process took it for a leftover
+                    continue
                 if held is None or _hold(held):
                     made = Path(name)
                 else:
                     os.close(held)
+                    held = None
         yield made
     finally:
         with signals.deferred():

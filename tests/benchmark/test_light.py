@@ -59,7 +59,9 @@ def test_a_store_holds_one_file_a_setting(seg, tmp_path, monkeypatch):
     alike(benchmark.load("seg", tmp_path), seg)  # with pyarrow it is read as well
     assert list(benchmark.load(tmp_path)) == ["seg"]
     store.put(seg, tmp_path)
+    (tmp_path / ".seg.abcdefgh.tmp.parquet").touch()  # another process writes one
     assert store.tables_in(tmp_path) == [tmp_path / "seg.parquet"]
+    assert list(benchmark.load(tmp_path)) == ["seg"]
 
 
 def test_tables_are_imported_queried_and_exported_without_pyarrow(tmp_path):

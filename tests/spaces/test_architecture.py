@@ -141,7 +141,7 @@ REFUSED = {
     "letters": ("40_48-a_1", "'a' in the architecture"),
     "empty text": ("", "given were 0"),
     "wrong branch count": (changed("31 numbers", 7, 3), "branch count of stage 2 and must be 2, given was 3"),
-    "another type": (3.5, r"given was 3\.5 \(a float\)"),
+    "another type": (3.5, r"given was 3\.5 \(a number\)"),
     "an empty mapping": ({}, "no keys"),
     "a mapping without": ({"mIoU": 3}, "given were mIoU"),
     "code and text": ({"code": [48, *CODE[1:]], "text": TEXT}, "'code' and 'text' .* i1 is 48 .* 40"),

@@ -24,7 +24,7 @@ MAX_COLUMNS = 1000
 MAX_CELLS = 200_000_000
 """Numbers that a table may have: rows times columns, 1.6 GB."""
 MAX_FILE = 8 * 2**30
-"""Bytes of a CSV or Parquet file."""
+"""Bytes of a file of rows: CSV, Parquet, safetensors."""
 MAX_UNPACKED = 256 * 2**20
 """Bytes to which a ``.csv.gz`` may unpack."""
 MAX_GROUP = 2 * 2**30

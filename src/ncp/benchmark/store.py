@@ -46,8 +46,8 @@ def file_of(setting: str, store: str | Path | None = None) -> Path | None:
 
 
 def tables_in(place: Path) -> list[Path]:
-    """All files of tables in a folder."""
-    return sorted((*place.glob("*.parquet"), *place.glob(f"*{light.ENDING}")))
+    """All files of tables in a folder; those with a point in front are being written."""
+    return sorted((*place.glob("[!.]*.parquet"), *place.glob(f"[!.]*{light.ENDING}")))
 
 
 def put(table: Table, store: str | Path | None = None, setting: str | None = None) -> Path:

@@ -1,6 +1,7 @@
 """A table as a file: Parquet or safetensors with its provenance inside, or CSV. Whole or not at all.
 
-Written in parts of some thousand rows, so that memory does not grow with the table.
+Parquet and CSV are written in parts of some thousand rows, so that memory does not grow with the table; a safetensors file takes
+a second copy of its numbers.
 """
 
 from __future__ import annotations

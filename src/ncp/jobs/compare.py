@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ncp.search.objectives import Objective
     from ncp.search.querying.compare import Comparison, Problem
 
-Count = Annotated[int, Meta(ge=1, le=10**9)]
 ALL = "/all"
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 from ncp import runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign.discovery import cost_of
-from ncp.jobs.discover import show
+from ncp.jobs.discover import Count, show
 from ncp.jobs.discovering import carry_out, values
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome
 
@@ -28,14 +28,14 @@ class Options:
     """``conf/loop.yaml``, where each is explained."""
 
     settings: list[str] = field(default_factory=lambda: ["cls", "seg"])
-    count: Annotated[int, Meta(ge=1, le=10**9)] = 32
+    count: Count = 32
     steps: dict[str, Annotated[int, Meta(ge=4)]] = field(default_factory=lambda: {"cls": 96, "seg": 120})
     bounds: dict[str, list[int]] = field(default_factory=lambda: dict(BOUNDS))
     default: dict[str, int] = field(default_factory=lambda: dict(DEFAULT))
     predictor: Literal["auto", "default"] = "auto"
-    repeats: Annotated[int, Meta(ge=1, le=10**9)] = 3
+    repeats: Count = 3
     seed: Annotated[int, Meta(ge=0)] = 1
-    per_device: Annotated[int, Meta(ge=1, le=10**9)] | Literal["auto"] = "auto"
+    per_device: Count | Literal["auto"] = "auto"
     short: bool = False
 
 

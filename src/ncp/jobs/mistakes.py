@@ -7,7 +7,6 @@ import errno
 import re
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import (
@@ -75,8 +74,8 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
 
 def _raised_in(error: BaseException, *packages: str) -> bool:
     """Whether an exception comes out of the code of one of these packages."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and any(name in Path(frames[-1].filename).parts for name in packages)
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(modules) and modules[-1].partition(".")[0] in packages
 
 
 def _no_choice(text: str) -> str | None:

@@ -16,6 +16,7 @@ from ncp.errors import UserError
 from ncp.files import printable
 
 log = logging.getLogger(__name__)
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass
@@ -25,12 +26,12 @@ class Options:
     ckpt: str
     input: str | list[str]
     out: str | None = None
-    batch: Annotated[int, Meta(ge=1, le=10**9)] = 8
+    batch: Count = 8
     window: list[int] | None = None
     overlap: float = 0.25
-    every: Annotated[int, Meta(ge=1, le=10**9)] = 1
+    every: Count = 1
     clips: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    top: Annotated[int, Meta(ge=1, le=10**9)] = 5
+    top: Count = 5
     score: float | None = None
     calib: str | None = None
     pictures: bool = True

@@ -38,7 +38,7 @@ def weights_of(path: Path) -> dict[str, Tensor]:
     torch_files.check_storages(storages, parts, where)
     try:
         out = _numbers(path, parts, views)
-    except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise UserError(f"'{where}' cannot be read as a checkpoint ({files.first_line(error)})") from None
     tensorfile.check_finite(out, f"the weights in '{where}'")
     return out

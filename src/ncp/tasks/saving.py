@@ -128,8 +128,8 @@ def _requeue() -> None:
 
 def _link(source: Path, target: Path) -> None:
     """A second name for a file that will not be changed any more; a copy where the file system has no such names."""
-    with scratch.file_beside(target) as made:
-        made.unlink()  # a link is made where nothing is
+    with scratch.folder_beside(target) as place:  # a link is made where nothing is
+        made = place / "new"
         try:
             os.link(source, made)
         except OSError:
