@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncp import files
+from ncp import files, scratch
 from ncp.errors import UserError
 from ncp.models.runners import openvino_core
 
@@ -39,12 +38,12 @@ def from_onnx(source: Path, path: Path, metadata: Mapping[str, str]) -> Path:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".ncp-", dir=path.parent) as folder:
-            scratch = Path(folder) / path.name
-            openvino.save_model(model, str(scratch), compress_to_fp16=False)
+        with scratch.folder_beside(path) as folder:
+            made = folder / path.name
+            openvino.save_model(model, str(made), compress_to_fp16=False)
             # the weights first: a reader that finds the operators finds them too
-            os.replace(scratch.with_suffix(".bin"), path.with_suffix(".bin"))
-            os.replace(scratch, path)
+            os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
+            os.replace(made, path)
     except OSError as error:
         raise UserError(
             f"cannot write '{files.printable(path)}' ({error.strerror or error}); give another folder"
