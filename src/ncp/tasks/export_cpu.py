@@ -296,12 +296,15 @@ def finish(
         shape = input_shape(found, given.size)
         here = measure(found.net, candidates, shape, judge, given.loses, progress)
         for name in formats if low else ():
-            allowed = (one for one in here.networks if one.lost <= given.loses or given.precision == "int8")
-            of_format = [one.candidate for one in allowed if one.candidate.format == name]
-            if given.precision == "int8":
-                of_format = [one for one in of_format if one.precision == "int8"]
-            if of_format[0].precision == "int8":
-                _replace(of_format[0].path, Path(written[name]))
+            kept = (
+                one.candidate
+                for one in here.networks  # the fastest first
+                if one.candidate.format == name
+                and (one.candidate.precision == "int8" if given.precision == "int8" else one.lost <= given.loses)
+            )
+            best = next(kept, None)
+            if best is not None and best.precision == "int8":
+                _replace(best.path, Path(written[name]))
     return here
 
 
