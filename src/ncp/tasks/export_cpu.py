@@ -24,6 +24,7 @@ from ncp.data.base import Key
 from ncp.errors import UserError
 from ncp.models.quantised import PRECISION, quantise
 from ncp.models.runners import Runner, clock_for, onnxruntime_runner, openvino_runner, plain, turns
+from ncp.numeric import figure_text
 from ncp.progress import Progress
 from ncp.tasks.export import Exportable, input_shape, write
 from ncp.tasks.run import Run, restore
@@ -59,8 +60,8 @@ class Measured(NamedTuple):
         candidate: which.
         milliseconds: of one input.
         ratio: times as fast as plain torch in fp32.
-        metric: the task's main one, in percent points; None where no data was looked at.
-        lost: points less than torch's.
+        metric: the task's main one, in percent (a similarity or a loss in its own unit); None where no data was looked at.
+        lost: so much less than torch's.
     """
 
     candidate: Candidate
@@ -124,7 +125,8 @@ class Here(NamedTuple):
             line = f"{one.candidate.name} on this CPU ({cores}): {one.milliseconds:.1f} ms an input, "
             line += f"{one.ratio:.1f} times as fast as plain torch in fp32"
             if one.metric is not None and self.metric is not None:
-                line += f", {self.main_metric} {self.metric:.2f} to {one.metric:.2f}"
+                before, after = (figure_text(self.main_metric, value) for value in (self.metric, one.metric))
+                line += f", {self.main_metric} {before} to {after}"
             out.append(line)
         if self.spread > NOISY:
             out.append(
