@@ -117,7 +117,7 @@ def compared(
             cells.append(f"{batch / times[name]:,.0f} ({ratios[name][-1]:.2f}x)")
         fastest = min(times.values())
         rate = 6 * float(macs) * batch / fastest / 1e12
-        rows.append((f"random {i}" if i else "default", *cells, f"{rate:.1f} T{_share(rate)}"))
+        rows.append((f"random {i}" if i else "default", *cells, f"{rate:.1f} T{_share(rate, options.device)}"))
     means = {name: math.exp(sum(map(math.log, found)) / len(found)) for name, found in ratios.items()}
     rows.append(("geometric mean", *(f"{means[name]:.2f}x" for name in variants), ""))
     name = torch.cuda.get_device_name() if options.device.type == "cuda" else "CPU"
@@ -126,9 +126,9 @@ def compared(
     return means
 
 
-def _share(tera: float) -> str:
+def _share(tera: float, device: torch.device) -> str:
     """Of the card's stated rate in bf16."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     stated = next((rate for key, rate in PEAKS.items() if key in name), None)
     return f", {tera * 1e12 / stated:.1%} of {stated / 1e12:.0f} T" if stated else ""
 

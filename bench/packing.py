@@ -2,7 +2,7 @@
 
 The same build of small architectures (sample=small) on the built-in set with 1, 2, ... trainings at a time; models an hour,
 and the gain over one at a time. On a machine with a GPU that is what is shared; else the processor's cores are.
---mps measures every number again under NVIDIA's multi-process service, which it starts and ends.
+--mps measures every number above 1 again under NVIDIA's multi-process service, which it starts and ends.
 """
 
 from __future__ import annotations
@@ -64,28 +64,22 @@ def main() -> int:
     if options.mps and shutil.which("nvidia-cuda-mps-control") is None:
         parser.error("--mps needs nvidia-cuda-mps-control, which comes with NVIDIA's driver")
     numbers = sorted({1, *options.numbers})
-    took = {number: seconds(options.setting, options.count, number, options.length) for number in numbers}
-    labels = {number: str(number) for number in took}
+    took = {str(number): seconds(options.setting, options.count, number, options.length) for number in numbers}
     if options.mps:
         with mps():
             for number in numbers[1:]:
-                took[-number] = seconds(options.setting, options.count, number, options.length)
-                labels[-number] = f"{number}, MPS"
+                took[f"{number}, MPS"] = seconds(options.setting, options.count, number, options.length)
+    alone, *several = took.values()
     rows = [
-        (
-            labels[number],
-            f"{took[number]:.0f} s",
-            f"{3600 * options.count / took[number]:.0f}",
-            f"{took[1] / took[number]:.2f}x",
-        )
-        for number in took
+        (label, f"{lasted:.0f} s", f"{3600 * options.count / lasted:.0f}", f"{alone / lasted:.2f}x")
+        for label, lasted in took.items()
     ]
     show(
         f"{options.count} trainings of {options.length} steps, setting {options.setting}",
         ("at a time", "build", "models an hour", "gain"),
         rows,
     )
-    return int(len(took) > 1 and min(took[number] for number in took if number != 1) >= took[1])
+    return int(bool(several) and min(several) >= alone)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ def test_the_fastest_that_keeps_its_accuracy_is_recommended():
     assert worse.lines()[-1] == "none is recommended: all lose more than 1 points; give precision=fp32"
 
 
+def test_a_similarity_is_told_with_four_places():
+    found = here(("onnx int8", 3.0, 0.0021), metric=0.5612)._replace(main_metric="valid_ssim")
+    assert found.lines()[0].endswith("valid_ssim 0.5612 to 0.5591")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

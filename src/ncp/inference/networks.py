@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ncp import files
+from ncp import files, runs
 from ncp.errors import UserError
 from ncp.inference.network import Network
 
@@ -36,7 +36,7 @@ def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxrun
     if runtime == "openvino":
         raise UserError(
             f"runtime=openvino runs ONNX files, '{files.printable(file)}' is none; write one: "
-            "python -m src.export ckpt_path=... format=onnx"
+            f"{runs.invocation('export')} ckpt_path=... format=onnx"
         )
     from ncp.inference.torch_network import open_torch
 

@@ -37,6 +37,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, device: str, runtime: str = "onnxruntime") -> None:
+        self.runtime = runtime
         if runtime == "onnxruntime":
             _installed()
         where = f"'{files.printable(path)}'"
@@ -93,8 +94,7 @@ class OnnxNetwork:
                     f"the ONNX network wants more than the {most / 2**20:,.0f} MiB that it may take here; give it smaller "
                     "inputs (window=), or a file that you trust as a checkpoint"
                 ) from None
-            runtime = "OpenVINO" if "OpenVINO" in self.device else "onnxruntime"
-            raise UserError(f"{runtime} cannot run the network ({files.first_line(error)})") from None
+            raise UserError(f"{self.runtime} cannot run the network ({files.first_line(error)})") from None
         return out
 
     def logits(self, x: np.ndarray) -> np.ndarray:

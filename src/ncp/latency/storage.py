@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces, tensorfile
+from ncp import files, runs, spaces, tensorfile
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
 from ncp.latency.model import SCALES, Latency, Tensors, raw_columns
@@ -36,8 +36,9 @@ def load(path: str | Path) -> Latency:
     head = tensorfile.head(path, MAX_FILE)
     if head.metadata.get("format") in _EARLIER:
         raise UserError(
-            f"{where} is a latency model of an earlier version; make it anew from the measurements beside it: "
-            "latency action=import measured=measurements.csv"
+            f"{where} is a latency model of an earlier version; measure again, or make it anew from the measurements "
+            f"beside it, with the options that it was measured with: {runs.invocation('latency')} action=import "
+            "measured=measurements.csv device=... runtime=... task=... size=..."
         )
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ncp import files, scratch
-from ncp.errors import UserError, missing_extra
+from ncp.errors import UserError
 from ncp.models.runners import openvino_core
 
 TOLERANCE = 1e-3
@@ -62,14 +62,9 @@ def check(net: nn.Module, path: Path, trials: Sequence[tuple[Tensor, ...]]) -> N
         trials: inputs.
 
     Raises:
-        UserError: where they do.
+        UserError: where they differ, or OpenVINO is missing.
     """
-    try:
-        import openvino
-    except ImportError:
-        raise missing_extra("openvino", "openvino") from None
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    compiled = openvino_core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for trial in trials:
         given = compiled([one.numpy() for one in trial])
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""ONNX files whose convolutions compute with eight bits: post-training static quantisation by onnxruntime.
+"""ONNX files that compute with eight bits, convolutions and what lies between them: static quantisation by onnxruntime.
 
 Every activation gets one scale and offset, from the least and largest numbers that samples of the data brought forth; every
 weight one scale for each output channel. The file says so by pairs of QuantizeLinear and DequantizeLinear, which onnxruntime and

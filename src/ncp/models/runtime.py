@@ -95,9 +95,10 @@ def _fold(conv: nn.Conv2d | nn.Conv3d, norm: nn.modules.batchnorm._BatchNorm) ->
 def compile_regions(net: N, backend: str | Callable[..., Any] = "inductor") -> N:
     """Have the repeated parts of ``net`` compiled at their first call; names of weights stay.
 
-    A whole network is one graph of some thousand operators. Its units and residual units are compiled one by one instead: those
-    that are alike share a graph, for maps of any height and width, and later processes find it in the compiler's cache on disk.
-    Units of other numbers of channels have graphs of their own.
+    A whole network is one graph. Its units and residual units are compiled one by one instead: those that are alike share a
+    graph, in which height and width are free numbers (a square map's may serve square maps alone); other numbers of channels
+    have graphs of their own. How long that takes, ``python -m bench.gpu compile`` measures, with the compiler's cache on disk and
+    without.
 
     Args:
         net: with :class:`ncp.models.blocks.Unit` and :class:`ncp.models.blocks.ResidualUnit` within; others stay as they are.

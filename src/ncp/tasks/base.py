@@ -138,7 +138,7 @@ class Task(pl.LightningModule):
         self._rate = recipe.rate()
         self._first_bad: Tensor | None = None
         self.compiled_as = compile
-        self.graphs: Any = "auto"
+        self.graphs: Any = False
         self.stepping: Stepping = Eager(self.loss)
         # kept in a list so that the compiled twin is no second submodule
         self._compiled = [_compiled(network, compile)]

@@ -26,7 +26,6 @@ from ncp.models.detector_file import detector_of
 from ncp.models.export import example_input, export_onnx, export_program, save, signature_of
 from ncp.models.formats import openmmlab, python
 from ncp.models.transnas import nets
-from ncp.spaces import cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import architectures, checkpoint
 from ncp.tasks.architectures import BASELINES
@@ -318,9 +317,7 @@ def summarise(found: Exportable, files: dict[str, str], size: Sequence[int] | No
     named = architectures.of_own_text(found.architecture) if found.architecture[:1].isdigit() else None
     code = None if named is None else list(named.code)
     costs: dict[str, Any] = {"params": sum(p.numel() for p in found.net.parameters())}
-    if isinstance(named, Architecture):
-        costs["macs"] = int(cost.count([named.code]).macs[0])
-    elif named is not None:
+    if named is not None:
         costs["macs"] = int(spaces.get(spaces.of_form(named)).cost(np.array([named.code])).macs[0])
     return {
         "task": found.task,

@@ -24,6 +24,7 @@ from ncp.data.base import Key
 from ncp.errors import UserError
 from ncp.models.quantised import PRECISION, quantise
 from ncp.models.runners import Runner, clock_for, onnxruntime_runner, openvino_runner, plain, turns
+from ncp.numeric import figure_text
 from ncp.progress import Progress
 from ncp.tasks.export import Exportable, input_shape, write
 from ncp.tasks.run import Run, restore
@@ -59,8 +60,8 @@ class Measured(NamedTuple):
         candidate: which.
         milliseconds: of one input.
         ratio: times as fast as plain torch in fp32.
-        metric: the task's main one, in percent points; None where no data was looked at.
-        lost: points less than torch's.
+        metric: the task's main one, in percent (a similarity or a loss in its own unit); None where no data was looked at.
+        lost: so much less than torch's.
     """
 
     candidate: Candidate
@@ -124,7 +125,8 @@ class Here(NamedTuple):
             line = f"{one.candidate.name} on this CPU ({cores}): {one.milliseconds:.1f} ms an input, "
             line += f"{one.ratio:.1f} times as fast as plain torch in fp32"
             if one.metric is not None and self.metric is not None:
-                line += f", {self.main_metric} {self.metric:.2f} to {one.metric:.2f}"
+                before, after = (figure_text(self.main_metric, value) for value in (self.metric, one.metric))
+                line += f", {self.main_metric} {before} to {after}"
             out.append(line)
         if self.spread > NOISY:
             out.append(
@@ -296,12 +298,15 @@ def finish(
         shape = input_shape(found, given.size)
         here = measure(found.net, candidates, shape, judge, given.loses, progress)
         for name in formats if low else ():
-            allowed = (one for one in here.networks if one.lost <= given.loses or given.precision == "int8")
-            of_format = [one.candidate for one in allowed if one.candidate.format == name]
-            if given.precision == "int8":
-                of_format = [one for one in of_format if one.precision == "int8"]
-            if of_format[0].precision == "int8":
-                _replace(of_format[0].path, Path(written[name]))
+            kept = (
+                one.candidate
+                for one in here.networks  # the fastest first
+                if one.candidate.format == name
+                and (one.candidate.precision == "int8" if given.precision == "int8" else one.lost <= given.loses)
+            )
+            best = next(kept, None)
+            if best is not None and best.precision == "int8":
+                _replace(best.path, Path(written[name]))
     return here
 
 

@@ -226,7 +226,7 @@ def _own_trainer(
     strategy: str = "auto",
     precision: int | str = "auto",
     deterministic: bool | Literal["warn"] = False,
-    graphs: bool | Literal["auto"] = "auto",
+    graphs: bool | Literal["auto"] = False,
 ) -> None:
     """The keys of ``conf/trainer`` that are ours; the others go to Lightning's Trainer."""
 
@@ -284,7 +284,7 @@ def make_trainer(
     settings = dict(options.trainer)
     check_trainer(settings)
     gpu, devices, plan = on_gpu(settings), device_count(settings), task.plan
-    task.graphs = settings.get("graphs", "auto")
+    task.graphs = settings.get("graphs", False)
     deterministic = settings.get("deterministic", False)
     precision: Any = settings.get("precision", "auto")
     if precision == "auto":

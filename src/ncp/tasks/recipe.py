@@ -200,7 +200,7 @@ class Recipe:
                 )
         checked = options.check(kinds[name], arguments, "recipe.optimizer", first=1, title=name)
         parameters = list(parameters)
-        checked |= _fused(kinds[name], parameters, checked)
+        checked |= _fused(kinds[name], parameters, checked, self.clip)
         try:
             optimizer: torch.optim.Optimizer = kinds[name](parameters, **checked)
         except (ValueError, RuntimeError) as error:  # so torch and we say what is out of range; a TypeError is ours
@@ -214,8 +214,15 @@ def _imported(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _fused(kind: Any, parameters: Sequence[Any], given: Mapping[str, Any]) -> dict[str, bool]:
-    """On a GPU all weights move in a few kernels, where the optimiser can and the recipe says nothing else."""
+def _fused(
+    kind: Any, parameters: Sequence[Any], given: Mapping[str, Any], clip: float | None = None
+) -> dict[str, bool]:
+    """On a GPU all weights move in a few kernels, where the optimiser can and the recipe says nothing else.
+
+    Not where gradients are clipped: in mixed precision Lightning clips none of a fused optimiser.
+    """
+    if clip is not None:
+        return {}
     first = parameters[0] if parameters else None
     first = next(iter(first["params"]), None) if isinstance(first, Mapping) else first
     known = inspect.signature(kind).parameters

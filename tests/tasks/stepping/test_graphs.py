@@ -129,3 +129,25 @@ def test_what_waits_for_the_device_runs_kernel_by_kernel(tmp_path, taped, monkey
     assert "further steps run kernel by kernel" in caplog.text
     monkeypatch.undo()
     assert same(weights(recorded), weights(train(tmp_path / "eager", *SGD)))
+
+
+def test_figures_that_wait_leave_the_passes_before_them(tmp_path, taped, monkeypatch, caplog):
+    """Figures come with the last pass of a step, when the gradients of the others are there already."""
+    from ncp.tasks.segmentation import Segmentation
+
+    plain = Segmentation.loss
+
+    def waiting(self, batch, report):
+        loss, found = plain(self, batch, report)
+        assert not report or float(loss.detach()) > 0
+        return loss, found
+
+    words = (*SGD, "recipe.per_device=1", "data.crop=[64,64]")
+    monkeypatch.setattr(Segmentation, "loss", waiting)
+    with caplog.at_level("INFO"):
+        recorded = train(tmp_path / "graphs", *words)
+    assert recorded.task.plan.policy.accumulate == 2
+    assert "figures are not recorded as a CUDA graph" in caplog.text
+    assert (taped.recorded, recorded.task.stepping.stopped) == (1, False)
+    monkeypatch.undo()
+    assert same(weights(recorded), weights(train(tmp_path / "eager", *words)))

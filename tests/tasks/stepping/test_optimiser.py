@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
 
 from ncp.tasks.optimizers import Relative
 from ncp.tasks.recipe import _fused
@@ -73,3 +74,12 @@ def test_optimisers_are_fused_on_a_gpu_where_they_can_be():
     assert _fused(torch.optim.SGD, [OnGpu()], {"foreach": True}) == {}
     assert _fused(Relative, [OnGpu()], {}) == {}
     assert _fused(torch.optim.SGD, [torch.zeros(1)], {}) == {}
+
+
+def test_no_optimiser_is_fused_whose_gradients_are_clipped():
+    """Of those that are, Lightning refuses to clip any in mixed precision, which is what a GPU trains in."""
+    given = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2))], 0.1, fused=True)
+    with pytest.raises(RuntimeError, match="does not allow for gradient clipping"):
+        MixedPrecision("bf16-mixed", "cpu").clip_gradients(given, 35.0)
+    assert _fused(torch.optim.AdamW, [OnGpu()], {}, clip=35.0) == {}
+    assert _fused(torch.optim.AdamW, [OnGpu()], {}, clip=None) == {"fused": True}

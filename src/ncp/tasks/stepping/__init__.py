@@ -1,6 +1,6 @@
 """How the steps of a training are run: kernel by kernel, or as CUDA graphs. One interface (:class:`Stepping`) and a choice."""
 
 from ncp.tasks.stepping.base import Eager, Stepping
-from ncp.tasks.stepping.choice import GRAPHS, choose
+from ncp.tasks.stepping.choice import choose
 
-__all__ = ["GRAPHS", "Eager", "Stepping", "choose"]
+__all__ = ["Eager", "Stepping", "choose"]

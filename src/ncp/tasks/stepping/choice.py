@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,7 +14,6 @@ from ncp.tasks.stepping.capture import Capture, CudaGraphs
 from ncp.tasks.stepping.graphs import Graphs, Settings
 
 log = logging.getLogger(__name__)
-GRAPHS = Literal["auto", True, False]
 NO_GPU = "there is no GPU"
 _OWN_GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile that make graphs themselves
 

@@ -155,7 +155,7 @@ class Graphs:
         if self.stopped or self.steps < WARM or key in self.refused or not (first or self._held):
             return None
         if len(self.records) >= MOST:
-            self._stop(f"batches come in more than {MOST // 2} shapes")
+            self._stop(f"batches come in more than {MOST // 2} shapes", "steps of further shapes")
             return None
         for name, value in batch.items():
             if not isinstance(value, Tensor):
@@ -165,17 +165,20 @@ class Graphs:
             self.records[key] = self._recorded(batch, report)
         except RuntimeError as error:
             self.refused.add(key)
-            for parameter in self.parameters:
-                parameter.grad = None
+            if self._held is not None:
+                self._hold()  # to what they hold the earlier passes of this step were added
+            else:
+                for parameter in self.parameters:
+                    parameter.grad = None
             self.told(f"{'figures are' if report else 'a step is'} not recorded as a CUDA graph: {_first_line(error)}")
             if not report:
                 self._stop("see above")
             return None
         return self.records[key]
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, which: str = "further steps") -> None:
         self.stopped = True
-        self.told(f"further steps run kernel by kernel: {reason}")
+        self.told(f"{which} run kernel by kernel: {reason}")
 
     def _recorded(self, batch: Batch, report: bool) -> Record:
         static = {name: torch.empty_like(value) for name, value in batch.items()}
