@@ -97,7 +97,7 @@ def test_values_are_shown_short_and_containers_never():
     bottomless = ()
     for _ in range(60):
         bottomless = (bottomless, bottomless)  # its text has 2**60 parentheses
-    assert files.shown(bottomless) == "a list"
+    assert files.shown(bottomless) == "a tuple"
     assert files.shown("a\x1b[31m") == "a\\x1b[31m"
     assert files.shown("a\nb\tc") == "a\\nb\\tc"
     assert files.shown("x" * 10**6) == "x" * 77 + "..."
