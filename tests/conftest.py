@@ -1,5 +1,6 @@
 """Shared fixtures. The recorded data lies beside a developer's checkout as ``../shared``; elsewhere its tests are skipped."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import pytest
 hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def streams_stay_open() -> Iterator[None]:
+    """absl, which OpenVINO imports, closes what it logs to when logging is set up anew; here that is pytest's own capture."""
+    yield
+    absl = sys.modules.get("absl.logging")
+    if absl is not None:
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")
