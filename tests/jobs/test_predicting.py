@@ -44,7 +44,8 @@ def looks(kind, until, error):
 
 def look(monkeypatch, tmp_path, task, until=99, error=None):
     for name, kind in KINDS.items():
-        monkeypatch.setattr(predicting, kind, looks(name, until, error))
+        assert predicting.KINDS[name].__name__ == kind
+        monkeypatch.setitem(predicting.KINDS, name, looks(name, until, error))
     Reels.closed = False
     inputs = [Input(tmp_path / f"{i}.png", f"{i}.png", f"{i}") for i in range(4)]
     results = Results(tmp_path / "out", inputs)
