@@ -14,9 +14,11 @@ from ncp import files, scratch, signals
 pytest.importorskip("fcntl")
 # begins a file and a folder beside their places and waits; told to end it ends as a command of ours does
 WRITER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from ncp import files, scratch, signals
+for number in (signal.SIGINT, signal.SIGHUP):  # jobs in a shell's background have them ignored
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 place = Path(sys.argv[1])
 try:
     with signals.handled(), scratch.folder_beside(place / "set"), files.replacing(place / "a.png") as made:

@@ -68,7 +68,7 @@ def test_both_losses_are_told(tmp_path):
     history = read_history(run.history.path)
     assert {"train/g_loss", "train/d_loss", "train/l1_loss", "train/ssim"} <= {name for _, name, _ in history}
     assert set(metrics) == {"valid_ssim", "valid_ssim_usual", "valid_l1_loss"}
-    assert curves(history, "normals").axes
+    assert curves(run, history).axes
     run.task.eval()
     image, _ = run.data.val_set[Key(-1, 0)]
     assert run.task.predict((image[None], image[None])).shape == (1, 3, 32, 32)
