@@ -26,7 +26,7 @@ def detector(mmdet3d, shared, tmp_path_factory):
     from mmdet3d.apis import init_model
 
     folder = tmp_path_factory.mktemp("detector")
-    taught, _ = kitti_by_heart.learned(shared / "kitti_sample", folder / "cache", steps=40)
+    taught, _ = kitti_by_heart.learned(shared / "kitti_sample", folder / "cache", steps=110)
     seen = {**detector_file.space_of(taught, {"score": 0.05}), "limits": LIMITS}
     space = msgspec.convert(seen, card.SeenSpace)
     whole = detector_file.detector_of(build(kitti_by_heart.SMALL, "det3d"), space)
