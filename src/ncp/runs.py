@@ -24,13 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ncp import files
+from ncp import files, scratch
 from ncp.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; two runs are then told apart by their folders alone
-    fcntl = None  # type: ignore[assignment]
 
 STATE_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -226,7 +221,7 @@ def mark(folder: Path, new_state: str, **more: Any) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock. Raises ``UserError`` when another process works there."""
     with open(folder / LOCK_FILE, "a") as file:
-        if not _try_lock(file):
+        if scratch.try_lock(file) is False:  # without locks two runs are told apart by their folders alone
             raise UserError(f"another run works in '{folder}'; wait for it or give another folder")
         yield
 
@@ -235,7 +230,7 @@ def in_use(folder: Path) -> bool:
     """Whether a process works in the folder now."""
     try:
         with open(folder / LOCK_FILE, "r+") as file:
-            return not _try_lock(file)
+            return scratch.try_lock(file) is False
     except OSError:  # no process ever worked there
         return False
 
@@ -260,18 +255,6 @@ def find_unfinished(root: Path, command: str, digest: str, ignore: Path | None =
         if not in_use(folder):
             return folder
     return None
-
-
-def _try_lock(file: Any) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def _plain(value: Any) -> Any:

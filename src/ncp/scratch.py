@@ -21,6 +21,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ncp import signals
 
@@ -135,12 +136,18 @@ def _remove_unheld(path: Path) -> None:
 
 def _hold(descriptor: int) -> bool:
     """Lock what was just made; False where another process took it for a leftover before that."""
+    held = try_lock(descriptor)
+    return held is None or (held and os.fstat(descriptor).st_nlink > 0)
+
+
+def try_lock(file: Any) -> bool | None:
+    """Take the lock of an open file or folder: whether this process holds it now; None where there are no locks."""
     if fcntl is None:
-        return True
+        return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks
-        return True
-    return os.fstat(descriptor).st_nlink > 0
+        return None
+    return True
