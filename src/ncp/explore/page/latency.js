@@ -23,19 +23,23 @@ class Work {
     this.dx = new Float64Array(dim + channels.length);
   }
 
-  /** The columns at a code; the array is overwritten by the next call. */
-  at(code) {
+  /** What the polynomials read: the code, and behind it its channels rounded up. */
+  read(code) {
     const { channels, vector, dim, x } = this;
     x.set(code);
     channels.forEach((i, place) => { x[dim + place] = code[i] + vector / 2 - Math.abs((code[i] % vector) - vector / 2); });
-    return this.columns.at(x);
+    return x;
+  }
+
+  /** The columns at a code; the array is overwritten by the next call. */
+  at(code) {
+    return this.columns.at(this.read(code));
   }
 
   /** Adds to `gradient` the derivative at a code of the sum of weight times column. */
   pull(code, weights, gradient) {
     const { channels, vector, dim, dx } = this;
-    this.at(code);
-    this.columns.pull(this.x, weights, dx.fill(0));
+    this.columns.pull(this.read(code), weights, dx.fill(0));
     for (let i = 0; i < dim; i++) gradient[i] += dx[i];
     channels.forEach((i, place) => { gradient[i] += dx[dim + place] * (1 - Math.sign((code[i] % vector) - vector / 2)); });
   }
