@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from release_format import release_rows
+from release_format import release_rows, uneven_rows
 
 from ncp import benchmark
 from ncp.benchmark import store
@@ -16,10 +16,7 @@ from ncp.spaces.multires import NAMES, Architecture
 
 @pytest.fixture
 def seg():
-    rows = release_rows("seg", 30)
-    rows[3]["aAcc"] = None
-    rows[4]["flops"] += 1
-    rows.append({"mIoU": -5})
+    rows = uneven_rows()
     for i, row in enumerate(rows):
         row["mIoU@50"] = None if i % 2 else 40.0 + i
     return benchmark.from_rows(rows, "seg", source="mine", sha256="ab")
