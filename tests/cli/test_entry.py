@@ -94,7 +94,7 @@ def test_what_was_computed_stays_when_nobody_reads_what_is_shown(tmp_path):
     assert search(tmp_path, stdout=write) == (141, "finished", True)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full, which takes no byte")
 def test_a_run_ends_with_its_state_even_where_no_line_can_be_written(tmp_path):
     with open("/dev/full", "w") as full:
         assert search(tmp_path, stdout=full, stderr=full) == (2, "failed", True)

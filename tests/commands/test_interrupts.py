@@ -44,7 +44,9 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="only Linux tells in /proc which processes a process has"
+)
 @pytest.mark.parametrize(
     ("number", "code", "devices"), [(signal.SIGTERM, 143, ()), (signal.SIGINT, 130, ()), (signal.SIGTERM, 143, TWO)]
 )
@@ -80,7 +82,9 @@ def listens(pid: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="only Linux tells in /proc which processes a process has"
+)
 def test_a_signal_to_any_process_of_a_slurm_job_writes_a_checkpoint_that_auto_reads(tmp_path):
     """As ``sbatch --signal=USR1@60`` sends it: before the time limit, here to the second process alone."""
     told = tmp_path / "told"
