@@ -46,7 +46,7 @@ from ncp.tasks.stepping.capture import CudaGraphs
 from ncp.tasks.stepping.graphs import Graphs, Settings
 
 CLASSES = 19
-VARIANTS = ("plain", "eager bf16", "regional bf16", "graphs bf16")
+VARIANTS = ("plain", "eager bf16", "regional bf16", "graphs bf16", "regional graphs bf16")
 BARS = {"plain": 3.0, "eager bf16": 2.5}  # of graphs, in the piece "train"
 LARGE = 1.5  # of the best, over eager bf16
 COMPILE = 60.0  # seconds
@@ -74,7 +74,7 @@ def training(
 
     fused = {} if plain or device.type == "cpu" else {"fused": True}
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, **fused)
-    graphs = variant.startswith("graphs")
+    graphs = "graphs" in variant
     stepping: Stepping = Graphs(loss, list(net.parameters()), Settings(), CudaGraphs(device)) if graphs else Eager(loss)
     stepping.prepare(optimizer)
     lowered = torch.autocast(device.type, torch.bfloat16, enabled=not plain)
@@ -136,7 +136,7 @@ def _share(tera: float, device: torch.device) -> str:
 def train(options: argparse.Namespace) -> list[str]:
     """See above; what is missed."""
     variants = [
-        name for name in VARIANTS if options.device.type == "cuda" or not name.startswith(("graphs", "regional"))
+        name for name in options.variants if options.device.type == "cuda" or not set(name.split()) & {"graphs", "regional"}
     ]
     size, batch = (options.size, options.size), options.batch
     means = compared("training, classification", "cls", size, batch, options, variants)
@@ -161,7 +161,7 @@ def large(options: argparse.Namespace) -> list[str]:
     """See above; what is missed."""
     missed = []
     for task, size, batch in (("cls", (224, 224), 16), ("seg", (512, 1024), 4)):
-        variants = VARIANTS[1:] if options.device.type == "cuda" else VARIANTS[1:2]
+        variants = [name for name in options.variants if name != "plain"] if options.device.type == "cuda" else VARIANTS[1:2]
         means = compared(f"training, {task} at {size[0]}x{size[1]}", task, size, batch, options, variants)
         if len(means) > 1 and max(means.values()) < LARGE:
             missed.append(f"{task} is {max(means.values()):.2f}x eager bf16, the bar is {LARGE}x")
@@ -276,6 +276,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--random", type=int, default=3, help="random codes beside the default one")
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring, for each network")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="of train and large")
     parser.add_argument("--cpu", action="store_true", help="try the same code on the CPU")
     options = parser.parse_args()
     if unknown := set(options.pieces) - set(PIECES):
