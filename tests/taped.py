@@ -55,7 +55,7 @@ class Tape(TorchDispatchMode):
 
 
 class TapedGraphs:
-    """A :class:`ncp.tasks.stepping.capture.Capture`; counts what was recorded and run."""
+    """A :class:`ncp.models.capture.Capture`; counts what was recorded and run."""
 
     def __init__(self):
         self.recorded, self.run, self.warm = 0, 0, 0

@@ -18,11 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncp.models.finish import Backend, finish
 from ncp.spaces.multires import BlockSpec
 
 
 class Unit(nn.Module):
-    """k x k convolution without bias, batch norm, ReLU."""
+    """k x k convolution without bias, batch norm, ReLU.
+
+    Attributes:
+        backend: what compiles norm and ReLU for training; None for nothing (see :func:`ncp.models.runtime.compile_regions`).
+    """
+
+    backend: Backend | None = None
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -31,7 +38,7 @@ class Unit(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``."""
-        return F.relu_(self.norm(self.conv(x_BCHW)))
+        return finish(self.norm, self.conv(x_BCHW), backend=self.backend)
 
 
 class ResidualUnit(nn.Module):
@@ -39,7 +46,10 @@ class ResidualUnit(nn.Module):
 
     Attributes:
         drop_path: what leaves the branch out at random in training, where anything does (stochastic depth).
+        backend: as a :class:`Unit`'s.
     """
+
+    backend: Backend | None = None
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -51,10 +61,11 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Same shape in and out."""
-        y = F.relu_(self.norm1(self.conv1(x_BCHW)))
-        y = self.norm2(self.conv2(y))
-        if self.drop_path is not None:
-            y = self.drop_path(y)
+        y = finish(self.norm1, self.conv1(x_BCHW), backend=self.backend)
+        y = self.conv2(y)
+        if self.drop_path is None:
+            return finish(self.norm2, y, x_BCHW, self.backend)
+        y = self.drop_path(self.norm2(y))
         y += x_BCHW
         return F.relu_(y)
 

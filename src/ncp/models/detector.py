@@ -102,7 +102,11 @@ class Detector(nn.Module):
 
     def forward(self, points_N4: Tensor, counts_B: Tensor) -> Prediction:
         """Points of B scenes one after the other (``counts_B`` of each) to what is written for every anchor."""
-        out: Prediction = self.head(self.network(self.encoder(points_N4, counts_B)))
+        return Prediction(*self.maps(self.encoder(points_N4, counts_B)))
+
+    def maps(self, view_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """A bird's-eye view to what is written for every anchor; the part whose shapes do not depend on the points."""
+        out: Prediction = self.head(self.network(view_BCHW))
         return out
 
     def losses(

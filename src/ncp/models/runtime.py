@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ncp.errors import UserError
+from ncp.models.finish import Backend
 
 N = TypeVar("N", bound=nn.Module)
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 REGIONAL = "regional"
 """Of ``compile``: see :func:`compile_regions`."""
-MOST_KINDS = 256  # compiled variants of one class of module, where torch would stop at 8
 _FOLDS = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
 
@@ -92,25 +91,20 @@ def _fold(conv: nn.Conv2d | nn.Conv3d, norm: nn.modules.batchnorm._BatchNorm) ->
     )
 
 
-def compile_regions(net: N, backend: str | Callable[..., Any] = "inductor") -> N:
-    """Have the repeated parts of ``net`` compiled at their first call; names of weights stay.
+def compile_regions(net: N, backend: Backend = "inductor") -> N:
+    """Have what follows the convolutions of ``net`` (norm, shortcut, ReLU) compiled at its first call; names of weights stay.
 
-    A whole network is one graph. Its units and residual units are compiled one by one instead: those that are alike share a
-    graph, in which height and width are free numbers (a square map's may serve square maps alone); other numbers of channels
-    have graphs of their own. How long that takes, ``python -m bench.gpu compile`` measures, with the compiler's cache on disk and
-    without.
+    A whole network is one graph, which takes minutes to compile and belongs to one architecture. These parts are one function
+    for all units of all architectures, in which height, width and channels are free numbers; convolutions stay the library's.
+    How long that takes, ``python -m bench.gpu compile`` measures, with the compiler's cache on disk and without.
 
     Args:
         net: with :class:`ncp.models.blocks.Unit` and :class:`ncp.models.blocks.ResidualUnit` within; others stay as they are.
         backend: of :func:`torch.compile`.
     """
-    import torch._dynamo
-
     from ncp.models.blocks import ResidualUnit, Unit
 
-    settings: Any = torch._dynamo.config
-    settings.recompile_limit = max(settings.recompile_limit, MOST_KINDS)
     for module in net.modules():
         if isinstance(module, (Unit, ResidualUnit)):
-            module.compile(dynamic=True, backend=backend)
+            module.backend = backend
     return net

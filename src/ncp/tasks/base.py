@@ -30,7 +30,7 @@ from ncp.tasks.ledger import Evaluation, Ledger
 from ncp.tasks.own import KEY as CHECKPOINT_KEY
 from ncp.tasks.position import Plan, Position, resumed
 from ncp.tasks.recipe import Recipe
-from ncp.tasks.stepping import Eager, Stepping, choose
+from ncp.tasks.stepping import Eager, Part, Stepping, choose
 from ncp.tasks.stepping.optimiser import plain_groups, set_rate, switch, switches_of
 
 NORMS = nn.modules.batchnorm._BatchNorm
@@ -202,6 +202,10 @@ class Task(pl.LightningModule):
         """Multiply-adds for one evaluation input (of ``size``, where it is not the data's), counted by torch."""
         return counted_macs(self.network, (1, data.in_channels, *(size or data.eval_size or data.size)))
 
+    def part(self) -> Part | None:
+        """What always does the same where a step as a whole does not (``static`` is false); None for nothing."""
+        return None
+
     # ---- training
 
     def setup(self, stage: str) -> None:
@@ -258,6 +262,10 @@ class Task(pl.LightningModule):
         if self.owed(place.step) and not self.quick:
             # Lightning looks whether this number divides the passes done
             self.trainer.val_check_batch = place.number
+
+    def on_train_end(self) -> None:
+        """What steps took, evaluations after them and exports need not see."""
+        self.stepping.close()
 
     def owed(self, step: int) -> bool:
         """Whether an evaluation was due after ``step`` steps that is not in the ledger."""

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from ncp.tasks.base import Task, counted_macs
 from ncp.tasks.budget import shortened
 from ncp.tasks.ledger import flat, nested
 from ncp.tasks.position import Plan
+from ncp.tasks.stepping import Part
 
 log = logging.getLogger(__name__)
 PICKS = ("last", "best", "mean")
@@ -165,6 +167,12 @@ class Detection(Task):
                 "pretrained: task=det3d reads a 64-channel map; only another task=det3d training can be its start"
             )
         return mine
+
+    def part(self) -> Part:
+        """Network and head: pillars before them and matches after them are as many as a scene has."""
+        detector = self.detector[0]
+        used = [*detector.network.parameters(), *detector.head.parameters()]
+        return Part(partial(Detector.maps, detector), used, partial(setattr, detector, "maps"))
 
     def forward(self, batch: dict[str, Any]) -> Prediction:
         """What the head writes for every anchor of a batch."""

@@ -25,7 +25,7 @@ def taped(monkeypatch):
 
 def train(folder, *words):
     folder.mkdir(parents=True, exist_ok=True)
-    run = tasks.assemble(compose(*SMALL_SEG, "trainer.precision=32-true", *words), folder)
+    run = tasks.assemble(compose(*SMALL_SEG, "trainer=cpu", "trainer.precision=32-true", *words), folder)
     tasks.fit(run)
     return run
 

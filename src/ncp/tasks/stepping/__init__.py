@@ -2,5 +2,6 @@
 
 from ncp.tasks.stepping.base import Eager, Stepping
 from ncp.tasks.stepping.choice import choose
+from ncp.tasks.stepping.part import Part
 
-__all__ = ["Eager", "Stepping", "choose"]
+__all__ = ["Eager", "Part", "Stepping", "choose"]

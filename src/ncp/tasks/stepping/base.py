@@ -37,6 +37,9 @@ class Stepping(Protocol):
     def finish(self, optimizer: Any, closure: Callable[[], Any]) -> None:
         """``closure`` (the last pass), then the optimiser's step."""
 
+    def close(self) -> None:
+        """After the last step: give back what was taken."""
+
 
 class Eager:
     """Kernel by kernel, as torch does.
@@ -68,3 +71,6 @@ class Eager:
     def finish(self, optimizer: Any, closure: Callable[[], Any]) -> None:
         """See :class:`Stepping`."""
         optimizer.step(closure=closure)
+
+    def close(self) -> None:
+        """Nothing."""

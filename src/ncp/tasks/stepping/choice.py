@@ -9,9 +9,11 @@ import pytorch_lightning as pl
 import torch
 
 from ncp.errors import UserError
+from ncp.models.capture import Capture, CudaGraphs
+from ncp.models.runtime import REGIONAL
 from ncp.tasks.stepping.base import Eager, Stepping
-from ncp.tasks.stepping.capture import Capture, CudaGraphs
 from ncp.tasks.stepping.graphs import Graphs, Settings
+from ncp.tasks.stepping.part import Part, PartGraphs
 
 log = logging.getLogger(__name__)
 NO_GPU = "there is no GPU"
@@ -44,16 +46,20 @@ def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Captur
         by_value=str(getattr(trainer.gradient_clip_algorithm, "value", trainer.gradient_clip_algorithm)) == "value",
         scheduled=task.recipe.momentum_schedule is not None,
     )
-    device = trainer.strategy.root_device
-    log.info("steps are recorded as CUDA graphs from the fourth on")
-    return Graphs(task.loss, task.trained(), settings, capture or CudaGraphs(device))
+    capture = capture or CudaGraphs(trainer.strategy.root_device)
+    if task.static:
+        log.info("steps are recorded as CUDA graphs from the fourth on")
+        return Graphs(task.loss, task.trained(), settings, capture)
+    part: Part = task.part()
+    log.info("the network of a step is recorded as CUDA graphs from the fourth step on")
+    return PartGraphs(task.loss, part, trainer.accumulate_grad_batches > 1, capture)
 
 
 def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | None:
     """Why a task's steps cannot be recorded; None where nothing is known to be in the way."""
     if not recorder and trainer.strategy.root_device.type != "cuda":
         return NO_GPU
-    if not task.static:
+    if not task.static and task.part() is None:
         return f"task={task.name} does something else in each step than in the one before"
     if trainer.world_size > 1:
         return f"{trainer.world_size} devices exchange gradients within a step"
@@ -61,6 +67,8 @@ def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | Non
         return f"losses of the precision {trainer.precision} are scaled on the host; use bf16-mixed"
     if task.compiled_as in _OWN_GRAPHS:
         return f"compile={task.compiled_as} makes graphs of its own"
+    if not task.static and task.compiled_as not in (None, REGIONAL):
+        return f"compile={task.compiled_as} takes the network apart; use compile={REGIONAL}"
     if torch.is_anomaly_enabled():  # type: ignore[no-untyped-call]
         return "anomalies are being looked for"
     return None

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ncp.models.capture import Capture
 from ncp.tasks.stepping import optimiser
 from ncp.tasks.stepping.base import Batch, Loss
-from ncp.tasks.stepping.capture import Capture
 
 log = logging.getLogger(__name__)
 WARM = 3  # steps before anything is recorded
@@ -144,6 +144,11 @@ class Graphs:
         else:
             optimizer.step(closure=closure)
         self.steps += 1
+
+    def close(self) -> None:
+        """Forget the records and their memory."""
+        self.stopped = True
+        self.records.clear()
 
     # ---- recording
 
