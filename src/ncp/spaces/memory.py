@@ -81,8 +81,8 @@ def memory_slope(
     """``(N,)`` bytes of continuous codes, with the way back: that of the operation where they are most."""
     codes = np.asarray(codes_ND, dtype=np.float64)
     images = batch * max(frames, 1)
-    setting = (tuple(size), head, classes, in_channels, tuple(stem_strides))
-    sums = _sums(frames, *setting).slope(np.concatenate([codes, codes > _SECOND], axis=1))
+    setting = (tuple(size), head, classes, in_channels, tuple(stem_strides), frames)
+    sums = _sums(*setting).slope(np.concatenate([codes, codes > _SECOND], axis=1))
     most_N = sums.value[:, 1:].max(1)
 
     def pull(d_N: np.ndarray) -> np.ndarray:
@@ -95,12 +95,12 @@ def memory_slope(
 
 
 @lru_cache(maxsize=16)
-def _sums(frames: int, *setting: Any) -> Evaluator:
+def _sums(*setting: Any) -> Evaluator:
     """The numbers that are stored, then those that live at every operation, as polynomials in the code and its switches."""
     x = Polynomial.variables(len(DIMENSIONS))
     peak = _Moments()
-    _walk(peak, x, *setting)
-    return Evaluator([Polynomial.of(stored(x, *setting, frames=frames)), *peak.moments], 2 * len(DIMENSIONS))
+    _walk(peak, x, *setting[:-1])
+    return Evaluator([Polynomial.of(stored(x, *setting)), *peak.moments], 2 * len(DIMENSIONS))
 
 
 def stored(
