@@ -21,14 +21,26 @@ def test_a_table_goes_out_and_comes_back(tmp_path):
     assert [row["file"] for row in rows] == ["000.onnx", "001.onnx", "002.onnx"]
     lines = ["file,code,ms", f"000.onnx,{TEXTS[0]},1.5", f"001.onnx,{TEXTS[1]},", "", f"002.onnx,'{TEXTS[2]},2e1"]
     (tmp_path / "back.csv").write_text("\ufeff" + "\n".join(lines))
-    found, times = read_measured(tmp_path / "back.csv", SPACE)
+    (found, times), held = read_measured(tmp_path / "back.csv", SPACE)
     assert [net.text for net in found] == [TEXTS[0], TEXTS[2]]  # what has no time is left out
     assert times == [1.5, 20.0]
+    assert held == ([], [])
+
+
+def test_what_a_measurement_wrote_comes_back_as_it_counted(tmp_path):
+    kinds = ("reference", "fit", "noisy", "check", "fit")
+    lines = [f"{kind},{TEXTS[i % 3]},{i + 1}" for i, kind in enumerate(kinds)]
+    (tmp_path / "measurements.csv").write_text("\n".join(["kind,code,ms", *lines]) + "\n")
+    (fitted, times), (held, held_times) = read_measured(tmp_path / "measurements.csv", SPACE)
+    assert [net.text for net in fitted] == [TEXTS[1], TEXTS[1]]
+    assert times == [2.0, 5.0]
+    assert ([net.text for net in held], held_times) == ([TEXTS[0]], [4.0])
 
 
 def test_two_columns_need_no_header(tmp_path):
     (tmp_path / "x.csv").write_text(f"{TEXTS[0]},3\n{TEXTS[1]},4\n")
-    assert read_measured(tmp_path / "x.csv", SPACE)[1] == [3.0, 4.0]
+    (_, times), _ = read_measured(tmp_path / "x.csv", SPACE)
+    assert times == [3.0, 4.0]
 
 
 @pytest.mark.parametrize(

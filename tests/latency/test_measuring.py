@@ -13,10 +13,12 @@ from ncp.latency import measuring
 from ncp.latency.card import MachineCard
 from ncp.latency.exchange import read_measured
 from ncp.latency.here import is_here
+from ncp.latency.log import MEASURED, Log
 from ncp.latency.machine import Machine
 
 SPACE = spaces.get("multires")
 CARD = MachineCard("multires", "cpu", "torch", "seg", [128, 128])
+DEFAULT = SPACE.default().text
 
 
 def quiet(architecture):
@@ -73,7 +75,7 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         measuring.measure(SPACE, stops, CARD, tmp_path, count=20, checks=4)
-    with open(tmp_path / measuring.MEASURED, "a") as file:
+    with open(tmp_path / MEASURED, "a") as file:
         file.write(f"fit,{SPACE.sample(1, np.random.default_rng(9))[0].text},1")  # cut in the middle of a number
     told = []
     found = measuring.measure(
@@ -88,14 +90,14 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
     assert found.model.card.median_error < 0.05
     assert found.drift == 0
     assert not found.notes
-    again = measuring.Log(tmp_path / measuring.MEASURED, SPACE)
+    again = Log(tmp_path / MEASURED, SPACE)
     assert again.rows == found.rows
     assert all(row.milliseconds == quiet(SPACE.parse(row.text)) for row in again.rows)
 
 
 def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     whole = measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
-    path = tmp_path / measuring.MEASURED
+    path = tmp_path / MEASURED
     lines = [line for line in path.read_text().splitlines() if not line.startswith("reference")]
     first, second, third = (line.split(",") for line in lines[:3])
     elsewhere = tmp_path / "x.yaml"
@@ -112,8 +114,8 @@ def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     found = measuring.measure(SPACE, lambda a: told.append(a.text) or quiet(a), CARD, tmp_path, count=10, checks=2)
     assert sorted(set(told) - {SPACE.default().text}) == sorted(line[1] for line in (first, second, third))
     every = {(row.kind, row.text, row.milliseconds) for row in whole.rows}
-    assert {(row.kind, row.text, row.milliseconds) for row in found.rows} == every
-    assert sum(row.kind != "reference" for row in found.rows) == 12
+    assert {(row.kind, row.text, row.milliseconds) for row in found.rows if row.kind != "noisy"} == every
+    assert sum(row.kind in ("fit", "check") for row in found.rows) == 12
 
 
 def test_a_noisy_machine_is_said_to_be_one(tmp_path):
@@ -128,6 +130,29 @@ def test_a_noisy_machine_is_said_to_be_one(tmp_path):
 
     later = measuring.measure(SPACE, throttled, CARD, tmp_path / "b", 28, 4)
     assert any("clock seems to have changed" in note for note in later.notes)
+
+
+def test_what_was_measured_in_a_noisy_moment_is_measured_again(tmp_path):
+    """A burst that slows a dozen networks by a third, as a neighbour on the processor does, leaves no trace in the model."""
+    calls = []
+
+    def disturbed(architecture):
+        calls.append(architecture.text)
+        return quiet(architecture) * (1.35 if 20 <= len(calls) < 34 else 1)
+
+    found = measuring.measure(SPACE, disturbed, CARD, tmp_path, 40, 10)
+    counted = [row for row in found.rows if row.kind in ("fit", "check")]
+    assert len(counted) == 50
+    assert all(row.milliseconds == quiet(SPACE.parse(row.text)) for row in counted)
+    again = [row.text for row in found.rows if row.kind == "noisy"]
+    slow = {text for text in calls[19:33] if text != DEFAULT}
+    assert slow <= set(again)
+    assert len(again) < 20
+    assert found.drift == 0
+    assert not found.notes
+    told = []
+    measuring.measure(SPACE, lambda a: told.append(a) or 1.0, CARD, tmp_path, 40, 10)
+    assert not told  # a finished one is read, not measured again
 
 
 @pytest.fixture(autouse=True)
@@ -220,9 +245,6 @@ def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
     assert (model.card.device, model.card.runtime, model.card.rows) == ("phone", "tflite", 12)
     assert model.predict(codes) == pytest.approx([quiet(a) for a in codes], rel=0.1)
     assert back.files["picture"].stat().st_size > 1000
-
-
-DEFAULT = SPACE.default().text
 
 
 @pytest.mark.parametrize(

@@ -88,5 +88,5 @@ def test_what_is_no_latency_file(model, tmp_path):
 
 
 def test_a_file_of_an_earlier_version_says_how_to_make_it_anew(model, tmp_path):
-    with pytest.raises(UserError, match=r"earlier version.*action=import"):
+    with pytest.raises(UserError, match=r"earlier version.*hydra.run.dir=.*action=import"):
         latency.load(altered(model, tmp_path / "old.safetensors", form="ncp-latency-1"))

@@ -38,6 +38,15 @@ def test_every_byte_that_a_replay_sees(one_thread, task, size, head, classes, ba
         assert told == peak(net, torch.zeros(batch, channels, *size)), architecture.text
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_clips_as_a_replay_sees_them(one_thread, frames):
+    architectures = [SMALL, *small(2, seed=8)]
+    counted = cost.memory(architectures, (32, 48), "classification", 11, batch=2, frames=frames)
+    for architecture, told in zip(architectures, counted.tolist(), strict=True):
+        net = fused(models.build(architecture, "video", classes=11))
+        assert told == peak(net, torch.zeros(2, frames, 3, 32, 48)), architecture.text
+
+
 def test_half_the_bytes_a_number():
     codes = np.array([a.code for a in SPACE.sample(20, np.random.default_rng(1))])
     whole = cost.memory(codes)
@@ -66,7 +75,12 @@ def test_tensors_say_the_same_and_have_a_slope():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"dtype": "fp64"}, "fp32, bf16"), ({"batch": 0}, "at least 1"), ({"head": "both"}, "segmentation, class")],
+    [
+        ({"dtype": "fp64"}, "fp32, bf16"),
+        ({"batch": 0}, "at least 1"),
+        ({"frames": -1}, "at least 0"),
+        ({"head": "both"}, "segmentation, class"),
+    ],
 )
 def test_refusals(arguments, message):
     with pytest.raises(UserError, match=message):

@@ -17,6 +17,7 @@ from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.latency.card import TASKS
 from ncp.latency.model import Latency
+from ncp.models.setups import FRAMES
 from ncp.predictors.answers import AnyPredictor
 from ncp.predictors.trust import without_skill
 from ncp.search.objectives import LEARNED_COST, Objective, cost_scale
@@ -98,7 +99,7 @@ def description(predictors: Sequence[Given], machines: Sequence[tuple[Latency, s
         "command": runs.invocation("search"),
         "train": runs.invocation("train"),
         "space": _space(),
-        "tasks": {task: _task(setting) for task, setting in TASKS.items()},
+        "tasks": {task: _task(task, setting) for task, setting in TASKS.items()},
         "settings": {name: _setting(given) for name, given in by_default.items()},
         "predictors": [_described(given, block) for given in predictors],
         "machines": [_machine(model, file, block) for model, file in machines],
@@ -129,11 +130,12 @@ def terms(polynomial: Polynomial | int) -> list[list[int]]:
     return [[coefficient, *monomial] for monomial, coefficient in Polynomial.of(polynomial).terms.items()]
 
 
-def _task(setting: Mapping[str, Any]) -> dict[str, Any]:
+def _task(task: str, setting: Mapping[str, Any]) -> dict[str, Any]:
     """How a task's network is counted, with the monomials of its weights and biases."""
+    frames = FRAMES if task == "video" else 0
     # of how large an input is no weight depends
-    weights = stored(Polynomial.variables(len(DIMENSIONS)), size=(128, 128), **setting)
-    return {**setting, "memory_weights": terms(weights)}
+    weights = stored(Polynomial.variables(len(DIMENSIONS)), size=(128, 128), frames=frames, **setting)
+    return {**setting, "frames": frames, "memory_weights": terms(weights)}
 
 
 def _setting(given: Given) -> dict[str, Any]:

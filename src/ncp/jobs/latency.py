@@ -130,20 +130,24 @@ def _export(options: Options, folder: Path) -> Outcome:
 
 def _import(options: Options, folder: Path) -> Outcome:
     from ncp import latency
-    from ncp.latency import exchange
+    from ncp.latency import exchange, fitting
     from ncp.latency.card import MachineCard
 
     if options.measured is None:
         raise UserError("action=import needs measured=FILE, a CSV with the columns code and ms")
     space = spaces.get(options.space)
-    architectures, times = exchange.read_measured(options.measured, space)
+    (architectures, times), held = exchange.read_measured(options.measured, space)
     size = list(options.size) if options.space == "multires" else None
     card = MachineCard(
         space.name, files.printable(options.device), files.printable(options.runtime), options.network, size, options.batch,
         options.dtype, options.threads, options.classes, source=f"imported from {files.printable(Path(options.measured).name)}",
     )  # fmt: skip
-    model = latency.fit(space, architectures, times, card, seed=options.seed)
-    rows = {"kind": ["fit"] * len(times), "code": [a.text for a in architectures], "ms": times}
+    checked = held if len(held[0]) >= fitting.LEAST_HELD else None
+    model = latency.fit(space, architectures, times, card, checked, options.seed)
+    rows = {
+        "kind": ["fit"] * len(times) + ["check"] * len(held[1]),
+        "code": [a.text for a in [*architectures, *held[0]]], "ms": [*times, *held[1]],
+    }  # fmt: skip
     return _written(model, rows, [], folder)
 
 
@@ -162,6 +166,7 @@ def _written(model: Latency, rows: dict[str, list[Any]], notes: list[str], folde
         ]
     content = {
         "command": "latency", "version": ncp.__version__, "latency": told, "notes": notes,
+        "again": rows["kind"].count("noisy"),
         "reference_ms": [ms for kind, ms in zip(rows["kind"], rows["ms"], strict=True) if kind == "reference"],
     }  # fmt: skip
     written = {"latency": latency.save(model, folder / "latency.safetensors")}
@@ -183,7 +188,10 @@ def show(outcome: Outcome, brief: bool = False) -> None:
             f"{100 * told['median_error']:.1f} %, 90 % below {100 * told['p90_error']:.1f} %, Spearman {told['spearman']:.3f}"
         )
         if told["drift"] is not None:
-            terminal.say(f"the reference network's time spread by {100 * told['drift']:.0f} % meanwhile")
+            terminal.say(
+                f"the reference network's time spread by {100 * told['drift']:.0f} % beside them; measured again, because it "
+                f"had moved: {outcome.content['again']}"
+            )
         for note in outcome.content["notes"]:
             terminal.say(f"note: {note}", style="yellow")
     terminal.fields({name: terminal.relative(path) for name, path in outcome.files.items()}, 13)

@@ -13,8 +13,11 @@ from ncp import delimited, files, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.fitting import MOST_ROWS
 
+Rows = tuple[list[Any], list[float]]
+"""Architectures and their milliseconds."""
 LIMIT = 16 * 2**20
 CODES = "codes.csv"
+LEFT_OUT = ("reference", "noisy")  # kinds of rows
 
 
 def write_codes(architectures: list[Any], folder: Path) -> Path:
@@ -23,10 +26,11 @@ def write_codes(architectures: list[Any], folder: Path) -> Path:
     return files.write_text(folder / CODES, terminal.csv_text(rows))
 
 
-def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any], list[float]]:
+def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[Rows, Rows]:
     """Architectures and milliseconds of a CSV with the columns ``code`` and ``ms``, or of two columns without a header.
 
-    Rows without a time are left out.
+    Rows without a time are left out. Of a table that a measurement wrote (it has a column ``kind``) the networks that check the
+    model come second, and what does not count (``reference`` and ``noisy``) is left out too; elsewhere the second part is empty.
 
     Raises:
         UserError: naming the line, for a code that is none of the space or a time that is no positive number.
@@ -45,7 +49,9 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
         columns = (0, 1)
     else:
         raise UserError(f"'{shown}' needs the columns code and ms, given were {files.shown(', '.join(header), 120)}")
-    architectures, times = [], []
+    kinds = header.index("kind") if "kind" in header else None
+    fitted: Rows = ([], [])
+    held: Rows = ([], [])
     for number, line in lines:
         if (
             not max(columns) < len(line) <= len(header)
@@ -55,15 +61,17 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[list[Any]
                 "a point for decimals"
             )
         code, text = line[columns[0]].strip().lstrip("'"), line[columns[1]].strip()
-        if not text:
+        kind = "" if kinds is None or kinds >= len(line) else line[kinds].strip().lower()
+        if not text or kind in LEFT_OUT:
             continue
+        architectures, times = held if kind == "check" else fitted
         try:
             # the text itself, whatever it looks like: no file is opened
             architectures.append(spaces.of_text(space, code))
         except UserError as error:
             raise UserError(f"'{shown}', line {number}: {error}") from None
         times.append(_milliseconds(text, f"'{shown}', line {number}"))
-    return architectures, times
+    return fitted, held
 
 
 def _milliseconds(text: str, where: str) -> float:

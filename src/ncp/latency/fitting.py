@@ -20,6 +20,7 @@ from ncp.latency.model import LEAST, LEAST_NOISE, SCALES, Latency, Parts, Standa
 from ncp.matern import SQRT5
 
 LEAST_ROWS = 10
+LEAST_HELD = 2  # to check a model
 MOST_ROWS = 4000
 SLOW, QUICK = 10_000.0, 1e-3
 """Milliseconds between which a network's time lies: no vision network of these spaces takes ten seconds or a microsecond."""
@@ -56,7 +57,7 @@ def fit(
     if held is None:
         truth, told = _cross_validated(made.card, codes, times, seed)
     else:
-        rows, truth = check_rows(space, *held, least=2)
+        rows, truth = check_rows(space, *held, least=LEAST_HELD)
         told = made.predict(rows)
     found: dict[str, Any] = errors(truth, told)
     made.card = replace(made.card, held=len(truth), **found)

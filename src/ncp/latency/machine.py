@@ -21,10 +21,10 @@ from ncp.latency.card import TASKS, MachineCard
 from ncp.latency.here import DEVICE, gpus, is_there, processor
 from ncp.models.factory import build, task_of
 from ncp.models.runtime import cpu_has_bf16, fused
+from ncp.models.setups import FRAMES
 
 RUNTIMES = ("torch", "onnxruntime")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-FRAMES = 8  # of a clip
 Run = Callable[[], None]
 
 

@@ -2,15 +2,14 @@
 
 The first networks are spread over the costs of the space, the later ones are those of which the model so far is least sure;
 some more, drawn apart, are measured among them and check the model. A reference network is run again and again: how far its time
-moves says how far the machine can be trusted. Every time is written down at once, so that a stopped measurement goes on.
+moves says how far the machine can be trusted, and what was measured while it moved is measured again at the end. Every time is
+written down at once, so that a stopped measurement goes on.
 
 Shape suffixes: N candidates, D dimensions.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,31 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces, terminal
+from ncp import spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
-from ncp.latency.fitting import LEAST_ROWS, MOST_ROWS, fit
+from ncp.latency.fitting import LEAST_HELD, LEAST_ROWS, MOST_ROWS, fit
+from ncp.latency.log import MEASURED, STEADY, Log, Row
 from ncp.latency.model import Latency
 from ncp.progress import Progress
 
-logger = logging.getLogger(__name__)
 NOISY = 0.15
 """Spread of the reference's times, as a share of their median, above which a machine is too noisy to be trusted."""
-MEASURED = "measured.csv"
 EVERY = 4  # networks between two runs of the reference
 STRATIFIED = 0.6  # share of the fitted networks that are spread over the costs; the rest is chosen by doubt
 LEAST_RUNS = 5
-_KINDS = ("fit", "check", "reference")
+LOOKS = 3  # at a network, at most, where the reference beside it was not steady
 Timer = Callable[[Any], float]
-
-
-@dataclass
-class Row:
-    """One measured network: what it was for, its text, its median milliseconds."""
-
-    kind: str
-    text: str
-    milliseconds: float
 
 
 @dataclass
@@ -52,8 +41,8 @@ class Outcome:
 
     Attributes:
         model: fitted, with its errors on the checking networks.
-        rows: all that was measured, in order.
-        drift: spread of the reference's times (ninth decile less first), as a share of their median.
+        rows: all that was measured, in order; ``noisy`` is the kind of those in whose place another look counts.
+        drift: spread of the reference's times beside what counts (ninth decile less first), as a share of their median.
         notes: what a reader must know, in words.
     """
 
@@ -118,54 +107,6 @@ def unsure(space: spaces.Space[Any], model: Latency, n: int, rng: np.random.Gene
     return [pool[int(part[doubt[part].argmax()])] for part in parts]
 
 
-class Log:
-    """``measured.csv``: what was measured until now, of an earlier process too.
-
-    A line that is cut off, was written twice, or holds no architecture of the space or no time that a network takes is left
-    out, and its network measured again.
-
-    Args:
-        path: of the file.
-        space: of the architectures.
-    """
-
-    def __init__(self, path: Path, space: spaces.Space[Any]) -> None:
-        self.path, self.space = path, space
-        text = files.read_text(path, 2**24) if os.path.lexists(path) else ""
-        whole, newline, cut = text.rpartition("\n")  # a number that was cut would be another one
-        if cut:
-            files.write_text(path, whole + newline)
-        self.rows: list[Row] = []
-        known: set[tuple[str, str]] = set()
-        for line in whole.splitlines():
-            row = self._row(line)
-            if row is None or (row.kind != "reference" and (row.kind, row.text) in known):
-                logger.warning("'%s': a line is left out, and its network measured again: %s", path, files.shown(line))
-                continue
-            known.add((row.kind, row.text))
-            self.rows.append(row)
-
-    def _row(self, line: str) -> Row | None:
-        kind, _, rest = line.partition(",")
-        text, _, milliseconds = rest.partition(",")
-        try:
-            architecture = spaces.of_text(self.space, text)  # opens no file, whatever it says
-            row = Row(kind, architecture.text, float(milliseconds))
-        except ValueError:  # a UserError too
-            return None
-        return row if kind in _KINDS and 0 < row.milliseconds < 1e9 else None
-
-    def add(self, row: Row) -> None:
-        """Write a row down at once."""
-        self.rows.append(row)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{row.kind},{row.text},{row.milliseconds!r}\n")
-
-    def of(self, kind: str) -> list[Row]:
-        """Rows of one kind, in order."""
-        return [row for row in self.rows if row.kind == kind]
-
-
 def measure(
     space: spaces.Space[Any],
     timer: Timer,
@@ -195,9 +136,9 @@ def measure(
     Raises:
         UserError: as :func:`ncp.latency.fit`, and before anything is measured for fewer than 10 networks or more than 4,000.
     """
-    if count < LEAST_ROWS or checks < 2:
+    if count < LEAST_ROWS or checks < LEAST_HELD:
         raise UserError(
-            f"a latency model needs at least {LEAST_ROWS} networks and 2 to check it, given were {count} and {checks}"
+            f"a latency model needs at least {LEAST_ROWS} networks and {LEAST_HELD} to check it, given were {count} and {checks}"
         )
     if max(count, checks) > MOST_ROWS:
         raise UserError(
@@ -219,8 +160,9 @@ def measure(
         )
         if not work.all([("fit", a) for a in more]):
             break
-    if not log.of("reference"):  # all others were measured by an earlier process
+    if not log.references():  # all others were measured by an earlier process
         work.time("reference", space.default())
+    work.again()
     return _concluded(space, card, log, count, checks, seed)
 
 
@@ -257,12 +199,27 @@ class _Work:
             if self.late():
                 break
             done = len(self.log.of("fit")) + len(self.log.of("check"))
-            if done % EVERY == 0 or not self.log.of("reference"):
+            if done % EVERY == 0 or not self.log.references():
                 self.time("reference", self.space.default())
             self.time(kind, architecture)
             timed += 1
             self._tell(done + 1)
         return timed
+
+    def again(self) -> None:
+        """Time those once more beside which the reference was not steady, as long as that helps and there is time."""
+        for _ in range(LOOKS):
+            if self.log.rows[-1].kind != "reference" and not self.late():
+                self.time("reference", self.space.default())
+            doubted = [look.row for look in self.log.counted() if look.off > STEADY and look.number < LOOKS]
+            done, self.total = self.total, self.total + len(doubted)
+            for i, row in enumerate(doubted):
+                if self.late():
+                    return
+                if i % EVERY == 0:
+                    self.time("reference", self.space.default())
+                self.time(row.kind, self.space.parse(row.text))
+                self._tell(done + i + 1)
 
     def time(self, kind: str, architecture: Any) -> None:
         """Measure one and write it down."""
@@ -284,7 +241,9 @@ def _model(space: Any, card: MachineCard, log: Log, seed: int, checked: bool) ->
 
 
 def _concluded(space: Any, card: MachineCard, log: Log, count: int, checks: int, seed: int) -> Outcome:
-    times = np.array([row.milliseconds for row in log.of("reference")])
+    looks, places = log.counted(), log.references()
+    every = np.array([log.rows[i].milliseconds for i in places])
+    times = np.array([log.rows[i].milliseconds for i in sorted({i for look in looks for i in look.beside})])
     drift = float((np.quantile(times, 0.9) - np.quantile(times, 0.1)) / np.median(times))
     model = _model(space, replace(card, drift=drift), log, seed, checked=True)
     notes = []
@@ -293,9 +252,9 @@ def _concluded(space: Any, card: MachineCard, log: Log, count: int, checks: int,
             f"the machine was too noisy: the reference network took {times.min():.3g} to {times.max():.3g} ms "
             f"(spread {100 * drift:.0f} %); other work, or clocks that change: measure again when it is quiet"
         )
-    half = len(times) // 2
-    if half >= 3 and abs(np.median(times[half:]) / np.median(times[:half]) - 1) > NOISY:
-        early, later = np.median(times[:half]), np.median(times[half:])
+    half = len(every) // 2
+    if half >= 3 and abs(np.median(every[half:]) / np.median(every[:half]) - 1) > NOISY:
+        early, later = np.median(every[:half]), np.median(every[half:])
         notes.append(
             f"its clock seems to have changed: the reference took {early:.3g} ms at first, {later:.3g} ms later"
         )
@@ -303,4 +262,6 @@ def _concluded(space: Any, card: MachineCard, log: Log, count: int, checks: int,
         notes.append(
             f"the time was over after {len(log.of('fit'))} of {count} networks and {len(log.of('check'))} of {checks} checks"
         )
-    return Outcome(model, log.rows, drift, notes)
+    count_too = {id(look.row) for look in looks}
+    rows = [r if r.kind == "reference" or id(r) in count_too else replace(r, kind="noisy") for r in log.rows]
+    return Outcome(model, rows, drift, notes)

@@ -36,9 +36,9 @@ def load(path: str | Path) -> Latency:
     head = tensorfile.head(path, MAX_FILE)
     if head.metadata.get("format") in _EARLIER:
         raise UserError(
-            f"{where} is a latency model of an earlier version; measure again, or make it anew from the measurements "
-            f"beside it, with the options that it was measured with: {runs.invocation('latency')} action=import "
-            "measured=measurements.csv device=... runtime=... task=... size=..."
+            f"{where} is a latency model of an earlier version; make it anew from what was measured, with the options it was "
+            f"measured with: {runs.invocation('latency')} device=... runtime=... task=... size=... and hydra.run.dir=ITS_FOLDER, "
+            "which measures nothing again that counts; of another machine with action=import measured=measurements.csv"
         )
     if head.metadata.get("format") != FORMAT or "card" not in head.metadata:
         raise UserError(

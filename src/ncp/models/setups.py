@@ -20,6 +20,8 @@ class Setup(NamedTuple):
     stem_strides: tuple[int, int] = (2, 2)
 
 
+FRAMES = 8
+"""Of a clip, where nothing else is known."""
 # 50 classes of ImageNet, the 19 of Cityscapes, the 51 of HMDB51
 SETUPS: dict[str, Setup] = {
     "cls": Setup("classification", 50),

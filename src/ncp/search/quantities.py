@@ -21,6 +21,7 @@ from ncp.errors import UserError
 from ncp.latency.card import TASKS, TRUSTED
 from ncp.latency.model import Latency
 from ncp.latency.storage import load
+from ncp.models.setups import FRAMES
 from ncp.numeric import finite, shown, whole
 from ncp.slopes import Slope, by_autograd, largest
 from ncp.spaces import slopes
@@ -28,6 +29,8 @@ from ncp.spaces.memory import BYTES
 
 MIB = 2**20
 LARGEST = 100_000  # height, width and batch of an input
+# an input of some tasks, where no size is given, is another one than an image of 128 x 128
+USUAL: dict[str, dict[str, Any]] = {"det3d": {"size": (496, 432)}, "video": {"frames": FRAMES}}
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,7 @@ def memory(space: spaces.Space[Any], tasks: Iterable[str], run: Inference) -> Qu
     for task in dict.fromkeys(tasks):
         if task not in TASKS:
             raise UserError(f"memory is not counted for networks of task '{task}'; it is for {', '.join(TASKS)}")
-        usual = {"size": (496, 432)} if task == "det3d" else {}
-        settings_of.append({**usual, **TASKS[task], **({"size": run.size} if run.size else {})})
+        settings_of.append({**USUAL.get(task, {}), **TASKS[task], **({"size": run.size} if run.size else {})})
 
     def of(codes: Any) -> Any:
         parts = [space.memory(codes, batch=run.batch, dtype=run.dtype, **setting) for setting in settings_of]  # type: ignore[attr-defined]

@@ -36,6 +36,7 @@ def memory(
     batch: int = 1,
     in_channels: int = 3,
     stem_strides: tuple[int, int] = (2, 2),
+    frames: int = 0,
 ) -> Any:
     """Bytes of weights and of the maps that live at the same time, at the operation where they are most.
 
@@ -44,23 +45,26 @@ def memory(
         size, head, classes, in_channels, stem_strides: as in :func:`ncp.spaces.cost.count`.
         dtype: of weights and maps: fp32, bf16, fp16 or int8.
         batch: inputs at once.
+        frames: of a clip, whose frames the video network looks at one by one and joins over 3x3x3; 0 for images.
 
     Returns:
         ``(N,)`` int64 for arrays; tensors for tensors, differentiable by pieces.
 
     Raises:
-        UserError: as ``count``, and for another dtype or a batch below 1.
+        UserError: as ``count``, and for another dtype, a batch below 1 or less than no frames.
     """
     check_input(size, head, classes, in_channels, stem_strides)
     if dtype not in BYTES:
         raise UserError(f"unknown dtype '{dtype}'; dtypes: {', '.join(BYTES)}")
     if batch < 1:
         raise UserError(f"batch must be at least 1, given was {batch}")
+    if frames < 0:
+        raise UserError(f"frames must be at least 0, given was {frames}")
     x = columns_of(codes)
-    weights = stored(x, size, head, classes, in_channels, stem_strides)
+    weights = stored(x, size, head, classes, in_channels, stem_strides, frames)
     peak = _Peak(x)
     _walk(peak, x, size, head, classes, in_channels, stem_strides)
-    return BYTES[dtype] * (weights + batch * peak.value)
+    return BYTES[dtype] * (weights + batch * max(frames, 1) * peak.value)
 
 
 def memory_slope(
@@ -72,20 +76,22 @@ def memory_slope(
     batch: int = 1,
     in_channels: int = 3,
     stem_strides: tuple[int, int] = (2, 2),
+    frames: int = 0,
 ) -> Slope:
     """``(N,)`` bytes of continuous codes, with the way back: that of the operation where they are most."""
     codes = np.asarray(codes_ND, dtype=np.float64)
-    setting = (tuple(size), head, classes, in_channels, tuple(stem_strides))
+    images = batch * max(frames, 1)
+    setting = (tuple(size), head, classes, in_channels, tuple(stem_strides), frames)
     sums = _sums(*setting).slope(np.concatenate([codes, codes > _SECOND], axis=1))
     most_N = sums.value[:, 1:].max(1)
 
     def pull(d_N: np.ndarray) -> np.ndarray:
         # several that are equal share it, as two branches at their bounds
         at_most = sums.value[:, 1:] == most_N[:, None]
-        d_NP = np.concatenate([np.ones((len(codes), 1)), batch * at_most / at_most.sum(1, keepdims=True)], axis=1)
+        d_NP = np.concatenate([np.ones((len(codes), 1)), images * at_most / at_most.sum(1, keepdims=True)], axis=1)
         return sums.pull(BYTES[dtype] * d_N[:, None] * d_NP)[:, : codes.shape[1]]
 
-    return Slope(BYTES[dtype] * (sums.value[:, 0] + batch * most_N), pull)
+    return Slope(BYTES[dtype] * (sums.value[:, 0] + images * most_N), pull)
 
 
 @lru_cache(maxsize=16)
@@ -93,17 +99,24 @@ def _sums(*setting: Any) -> Evaluator:
     """The numbers that are stored, then those that live at every operation, as polynomials in the code and its switches."""
     x = Polynomial.variables(len(DIMENSIONS))
     peak = _Moments()
-    _walk(peak, x, *setting)
+    _walk(peak, x, *setting[:-1])
     return Evaluator([Polynomial.of(stored(x, *setting)), *peak.moments], 2 * len(DIMENSIONS))
 
 
 def stored(
-    x: Any, size: tuple[int, int], head: str, classes: int, in_channels: int, stem_strides: tuple[int, int]
+    x: Any,
+    size: tuple[int, int],
+    head: str,
+    classes: int,
+    in_channels: int,
+    stem_strides: tuple[int, int],
+    frames: int = 0,
 ) -> Any:
     """Numbers of weights and biases, over the 27 columns ``x`` of anything that adds and multiplies."""
     weights: Any = classes
     for layer in layers(x, size, head, classes, in_channels, stem_strides):
-        weights = weights + layer.weights + _biases(layer, classes)
+        taps = 27 if frames and layer.part == "head" and layer.outputs is not classes else 1  # of the join
+        weights = weights + taps * layer.weights + _biases(layer, classes)
     return weights
 
 

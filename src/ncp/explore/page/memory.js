@@ -13,7 +13,7 @@ export class Memory {
     this.setting = { ...STANDARD, ...setting };
     this.weights = new Polynomials([weights], space.dim);
     this.factor = BYTES[dtype];
-    this.batch = batch;
+    this.images = batch * Math.max(this.setting.frames ?? 0, 1); // a clip is as many images as it has frames
   }
 
   /** Bytes at a code. Keeps the moment of the peak for `pull`. */
@@ -21,13 +21,13 @@ export class Memory {
     const [weights] = this.weights.at(x);
     this.peak = { value: 0, row: null };
     this.walk(x);
-    return this.factor * (weights + this.batch * this.peak.value);
+    return this.factor * (weights + this.images * this.peak.value);
   }
 
   /** Adds to `gradient` the derivative of weight times bytes at the code of the last `at`. */
   pull(x, weight, gradient) {
     this.weights.pull(x, [weight * this.factor], gradient);
-    for (let i = 0; i < x.length; i++) gradient[i] += weight * this.factor * this.batch * this.peak.row[i];
+    for (let i = 0; i < x.length; i++) gradient[i] += weight * this.factor * this.images * this.peak.row[i];
   }
 
   see(x, row) {
