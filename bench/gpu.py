@@ -221,8 +221,10 @@ def detection(options: argparse.Namespace) -> list[str]:
 
     rates = {"kernel by kernel": 1 / side_by_side({"one": look}, options.seconds)["one"]}
     if device.type == "cuda":
-        detector.maps = Recorded(detector.maps, CudaGraphs(device))  # type: ignore[method-assign, assignment]
+        recorded = Recorded(detector.maps, CudaGraphs(device))
+        detector.maps = recorded  # type: ignore[method-assign, assignment]
         rates["as a graph"] = 1 / side_by_side({"one": look}, options.seconds)["one"]
+        assert recorded.refused is None, recorded.refused
     show("one scene, points to boxes", ("network", "Hz"), [(name, f"{rate:.0f}") for name, rate in rates.items()])
     return missed + ([f"{max(rates.values()):.0f} Hz, the bar is {HERTZ} Hz"] if max(rates.values()) < HERTZ else [])
 

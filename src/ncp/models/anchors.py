@@ -180,10 +180,10 @@ def detect(
     for logits, codes, directions in zip(*found, strict=True):
         scores_AN = torch.sigmoid(logits.float())
         parts = []
-        for number in range(scores_AN.shape[1]):
-            top, anchor = torch.topk(scores_AN[:, number], min(before, len(scores_AN)))
-            anchor = anchor[top >= score]
-            top = top[top >= score]
+        top_KN, anchor_KN = torch.topk(scores_AN, min(before, len(scores_AN)), dim=0)
+        # the highest come first, so that those to keep are the first ones; a GPU is waited for once
+        for number, count in enumerate((top_KN >= score).sum(0).tolist()):
+            top, anchor = top_KN[:count, number], anchor_KN[:count, number]
             boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
             kept = torch.from_numpy(suppress(boxes[:, list(BEV_OF_7)], top, overlap, rotated)).to(top.device)
             parts.append(Detections(boxes[kept], torch.full_like(kept, number), top[kept]))

@@ -39,6 +39,7 @@ class CudaGraphs:
     """
 
     def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.pool: Any = torch.cuda.graph_pool_handle()
         self.inside = False
@@ -63,6 +64,26 @@ class CudaGraphs:
         """See :class:`Capture`. Threads that pin memory for the loader go on meanwhile."""
         graph = torch.cuda.CUDAGraph()
         recording = torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local")
-        with recording:
-            out = work()
+        generator: Any = torch.cuda.default_generators[self.device.index or 0]
+        before = generator.clone_state()
+        try:
+            with recording:
+                out = work()
+        except RuntimeError:
+            # what failed leaves random numbers and the allocator as if it still went on
+            generator.graphsafe_set_state(before.graphsafe_get_state())
+            with contextlib.suppress(RuntimeError):
+                torch._C._cuda_endAllocateToPool(self.device.index or 0, self.pool)
+            raise
         return graph.replay, out
+
+
+def as_recorded(kind: str) -> torch.autocast:
+    """The precision at hand, as recorded work must run in it: weights are converted within, not kept from outside.
+
+    Steps before a recording run in it too, so that what is compiled for them is what the recording finds.
+
+    Args:
+        kind: of device.
+    """
+    return torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False)

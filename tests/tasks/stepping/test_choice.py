@@ -13,7 +13,7 @@ from ncp.tasks.stepping.graphs import Graphs
 
 def made(device="cuda", static=True, world=1, scaler=None, compiled=None):
     task = SimpleNamespace(
-        static=static, name="seg", compiled_as=compiled, loss=None, trained=lambda: [],
+        static=static, name="seg", compiled_as=compiled, loss=None, trained=lambda: [], part=lambda: None,
         recipe=SimpleNamespace(momentum_schedule=None),
     )  # fmt: skip
     trainer = SimpleNamespace(

@@ -148,6 +148,7 @@ def test_figures_that_wait_leave_the_passes_before_them(tmp_path, taped, monkeyp
         recorded = train(tmp_path / "graphs", *words)
     assert recorded.task.plan.policy.accumulate == 2
     assert "figures are not recorded as a CUDA graph" in caplog.text
-    assert (taped.recorded, recorded.task.stepping.stopped) == (1, False)
+    assert taped.recorded == 1
+    assert "further steps run kernel by kernel" not in caplog.text
     monkeypatch.undo()
     assert same(weights(recorded), weights(train(tmp_path / "eager", *words)))

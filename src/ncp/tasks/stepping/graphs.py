@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncp.models.capture import Capture
+from ncp.models.capture import Capture, as_recorded
 from ncp.tasks.stepping import optimiser
 from ncp.tasks.stepping.base import Batch, Loss
 
@@ -105,7 +105,7 @@ class Graphs:
         record = self._record_for(batch, report, first)
         self._replayed = record is not None
         if record is None:
-            with self._aside():
+            with self._aside(), as_recorded(_kind(batch)):
                 return self.loss(batch, report)
         for name, value in record.batch.items():
             value.copy_(batch[name], non_blocking=True)
@@ -199,10 +199,8 @@ class Graphs:
 
     def _work(self, batch: Batch, report: bool) -> Outcome:
         """A pass, and the step where it is a whole one. Nothing in it may wait for the device."""
-        kind = next(iter(batch.values())).device.type
-        lowered = torch.is_autocast_enabled(kind)
-        # weights in half precision that were made outside would stay as they were
-        with torch.autocast(kind, torch.get_autocast_dtype(kind), enabled=lowered, cache_enabled=False):
+        kind = _kind(batch)
+        with as_recorded(kind):
             loss, figures = self.loss(batch, report)
         with torch.autocast(kind, enabled=False):
             (loss / self.settings.accumulate).backward()  # type: ignore[no-untyped-call]
@@ -238,6 +236,11 @@ class Graphs:
     def _aside(self) -> contextlib.AbstractContextManager[None]:
         """Steps before the recording run where it will."""
         return contextlib.nullcontext() if self.stopped or self.records else self.capture.aside()
+
+
+def _kind(batch: Batch) -> str:
+    """Of the device on which the batch lies."""
+    return next((value.device.type for value in batch.values() if isinstance(value, Tensor)), "cpu")
 
 
 def _key(batch: Batch, report: bool) -> Key:

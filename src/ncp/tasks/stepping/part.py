@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncp.models.capture import Capture
+from ncp.models.capture import Capture, as_recorded
 from ncp.tasks.stepping.base import Batch, Loss
 from ncp.tasks.stepping.graphs import WARM
 
@@ -113,8 +113,11 @@ class PartGraphs:
 
     def __call__(self, x: Tensor) -> Maps:
         """In the part's place; evaluations run as ever."""
-        if self.stopped or self.steps < WARM or not torch.is_grad_enabled():
+        if self.stopped or not torch.is_grad_enabled():
             return self.part.call(x)
+        if self.steps < WARM:
+            with as_recorded(x.device.type):
+                return self.part.call(x)
         key = (tuple(x.shape), x.dtype, x.stride(), x.requires_grad)
         if key not in self.records:
             if len(self.records) >= MOST:
@@ -136,12 +139,7 @@ class PartGraphs:
         given = torch.empty_like(x).requires_grad_(x.requires_grad)
         with torch.no_grad():
             given.copy_(x)
-        kind = x.device.type
-        # weights in half precision that were made outside would stay as they were
-        lowered = torch.autocast(
-            kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False
-        )
-        with lowered:
+        with as_recorded(x.device.type):
             forward, out = self.capture.record(lambda: self.part.call(given))
         slopes_out = tuple(torch.zeros_like(y) for y in out)
         asked = [given, *self.parameters] if x.requires_grad else self.parameters
@@ -149,7 +147,7 @@ class PartGraphs:
         def back() -> Sequence[Tensor | None]:
             return torch.autograd.grad(out, asked, slopes_out, allow_unused=True)
 
-        with torch.autocast(kind, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             backward, slopes = self.capture.record(back)
         slopes = slopes if x.requires_grad else [None, *slopes]
         return Record(given, forward, tuple(y.detach() for y in out), slopes_out, backward, slopes)
