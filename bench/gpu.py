@@ -332,7 +332,7 @@ def share(options: argparse.Namespace) -> list[str]:
     codes = SPACE.sample(64, np.random.default_rng(7))
     narrow = sorted(codes, key=lambda code: float(cost.count(code).macs))[: len(codes) // 4]
     rows, gains = [], []
-    for number in (1, 2, 4, 8):
+    for number in options.together:
         streams = [torch.cuda.Stream() for _ in range(number)]
         steps = []
         for stream, code in zip(streams, narrow, strict=False):
@@ -381,6 +381,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--random", type=int, default=3, help="random codes beside the default one")
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring, for each network")
+    parser.add_argument("--together", type=int, nargs="+", default=[1, 2, 4, 8], help="of the piece share")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="of train and large")
     parser.add_argument("--cpu", action="store_true", help="try the same code on the CPU")
     options = parser.parse_args()

@@ -12,6 +12,12 @@ LIMITS = (0.0, -10.24, -3.0, 20.48, 10.24, 1.0)
 CLASSES = an.KITTI_ANCHORS
 
 
+def match(anchors, which, boxes, labels, classes, *more, **further):
+    """Of one scene."""
+    layout = an.lay_out(anchors, which, len(classes))
+    return an.match(layout, boxes[None], labels[None], classes, *more, **further)[0]
+
+
 def _made(size: tuple[int, int] = (64, 64)) -> tuple[torch.Tensor, torch.Tensor]:
     return an.make_anchors(CLASSES, LIMITS, size)
 
@@ -61,7 +67,7 @@ def test_matching_against_a_plain_loop() -> None:
         ]
     )
     labels = torch.tensor([0, 0, 1, -1, 2])
-    found = an.match(anchors, which, boxes, labels, CLASSES)
+    found = match(anchors, which, boxes, labels, CLASSES)
     overlaps = {}
     for a in range(len(anchors)):
         for k in range(5):
@@ -96,7 +102,7 @@ def test_every_object_has_an_anchor() -> None:
     anchors, which = _made()
     boxes = _random_boxes(12)
     labels = torch.arange(12) % 3
-    found = an.match(anchors, which, boxes, labels, CLASSES)
+    found = match(anchors, which, boxes, labels, CLASSES)
     near = an.iou_aligned(an.nearest_bev(anchors[:, [0, 1, 3, 4, 6]]), an.nearest_bev(boxes[:, [0, 1, 3, 4, 6]]))
     met = [(near[which == labels[k], k] > 0).any() for k in range(12)]
     lost = [k for k in range(12) if met[k] and k not in found]
@@ -113,7 +119,7 @@ def test_losses_by_hand() -> None:
     box = anchors[which == 0][40].clone()
     box[6] = 0.3
     boxes, labels = box[None, None], torch.tensor([[0]])
-    owner = an.match(anchors, which, boxes[0], labels[0], CLASSES)
+    owner = match(anchors, which, boxes[0], labels[0], CLASSES)
     positive = owner >= 0
     count = int(positive.sum())
     assert count >= 1
@@ -165,7 +171,7 @@ def test_scenes_weigh_alike_whatever_they_hold() -> None:
     labels = torch.tensor([[0, 1, 2, 0, 1, 0], [2, -1, -1, -1, -1, -1], [-1] * 6])
     sums, positives = np.zeros((3, 3)), np.zeros(3)
     for b in range(3):
-        owner = an.match(anchors, which, boxes[b], labels[b], CLASSES).tolist()
+        owner = match(anchors, which, boxes[b], labels[b], CLASSES).tolist()
         for a in range(len(anchors)):
             if owner[a] != -2:
                 for n in range(3):
@@ -204,7 +210,7 @@ def test_perfect_output_costs_nothing_and_is_found() -> None:
         [[[6.0, 2, -1, 4, 1.7, 1.5, 2.9], [12, -4, 0.2, 0.8, 0.6, 1.7, -1.2], [16, 5, 0.2, 1.8, 0.6, 1.7, 0.4]]]
     )
     labels = torch.tensor([[0, 1, 2]])
-    owner = an.match(anchors, which, boxes[0], labels[0], CLASSES)
+    owner = match(anchors, which, boxes[0], labels[0], CLASSES)
     found = _prediction(anchors, -20.0)
     for a in torch.nonzero(owner >= 0)[:, 0].tolist():
         box = boxes[0, owner[a]]
@@ -256,9 +262,31 @@ def test_objects_that_no_anchor_fits_have_none_where_so_asked() -> None:
     """Of twice the anchors' size: all that overlap it most are its own, or, as in mmdetection3d, none."""
     anchors, which = _made((16, 16))
     boxes, labels = torch.tensor([[8.0, 0, -1, 7.8, 3.2, 3.0, 0.0]]), torch.tensor([0])
-    mine = an.match(anchors, which, boxes, labels, CLASSES)
-    theirs = an.match(anchors, which, boxes, labels, CLASSES, min_pos_iou=0.45)
+    mine = match(anchors, which, boxes, labels, CLASSES)
+    theirs = match(anchors, which, boxes, labels, CLASSES, min_pos_iou=0.45)
     assert (mine == 0).any()
     assert not (theirs == 0).any()
     fitting = torch.tensor([[8.0, 0, -1, 3.9, 1.6, 1.56, 0.0]])
-    assert (an.match(anchors, which, fitting, labels, CLASSES, 0.1) == 0).any()
+    assert (match(anchors, which, fitting, labels, CLASSES, 0.1) == 0).any()
+
+
+def test_scenes_are_matched_as_each_is_alone(monkeypatch):
+    """Padded to the same number of objects, in parts of any size."""
+    rng = np.random.default_rng(11)
+    anchors, which = an.make_anchors(CLASSES, (0.0, -8.0, -3.0, 16.0, 8.0, 1.0), (16, 16))
+    boxes, labels = torch.zeros(5, 6, 7), torch.full((5, 6), -1)
+    for scene, number in enumerate((3, 0, 6, 1, 4)):
+        kinds = rng.integers(0, len(CLASSES), number)
+        labels[scene, :number] = torch.from_numpy(kinds)
+        for i, kind in enumerate(kinds):
+            size = anchors[which == int(kind)][0, 3:6]
+            place = torch.tensor([rng.uniform(0, 16), rng.uniform(-8, 8), -1.0])
+            boxes[scene, i] = torch.cat([place, size, torch.tensor([rng.uniform(-3, 3)])])
+    alone = torch.stack([
+        match(anchors, which, box[label >= 0], label[label >= 0], CLASSES) for box, label in zip(boxes, labels, strict=True)
+    ])  # fmt: skip
+    assert (alone >= 0).any(1).tolist() == [True, False, True, True, True]
+    layout = an.lay_out(anchors, which, len(CLASSES))
+    for pairs in (2**26, 2 * 6 * len(layout.rows[0]), 1):
+        monkeypatch.setattr(an, "MOST_PAIRS", pairs)
+        assert torch.equal(an.match(layout, boxes, labels, CLASSES), alone)

@@ -23,6 +23,7 @@ from ncp.metrics.anchors import AnchorClass as AnchorClass
 from ncp.metrics.boxes import BEV_OF_7, iou_aligned, nearest_bev, suppress
 
 BACKGROUND, IGNORED = -1, -2
+MOST_PAIRS = 2**26  # of anchors and objects that are looked at together
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
 WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
@@ -36,38 +37,61 @@ def make_anchors(
     return torch.from_numpy(anchors), torch.from_numpy(which)
 
 
+class Layout(NamedTuple):
+    """Where each class's anchors stand; the same in every step, so worked out once.
+
+    Attributes:
+        rows: of each class: ``(A_c,)`` int64, which anchors are its own.
+        rectangles: of each class: ``(A_c, 4)``, their footprints turned to the nearer axis.
+    """
+
+    rows: tuple[Tensor, ...]
+    rectangles: tuple[Tensor, ...]
+
+
+def lay_out(anchors_A7: Tensor, class_A: Tensor, classes: int) -> Layout:
+    """The layout of anchors of so many classes."""
+    rows = tuple(torch.nonzero(class_A == number)[:, 0] for number in range(classes))
+    return Layout(rows, tuple(nearest_bev(anchors_A7[mine][:, list(BEV_OF_7)]) for mine in rows))
+
+
 def match(
-    anchors_A7: Tensor,
-    class_A: Tensor,
-    boxes_K7: Tensor,
-    labels_K: Tensor,
+    layout: Layout,
+    boxes_BK7: Tensor,
+    labels_BK: Tensor,
     classes: tuple[AnchorClass, ...],
     min_pos_iou: float = 0.0,
 ) -> Tensor:
-    """Which object each anchor of a scene is to find: ``(A,)`` int64, ``BACKGROUND`` for none, ``IGNORED`` for undecided.
+    """Which object of its scene each anchor is to find: ``(B, A)`` int64, ``BACKGROUND`` for none, ``IGNORED`` for undecided.
 
     Overlap is that of the footprints turned to the nearer axis. An anchor takes the object of its class with the greatest
     overlap from ``positive`` on; below ``negative`` it is background. The anchors that overlap an object most are always
     its own, however little that is: an object of twice the anchors' size has many such. mmdetection3d gives it none where the
     overlap is below its ``min_pos_iou`` (the ``negative`` of the class, in its configs). Labels below 0 are no objects.
+
+    All scenes at once, and without waiting for a GPU.
     """
-    columns = list(BEV_OF_7)
-    out = torch.full_like(class_A, BACKGROUND)
-    for number, kind in enumerate(classes):
-        objects = torch.nonzero(labels_K == number)[:, 0]
-        if len(objects) == 0:
+    scenes, most = labels_BK.shape
+    out_BA = labels_BK.new_full((scenes, sum(map(len, layout.rows))), BACKGROUND)
+    if most == 0:
+        return out_BA
+    rectangles = nearest_bev(boxes_BK7[..., list(BEV_OF_7)])
+    for number, (kind, rows, own) in enumerate(zip(classes, layout.rows, layout.rectangles, strict=True)):
+        if labels_BK.device.type == "cpu" and not bool((labels_BK == number).any()):
             continue
-        mine = torch.nonzero(class_A == number)[:, 0]
-        overlap = iou_aligned(nearest_bev(anchors_A7[mine][:, columns]), nearest_bev(boxes_K7[objects][:, columns]))
-        best, which = overlap.max(1)
-        found = torch.where(best >= kind.negative, IGNORED, BACKGROUND)
-        found = torch.where(best >= kind.positive, objects[which], found)
-        most = overlap.max(0).values
-        forced = (overlap == most) & (most > 0) & (most >= min_pos_iou)
-        some = forced.any(1)
-        found = torch.where(some, objects[forced.int().argmax(1)], found)
-        out[mine] = found
-    return out
+        at_once = max(1, MOST_PAIRS // (len(own) * most))
+        for begin in range(0, scenes, at_once):
+            part = slice(begin, begin + at_once)
+            wanted_B1K = (labels_BK[part] == number)[:, None]
+            overlap_BAK = iou_aligned(own, rectangles[part].flatten(0, 1)).unflatten(1, (-1, most)).transpose(0, 1)
+            overlap_BAK = torch.where(wanted_B1K, overlap_BAK, -1)
+            best, which = overlap_BAK.max(2)
+            found = torch.where(best >= kind.negative, IGNORED, BACKGROUND)
+            found = torch.where(best >= kind.positive, which, found)
+            most_B1K = overlap_BAK.amax(1, keepdim=True)
+            forced = (overlap_BAK == most_B1K) & (most_B1K > 0) & (most_B1K >= min_pos_iou)
+            out_BA[part, rows] = torch.where(forced.any(2), forced.int().argmax(2), found)
+    return out_BA
 
 
 def encode(boxes_7: Tensor, anchors_7: Tensor) -> Tensor:
@@ -107,6 +131,7 @@ def losses(
     labels_BK: Tensor,
     classes: tuple[AnchorClass, ...],
     min_pos_iou: float = 0.0,
+    layout: Layout | None = None,
 ) -> dict[str, Tensor]:
     """The three losses ``box``, ``class``, ``direction`` with their weights: of each scene the sum over its anchors divided by
     the number of its matched ones, then the mean over the scenes.
@@ -119,9 +144,8 @@ def losses(
     The turn enters as the sine of its error, so that a box and the same box turned round cost the same.
     """
     with torch.no_grad():
-        owner_BA = torch.stack(
-            [match(anchors_A7, class_A, b, n, classes, min_pos_iou) for b, n in zip(boxes_BK7, labels_BK, strict=True)]
-        )
+        layout = layout or lay_out(anchors_A7, class_A, len(classes))
+        owner_BA = match(layout, boxes_BK7, labels_BK, classes, min_pos_iou)
     positive_BA = owner_BA >= 0
     number_B = positive_BA.sum(1).clamp(min=1)
     wanted = F.one_hot(class_A, found.classes.shape[-1]).bool() & positive_BA[..., None]
@@ -178,16 +202,18 @@ def detect(
     """
     out = []
     for logits, codes, directions in zip(*found, strict=True):
-        scores_AN = torch.sigmoid(logits.float())
+        top_KN, anchor_KN = torch.topk(torch.sigmoid(logits.float()), min(before, len(logits)), dim=0)
+        # the highest come first, so that those to keep are the first ones of each class; a GPU is waited for here alone
+        counts = (top_KN >= score).sum(0).tolist()
+        anchor = torch.cat([anchor_KN[:count, number] for number, count in enumerate(counts)])
+        boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
         parts = []
-        top_KN, anchor_KN = torch.topk(scores_AN, min(before, len(scores_AN)), dim=0)
-        # the highest come first, so that those to keep are the first ones; a GPU is waited for once
-        for number, count in enumerate((top_KN >= score).sum(0).tolist()):
-            top, anchor = top_KN[:count, number], anchor_KN[:count, number]
-            boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
-            kept = torch.from_numpy(suppress(boxes[:, list(BEV_OF_7)], top, overlap, rotated)).to(top.device)
-            parts.append(Detections(boxes[kept], torch.full_like(kept, number), top[kept]))
-        boxes, labels, scores = (torch.cat(values) for values in zip(*parts, strict=True))
+        for number, count in enumerate(counts):
+            mine, boxes = boxes[:count], boxes[count:]
+            top = top_KN[:count, number]
+            kept = torch.from_numpy(suppress(mine[:, list(BEV_OF_7)], top, overlap, rotated)).to(top.device)
+            parts.append(Detections(mine[kept], torch.full_like(kept, number), top[kept]))
+        found_boxes, labels, scores = (torch.cat(values) for values in zip(*parts, strict=True))
         best = torch.argsort(scores, descending=True, stable=True)[:most]
-        out.append(Detections(boxes[best], labels[best], scores[best]))
+        out.append(Detections(found_boxes[best], labels[best], scores[best]))
     return out

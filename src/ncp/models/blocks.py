@@ -10,6 +10,7 @@ Shape suffixes: B batch, C channels, H, W height and width.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -147,7 +148,16 @@ def known(*sides: Any) -> bool:
 
 def _upsample(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Nearest upsampling by 2, then to ``size`` where a branch of odd size makes the two differ."""
-    return resize(F.interpolate(x_BCHW, scale_factor=2, mode="nearest"), size)
+    with _as_it_is(x_BCHW):
+        y_BCHW = F.interpolate(x_BCHW, scale_factor=2, mode="nearest")
+    return resize(y_BCHW, size)
+
+
+def _as_it_is(x: Any) -> contextlib.AbstractContextManager[Any]:
+    """Autocast would copy numbers in single precision, which is the same and takes twice the memory."""
+    if isinstance(x, Tensor) and x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def resize(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:

@@ -19,8 +19,10 @@ from ncp.models.anchors import (
     ROTATIONS,
     AnchorClass,
     Detections,
+    Layout,
     Prediction,
     detect,
+    lay_out,
     losses,
     make_anchors,
 )
@@ -96,6 +98,7 @@ class Detector(nn.Module):
         anchors, which = make_anchors(classes, grid.limits, size)
         self.register_buffer("anchors", anchors, persistent=False)
         self.register_buffer("anchor_class", which, persistent=False)
+        self._layout: Layout | None = None
         self.anchors: Tensor
         self.anchor_class: Tensor
         to_channels_last(protect(self))
@@ -113,7 +116,11 @@ class Detector(nn.Module):
         self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, min_pos_iou: float = 0.0
     ) -> dict[str, Tensor]:
         """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
-        return losses(found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou)
+        if self._layout is None or self._layout.rows[0].device != self.anchors.device:
+            self._layout = lay_out(self.anchors, self.anchor_class, len(self.kinds))
+        return losses(
+            found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou, self._layout
+        )
 
     @torch.no_grad()
     def detect(self, found: Prediction, **options: Any) -> list[Detections]:

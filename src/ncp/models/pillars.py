@@ -85,12 +85,14 @@ def pillarise(
     """
     if max_pillars < 1 or max_points < 1:
         raise UserError(f"max_pillars and max_points must be at least 1, given were {max_pillars} and {max_points}")
+    device = points_N4.device
+    # drawn on the host while a GPU may still be busy with the step before, for which the next line waits
+    order = torch.randperm(len(points_N4)) if shuffle else None
     if int(counts_B.sum()) != len(points_N4):
         raise UserError(f"{len(points_N4)} points do not make scenes of {counts_B.tolist()} points")
-    device = points_N4.device
     scene_N = torch.repeat_interleave(torch.arange(len(counts_B), device=device), counts_B.to(device))
-    if shuffle:
-        order = torch.randperm(len(points_N4)).to(device)
+    if order is not None:
+        order = order.to(device)
         points_N4, scene_N = points_N4[order], scene_N[order]
     cell_N, inside_N = _cells(points_N4, grid)
     points, cell = points_N4[inside_N], (scene_N * grid.cells + cell_N)[inside_N]
