@@ -2,9 +2,9 @@
 
 Pieces, each within ten minutes (``make bench-gpu`` runs all of them, one after the other):
 
-* train: the default code and three random ones, 128x128, batch 64: plain (fp32, channels first), eager bf16, regional (its
-  repeated parts compiled) and graphs (whole steps as CUDA graphs, what src.train does). Bars: graphs 3x plain and 2.5x eager
-  bf16. Losses of 50 steps of graphs are held against those of eager bf16.
+* train: the default code and three random ones, 128x128, batch 64: plain (fp32, channels first), eager bf16, regional (what
+  follows its convolutions compiled) and graphs (whole steps as CUDA graphs, what src.train does). Bars: graphs 3x plain and 2.5x
+  eager bf16. Losses of 50 steps of graphs are held against those of eager bf16.
 * large: classification at 224x224 and segmentation at 512x1024, batch 16 and 4. Bar: the better of graphs and regional 1.5x
   eager bf16.
 * detection: PointPillars' grid of KITTI, the default code, 16 scenes and 2. Bar: 1.5x eager bf16; and one scene from points to
@@ -221,7 +221,7 @@ def detection(options: argparse.Namespace) -> list[str]:
 
     rates = {"kernel by kernel": 1 / side_by_side({"one": look}, options.seconds)["one"]}
     if device.type == "cuda":
-        recorded = Recorded(detector.maps, CudaGraphs(device))
+        recorded = Recorded(detector.maps, CudaGraphs(device))  # as src.predict does
         detector.maps = recorded  # type: ignore[method-assign, assignment]
         rates["as a graph"] = 1 / side_by_side({"one": look}, options.seconds)["one"]
         assert recorded.refused is None, recorded.refused

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from small_detector import NARROW, about, cloud, detector
+from taped import TapedGraphs
 
 from ncp import card
 from ncp.errors import UserError
@@ -53,6 +54,22 @@ def test_a_scene_is_the_modules():
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_networks_are_recorded_where_inputs_come_in_one_shape():
+    rng, tape = np.random.default_rng(1), TapedGraphs()
+    net = network("seg")
+    plain, made = TorchNetwork(net, card_of("seg"), "cpu"), TorchNetwork(net, card_of("seg"), "cpu", tape)
+    for x in rng.normal(size=(4, 1, 3, 64, 64)).astype(np.float32):
+        np.testing.assert_allclose(made.logits(x), plain.logits(x), atol=1e-5)
+    assert (tape.recorded, tape.run) == (1, 2)
+    net, tape = detector(), TapedGraphs()
+    plain, made = TorchNetwork(net, about(net), "cpu"), TorchNetwork(net, about(net), "cpu", tape)
+    for number in (300, 200, 100, 250):  # points; the network reads a view of one shape
+        points = cloud(number).numpy()
+        for ours, theirs in zip(made.scene(points), plain.scene(points), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert (tape.recorded, tape.run) == (1, 2)
+
+
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="device=cuda, but torch sees no GPU here; use device=cpu"):
@@ -65,6 +82,6 @@ def test_too_little_memory_says_what_to_do(monkeypatch):
     def full(_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(made, "net", full)
+    monkeypatch.setattr(made, "run", full)
     with pytest.raises(UserError, match=r"an input of 1 x 3 x 64 x 64 does not fit into memory; give a smaller batch"):
         made.logits(np.zeros((1, 3, 64, 64), np.float32))

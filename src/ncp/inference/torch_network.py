@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from ncp import card, files, tensorfile
 from ncp.errors import UserError
 from ncp.inference.network import Written
 from ncp.models import detector_file, export
+from ncp.models.capture import Capture, CudaGraphs
 from ncp.models.detector import Detector
 from ncp.models.factory import to_channels_last
+from ncp.models.recorded import Recorded
 from ncp.models.runtime import fused
 
 
@@ -25,6 +28,7 @@ class TorchNetwork:
         net: of the card's task.
         about: its card.
         device: auto, cpu or cuda.
+        capture: what records the network for inputs that come in one shape; unless given, CUDA graphs on a GPU.
 
     Raises:
         UserError: where there is no GPU although one is asked for.
@@ -32,13 +36,20 @@ class TorchNetwork:
 
     fixed: tuple[int, int] | None = None
 
-    def __init__(self, net: nn.Module, about: card.NetworkCard, device: str) -> None:
+    def __init__(self, net: nn.Module, about: card.NetworkCard, device: str, capture: Capture | None = None) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda, but torch sees no GPU here; use device=cpu")
         self.card = about
         self.place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         self.device = torch.cuda.get_device_name(0) if self.place.type == "cuda" else "cpu"
         self.net = to_channels_last(fused(net)).to(self.place)
+        if capture is None and self.place.type == "cuda":
+            capture = CudaGraphs(self.place)
+        self.run: Callable[..., Any] = self.net
+        if capture is not None and isinstance(self.net, Detector):
+            self.net.maps = Recorded(self.net.maps, capture)  # type: ignore[method-assign, assignment]
+        elif capture is not None:
+            self.run = Recorded(self.net, capture)
 
     @torch.inference_mode()
     def logits(self, x: np.ndarray) -> np.ndarray:
@@ -47,7 +58,7 @@ class TorchNetwork:
         if given.ndim == 4:
             given = given.contiguous(memory_format=torch.channels_last)
         with _memory(x), _exact(self.place):
-            out: np.ndarray = self.net(given).float().cpu().numpy()
+            out: np.ndarray = self.run(given).float().cpu().numpy()
         return out
 
     @torch.inference_mode()
@@ -55,7 +66,7 @@ class TorchNetwork:
         """See :class:`ncp.inference.network.Network`."""
         points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
         with _memory(points_M4), _exact(self.place):
-            found: Any = self.net(points, torch.tensor([len(points)]))
+            found: Any = self.run(points, torch.tensor([len(points)]))
         return Written(*(part[0].float().cpu().numpy() for part in found))
 
 

@@ -124,8 +124,10 @@ def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 def _earliest(scene_P: Tensor, first_P: Tensor, most: int, scenes: int) -> Tensor:
     """``(P,)`` bool: the ``most`` pillars of each scene with the smallest number of their first point."""
+    if len(scene_P) <= most:
+        return torch.ones_like(scene_P, dtype=torch.bool)
     counts = torch.bincount(scene_P, minlength=scenes)
-    if len(scene_P) == 0 or int(counts.max()) <= most:
+    if int(counts.max()) <= most:
         return torch.ones_like(scene_P, dtype=torch.bool)
     order = torch.argsort(scene_P * (int(first_P.max()) + 1) + first_P)
     begin = torch.cumsum(counts, 0) - counts

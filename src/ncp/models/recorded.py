@@ -11,12 +11,13 @@ from torch.utils._pytree import tree_map
 
 from ncp.models.capture import Capture
 
-WARM = 3  # runs before the recording, which choose the algorithms of convolutions
+WARM = 2  # inputs of a shape that run kernel by kernel: they choose the convolutions' algorithms, and some shapes come only once
 MOST = 8  # shapes that are recorded; others run kernel by kernel
+MOST_SEEN = 1_000  # shapes that are counted
 
 
 class Recorded:
-    """What a network does to an input of a shape, recorded at the first of them and run again at the others.
+    """What a network does to an input of a shape, recorded at the third of them and run again from then on.
 
     The precision is that of the first run. Where something cannot be recorded, everything runs kernel by kernel.
 
@@ -28,6 +29,7 @@ class Recorded:
     def __init__(self, call: Callable[[Tensor], Any], capture: Capture) -> None:
         self.call, self.capture = call, capture
         self.records: dict[Any, tuple[Tensor, Callable[[], None], Any]] = {}
+        self.seen: dict[Any, int] = {}
         self.refused: str | None = None
 
     def __call__(self, x: Tensor) -> Any:
@@ -43,11 +45,12 @@ class Recorded:
     def _record(self, key: Any, x: Tensor) -> bool:
         if self.refused is not None or len(self.records) >= MOST:
             return False
+        if self.seen.get(key, 0) < WARM:
+            if len(self.seen) < MOST_SEEN or key in self.seen:
+                self.seen[key] = self.seen.get(key, 0) + 1
+            return False
         given = torch.empty_like(x).copy_(x)
         try:
-            with self.capture.aside():
-                for _ in range(WARM):
-                    self.call(given)
             run, out = self.capture.record(lambda: self.call(given))
         except RuntimeError as error:
             self.refused = str(error).strip().splitlines()[0]

@@ -226,7 +226,7 @@ def _own_trainer(
     strategy: str = "auto",
     precision: int | str = "auto",
     deterministic: bool | Literal["warn"] = False,
-    graphs: bool | Literal["auto"] = False,
+    graphs: bool | Literal["auto"] = "auto",
 ) -> None:
     """The keys of ``conf/trainer`` that are ours; the others go to Lightning's Trainer."""
 

@@ -124,16 +124,16 @@ def test_what_cannot_be_recorded_runs_as_ever_and_is_told():
 def test_inference_is_recorded_for_each_shape_and_its_results_are_the_callers():
     net, tape = Between().eval(), TapedGraphs()
     recorded = Recorded(net.maps, tape)
-    maps = [torch.randn(2, 4, 6, 6), torch.randn(2, 4, 6, 6), torch.randn(1, 4, 8, 6)]
+    maps = [torch.randn(2, 4, 6, 6) for _ in range(5)] + [torch.randn(1, 4, 8, 6)]  # the last shape comes once
     with torch.no_grad():
         found = [recorded(x) for x in maps]
         for (out, mean), x in zip(found, maps, strict=True):
             wanted = net.maps(x)
             torch.testing.assert_close(out, wanted[0])
             torch.testing.assert_close(mean, wanted[1])
-    assert (tape.recorded, tape.run) == (2, 3)
+    assert (tape.recorded, tape.run) == (1, 3)
     assert recorded(maps[0])[0].requires_grad  # with gradients it runs as ever
-    assert (tape.recorded, tape.run) == (2, 3)
+    assert (tape.recorded, tape.run) == (1, 3)
 
 
 def test_a_network_that_waits_is_not_recorded():
@@ -143,5 +143,6 @@ def test_a_network_that_waits_is_not_recorded():
     recorded = Recorded(waits, TapedGraphs())
     x = torch.ones(2, 2)
     with torch.no_grad():
-        torch.testing.assert_close(recorded(x), 4 * x)
-    assert recorded.refused is not None
+        for _ in range(4):
+            torch.testing.assert_close(recorded(x), 4 * x)
+    assert "_local_scalar_dense" in recorded.refused
