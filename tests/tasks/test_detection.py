@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from composed import compose
+from taped import TapedGraphs
 
 from ncp.data.kitti import frames_of
 from ncp.errors import UserError
@@ -16,9 +17,12 @@ from ncp.models.detector import PointPillarsNet
 from ncp.report import training
 from ncp.report.training import rows
 from ncp.spaces import cost
+from ncp.tasks import base
 from ncp.tasks import run as tasks
 from ncp.tasks.detection import EVALUATIONS, RESULTS, Detection, sum_of_macs
 from ncp.tasks.recipe import Recipe
+from ncp.tasks.stepping import choose
+from ncp.tasks.stepping.graphs import WARM
 
 SMALL = (
     "task=det3d", "arch=narrow", "data.scenes=3", "data.val_scenes=2", "data.limits=[2.56,-2.56,-3,10.24,2.56,1]",
@@ -253,3 +257,16 @@ def test_the_papers_recipe_keeps_the_published_prior_and_impossible_ones_are_ref
     assert Recipe.from_config(compose("setting=3ddet", "data.root=/somewhere").recipe).prior == 0.01
     with pytest.raises(UserError, match=r"recipe\.prior must be between 0 and 1, given was 1"):
         _run(tmp_path, "recipe.prior=1")
+
+
+def test_a_detectors_network_is_recorded_and_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillars and matches run kernel by kernel around it, and evaluations come between the steps."""
+    words = ("trainer=cpu", "trainer.precision=32-true", "recipe.length=7", "recipe.eval_every=5")
+    eager, _ = _train(tmp_path / "eager", *words)
+    tape = TapedGraphs()
+    monkeypatch.setattr(base, "choose", lambda task, trainer, wanted: choose(task, trainer, "auto", tape))
+    recorded, _ = _train(tmp_path / "graphs", *words)
+    assert recorded.task.stepping.name == "part graphs"
+    assert (tape.recorded, tape.run) == (2, 2 * (7 - WARM))
+    for a, b in zip(recorded.task.network.state_dict().values(), eager.task.network.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
