@@ -135,7 +135,7 @@ def verified(result: Result, options: Options, again: Callable[[list[Any]], Resu
         return result
     from ncp.search.verify import BEST, ROUNDS, settle
 
-    done, most = 0, BEST * ROUNDS * len(timers)
+    done, most = 0, 2 * BEST * ROUNDS * len(timers)
     with progress.bar("measure", after=1.0) as tell:
 
         def counted(timer: Callable[[Any], float], architecture: Any) -> float:

@@ -179,9 +179,16 @@ def machines(given: Any, space: spaces.Space[Any], run: Inference, margin: float
             )
         key = "latency_ms" if number == 1 else f"latency_ms_{number}"
         words = f"latency on {model.card.described()}"
-        slope = partial(model.safe, margin=margin)
-        out.append(Quantity(key, words, partial(_milliseconds, model, margin), "ms", 1.0, model, model.file, slope))
+        quantity = Quantity(key, words, model.predict, "ms", 1.0, model, model.file)
+        out.append(with_margin(quantity, margin))
     return out
+
+
+def with_margin(machine: Quantity, margin: float) -> Quantity:
+    """Milliseconds that limits are held against: what is predicted and so many standard deviations; negative ones are bold."""
+    assert machine.model is not None
+    slope = partial(machine.model.safe, margin=margin)
+    return replace(machine, of=partial(_milliseconds, machine.model, margin), slope=slope)
 
 
 def check_trust(machine: Quantity, trust: bool) -> str | None:

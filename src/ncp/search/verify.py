@@ -1,14 +1,16 @@
 """The last step of a search for this machine: the best architectures are measured; the answer is one that keeps the limit.
 
-A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept now. Just
-where a search ends the model was fitted on few networks or none: by as much as the measured time differs from the predicted one
-there the model is corrected, and the search goes on with it, until its answer uses the limit or nothing new is found.
+A model's mean plus one standard deviation keeps a limit five times out of six; a measurement says whether it is kept now. It
+also lets better ones be tried that may keep the limit though the model would rather not promise it: they come first. Just where a
+search ends the model was fitted on few networks or none: by as much as the measured time differs from the predicted one there the
+model is corrected, and the search goes on with it, until its answer uses the limit or nothing new is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,16 @@ from ncp.search.criterion import Criterion
 from ncp.search.judges import PredictorPanel
 from ncp.search.limits import Limit
 from ncp.search.listing import ranked, whole_space
+from ncp.search.quantities import Quantity, with_margin
 from ncp.search.result import Result, candidates
 
 BEST = 5
 ROUNDS = 3
+BOLD = 1.0
+"""Standard deviations by which a predicted time may be above a limit for a better architecture to be worth a measurement."""
 USED = 0.97
 """Share of a limit from which on its answer uses it: measurements scatter by as much."""
+LEAST_GAIN = 1e-9  # of the score
 Timer = Callable[[Any], float]
 Again = Callable[[list[Latency]], Result]
 
@@ -46,13 +52,36 @@ def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
     """
     goals, budget = result.trajectory.objectives, result.budget
     assert budget is not None
-    space: Any = goals.space
-    every = whole_space(space)
-    met = np.unique(np.concatenate([w.rounded for w in result.trajectory.walks]), axis=0)
-    codes, _ = ranked(Criterion(goals, budget, lam, result.kappa or 0.0), met if every is None else every)
+    codes, _ = ranked(Criterion(goals, budget, lam, result.kappa or 0.0), _all_or_met(result))
     found = result.trajectory.best_code
     others = [code for code in codes[: n + 1].astype(np.int64) if (code != found).any()]
     return np.stack([found, *others][:n])
+
+
+def bold_codes(result: Result, limits: Sequence[Limit], lam: float = 0.5, n: int = BEST) -> np.ndarray:
+    """``(M, D)`` codes, ``n`` at most and the best first, that are better than the answer and may keep limits of milliseconds.
+
+    They do if their times are ``BOLD`` standard deviations below what is predicted; all other limits are kept.
+    """
+    goals, budget = result.trajectory.objectives, result.budget
+    assert budget is not None
+    bold = replace(
+        budget,
+        others=tuple(
+            replace(one, quantity=with_margin(one.quantity, -BOLD)) if one in limits else one for one in budget.others
+        ),
+    )
+    criterion = Criterion(goals, bold, lam, result.kappa or 0.0)
+    codes, score = ranked(criterion, _all_or_met(result))
+    found = result.trajectory.best_code[None].astype(np.float64)
+    return codes[score > criterion.scores(found).value + LEAST_GAIN][:n].astype(np.int64)
+
+
+def _all_or_met(result: Result) -> np.ndarray:
+    """``(N, D)`` codes of a space that can be listed, else those that the search met."""
+    space: Any = result.trajectory.objectives.space
+    every = whole_space(space)
+    return np.unique(np.concatenate([w.rounded for w in result.trajectory.walks]), axis=0) if every is None else every
 
 
 def verify(
@@ -63,6 +92,8 @@ def verify(
     lam: float = 0.5,
 ) -> Result:
     """The result with the first of its best architectures that keeps all limits of milliseconds when it is measured.
+
+    First come those of :func:`bold_codes`, then those of :func:`best_codes`.
 
     Args:
         result: of a search.
@@ -75,7 +106,7 @@ def verify(
         does, ``kept`` is False and a note says how far they are off.
     """
     space = result.trajectory.objectives.space
-    codes = best_codes(result, lam)
+    codes = np.concatenate([bold_codes(result, [limit for limit, _ in limits], lam), best_codes(result, lam)])
     told = [limit.quantity.told(codes)[0] for limit, _ in limits]
     measured: list[Timed] = []
     chosen = None
@@ -97,11 +128,13 @@ def verify(
             "measure the machine again when it is quiet, or lower the limit"
         )
         return replace(result, kept=False, measured=measured, notes=(*result.notes, note))
-    if chosen == 0:
+    if (codes[chosen] == result.trajectory.best_code).all() and chosen == 0:
         return replace(result, measured=measured)
     (found,) = candidates(result.trajectory.objectives, asked, judge, codes[[chosen]])
-    note = f"the best {chosen} took longer than {words} here; the next one keeps it"
-    return replace(result, found=found, measured=measured, notes=(*result.notes, note))
+    notes = result.notes
+    if chosen:
+        notes = (*notes, f"the best {chosen} took longer than {words} here; the next one keeps it")
+    return replace(result, found=found, measured=measured, notes=notes)
 
 
 def settle(result: Result, timers: Mapping[str, Timer], again: Again, lam: float = 0.5, rounds: int = ROUNDS) -> Result:
@@ -117,16 +150,18 @@ def settle(result: Result, timers: Mapping[str, Timer], again: Again, lam: float
     Returns:
         As :func:`verify`, with what was measured in all rounds; a note says where the search went on.
     """
-    models = {q.name: q.model for q in result.trajectory.objectives.quantities if q.model is not None}
+    machines = {q.name: q for q in result.trajectory.objectives.quantities if q.model is not None}
+    timers = {name: cache(timer) for name, timer in timers.items()}  # no network is measured twice
     answer = newest = _verified(result, timers, lam)
     measured = list(answer.measured)
     count = 1
     while count < rounds and not (newest.kept and _used(newest) > USED):
-        newest = again([model.scaled(_off(model, newest, name)) for name, model in models.items()])
-        if newest.architecture.text in {timed.text for timed in measured}:
+        newest = _verified(again([_corrected(machine, newest) for machine in machines.values()]), timers, lam)
+        known = {(timed.text, timed.limit) for timed in measured}
+        fresh = [timed for timed in newest.measured if (timed.text, timed.limit) not in known]
+        if not fresh:
             break
-        newest = _verified(newest, timers, lam)
-        measured += newest.measured
+        measured += fresh
         count += 1
         if newest.kept and (not answer.kept or _better(newest, answer, lam)):
             answer = newest
@@ -151,20 +186,24 @@ def _used(answer: Result) -> float:
     return float(max(timed.milliseconds / most[timed.limit] for timed in answer.measured if timed.text == text))
 
 
-def _off(model: Latency, answer: Result, name: str) -> float:
-    """How many times the predicted milliseconds the answer took, or what was measured in its place."""
-    timed = [timed for timed in answer.measured if timed.limit == name]
+def _corrected(machine: Quantity, answer: Result) -> Latency:
+    """The model by which the answer, or what was measured in its place, takes of the limit what it was measured to take.
+
+    The margin is corrected away with the error, since where the search ends now it was measured.
+    """
+    assert machine.model is not None
+    timed = [timed for timed in answer.measured if timed.limit == machine.name]
     if not timed:
-        return 1.0
-    chosen = next((one for one in timed if one.text == answer.architecture.text), timed[0])
-    told = model.predict(answer.trajectory.objectives.space.parse(chosen.text))
-    return float(chosen.milliseconds / told[0])
+        return machine.model
+    chosen = next((one for one in timed if one.text == answer.architecture.text), timed[-1])
+    code = answer.trajectory.objectives.space.encode([answer.trajectory.objectives.space.parse(chosen.text)])
+    return machine.model.scaled(float(chosen.milliseconds / machine.of(code)[0]))
 
 
 def _better(one: Result, other: Result, lam: float) -> bool:
-    """Whether one answer is worth more than another by the criterion of the first."""
+    """Whether one answer is worth more than another by the criterion of the first; measured, both keep the limits."""
     assert one.budget is not None
     criterion = Criterion(one.trajectory.objectives, one.budget, lam, one.kappa or 0.0)
     codes = one.trajectory.objectives.space.encode([one.architecture, other.architecture])
-    first, second = criterion.scores(codes.astype(np.float64)).score.tolist()
+    first, second = criterion.scores(codes.astype(np.float64)).value.tolist()
     return bool(first > second)
