@@ -136,7 +136,9 @@ def _share(tera: float, device: torch.device) -> str:
 def train(options: argparse.Namespace) -> list[str]:
     """See above; what is missed."""
     variants = [
-        name for name in options.variants if options.device.type == "cuda" or not set(name.split()) & {"graphs", "regional"}
+        name
+        for name in options.variants
+        if options.device.type == "cuda" or not set(name.split()) & {"graphs", "regional"}
     ]
     size, batch = (options.size, options.size), options.batch
     means = compared("training, classification", "cls", size, batch, options, variants)
@@ -161,7 +163,9 @@ def large(options: argparse.Namespace) -> list[str]:
     """See above; what is missed."""
     missed = []
     for task, size, batch in (("cls", (224, 224), 16), ("seg", (512, 1024), 4)):
-        variants = [name for name in options.variants if name != "plain"] if options.device.type == "cuda" else VARIANTS[1:2]
+        variants = (
+            [name for name in options.variants if name != "plain"] if options.device.type == "cuda" else VARIANTS[1:2]
+        )
         means = compared(f"training, {task} at {size[0]}x{size[1]}", task, size, batch, options, variants)
         if len(means) > 1 and max(means.values()) < LARGE:
             missed.append(f"{task} is {max(means.values()):.2f}x eager bf16, the bar is {LARGE}x")
