@@ -183,6 +183,7 @@ class Encoder(nn.Module):
         channels: of the map.
         reduction: how many pixels of the input one pixel of the map stands for, along a side.
         idle: whether some parameters get no gradient (edges of a cell that lead nowhere).
+        base, stem_stride: as given.
         light: whether it is narrower than the benchmark's, or strides less, so that the spaces' counts are not its own.
 
     Args:
@@ -216,7 +217,8 @@ class Encoder(nn.Module):
             make = lambda *sizes: Cell(operations, *sizes)  # noqa: E731
         else:
             modules, make = architecture.digits, BasicBlock
-        width, self.reduction = int(base), int(stem_stride)
+        self.base, self.stem_stride = int(base), int(stem_stride)
+        width, self.reduction = self.base, self.stem_stride
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width // 2, 3, 2, padding=1, bias=False),
             nn.BatchNorm2d(width // 2),

@@ -104,12 +104,28 @@ ENCODERS: dict[type, Callable[..., nn.Module]] = {
 the image's size. An encoder has ``channels``, ``reduction`` and ``idle``."""
 
 
+class MadeFrom(NamedTuple):
+    """What a network was built from: enough to build it again. See :func:`build_scene`."""
+
+    architecture: str
+    task: str
+    outputs: int
+    in_channels: int
+    decoder_width: float = 1.0
+    short_decoder: bool = False
+    base: int | None = None
+    stem_stride: int | None = None
+
+
 class SceneNet(nn.Module):
     """An encoder under a head.
 
     Attributes:
         idle: whether some parameters get no gradient; distributed trainings must know.
+        made_from: what :func:`build_scene` made it from.
     """
+
+    made_from: MadeFrom
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -208,6 +224,9 @@ def build_scene(
     else:
         head = Linear(encoder.channels * (TILES if kind.head == "tiles" else 1), count)
     net = (JigsawNet if kind.head == "tiles" else SceneNet)(encoder, head)
+    stem = {"base": encoder.base, "stem_stride": encoder.stem_stride} if isinstance(encoder, Encoder) else {}
+    count = kind.outputs if kind.head == "image" else count
+    net.made_from = MadeFrom(str(architecture), task, count, in_channels, decoder_width, short_decoder, **stem)
     net.set_grad_checkpointing(grad_checkpointing)
     protect(net)
     return to_channels_last(net) if channels_last else net  # type: ignore[no-any-return]
