@@ -18,7 +18,7 @@ LIGHT = {"base": 8, "stem_stride": 2}
 CASES = {
     "cell": ("64-41414-3_31_120", "class_scene", 5, {"base": 8}),
     "no way": ("64-41414-3_00_200", "class_object", 4, LIGHT),  # edges that lead nowhere, or come from nothing
-    "nothing": ("64-41414-0_03_002", "room_layout", 9, LIGHT),
+    "nothing": ("64-41414-0_03_002", "room_layout", 9, {"base": 8, "stem_stride": 1}),
     "tiles": ("64-41414-0_13_012", "jigsaw", 6, LIGHT),
     "blocks": ("64-4231-basic", "segmentsemantic", 7, {**LIGHT, "decoder_width": 0.05}),
     "normals": ("64-41414-1_20_310", "normal", 3, {**LIGHT, "decoder_width": 0.02, "short_decoder": True}),

@@ -126,9 +126,9 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(IN_CHANNELS, BASE // 2, 3, 2, padding=1, bias=False),
+            nn.Conv2d(IN_CHANNELS, BASE // 2, 3, min(2, STEM_STRIDE), padding=1, bias=False),
             nn.BatchNorm2d(BASE // 2),
-            ActivatedConv(BASE // 2, BASE, 3, STEM_STRIDE // 2),
+            ActivatedConv(BASE // 2, BASE, 3, max(1, STEM_STRIDE // 2)),
         )
         layers, width = [], BASE
         for module in MODULES:
