@@ -58,16 +58,17 @@ def picture(data: ViewData, items: Sequence[int]) -> Figure:
                     0, 1.13, TITLES[name], transform=ax.transAxes, size=9, color=style.INK, weight="bold", va="bottom"
                 )
     if keys:
-        legend(fig, data, keys)
+        legend(fig, data.palette, data.names("segmentsemantic"), keys)
     return fig
 
 
-def legend(fig: Figure, data: ViewData, keys: Sequence[int], columns: int = 9) -> None:
+def legend(
+    fig: Figure, palette: Sequence[Sequence[int]], names: Sequence[str], keys: Sequence[int], columns: int = 9
+) -> None:
     """Which colour is which semantic class, below the pictures."""
     from matplotlib.patches import Patch
 
-    names = data.names("segmentsemantic")
-    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in data.palette]
+    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in palette]
     patches = [Patch(facecolor=colours[k], label=terminal.shorten(str(names[k]), 18)) for k in keys]
     fig.legend(handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=8, labelcolor=style.INK)
 

@@ -57,8 +57,8 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     value = task.latest.get(task.main_metric, float("nan"))
     places = settings.places(settings.unit(f"{run.options.setting or task.name}.{task.main_metric}"))
     name = task.in_words(task.main_metric).removeprefix(task.prefix)
-    title = f"{what}: {name} {value:.{places}f}"
-    return style.figure(width, height, title, f"{run.architecture}; the figure is of the whole validation set")
+    title = f"{what}: {name} {value:.{places}f} on the whole validation set"
+    return style.figure(width, height, title, terminal.shorten(str(run.architecture), round(11.5 * width)))
 
 
 def in_columns(
@@ -117,7 +117,7 @@ def segmentation_picture(run: Run) -> Figure:
     lines = -(-len(keys) // KEYS)
     figure = in_columns(run, "Segmentation", ("image", "label", "prediction"), rows, 0.26 * lines)
     if keys:
-        rooms.legend(figure, run.data, keys, KEYS)  # type: ignore[arg-type]
+        rooms.legend(figure, known, run.data.classes, keys, KEYS)
     return figure
 
 

@@ -20,7 +20,7 @@ CASES = {
     "no way": ("64-41414-3_00_200", "class_object", 4, LIGHT),  # edges that lead nowhere, or come from nothing
     "nothing": ("64-41414-0_03_002", "room_layout", 9, {"base": 8, "stem_stride": 1}),
     "tiles": ("64-41414-0_13_012", "jigsaw", 6, LIGHT),
-    "blocks": ("64-4231-basic", "segmentsemantic", 7, {**LIGHT, "decoder_width": 0.05}),
+    "blocks": ("64-4231-basic", "segmentsemantic", 7, {**LIGHT, "decoder_width": 0.05, "short_decoder": True}),
     "normals": ("64-41414-1_20_310", "normal", 3, {**LIGHT, "decoder_width": 0.02, "short_decoder": True}),
     "long": ("64-2131-basic", "autoencoder", 3, {"base": 8, "decoder_width": 0.02}),
     "multires": (MULTIRES, "normal", 3, {"decoder_width": 0.02}),

@@ -189,7 +189,7 @@ def build_scene(
         outputs: classes (permutations, numbers); None for the benchmark's own. The channels of an image are always 3.
         in_channels: channels of the input.
         decoder_width: share of the channels of a decoder's layers; 1 is the benchmark's.
-        short_decoder: of the layers that make an image only the first and those that double the size.
+        short_decoder: of the decoder's layers only the first and those that double the size.
         base, stem_stride: of a light encoder of TransNAS-Bench-101's spaces, see :class:`Encoder`; None for the benchmark's.
         channels_last: keep weights, and with them all maps, in the memory format that convolutions are fastest in.
         grad_checkpointing: of the multi-resolution backbone: keep only the blocks' inputs for the backward pass.
@@ -218,7 +218,7 @@ def build_scene(
     count = kind.outputs if outputs is None else outputs
     head: nn.Module
     if kind.head == "pixels":
-        head = SegmentationDecoder(encoder.channels, encoder.reduction, count, decoder_width)
+        head = SegmentationDecoder(encoder.channels, encoder.reduction, count, decoder_width, short_decoder)
     elif kind.head == "image":
         head = DenseDecoder(encoder.channels, encoder.reduction, kind.outputs, decoder_width, short_decoder)
     else:

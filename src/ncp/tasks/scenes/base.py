@@ -66,9 +66,7 @@ class SceneTask(Task):
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:
         """A decoder's width and depth; checkpointing of the multi-resolution backbone; the other encoders' light form."""
-        decoder = {"pixels": ("decoder_width",), "image": ("decoder_width", "short_decoder")}.get(
-            nets.TASKS[cls.name].head, ()
-        )
+        decoder = ("decoder_width", "short_decoder") if nets.TASKS[cls.name].head in ("pixels", "image") else ()
         own = ("grad_checkpointing",) if of_form(architecture) == "multires" else ("base", "stem_stride")
         return ("channels_last", *decoder, *own)
 
