@@ -38,7 +38,10 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
         table.add_column(column, justify="right" if i else "left")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a file takes any width, and figures that are cut off tell nothing
+        console.width = max(console.width, Console(width=1000).measure(table).maximum)
+    console.print(table)
 
 
 def machine() -> str:

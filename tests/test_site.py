@@ -16,7 +16,7 @@ def public_names() -> set[str]:
     for path in (ROOT / "src" / "ncp").rglob("*.py"):
         parts = path.relative_to(ROOT / "src").with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        if any(part.startswith("_") for part in parts[:-1]) or module == "ncp.models.formats.standalone":
+        if any(part.startswith("_") for part in parts[:-1]) or module.startswith("ncp.models.formats.standalone"):
             continue  # the text of a file, not a part of the library
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):

@@ -24,7 +24,7 @@ from ncp.errors import UserError
 PAPER = ("cls", "seg", "det3d", "video")
 """The tasks of NAS-Bench-MR, whose networks are exported in every format."""
 ROOMS = ("class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder")
-"""Those of TransNAS-Bench-101, whose networks are exported without their architecture inside."""
+"""Those of TransNAS-Bench-101."""
 TASKS = (*PAPER, *ROOMS)
 LONGEST = 16_384  # side of an input, in pixels
 LARGEST = 2**28  # numbers in the inputs of one sample: a clip of 64 frames of 1024 x 1024 has 2**27.6

@@ -134,6 +134,12 @@ def check_finite(found: Mapping[str, Any], what: str) -> None:
         raise UserError(f"{what} are not finite: {files.shown(bad[0])}{more}")
 
 
+def check_variances(found: Mapping[str, Tensor], where: str) -> None:
+    """Raise a ``UserError`` (naming ``where``) where a batch norm's variance is below 0."""
+    if bad := [name for name, value in found.items() if name.endswith("running_var") and (value < 0).any()]:
+        raise UserError(f"{where} holds variances below 0 ({files.shown(bad[0])})")
+
+
 def _is_finite(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind != "f" or bool(np.isfinite(value).all())

@@ -78,7 +78,7 @@ def fields(names: Mapping[str, Any], width: int = 15) -> None:
     """Print one line for each name and value, the names dim and equally wide."""
     from rich.text import Text
 
-    out = console()
+    out, width = console(), max([width, *(len(name) + 1 for name in names)])
     for name, value in names.items():
         out.print(Text.assemble((literal(f"{name:<{width}}"), "dim"), literal(value)))
 

@@ -179,3 +179,26 @@ def test_refused_rows_are_written_down(tmp_path):
         (row,) = csv.DictReader(file)
     assert (row["Setting"], row["Row"]) == ("seg", "5")
     assert "needs one of" in row["Reason"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "architecture", "words"),
+    [
+        (None, "64-41414-3_31_339", "digit 6 of a cell must be one of 0, 1, 2, 3; given was '9'"),
+        (None, "64-41414-3_31_33", "whose cell has 5"),
+        (None, "64-2x22-basic", "digit 2 of the modules must be one of 1, 2, 3, 4; given was 'x'"),
+        (None, "64-2222-basic", "1 to 4 modules that halve the size"),
+        ("transnas-micro/normal", "64-41414-3_31_339", "digit 6 of a cell"),
+        ("transnas-macro/normal", "64-41414-3_31_332", "here it must be one of transnas-macro"),
+        ("transnas-macro/normal", "64-2231-basic", "no table of 'transnas-macro/normal'.*import them once"),
+        (None, "64-41414-3_31_332", "no table of 'transnas-micro/class_scene'.*import them once"),
+    ],
+)
+@pytest.mark.parametrize("predict", [False, True])
+def test_what_is_wrong_with_an_architecture_is_said_without_its_table(
+    store, tmp_path, setting, architecture, words, predict
+):
+    for place in (store, tmp_path):
+        with pytest.raises(UserError, match=words) as error:
+            run("query", place, setting=setting, architecture=architecture, predict=predict)
+        assert "\n" not in str(error.value)

@@ -191,3 +191,24 @@ def test_the_chunk_is_no_smaller_than_the_default_number_of_starts():
 
 def test_a_known_name_is_a_start():
     assert SPACE.decode(read_start(SPACE, "ncp_seg")[None])[0].text.startswith("40_40-1_1_4_8-")
+
+
+@pytest.mark.parametrize(
+    ("objective", "start", "words"),
+    [
+        (
+            "transnas-micro/normal",
+            "64-41414-3_31_339",
+            "start: digit 6 of a cell must be one of 0, 1, 2, 3; given was '9'",
+        ),
+        (
+            "transnas-macro/normal",
+            "64-2922-basic",
+            "start: digit 2 of the modules must be one of 1, 2, 3, 4; given was '9'",
+        ),
+        ("transnas-macro/normal", "64-2222-basic", "start: 64-2222 is not among the 3,256 networks"),
+    ],
+)
+def test_an_impossible_start_is_told_before_a_missing_predictor(objective, start, words):
+    with pytest.raises(UserError, match=words):
+        search([objective], start=start)

@@ -17,7 +17,7 @@ ROLE = re.compile(r":(?:func|mod|class|data|attr|meth|exc):`~?\.?([^`]+)`")
 CODE = re.compile(r"(``.+?``|`[^`\n]+`)", flags=re.DOTALL)
 ITEM = re.compile(r"^(\s*)\* ", flags=re.MULTILINE)
 # the text of files that know nothing of this project: one class for each task under the same name
-NOT_READ = {"ncp.models.formats.standalone"}
+NOT_READ = {"ncp.models.formats.standalone", "ncp.models.formats.standalone_rooms"}
 logging.getLogger("griffe").setLevel(logging.ERROR)
 
 

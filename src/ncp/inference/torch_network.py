@@ -19,6 +19,7 @@ from ncp.models.detector import Detector
 from ncp.models.factory import to_channels_last
 from ncp.models.recorded import Recorded
 from ncp.models.runtime import fused
+from ncp.models.transnas import saved
 
 
 class TorchNetwork:
@@ -109,15 +110,17 @@ def open_torch(path: Path, device: str) -> TorchNetwork:
     if metadata.get("format") == detector_file.FORMAT:
         detector, about = detector_file.load(path)
         return TorchNetwork(detector, about, device)
+    if metadata.get("format") == saved.FORMAT:
+        room, about = saved.load(path), card.from_text(metadata, f"'{files.printable(path)}'")
+        _check_outputs(room.made_from.outputs, about, path)
+        return TorchNetwork(room, about, device)
     net = export.load(path)  # says what is wrong with the file
     about = card.from_text(metadata, f"'{files.printable(path)}'")
-    _check_classes(net, about, path)
+    if net.signature is not None:
+        _check_outputs(net.signature.classes, about, path)
     return TorchNetwork(net, about, device)
 
 
-def _check_classes(net: Any, about: card.NetworkCard, path: Path) -> None:
-    assert not isinstance(net, Detector)
-    if net.signature is not None and net.signature.classes != len(about.classes):
-        raise UserError(
-            f"'{files.printable(path)}' has {net.signature.classes} classes, but names of {len(about.classes)}"
-        )
+def _check_outputs(count: int, about: card.NetworkCard, path: Path) -> None:
+    if count != len(about.classes):
+        raise UserError(f"'{files.printable(path)}' has {count} classes, but names of {len(about.classes)}")

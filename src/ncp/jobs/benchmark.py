@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ncp import benchmark, progress, runs, terminal
-from ncp.benchmark import light, modes, relations, statistics
-from ncp.benchmark.store import tables_in
+from ncp import benchmark, progress, runs, spaces, terminal
+from ncp.benchmark import light, modes, relations, settings, statistics, store
 from ncp.errors import UserError
 from ncp.files import write_text
 from ncp.report import benchmark as report
@@ -155,7 +154,7 @@ def query(options: Options) -> Answer:
         raise UserError(
             f"architecture={options.architecture} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
         )
-    options = replace(options, architecture=found.named("multires", runs.found_architecture(options.architecture)))
+    options = replace(options, architecture=_asked(options))
     asked = options.predict and options.epoch is None
     tables = _no_rows() if asked and not _imported(options) else _tables(options)
     if options.setting:
@@ -171,6 +170,25 @@ def query(options: Options) -> Answer:
         {first.architecture.text: report.brief(answers.values())},
         {"records": report.records(answers.values())},
     )
+
+
+def _asked(options: Options) -> Any:
+    """The architecture that a query means, read in the setting's space, else in the one in whose form it is written.
+
+    Raises:
+        UserError: naming what is wrong with it, whether there are tables or not; where no table of its space is imported.
+    """
+    given = found.named("multires", runs.found_architecture(options.architecture))
+    usual = spaces.of_form(found.get("default"))
+    space = settings.get(options.setting).space if options.setting else spaces.of_form(given)
+    if space == usual and not options.setting:  # or of a space that only its tables know
+        return given
+    architecture = spaces.parsed(spaces.get(space), given)
+    names = [name for name, setting in settings.SETTINGS.items() if setting.space == space]
+    names = [options.setting] if options.setting else names
+    if space != usual and not any(store.file_of(name, options.store) for name in names):
+        benchmark.load(names[0], options.store)  # says how it is imported
+    return architecture
 
 
 def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
@@ -297,16 +315,14 @@ def show(answer: Answer, brief: bool = False) -> None:
 
 def _imported(options: Options) -> bool:
     """Whether there are tables at all."""
-    store = Path(options.store).expanduser() if options.store else benchmark.folder()
-    return bool(tables_in(store))
+    place = Path(options.store).expanduser() if options.store else benchmark.folder()
+    return bool(store.tables_in(place))
 
 
 def _no_rows() -> Benchmark:
     """Tables of the paper's settings without a row, so that all is predicted."""
     import numpy as np
 
-    from ncp import spaces
-    from ncp.benchmark import settings
     from ncp.benchmark.collection import Benchmark
     from ncp.benchmark.table import Table
 
@@ -350,7 +366,6 @@ def _losses(options: Options) -> dict[str, float]:
     if losses != "cards":
         return dict(losses or {})
     from ncp import predictors
-    from ncp.benchmark import settings
 
     out = {}
     for name in settings.PAPER:

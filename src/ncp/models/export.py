@@ -134,8 +134,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Signature, dict[str, Tensor]]:
     if (wanted := _parameters(signature)) > numbers + SLACK:  # before anything of that size is made
         raise UserError(f"{where} holds {numbers:,} weights, the network of its metadata has {wanted:,}")
     tensors = tensorfile.tensors(path)
-    if bad := [name for name, value in tensors.items() if name.endswith("running_var") and (value < 0).any()]:
-        raise UserError(f"{where} holds variances below 0 ({files.shown(bad[0])})")
+    tensorfile.check_variances(tensors, where)
     return signature, tensors
 
 

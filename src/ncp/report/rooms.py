@@ -58,17 +58,19 @@ def picture(data: ViewData, items: Sequence[int]) -> Figure:
                     0, 1.13, TITLES[name], transform=ax.transAxes, size=9, color=style.INK, weight="bold", va="bottom"
                 )
     if keys:
-        _legend(fig, data, keys)
+        legend(fig, data.palette, data.names("segmentsemantic"), keys)
     return fig
 
 
-def _legend(fig: Figure, data: ViewData, keys: Sequence[int]) -> None:
+def legend(
+    fig: Figure, palette: Sequence[Sequence[int]], names: Sequence[str], keys: Sequence[int], columns: int = 9
+) -> None:
+    """Which colour is which semantic class, below the pictures."""
     from matplotlib.patches import Patch
 
-    names = data.names("segmentsemantic")
-    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in data.palette]
+    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in palette]
     patches = [Patch(facecolor=colours[k], label=terminal.shorten(str(names[k]), 18)) for k in keys]
-    fig.legend(handles=patches, loc="lower center", ncols=9, frameon=False, fontsize=8, labelcolor=style.INK)
+    fig.legend(handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=8, labelcolor=style.INK)
 
 
 def _draw(ax: Axes, name: str, sample: dict[str, Any], data: ViewData) -> None:
@@ -109,17 +111,21 @@ def puzzle(tiles_9CHW: np.ndarray) -> np.ndarray:
     return out
 
 
-def plan(ax: Axes, numbers_9: np.ndarray) -> None:
-    """A room from above, with the camera where it stands and looks."""
+def plan(ax: Axes, numbers_9: np.ndarray, found_9: np.ndarray | None = None) -> None:
+    """A room from above, with the camera where it stands and looks, and what a network takes the room for."""
     from matplotlib.patches import Polygon, Wedge
 
     corners, angle = outline(numbers_9)
     ax.add_patch(Polygon(corners, closed=True, facecolor=style.FAINT, edgecolor=style.BLUE, linewidth=1.8))
     reach = 0.25 * float(np.ptp(corners, axis=0).max())
+    if found_9 is not None:
+        found, _ = outline(found_9)
+        ax.add_patch(Polygon(found, closed=True, fill=False, edgecolor=style.VERMILION, linewidth=1.8, linestyle="--"))
+        corners = np.concatenate([corners, found])
     ax.add_patch(Wedge((0, 0), reach, 60, 120, facecolor=style.ORANGE, alpha=0.8))
     ax.plot([0], [0], marker="o", markersize=4, color=style.INK)
     ax.set_aspect("equal")
-    middle, half = corners.mean(0), float(np.ptp(corners, axis=0).max()) / 2 * 1.06
+    middle, half = (corners.min(0) + corners.max(0)) / 2, float(np.ptp(corners, axis=0).max()) / 2 * 1.06
     ax.set_xlim(middle[0] - half, middle[0] + half)
     ax.set_ylim(middle[1] - half, middle[1] + half)
     length, width, height = numbers_9[6:]

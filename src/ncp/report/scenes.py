@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SIDE = 2.1  # inches of an image
 UNKNOWN = 255  # grey of pixels without a label
+KEYS = 6  # classes in a line of a key
 
 
 class Seen(NamedTuple):
@@ -56,16 +57,19 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     value = task.latest.get(task.main_metric, float("nan"))
     places = settings.places(settings.unit(f"{run.options.setting or task.name}.{task.main_metric}"))
     name = task.in_words(task.main_metric).removeprefix(task.prefix)
-    title = f"{what}: {name} {value:.{places}f}"
-    return style.figure(width, height, title, f"{run.architecture}; the figure is of the whole validation set")
+    title = f"{what}: {name} {value:.{places}f} on the whole validation set"
+    return style.figure(width, height, title, terminal.shorten(str(run.architecture), round(11.5 * width)))
 
 
-def in_columns(run: Run, what: str, titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) -> Figure:
-    """A row of pictures for each sample, under common titles."""
-    width, height = max(6.4, SIDE * len(titles) + 0.3), SIDE * len(rows) + 1.0
+def in_columns(
+    run: Run, what: str, titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], below: float = 0.0
+) -> Figure:
+    """A row of pictures for each sample, under common titles; ``below`` inches stay free for a key."""
+    width, height = max(6.4, SIDE * len(titles) + 0.3), SIDE * len(rows) + 1.0 + below
     figure = headed(run, what, width, height)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
-    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.1 / height, wspace=0.04, hspace=0.05)
+    bottom = (0.1 + below) / height
+    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.85 / height, bottom=bottom, wspace=0.04, hspace=0.05)
     for row, (line, pictures) in enumerate(zip(axes, rows, strict=True)):
         for ax, picture, title in zip(line, pictures, titles, strict=True):
             ax.imshow(picture, interpolation="nearest")
@@ -92,7 +96,11 @@ def images_picture(run: Run) -> Figure:
     span: Any = getattr(run.task, "range", (-1.0, 1.0))
     rows = [(seen.image, coloured(seen.target, *span), coloured(seen.predicted, *span)) for seen in looked_at(run)]
     what, target = ("Surface normals", "normals") if run.task.name == "normal" else ("Autoencoding", "target")
-    return in_columns(run, what, ("image", target, "prediction"), rows)
+    figure = in_columns(run, what, ("image", target, "prediction"), rows, 0.25 * (target == "normals"))
+    if target == "normals":
+        words = "red: faces right; green: faces up; blue: faces the camera; dark: the opposite"
+        figure.text(0.02, 0.012, words, size=8, color=style.GREY)
+    return figure
 
 
 def segmentation_picture(run: Run) -> Figure:
@@ -100,8 +108,17 @@ def segmentation_picture(run: Run) -> Figure:
     palette = np.full((256, 3), UNKNOWN, dtype=np.uint8)
     known: Any = getattr(run.data, "palette", ())
     palette[: len(known)] = np.array(known, dtype=np.uint8).reshape(-1, 3)
-    rows = [(seen.image, palette[seen.target], palette[seen.predicted]) for seen in looked_at(run)]
-    return in_columns(run, "Segmentation", ("image", "label", "prediction"), rows)
+    from ncp.report import rooms
+
+    all_seen = looked_at(run)
+    rows = [(seen.image, palette[seen.target], palette[seen.predicted]) for seen in all_seen]
+    shown = np.unique([np.stack([seen.target, seen.predicted]) for seen in all_seen])
+    keys = [int(k) for k in shown if k < min(len(known), len(run.data.classes))]
+    lines = -(-len(keys) // KEYS)
+    figure = in_columns(run, "Segmentation", ("image", "label", "prediction"), rows, 0.26 * lines)
+    if keys:
+        rooms.legend(figure, known, run.data.classes, keys, KEYS)
+    return figure
 
 
 def jigsaw_picture(run: Run) -> Figure:
@@ -131,30 +148,41 @@ def classes_picture(run: Run) -> Figure:
         ax.imshow(seen.image, interpolation="nearest")
         ax.set_axis_off()
         names = [terminal.shorten(str(classes[number]), 24) for number in (predicted, right)]
-        text = names[0] if predicted == right else f"{names[0]}\nnot {names[1]}"
+        text = names[0] if predicted == right else f"seen: {names[0]}\nright: {names[1]}"
         ax.set_title(text, size=9.5, color=style.dark(style.GREEN if predicted == right else style.VERMILION))
     return figure
 
 
 def layout_picture(run: Run) -> Figure:
-    """Images beside the nine numbers, true and predicted, in standard deviations."""
+    """Images, the rooms from above as they are and as the network takes them to be, and the nine numbers of both."""
+    from ncp.report import rooms
+
     all_seen, names = looked_at(run), [terminal.shorten(str(name), 16) for name in run.data.classes]
-    height = 1.9 * len(all_seen) + 1.2
-    figure = headed(run, "Room layout", 7.4, height)
-    axes = figure.subplots(len(all_seen), 2, squeeze=False, width_ratios=(1, 2.2))
-    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.9 / height, bottom=0.75 / height, wspace=0.12, hspace=0.15)
+    in_metres: Any = getattr(run.data, "layout_numbers", None)
+    plans = [] if in_metres is None else ["room from above (m)"]
+    titles = ["image", *plans, "its nine numbers, standardised"]
+    height = 2.1 * len(all_seen) + 1.4
+    figure = headed(run, "Room layout", 5.4 + 2.2 * len(plans), height)
+    widths = (1, *(1.0 for _ in plans), 1.9)
+    axes = figure.subplots(len(all_seen), len(titles), squeeze=False, width_ratios=widths)
+    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 1.15 / height, bottom=0.75 / height, wspace=0.12, hspace=0.2)
     for row, (line, seen) in enumerate(zip(axes, all_seen, strict=True), 1):
         line[0].imshow(seen.image, interpolation="nearest")
         line[0].set_axis_off()
+        if plans:
+            line[1].set_axis_off()
+            rooms.plan(line[1], in_metres(seen.target), in_metres(seen.predicted))
         places = np.arange(len(seen.target))
-        style.dress(line[1], "", "")
-        line[1].plot(places, seen.target, "o", color=style.INK, markersize=5, label="true")
-        line[1].plot(places, seen.predicted, "x", color=style.BLUE, markersize=6, label="predicted")
-        line[1].axhline(0, color=style.FAINT, linewidth=0.8)
-        line[1].set_xticks(
+        style.dress(line[-1], "", "")
+        line[-1].plot(places, seen.target, "o", color=style.BLUE, markersize=5, label="true")
+        line[-1].plot(places, seen.predicted, "x", color=style.VERMILION, markersize=6, label="predicted")
+        line[-1].axhline(0, color=style.FAINT, linewidth=0.8)
+        line[-1].set_xticks(
             places, names if row == len(all_seen) else [""] * len(places), rotation=30, ha="right", size=8
         )
-    axes[0][1].legend(frameon=False, fontsize=8, loc="upper right", labelcolor=style.INK, ncols=2)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.text(0, 1.14, title, transform=ax.transAxes, size=9.5, color=style.INK, va="bottom")
+    axes[0][-1].legend(frameon=False, fontsize=8, loc="upper right", labelcolor=style.INK, ncols=2)
     return figure
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ncp import files, terminal
 from ncp.benchmark import settings
-from ncp.card import ROOMS, TASKS
+from ncp.card import TASKS
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
 from ncp.report import scenes, style
@@ -53,8 +53,8 @@ def next_commands(result: Mapping[str, Any]) -> dict[str, str]:
         out["evaluate it:"] = command_line("evaluate", ckpt_path=path)
     if result.get("task") not in TASKS:
         return out
-    # the other formats would hold the code of the space, which a baseline has not, and not what is built around a room's encoder
-    more = {"format": "onnx"} if result["architecture"].get("code") is None or result["task"] in ROOMS else {}
+    # the other formats would hold the code of the space, which a baseline has not
+    more = {"format": "onnx"} if result["architecture"].get("code") is None else {}
     out["export it:"] = command_line("export", ckpt_path=path, **more)
     out["use it:"] = command_line("predict", input="FOLDER", out="seen", ckpt=path)
     return out

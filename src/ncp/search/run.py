@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
 from ncp.numeric import shown, whole
@@ -177,6 +178,7 @@ def prepare(
     items = parse_objectives(objectives or [f.name for f in floors], own)
     costs = parse_costs(budget)
     needed = [o.setting for o in items] + [f.setting for f in floors]
+    _check_start(start, needed)
     asked, judging = panels(needed, predictor, own, family, judge)
     space = next(iter(asked.predictors.values())).space
     inference = Inference.read(size, batch, dtype)
@@ -201,6 +203,13 @@ def prepare(
     limits = Budget(region, floors=floors, queries=queries, others=tuple(others), **exact)
     limits.check_reachable()
     return SearchProblem(goals, origin, start is not None, limits, rng, asked, judging, notes)
+
+
+def _check_start(start: Any, names: Sequence[str]) -> None:
+    """Refuse a start that cannot be in the settings' space, before predictors are looked for."""
+    over = {settings.SETTINGS[name].space for name in names if name in settings.SETTINGS}
+    if start is not None and len(over) == 1:
+        read_start(spaces.get(over.pop()), start)
 
 
 @contextmanager

@@ -50,7 +50,13 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
         out: np.ndarray = space.encode([spaces.parsed(space, start)])[0]
         return out
     except UserError as error:
-        if isinstance(start, str) and _NO_PATH.fullmatch(start) is None and not start.endswith((".yaml", ".yml")):
+        slip = spaces.of_form(start) == space.name != "multires"  # written as this space's are, and impossible
+        if (
+            isinstance(start, str)
+            and not slip
+            and not _NO_PATH.fullmatch(start)
+            and not start.endswith((".yaml", ".yml"))
+        ):
             there = "that path holds none" if os.path.exists(start) else "there is no such path"
             raise UserError(
                 f"start='{printable(start)}' is no architecture, and {there}; give a code, its text, an architecture.yaml, "

@@ -28,10 +28,11 @@ _MODULES = {
 }
 
 _FIRST = "multires"
-# how architectures of the other spaces that have networks are written, and how many numbers their codes have
+# how architectures of the other spaces that have networks are written, those with slips too, so that the slip can be named; and
+# how many numbers their codes have
 _TEXTS = {
-    "transnas-micro": re.compile(r"(\d+-\w+-)?\w_\w\w_\w{3}"),
-    "transnas-macro": re.compile(r"\d+-\d+(-\w+)?"),
+    "transnas-micro": re.compile(r"\d+-\w+-\w*_\w*|\w_\w\w_\w{3}"),
+    "transnas-macro": re.compile(r"\d+-\d+(-[^\W_]+)?|\d+-[^\W_]+-basic"),
 }
 _LENGTHS = {24: "transnas-micro", 30: "transnas-macro"}
 

@@ -75,9 +75,10 @@ class Architecture:
 def _from_text(text: str) -> Architecture:
     match = _TEXT.fullmatch(text)
     if match is None:
+        count = sum(map(str.isdigit, text.rpartition("-")[2]))
         raise UserError(
             f"a cell is written {PREFIX}-a_bc_def with six digits 0..3, such as {PREFIX}-3_03_122; given was "
-            f"'{files.shown(text)}'"
+            f"'{files.shown(text)}'" + ("" if count == N_EDGES else f", whose cell has {count}")
         )
     base, modules, *nodes = match.groups()
     if base is not None and f"{base}-{modules}" != PREFIX:

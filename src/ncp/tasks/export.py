@@ -24,8 +24,8 @@ from ncp.models.decode_heads import build_with_head
 from ncp.models.detector import Detector, PointPillarsNet
 from ncp.models.detector_file import detector_of
 from ncp.models.export import example_input, export_onnx, export_program, save, signature_of
-from ncp.models.formats import openmmlab, python
-from ncp.models.transnas import nets
+from ncp.models.formats import openmmlab, python, rooms
+from ncp.models.transnas import nets, saved
 from ncp.spaces.multires import Architecture
 from ncp.tasks import architectures, checkpoint
 from ncp.tasks.architectures import BASELINES
@@ -213,12 +213,7 @@ def _check_formats(found: Exportable, wanted: Sequence[str]) -> None:
     """Refuse what a network cannot be written as before the first file is."""
     inner = found.net.network if isinstance(found.net, Detector) else found.net
     others = [kind for kind in wanted if kind not in OF_BASELINES]
-    if found.task in ROOMS and others:
-        raise UserError(
-            f"format={others[0]} holds the architecture, of task=cls, seg, det3d and video; a network of task={found.task} is "
-            f"written as {' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
-        )
-    if signature_of(inner) is None and others:
+    if signature_of(inner) is None and others and not isinstance(inner, nets.SceneNet):
         raise UserError(
             f"format={others[0]} writes networks of the space; a baseline such as {found.architecture} is written as "
             f"{' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
@@ -241,6 +236,8 @@ class InputShape(NamedTuple):
 def _weights(found: Exportable, path: Path, asked: InputShape | None = None) -> None:
     if isinstance(found.net, Detector):
         detector_file.save(found.net, path, found.about)
+    elif isinstance(found.net, nets.SceneNet):
+        saved.save(found.net, path, found.about)
     else:
         save(found.net, path, found.about)  # type: ignore[arg-type]
 
@@ -276,7 +273,10 @@ def _program(found: Exportable, path: Path, asked: InputShape) -> None:
 
 
 def _python(found: Exportable, folder: Path, asked: InputShape) -> None:
-    python.write(found.net, found.card, folder)
+    if isinstance(found.net, nets.SceneNet):
+        rooms.write(found.net, found.card, folder)
+    else:
+        python.write(found.net, found.card, folder)
     _weights(found, folder / python.WEIGHTS)
 
 

@@ -49,6 +49,12 @@ def test_the_segmentation_decoder_ends_at_the_images_size(times):
     assert layers_of(decoder) == [*plain, *growing, (True, 32, 32), (False, 32, 17)]
 
 
+def test_the_short_segmentation_decoder_keeps_the_first_layer_and_those_that_grow():
+    decoder = SegmentationDecoder(64, 8, 17, width=0.5, short=True)
+    assert layers_of(decoder) == [(False, 64, 512), (True, 512, 32), (True, 32, 16), (True, 16, 16), (False, 16, 17)]
+    assert decoder(torch.zeros(2, 64, 4, 8)).shape == (2, 17, 32, 64)
+
+
 def test_dense_outputs_lie_between_minus_one_and_one():
     torch.manual_seed(0)
     made = DenseDecoder(8, 4, width=0.01)(10 * torch.randn(2, 8, 4, 4))

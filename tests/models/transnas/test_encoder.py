@@ -84,15 +84,16 @@ def test_parameters_and_multiply_adds_are_the_spaces_own(name):
         assert macs == counts.macs[i] or encoder.idle
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("name", list(COUNTS))
-def test_a_light_encoder_has_all_channels_in_proportion_and_larger_maps(name):
+def test_a_light_encoder_has_all_channels_in_proportion_and_larger_maps(name, stride):
     """Every convolution and norm of the full encoder is there, with a quarter of its channels; only the stem strides less."""
     for architecture in [*spaces.get(name).sample(3, np.random.default_rng(1)), spaces.get(name).default()]:
         with torch.device("meta"):
-            full, light = Encoder(architecture), Encoder(architecture, base=16, stem_stride=2)
+            full, light = Encoder(architecture), Encoder(architecture, base=16, stem_stride=stride)
             assert not full.light
             assert light.light
-            assert (full.channels, full.reduction) == (4 * light.channels, 2 * light.reduction)
+            assert (full.channels, full.reduction) == (4 * light.channels, 4 // stride * light.reduction)
             out = light(torch.zeros(2, 3, 128, 64, device="meta"))
         assert out.shape == (2, light.channels, 128 // light.reduction, 64 // light.reduction)
         for (key, wide), (other, narrow) in zip(full.state_dict().items(), light.state_dict().items(), strict=True):
@@ -109,7 +110,7 @@ def test_a_light_encoder_has_all_channels_in_proportion_and_larger_maps(name):
         ({"base": 15}, "model.base must be an even number from 4 to 64, given was 15"),
         ({"base": 128}, "model.base must be an even number from 4 to 64"),
         ({"base": 16.5}, "model.base must be an even number"),
-        ({"stem_stride": 1}, "model.stem_stride must be 2 or 4, given was 1"),
+        ({"stem_stride": 3}, "model.stem_stride must be one of 1, 2, 4, given was 3"),
     ],
 )
 def test_a_light_encoder_that_cannot_be_is_one_line(options, words):

@@ -98,6 +98,9 @@ def test_a_large_network_trains_as_long_as_the_data_allows(tmp_path):
         ("normal", {"arch": {"kind": "code", "code": "64-2222-basic"}}, "is not among the 3,256 networks"),
         ("normal", {"arch": {"kind": "named", "name": "ncp_seg", "space": "transnas-micro"}}, "transnas-micro has arch=default"),
         ("normal", {"arch": {**NARROW, "space": "nasbench201"}}, "task=normal has networks for multires, transnas-micro"),
+        ("segmentsemantic", {"recipe": {"class_weights": [1, 2]}}, "needs a number for each of the"),
+        ("jigsaw", {"recipe": {"class_weights": [1, 2]}}, "recipe.class_weights does nothing for task=jigsaw"),
+        ("class_scene", {"recipe": {"label_smoothing": 0.1}}, "recipe.label_smoothing does nothing for task=class_scene"),
         ("normal", {"setting": "transnas-macro/normal"}, "setting=transnas-macro/normal is of the space transnas-macro"),
     ],
 )  # fmt: skip

@@ -46,6 +46,16 @@ def test_pixels_without_a_label_count_nowhere():
     assert float(segmentation.pixel_cross_entropy(logits, torch.full_like(label, 255))) == 0
 
 
+def test_a_pixel_of_a_class_of_weight_three_is_three_pixels():
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 4, 5, 6), torch.randint(4, (2, 5, 6))
+    label[0, :2] = 255
+    each = F.cross_entropy(logits, label, ignore_index=255, reduction="none")
+    wanted = (each[label < 255].sum() + 2 * each[label == 1].sum() - each[label == 3].sum()) / (label < 255).sum()
+    given = torch.tensor([1.0, 3.0, 1.0, 0.0])
+    torch.testing.assert_close(segmentation.pixel_cross_entropy(logits, label, given), wanted)
+
+
 def test_intersections_are_summed_over_the_set_and_absent_classes_left_out():
     rng = np.random.default_rng(2)
     scores, matrix, losses = segmentation.SceneScores(5), np.zeros((5, 5)), []

@@ -21,7 +21,7 @@ from ncp.models.export import signature_of
 from ncp.spaces.multires import Architecture
 
 MODEL, WEIGHTS = "model.py", "model.safetensors"
-_SOURCE = Path(__file__).with_name("standalone.py")
+SOURCE = Path(__file__).with_name("standalone.py")
 _INPUTS = {
     "cls": "images (B, {channels}, H, W)",
     "seg": "images (B, {channels}, H, W)",
@@ -89,7 +89,7 @@ def source_of(signature: Signature, about: card.NetworkCard | None) -> str:
         *(f"{name} = {pprint.pformat(value, width=118, compact=True)}" for name, value in values.items()),
     ]
     body = "\n".join(_part(task)).replace("Whole()", "Detector()" if whole else "Network()")
-    return re.sub(r"  # type: ignore\[[a-z-]+\]", "", "\n".join(lines) + "\n\n\n" + body.strip() + "\n")
+    return finished("\n".join(lines) + "\n\n\n" + body.strip() + "\n")
 
 
 def _constants(signature: Signature, classes: list[str], about: card.NetworkCard | None) -> dict[str, Any]:
@@ -125,12 +125,28 @@ def _constants(signature: Signature, classes: list[str], about: card.NetworkCard
     }
 
 
+def sections(source: Path) -> list[tuple[set[str], str]]:
+    """The names and the text of each section of a file of sources, in order."""
+    parts = re.split(r"^# ==== (.*)$", source.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [(set(names.split()), text.strip()) for names, text in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def backbone() -> str:
+    """The classes of the multi-resolution backbone, and how its maps are joined."""
+    text = next(text for names, text in sections(SOURCE) if names == {"all"})
+    return text[text.index("class ") :]
+
+
+def finished(text: str) -> str:
+    """The text of ``model.py`` without what is only for this project's linters."""
+    return re.sub(r"  # type: ignore\[[a-z-]+\]", "", text)
+
+
 def _part(name: str) -> list[str]:
     """The lines of the source that belong to a task; ``imports``: those at its top."""
-    parts = re.split(r"^# ==== (.*)$", _SOURCE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     chosen: list[str] = []
-    for names, text in zip(parts[1::2], parts[2::2], strict=True):
-        if {"all", name} & set(names.split()):
-            chosen += [*text.strip().splitlines(), "", ""]
+    for names, text in sections(SOURCE):
+        if {"all", name} & names:
+            chosen += [*text.splitlines(), "", ""]
     first = next(i for i, line in enumerate(chosen) if line.startswith("class "))
     return [line for line in chosen[:first] if line] if name == "imports" else chosen[first:]

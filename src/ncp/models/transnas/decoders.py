@@ -74,15 +74,15 @@ class SegmentationDecoder(nn.Module):
         reduction: of the map; see :func:`doublings`.
         classes: number of logits a pixel.
         width: share of the layers' channels.
+        short: of the layers only the first and those that grow.
     """
 
-    def __init__(self, channels: int, reduction: int, classes: int, width: float = 1.0) -> None:
+    def __init__(self, channels: int, reduction: int, classes: int, width: float = 1.0, short: bool = False) -> None:
         super().__init__()
-        times = doublings(reduction)
-        widths = [scaled(1024 >> halvings, width) for halvings in range(6)]
-        layers = [Layer(channels, widths[0])]
-        layers += [Layer(*pair, grows=i >= 6 - times) for i, pair in enumerate(pairwise(widths))]
-        layers.append(Layer(widths[-1], widths[-1], grows=True))
+        first = 7 - doublings(reduction)  # layer that grows, as all after it
+        places = [0, *range(first, 7)] if short else list(range(7))
+        widths = [channels, *(scaled(1024 >> min(place, 5), width) for place in places)]
+        layers = (Layer(*pair, grows=place >= first) for place, pair in zip(places, pairwise(widths), strict=True))
         self.layers = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(widths[-1], check_classes(classes), 3, padding=1)
 

@@ -24,7 +24,7 @@ from ncp.spaces.transnas_micro import CONV_3X3, SKIP, ZERO
 
 Architecture = transnas_micro.Architecture | transnas_macro.Architecture
 BASES = range(4, transnas.BASE + 1, 2)
-STEM_STRIDES = (2, transnas.STEM_STRIDE)
+STEM_STRIDES = (1, 2, transnas.STEM_STRIDE)
 
 
 class ActivatedConv(nn.Module):
@@ -183,13 +183,15 @@ class Encoder(nn.Module):
         channels: of the map.
         reduction: how many pixels of the input one pixel of the map stands for, along a side.
         idle: whether some parameters get no gradient (edges of a cell that lead nowhere).
+        base, stem_stride: as given.
         light: whether it is narrower than the benchmark's, or strides less, so that the spaces' counts are not its own.
 
     Args:
         architecture: of ``transnas-micro`` or ``transnas-macro``.
         in_channels: channels of the input.
         base: channels after the stem, which the rest of the network doubles: in place of the 64 that every text begins with.
-        stem_stride: of the stem, 4 as the benchmark's or 2, which leaves small images twice the side of every map.
+        stem_stride: of the stem, 4 as the benchmark's, or 2 or 1, which leave small images two or
+            four times the side of every map.
 
     Raises:
         UserError: for a base or a stride that cannot be.
@@ -207,7 +209,9 @@ class Encoder(nn.Module):
         if base not in BASES:
             raise UserError(f"model.base must be an even number from {BASES[0]} to {BASES[-1]}, given was {base}")
         if stem_stride not in STEM_STRIDES:
-            raise UserError(f"model.stem_stride must be {' or '.join(map(str, STEM_STRIDES))}, given was {stem_stride}")
+            raise UserError(
+                f"model.stem_stride must be one of {', '.join(map(str, STEM_STRIDES))}, given was {stem_stride}"
+            )
         self.light = (base, stem_stride) != (transnas.BASE, transnas.STEM_STRIDE)
         make: Callable[[int, int, int], nn.Module]
         modules: Sequence[int]
@@ -216,11 +220,12 @@ class Encoder(nn.Module):
             make = lambda *sizes: Cell(operations, *sizes)  # noqa: E731
         else:
             modules, make = architecture.digits, BasicBlock
-        width, self.reduction = int(base), int(stem_stride)
+        self.base, self.stem_stride = int(base), int(stem_stride)
+        width, self.reduction = self.base, self.stem_stride
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width // 2, 3, 2, padding=1, bias=False),
+            nn.Conv2d(in_channels, width // 2, 3, min(2, stem_stride), padding=1, bias=False),
             nn.BatchNorm2d(width // 2),
-            ActivatedConv(width // 2, width, 3, self.reduction // 2),
+            ActivatedConv(width // 2, width, 3, max(1, stem_stride // 2)),
         )
         layers = []
         for digit in modules:

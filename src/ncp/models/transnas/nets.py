@@ -104,12 +104,28 @@ ENCODERS: dict[type, Callable[..., nn.Module]] = {
 the image's size. An encoder has ``channels``, ``reduction`` and ``idle``."""
 
 
+class MadeFrom(NamedTuple):
+    """What a network was built from: enough to build it again. See :func:`build_scene`."""
+
+    architecture: str
+    task: str
+    outputs: int
+    in_channels: int
+    decoder_width: float = 1.0
+    short_decoder: bool = False
+    base: int | None = None
+    stem_stride: int | None = None
+
+
 class SceneNet(nn.Module):
     """An encoder under a head.
 
     Attributes:
         idle: whether some parameters get no gradient; distributed trainings must know.
+        made_from: what :func:`build_scene` made it from.
     """
+
+    made_from: MadeFrom
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -173,7 +189,7 @@ def build_scene(
         outputs: classes (permutations, numbers); None for the benchmark's own. The channels of an image are always 3.
         in_channels: channels of the input.
         decoder_width: share of the channels of a decoder's layers; 1 is the benchmark's.
-        short_decoder: of the layers that make an image only the first and those that double the size.
+        short_decoder: of the decoder's layers only the first and those that double the size.
         base, stem_stride: of a light encoder of TransNAS-Bench-101's spaces, see :class:`Encoder`; None for the benchmark's.
         channels_last: keep weights, and with them all maps, in the memory format that convolutions are fastest in.
         grad_checkpointing: of the multi-resolution backbone: keep only the blocks' inputs for the backward pass.
@@ -202,12 +218,15 @@ def build_scene(
     count = kind.outputs if outputs is None else outputs
     head: nn.Module
     if kind.head == "pixels":
-        head = SegmentationDecoder(encoder.channels, encoder.reduction, count, decoder_width)
+        head = SegmentationDecoder(encoder.channels, encoder.reduction, count, decoder_width, short_decoder)
     elif kind.head == "image":
         head = DenseDecoder(encoder.channels, encoder.reduction, kind.outputs, decoder_width, short_decoder)
     else:
         head = Linear(encoder.channels * (TILES if kind.head == "tiles" else 1), count)
     net = (JigsawNet if kind.head == "tiles" else SceneNet)(encoder, head)
+    stem = {"base": encoder.base, "stem_stride": encoder.stem_stride} if isinstance(encoder, Encoder) else {}
+    count = kind.outputs if kind.head == "image" else count
+    net.made_from = MadeFrom(str(architecture), task, count, in_channels, decoder_width, short_decoder, **stem)
     net.set_grad_checkpointing(grad_checkpointing)
     protect(net)
     return to_channels_last(net) if channels_last else net  # type: ignore[no-any-return]

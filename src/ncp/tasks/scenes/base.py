@@ -33,10 +33,21 @@ class SceneTask(Task):
 
     prefix = "valid_"
     spaces: ClassVar[tuple[str, ...]] = ("multires", "transnas-micro", "transnas-macro")
+    weighs_classes: ClassVar[bool] = False
+    """Whether the loss knows ``recipe.class_weights``."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, plan: Plan, data: DataModule, **kwargs: Any) -> None:
+        self._refuse_idle(recipe)
         plan = shortened(plan, data, self._macs(network, shape_of(data)))
         super().__init__(network, recipe, plan, data, **kwargs)
+
+    @classmethod
+    def _refuse_idle(cls, recipe: Recipe) -> None:
+        """Refuse what a recipe says about the loss and this task's loss does not know."""
+        if recipe.class_weights is not None and not cls.weighs_classes:
+            raise UserError(f"recipe.class_weights does nothing for task={cls.name}; leave it out")
+        if recipe.label_smoothing:
+            raise UserError(f"recipe.label_smoothing does nothing for task={cls.name}; leave it out")
 
     @classmethod
     def make_network(cls, architecture: Any, data: DataModule, **options: Any) -> nn.Module:
@@ -55,9 +66,7 @@ class SceneTask(Task):
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:
         """A decoder's width and depth; checkpointing of the multi-resolution backbone; the other encoders' light form."""
-        decoder = {"pixels": ("decoder_width",), "image": ("decoder_width", "short_decoder")}.get(
-            nets.TASKS[cls.name].head, ()
-        )
+        decoder = ("decoder_width", "short_decoder") if nets.TASKS[cls.name].head in ("pixels", "image") else ()
         own = ("grad_checkpointing",) if of_form(architecture) == "multires" else ("base", "stem_stride")
         return ("channels_last", *decoder, *own)
 

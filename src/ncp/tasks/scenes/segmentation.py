@@ -19,9 +19,15 @@ from ncp.metrics.segmentation import SegmentationScores
 from ncp.tasks.scenes.base import SceneTask, side_of
 
 
-def pixel_cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-    """Plain cross entropy, the mean over all labelled pixels of the batch; 0 where none is labelled."""
-    total = F.cross_entropy(logits_BKHW.float(), label_BHW.long(), ignore_index=IGNORE, reduction="sum")
+def pixel_cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor, weights_K: Tensor | None = None) -> Tensor:
+    """Cross entropy, the mean over all labelled pixels of the batch; 0 where none is labelled.
+
+    With weights a pixel counts as often as its class's weight says. The sum is not divided by the weights' sum: so a batch
+    that is spread over devices has the gradient of the whole.
+    """
+    total = F.cross_entropy(
+        logits_BKHW.float(), label_BHW.long(), weight=weights_K, ignore_index=IGNORE, reduction="sum"
+    )
     return total / (label_BHW != IGNORE).sum().clamp(min=1)
 
 
@@ -59,15 +65,16 @@ class SceneSegmentation(SceneTask):
 
     name = "segmentsemantic"
     main_metric = "valid_mIoU"
+    weighs_classes = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.scores = SceneScores(len(self.classes))
 
     def loss(self, batch: Any, report: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """Plain cross entropy; with the batch's pixel accuracy."""
+        """Cross entropy, plain as the benchmark's where the recipe weighs no class; with the batch's pixel accuracy."""
         logits_BKHW, label_BHW = self(batch), self.targets(batch)
-        loss = pixel_cross_entropy(logits_BKHW, label_BHW)
+        loss = pixel_cross_entropy(logits_BKHW, label_BHW, self.class_weights)
         if not report:
             return loss, {}
         counted = label_BHW != IGNORE
