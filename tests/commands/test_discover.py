@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from layouts import make_own_frames, make_own_videos
 from PIL import Image
 
 from ncp import benchmark, jobs, predictors
@@ -349,3 +350,45 @@ def test_hours_are_asked_for_beforehand(mine, tmp_path, one_thread):
 def test_images_that_cannot_be_trained_on_are_refused_before_anything_starts(tmp_path):
     images(tmp_path / "one", {"red": (200, 30, 30)}, {"train": 8, "val": 4})
     assert "one class alone (red)" in told("task=cls", "data=folder", f"data.root={tmp_path / 'one'}")
+
+
+@pytest.mark.parametrize(("task", "make"), [("det3d", make_own_frames), ("video", make_own_videos)])
+def test_frames_and_films_of_ones_own_end_with_a_page(task, make, tmp_path, monkeypatch):
+    """Trainings are played: each ends with a point for every doubling of its multiply-adds. All other steps are real."""
+    if task == "video":
+        pytest.importorskip("av")
+    root = make(tmp_path / "mine")
+    monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
+
+    def build(self, step, setting, *words, **_):
+        sampled = step.startswith("build ")
+        codes = np.array([a.code for a in self.out.candidates.values()])
+        codes = SPACE.sample_codes(12, np.random.default_rng(0)) if sampled else codes
+        values = 30 + np.log2(SPACE.cost(codes).macs / 1e9)
+        metrics = settings.get(setting).metrics
+        rows = [{"code": c.tolist(), **dict.fromkeys(metrics, v)} for c, v in zip(codes, values, strict=True)]
+        table = benchmark.from_rows(rows, setting)
+        if sampled:
+            place = self.plan.place / f"sample-{setting}"
+            place.mkdir()
+            table.to_parquet(place / f"{setting}.parquet")
+        return table
+
+    monkeypatch.setattr(discovering._Steps, "build", build)
+    words = (f"task={task}", "data=folder", f"data.root={root}", "sampler=random", "trainings=12", "known=none")
+    outcome = discover(tmp_path, *words, "baseline=null", "budget.macs=4e9", "data.workers=0")
+    found = outcome.discovery.candidates["found"]
+    reached = 30 + np.log2(SPACE.cost([found.code]).macs[0] / 1e9)
+    assert reached <= 32
+    page = (tmp_path / "run" / "discovery.md").read_text()
+    assert f"# A network designed for mine-{task}" in page
+    assert f"reaches {reached:.2f}" in page
+    assert "- 2 of 2 trainings" not in page
+    for picture in ("discovery.png", "data.png"):
+        assert f"]({picture})" in page
+        with Image.open(tmp_path / "run" / picture) as image:
+            assert min(image.size) > 200
+    text = (tmp_path / "run" / "discovery.html").read_text()
+    pictures = re.findall(r'<img src="([^"]{0,40})', text)
+    assert len(pictures) >= 3
+    assert all(start.startswith("data:image/png;base64,") for start in pictures)
