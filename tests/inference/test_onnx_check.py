@@ -319,6 +319,6 @@ def test_nothing_takes_memory_without_bound(tmp_path, kind, runtime):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     *opened, told, most, after = done.stdout.splitlines()
     assert opened == (["opened"] if runtime == "onnxruntime" else [])
-    assert re.search(r"wants more than the 5\d\d MiB that it may take here", told)
+    assert re.search(r"wants more than the \d+ MiB that it may take here", told)
     assert int(most.removeprefix("KiB: ")) < 1_200_000  # the map alone would have 4.9 GB, the product 360
     assert after == "free again"

@@ -26,6 +26,8 @@ PER_BYTE = 128
 """Bytes more for each of the inputs: the widest network has 86 alive at once at a full-sized picture."""
 PER_WEIGHT = 8
 """Bytes more for each of the file, while it is opened: as it is read, and as a runtime's kernels want it."""
+PER_THREAD = 2**24
+"""And for each of the runtime's threads: what is set aside for its stack and its own store of memory."""
 SHARE = 0.75  # of the memory that is free, at most
 OUTPUTS = ("classes", "boxes", "directions")  # of a detector
 _NO_ROOM = re.compile(r"(?i)bad.?alloc|failed to allocate|out of memory")
@@ -50,7 +52,8 @@ class OnnxNetwork:
         gpu = _asked_gpu(runtime, device)
         opened = _with_openvino if runtime == "openvino" else _with_onnxruntime
         # a runtime works out what it can before anything is asked
-        with _bounded(MEMORY + PER_WEIGHT * len(content), gpu, f"{where} cannot be read as ONNX"):
+        most = MEMORY + PER_WEIGHT * len(content) + PER_THREAD * len(own_cores())
+        with _bounded(most, gpu, f"{where} cannot be read as ONNX"):
             self.session, self.device = opened(content, gpu)
             metadata = dict(self.session.get_modelmeta().custom_metadata_map)
         self.card = card.from_text(metadata, where)

@@ -50,7 +50,7 @@ def cpu_gains_by_bf16() -> bool:
     return cpu_has_bf16() and not hidden
 
 
-def _capabilities() -> dict[str, Any]:
+def _capabilities() -> dict[str, object]:
     """What torch says of this CPU; nothing where it is too old to say anything."""
     read = getattr(torch.cpu, "get_capabilities", None)
     return {} if read is None else dict(read())
