@@ -9,7 +9,11 @@ backward, SGD step) and in inference:
 
 On a CPU one thread and CPU seconds (on an idle machine the wall seconds of one thread); on a GPU wall seconds. The variants
 take turns and the fastest turn of each counts, since other work on the machine only ever adds time. The bars (fp32 1.1x, bf16
-1.8x plain, geometric mean) hold on CPUs with bf16 instructions; on a GPU training must be 3x plain. Elsewhere: no bar.
+1.8x plain, geometric mean) hold on CPUs with bf16 instructions, bf16's on those that gain by them; on a GPU training must be 3x
+plain. Elsewhere: no bar.
+
+What is left to gain says the share of the device's rate, that of a large matrix product in the same type of numbers, and
+--profile says where the time of a training step and of an inference goes.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ncp.models import build
-from ncp.models.runtime import compile_in_place, cpu_has_bf16, fused
+from ncp.models.runtime import compile_in_place, cpu_gains_by_bf16, cpu_has_bf16, fused
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE, Architecture
 
@@ -73,12 +77,11 @@ def main() -> int:
         for run in runs:
             run.times.append(timed(run.step, device, options.threads))
     failed = [report(console, runs, mode, options.batch, device) for mode in ("train", "inference")]
-    best = "ours bf16" if bf16 else "ours fp32"
-    train = next(r for r in runs if r.variant == best and r.mode == "train")
-    if device.type == "cuda":
-        share_of_peak(console, runs, options.batch)
+    share_of_peak(console, runs, options.batch, device)
     if options.profile or device.type == "cuda":
-        profile(console, train, device)
+        best = "ours bf16" if device.type == "cuda" or cpu_gains_by_bf16() else "ours fp32"
+        for mode in ("train", "inference"):
+            profile(console, next(r for r in runs if r.variant == best and r.mode == mode), device)
     return int(any(failed))
 
 
@@ -96,7 +99,7 @@ def parse() -> argparse.Namespace:
         "--graphs", action="store_true", help="on a GPU, train ours as CUDA graphs (instead of --compile)"
     )
     parser.add_argument("--bf16", action="store_true", help="measure bf16 also where the CPU only emulates it")
-    parser.add_argument("--profile", action="store_true", help="say where the time of a training step goes")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU")
     options = parser.parse_args()
     options.graphs = options.graphs and on_gpu and not options.cpu
@@ -237,27 +240,33 @@ def bars(mode: str, device: torch.device) -> list[tuple[str, float]]:
     """The bars that apply here."""
     if device.type == "cuda":
         return [("ours bf16", BAR_GPU)] if mode == "train" else []
-    return list(BARS_CPU.items()) if cpu_has_bf16() else []
+    if not cpu_has_bf16():
+        return []
+    return [(name, bar) for name, bar in BARS_CPU.items() if name != "ours bf16" or cpu_gains_by_bf16()]
 
 
-def share_of_peak(console: Console, runs: list[Run], batch: int) -> None:
-    """Say which share of the card's bf16 rate a training step reaches (3 times the forward multiply-adds, 2 operations each)."""
-    name = torch.cuda.get_device_name()
-    stated = next((rate for key, rate in PEAKS.items() if key in name), None)
-    measured = matmul_rate()
+def share_of_peak(console: Console, runs: list[Run], batch: int, device: torch.device) -> None:
+    """Say which share of the device's rate a step reaches (training: 3 times the forward multiply-adds; 2 operations each)."""
+    stated = next((rate for key, rate in PEAKS.items() if device.type == "cuda" and key in hardware(device, 1)), None)
+    kinds = {"bf16": torch.bfloat16} if device.type == "cuda" else {"fp32": torch.float32, "bf16": torch.bfloat16}
+    kinds = {name: kind for name, kind in kinds.items() if any(r.variant == f"ours {name}" for r in runs)}
+    rates = {name: matmul_rate(kind, device) for name, kind in kinds.items()}
+    console.print("\na large matrix product: " + ", ".join(f"{rate / 1e9:,.0f} G in {k}" for k, rate in rates.items()))
+    console.print("operations a second, and share of that product's in the same type of numbers:")
     for run in runs:
-        if run.variant == "ours bf16":
-            passes = 3 if run.mode == "train" else 1
-            rate = 2 * passes * run.macs * batch / run.seconds
-            share = f"{rate / measured:.1%} of a large matrix product's {measured / 1e12:.0f}"
-            share += f", {rate / stated:.1%} of the stated {stated / 1e12:.0f}" if stated else ""
-            console.print(f"{run.code}, {run.mode}: {rate / 1e12:.1f} T operations/s, {share}")
+        name = run.variant.removeprefix("ours ").replace("plain", "fp32")
+        if name in rates:
+            rate = 2 * (3 if run.mode == "train" else 1) * run.macs * batch / run.seconds
+            share = f"{rate / 1e9:,.0f} G, {rate / rates[name]:.1%}"
+            share += f", {rate / stated:.1%} of the stated {stated / 1e12:.0f} T" if stated else ""
+            console.print(f"  {run.code}, {run.mode}, {run.variant}: {share}")
 
 
-def matmul_rate(n: int = 8192) -> float:
-    """Operations a second of a bf16 matrix product."""
-    a = torch.randn(n, n, device="cuda", dtype=torch.bfloat16)
-    seconds = min(timed(lambda: a @ a, torch.device("cuda"), 1) for _ in range(10))
+def matmul_rate(kind: torch.dtype, device: torch.device) -> float:
+    """Operations a second of a matrix product; on a CPU of one thread's own time, as everything here."""
+    n = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(n, n, device=device).to(kind)
+    seconds = min(timed(lambda: a @ a, device, torch.get_num_threads()) for _ in range(10))
     return 2 * n**3 / seconds
 
 
@@ -272,7 +281,7 @@ GROUPS = {
 
 
 def profile(console: Console, run: Run, device: torch.device) -> None:
-    """Where the time of one training step goes, by kind of kernel, and how much of the wall time no kernel runs."""
+    """Where the time of one step goes, by kind of kernel, and how much of a GPU's wall time no kernel runs."""
     kinds = [torch.profiler.ProfilerActivity.CPU]
     if device.type == "cuda":
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
@@ -289,12 +298,13 @@ def profile(console: Console, run: Run, device: torch.device) -> None:
             continue
         group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "other")
         spent[group] = spent.get(group, 0.0) + getattr(event, attribute) / 1e6
-    table = Table(title=f"one training step of {run.code}, {run.variant}: {wall * 1e3:.0f} ms with the profiler")
+    table = Table(title=f"one step of {run.mode}, {run.code}, {run.variant}: {wall * 1e3:.0f} ms with the profiler")
     table.add_column("part")
     table.add_column("ms", justify="right")
     table.add_column("share", justify="right")
     for group, seconds in sorted(spent.items(), key=lambda item: -item[1]):
-        table.add_row(group, f"{seconds * 1e3:.1f}", f"{seconds / wall:.1%}")
+        whole = wall if device.type == "cuda" else sum(spent.values())  # other work adds to a CPU's wall time
+        table.add_row(group, f"{seconds * 1e3:.1f}", f"{seconds / whole:.1%}")
     if device.type == "cuda":
         idle = max(wall - sum(spent.values()), 0.0)
         table.add_row("no kernel running (launches, profiler)", f"{idle * 1e3:.1f}", f"{idle / wall:.1%}")

@@ -43,6 +43,8 @@ def run(options, folder=None):
         raise UserError("the name is unknown;\\nnames: a, b")
     if options.do == "bug":
         raise RuntimeError("our bug")
+    if options.do == "worker":
+        raise BrokenPipeError("a worker has gone")
     if options.do == "interrupt":
         raise KeyboardInterrupt
     if options.do == "lost":  # as an extension does of a signal during its import
@@ -210,6 +212,15 @@ def test_our_own_mistake_keeps_its_traceback_and_exits_with_1(run):
     assert code == 1
     assert "Traceback" in err
     assert "RuntimeError: our bug" in err
+
+
+def test_a_pipe_that_breaks_within_the_work_is_our_mistake(project, run):
+    """Of a process that died, for instance; nobody may take it for a reader who has seen enough."""
+    code, _, err = run("do=worker")
+    assert code == 1
+    assert "BrokenPipeError: a worker has gone" in err
+    (folder,) = folders(project)
+    assert runs.state(folder)["state"] == "failed"
 
 
 def test_an_interrupt_exits_with_130_and_names_the_folder(project, run):

@@ -8,12 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from tiny_runs import COMMON, OPTIONS
 
 from ncp import configs, jobs
 from ncp.errors import UserError
+from ncp.inference.networks import open_network
 from ncp.tasks import export
 from ncp.tasks import run as tasks
 
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "elsewhere.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.strip()]
+PROGRAM = next(text for kind, text in BLOCKS if kind == "python" and "onnxruntime" in text)
 SWEEP = next(text for kind, text in BLOCKS if kind == "yaml")
 TABLE = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -176,6 +179,22 @@ def test_a_choice_of_the_sweep_is_a_command_of_this_project(tmp_path):
         options = jobs.options("train", *[word.replace("/data/cityscapes", str(tmp_path)) for word in words[3:]])
         assert options.recipe["optimizer"]["lr"] == rate["max"]
         assert options.logger["kind"] == "wandb"
+
+
+@pytest.mark.slow
+def test_a_program_of_ones_own_reads_the_file_by_its_metadata_alone(seg, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    monkeypatch.chdir(tmp_path)
+    words = (f"ckpt_path={seg}", "format=onnx", "out=seg.onnx", "measure=false")
+    jobs.export.run(jobs.options("export", *words), tmp_path / "run")
+    found = {}
+    exec(PROGRAM, found)
+    height, width = found["picture"].shape[1:]
+    network = open_network(seg, "cpu")
+    assert found["logits"].shape == (1, len(network.card.classes), height // 4, width // 4)
+    black = network.logits(np.broadcast_to(-found["mean"] / found["std"], (1, 3, height, width)).astype(np.float32))
+    np.testing.assert_allclose(found["logits"], black, atol=1e-4 * np.abs(black).max())
+    assert capsys.readouterr().out.split()[-1] in network.card.classes
 
 
 def test_a_sweep_over_searches_is_a_command_too():

@@ -87,6 +87,18 @@ def test_a_key_that_is_given_twice_is_no_yaml():
             files.parse_yaml(text, "it")
 
 
+def test_a_key_that_is_given_twice_is_no_json():
+    assert files.parse_json('{"a": 1, "b": {"a": 2}}', "it") == {"a": 1, "b": {"a": 2}}
+    for text in ('{"a": 1, "b": 2, "a": 3}', '[{"x": {"a": 1, "\\u0061": 1}}]'):
+        with pytest.raises(UserError, match=r"it is no JSON \(it gives the key 'a' twice"):
+            files.parse_json(text, "it")
+    start = time.process_time()
+    many = ",".join(f'"{i}":0' for i in range(100_000))
+    with pytest.raises(UserError, match="the key '99999' twice"):
+        files.parse_json(f'{{{many},"99999":1}}', "it")
+    assert time.process_time() - start < 2
+
+
 @pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', "[1e999]"])
 def test_numbers_that_are_not_finite_are_no_json(text):
     with pytest.raises(UserError, match=r"not finite"):

@@ -20,7 +20,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,11 +119,12 @@ def parse_json(text: str | bytes, where: str) -> Any:
     """JSON text as plain values.
 
     Raises:
-        UserError: naming ``where``, if it is none, is deeper than :data:`DEPTH`, or holds a number that is not finite (JSON
-            has no NaN, and 1e999 would become infinity).
+        UserError: naming ``where``, if it is none, is deeper than :data:`DEPTH`, gives a key twice in one object (of which
+            readers keep the one or the other), or holds a number that is not finite (JSON has no NaN, and 1e999 would become
+            infinity).
     """
     try:
-        content = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_object)
     except RecursionError:
         raise UserError(f"{where} holds more than {DEPTH} levels of lists within lists") from None
     except ValueError as error:
@@ -182,8 +183,7 @@ def _yaml_loader() -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             out = super().construct_mapping(node, deep)
             if len(out) < len(node.value):
-                keys = [self.construct_object(key, deep) for key, _ in node.value]
-                twice = next((key for i, key in enumerate(keys) if key in keys[:i]), "<<")
+                twice = _twice([self.construct_object(key, deep) for key, _ in node.value], "<<")
                 raise yaml.constructor.ConstructorError(None, None, f"it gives the key '{shown(twice, 40)}' twice")
             return out
 
@@ -210,6 +210,23 @@ def checked(content: Any, kind: type[T] | Any, where: str, strict: bool = True) 
         return msgspec.convert(content, kind, strict=strict)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{where} cannot be used: {printable(error)[:300]}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        raise ValueError(f"it gives the key '{shown(_twice([name for name, _ in pairs]), 40)}' twice")
+    return out
+
+
+def _twice(keys: Sequence[Any], otherwise: Any = None) -> Any:
+    """The first key that was there before."""
+    seen: set[Any] = set()
+    for key in keys:
+        if key in seen:
+            return key
+        seen.add(key)
+    return otherwise
 
 
 def _finite(text: str) -> float:

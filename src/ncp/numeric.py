@@ -78,24 +78,6 @@ def shortest(value: float) -> str:
     return plain
 
 
-def percentage(name: str) -> bool:
-    """Whether a metric is one, as far as its name tells: similarities and losses are none.
-
-    >>> percentage("valid_top1"), percentage("valid_ssim"), percentage("valid_l1_loss")
-    (True, False, False)
-    """
-    return "ssim" not in name and not name.endswith("loss")
-
-
-def figure_text(name: str, value: float) -> str:
-    """A figure with as many places as tell networks apart: percentages two, similarities and losses four.
-
-    >>> figure_text("valid_top1", 51.234), figure_text("valid_ssim", 0.5612345), figure_text("valid_neg_loss", -0.6)
-    ('51.23', '0.5612', '-0.6000')
-    """
-    return f"{value:.2f}" if percentage(name) else f"{value:.4f}"
-
-
 def as_written(text: str) -> str:
     """``key=value`` with its numbers as :func:`shortest` writes them.
 

@@ -13,6 +13,7 @@ import csv
 import functools
 import io
 import logging
+import os
 import re
 import sys
 import time
@@ -81,6 +82,16 @@ def fields(names: Mapping[str, Any], width: int = 15) -> None:
     out, width = console(), max([width, *(len(name) + 1 for name in names)])
     for name, value in names.items():
         out.print(Text.assemble((literal(f"{name:<{width}}"), "dim"), literal(value)))
+
+
+class ReaderGone(BrokenPipeError):
+    """Whoever read what is printed has gone, as ``head`` does after its lines."""
+
+
+def hush() -> None:
+    """From now on what is printed goes nowhere: nobody reads it."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def take_over() -> None:
@@ -324,7 +335,7 @@ def _console_class() -> Any:
 
         def on_broken_pipe(self) -> None:
             """The command decides what becomes of it (rich would exit)."""
-            raise BrokenPipeError
+            raise ReaderGone
 
     return Literal
 

@@ -63,38 +63,38 @@ def test_the_script_for_the_shell_completes_ncp():
     assert "complete -o nospace -o default -F hydra_bash_completion ncp" in script
 
 
-def test_a_reader_that_goes_away_is_no_mistake():
-    done = subprocess.run(
-        [
-            "bash",
-            "-c",
-            f"{sys.executable} -c 'from ncp.cli import entry; entry()' train --help | true; echo ${{PIPESTATUS[0]}}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stderr == ""
-    assert done.stdout.split() in (["141"], ["1"], ["0"])  # 0 where all was written before the reader went
-
-
-def search(outputs, **streams):
-    words = ("objectives=[seg]", "iterations=2", "starts=1", f"paths.outputs={outputs}")
-    start = "import sys; from ncp.cli import entry; sys.argv[0] = 'ncp'; entry()"
-    code = subprocess.run(
-        [sys.executable, "-c", start, "search", *words], timeout=120, check=False, **streams
-    ).returncode
-    (folder,) = outputs.glob("search/*/*")
-    return code, json.loads((folder / "run.json").read_text())["state"], (folder / "result.json").exists()
-
-
-def test_what_was_computed_stays_when_nobody_reads_what_is_shown(tmp_path):
+@pytest.mark.parametrize("words", [("train", "--help"), ("--help",), ("search", "--cfg", "job")])
+def test_a_reader_that_goes_away_is_no_mistake(words):
     read, write = os.pipe()
     os.close(read)
-    assert search(tmp_path, stdout=write) == (141, "finished", True)
+    start = "import sys; from ncp.cli import entry; sys.argv[0] = 'ncp'; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", start, *words], stdout=write, stderr=subprocess.PIPE, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def search(outputs, *more, **streams):
+    words = ("objectives=[seg]", "iterations=2", "starts=1", f"paths.outputs={outputs}", *more)
+    start = "import sys; from ncp.cli import entry; sys.argv[0] = 'ncp'; entry()"
+    done = subprocess.run([sys.executable, "-c", start, "search", *words], timeout=120, check=False, **streams)
+    folders = [file.parent for file in outputs.glob("search/**/run.json")]
+    states = {json.loads((folder / "run.json").read_text())["state"] for folder in folders}
+    return done, len(folders), states, all((folder / "result.json").exists() for folder in folders)
+
+
+@pytest.mark.parametrize(("more", "jobs"), [((), 1), (("-m", "seed=1,2"), 2)])
+def test_what_was_computed_stays_when_nobody_reads_what_is_shown(tmp_path, more, jobs):
+    read, write = os.pipe()
+    os.close(read)
+    done, *found = search(tmp_path, *more, stdout=write, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, *found) == (141, jobs, {"finished"}, True)
+    assert not any(word in done.stderr for word in ("Error", "error", "Traceback", "Exception")), done.stderr
+    assert more or not done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full, which takes no byte")
 def test_a_run_ends_with_its_state_even_where_no_line_can_be_written(tmp_path):
     with open("/dev/full", "w") as full:
-        assert search(tmp_path, stdout=full, stderr=full) == (2, "failed", True)
+        done, *found = search(tmp_path, stdout=full, stderr=full)
+    assert (done.returncode, *found) == (2, 1, {"failed"}, True)

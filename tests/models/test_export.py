@@ -226,6 +226,7 @@ def test_onnx_runs_in_onnxruntime_at_any_batch(task, tmp_path):
         np.testing.assert_allclose(given, net(x).detach().numpy(), atol=1e-4 * float(net(x).abs().max()))
     assert {p.key: p.value for p in onnx.load(path).metadata_props}["architecture"] == NARROW
     assert onnx_error(trained(task).train(), path, torch.randn(2, *shape)) > 1e-3  # the check can fail
+    assert onnx_error(net, path, torch.full((1, *shape), torch.nan)) == torch.inf  # no number is never the same
 
 
 def test_exporting_leaves_the_network_alone(tmp_path):

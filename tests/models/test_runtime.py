@@ -26,6 +26,9 @@ NARROW = "8_16-1_1_1_8-1_2_1_2_16_8-1_3_1_1_2_8_16_24-1_4_1_1_1_2_8_16_8_24-16"
         ({"avx512_bf16": True}, "bf16-mixed"),
         ({"amx_bf16": True}, "bf16-mixed"),
         ({"avx512_bf16": False, "amx_bf16": False}, "32-true"),
+        ({"avx512_bf16": True, "avx512_fp16": True}, "32-true"),  # AMX is there, but hidden
+        ({"avx512_bf16": True, "avx512_fp16": True, "amx_bf16": True}, "bf16-mixed"),
+        ({"arm_bf16": True}, "bf16-mixed"),
     ],
 )
 def test_precision_on_cpus(found, wanted, monkeypatch):

@@ -5,7 +5,7 @@ from toy_predictors import Toy
 
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives, parse_objectives
-from ncp.search.ranges import POINTS, SHARE, Range, in_words, ranges
+from ncp.search.ranges import POINTS, SHARE, Range, in_words, price_in_words, ranges
 from ncp.search.region import Region
 from ncp.spaces.multires import SPACE
 
@@ -59,6 +59,9 @@ def test_a_similarity_may_lose_a_share_of_its_spread():
     name = "multires/normal"
     toy = Toy(name, lambda x: 0.5 + 0.00004 * x[:, I1], metrics=("valid_ssim",), mean=0.5, scale=0.02)
     code = SPACE.encode([SPACE.default()])[0].astype(np.int64)
-    found = ranges(Objectives(parse_objectives([name]), {name: toy}), Budget(Region(SPACE)), code)
+    goals = Objectives(parse_objectives([name]), {name: toy})
+    found = ranges(goals, Budget(Region(SPACE)), code)
     assert found["i1"].metric == (56, 128)
     assert found["o1"].metric == (8, 128)
+    assert price_in_words(goals) == "loses at most 0.0004 of multires/normal.valid_ssim and costs at most 1 % more"
+    assert price_in_words(GOALS) == "loses at most .1 points and costs at most 1 % more"

@@ -9,7 +9,7 @@ from composed import SMALL_SEG, compose
 from ncp import jobs
 from ncp.errors import UserError
 from ncp.tasks import run as tasks
-from ncp.tasks.export_cpu import Candidate, Here, Judge, Measured, check
+from ncp.tasks.export_cpu import Candidate, Here, Judge, Measured, check, may_lose
 
 
 def here(*networks, allowed=1.0, metric=70.0):
@@ -26,17 +26,39 @@ def test_the_fastest_that_keeps_its_accuracy_is_recommended():
         "openvino int8 on this CPU (2 threads): 2.0 ms an input, 6.0 times as fast as plain torch in fp32, mIoU 70.00 to 67.00",
         "onnx int8 on this CPU (2 threads): 3.0 ms an input, 4.0 times as fast as plain torch in fp32, mIoU 70.00 to 69.50",
         "onnx fp32 on this CPU (2 threads): 6.0 ms an input, 2.0 times as fast as plain torch in fp32, mIoU 70.00 to 70.00",
-        "recommended: onnx int8, the fastest that loses at most 1 points",
+        "recommended: onnx int8, 4.0x plain torch in fp32, the fastest that loses at most 1 point",
     ]
     assert found.as_dict()["recommended"] == {"format": "onnx", "precision": "int8"}
     worse = here(("onnx int8", 3.0, 1.5))
     assert worse.recommended is None
-    assert worse.lines()[-1] == "none is recommended: all lose more than 1 points; give precision=fp32"
+    assert worse.lines()[-1] == "none is recommended: all lose more than 1 point; give precision=fp32"
+    unjudged = here(("onnx fp32", 3.0, 0.0), ("openvino fp32", 4.0, 0.0))._replace(metric=None, advice="more")
+    assert unjudged.lines()[-2:] == ["recommended: onnx fp32, 4.0x plain torch in fp32, the fastest", "more"]
 
 
 def test_a_similarity_is_told_with_four_places():
-    found = here(("onnx int8", 3.0, 0.0021), metric=0.5612)._replace(main_metric="valid_ssim")
+    fast, slow = ("onnx int8", 3.0, 0.0021), ("onnx fp32", 6.0, 0.0)
+    found = here(fast, slow, metric=0.5612, allowed=0.02)._replace(objective="transnas-micro/normal.valid_ssim")
+    found = found._replace(kept={"onnx": "int8"})
     assert found.lines()[0].endswith("valid_ssim 0.5612 to 0.5591")
+    assert found.lines()[2].endswith("the fastest that loses at most 0.0200 of valid_ssim")
+    assert found.lines()[3] == "written: onnx in int8"
+    assert found.as_dict()["metric"] == "valid_ssim"
+    assert found.as_dict()["written"] == {"onnx": "int8"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "before", "allowed"),
+    [
+        ("seg.mIoU", 70.0, 1.0),  # points
+        ("mine.top1", 20.0, 1.0),  # of a setting that is no file
+        ("transnas-macro/normal.valid_ssim", 0.6, 0.02),  # of -1 to 1
+        ("transnas-micro/room_layout.valid_neg_loss", -0.6, 0.006),  # no range to speak of: of what it has
+    ],
+)
+def test_what_may_be_lost_goes_by_the_metrics_range(objective, before, allowed):
+    assert may_lose(1.0, objective, before) == pytest.approx(allowed)
+    assert may_lose(0.5, objective, before) == pytest.approx(allowed / 2)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from typing import Any
 
 from ncp import configs, files
 from ncp.errors import UserError
-from ncp.numeric import percentage
 
 FOLDER = "setting"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)?")
@@ -419,13 +418,44 @@ def unit(objective: str) -> str:
     setting, _, metric = objective.rpartition(".")
     known = SETTINGS.get(full_name(setting))
     if known is None:
-        return "%" if percentage(_base(metric)) else ""
+        return "%" if _percentage(_base(metric)) else ""
     return known.unit(metric)
+
+
+def _percentage(metric: str) -> bool:
+    """Whether a metric is one, as far as its name tells: similarities and losses are none."""
+    return "ssim" not in metric and not metric.endswith("loss")
 
 
 def places(unit: str) -> int:
     """Decimals that tell architectures apart: two of what has a unit (percent), four of a similarity or a loss."""
     return 2 if unit else 4
+
+
+def figure_text(objective: str, value: float, sign: str = "") -> str:
+    """A figure of ``setting.metric``, or of a metric alone, with as many decimals as tell architectures apart.
+
+    >>> figure_text("seg.mIoU", 51.234), figure_text("valid_ssim", 0.5612345), figure_text("mine.top1", 1.5, sign="+")
+    ('51.23', '0.5612', '+1.50')
+    """
+    return f"{value:{sign}.{places(unit(objective))}f}"
+
+
+def span(objective: str) -> float | None:
+    """How far the least and the largest possible value of ``setting.metric`` lie apart; None of a loss, which may be of any size.
+
+    >>> span("seg.mIoU"), span("transnas-micro/normal.valid_ssim"), span("mine.valid_ssim"), span("mine.valid_loss")
+    (100.0, 2.0, 2.0, None)
+    """
+    setting, _, metric = objective.rpartition(".")
+    base = _base(metric)
+    if base.endswith("loss"):
+        return None
+    known = SETTINGS.get(full_name(setting))
+    if known is not None and base in known.metrics:
+        low, high = known.range(base)
+        return high - low
+    return 100.0 if _percentage(base) else 2.0  # a similarity's, of -1 to 1
 
 
 def full_name(name: Any) -> str:

@@ -27,7 +27,6 @@ from ncp.campaign.store import Folder, Unusable
 from ncp.campaign.units import Claim, Worker
 from ncp.data.base import DataModule
 from ncp.errors import UserError
-from ncp.numeric import figure_text
 from ncp.tasks import ledger as ledgers
 from ncp.tasks import parts
 from ncp.tasks import run as tasks
@@ -92,8 +91,8 @@ class Watch(pl.Callback):
         limit = values[int(self.rule.share * len(values))]
         if mine < limit:
             self.reason = (
-                f"{name} {figure_text(name, mine)} at step {step} of {steps} is among the lowest "
-                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {figure_text(name, limit)})"
+                f"{name} {settings.figure_text(name, mine)} at step {step} of {steps} is among the lowest "
+                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {settings.figure_text(name, limit)})"
             )
             trainer.should_stop = True
 

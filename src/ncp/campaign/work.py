@@ -20,7 +20,6 @@ from ncp.campaign.states import folder
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Worker
 from ncp.errors import UserError
-from ncp.numeric import figure_text
 
 if TYPE_CHECKING:
     from ncp.campaign.train import Bench
@@ -171,6 +170,7 @@ def _late(until: float | None) -> bool:
 
 
 def _train_all(bench: Bench, options: BuildOptions, most: int | None, until: float | None) -> Counter[str]:
+    from ncp.benchmark.settings import figure_text
     from ncp.campaign.train import train
 
     store, worker = bench.store, bench.worker
@@ -192,7 +192,8 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, until: flo
         if record := train(bench, claim):
             tally["recorded"] += 1
             bad.clear()
-            metrics = ", ".join(f"{key} {figure_text(key, value)}" for key, value in list(record.metrics.items())[:3])
+            some = list(record.metrics.items())[:3]
+            metrics = ", ".join(f"{key} {figure_text(f'{bench.plan.setting}.{key}', value)}" for key, value in some)
             log.info("unit %s of %d: %s in %.0f s", record.unit, bench.plan.total, metrics, record.seconds)
             continue
         file = f"{claim.generation}.failed.{len(claim.failures)}.json"

@@ -24,7 +24,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +36,7 @@ import hydra
 import ncp
 from ncp import configs, jobs, overrides, runs, signals, terminal
 from ncp.cli import sweep, text
-from ncp.cli.job import OK, USERS_MISTAKE, Ended, Job, is_first_rank
+from ncp.cli.job import OK, UNREAD, USERS_MISTAKE, Ended, Job, is_first_rank
 from ncp.commandline import hydra_value
 from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
@@ -63,7 +62,7 @@ def command(name: str, module: Any = None, conf: Path | None = None) -> Callable
     def main() -> NoReturn:
         if str(getattr(sys.modules["__main__"].__spec__, "name", "")).startswith("src."):
             runs.invoked_as("python -m src.")
-        sys.exit(_run(name, module, conf or configs.shipped()))
+        _end(lambda: _run(name, module, conf or configs.shipped()))
 
     return main
 
@@ -71,14 +70,26 @@ def command(name: str, module: Any = None, conf: Path | None = None) -> Callable
 def entry() -> NoReturn:
     """``ncp COMMAND ...``, the script that an installed wheel brings."""
     if {"-sc", "--shell-completion"} & set(sys.argv[1:2]):
-        sys.exit(_complete())
+        _end(_complete)
     given = sys.argv[1:2]
     if given and given[0] in jobs.COMMANDS:
         os.environ[_COMMAND] = sys.argv.pop(1)
     elif os.environ.get(_COMMAND) not in jobs.COMMANDS or "LOCAL_RANK" not in os.environ:
-        sys.exit(_overview(given[0] if given else "--help"))
+        _end(lambda: _overview(given[0] if given else "--help"))
     runs.invoked_as("ncp ")
     command(os.environ[_COMMAND])()
+
+
+def _end(run: Callable[[], int]) -> NoReturn:
+    """End the process with the exit code that ``run`` returns, in silence where nobody reads on (``ncp --help | head``)."""
+    try:
+        code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        terminal.hush()
+        code = UNREAD
+    sys.exit(code)
 
 
 def _complete() -> int:
@@ -129,9 +140,8 @@ def _run(name: str, module: Any, conf: Path) -> int:
             where = ended.place() or "no folder yet"
             terminal.say(f"interrupted; what was computed until then is in {where}", stderr=True)
         return signals.exit_code(stop)
-    except BrokenPipeError:  # `ncp train --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except BrokenPipeError:  # of the standard output: a job's own mistakes end in the job
+        raise
     except Exception as error:  # outside of a job: composing the configuration, making the run folder
         message = mistakes.mistake(error, composing=True, known=lambda: composing.known_keys(name, conf))
         if message is None:

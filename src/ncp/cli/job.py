@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -23,6 +23,7 @@ from ncp.jobs import composing, mistakes
 
 log = logging.getLogger(__name__)
 OK, OUR_MISTAKE, USERS_MISTAKE = 0, 1, 2
+UNREAD = 141  # 128 + SIGPIPE, as of every program whose output nobody reads on
 # ranks other than the first leave the run's records alone; the first hands its folder down to those it starts
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
@@ -34,6 +35,7 @@ class Ended:
     worst: int = OK
     folder: Path | None = None
     sweep: Path | None = None
+    unread: bool = False
 
     def __post_init__(self) -> None:
         NoteSweep.folder = None
@@ -51,7 +53,7 @@ class Ended:
         self.sweep = self.sweep or NoteSweep.folder
         if self.sweep is not None:
             self.note(worst_of_sweep(self.sweep))
-        return self.worst
+        return self.worst or (UNREAD if self.unread else OK)
 
 
 class Job:
@@ -81,7 +83,7 @@ class Job:
         words = overrides.shown(_texts(settings.overrides.task))
         if sweeping():
             runs.start_clock()
-        mine, outcome = False, cast(Any, None)
+        mine = False
         try:
             resolved: Any = OmegaConf.to_container(config, resolve=True)
             digest = runs.config_hash(resolved, folder)
@@ -97,13 +99,14 @@ class Job:
                     f"ncp {ncp.__version__}: {runs.invocation(self.command)} {' '.join(words)}", logging.INFO
                 )
                 outcome = self.module.run(options, folder)
-                self.module.show(outcome, brief=sweeping())
+                self._show(outcome)
         except (KeyboardInterrupt, SystemExit):
             _mark(folder, "interrupted")
             raise
-        except BrokenPipeError:  # whoever read what it shows has gone; what it did is done
-            _mark(folder, "interrupted" if outcome is None else "finished")
-            raise
+        except terminal.ReaderGone:  # of what it tells while it works
+            _mark(folder, "interrupted")
+            terminal.hush()
+            raise SystemExit(UNREAD) from None
         except Exception as error:
             if signals.received():  # within an import, for instance, its exception becomes another one
                 _mark(folder, "interrupted")
@@ -122,6 +125,14 @@ class Job:
             return None
         _mark(folder, "finished")
         return outcome
+
+    def _show(self, outcome: Any) -> None:
+        """What nobody reads on goes nowhere; what was done is done, and the other jobs of a multirun follow."""
+        try:
+            self.module.show(outcome, brief=sweeping())
+        except BrokenPipeError:
+            self.ended.unread = True
+            terminal.hush()
 
     def _options(self, config: DictConfig, words: list[str]) -> Any:
         """The typed options; the classes that this configuration names are the user's own word."""

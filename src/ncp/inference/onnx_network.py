@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ MEMORY = 4 * 2**30
 """Bytes that a run may take, whatever its inputs: KITTI's largest detector takes a third of it."""
 PER_BYTE = 128
 """Bytes more for each of the inputs: the widest network has 86 alive at once at a full-sized picture."""
+PER_WEIGHT = 8
+"""Bytes more for each of the file, while it is opened: as it is read, and as a runtime's kernels want it."""
+PER_THREAD = 2**24
+"""And for each of the runtime's threads: what is set aside for its stack and its own store of memory."""
 SHARE = 0.75  # of the memory that is free, at most
 OUTPUTS = ("classes", "boxes", "directions")  # of a detector
 _NO_ROOM = re.compile(r"(?i)bad.?alloc|failed to allocate|out of memory")
@@ -33,7 +38,8 @@ class OnnxNetwork:
 
     Raises:
         UserError: where the runtime or onnx is missing, the file cannot be read, it holds what
-            :mod:`ncp.inference.onnx_check` refuses, or it is not what its metadata says.
+            :mod:`ncp.inference.onnx_check` refuses, it is not what its metadata says, or the runtime would take more memory to
+            open it than it may.
     """
 
     def __init__(self, path: Path, device: str, runtime: str = "onnxruntime") -> None:
@@ -43,14 +49,13 @@ class OnnxNetwork:
         where = f"'{files.printable(path)}'"
         content = files.read_bytes(path, LIMIT)
         onnx_check.check(content, where)
+        gpu = _asked_gpu(runtime, device)
         opened = _with_openvino if runtime == "openvino" else _with_onnxruntime
-        try:
-            self.session, self.device = opened(content, device)
+        # a runtime works out what it can before anything is asked
+        most = MEMORY + PER_WEIGHT * len(content) + PER_THREAD * len(own_cores())
+        with _bounded(most, gpu, f"{where} cannot be read as ONNX"):
+            self.session, self.device = opened(content, gpu)
             metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        except UserError:
-            raise
-        except Exception as error:  # of many kinds, all about this file
-            raise UserError(f"{where} cannot be read as ONNX ({files.first_line(error)})") from None
         self.card = card.from_text(metadata, where)
         self.fixed: tuple[int, int] | None = None
         self.inputs = self.session.get_inputs()
@@ -83,18 +88,8 @@ class OnnxNetwork:
     def _run(self, feeds: dict[str, np.ndarray]) -> list[Any]:
         """What the network writes. A file of a few kilobytes may ask for maps that no machine holds, so its memory has an end."""
         most = MEMORY + PER_BYTE * sum(array.nbytes for array in feeds.values())
-        most = min(most, int(SHARE * free_memory_mb() * 2**20))
-        bound = contextlib.nullcontext() if self.device.startswith("CUDA") else memory_limit(most)
-        try:
-            with bound:
-                out: list[Any] = self.session.run(None, feeds)
-        except Exception as error:
-            if _NO_ROOM.search(str(error)):
-                raise UserError(
-                    f"the ONNX network wants more than the {most / 2**20:,.0f} MiB that it may take here; give it smaller "
-                    "inputs (window=), or a file that you trust as a checkpoint"
-                ) from None
-            raise UserError(f"{self.runtime} cannot run the network ({files.first_line(error)})") from None
+        with _bounded(most, self.device.startswith("CUDA"), f"{self.runtime} cannot run the network"):
+            out: list[Any] = self.session.run(None, feeds)
         return out
 
     def logits(self, x: np.ndarray) -> np.ndarray:
@@ -112,36 +107,70 @@ class OnnxNetwork:
         return found
 
 
-def _with_onnxruntime(content: bytes, device: str) -> tuple[Any, str]:
+@contextlib.contextmanager
+def _bounded(most: int, gpu: bool, failed: str) -> Iterator[None]:
+    """Within, the process gets at most ``most`` further bytes (on a GPU any number), and less where little is free.
+
+    Raises:
+        UserError: for whatever a runtime raises there; it begins with ``failed`` where memory was not the reason.
+    """
+    most = min(most, int(SHARE * free_memory_mb() * 2**20))
+    try:
+        with contextlib.nullcontext() if gpu else memory_limit(most):
+            yield
+    except UserError:
+        raise
+    except Exception as error:  # of many kinds
+        if isinstance(error, MemoryError) or _NO_ROOM.search(str(error)):
+            raise UserError(
+                f"the ONNX network wants more than the {most / 2**20:,.0f} MiB that it may take here; give it smaller "
+                "inputs (window=), or a file that you trust as a checkpoint"
+            ) from None
+        raise UserError(f"{failed} ({files.first_line(error)})") from None
+
+
+def _asked_gpu(runtime: str, device: str) -> bool:
+    """Whether the network is to run on a GPU; raises ``UserError`` where the runtime is missing or has none."""
+    if runtime == "openvino":
+        try:
+            import openvino  # noqa: F401  what it loads is no part of a network's memory
+        except ImportError:
+            raise missing_extra("openvino", "openvino") from None
+        if device == "cuda":
+            raise UserError("runtime=openvino runs on the CPU; leave device out, or use runtime=onnxruntime")
+        return False
+    import onnxruntime
+
+    there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not there:
+        raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
+    return there and device != "cpu"
+
+
+def _with_onnxruntime(content: bytes, gpu: bool) -> tuple[Any, str]:
     """A session of onnxruntime, and where it runs in words."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(own_cores())
     options.log_severity_level = 4
-    providers = [name for name in onnxruntime.get_available_providers() if name == "CUDAExecutionProvider"]
-    if device == "cuda" and not providers:
-        raise UserError("device=cuda, but this onnxruntime has no CUDA provider; use device=cpu or a checkpoint")
-    used = providers if device != "cpu" else []
     session = onnxruntime.InferenceSession(
         content,
         options,
-        [*used, "CPUExecutionProvider"],
+        [*(["CUDAExecutionProvider"] if gpu else []), "CPUExecutionProvider"],
         # without a second attempt, which would be told on the terminal with whatever the file holds
         enable_fallback=0,
         disabled_optimizers=["ConstantFolding"],  # which would work out arrays before anything is asked
     )
-    return session, "CUDA (onnxruntime)" if used else "cpu (onnxruntime)"
+    return session, "CUDA (onnxruntime)" if gpu else "cpu (onnxruntime)"
 
 
-def _with_openvino(content: bytes, device: str) -> tuple[Any, str]:
+def _with_openvino(content: bytes, gpu: bool) -> tuple[Any, str]:
     """The same of OpenVINO, which runs on the CPU."""
     import onnx
 
     from ncp.inference.openvino_session import OpenVinoSession
 
-    if device == "cuda":
-        raise UserError("runtime=openvino runs on the CPU; leave device out, or use runtime=onnxruntime")
     metadata = {one.key: one.value for one in onnx.ModelProto.FromString(content).metadata_props}
     return OpenVinoSession(content, metadata, len(own_cores())), "cpu (OpenVINO)"
 

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ncp.errors import missing_extra
-
 
 class _Port(NamedTuple):
     """An input or output: its name, and its sides, a name where one is free."""
@@ -24,16 +22,11 @@ class OpenVinoSession:
         content: of an ONNX file that :mod:`ncp.inference.onnx_check` has looked at.
         metadata: its texts.
         threads: of the CPU.
-
-    Raises:
-        UserError: where OpenVINO is missing.
     """
 
     def __init__(self, content: bytes, metadata: dict[str, str], threads: int) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise missing_extra("openvino", "openvino") from None
+        import openvino
+
         self._metadata = metadata
         settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         core = openvino.Core()

@@ -358,7 +358,7 @@ def write_onnx(
 
 
 def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) -> float:
-    """Largest difference between onnxruntime's outputs and torch's, over torch's largest."""
+    """Largest difference between onnxruntime's outputs and torch's, over torch's largest; infinite where one is no number."""
     try:
         import onnxruntime
     except ImportError:
@@ -372,8 +372,10 @@ def onnx_error(net: nn.Module, path: str | os.PathLike[str], *inputs: Tensor) ->
     for mine, wanted in zip(given, [found] if isinstance(found, Tensor) else list(found), strict=True):
         if tuple(mine.shape) != tuple(wanted.shape):
             return math.inf
-        error = (torch.from_numpy(mine) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30)
-        worst = max(worst, float(error))
+        error = float((torch.from_numpy(mine) - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30))
+        if math.isnan(error):  # which max() would pass over
+            return math.inf
+        worst = max(worst, error)
     return worst
 
 

@@ -22,8 +22,8 @@ _FOLDS = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 def default_precision(device: str | torch.device | None = None, deterministic: bool = False) -> str:
     """The precision in which training and inference run unless the user chooses one, in Lightning's words.
 
-    ``bf16-mixed`` on GPUs that compute in bfloat16 and on CPUs that have instructions for it (AVX512-BF16, AMX, or Arm's);
-    ``32-true`` everywhere else and in deterministic mode.
+    ``bf16-mixed`` on GPUs that compute in bfloat16 and on CPUs that gain by it (:func:`cpu_gains_by_bf16`); ``32-true``
+    everywhere else and in deterministic mode.
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``...; the GPU where there is one, else the CPU.
@@ -34,14 +34,30 @@ def default_precision(device: str | torch.device | None = None, deterministic: b
         return "32-true"
     if kind == "cuda" and torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16-mixed"
-    return "bf16-mixed" if kind == "cpu" and cpu_has_bf16() else "32-true"
+    return "bf16-mixed" if kind == "cpu" and cpu_gains_by_bf16() else "32-true"
+
+
+def cpu_gains_by_bf16() -> bool:
+    """Whether bfloat16 is the faster type of numbers on this CPU: it has instructions, and they are not the slow ones.
+
+    Processors with AMX compute bfloat16 there. Where a virtual machine hides AMX, what is left of the same processors is
+    AVX512-BF16 at half the rate of float32 (``python -m bench.models --cpu`` prints both rates, and a network's share of them).
+    They are known by AVX512-FP16, which came with AMX; those with AVX512-BF16 alone were built to gain by it.
+    """
+    found = _capabilities()
+    hidden = bool(found.get("avx512_fp16")) and not any(found.get(name) for name in ("amx_bf16", "avx10_2"))
+    return cpu_has_bf16() and not hidden
+
+
+def _capabilities() -> dict[str, object]:
+    """What torch says of this CPU; nothing where it is too old to say anything."""
+    read = getattr(torch.cpu, "get_capabilities", None)
+    return {} if read is None else dict(read())
 
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX, or Arm's BF16), as torch sees it."""
-    read = getattr(torch.cpu, "get_capabilities", None)
-    if read is not None:
-        found = read()
+    if found := _capabilities():
         return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "arm_bf16"))
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(bool(probe()) for probe in probes if probe is not None)

@@ -123,11 +123,11 @@ def records(answers: Iterable[Record]) -> Rows:
 
 
 def _metric(record: Record, name: str) -> str:
-    places = settings.places(settings.unit(f"{record.setting}.{name}"))
-    if not record.predicted:
-        return f"{record.metrics[name]:.{places}f}"
-    deviation = (record.std or {}).get(name)
-    return f"~{record.metrics[name]:.{places}f}" + (f" ±{deviation:.{places}f}" if deviation is not None else "")
+    objective = f"{record.setting}.{name}"
+    value = settings.figure_text(objective, record.metrics[name])
+    deviation = (record.std or {}).get(name) if record.predicted else None
+    spread = "" if deviation is None else f" ±{settings.figure_text(objective, deviation)}"
+    return f"~{value}{spread}" if record.predicted else value
 
 
 def imports(benchmark: Benchmark) -> Rows:

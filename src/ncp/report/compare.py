@@ -158,9 +158,8 @@ def table(entries: Sequence[Entry], judged: Judgement, exact: bool = False) -> l
                 row += ["" if number is None else repr(number) for number in (value, *spreads)]
             else:
                 beyond = name.rpartition(".")[0] in judged.outside[i]
-                places = settings.places(settings.unit(name))
-                both = "".join(f" ± {spread or 0:.{places}f}" for spread in spreads) if any(spreads) else ""
-                row.append("-" if value is None else f"{value:.{places}f}{both}" + "*" * beyond)
+                both = "".join(f" ± {settings.figure_text(name, s or 0)}" for s in spreads) if any(spreads) else ""
+                row.append("-" if value is None else settings.figure_text(name, value) + both + "*" * beyond)
         for column in names:
             measured = score.get(column)
             told = "-" if measured is None else f"{measured:.{settings.places(column[1])}f}"

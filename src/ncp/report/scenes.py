@@ -55,9 +55,9 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     """A figure with the task's main metric over the set in its title."""
     task = run.task
     value = task.latest.get(task.main_metric, float("nan"))
-    places = settings.places(settings.unit(f"{run.options.setting or task.name}.{task.main_metric}"))
+    figure = settings.figure_text(f"{run.options.setting or task.name}.{task.main_metric}", value)
     name = task.in_words(task.main_metric).removeprefix(task.prefix)
-    title = f"{what}: {name} {value:.{places}f} on the whole validation set"
+    title = f"{what}: {name} {figure} on the whole validation set"
     return style.figure(width, height, title, terminal.shorten(str(run.architecture), round(11.5 * width)))
 
 

@@ -182,7 +182,7 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
 
     ``brief`` prints one line instead, for one search among many.
     """
-    from ncp.search.ranges import in_words
+    from ncp.search.ranges import in_words, price_in_words
 
     out = console()
     if brief:
@@ -196,9 +196,8 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     out.print(draw(result.architecture))
     terminal.fields({"code": result.architecture.text}, 7)
     if free := in_words(result.ranges):
-        terminal.fields(
-            {"free": f"{free}; each alone costs at most .1 points and 1 % more (all: ranges in result.json)"}, 7
-        )
+        price = price_in_words(result.trajectory.objectives)
+        terminal.fields({"free": f"{free}; each alone {price} (all: ranges in result.json)"}, 7)
     several = len({one.limit for one in result.measured}) > 1
     for one in result.measured:
         kept = ("keeps" if one.keeps else "misses") + (f" budget.{one.limit}" if several else " the limit")

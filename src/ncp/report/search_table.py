@@ -73,12 +73,11 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             if metric in LEARNED_COSTS and name not in wanted:
                 continue
             old = [getattr(c, who).value[setting][metric] for c in before.values()]
-            unit = settings.unit(name)
-            cells = [_measured(v, unit, c.known) for v, c in zip(old, before.values(), strict=True)]
-            doubts = [_spread(part[setting][metric], unit) for part in (opinion.doubt, opinion.noise)]
-            changes = [f"{value - v:+.{settings.places(unit)}f}" for v in old]
+            cells = [_measured(name, v, c.known) for v, c in zip(old, before.values(), strict=True)]
+            doubts = [_spread(name, part[setting][metric]) for part in (opinion.doubt, opinion.noise)]
+            changes = [settings.figure_text(name, value - v, sign="+") for v in old]
             strong = name in wanted and (who == "judged" or result.judge == result.predictor)
-            found = _measured(value, unit, result.found.known)
+            found = _measured(name, value, result.found.known)
             table.add_row(
                 f"{setting} {labelled(metric, opinion.min_overlap.get(setting, {}))}, {words}",
                 *cells,
@@ -89,12 +88,12 @@ def _metric_rows(table: Any, result: Result, who: str, words: str) -> None:
             )
 
 
-def _measured(value: float, unit: str, known: bool = True) -> str:
-    return " ".join(filter(None, (f"{value:.{settings.places(unit)}f}", unit, "" if known else "*")))
+def _measured(name: str, value: float, known: bool = True) -> str:
+    return " ".join(filter(None, (settings.figure_text(name, value), settings.unit(name), "" if known else "*")))
 
 
-def _spread(std: float, unit: str) -> str:
-    return f"± {std:.{settings.places(unit)}f}" if std > 1e-4 else "-"
+def _spread(name: str, std: float) -> str:
+    return f"± {settings.figure_text(name, std)}" if std > 1e-4 else "-"
 
 
 def _caption(result: Result, kappa: Any) -> str:
@@ -116,8 +115,7 @@ def in_a_line(result: Result) -> str:
             result.found.judged if o.metric in result.found.judged.value.get(o.setting, {}) else result.found.predicted
         )
         value, doubt, noise = (part[o.setting][o.metric] for part in (judged.value, judged.doubt, judged.noise))
-        unit = settings.unit(o.name)
-        spreads = [f"{_spread(s, unit)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
+        spreads = [f"{_spread(o.name, s)} {word}" for s, word in ((doubt, "doubt"), (noise, "noise")) if s > 1e-4]
         name = labelled_objective(o.name, [judged.min_overlap])
-        parts.append(f"{name} {_measured(value, unit)}" + (f" ({', '.join(spreads)})" if spreads else ""))
+        parts.append(f"{name} {_measured(o.name, value)}" + (f" ({', '.join(spreads)})" if spreads else ""))
     return ", ".join(parts)

@@ -274,4 +274,4 @@ def _head(words: str, name: str) -> str:
 
 
 def _number(values: dict[str, float], name: str) -> str:
-    return f"{values[name]:.{settings.places(settings.unit(name))}f}" if name in values else ""
+    return settings.figure_text(name, values[name]) if name in values else ""

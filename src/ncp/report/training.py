@@ -65,8 +65,9 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost, seconds = result["cost"], result["seconds"]
     out = []
     for name, value in result["metrics"].items():
-        places = settings.places(settings.unit(f"{result.get('setting') or result.get('task')}.{name}"))
-        out.append((labelled(name, result.get("min_overlap", {})), "-" if value is None else f"{value:.{places}f}"))
+        objective = f"{result.get('setting') or result.get('task')}.{name}"
+        shown = "-" if value is None else settings.figure_text(objective, value)
+        out.append((labelled(name, result.get("min_overlap", {})), shown))
     if text := extremes(result.get("per_class") or {}):
         out.append(("IoU by class", text))
     if result["images_per_second"]:

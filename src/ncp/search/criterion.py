@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ncp.benchmark.settings import figure_text
 from ncp.errors import UserError
-from ncp.numeric import figure_text, finite, shortest
+from ncp.numeric import finite, shortest
 from ncp.search.forward import Forward
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objectives

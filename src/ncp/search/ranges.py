@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ncp.benchmark.settings import unit
+from ncp.benchmark.settings import figure_text, unit
 from ncp.search.limits import Budget, Region
 from ncp.search.objectives import Objectives
 from ncp.search.trajectory import predict
@@ -58,6 +58,13 @@ def ranges(objectives: Objectives, budget: Budget, code_D: np.ndarray) -> dict[s
         if len(grid) > 1:
             out[space.labels[i]] = Range(*(_around(grid, ok[owner == i], int(code[i])) for ok in good))
     return out
+
+
+def price_in_words(objectives: Objectives) -> str:
+    """What a change within ``free`` may lose and cost: ``.1 points`` of percentages, of others a figure in their own unit."""
+    parts = [".1 points"] if any(unit(o.name) for o in objectives.items) else []
+    parts += [f"{figure_text(name, value)} of {name}" for name, value in _allowed(objectives).items() if not unit(name)]
+    return f"loses at most {' or '.join(parts)} and costs at most {100 * SHARE:g} % more"
 
 
 def _allowed(objectives: Objectives) -> dict[str, float]:

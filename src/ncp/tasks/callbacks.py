@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers.logger import Logger
 
 from ncp import delimited, files, terminal
-from ncp.numeric import figure_text
+from ncp.benchmark.settings import figure_text
 from ncp.tasks.base import Task
 from ncp.tasks.position import Position
 

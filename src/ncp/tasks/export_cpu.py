@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from ncp import files
+from ncp.benchmark import settings
 from ncp.data.base import Key
 from ncp.errors import UserError
 from ncp.models.quantised import PRECISION, quantise
 from ncp.models.runners import Runner, clock_for, onnxruntime_runner, openvino_runner, plain, turns
-from ncp.numeric import figure_text
 from ncp.progress import Progress
 from ncp.tasks.export import Exportable, input_shape, write
 from ncp.tasks.run import Run, restore
@@ -34,6 +34,7 @@ PRECISIONS = ("fp32", "int8", "auto")
 CALIBRATION = 64  # samples of the training set
 SECONDS = 3.0  # of timing, all candidates together
 NOISY = 0.3  # spread of times above which ratios are rough
+ADVICE = "precision=auto tries eight bits too, and says what they gain and lose on the training's data"
 
 
 class Candidate(NamedTuple):
@@ -61,7 +62,7 @@ class Measured(NamedTuple):
         milliseconds: of one input.
         ratio: times as fast as plain torch in fp32.
         metric: the task's main one, in percent (a similarity or a loss in its own unit); None where no data was looked at.
-        lost: so much less than torch's.
+        lost: so much worse than torch's.
     """
 
     candidate: Candidate
@@ -78,19 +79,28 @@ class Here(NamedTuple):
         threads: of the CPU.
         milliseconds: of plain torch in fp32, one input.
         metric: its main metric; None where no data was looked at.
-        main_metric: that metric's name.
+        objective: that metric's name behind the setting's: ``seg.mIoU``; empty where no data was looked at.
         networks: the files, the fastest first.
-        allowed: points that a recommended one may lose.
+        allowed: what a recommended one may lose, in the metric's unit.
         spread: of a network's times (ninth decile less first), as a share of the median, of the one that varied most.
+        kept: format -> precision of the file that stays.
+        advice: what else could be asked for; empty for nothing.
     """
 
     threads: int
     milliseconds: float
     metric: float | None
-    main_metric: str
+    objective: str
     networks: list[Measured]
     allowed: float
     spread: float = 0.0
+    kept: Mapping[str, str] = {}
+    advice: str = ""
+
+    @property
+    def main_metric(self) -> str:
+        """The metric's name alone."""
+        return self.objective.rpartition(".")[2]
 
     @property
     def recommended(self) -> Measured | None:
@@ -115,17 +125,18 @@ class Here(NamedTuple):
                 for one in self.networks
             ],
             "recommended": None if best is None else {"format": best.candidate.format, "precision": best.candidate.precision},
+            "written": dict(self.kept),
         }  # fmt: skip
 
     def lines(self) -> list[str]:
-        """For a person: each file, then which is recommended."""
+        """For a person: each that was measured, then which is recommended, and what was written."""
         cores = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         out = []
         for one in self.networks:
             line = f"{one.candidate.name} on this CPU ({cores}): {one.milliseconds:.1f} ms an input, "
             line += f"{one.ratio:.1f} times as fast as plain torch in fp32"
             if one.metric is not None and self.metric is not None:
-                before, after = (figure_text(self.main_metric, value) for value in (self.metric, one.metric))
+                before, after = (settings.figure_text(self.objective, value) for value in (self.metric, one.metric))
                 line += f", {self.main_metric} {before} to {after}"
             out.append(line)
         if self.spread > NOISY:
@@ -133,11 +144,19 @@ class Here(NamedTuple):
                 f"these times are rough (they vary by {self.spread:.0%}): other work ran on this machine; export again"
             )
         best = self.recommended
-        if best is not None and len(self.networks) > 1:
-            out.append(f"recommended: {best.candidate.name}, the fastest that loses at most {self.allowed:g} points")
-        elif best is None:
-            out.append(f"none is recommended: all lose more than {self.allowed:g} points; give precision=fp32")
-        return out
+        if best is None:
+            out.append(f"none is recommended: all lose more than {self._allowance()}; give precision=fp32")
+        elif len(self.networks) > 1:
+            why = "" if self.metric is None else f" that loses at most {self._allowance()}"
+            out.append(f"recommended: {best.candidate.name}, {best.ratio:.1f}x plain torch in fp32, the fastest{why}")
+        if set(self.kept.values()) - {"fp32"}:
+            out.append("written: " + ", ".join(f"{name} in {precision}" for name, precision in self.kept.items()))
+        return out + ([self.advice] if self.advice else [])
+
+    def _allowance(self) -> str:
+        if settings.unit(self.objective):
+            return f"{self.allowed:g} point{'' if self.allowed == 1 else 's'}"
+        return f"{settings.figure_text(self.objective, self.allowed)} of {self.main_metric}"
 
 
 def check(precision: str, formats: Sequence[str], task: str, trained: bool) -> None:
@@ -175,9 +194,9 @@ class Judge:
         self.run.task.eval()
 
     @property
-    def main_metric(self) -> str:
-        """Of the task."""
-        return self.run.task.main_metric
+    def objective(self) -> str:
+        """The main metric behind the setting's name, or the task's where no setting was chosen: ``seg.mIoU``."""
+        return f"{self.run.options.setting or self.run.task.name}.{self.run.task.main_metric}"
 
     def samples(self, count: int = CALIBRATION) -> list[np.ndarray]:
         """Inputs of the network, spread over the training set, as they are in an evaluation."""
@@ -206,6 +225,21 @@ class Judge:
         return found[task.main_metric.removeprefix(task.prefix)]
 
 
+def may_lose(share: float, objective: str, before: float) -> float:
+    """What a network may lose of ``setting.metric``, in that metric's unit.
+
+    Args:
+        share: in percent of the metric's range, so in points of a percentage; of a loss, which has none, of ``before``.
+        objective: which.
+        before: what the network has in float32.
+
+    >>> may_lose(1, "seg.mIoU", 70.0), may_lose(1, "transnas-micro/normal.valid_ssim", 0.6), may_lose(1, "mine.neg_loss", -0.5)
+    (1.0, 0.02, 0.005)
+    """
+    span = settings.span(objective)
+    return share / 100 * (abs(before) if span is None else span)
+
+
 def _array(x: Tensor) -> np.ndarray:
     return np.ascontiguousarray(x.float().numpy())
 
@@ -215,7 +249,7 @@ def measure(
     candidates: Sequence[Candidate],
     shape: Sequence[int],
     judge: Judge | None,
-    allowed: float,
+    loses: float,
     progress: Progress | None = None,
 ) -> Here:
     """Time the candidates beside plain torch, and count what those of fewer bits lose.
@@ -225,7 +259,7 @@ def measure(
         candidates: files.
         shape: of one input.
         judge: None: nobody looks at the accuracy.
-        allowed: see :class:`Here`.
+        loses: see :func:`may_lose`.
         progress: told the part of the evaluations that is done.
     """
     threads = torch.get_num_threads()
@@ -243,16 +277,17 @@ def measure(
     times = {name: float(np.median(found)) for name, found in rounds.items()}
     spread = max(float(np.subtract(*np.quantile(found, [0.9, 0.1]))) / times[name] for name, found in rounds.items())
     before = judge.accuracy(torchs, progress, "torch") if judge is not None else None
+    objective = judge.objective if judge is not None else ""
     found = []
     for one, run in runners.items():
-        after = before
-        if judge is not None and one.precision != "fp32":
+        after, lost = before, 0.0
+        if judge is not None and before is not None and one.precision != "fp32":
             after = judge.accuracy(run, progress, one.name)
-        lost = 0.0 if before is None or after is None else before - after
+            lost = settings.sign(objective) * (before - after)
         found.append(Measured(one, 1e3 * times[one.name], times["plain"] / times[one.name], after, lost))
     found.sort(key=lambda one: one.milliseconds)
-    metric = judge.main_metric if judge is not None else ""
-    return Here(threads, 1e3 * times["plain"], before, metric, found, allowed, spread)
+    allowed = 0.0 if before is None else may_lose(loses, objective, before)
+    return Here(threads, 1e3 * times["plain"], before, objective, found, allowed, spread)
 
 
 class Finishing(Protocol):
@@ -297,17 +332,20 @@ def finish(
             candidates += _in_eight_bits(found, written, given, judge, Path(folder))
         shape = input_shape(found, given.size)
         here = measure(found.net, candidates, shape, judge, given.loses, progress)
-        for name in formats if low else ():
-            kept = (
-                one.candidate
-                for one in here.networks  # the fastest first
-                if one.candidate.format == name
-                and (one.candidate.precision == "int8" if given.precision == "int8" else one.lost <= given.loses)
-            )
-            best = next(kept, None)
-            if best is not None and best.precision == "int8":
-                _replace(best.path, Path(written[name]))
-    return here
+        kept = {name: _kept(here, name, given.precision) for name in formats}
+        for name, one in kept.items():
+            if one.precision != "fp32":
+                _replace(one.path, Path(written[name]))
+    advice = ADVICE if given.ckpt_path is not None and not low else ""
+    return here._replace(kept={name: one.precision for name, one in kept.items()}, advice=advice)
+
+
+def _kept(here: Here, form: str, precision: str) -> Candidate:
+    """Which of a format's candidates stays."""
+    mine = [one for one in here.networks if one.candidate.format == form]  # the fastest first
+    if precision == "auto":
+        return next(one.candidate for one in mine if one.candidate.precision == "fp32" or one.lost <= here.allowed)
+    return next(one.candidate for one in mine if one.candidate.precision == precision)
 
 
 def _in_eight_bits(
