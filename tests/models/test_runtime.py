@@ -151,11 +151,9 @@ def test_generated_code_gives_the_same_outputs_and_gradients():
         torch.testing.assert_close(given, wanted, rtol=1e-3, atol=1e-5)
 
 
-def test_what_follows_convolutions_is_compiled_once_for_all_architectures(monkeypatch):
+@torch._dynamo.config.patch(recompile_limit=8, force_parameter_static_shapes=True)  # as they are, and afterwards again
+def test_what_follows_convolutions_is_compiled_once_for_all_architectures():
     """Counted with the tracer alone, over two architectures: a few graphs, the same numbers, statistics and gradients."""
-    config = torch._dynamo.config
-    for name in ("recompile_limit", "force_parameter_static_shapes"):
-        monkeypatch.setattr(config, name, getattr(config, name))
     torch._dynamo.reset()
     graphs = []
 
