@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,6 +24,7 @@ from ncp.metrics.anchors import AnchorClass as AnchorClass
 from ncp.metrics.boxes import BEV_OF_7, iou_aligned, nearest_bev, suppress
 
 BACKGROUND, IGNORED = -1, -2
+FEW = 128  # boxes of a class that the host suppresses by itself; of more a GPU works out the overlaps
 MOST_PAIRS = 2**26  # of anchors and objects that are looked at together
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
@@ -205,15 +207,25 @@ def detect(
         top_KN, anchor_KN = torch.topk(torch.sigmoid(logits.float()), min(before, len(logits)), dim=0)
         # the highest come first, so that those to keep are the first ones of each class; a GPU is waited for here alone
         counts = (top_KN >= score).sum(0).tolist()
-        anchor = torch.cat([anchor_KN[:count, number] for number, count in enumerate(counts)])
+        anchor, scores = (
+            torch.cat([values[:count, i] for i, count in enumerate(counts)]) for values in (anchor_KN, top_KN)
+        )
         boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
-        parts = []
-        for number, count in enumerate(counts):
-            mine, boxes = boxes[:count], boxes[count:]
-            top = top_KN[:count, number]
-            kept = torch.from_numpy(suppress(mine[:, list(BEV_OF_7)], top, overlap, rotated)).to(top.device)
-            parts.append(Detections(mine[kept], torch.full_like(kept, number), top[kept]))
-        found_boxes, labels, scores = (torch.cat(values) for values in zip(*parts, strict=True))
-        best = torch.argsort(scores, descending=True, stable=True)[:most]
-        out.append(Detections(found_boxes[best], labels[best], scores[best]))
+        device = boxes.device
+        if not rotated and max(counts) <= FEW:
+            boxes, scores = boxes.cpu(), scores.cpu()
+        number = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(scores.device)
+        kept = _kept(boxes[:, list(BEV_OF_7)], scores, counts, overlap, rotated).to(scores.device)
+        best = kept[torch.argsort(scores[kept], descending=True, stable=True)[:most]]
+        out.append(Detections(*(values[best].to(device) for values in (boxes, number, scores))))
     return out
+
+
+def _kept(bev_M5: Tensor, scores_M: Tensor, counts: list[int], overlap: float, rotated: bool) -> Tensor:
+    """Which boxes no better one of their class suppresses: int64 on the host; so many of each class lie one after the other."""
+    kept, begin = [], 0
+    for count in counts:
+        part = slice(begin, begin + count)
+        kept.append(begin + suppress(bev_M5[part], scores_M[part], overlap, rotated))
+        begin += count
+    return torch.from_numpy(np.concatenate(kept))
