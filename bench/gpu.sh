@@ -34,9 +34,11 @@ piece() {
 
 piece train "$python" -m bench.gpu train
 piece large "$python" -m bench.gpu large
+piece scenes "$python" -m bench.gpu detection
 piece compile "$python" -m bench.gpu compile
 piece share "$python" -m bench.gpu share
 piece loading "$python" -m bench.gpu loading
+piece memory "$python" -m bench.memory
 piece models "$python" -m bench.models --no-compile
 piece detection "$python" -m bench.detection --batch 16
 piece video "$python" -m bench.video
