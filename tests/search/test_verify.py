@@ -7,7 +7,7 @@ from toy_predictors import Toy, capacity
 from ncp import latency
 from ncp.latency.card import MachineCard
 from ncp.search import search
-from ncp.search.verify import BOLD, USED, best_codes, bold_codes, settle, verify
+from ncp.search.verify import BOLD, USED, settle, tried, verify
 from ncp.spaces.multires import SPACE
 
 FREE = ["c3_1", "b3", "c4_2"]
@@ -39,10 +39,10 @@ def test_the_best_are_those_of_all_that_the_search_met(found):
     mean, std = model.told(met)
     allowed = met[mean + std <= LIMIT]
     wanted = allowed[np.argsort(-TOY.predict(allowed)["mIoU"], kind="stable")][:5]
-    best = best_codes(found)
+    _, best = tried(found, found.budget.others)
     assert {tuple(c) for c in best.tolist()} == {tuple(c) for c in wanted.tolist()}
     assert tuple(best[0]) == found.architecture.code
-    np.testing.assert_array_equal(best_codes(found, n=2), best[:2])
+    np.testing.assert_array_equal(tried(found, [], n=2)[1], best[:2])
 
 
 def test_better_ones_that_may_keep_the_limit_come_first(found):
@@ -51,16 +51,16 @@ def test_better_ones_that_may_keep_the_limit_come_first(found):
     (here,) = TOY.predict(np.array([found.architecture.code]))["mIoU"]
     better = met[(mean - BOLD * std <= LIMIT) & (TOY.predict(met)["mIoU"] > here)]
     wanted = better[np.argsort(-TOY.predict(better)["mIoU"], kind="stable")][:5]
-    bold = bold_codes(found, found.budget.others)
+    bold, _ = tried(found, found.budget.others)
     assert len(bold) > 0
     np.testing.assert_array_equal(TOY.predict(bold)["mIoU"], TOY.predict(wanted)["mIoU"])
     assert {tuple(c) for c in bold.tolist()} <= {tuple(c) for c in better.tolist()}
-    assert len(bold_codes(found, [])) == 0  # limits of machines elsewhere are held as ever
+    assert len(tried(found, [])[0]) == 0  # limits of machines elsewhere are held as ever
 
 
 def in_order(found):
     """Texts of what is measured, in turn."""
-    codes = np.concatenate([bold_codes(found, found.budget.others), best_codes(found)]).astype(float)
+    codes = np.concatenate(tried(found, found.budget.others)).astype(float)
     return [architecture.text for architecture in SPACE.decode(codes)]
 
 

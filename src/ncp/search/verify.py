@@ -19,7 +19,7 @@ from ncp.latency.model import Latency
 from ncp.search.criterion import Criterion
 from ncp.search.judges import PredictorPanel
 from ncp.search.limits import Limit
-from ncp.search.listing import ranked, whole_space
+from ncp.search.listing import CHUNK, ranked, whole_space
 from ncp.search.quantities import Quantity, with_margin
 from ncp.search.result import Result, candidates
 
@@ -45,36 +45,26 @@ class Timed:
     limit: str = "latency_ms"
 
 
-def best_codes(result: Result, lam: float = 0.5, n: int = BEST) -> np.ndarray:
-    """``(n, D)`` codes of the best different architectures that keep the limits, the best first.
+def tried(result: Result, limits: Sequence[Limit], lam: float = 0.5, n: int = BEST) -> tuple[np.ndarray, np.ndarray]:
+    """Two parts of ``(n, D)`` codes at most, the best first: bold ones, and those that keep all limits as predicted.
 
-    Of those that the search met; of a space that can be listed of all.
+    Of those that the search met; of a space that can be listed of all. The bold ones are better than the answer and may keep
+    ``limits`` of milliseconds: they do if their times are ``BOLD`` standard deviations below what is predicted.
     """
     goals, budget = result.trajectory.objectives, result.budget
     assert budget is not None
-    codes, _ = ranked(Criterion(goals, budget, lam, result.kappa or 0.0), _all_or_met(result))
-    found = result.trajectory.best_code
-    others = [code for code in codes[: n + 1].astype(np.int64) if (code != found).any()]
-    return np.stack([found, *others][:n])
-
-
-def bold_codes(result: Result, limits: Sequence[Limit], lam: float = 0.5, n: int = BEST) -> np.ndarray:
-    """``(M, D)`` codes, ``n`` at most and the best first, that are better than the answer and may keep limits of milliseconds.
-
-    They do if their times are ``BOLD`` standard deviations below what is predicted; all other limits are kept.
-    """
-    goals, budget = result.trajectory.objectives, result.budget
-    assert budget is not None
-    bold = replace(
-        budget,
-        others=tuple(
-            replace(one, quantity=with_margin(one.quantity, -BOLD)) if one in limits else one for one in budget.others
-        ),
-    )
-    criterion = Criterion(goals, bold, lam, result.kappa or 0.0)
+    others = (replace(x, quantity=with_margin(x.quantity, -BOLD)) if x in limits else x for x in budget.others)
+    criterion = Criterion(goals, replace(budget, others=tuple(others)), lam, result.kappa or 0.0)
     codes, score = ranked(criterion, _all_or_met(result))
-    found = result.trajectory.best_code[None].astype(np.float64)
-    return codes[score > criterion.scores(found).value + LEAST_GAIN][:n].astype(np.int64)
+    found = result.trajectory.best_code
+    bold = codes[score > criterion.scores(found[None]).value + LEAST_GAIN][:n]
+    safe = [found]
+    for i in range(0, len(codes), CHUNK):
+        part = codes[i : i + CHUNK].astype(np.int64)
+        safe += [code for code in part[budget.excess(part) == 0] if (code != found).any()]
+        if len(safe) >= n:
+            break
+    return bold.astype(np.int64), np.stack(safe[:n])
 
 
 def _all_or_met(result: Result) -> np.ndarray:
@@ -93,7 +83,7 @@ def verify(
 ) -> Result:
     """The result with the first of its best architectures that keeps all limits of milliseconds when it is measured.
 
-    First come those of :func:`bold_codes`, then those of :func:`best_codes`.
+    Those of :func:`tried` are measured in turn.
 
     Args:
         result: of a search.
@@ -106,7 +96,7 @@ def verify(
         does, ``kept`` is False and a note says how far they are off.
     """
     space = result.trajectory.objectives.space
-    codes = np.concatenate([bold_codes(result, [limit for limit, _ in limits], lam), best_codes(result, lam)])
+    codes = np.concatenate(tried(result, [limit for limit, _ in limits], lam))
     told = [limit.quantity.told(codes)[0] for limit, _ in limits]
     measured: list[Timed] = []
     chosen = None
