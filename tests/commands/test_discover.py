@@ -73,6 +73,21 @@ def test_rows_of_a_table_stand_for_trainings(chosen):
     assert result["fitted"]["seg"]
 
 
+def test_what_was_trained_is_not_surer_than_what_was_found(chosen):
+    """The search begins with the trained architecture that its predictor is surest of."""
+    outcome, folder = chosen
+    [file] = folder.parent.glob("outputs/discover/*/fit-seg/seg.safetensors")
+    predictor, table = predictors.load(file), outcome.discovery.tables["seg"]
+    within = table.codes[np.asarray(SPACE.cost(table.codes).macs) <= LIMIT]
+
+    def sure(codes):
+        return predictor.predict(codes)["mIoU"] - predictor.predict_std(codes, noise=False)["mIoU"]
+
+    assert sure([outcome.discovery.candidates["found"].code])[0] >= sure(within).max() - 1e-4
+    best = SPACE.parse(within[sure(within).argmax()].tolist())
+    assert re.search(rf"start=\W*{best.text}\W", outcome.discovery.commands["search"])
+
+
 def test_the_page_is_one_file_that_can_be_sent(chosen):
     page = (chosen[1] / "discovery.html").read_text()
     assert page.startswith("<!doctype html>")

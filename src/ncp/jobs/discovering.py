@@ -231,6 +231,8 @@ class _Steps(Comparing):
         words += self.limits()
         if plan.start:
             words.append(f"start={plan.reference.text}")
+        elif (surest := self.surest(files)) is not None:
+            words.append(f"start={render(surest.text)}")
         words.append("force=true")
         if plan.bounds:
             limits = zip(space.labels, *choosing.limits(space, plan.bounds), strict=True)
@@ -241,6 +243,26 @@ class _Steps(Comparing):
             self.out.predicted[name], self.out.std[name] = found.predicted[name][main], found.std[name][main]
         self.out.notes += found.notes
         return found.architecture
+
+    def surest(self, files: Mapping[str, str]) -> Any:
+        """The trained architecture within the limits that is best by what the search compares, the prediction less its doubt.
+
+        The search starts from it, so it ends there unless it is surer of something better. None of several settings, and where
+        none is within the limits.
+        """
+        from ncp import predictors
+
+        if len(self.plan.names) > 1:
+            return None
+        [name] = self.plan.names
+        table, predictor = self.out.tables[name], predictors.load(files[name])
+        cost, codes = self.space.cost(table.codes), np.asarray(table.codes)
+        within = [np.asarray(getattr(cost, limit)) <= most for limit, most in self.plan.budget.items()]
+        codes = codes[np.all(within, axis=0)] if within else codes
+        if not len(codes):
+            return None
+        sure = predictor.predict(codes)[table.main] - predictor.predict_std(codes, noise=False)[table.main]
+        return self.space.parse(codes[int(sure.argmax())].tolist())
 
 
 def values(space: spaces.Space[Any], by_name: Mapping[str, Any]) -> np.ndarray:

@@ -119,7 +119,8 @@ def fit_rows(rows: Rows, options: Options = STANDARD, progress: Progress | None 
         tried.append(crossed(inputs, values_RM[:, 0], structure, len(brought), options))
         if progress is not None:
             progress((i + 1) / (len(structures) + 1), structure.name)
-    weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, [s.weight for s in structures])
+    prior_S, least_S = [s.weight for s in structures], [s.least for s in structures]
+    weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, prior_S, least_S)
     predictor = _fitted(rows, brought, blank, inputs, structures, weight_S, tried, options)
     folds = min(options.folds, len(rows))
     predictor.choice = _words(rows, structures, weight_S, tried, list(brought), float(blank.output_std[0]), folds)

@@ -9,18 +9,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ncp.predictors.transfer_fit import log_density
+from ncp.predictors.transfer_fit import LEAST_WEIGHT, log_density
 
 Answers = tuple[np.ndarray, np.ndarray]
 """Means and standard deviations, ``(R,)`` each."""
-LEAST_WEIGHT = 0.05
-"""A structure that counts less is left out."""
 
 
-def weights(values_R: np.ndarray, tried: Sequence[Answers], prior_S: Sequence[float], rows: float = 5.0) -> np.ndarray:
+def weights(
+    values_R: np.ndarray,
+    tried: Sequence[Answers],
+    prior_S: Sequence[float],
+    least_S: Sequence[float] | None = None,
+    rows: float = 5.0,
+) -> np.ndarray:
     """``(S,)`` weights of structures, which sum to 1 (stacking of predictive densities: Yao and others, 2018).
 
     Those under which the left-out values are most likely, as a mixture, together with a prior that counts like ``rows`` rows.
+    A structure whose weight is below its ``least_S`` (None: :data:`LEAST_WEIGHT`) is left out.
     """
     log_RS = np.stack([log_density(values_R - mean, std) for mean, std in tried], axis=1)
     likely_RS = np.exp(log_RS - log_RS.max(axis=1, keepdims=True))
@@ -30,7 +35,7 @@ def weights(values_R: np.ndarray, tried: Sequence[Answers], prior_S: Sequence[fl
         share_RS = likely_RS * found
         share_RS /= share_RS.sum(axis=1, keepdims=True)
         found = (share_RS.sum(axis=0) + rows * prior) / (len(values_R) + rows)
-    found[found < LEAST_WEIGHT] = 0.0
+    found[found < (LEAST_WEIGHT if least_S is None else np.asarray(least_S))] = 0.0
     out: np.ndarray = found / found.sum()
     return out
 

@@ -38,22 +38,26 @@ LENGTH_PRIOR = 0.3
 """... with a prior of this standard deviation, in logarithms, about the known ones."""
 SPREAD = 0.7
 """Draws around the best hyper-parameters are so much narrower than the curvature says: few of them stand for the middle."""
+LEAST_WEIGHT = 0.05
+"""A structure that counts less in a mixture is left out, unless it says otherwise."""
 
 
 @dataclass(frozen=True)
 class Structure:
     """Which parts a process has, with their priors; a part that is left out has strength 0. ``weight``: how much it counts
-    before rows tell."""
+    before rows tell; ``least``: it is left out of a mixture in which it would count less."""
 
     name: str
     priors: Mapping[str, tuple[float, float]]
     without: tuple[str, ...] = ()
     weight: float = 1.0
+    least: float = LEAST_WEIGHT
 
 
 TRANSFER = Structure("transfer", PRIORS)
 LINEAR = Structure("linear map of the known alone", PRIORS, ("smooth", "shrink"))
-ROWS = Structure("rows alone", ALONE, ("average", "each"), weight=0.25)
+# as the lesser part of a mixture it draws a search back to its few rows, and what is found is worse; so half or nothing
+ROWS = Structure("rows alone", ALONE, ("average", "each"), weight=0.25, least=0.5)
 STRUCTURES = (TRANSFER, LINEAR, ROWS)
 
 
