@@ -41,7 +41,7 @@ def test_a_similarity_is_told_with_four_places():
     found = here(fast, slow, metric=0.5612, allowed=0.02)._replace(objective="transnas-micro/normal.valid_ssim")
     found = found._replace(kept={"onnx": "int8"})
     assert found.lines()[0].endswith("valid_ssim 0.5612 to 0.5591")
-    assert found.lines()[2].endswith("the fastest that loses at most 0.0200 of valid_ssim")
+    assert found.lines()[2].endswith("the fastest that loses at most 0.02 of valid_ssim")
     assert found.lines()[3] == "written: onnx in int8"
     assert found.as_dict()["metric"] == "valid_ssim"
     assert found.as_dict()["written"] == {"onnx": "int8"}

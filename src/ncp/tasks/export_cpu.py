@@ -156,7 +156,7 @@ class Here(NamedTuple):
     def _allowance(self) -> str:
         if settings.unit(self.objective):
             return f"{self.allowed:g} point{'' if self.allowed == 1 else 's'}"
-        return f"{settings.figure_text(self.objective, self.allowed)} of {self.main_metric}"
+        return f"{self.allowed:.3g} of {self.main_metric}"
 
 
 def check(precision: str, formats: Sequence[str], task: str, trained: bool) -> None:
