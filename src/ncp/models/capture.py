@@ -72,7 +72,7 @@ class CudaGraphs:
         except RuntimeError:
             # what failed leaves random numbers and the allocator as if it still went on
             generator.graphsafe_set_state(before.graphsafe_get_state())
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError, AttributeError):
                 torch._C._cuda_endAllocateToPool(self.device.index or 0, self.pool)
             raise
         return graph.replay, out
