@@ -163,6 +163,7 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
         raise UserError(repr(jobs.options(command, *words).bounds))
 
     monkeypatch.setattr(given.commands, "run", asked)
+    monkeypatch.setattr(given, "surest", lambda files: None)  # nothing has been trained or fitted here
     with pytest.raises(UserError) as told_:
         given.search()
     assert "'c1_1': [16, 128]" in str(told_.value)

@@ -19,7 +19,7 @@ from ncp.inference.detection import Finder, Scene
 from ncp.inference.torch_network import TorchNetwork
 from ncp.metrics.boxes import iou_3d
 from ncp.models import detector_file
-from ncp.models.anchors import BACKGROUND, match
+from ncp.models.anchors import BACKGROUND, lay_out, match
 from ncp.models.detector import Detector
 
 LEAST = (0.7, 0.5, 0.5)  # overlap of car, pedestrian, cyclist
@@ -29,9 +29,9 @@ COPY = 0.01  # overlap from which the lower of two boxes is a copy of the higher
 
 def highest_of_background(detector: Detector, logits_BAN: torch.Tensor, batch: kitti_by_heart.Batch) -> float:
     """The highest score of any class at an anchor that overlaps no object enough to be undecided."""
-    pairs = zip(batch["boxes"], batch["labels"], strict=True)
-    matched = [match(detector.anchors, detector.anchor_class, b, k, detector.kinds) for b, k in pairs]
-    return float(torch.sigmoid(logits_BAN[torch.stack(matched) == BACKGROUND]).max())
+    layout = lay_out(detector.anchors, detector.anchor_class, len(detector.kinds))
+    matched = match(layout, batch["boxes"], batch["labels"], detector.kinds)
+    return float(torch.sigmoid(logits_BAN[matched == BACKGROUND]).max())
 
 
 @pytest.fixture(scope="module")
