@@ -45,6 +45,14 @@ def crowded_frames(count: int, seed: int = 0) -> tuple[list[Any], list[Any]]:
     return labels, results
 
 
+def scan(rng: np.random.Generator, number: int = 20_000) -> np.ndarray:
+    """``(number, 4)`` float32 points, as dense near the sensor as a LiDAR's: x, y, z in metres, reflectance."""
+    distance, across = rng.gamma(2.0, 9.0, number), rng.uniform(-0.7, 0.7, number)
+    height, reflectance = rng.normal(-1, 0.6, number), rng.uniform(size=number)
+    spread = [distance * np.cos(across), distance * np.sin(across), height, reflectance]
+    return np.stack(spread, 1).astype(np.float32)
+
+
 def network_rows(repeats: int, compiled: bool, batch: int) -> list[tuple[str, float, str]]:
     """Pillars, a training step of ``batch`` scenes and an inference of one, on KITTI's grid and the built-in set's."""
     import torch
@@ -74,14 +82,7 @@ def network_rows(repeats: int, compiled: bool, batch: int) -> list[tuple[str, fl
         networks["largest of 2,000"] = lambda: build(largest_of(2_000), task="det3d")
     for name, limits in (("KITTI", RANGE), ("built-in", LIMITS)):
         grid = Grid(limits, PILLAR, grid_size(limits, PILLAR))
-        distance, across = rng.gamma(2.0, 9.0, 20_000), rng.uniform(-0.7, 0.7, 20_000)
-        spread = [
-            distance * np.cos(across),
-            distance * np.sin(across),
-            rng.normal(-1, 0.6, 20_000),
-            rng.uniform(size=20_000),
-        ]
-        points = torch.from_numpy(np.stack(spread, 1)).float().to(device)
+        points = torch.from_numpy(scan(rng)).to(device)
         counts = torch.tensor([len(points)], device=device)
         many = points.repeat(batch, 1), counts.repeat(batch)
 

@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench._timing import show
+from bench.detection import scan
 from bench.models import PEAKS
 from ncp.models import build
 from ncp.models.capture import CudaGraphs
@@ -198,7 +199,7 @@ def detection(options: argparse.Namespace) -> list[str]:
 
     device, missed, rows = options.device, [], []
     grid = Grid(RANGE, PILLAR, grid_size(RANGE, PILLAR))
-    points = _points(device)
+    points = torch.from_numpy(scan(np.random.default_rng(0))).to(device)
     names = [name for name in options.variants if name != "plain"] if device.type == "cuda" else ["eager bf16"]
     for batch in (16, 2):
         steps = {name: _detector_step(name, grid, points, batch, device) for name in names}
@@ -227,15 +228,6 @@ def detection(options: argparse.Namespace) -> list[str]:
         assert recorded.refused is None, recorded.refused
     show("one scene, points to boxes", ("network", "Hz"), [(name, f"{rate:.0f}") for name, rate in rates.items()])
     return missed + ([f"{max(rates.values()):.0f} Hz, the bar is {HERTZ} Hz"] if max(rates.values()) < HERTZ else [])
-
-
-def _points(device: torch.device) -> Tensor:
-    """20,000 points as dense near the sensor as a LiDAR's."""
-    rng = np.random.default_rng(0)
-    distance, across = rng.gamma(2.0, 9.0, 20_000), rng.uniform(-0.7, 0.7, 20_000)
-    height, reflectance = rng.normal(-1, 0.6, 20_000), rng.uniform(size=20_000)
-    spread = np.stack([distance * np.cos(across), distance * np.sin(across), height, reflectance], 1)
-    return torch.from_numpy(spread).float().to(device)
 
 
 def _detector_step(variant: str, grid: Any, points: Tensor, batch: int, device: torch.device) -> Callable[[], Tensor]:
