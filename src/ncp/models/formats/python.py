@@ -71,25 +71,16 @@ def source_of(signature: Signature, about: card.NetworkCard | None) -> str:
     size = ""
     if about is not None and about.use.space is None:
         size = f"\nEvaluated on {about.size[0]} x {about.size[1]} pixels; normalise() first."
-    lines = [
-        '"""A network that was designed by network coding propagation, in plain torch.',
-        "",
-        f"Reads {reads};",
-        f"writes {writes}.{size}",
-        "",
-        "    from model import load",
-        "    net = load()                       # model.safetensors, beside this file",
-        '"""',
-        "",
-        "from __future__ import annotations",
-        "",
-        *_part("imports"),
-        "",
-        f'ARCHITECTURE = "{signature.architecture}"',
-        *(f"{name} = {pprint.pformat(value, width=118, compact=True)}" for name, value in values.items()),
-    ]
+    head = heading(
+        "A network that was designed by network coding propagation, in plain torch.",
+        reads,
+        f"{writes}.{size}",
+        "\n".join(_part("imports")),
+        signature.architecture,
+        values,
+    )
     body = "\n".join(_part(task)).replace("Whole()", "Detector()" if whole else "Network()")
-    return finished("\n".join(lines) + "\n\n\n" + body.strip() + "\n")
+    return finished(head + "\n\n\n" + body.strip() + "\n")
 
 
 def _constants(signature: Signature, classes: list[str], about: card.NetworkCard | None) -> dict[str, Any]:
@@ -135,6 +126,28 @@ def backbone() -> str:
     """The classes of the multi-resolution backbone, and how its maps are joined."""
     text = next(text for names, text in sections(SOURCE) if names == {"all"})
     return text[text.index("class ") :]
+
+
+def heading(title: str, reads: str, writes: str, imports: str, architecture: str, values: dict[str, Any]) -> str:
+    """How a ``model.py`` begins: what it is, its imports, and the constants that make it this network."""
+    lines = [
+        f'"""{title}',
+        "",
+        f"Reads {reads};",
+        f"writes {writes}",
+        "",
+        "    from model import load",
+        "    net = load()                       # model.safetensors, beside this file",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        imports,
+        "",
+        f'ARCHITECTURE = "{architecture}"',
+        *(f"{name} = {pprint.pformat(value, width=118, compact=True)}" for name, value in values.items()),
+    ]
+    return "\n".join(lines)
 
 
 def finished(text: str) -> str:

@@ -5,14 +5,13 @@ As :mod:`ncp.models.formats.python` writes those of the other tasks: nothing of 
 
 from __future__ import annotations
 
-import pprint
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ncp import card, files
-from ncp.models.formats.python import MODEL, backbone, finished, sections
+from ncp.models.formats.python import MODEL, backbone, finished, heading, sections
 from ncp.models.transnas import nets
 from ncp.models.transnas.decoders import Layer
 from ncp.spaces import multires, transnas_macro, transnas_micro
@@ -51,24 +50,15 @@ def source_of(net: nets.SceneNet, about: card.NetworkCard | None) -> str:
     wanted = {"all", encoder, kind.head, *(["scaled"] if "SCALE" in values else [])}
     parts = [(names, text) for names, text in sections(_SOURCE) if wanted & names]
     body = [text for _, text in parts] if encoder != "multires" else [backbone(), *(text for _, text in parts)]
-    head = [
-        '"""A network for rooms (TransNAS-Bench-101), in plain torch.',
-        "",
-        f"Reads {reads};",
-        f"writes {_OUTPUTS[made.task].format(outputs=made.outputs)}.{size}",
-        "",
-        "    from model import load",
-        "    net = load()                       # model.safetensors, beside this file",
-        '"""',
-        "",
-        "from __future__ import annotations",
-        "",
+    head = heading(
+        "A network for rooms (TransNAS-Bench-101), in plain torch.",
+        reads,
+        f"{_OUTPUTS[made.task].format(outputs=made.outputs)}.{size}",
         next(text for names, text in sections(_SOURCE) if names == {"imports"}),
-        "",
-        f'ARCHITECTURE = "{made.architecture}"',
-        *(f"{name} = {pprint.pformat(value, width=118, compact=True)}" for name, value in values.items()),
-    ]
-    return finished("\n".join(head) + "\n\n\n" + "\n\n\n".join(body) + "\n")
+        made.architecture,
+        values,
+    )
+    return finished(head + "\n\n\n" + "\n\n\n".join(body) + "\n")
 
 
 def _constants(net: nets.SceneNet, about: card.NetworkCard | None) -> tuple[dict[str, Any], str]:
