@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ncp.models.capture import Capture, as_recorded
-from ncp.tasks.stepping.base import Batch, Loss
+from ncp.tasks.stepping.base import Batch, Eager, Loss
 from ncp.tasks.stepping.graphs import WARM
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Record:
     slopes: Sequence[Tensor | None]
 
 
-class PartGraphs:
+class PartGraphs(Eager):
     """Steps whose network is recorded; see :class:`ncp.tasks.stepping.base.Stepping`.
 
     Args:
@@ -68,7 +68,8 @@ class PartGraphs:
     def __init__(
         self, loss: Loss, part: Part, several: bool, capture: Capture, told: Callable[[str], None] = log.info
     ) -> None:
-        self.loss, self.part, self.several, self.capture, self.told = loss, part, several, capture, told
+        super().__init__(loss)
+        self.part, self.several, self.capture, self.told = part, several, capture, told
         self.parameters = [parameter for parameter in part.parameters if parameter.requires_grad]
         self.records: dict[Any, Record] = {}
         self.stopped = False
@@ -77,26 +78,19 @@ class PartGraphs:
 
     # ---- steps, which are the usual ones
 
-    def prepare(self, optimizer: torch.optim.Optimizer) -> None:
-        """Nothing: the optimiser runs outside."""
-
     def forward(self, batch: Batch, report: bool, first: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`ncp.tasks.stepping.base.Stepping`."""
         with self._aside():
-            return self.loss(batch, report)
-
-    def clear(self, optimizer: Any) -> None:
-        """See :class:`ncp.tasks.stepping.base.Stepping`."""
-        optimizer.zero_grad()
+            return super().forward(batch, report, first)
 
     def backward(self, loss: Tensor) -> None:
         """See :class:`ncp.tasks.stepping.base.Stepping`."""
         with self._aside():
-            loss.backward()  # type: ignore[no-untyped-call]
+            super().backward(loss)
 
     def finish(self, optimizer: Any, closure: Callable[[], Any]) -> None:
         """See :class:`ncp.tasks.stepping.base.Stepping`."""
-        optimizer.step(closure=closure)
+        super().finish(optimizer, closure)
         self.steps += 1
 
     def close(self) -> None:
