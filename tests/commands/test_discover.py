@@ -372,7 +372,7 @@ def test_images_that_cannot_be_trained_on_are_refused_before_anything_starts(tmp
 def test_frames_and_films_of_ones_own_end_with_a_page(task, make, tmp_path, monkeypatch):
     """Trainings are played: each ends with a point for every doubling of its multiply-adds. All other steps are real."""
     if task == "video":
-        pytest.importorskip("av")
+        pytest.importorskip("av", reason="needs the extra: pip install 'ncp-nas[video]'")
     root = make(tmp_path / "mine")
     monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
 
