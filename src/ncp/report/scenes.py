@@ -57,8 +57,11 @@ def headed(run: Run, what: str, width: float, height: float) -> Figure:
     value = task.latest.get(task.main_metric, float("nan"))
     figure = settings.figure_text(f"{run.options.setting or task.name}.{task.main_metric}", value)
     name = task.in_words(task.main_metric).removeprefix(task.prefix)
-    title = f"{what}: {name} {figure} on the whole validation set"
-    return style.figure(width, height, title, terminal.shorten(str(run.architecture), round(11.5 * width)))
+    told = "the figure is of the whole validation set"  # below the title, which a narrow figure would cut off
+    room = max(round(11.5 * width) - len(told) - 2, 12)
+    return style.figure(
+        width, height, f"{what}: {name} {figure}", f"{terminal.shorten(str(run.architecture), room)}; {told}"
+    )
 
 
 def in_columns(
