@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -138,3 +139,18 @@ def test_an_architecture_is_taken_from_a_run_folder_or_its_result(tmp_path):
     runs.write_result(tmp_path, {"metrics": {}})
     with pytest.raises(UserError, match="holds no architecture"):
         runs.found_architecture(tmp_path)
+
+
+class OneMoment(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 11, 26, 21, 7, 14)
+
+
+def test_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    drawn = iter(["5807", "5807", "5807", "a71c"])
+    monkeypatch.setattr(runs, "suffix", lambda: next(drawn))
+    monkeypatch.setattr(runs, "datetime", OneMoment)
+    first, second = (runs.new_folder("fit", tmp_path) for _ in range(2))
+    assert first.name == "21-07-14-5807"
+    assert second.name == "21-07-14-a71c"

@@ -96,10 +96,17 @@ def new_folder(command: str, outputs: str | Path | None = None) -> Path:
         outputs: the folder of all outputs; None for ``$NCP_OUTPUTS``, else ``outputs`` here.
     """
     now = datetime.now()
-    root = Path(outputs or os.environ.get("NCP_OUTPUTS") or "outputs")
-    folder = root / command / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{secrets.token_hex(2)}"
-    folder.mkdir(parents=True)
-    return folder
+    day = Path(outputs or os.environ.get("NCP_OUTPUTS") or "outputs") / command / f"{now:%Y-%m-%d}"
+    while True:
+        folder = day / f"{now:%H-%M-%S}-{suffix()}"
+        with contextlib.suppress(FileExistsError):  # another one's of this second: draw again
+            folder.mkdir(parents=True)
+            return folder
+
+
+def suffix() -> str:
+    """Eight random hexadecimal digits: folders of thousands of runs that begin in one second still differ."""
+    return secrets.token_hex(4)
 
 
 def config_hash(config: Mapping[str, Any], folder: Path | None = None) -> str:

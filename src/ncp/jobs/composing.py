@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ncp import configs, files, overrides
+from ncp import configs, files, overrides, runs
 from ncp import options as typed
 from ncp.commandline import hydra_value
 from ncp.errors import UserError
 from ncp.jobs import commands
 
 # the same string in every evaluation within one configuration, as with Hydra's own `now`
-OmegaConf.register_new_resolver("ncp.suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+OmegaConf.register_new_resolver("ncp.suffix", runs.suffix, use_cache=True, replace=True)
 # the setting that is meant where none is given; the other commands have none
 DEFAULT_SETTING = {"train": "cls", "build": "seg", "discover": "seg", "adopt": "seg"}
 # parts of a composed configuration that are not options of a command
