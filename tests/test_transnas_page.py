@@ -35,12 +35,16 @@ def test_a_command_composes(command):
     assert jobs.options(given[2].removeprefix("src."), *given[3:])
 
 
-def test_the_python_runs(capsys):
-    (text,) = [text for kind, text in BLOCKS if kind == "python"]
-    exec(text, {})
+def test_the_python_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in (text for kind, text in BLOCKS if kind == "python"):
+        exec(text, {})
     space = spaces.get("transnas-micro")
     counted = int(space.cost([space.parse("64-41414-3_31_332").code]).params[0])
     assert capsys.readouterr().out.splitlines() == [f"torch.Size([1, 3, 64, 64]) {counted}"]
+    cells = (tmp_path / "cells.txt").read_text().split()
+    assert len(set(cells)) == 20
+    assert list(space.texts([space.parse(cell).code for cell in cells])) == cells
 
 
 @pytest.mark.parametrize("task", list(EPOCHS))
