@@ -29,6 +29,8 @@ OPTIONS = ("none", "normal", "wider", "smaller", "both")
 DIGITS = (1, 2, 3, 4)
 _TEXT = re.compile(r"(\d+)-(\w+)(-\w+)?")
 _CHUNK = 4096
+_BASE = np.kron(len(OPTIONS) ** np.arange(POSITIONS), np.arange(len(OPTIONS))).astype(np.float64)
+"""``(30,)``: a valid code times it is a number of its own, its six digits'."""
 
 
 def mistake(digits: Sequence[int]) -> str | None:
@@ -199,6 +201,13 @@ class MacroSpace(OneHotSpace):
         return out
 
     @cached_property
+    def _keys(self) -> tuple[np.ndarray, np.ndarray]:
+        """Valid codes as numbers, ascending, and where each stands among them: ``(3256,)`` float64 and int64."""
+        keys = self._valid @ _BASE
+        order = np.argsort(keys)
+        return keys[order], order
+
+    @cached_property
     def center(self) -> np.ndarray:
         """``(30,)`` mean of the codes over the space."""
         out: np.ndarray = self._valid.mean(0)
@@ -213,8 +222,15 @@ class MacroSpace(OneHotSpace):
     def round(self, codes_ND: np.ndarray) -> np.ndarray:
         """``(N, 30)`` int64: the nearest of the codes of the space."""
         codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, self.dim)
-        parts = [(codes[i : i + _CHUNK] @ self._columns).argmax(1) for i in range(0, len(codes), _CHUNK)]
-        out: np.ndarray = self._valid[np.concatenate([np.empty(0, dtype=np.int64), *parts])]
+        keys, order = self._keys
+        near = order[np.searchsorted(keys, codes @ _BASE).clip(max=len(keys) - 1)]
+        (moved,) = np.nonzero(
+            (self._valid[near] != codes).any(1)
+        )  # the others are in the space, as recorded tables' codes
+        for i in range(0, len(moved), _CHUNK):
+            part = moved[i : i + _CHUNK]
+            near[part] = (codes[part] @ self._columns).argmax(1)
+        out: np.ndarray = self._valid[near]
         return out
 
     def texts(self, codes_ND: np.ndarray) -> list[str]:
