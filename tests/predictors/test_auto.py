@@ -59,10 +59,29 @@ def test_the_denser_one_is_taken_even_where_its_error_is_larger(monkeypatch, row
     family, words = auto.choose(rows, few.STANDARD)
     density = {n: stats.norm.logpdf(e, scale=s) for n, (e, s) in (("transfer", transfer), ("default", default))}
     assert family == max(density, key=density.get)
+    times = "3 times " if family == "transfer" else ""
     assert words == (
-        f"{family}, chosen on 84 held-out of 420 rows: mean absolute error of mIoU transfer {transfer[0]:g}, "
+        f"{family}, chosen on {times}84 held-out of 420 rows: mean absolute error of mIoU transfer {transfer[0]:g}, "
         f"default {default[0]:g}"
     )
+
+
+def test_transfer_must_be_ahead_in_all_splits_together(monkeypatch, rows):
+    errors, held = iter([0.1, 0.2, 0.9]), []
+
+    def fit(train, *_):
+        held.append({tuple(code) for code in rows.codes.tolist()} - {tuple(code) for code in train.codes.tolist()})
+        return Answers(truth, next(errors), 0.5)
+
+    faked(monkeypatch, (0.5, 0.5), (0.4, 0.5))
+    monkeypatch.setattr(few, "fit_rows", fit)
+    family, words = auto.choose(rows, few.STANDARD)
+    assert family == "default"
+    assert words.endswith(
+        "chosen on 3 times 84 held-out of 420 rows: mean absolute error of mIoU transfer 0.4, default 0.4"
+    )
+    assert [len(part) for part in held] == [84] * 3
+    assert len(set.union(*held)) > 168
 
 
 def test_both_are_fitted_on_the_same_rows_that_are_not_held_out(monkeypatch, rows):
