@@ -33,7 +33,7 @@ def test_the_commands_are_right(command):
     if module == "src.data":
         kind, settings = job.views_of(options)
         assert kind.__name__ == ("Taskonomy" if "data.root" in command else "Indoor")
-        assert settings["labels"] is None
+        assert settings["labels"] == ("normal" if "data.root" in command else None)
 
 
 def test_rooms_are_drawn_and_counted(tmp_path, capsys):

@@ -165,6 +165,11 @@ def test_odd_exported_files(tmp_path):
         ("final_epoch_micro.csv", b"name,jigsaw:valid_top1\nx,1\n", "row 1 names no architecture"),
         ("final_epoch_micro.csv", b"arch,jigsaw:valid_top1\n3_33_332\n", "row 1 cannot be used: the line has 1 fields"),
         ("best_over_epochs.csv", b"arch,space,jigsaw:valid_top1\n64-9999-basic,macro,5\n", "no row that can be used"),
+        (
+            "best_over_epochs.csv",
+            b"arch,space,jigsaw:valid_top1\n64-2133-basic,macro,5\n64-2133-basic,macro,1.5\n",
+            "row 2 names 64-2133-basic again; an architecture has one row",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             benchmark.import_release(_file(tmp_path / name, content), tmp_path / "store")

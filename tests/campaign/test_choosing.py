@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ncp import spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign.options import BuildOptions, Work
@@ -82,3 +83,21 @@ def test_more_than_there_are_is_refused():
     assert len(texts(3, bounds)) == 3
     with pytest.raises(UserError, match="only 3 architectures"):
         texts(4, bounds)
+
+
+def cells(count, bounds=None):
+    options = BuildOptions(count=count, bounds=bounds or {}, build=Work(architectures="sample"), seed=3)
+    return choosing.choose(options, settings.get("transnas-macro/jigsaw"))
+
+
+def test_bounds_of_a_space_of_choices():
+    space = spaces.get("transnas-macro")
+    where = [i for i, label in enumerate(space.labels) if label.startswith("m1")]
+    lower, upper = space.lower[where[0]], space.upper[where[0]]
+    np.testing.assert_array_equal(cells(9, {"m1": [lower, upper]}), cells(9))
+    fixed = space.labels[where[1]]
+    codes = cells(9, {fixed: [1, 1]})
+    assert (codes[:, where[1]] == 1).all()
+    np.testing.assert_array_equal(space.round(codes), codes)
+    with pytest.raises(UserError, match=r"could not draw 4000 different architectures of the 3,256 of transnas-macro"):
+        cells(4000)

@@ -133,6 +133,10 @@ def test_a_format_of_another_task_is_refused_before_any_file_is_written(tmp_path
             "format must be one or more of safetensors, onnx, openvino, torchexport, python, ",
         ),
         (("arch=narrow", "format=onnx", "size=[8,8]"), "size is a height and a width of at least 32 pixels"),
+        (
+            ("task=seg", "arch=code", "arch.code=64-41414-3_31_332"),
+            "task=seg has networks for multires; '64-41414-3_31_332' is of transnas-micro",
+        ),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
     ],
 )

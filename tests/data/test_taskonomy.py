@@ -159,6 +159,7 @@ def test_labels_that_cannot_be_used_are_named(root):
         (whole[:9], "holds 9 numbers; the mask of class_object is for 1,000 of which it keeps 75"),
         (-whole, "holds no shares of the kept classes"),
         (whole * np.nan, "numbers that are not finite"),
+        (np.full(1000, 1e308), "numbers that are not finite, or beyond 1e+30"),
         (whole.reshape(10, 100), "has the shape (10, 100); 1 axes"),
     ):
         np.save(first, content)
@@ -166,6 +167,9 @@ def test_labels_that_cannot_be_used_are_named(root):
             _data(root, "class_object")
         assert says in str(caught.value)
         assert first.name in str(caught.value)
+    np.save(first, whole[:75])
+    with pytest.raises(UserError, match=r"holds 75 numbers; without a mask class_object has 1,?000"):
+        _data(root, "class_object", masks="none").train_set[Key(-1, 0)]
     layout = places.path("almena/point_0_view_0", "room_layout")
     np.save(layout, np.zeros(6))
     with pytest.raises(UserError, match=r"holds 6 numbers; a layout has 9"):

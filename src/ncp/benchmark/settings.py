@@ -147,8 +147,8 @@ class Setting:
         ('%', '')
         """
         base = _base(column)
-        loss = base not in self.metrics and (base in self.smaller or base.endswith("loss"))
-        return "" if loss or self.range(base) != (0.0, 100.0) else "%"
+        other = base not in self.metrics and (base in self.smaller or not _percentage(base))
+        return "" if other or self.range(base) != (0.0, 100.0) else "%"
 
     def sign(self, column: str) -> float:
         """1 where a larger value is better, -1 where a smaller one is."""

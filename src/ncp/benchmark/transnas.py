@@ -82,6 +82,7 @@ def _from_csv(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     assert match is not None, path
     kind, where = match[1], f"'{files.printable(path)}'"
     out: dict[str, dict[str, dict[str, Any]]] = {}
+    seen: set[tuple[str, str]] = set()
     for _, rows in readers.batches(path):
         for number, row in enumerate(rows):
             if isinstance(row, readers.Unreadable):
@@ -90,6 +91,11 @@ def _from_csv(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
             space = row.get("space") or ("macro" if str(text).endswith("-basic") else "micro")
             if not isinstance(text, str) or space not in SPACES:
                 raise UserError(f"{where}: row {number + 1} names no architecture (arch) and space (micro, macro)")
+            if (space, text) in seen:
+                raise UserError(
+                    f"{where}: row {number + 1} names {files.shown(text)} again; an architecture has one row"
+                )
+            seen.add((space, text))
             for name, value in row.items():
                 task, colon, metric = name.partition(":")
                 if colon and task in TASKS:

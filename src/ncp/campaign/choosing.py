@@ -15,6 +15,7 @@ from ncp import files, spaces
 from ncp.benchmark.settings import Setting
 from ncp.campaign.options import BuildOptions
 from ncp.errors import UserError
+from ncp.spaces.onehot import OneHotSpace
 
 MAX_COUNT = 1_000_000
 LIMIT = 256 * 2**20  # bytes of a list of so many
@@ -65,17 +66,23 @@ def sample(space: spaces.Space[Any], count: int, seed: int, bounds: Mapping[str,
     steps = np.floor((upper - lower) / space.step).astype(np.int64) + 1
     found: dict[tuple[int, ...], None] = {}
     for _ in range(100 * (count // CHUNK + 1)):
-        if bounds:
+        if bounds and not isinstance(space, OneHotSpace):
             drawn = lower + space.step * (rng.random((CHUNK, space.dim)) * steps).astype(np.int64)
             codes = [code for code in drawn.astype(np.int64) if np.array_equal(space.round(code[None])[0], code)]
         else:
             codes = [np.array(architecture.code) for architecture in space.sample(CHUNK, rng)]
+            codes = [code for code in codes if ((code >= lower) & (code <= upper)).all()]
         for code in codes:
             if len(found) < count:
                 found.setdefault(tuple(code.tolist()))
         if len(found) == count:
             return np.array(list(found), dtype=np.int64)
-    raise UserError(f"could not draw {count} different architectures within bounds; widen them")
+    within = (
+        f"within the bounds, {len(found)} were found; widen them"
+        if bounds
+        else f"of the {len(found):,} of {space.name}"
+    )
+    raise UserError(f"could not draw {count} different architectures {within}")
 
 
 def exact_limits(given: Mapping[str, Any] | None) -> dict[str, float]:

@@ -35,6 +35,8 @@ SEMANTIC = (
 )  # fmt: skip
 WHOLE = {"class_object": 1000, "class_scene": 365}
 """Classes of the files before a mask."""
+LARGEST = 1e30
+"""Of a label's numbers: sums of a thousand fit single precision."""
 LAYOUT_MEAN = np.array(
     [
         -0.0164378987,
@@ -96,8 +98,8 @@ class ViewFiles:
         if name == "normal":
             return T.resize_image(T.read_image(path), self.size)
         numbers = read_plain(path, 1).astype(np.float64)
-        if not np.isfinite(numbers).all():
-            raise UserError(f"the label '{printable(path)}' holds numbers that are not finite")
+        if not (np.abs(numbers) < LARGEST).all():
+            raise UserError(f"the label '{printable(path)}' holds numbers that are not finite, or beyond {LARGEST:g}")
         return torch.from_numpy(
             (self._layout if name == "room_layout" else self._shares)(name, numbers, path).astype(np.float32)
         )
@@ -109,6 +111,10 @@ class ViewFiles:
 
     def _shares(self, name: str, numbers: np.ndarray, path: Path) -> np.ndarray:
         mask = self.masks.get(name)
+        if mask is None and len(numbers) != WHOLE[name]:
+            raise UserError(
+                f"the label '{printable(path)}' holds {len(numbers):,} numbers; without a mask {name} has {WHOLE[name]:,}"
+            )
         if mask is not None and len(numbers) == len(mask):
             numbers = numbers[mask]
         elif mask is not None and len(numbers) != mask.sum():

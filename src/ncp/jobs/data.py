@@ -131,11 +131,15 @@ def show(outcome: Outcome | Found, brief: bool = False) -> None:
 def views_of(options: Options) -> tuple[type[ViewData], dict[str, Any]] | None:
     """Class and settings of a set of rooms with several kinds of labels; None for any other."""
     from ncp import registry
+    from ncp.benchmark import settings as settings_of
     from ncp.data.base import DataModule
     from ncp.data.views import ViewData
 
     settings = dict(options.data)
     kind = registry.resolve(settings.pop("_target_"), "data", DataModule) if settings.get("_target_") else None  # type: ignore[type-abstract]
+    if options.setting and settings.get("root") and settings.get("labels") is None:
+        # files at hand need not have the labels of all tasks; the built-in rooms do
+        settings["labels"] = settings_of.get(options.setting).task
     return (kind, settings) if kind is not None and issubclass(kind, ViewData) else None
 
 

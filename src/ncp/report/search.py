@@ -163,9 +163,15 @@ def costs(space: str, architecture: Any, macs: int, params: int) -> dict[str, An
 def architecture_yaml(result: Result) -> str:
     """An architecture file, as ``arch=file arch.path=...`` and ``start=...`` read it."""
     objectives = ", ".join(o.name for o in result.objectives)
+    # of a space that no training means by default the setting says which one
+    where = (
+        "task=..."
+        if result.trajectory.objectives.space.name == "multires"
+        else f"setting={result.objectives[0].setting}"
+    )
     return (
         f"# found by ncp {ncp.__version__} for {objectives}; train it with\n"
-        f"#   {runs.invocation('train')} task=... arch=file arch.path=THIS_FILE\n"
+        f"#   {runs.invocation('train')} {where} arch=file arch.path=THIS_FILE\n"
         f"space: {result.trajectory.objectives.space.name}\n"
         f"text: {result.architecture.text}\n"
         f"code: [{', '.join(map(str, result.architecture.code))}]\n"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
-from ncp import signals
+from ncp import signals, spaces
 from ncp.data.base import DataModule, sharing_cores
 from ncp.data.transforms import normalise
 from ncp.errors import UserError
@@ -112,6 +112,13 @@ class Task(pl.LightningModule):
     spaces: ClassVar[tuple[str, ...]] = ("multires",)
     static: ClassVar[bool] = True
     scores: Metric
+
+    @classmethod
+    def check_architecture(cls, architecture: Any) -> None:
+        """Raise ``UserError`` for an architecture of a space that the task has no networks for; names of baselines pass."""
+        space = None if isinstance(architecture, str) else spaces.of_form(architecture)
+        if space is not None and space not in cls.spaces:
+            raise UserError(f"task={cls.name} has networks for {', '.join(cls.spaces)}; '{architecture}' is of {space}")
 
     def __init__(
         self,

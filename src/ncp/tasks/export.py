@@ -100,7 +100,9 @@ def untrained(given: Exporting) -> Exportable:
     """A network of ``given.arch`` for ``given.task`` with ``given.classes`` (None: the task's own number)."""
     arch = given.arch or {}
     architecture: Any = architectures.choose(arch, architectures.space_of(None, arch))
-    task = registry.resolve((given.task or {}).get("_target_"), "task", Task).name  # type: ignore[type-abstract]
+    kind: type[Task] = registry.resolve((given.task or {}).get("_target_"), "task", Task)  # type: ignore[type-abstract]
+    task = kind.name
+    kind.check_architecture(architecture)
     if task == "det3d":
         raise UserError("task=det3d needs a training, which knows the space that the detector sees: give ckpt_path=...")
     torch.manual_seed(given.seed)

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from msgspec import Meta
 
-from ncp import files, numeric, registry, spaces
+from ncp import files, numeric, registry
 from ncp import options as typed
 from ncp.card import Use
 from ncp.data.base import BatchPolicy, DataModule, Key
@@ -109,9 +109,7 @@ def choose_architecture(options: TrainOptions) -> AnyArchitecture | str:
         UserError: for what it cannot be, and one of a space for which the task has no networks.
     """
     chosen = architectures.choose(options.arch, architectures.space_of(options.setting, options.arch))
-    kind, space = task_class(options), spaces.of_form(chosen)
-    if not isinstance(chosen, str) and space not in kind.spaces:
-        raise UserError(f"task={kind.name} has networks for {', '.join(kind.spaces)}; '{chosen}' is of {space}")
+    task_class(options).check_architecture(chosen)
     return chosen
 
 

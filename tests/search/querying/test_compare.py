@@ -78,6 +78,16 @@ def test_what_another_table_lacks_says_neither_good_nor_bad(distinct):
     assert runs.rank[0] <= 3
 
 
+@pytest.mark.parametrize("number", [2, 7])
+@pytest.mark.parametrize("name", ["rounds", "rounds_known"])
+def test_tables_smaller_than_a_round_are_asked_whole(distinct, name, number):
+    cells, values = distinct
+    other = table("b", values[:number], (), cells[:number])
+    problem = compare.on_tables([table("a", values[:number], (), cells[:number])], ["score"], [(other, "score")])
+    (runs,) = compare.run([problem], [name], queries=20, seeds=2).runs
+    assert runs.so_far[:, -1].tolist() == [values[:number].max()] * 2
+
+
 def test_mistakes(distinct):
     cells, values = distinct
     problem = compare.on_tables([table("a", values, (), cells)], ["score"])

@@ -77,6 +77,8 @@ class _Pool:
         raw = self._raw(sample)
         self.offset, self.spread = raw.mean(0), raw.std(0)
         self.varying = self.spread > 1e-9
+        if not self.varying.any():  # a limit may leave architectures that all look alike: one column, the same in all
+            self.varying[0], self.spread[0] = True, 1.0
         columns = list(getattr(ground, "known", {}).values()) if known else []
         scores = [normal_scores(column) for column in columns]
         self.columns = torch.from_numpy(np.stack(scores, axis=1) if scores else np.zeros((len(sample), 0)))
@@ -89,7 +91,7 @@ class _Pool:
             best = np.argsort(-self.columns.mean(1).numpy(), kind="stable")[: n // 2]
             for row in drawn:
                 rest = [handle for handle in row.tolist() if handle not in set(best.tolist())]
-                row[:] = [*best.tolist(), *rest][:n]
+                row[:] = [*best.tolist(), *rest, *row.tolist()][:n]  # where too few are left, some are asked again
         return drawn
 
     def of(self, asked_RQ: np.ndarray, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

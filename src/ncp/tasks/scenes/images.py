@@ -5,12 +5,14 @@ Shape suffixes: B batch, C channels, H, W height and width.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ncp.data.base import DataModule
+from ncp.errors import UserError
 from ncp.metrics import similarity
 from ncp.metrics.averages import Averages
 from ncp.models.bf16 import protect
@@ -55,6 +57,11 @@ class Images(SceneTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(network, recipe, plan, data, seed=seed, **kwargs)
+        for key, weight in (("l1", l1), ("gan", gan)):
+            if not 0 <= weight < math.inf:
+                raise UserError(f"task.{key} is a loss's weight, 0 or more, given was {weight}")
+        if not 0 < discriminator_width <= 1:
+            raise UserError(f"task.discriminator_width must be above 0 and at most 1, given was {discriminator_width}")
         self.l1, self.gan = l1, gan
         given: Any = getattr(data, "normal_range", (-1.0, 1.0)) if self.name == "normal" else (-1.0, 1.0)
         self.range = (float(given[0]), float(given[1]))
