@@ -55,6 +55,17 @@ def test_every_cell_shows_its_value_legibly():
         assert contrast > 4.0, (text.get_text(), contrast)
 
 
+@pytest.mark.parametrize("labels", [LABELS, ("Semantic segmentation of scenes", "Seg", "Object classification")])
+def test_names_at_a_matrix_are_whole(labels):
+    fig = report.correlation_figure(Correlation(labels, MATRIX, 10, "all"))
+    fig.canvas.draw()
+    (ax,) = fig.axes
+    for text in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0, text.get_text()
+        assert extent.y0 >= 0, text.get_text()
+
+
 @pytest.mark.parametrize("value", np.linspace(-0.3, 1, 27))
 def test_ink_stands_out_at_every_value(value):
     fig = report.correlation_figure(Correlation(("a", "b"), np.full((2, 2), value), 10, "all"))

@@ -121,6 +121,37 @@ def test_a_search_in_another_space_has_its_own_groups():
     assert set(space.groups) <= set(texts(fig))
 
 
+@pytest.mark.parametrize("name", ["transnas-micro", "transnas-macro", "nasbench201"])
+def test_options_stand_at_their_lines_and_run_into_nothing(name):
+    space = spaces.get(name)
+    searches = [propagation.DrawnWalk("one", walk(space=space), METRICS, 20)] * 2
+    options = [label.split()[1] for label in space.labels]  # the panel's title names the position
+    for fig in (
+        propagation.search_figure(searches[0], space, "A title"),
+        propagation.transfer_figure(searches, space, "Two"),
+    ):
+        ends = [words for words in fig.words if words.text in options]
+        columns = len({round(words.x, 6) for words in ends})
+        assert len(ends) == space.dim * (1 if columns == propagation.COLUMNS else 2)
+        beside = [(*words.extent(), words.y) for words in fig.words]
+        for words in ends:
+            left, right = words.extent()
+            assert right < fig.width, words.text
+            assert not [at for at, _, y in beside if left < at < right and abs(y - words.y) < 0.05], words.text
+
+
+def test_long_names_of_objectives_stay_beside_their_panel():
+    table = walk()
+    names = [f"transnas-micro/{name}.valid_top1" for name in ("class_scene", "class_object", "room_layout")]
+    for new, old in zip(names, METRICS, strict=True):
+        table |= {f"{kind}.{new}": table[f"{kind}.{old}"] for kind in ("continuous", "rounded", "continuous.std")}
+    fig = propagation.search_figure(propagation.DrawnWalk("", table, names, 20), SPACE, "A title")
+    (cost,) = (words.x for words in fig.words if words.text.startswith("Multiply-adds"))
+    ends = [words for words in fig.words if words.text.startswith("transnas-micro/")]
+    assert len(ends) == 3
+    assert all(words.extent()[1] < cost - propagation._BETWEEN for words in ends)
+
+
 def test_the_front_holds_what_no_other_point_beats():
     rng = np.random.default_rng(0)
     cost, gain = rng.random(200), rng.random(200)

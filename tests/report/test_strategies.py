@@ -92,6 +92,31 @@ def test_the_table_ends_with_the_mean_of_all_and_marks_what_was_spent_before(fou
     assert len(report.table(one)) == 3
 
 
+@pytest.fixture(scope="module")
+def joint():
+    both = problem("a", "b")
+    return compare.Comparison(6, [run(both, name, i) for i, name in enumerate("xy")])
+
+
+def test_several_objectives_are_named_by_one_of_them_where_people_read(joint, capsys):
+    (_, *full), (_, *brief) = report.table(joint), report.table(joint, brief=True)
+    assert [row[0] for row in full] == ["a+b"] * 2
+    assert [row[0] for row in brief] == ["2 objectives, e.g. a"] * 2
+    assert [row[1:] for row in brief] == [row[1:] for row in full]
+    report.show(joint, [])
+    out = capsys.readouterr().out
+    assert "2 objectives, e.g. a" in out
+    assert "+" not in out
+
+
+def test_what_stands_above_a_single_panel_is_whole(joint):
+    for fig in (report.regret_figure(joint), report.seconds_figure(joint)):
+        fig.canvas.draw()
+        assert len(fig.axes) == 1
+        for text in (*fig.texts, fig.axes[0].title):
+            assert text.get_window_extent().x1 < fig.bbox.x1, text.get_text()
+
+
 def test_curves_fall_to_the_rank_of_what_was_found(found):
     fig = report.regret_figure(found)
     for ax, name in zip(fig.axes, ("a", "b"), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ncp.benchmark.table import Record
 
 Rows = list[list[str]]  # a table of texts, its head first
+_TURNED = 35  # degrees by which the names below a matrix are turned
 _RULES = {
     "all": "all shared architectures",
     "clean": "without failed trainings and suspect batches",
@@ -31,13 +33,16 @@ def correlation_figure(correlation: Correlation, title: str = "Spearman's rank c
     from ncp.report import style
 
     m = len(correlation.labels)
-    width, height = 1.6 + 0.66 * m, 1.65 + 0.56 * m
+    longest = max(style.text_width(label, 9) for label in correlation.labels)
+    left = max(1.05, longest + 0.15)
+    below = max(0.85, longest * math.sin(math.radians(_TURNED)) + 0.25)
+    width, height = left + 0.66 * m + 0.55, below + 0.56 * m + 0.8
     # white at zero (a quarter of the way from -1/3 to 1), orange below and blue above: the sign is seen by everyone
     colours = LinearSegmentedColormap.from_list(
         "correlation", [style.ORANGE, "#FFFFFF", style.SKY, style.BLUE, "#08306B"]
     )
     fig = style.figure(width, height, title, f"{correlation.rows:,} architectures: {_RULES[correlation.rule]}")
-    ax = fig.add_axes((1.05 / width, 0.85 / height, 0.66 * m / width, 0.56 * m / height))
+    ax = fig.add_axes((left / width, below / height, 0.66 * m / width, 0.56 * m / height))
     ax.pcolormesh(correlation.matrix, cmap=colours, vmin=-1 / 3, vmax=1, edgecolors="white", linewidth=1.5)
     for i in range(m):
         for j in range(m):
@@ -45,7 +50,7 @@ def correlation_figure(correlation: Correlation, title: str = "Spearman's rank c
             ink = "white" if value > 0.55 else style.INK
             ax.text(j + 0.5, i + 0.5, f"{value:.3f}", ha="center", va="center", size=9, color=ink)
     ax.set_xticks(
-        [k + 0.5 for k in range(m)], correlation.labels, size=9, rotation=35, ha="right", rotation_mode="anchor"
+        [k + 0.5 for k in range(m)], correlation.labels, size=9, rotation=_TURNED, ha="right", rotation_mode="anchor"
     )
     ax.set_yticks([k + 0.5 for k in range(m)], correlation.labels, size=9)
     ax.invert_yaxis()

@@ -24,14 +24,14 @@ def curve_figure(curve: Curve, setting: str) -> Figure:
     style.dress(error, f"mean absolute error of {curve.metric}", "points", "trainings")
     measured = [p for p in curve.points if p.measured]
     _line(error, measured, [p.error for p in measured], style.BLUE, "measured", filled=True)
-    ahead = [p for p in curve.points if p.rows >= curve.now]
+    ahead = [p for p in curve.points if p.rows >= curve.now]  # a line from what there is to what would come
     _line(error, ahead, [p.error for p in ahead], style.BLUE, "expected", filled=False)
     style.dress(loss, "expected loss of the search", "points", "trainings")
     there = [p for p in curve.points if p.rows <= curve.now]
     _line(loss, there, [p.loss for p in there], style.ORANGE, "with parts of the rows", filled=True)
     _line(loss, ahead, [p.loss for p in ahead], style.ORANGE, "with more rows", filled=False)
     for ax in (error, loss):
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
         ax.set_xlim(left=0)
         ax.axvline(curve.now, color=style.FAINT, linewidth=1.2, zorder=0)
         ax.legend(frameon=False, fontsize=8, labelcolor=style.GREY, loc="lower left")
@@ -39,6 +39,7 @@ def curve_figure(curve: Curve, setting: str) -> Figure:
 
 
 def _line(ax: Axes, points: list[Point], values: list[float], colour: str, label: str, filled: bool) -> None:
+    """A line; one that is not filled begins at a point that another line has marked already."""
     ax.plot(
         [p.rows for p in points],
         values,
@@ -47,6 +48,7 @@ def _line(ax: Axes, points: list[Point], values: list[float], colour: str, label
         linestyle="-" if filled else "--",
         marker="o",
         markersize=5,
+        markevery=(0 if filled else 1, 1),
         markerfacecolor=colour if filled else "white",
         label=label,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled_objective
-from ncp.report.canvas import Canvas, sheet
+from ncp.report.canvas import POINT, Canvas, Words, sheet
 from ncp.report.palette import COST, CYCLE, GREY, INK
 from ncp.report.panel import Panel, nice_ticks
 
@@ -22,7 +22,7 @@ Table = Mapping[str, np.ndarray]
 COLUMNS = 4
 WIDTH = 12.0  # inches, as all lengths here
 _HEAD, _FOOT = 0.6, 0.72
-_LEFT, _RIGHT, _GAP = 0.42, 0.78, 0.98  # room for numbers left of a panel, for names right of it, for both between two
+_LEFT, _RIGHT, _BETWEEN = 0.42, 0.78, 0.2  # room for numbers left of a panel, for names right of it, between both
 _PANEL, _ABOVE, _BELOW = 1.45, 0.32, 0.24
 
 
@@ -60,26 +60,32 @@ class DrawnWalk(NamedTuple):
 
 
 class _Grid:
-    """Where panels lie: rows and columns from the top left."""
+    """Where panels lie: rows and columns from the top left; ``right`` inches beside each are for names."""
 
     def __init__(
-        self, fig: Canvas, columns: int, search: DrawnWalk, head: float = _HEAD, panel_height: float = _PANEL
-    ) -> None:
-        self.fig, self.search, self.panel_height = fig, search, panel_height
+        self, fig: Canvas, columns: int, search: DrawnWalk, right: float, head: float = _HEAD,
+        panel_height: float = _PANEL,
+    ) -> None:  # fmt: skip
+        self.fig, self.search, self.panel_height, self.right = fig, search, panel_height, right
         width, self.height = fig.width, fig.height
-        self.panel = (width - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
+        self.gap = right + _BETWEEN
+        self.panel = (width - _LEFT - right - self.gap * (columns - 1)) / columns
         self.head = head
         x = search.steps
         self.x = (float(x[0]), float(max(x[-1], x[0] + 1)))
+
+    def left(self, column: int) -> float:
+        """Where the panels of a column begin."""
+        return _LEFT + column * (self.panel + self.gap)
 
     def add(
         self, row: int, column: int, y: tuple[float, float], title: str, ticks: Sequence[float], span: int = 1,
         last: bool = False, names: float = 0,
     ) -> Panel:  # fmt: skip
         """A panel; in the last row with the iterations below. ``names`` inches at its right are left free for long names."""
-        left = _LEFT + column * (self.panel + _GAP)
+        left = self.left(column)
         bottom = self.height - self.head - (row + 1) * (_ABOVE + self.panel_height) - row * _BELOW
-        box = (left, bottom, self.panel * span + _GAP * (span - 1) - names, self.panel_height)
+        box = (left, bottom, self.panel * span + self.gap * (span - 1) - names, self.panel_height)
         x_ticks = nice_ticks(*self.x) if last else []
         panel = Panel(self.fig, box, self.x, y, title, ticks, x_ticks, "iteration" if last else "")
         if (later := self.search.later_phase) is not None:
@@ -95,7 +101,7 @@ def search_figure(search: DrawnWalk, space: spaces.Space[Any], title: str, subti
     """One search: predicted metrics, cost, and the dimensions of the code in the space's groups, over the iterations."""
     rows = 1 + -(-len(space.groups) // COLUMNS)
     fig = sheet(WIDTH, _height(rows), title, subtitle)
-    grid = _Grid(fig, COLUMNS, search)
+    grid = _Grid(fig, COLUMNS, search, _room_for_dimensions(space))
     if len(search.metrics) == 2:
         for i, (name, colour) in enumerate(zip(search.metrics, CYCLE, strict=False)):
             _metric(grid, 0, i, name, colour)
@@ -124,12 +130,12 @@ def transfer_figure(searches: Sequence[DrawnWalk], space: spaces.Space[Any], tit
     """Several searches side by side, one column each: metric, cost and the groups of dimensions (Figure 9)."""
     rows, head, panel_height = len(space.groups) + 2, _HEAD + 0.32, 1.1
     panels = max(2, len(searches))
-    width = _LEFT + _RIGHT + panels * 2.1 + (panels - 1) * _GAP
+    right = _room_for_dimensions(space)
+    width = _LEFT + right + panels * 2.1 + (panels - 1) * (right + _BETWEEN)
     fig = sheet(width, _height(rows, head, panel_height), title, subtitle)
     for column, search in enumerate(searches):
-        grid = _Grid(fig, panels, search, head, panel_height)
-        left = _LEFT + column * (grid.panel + _GAP)
-        fig.text(left, grid.height - (head - 0.06), search.name, INK, 11, bold=True)
+        grid = _Grid(fig, panels, search, right, head, panel_height)
+        fig.text(grid.left(column), grid.height - (head - 0.06), search.name, INK, 11, bold=True)
         if len(search.metrics) == 1:
             _metric(grid, 0, column, search.metrics[0], CYCLE[0])
         else:
@@ -164,12 +170,14 @@ def _changes(grid: _Grid, row: int, column: int, span: int = 1) -> None:
     pad = max(0.06 * (every.max() - every.min()), 0.05)
     limits = (float(every.min() - pad), float(every.max() + pad))
     points = " (% points)" if {settings.unit(name) for name in found} == {"%"} else ""
-    panel = grid.add(row, column, limits, f"Predicted metrics, change{points}", nice_ticks(*limits), span, names=0.55)
+    shown = [f"{name.partition('.')[0]} {best:.1f}" for name, (_, _, best) in found.items()]
+    names = max(0.55, _room(shown) - grid.right)
+    panel = grid.add(row, column, limits, f"Predicted metrics, change{points}", nice_ticks(*limits), span, names=names)
     ends = []
-    for (name, (y, _, best)), colour in zip(found.items(), CYCLE * 4, strict=False):
+    for (y, _, best), text, colour in zip(found.values(), shown, CYCLE * 4, strict=False):
         panel.line(search.steps, y - y[0], colour)
         panel.dot(search.steps[search.chosen], best - y[0], colour)
-        ends.append((best - y[0], f"{name.partition('.')[0]} {best:.1f}", colour))
+        ends.append((best - y[0], text, colour))
     panel.ends(ends)
 
 
@@ -194,13 +202,32 @@ def _dimensions(
     ticks = [low + i for i in range(int(high - low) + 1)] if high - low <= 4 else [low, (low + high) // 16 * 8, high]
     panel = grid.add(row, column, (low - pad, high + pad), name, ticks, last=last)
     ends = []
-    for i, colour in zip(which, CYCLE * 4, strict=False):
+    options = _options(space, which)
+    for place, (i, colour) in enumerate(zip(which, CYCLE * 4, strict=False)):
         label = space.labels[i]
         rounded = float(search.table[f"rounded.{label}"][search.chosen])
         panel.line(search.steps, np.asarray(search.table[f"code.{label}"], dtype=float), colour, 1.4)
         panel.dot(search.steps[search.chosen], rounded, colour, 4)
-        ends.append((rounded, f"{label} {rounded:g}", colour))
+        ends.append((rounded, options[place] if options else f"{label} {rounded:g}", colour))
     panel.ends(ends)
+
+
+def _options(space: spaces.Space[Any], which: Sequence[int]) -> list[str]:
+    """The options' names alone, where the dimensions of a group are the options of one choice, which its title names."""
+    words = [space.labels[i].split(" ", 1) for i in which]
+    one_choice = len({position for position, *_ in words}) == 1 and all(len(parts) == 2 for parts in words)
+    return [option for _, option in words] if one_choice else []
+
+
+def _room_for_dimensions(space: spaces.Space[Any]) -> float:
+    """Inches beside a panel for the longest name that stands at a line of a dimension."""
+    options = [option for which in space.groups.values() for option in _options(space, which)]
+    return max(_RIGHT, _room(options))
+
+
+def _room(names: Sequence[str]) -> float:
+    """Inches for the longest of the names at the ends of lines, with some air on both sides."""
+    return max((Words(0, 0, name, INK, 8).extent()[1] for name in names), default=0.0) + 10 * POINT
 
 
 def _legend(search: DrawnWalk) -> str:

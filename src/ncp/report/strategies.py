@@ -112,8 +112,8 @@ def overall(comparison: Comparison) -> list[dict[str, Any]]:
     return out
 
 
-def table(comparison: Comparison) -> list[list[str]]:
-    """For the terminal and ``summary.csv``."""
+def table(comparison: Comparison, brief: bool = False) -> list[list[str]]:
+    """For the terminal and ``summary.csv``; ``brief``: several objectives are named by one of them."""
     ranked = any(problem.ranks is not None for problem in comparison.problems)
     head = [
         "Objective",
@@ -137,7 +137,8 @@ def table(comparison: Comparison) -> list[list[str]]:
             reached = f"{reached}, {entry['within']:.0%} within" if entry["within"] else "none within the budget"
         ranks = [f"{entry['rank']['median']:.4g}", f"{entry['rank']['mean']:.1f}"] if "rank" in entry else [""] * 2
         chance = "" if entry["chance"] is None else _small(entry["chance"])
-        cells = [entry["objective"], entry["strategy"], reached, *(ranks if ranked else []), chance]
+        objective = _title(entry["objective"]) if brief else entry["objective"]
+        cells = [objective, entry["strategy"], reached, *(ranks if ranked else []), chance]
         out.append([*cells, f"{entry['earlier']:,}" if entry["earlier"] else "", f"{entry['seconds']:.3g}"])
     if len(comparison.problems) > 1:
         for each in overall(comparison):
@@ -164,24 +165,20 @@ def regret_figure(comparison: Comparison) -> Figure:
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
     count = len(comparison.strategies)
-    width = max(5.5 if count < 6 else 8.5, 0.75 + 2.9 * columns)
+    seeds = len(comparison.runs[0].seeds)
+    under = f"{_words(problems)}; median and middle half of {seeds} runs"
+    width = max(5.5 if count < 6 else 8.5, 0.75 + 2.9 * columns, style.text_width(under, 9.5) + 0.25)
     abreast = max(3, int(width / 1.45))  # names of strategies below each other and side by side
     under_all = 0.22 * (-(-count // abreast) - 1)
     height = 1.35 + (2.2 if lines > 1 or count < 6 else 3.2) * lines + under_all
-    seeds = len(comparison.runs[0].seeds)
-    fig = style.figure(
-        width,
-        height,
-        "Strategies under the same number of evaluations",
-        f"{_words(problems)}; median and middle half of {seeds} runs",
-    )
+    fig = style.figure(width, height, "Strategies under the same number of evaluations", under)
     grid = fig.add_gridspec(
         lines, columns, left=0.6 / width, right=1 - 0.15 / width, top=1 - 0.95 / height,
         bottom=(0.75 + under_all) / height, wspace=0.25, hspace=0.5,
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
-        style.dress(ax, _title(problem), _unit(problem), "evaluations" if i + columns >= len(problems) else "")
+        style.dress(ax, _title(problem.name), _unit(problem), "evaluations" if i + columns >= len(problems) else "")
         for number, name in enumerate(comparison.strategies):
             low, middle, high = np.quantile(_curves(comparison, problem, name), (0.25, 0.5, 0.75), axis=0)
             x = np.arange(1, len(middle) + 1)
@@ -221,7 +218,7 @@ def seconds_figure(comparison: Comparison) -> Figure:
     )  # fmt: skip
     for i, problem in enumerate(problems):
         ax = fig.add_subplot(grid[i // columns, i % columns])
-        style.dress(ax, _title(problem), _unit(problem), "seconds a run")
+        style.dress(ax, _title(problem.name), _unit(problem), "seconds a run")
         names = comparison.strategies
         x = [max(comparison.of(problem, name).seconds, 1e-4) for name in names]
         y = [float(np.median(_curves(comparison, problem, name)[:, -1])) for name in names]
@@ -238,8 +235,9 @@ def seconds_figure(comparison: Comparison) -> Figure:
     return fig
 
 
-def _title(problem: Problem) -> str:
-    names = problem.name.split("+")
+def _title(name: str) -> str:
+    """A problem's name for people."""
+    names = name.split("+")
     return names[0] if len(names) == 1 else f"{len(names)} objectives, e.g. {names[0]}"
 
 
@@ -301,6 +299,6 @@ def show(comparison: Comparison, written: Iterable[Path]) -> None:
 
     seeds = len(comparison.runs[0].seeds)
     title = f"{comparison.queries} evaluations a run, {seeds} runs (chance: Mann-Whitney against {comparison.strategies[0]})"
-    terminal.console().print(as_rich(table(comparison), title), end="\n\n")
+    terminal.console().print(as_rich(table(comparison, brief=True), title), end="\n\n")
     for path in written:
         terminal.say(f"  {terminal.relative(path)}")

@@ -34,7 +34,7 @@ from ncp.report.palette import (
 
 __all__ = [
     "BLUE", "COST", "CYCLE", "DPI", "FAINT", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "SKY", "VERMILION", "LiteralFigure",
-    "dark", "dress", "figure", "literal_label", "save",
+    "dark", "dress", "figure", "literal_label", "save", "text_width",
 ]  # fmt: skip
 
 
@@ -106,6 +106,12 @@ def figure(width: float, height: float, title: str, subtitle: str = "") -> Figur
     if subtitle:
         fig.text(0.012, 1 - 0.38 / height, subtitle, size=9.5, color=GREY, va="top")
     return fig
+
+
+def text_width(text: str, size: float) -> float:
+    """How wide a text in letters of ``size`` points is drawn, in inches."""
+    fig = figure(1, 1, "")
+    return float(literal_label(fig.text(0, 0, text, size=size)).get_window_extent().width) / DPI
 
 
 def dress(ax: Axes, title: str, unit: str = "", x_label: str = "") -> None:
