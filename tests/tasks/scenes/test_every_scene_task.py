@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_one_line(tmp_path, task, changes, words):
         ({"discriminator_width": 0.0}, "task.discriminator_width must be above 0 and at most 1, given was 0.0"),
         ({"discriminator_width": 1e6}, "task.discriminator_width must be above 0 and at most 1, given was 1000000.0"),
         ({"gan": -5.0}, "task.gan is a loss's weight, 0 or more, given was -5.0"),
-        ({"l1": float("inf")}, "task.l1 is a loss's weight, 0 or more, given was inf"),
+        ({"l1": float("inf")}, "task.l1 must be a finite number, given was inf"),
     ],
 )
 def test_numbers_of_the_losses_are_checked(tmp_path, changes, words):

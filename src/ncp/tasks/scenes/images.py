@@ -5,7 +5,6 @@ Shape suffixes: B batch, C channels, H, W height and width.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -58,7 +57,7 @@ class Images(SceneTask):
     ) -> None:
         super().__init__(network, recipe, plan, data, seed=seed, **kwargs)
         for key, weight in (("l1", l1), ("gan", gan)):
-            if not 0 <= weight < math.inf:
+            if not weight >= 0:
                 raise UserError(f"task.{key} is a loss's weight, 0 or more, given was {weight}")
         if not 0 < discriminator_width <= 1:
             raise UserError(f"task.discriminator_width must be above 0 and at most 1, given was {discriminator_width}")
