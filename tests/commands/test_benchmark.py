@@ -75,6 +75,15 @@ def test_query_by_text(store, tmp_path):
     assert not records["seg"]["predicted"]
 
 
+def test_query_of_one_metric(store):
+    architecture = list(release_rows("seg")[7]["embedding"])
+    answer = run("query", store, architecture=architecture, metric="mAcc")
+    found = {record["setting"]: record["metrics"] for record in answer.result["records"]}
+    assert found == {"seg": {"mAcc": release_rows("seg")[7]["mAcc"]}}
+    with pytest.raises(UserError, match=r"metric is one of top1, .*mIoU.*, given was 'speed'; .*mode=best"):
+        run("query", store, architecture=architecture, metric="speed")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

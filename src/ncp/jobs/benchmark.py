@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ncp.benchmark.collection import Benchmark
+    from ncp.benchmark.table import Record
 
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -164,6 +166,8 @@ def query(options: Options) -> Answer:
     if options.mode is not None:
         return _values(tables, options, options.mode)
     answers = tables.query(options.architecture, predictors, options.epoch)
+    if options.metric is not None:
+        answers = _only(answers, options.metric)
     first = next(iter(answers.values()))
     return Answer(
         {"records": report.as_data(answers)},
@@ -189,6 +193,30 @@ def _asked(options: Options) -> Any:
     if space != usual and not any(store.file_of(name, options.store) for name in names):
         benchmark.load(names[0], options.store)  # says how it is imported
     return architecture
+
+
+def _only(answers: Mapping[str, Record], metric: str) -> dict[str, Record]:
+    """The records that have a metric, with that one alone.
+
+    Raises:
+        UserError: where none has it, naming the metrics that there are.
+    """
+    found = {
+        name: replace(each, metrics={metric: each.metrics[metric]}, std=_one(each.std, metric))
+        for name, each in answers.items()
+        if metric in each.metrics
+    }
+    if not found:
+        known = dict.fromkeys(name for each in answers.values() for name in each.metrics)
+        raise UserError(
+            f"metric is one of {', '.join(known)} here, given was '{metric}'; further columns of the tables are read with "
+            "mode=best"
+        )
+    return found
+
+
+def _one(std: Mapping[str, float] | None, metric: str) -> dict[str, float] | None:
+    return None if std is None else {name: value for name, value in std.items() if name == metric}
 
 
 def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
