@@ -13,6 +13,7 @@ from transnas_files import ARCHS, EPOCHS, TASKS, curve, official, write_csv
 from ncp import benchmark, spaces
 from ncp.benchmark import modes, settings, transnas
 from ncp.errors import UserError
+from ncp.jobs import benchmark as actions
 
 NAMES = {f"transnas-{space}/{task}" for space in ("micro", "macro") for task in TASKS}
 
@@ -97,6 +98,34 @@ def test_exported_files_say_what_they_lack(exported):
         ask("valid_loss", "best")
     with pytest.raises(UserError, match=r"no values by epoch of valid_top1 .* holds best, largest"):
         ask("valid_top1", "list")
+
+
+def test_a_query_by_mode_tells_which_setting_it_leaves_out(exported):
+    def ask(**options):
+        given = {"action": "query", "store": str(exported), "architecture": "64-41414-3_33_332", **options}
+        return actions.answer_to(actions.Options(**given))
+
+    answer = ask(mode="final")
+    assert set(answer.result["values"]) == {f"transnas-micro/{task}" for task in ("room_layout", "segmentsemantic")}
+    (line,) = answer.lines
+    assert line.startswith("note: left out, without mode=final: ")
+    assert "transnas-micro/normal (of valid_ssim its table has best, largest)" in line
+    assert "segmentsemantic" not in line
+    assert not ask(mode="best").lines
+    assert not ask(mode="final", metric="valid_mIoU").lines
+    for options, message in (
+        (
+            {"metric": "valid_acc"},
+            "of transnas-micro/segmentsemantic has no last values of valid_acc .*holds best, largest",
+        ),
+        ({"metric": "speed"}, "metric is one of valid_top1, .*valid_mIoU.* here, given was 'speed'"),
+        (
+            {"metric": "speed", "setting": "transnas-micro/jigsaw"},
+            "of transnas-micro/jigsaw has no metric 'speed'; it has",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            ask(mode="final", **options)
 
 
 def saved(content, legacy=False):

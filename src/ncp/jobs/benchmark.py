@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ncp.benchmark.collection import Benchmark
-    from ncp.benchmark.table import Record
+    from ncp.benchmark.table import Record, Table
 
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -222,26 +222,36 @@ def _one(std: Mapping[str, float] | None, metric: str) -> dict[str, float] | Non
 def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
     """``mode=best``, ``largest``, ``final``, ``list`` or an epoch: a metric of the architecture in each table that has it."""
     answers = tables.query(options.architecture)
+    asked = {name: options.metric or tables[name].main for name in answers}
+    having = [name for name, metric in asked.items() if metric in modes.metrics(tables[name])]
+    if not having and len(asked) > 1:
+        known = dict.fromkeys(metric for name in asked for metric in modes.metrics(tables[name]))
+        raise UserError(f"metric is one of {', '.join(known)} here, given was '{options.metric}'")
     found: dict[str, Any] = {}
-    for name, record in answers.items():
-        metric = options.metric or tables[name].main
+    mistakes: dict[str, UserError] = {}
+    for name in having or asked:
         try:
-            found[name] = {
-                "metric": metric,
-                "value": modes.value(tables[name], record.architecture, metric, mode),
-            }
-        except UserError:
-            if options.setting:
-                raise
-    if not found:  # say why of the first
-        first = next(iter(answers))
-        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, mode)
+            value = modes.value(tables[name], answers[name].architecture, asked[name], mode)
+        except UserError as error:
+            mistakes[name] = error
+        else:
+            found[name] = {"metric": asked[name], "value": value}
+    if not found:
+        raise next(iter(mistakes.values()))
+    left = [f"{name} (of {asked[name]} its table has {_told(tables[name], asked[name])})" for name in mistakes]
+    lines = [f"note: left out, without mode={mode}: {', '.join(left)}"] if left else []
     text = next(iter(answers.values())).architecture.text
     rows = [["Setting", "Metric", f"Value ({mode})"]]
     for name, each in found.items():
         numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
         rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
-    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows})
+    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows}, lines=lines)
+
+
+def _told(table: Table, metric: str) -> str:
+    """What a table has of a metric: for a note on what it lacks."""
+    epochs = [f"{epoch}" for epoch in table.epochs if f"{metric}@{epoch}" in table.columns]
+    return ", ".join([*modes.told(table, metric), *epochs])
 
 
 def best(options: Options) -> Answer:
