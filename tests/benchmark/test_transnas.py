@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,20 @@ def test_a_query_by_mode_tells_which_setting_it_leaves_out(exported):
     ):
         with pytest.raises(UserError, match=message):
             ask(mode="final", **options)
+
+
+def test_statistics_of_a_setting_that_is_not_the_papers(exported):
+    options = actions.Options(action="stats", store=str(exported))
+    with pytest.raises(UserError, match=r"of another setting give its name \(setting=transnas-"):
+        actions.answer_to(options)
+    name = "transnas-micro/normal"
+    answer = actions.answer_to(replace(options, setting=name))
+    found = answer.result["table6"][name]
+    values = [max(curve("micro", i, "normal", "valid_ssim")) for i in range(4)]
+    assert (found["rows"], found["mean"]) == (4, pytest.approx(np.mean(values)))
+    ((title, rows),) = answer.tables.items()
+    assert title == "Main metric of transnas-micro/normal"
+    assert rows[1][4] == f"{np.mean(values):.4f}"
 
 
 def saved(content, legacy=False):

@@ -62,6 +62,16 @@ def test_statistics_leave_tables_and_pictures(store, tmp_path):
     assert float(rows["seg"]["Mean"]) == pytest.approx(sum(values) / 60, abs=0.006)
 
 
+def test_statistics_of_one_setting(store):
+    answer = run("stats", store, setting="seg")
+    assert list(answer.result["table6"]) == ["seg"]
+    assert set(answer.result) == {"table6", "figure5b"}
+    assert list(answer.tables) == ["Main metric of seg, percent points"]
+    assert run("stats", store, setting="det3d", rows="all").result["table6"]["3ddet"]["rows"] == 60
+    with pytest.raises(UserError, match=r"no table of 'transnas-micro/jigsaw'.*import them once"):
+        run("stats", store, setting="transnas-micro/jigsaw")
+
+
 def test_query_by_text(store, tmp_path):
     row = release_rows("seg")[7]
     text = Architecture(tuple(row["embedding"])).text

@@ -123,12 +123,21 @@ def import_tables(options: Options) -> Answer:
 
 
 def stats(options: Options) -> Answer:
-    """``action=stats``: Table 6, Figure 4 and Figure 5 (b) of whatever tables there are."""
-    tables, rows = _tables(options), options.rows or "paper"
-    summaries = statistics.table6(tables, rows, _losses(options))
+    """``action=stats``: Table 6, Figure 4 and Figure 5 (b) of whatever tables there are, or of one setting's table alone."""
+    rows = options.rows or "paper"
+    title = "Table 6: main metric of each setting, percent points"
+    if options.setting:
+        from ncp.benchmark.collection import Benchmark
+
+        chosen = benchmark.load(settings.get(options.setting).name, options.store)
+        tables = Benchmark({chosen.name: chosen})
+        points = ", percent points" if chosen.setting.unit(chosen.main) == "%" else ""
+        title = f"Main metric of {chosen.name}{points}"
+    else:
+        tables = _tables(options)
+    summaries = statistics.table6(tables, rows, _losses(options), list(tables) if options.setting else ())
     answer = Answer({"table6": {s.setting: vars(s) for s in summaries}})
-    table6 = report.table6(summaries)
-    answer.tables["Table 6: main metric of each setting, percent points"] = answer.files["table6"] = table6
+    answer.tables[title] = answer.files["table6"] = report.table6(summaries)
     if len(tables.paper) > 1:
         correlation = statistics.figure4(tables, rows)
         title = f"Rank correlation of the main metrics of {len(tables.paper)} settings"
