@@ -99,7 +99,11 @@ def test_query_of_one_metric(store):
     [
         ((), "action must be one of import, stats, query, best, relations, export; none was given"),
         (("action=plot",), "given was 'plot'"),
-        (("action=import", "source=/no/such/folder"), "there is no file or folder '/no/such/folder'"),
+        (
+            ("action=import", "source=/no/such/folder"),
+            "there is no file or folder '/no/such/folder'; give source=<clone of the release of NAS-Bench-MR>/data, the file "
+            "of TransNAS-Bench-101 (.pth) or a folder of CSV files",
+        ),
         (("action=query", "architecture=[1,2,3]"), "27 numbers"),
     ],
 )

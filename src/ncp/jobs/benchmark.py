@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
+SOURCES = (
+    "give source=<clone of the release of NAS-Bench-MR>/data, the file of TransNAS-Bench-101 (.pth) or a folder of CSV files "
+    "from it, or one table (.pkl, .csv, .parquet)"
+)
+"""What can be imported, for a message."""
 
 
 @dataclass
@@ -96,9 +101,9 @@ def answer_to(options: Options) -> Answer:
 def import_tables(options: Options) -> Answer:
     """``action=import source=...``: the release, or one file, into the store."""
     if options.source is None:
-        raise UserError("what to import? give source=<clone of the release>/data, or one .pkl, .csv or .parquet file")
+        raise UserError(f"what to import? {SOURCES}")
     if not Path(options.source).expanduser().exists():
-        raise UserError(f"there is no file or folder '{options.source}'; give source=<clone of the release>/data")
+        raise UserError(f"there is no file or folder '{options.source}'; {SOURCES}")
     only = [options.setting] if options.setting else []
     with progress.bar("import") as tell:
         tables = benchmark.import_release(options.source, options.store, only, tell)
