@@ -129,6 +129,25 @@ def test_a_query_by_mode_tells_which_setting_it_leaves_out(exported):
             ask(mode="final", **options)
 
 
+def test_times_have_units(own):
+    def ask(metric, mode="best"):
+        text = "64-41414-3_33_332"
+        options = actions.Options(action="query", store=str(own), architecture=text, mode=mode, metric=metric)
+        ((_, rows),) = actions.answer_to(options).tables.items()
+        return rows
+
+    assert ask("time_elapsed")[:2] == [
+        ["Setting", "Metric", "Value (best)", "Unit"],
+        ["transnas-micro/class_scene", "time_elapsed", "210", "s"],
+    ]
+    assert ask("time_elapsed", "list")[1][2:] == ["30, 90, 150, 210", "s"]
+    assert {row[3] for row in ask("inference_time")[1:]} == {"ms"}
+    assert {row[1]: row[3] for row in ask(None)[1:]} == {
+        "valid_top1": "%", "valid_neg_loss": "", "valid_mIoU": "%", "valid_ssim": "",
+    }  # fmt: skip
+    assert len(ask("model_FLOPs")[0]) == 3
+
+
 def test_statistics_of_a_setting_that_is_not_the_papers(exported):
     options = actions.Options(action="stats", store=str(exported))
     with pytest.raises(UserError, match=r"of another setting give its name \(setting=transnas-"):

@@ -249,17 +249,24 @@ def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
         except UserError as error:
             mistakes[name] = error
         else:
-            found[name] = {"metric": asked[name], "value": value}
+            found[name] = {"metric": asked[name], "value": value, "unit": _unit(tables[name].setting, asked[name])}
     if not found:
         raise next(iter(mistakes.values()))
     left = [f"{name} (of {asked[name]} its table has {_told(tables[name], asked[name])})" for name in mistakes]
     lines = [f"note: left out, without mode={mode}: {', '.join(left)}"] if left else []
     text = next(iter(answers.values())).architecture.text
-    rows = [["Setting", "Metric", f"Value ({mode})"]]
+    units = any(each["unit"] for each in found.values())
+    rows = [["Setting", "Metric", f"Value ({mode})", *(["Unit"] if units else [])]]
     for name, each in found.items():
         numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
-        rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
+        shown = ", ".join(f"{number:.6g}" for number in numbers)
+        rows.append([name, each["metric"], shown, *([each["unit"]] if units else [])])
     return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows}, lines=lines)
+
+
+def _unit(setting: settings.Setting, metric: str) -> str:
+    """The unit of a column, where the setting knows it: a column that is none of its metrics may be anything."""
+    return setting.unit(metric) if metric in setting.metrics or metric in setting.units else ""
 
 
 def _told(table: Table, metric: str) -> str:
