@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from transnas_files import ARCHS, EPOCHS, TASKS, curve, official, write_csv
 from ncp import benchmark, spaces
 from ncp.benchmark import modes, settings, transnas
 from ncp.errors import UserError
+from ncp.jobs import benchmark as actions
 
 NAMES = {f"transnas-{space}/{task}" for space in ("micro", "macro") for task in TASKS}
 
@@ -97,6 +99,67 @@ def test_exported_files_say_what_they_lack(exported):
         ask("valid_loss", "best")
     with pytest.raises(UserError, match=r"no values by epoch of valid_top1 .* holds best, largest"):
         ask("valid_top1", "list")
+
+
+def test_a_query_by_mode_tells_which_setting_it_leaves_out(exported):
+    def ask(**options):
+        given = {"action": "query", "store": str(exported), "architecture": "64-41414-3_33_332", **options}
+        return actions.answer_to(actions.Options(**given))
+
+    answer = ask(mode="final")
+    assert set(answer.result["values"]) == {f"transnas-micro/{task}" for task in ("room_layout", "segmentsemantic")}
+    (line,) = answer.lines
+    assert line.startswith("note: left out, without mode=final: ")
+    assert "transnas-micro/normal (of valid_ssim its table has best, largest)" in line
+    assert "segmentsemantic" not in line
+    assert not ask(mode="best").lines
+    assert not ask(mode="final", metric="valid_mIoU").lines
+    for options, message in (
+        (
+            {"metric": "valid_acc"},
+            "of transnas-micro/segmentsemantic has no last values of valid_acc .*holds best, largest",
+        ),
+        ({"metric": "speed"}, "metric is one of valid_top1, .*valid_mIoU.* here, given was 'speed'"),
+        (
+            {"metric": "speed", "setting": "transnas-micro/jigsaw"},
+            "of transnas-micro/jigsaw has no metric 'speed'; it has",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            ask(mode="final", **options)
+
+
+def test_times_have_units(own):
+    def ask(metric, mode="best"):
+        text = "64-41414-3_33_332"
+        options = actions.Options(action="query", store=str(own), architecture=text, mode=mode, metric=metric)
+        ((_, rows),) = actions.answer_to(options).tables.items()
+        return rows
+
+    assert ask("time_elapsed")[:2] == [
+        ["Setting", "Metric", "Value (best)", "Unit"],
+        ["transnas-micro/class_scene", "time_elapsed", "210", "s"],
+    ]
+    assert ask("time_elapsed", "list")[1][2:] == ["30, 90, 150, 210", "s"]
+    assert {row[3] for row in ask("inference_time")[1:]} == {"ms"}
+    assert {row[1]: row[3] for row in ask(None)[1:]} == {
+        "valid_top1": "%", "valid_neg_loss": "", "valid_mIoU": "%", "valid_ssim": "",
+    }  # fmt: skip
+    assert len(ask("model_FLOPs")[0]) == 3
+
+
+def test_statistics_of_a_setting_that_is_not_the_papers(exported):
+    options = actions.Options(action="stats", store=str(exported))
+    with pytest.raises(UserError, match=r"of another setting give its name \(setting=transnas-"):
+        actions.answer_to(options)
+    name = "transnas-micro/normal"
+    answer = actions.answer_to(replace(options, setting=name))
+    found = answer.result["table6"][name]
+    values = [max(curve("micro", i, "normal", "valid_ssim")) for i in range(4)]
+    assert (found["rows"], found["mean"]) == (4, pytest.approx(np.mean(values)))
+    ((title, rows),) = answer.tables.items()
+    assert title == "Main metric of transnas-micro/normal"
+    assert rows[1][4] == f"{np.mean(values):.4f}"
 
 
 def saved(content, legacy=False):

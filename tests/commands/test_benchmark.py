@@ -62,6 +62,16 @@ def test_statistics_leave_tables_and_pictures(store, tmp_path):
     assert float(rows["seg"]["Mean"]) == pytest.approx(sum(values) / 60, abs=0.006)
 
 
+def test_statistics_of_one_setting(store):
+    answer = run("stats", store, setting="seg")
+    assert list(answer.result["table6"]) == ["seg"]
+    assert set(answer.result) == {"table6", "figure5b"}
+    assert list(answer.tables) == ["Main metric of seg, percent points"]
+    assert run("stats", store, setting="det3d", rows="all").result["table6"]["3ddet"]["rows"] == 60
+    with pytest.raises(UserError, match=r"no table of 'transnas-micro/jigsaw'.*import them once"):
+        run("stats", store, setting="transnas-micro/jigsaw")
+
+
 def test_query_by_text(store, tmp_path):
     row = release_rows("seg")[7]
     text = Architecture(tuple(row["embedding"])).text
@@ -75,12 +85,25 @@ def test_query_by_text(store, tmp_path):
     assert not records["seg"]["predicted"]
 
 
+def test_query_of_one_metric(store):
+    architecture = list(release_rows("seg")[7]["embedding"])
+    answer = run("query", store, architecture=architecture, metric="mAcc")
+    found = {record["setting"]: record["metrics"] for record in answer.result["records"]}
+    assert found == {"seg": {"mAcc": release_rows("seg")[7]["mAcc"]}}
+    with pytest.raises(UserError, match=r"metric is one of top1, .*mIoU.*, given was 'speed'; .*mode=best"):
+        run("query", store, architecture=architecture, metric="speed")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "action must be one of import, stats, query, best, relations, export; none was given"),
         (("action=plot",), "given was 'plot'"),
-        (("action=import", "source=/no/such/folder"), "there is no file or folder '/no/such/folder'"),
+        (
+            ("action=import", "source=/no/such/folder"),
+            "there is no file or folder '/no/such/folder'; give source=<clone of the release of NAS-Bench-MR>/data, the file "
+            "of TransNAS-Bench-101 (.pth) or a folder of CSV files",
+        ),
         (("action=query", "architecture=[1,2,3]"), "27 numbers"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import fit_rows
 import numpy as np
 import pytest
+from transnas_files import write_csv
 
 from ncp import jobs, runs
 from ncp.benchmark import settings, store
@@ -93,6 +94,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, argum
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert message in lines[0]
+
+
+def test_files_that_are_not_imported_are_no_tables(fit: Command, tmp_path: Path) -> None:
+    folder = write_csv(tmp_path / "raw")
+    for place in (folder, folder / "best_over_epochs.csv.gz"):
+        _, err = fit("setting=transnas-micro/class_scene", f"source={place}", code=2)
+        assert err.count("\n") == 1
+        assert "holds the files of TransNAS-Bench-101, not tables" in err
+        assert f"benchmark action=import source={place}, then leave source out" in err
 
 
 def test_every_setting_can_be_named() -> None:

@@ -244,6 +244,17 @@ def test_other_spaces_have_nothing_known_and_work() -> None:
     assert evaluation.kendall(truth, predictor.predict(new)["Acc"]) > 0.5
 
 
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [("multires", "too few for a predictor, even with what the bundled ones know: give 8"),
+     ("transnas-micro", "too few for a predictor: give 8")],
+)  # fmt: skip
+def test_bundled_predictors_are_named_where_there_are_some(space: str, words: str) -> None:
+    codes = [spaces.get(space).default().code] * 7
+    with pytest.raises(UserError, match=words):
+        few.check_number(few.rows_of(codes, {"top1": np.arange(7.0)}, space))
+
+
 def test_texts_codes_and_architectures_are_the_same_rows() -> None:
     rows = like_classification(10, 3)
     architectures = SPACE.decode(rows.codes)

@@ -74,7 +74,8 @@ def import_release(
     if absent or not found:
         raise UserError(
             f"'{source}' holds no table{' of ' + ', '.join(sorted(absent)) if absent else ''}; expected are "
-            f"<setting>/{PICKLE}, <setting>.parquet or <setting>.csv with a setting's name, such as seg/{PICKLE}"
+            f"<setting>/{PICKLE}, <setting>.parquet or <setting>.csv with a setting's name, such as seg/{PICKLE}; or of "
+            "TransNAS-Bench-101 its own file (.pth) or CSV files such as best_over_epochs.csv.gz"
         )
     tables: dict[str, Table] = {}
     mistakes = []

@@ -30,8 +30,7 @@ def values(table: Table, metric: str, mode: str | int) -> np.ndarray:
     if isinstance(mode, bool) or (mode not in MODES and not isinstance(mode, int)):
         raise UserError(f"mode is one of {', '.join(MODES)} or an epoch, given was {mode!r}")
     epochs = [epoch for epoch in table.epochs if f"{metric}@{epoch}" in table.columns]
-    if not epochs and not any(name in table.columns for name in (metric, f"{metric}:final", f"{metric}:largest")):
-        known = dict.fromkeys(name.partition("@")[0].partition(":")[0] for name in table.columns)
+    if metric not in (known := metrics(table)):
         raise UserError(f"the table of {table.name} has no metric '{metric}'; it has {', '.join(known)}")
     if mode == "list":
         return _curves(table, metric, epochs)
@@ -53,6 +52,16 @@ def values(table: Table, metric: str, mode: str | int) -> np.ndarray:
     return np.asarray(over.reduce(curves, axis=1))
 
 
+def metrics(table: Table) -> tuple[str, ...]:
+    """The metrics of which a table tells anything, without suffixes."""
+    return tuple(dict.fromkeys(name.partition("@")[0].partition(":")[0] for name in table.columns))
+
+
+def told(table: Table, metric: str) -> list[str]:
+    """Which of ``best``, ``final`` and ``largest`` a table has of a metric in columns of their own."""
+    return [name for name in ("best", "final", "largest") if _has(table, metric, name)]
+
+
 def value(table: Table, architecture: Any, metric: str, mode: str | int) -> Any:
     """The value of one architecture: a number, or a list of numbers with ``mode="list"``.
 
@@ -71,11 +80,10 @@ def _curves(table: Table, metric: str, epochs: list[int]) -> np.ndarray:
 
 
 def _untold(table: Table, metric: str, what: str) -> UserError:
-    told = [name for name in ("best", "final", "largest") if _has(table, metric, name)]
     rest = f"; of its epochs are there {', '.join(map(str, table.epochs))}" if table.epochs else ""
     return UserError(
         f"the table of {table.name} has no {what} of {metric} ({table.provenance.source or 'its source'} holds "
-        f"{', '.join(told) or 'none'}{rest}); the benchmark's own file has all of them"
+        f"{', '.join(told(table, metric)) or 'none'}{rest}); the benchmark's own file has all of them"
     )
 
 

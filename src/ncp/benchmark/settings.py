@@ -81,6 +81,7 @@ class Setting:
         ranges: metric -> least and largest possible value, where that is not 0..100.
         smaller: quantities of which less is better, among the metrics or among a table's other columns.
         published: metric -> by what papers multiply it, where they do.
+        units: column -> its unit, of what is no percentage: times in ``s`` or ``ms``.
         cost_units: the convention in which ``flops`` and ``params`` are recorded in its tables, one of :data:`COST_UNITS`, and
             against which they are checked; empty where it is not known.
         failed_below: a recorded training whose main metric is under this counts as failed; None where there is no such gap.
@@ -101,6 +102,7 @@ class Setting:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     smaller: tuple[str, ...] = ()
     published: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     failed_below: float | None = None
     cost_units: str = ""
 
@@ -141,12 +143,16 @@ class Setting:
         return self.ranges.get(_base(metric), (0.0, 100.0))
 
     def unit(self, column: str) -> str:
-        """``%`` for what lies in 0..100; nothing for others, such as a similarity or a loss.
+        """What the setting's file says; else ``%`` for what lies in 0..100; nothing for others, such as a similarity or a loss.
 
         >>> get("seg").unit("mIoU"), get("transnas-micro/normal").unit("valid_ssim")
         ('%', '')
+        >>> get("transnas-micro/normal").unit("time_elapsed")
+        's'
         """
         base = _base(column)
+        if base in self.units:
+            return self.units[base]
         other = base not in self.metrics and (base in self.smaller or not _percentage(base))
         return "" if other or self.range(base) != (0.0, 100.0) else "%"
 

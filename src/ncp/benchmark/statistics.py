@@ -84,26 +84,36 @@ def spearman(values: np.ndarray) -> np.ndarray:
     return ranking.spearman_matrix(values)
 
 
-def table6(benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float] | None = None) -> list[MetricSummary]:
+def table6(
+    benchmark: Benchmark, rows: str = "paper", losses: Mapping[str, float] | None = None, names: Sequence[str] = ()
+) -> list[MetricSummary]:
     """Mean and standard deviation of each setting's main metric (paper, Table 6), in the paper's order.
 
     Args:
         benchmark: the tables; those that are missing are left out.
         rows: rule for choosing rows in each table (see the module).
         losses: setting -> mean absolute error of a predictor in points, for the last row of Table 6.
+        names: settings to summarise, the paper's or others; default: those of the paper.
     """
     out = []
-    for name in benchmark.paper:
+    for name in names or benchmark.paper:
         table = benchmark[name]
         values = table.column(table.main)[table.rows(rows)]
         if len(values) < MIN_ROWS:
-            raise UserError(f"the rule '{rows}' leaves {len(values)} rows of {name}; Table 6 needs at least {MIN_ROWS}")
+            raise UserError(
+                f"the rule '{rows}' leaves {len(values)} rows of {name}; statistics need at least {MIN_ROWS}"
+            )
         setting = table.setting
         mean, std = float(values.mean()), float(values.std(ddof=1))
-        loss = (losses or {}).get(name)
-        out.append(MetricSummary(name, setting.paper_name, setting.dataset, table.main, len(values), mean, std, loss))
+        loss = (losses or {}).get(table.name)
+        out.append(
+            MetricSummary(table.name, setting.paper_name, setting.dataset, table.main, len(values), mean, std, loss)
+        )
     if not out:
-        raise UserError("none of the paper's nine settings is among the tables; Table 6 needs at least one")
+        raise UserError(
+            "none of the paper's nine settings is among the tables, and Table 6 needs one; of another setting give its name"
+            + (f" (setting={next(iter(benchmark))})" if benchmark else "")
+        )
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ncp.benchmark.collection import Benchmark
+    from ncp.benchmark.table import Record, Table
 
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
+SOURCES = (
+    "give source=<clone of the release of NAS-Bench-MR>/data, the file of TransNAS-Bench-101 (.pth) or a folder of CSV files "
+    "from it, or one table (.pkl, .csv, .parquet)"
+)
+"""What can be imported, for a message."""
 
 
 @dataclass
@@ -94,9 +101,9 @@ def answer_to(options: Options) -> Answer:
 def import_tables(options: Options) -> Answer:
     """``action=import source=...``: the release, or one file, into the store."""
     if options.source is None:
-        raise UserError("what to import? give source=<clone of the release>/data, or one .pkl, .csv or .parquet file")
+        raise UserError(f"what to import? {SOURCES}")
     if not Path(options.source).expanduser().exists():
-        raise UserError(f"there is no file or folder '{options.source}'; give source=<clone of the release>/data")
+        raise UserError(f"there is no file or folder '{options.source}'; {SOURCES}")
     only = [options.setting] if options.setting else []
     with progress.bar("import") as tell:
         tables = benchmark.import_release(options.source, options.store, only, tell)
@@ -121,12 +128,21 @@ def import_tables(options: Options) -> Answer:
 
 
 def stats(options: Options) -> Answer:
-    """``action=stats``: Table 6, Figure 4 and Figure 5 (b) of whatever tables there are."""
-    tables, rows = _tables(options), options.rows or "paper"
-    summaries = statistics.table6(tables, rows, _losses(options))
+    """``action=stats``: Table 6, Figure 4 and Figure 5 (b) of whatever tables there are, or of one setting's table alone."""
+    rows = options.rows or "paper"
+    title = "Table 6: main metric of each setting, percent points"
+    if options.setting:
+        from ncp.benchmark.collection import Benchmark
+
+        chosen = benchmark.load(settings.get(options.setting).name, options.store)
+        tables = Benchmark({chosen.name: chosen})
+        points = ", percent points" if chosen.setting.unit(chosen.main) == "%" else ""
+        title = f"Main metric of {chosen.name}{points}"
+    else:
+        tables = _tables(options)
+    summaries = statistics.table6(tables, rows, _losses(options), list(tables) if options.setting else ())
     answer = Answer({"table6": {s.setting: vars(s) for s in summaries}})
-    table6 = report.table6(summaries)
-    answer.tables["Table 6: main metric of each setting, percent points"] = answer.files["table6"] = table6
+    answer.tables[title] = answer.files["table6"] = report.table6(summaries)
     if len(tables.paper) > 1:
         correlation = statistics.figure4(tables, rows)
         title = f"Rank correlation of the main metrics of {len(tables.paper)} settings"
@@ -164,6 +180,8 @@ def query(options: Options) -> Answer:
     if options.mode is not None:
         return _values(tables, options, options.mode)
     answers = tables.query(options.architecture, predictors, options.epoch)
+    if options.metric is not None:
+        answers = _only(answers, options.metric)
     first = next(iter(answers.values()))
     return Answer(
         {"records": report.as_data(answers)},
@@ -191,29 +209,70 @@ def _asked(options: Options) -> Any:
     return architecture
 
 
+def _only(answers: Mapping[str, Record], metric: str) -> dict[str, Record]:
+    """The records that have a metric, with that one alone.
+
+    Raises:
+        UserError: where none has it, naming the metrics that there are.
+    """
+    found = {
+        name: replace(each, metrics={metric: each.metrics[metric]}, std=_one(each.std, metric))
+        for name, each in answers.items()
+        if metric in each.metrics
+    }
+    if not found:
+        known = dict.fromkeys(name for each in answers.values() for name in each.metrics)
+        raise UserError(
+            f"metric is one of {', '.join(known)} here, given was '{metric}'; further columns of the tables are read with "
+            "mode=best"
+        )
+    return found
+
+
+def _one(std: Mapping[str, float] | None, metric: str) -> dict[str, float] | None:
+    return None if std is None else {name: value for name, value in std.items() if name == metric}
+
+
 def _values(tables: Benchmark, options: Options, mode: str | int) -> Answer:
     """``mode=best``, ``largest``, ``final``, ``list`` or an epoch: a metric of the architecture in each table that has it."""
     answers = tables.query(options.architecture)
+    asked = {name: options.metric or tables[name].main for name in answers}
+    having = [name for name, metric in asked.items() if metric in modes.metrics(tables[name])]
+    if not having and len(asked) > 1:
+        known = dict.fromkeys(metric for name in asked for metric in modes.metrics(tables[name]))
+        raise UserError(f"metric is one of {', '.join(known)} here, given was '{options.metric}'")
     found: dict[str, Any] = {}
-    for name, record in answers.items():
-        metric = options.metric or tables[name].main
+    mistakes: dict[str, UserError] = {}
+    for name in having or asked:
         try:
-            found[name] = {
-                "metric": metric,
-                "value": modes.value(tables[name], record.architecture, metric, mode),
-            }
-        except UserError:
-            if options.setting:
-                raise
-    if not found:  # say why of the first
-        first = next(iter(answers))
-        modes.value(tables[first], answers[first].architecture, options.metric or tables[first].main, mode)
+            value = modes.value(tables[name], answers[name].architecture, asked[name], mode)
+        except UserError as error:
+            mistakes[name] = error
+        else:
+            found[name] = {"metric": asked[name], "value": value, "unit": _unit(tables[name].setting, asked[name])}
+    if not found:
+        raise next(iter(mistakes.values()))
+    left = [f"{name} (of {asked[name]} its table has {_told(tables[name], asked[name])})" for name in mistakes]
+    lines = [f"note: left out, without mode={mode}: {', '.join(left)}"] if left else []
     text = next(iter(answers.values())).architecture.text
-    rows = [["Setting", "Metric", f"Value ({mode})"]]
+    units = any(each["unit"] for each in found.values())
+    rows = [["Setting", "Metric", f"Value ({mode})", *(["Unit"] if units else [])]]
     for name, each in found.items():
         numbers = each["value"] if isinstance(each["value"], list) else [each["value"]]
-        rows.append([name, each["metric"], ", ".join(f"{number:.6g}" for number in numbers)])
-    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows})
+        shown = ", ".join(f"{number:.6g}" for number in numbers)
+        rows.append([name, each["metric"], shown, *([each["unit"]] if units else [])])
+    return Answer({"architecture": text, "mode": mode, "values": found}, {text: rows}, {"values": rows}, lines=lines)
+
+
+def _unit(setting: settings.Setting, metric: str) -> str:
+    """The unit of a column, where the setting knows it: a column that is none of its metrics may be anything."""
+    return setting.unit(metric) if metric in setting.metrics or metric in setting.units else ""
+
+
+def _told(table: Table, metric: str) -> str:
+    """What a table has of a metric: for a note on what it lacks."""
+    epochs = [f"{epoch}" for epoch in table.epochs if f"{metric}@{epoch}" in table.columns]
+    return ", ".join([*modes.told(table, metric), *epochs])
 
 
 def best(options: Options) -> Answer:

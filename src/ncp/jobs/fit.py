@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,7 +105,7 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
         UserError: for an unknown setting, or a table that is missing or cannot be read.
     """
     from ncp import benchmark
-    from ncp.benchmark import importing, settings
+    from ncp.benchmark import settings, transnas
 
     names = list(settings.PAPER) if setting == "all" else [settings.get(setting).name]
     if source is None:
@@ -112,15 +113,28 @@ def tables(setting: str, source: str | Path | None) -> list[Table]:
     path = Path(source).expanduser()
     if not path.exists():
         raise UserError(f"source '{source}' does not exist; give a table's file or a folder of tables")
+    if names[0].startswith("transnas-") and transnas.sources(path) and names[0] not in _tables_at(path):
+        command = runs.invocation("benchmark")
+        raise UserError(
+            f"'{source}' holds the files of TransNAS-Bench-101, not tables: import them once with {command} action=import "
+            f"source={shlex.quote(str(source))}, then leave source out"
+        )
     if path.is_file():
         if len(names) > 1:
             raise UserError(f"source '{source}' is one table, but setting=all needs a folder of them")
         return [_read(path, names[0])]
-    found = importing.sources(path)
+    found = _tables_at(path)
     missing = [name for name in names if name not in found]
     if missing:
         raise UserError(f"'{source}' holds no table of {', '.join(missing)}; it holds {', '.join(found) or 'none'}")
     return [_read(found[name], name) for name in names]
+
+
+def _tables_at(path: Path) -> dict[str, Path]:
+    """The tables of a folder; none of a file."""
+    from ncp.benchmark import importing
+
+    return importing.sources(path) if path.is_dir() else {}
 
 
 def _read(path: Path, name: str) -> Table:

@@ -93,9 +93,11 @@ def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multire
 def check_number(rows: Rows) -> None:
     """Raise ``UserError`` for fewer rows than a predictor can use (parts of a cross-validation may be smaller)."""
     if len(rows) < LEAST:
+        others = [name for name in known.bundled(rows.space) if name != rows.setting]
+        knowing = ", even with what the bundled ones know" if others else ""
         raise UserError(
-            f"{len(rows)} rows of {rows.setting} are too few for a predictor, even with what the bundled ones know: give "
-            f"{LEAST} or more; from 20 on it is worth searching with"
+            f"{len(rows)} rows of {rows.setting} are too few for a predictor{knowing}: give {LEAST} or more; from 20 on it is "
+            "worth searching with"
         )
 
 

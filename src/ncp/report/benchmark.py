@@ -95,12 +95,16 @@ def table6(summaries: Sequence[MetricSummary]) -> Rows:
         head,
         *(
             [
-                s.setting, s.paper_name, s.metric, f"{s.rows:,}", f"{s.mean:.2f}", f"{s.std:.2f}",
+                s.setting, s.paper_name, s.metric, f"{s.rows:,}", _figure(s, s.mean), _figure(s, s.std),
                 "" if s.prediction_loss is None else f"{s.prediction_loss:.2f}",
             ]
             for s in summaries
         ),
     ]  # fmt: skip
+
+
+def _figure(summary: MetricSummary, value: float) -> str:
+    return settings.figure_text(f"{summary.setting}.{summary.metric}", value)
 
 
 def correlation(matrix: Correlation) -> Rows:
