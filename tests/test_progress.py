@@ -15,12 +15,15 @@ class Clock:
         return self.seconds
 
 
-def test_the_expected_end_follows_from_the_work_done():
+@pytest.mark.parametrize(("begin", "end"), [((12, 0), "12:08"), ((23, 55), "2026-03-02 00:03")])
+def test_the_expected_end_follows_from_the_work_done(monkeypatch, begin, end):
+    now = time.mktime((2026, 3, 1, *begin, 0, 0, 0, -1))
+    monkeypatch.setattr(time, "time", lambda: now)
     clock, lines = Clock(), []
     steps = Steps({"build": 8, "search": 1, "compare": 3}, lines.append, now=clock)
     with steps.step("build"):
         clock.seconds = 240.0
-        end = time.strftime("%H:%M", time.localtime(time.time() + 480))  # a third of the work took four minutes
+        # a third of the work took four minutes
         assert steps.line("build", 4) == f"step 1 of 3, build: 4 of 8 done; 4 min so far, end expected at {end}"
         clock.seconds = 480.0
     with steps.step("search"):

@@ -224,9 +224,9 @@ def duration(seconds: float) -> str:
 
 def clock(seconds: float) -> str:
     """The time of day in so many seconds, with the date where that is another day."""
-    end = time.time() + seconds
-    same = time.localtime(end)[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", time.localtime(end))
+    now = time.time()
+    today, end = time.localtime(now), time.localtime(now + seconds)
+    return time.strftime("%H:%M" if end[:3] == today[:3] else "%Y-%m-%d %H:%M", end)
 
 
 def relative(path: str | Path) -> str:
