@@ -111,13 +111,15 @@ class ViewFiles:
 
     def _shares(self, name: str, numbers: np.ndarray, path: Path) -> np.ndarray:
         mask = self.masks.get(name)
-        if mask is None and len(numbers) != WHOLE[name]:
-            raise UserError(
-                f"the label '{printable(path)}' holds {len(numbers):,} numbers; without a mask {name} has {WHOLE[name]:,}"
-            )
-        if mask is not None and len(numbers) == len(mask):
+        if mask is None:
+            if len(numbers) != WHOLE[name]:
+                raise UserError(
+                    f"the label '{printable(path)}' holds {len(numbers):,} numbers; without a mask {name} has "
+                    f"{WHOLE[name]:,}"
+                )
+        elif len(numbers) == len(mask):
             numbers = numbers[mask]
-        elif mask is not None and len(numbers) != mask.sum():
+        elif len(numbers) != mask.sum():
             raise UserError(
                 f"the label '{printable(path)}' holds {len(numbers):,} numbers; the mask of {name} is for {len(mask):,} "
                 f"of which it keeps {int(mask.sum()):,}"

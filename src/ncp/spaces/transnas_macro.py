@@ -224,9 +224,8 @@ class MacroSpace(OneHotSpace):
         codes = np.asarray(codes_ND, dtype=np.float64).reshape(-1, self.dim)
         keys, order = self._keys
         near = order[np.searchsorted(keys, codes @ _BASE).clip(max=len(keys) - 1)]
-        (moved,) = np.nonzero(
-            (self._valid[near] != codes).any(1)
-        )  # the others are in the space, as recorded tables' codes
+        # codes that are in the space, as a recorded table's, need not be compared with all others
+        (moved,) = np.nonzero((self._valid[near] != codes).any(1))
         for i in range(0, len(moved), _CHUNK):
             part = moved[i : i + _CHUNK]
             near[part] = (codes[part] @ self._columns).argmax(1)
