@@ -246,3 +246,17 @@ def test_extreme_values_are_fitted_from_few_rows(outlier: float) -> None:
     targets[7] = outlier
     predictor = protocols.fit(replace(rows, targets=targets), "transfer", known="none", components=2)
     assert np.isfinite(predictor.predict(rows.codes)["mIoU"]).all()
+
+
+@pytest.mark.parametrize("family", ["auto", "transfer"])
+def test_few_rows_are_counted_before_their_values_are_looked_at(family: str) -> None:
+    rows = replace(fit_rows.make(40), left_out={"without one of mIoU, mAcc": 33})
+    with pytest.raises(
+        UserError, match=r"^1 row of seg is too few for a predictor, .*33 rows without one of mIoU, mAcc\)$"
+    ):
+        protocols.run(rows.subset([0]), family)
+    again = rows.subset([0, 1, 2] * 13)
+    with pytest.raises(
+        UserError, match="the 39 rows of seg are of 3 architectures only; a predictor needs 8 different"
+    ):
+        protocols.run(again, family)

@@ -52,7 +52,7 @@ def test_rows_that_lack_a_metric_are_left_out_and_counted() -> None:
     rows = from_table(Table(settings.get("seg"), codes(3), columns, provenance=provenance))
     assert rows.metrics == ("mIoU", "mAcc", "flops")
     assert rows.targets[:, 0].tolist() == [70, 72]
-    assert list(rows.left_out.values()) == [1, 1]
+    assert rows.lost == "1 row without one of mIoU, mAcc, flops; 1 row cannot be used (the first: no mIoU)"
     assert rows.source == "mine.csv"
     assert rows.licence == ""
     assert rows.rule() == ""
@@ -67,3 +67,10 @@ def test_malformed_rows_are_refused() -> None:
         Rows(good.codes, good.targets[:, :2], good.metrics, "seg")
     with pytest.raises(UserError, match="not finite"):
         Rows(good.codes, good.targets * np.nan, good.metrics, "seg")
+
+
+@pytest.mark.parametrize(
+    ("value", "setting", "odd"), [(0.75, "seg", True), (75.0, "seg", False), (0.75, "mine", False)]
+)
+def test_fractions_in_the_place_of_percent_points_are_noticed(value: float, setting: str, odd: bool) -> None:
+    assert Rows(codes(3), np.full((3, 1), value), ("mIoU",), setting).as_fractions() is odd

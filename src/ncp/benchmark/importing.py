@@ -307,6 +307,11 @@ def _row(
     given = {key: _plain(row[key], key, budget) for key in _ARCHITECTURE if row.get(key) is not None}
     if all(label in row for label in space.labels):
         given["code"] = [_number(row[label]) for label in space.labels]
+    if not given:
+        raise _Refuse(
+            "a mapping that describes an architecture needs one of: architecture, code, text, embedding, or all of "
+            f"{space.labels[0]} ... {space.labels[-1]}; this one has {_names(row)}"
+        )
     if isinstance(text := given.pop("architecture", None), str):
         given["text"] = text
     elif text is not None:
@@ -324,12 +329,18 @@ def _row(
             raise _Refuse(f"it holds {name} twice, in two spellings")
         values[name] = value
     if setting.main not in values:
-        raise _Refuse(f"{setting.main} is missing")
+        raise _Refuse(f"{setting.main} is missing; the row has {_names(row)}")
     main, (low, high) = _number(values[setting.main]), setting.range(setting.main)
     if not low <= main <= high:
         shown = files.shown(values[setting.main], 40)
         raise _Refuse(f"{setting.main} must be in {low:g}..{high:g}, given was {shown}")
     return code, values
+
+
+def _names(row: Mapping[str, Any]) -> str:
+    """The first names of a row that have a value, for a message."""
+    names = [files.shown(name, 30) for name, value in row.items() if value is not None]
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "nothing"
 
 
 def _plain(value: Any, key: str, budget: list[int], depth: int = 0) -> Any:

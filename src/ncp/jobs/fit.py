@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,9 @@ from ncp.errors import UserError
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
     from ncp.predictors.protocols import Outcome as Fit
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -65,6 +69,11 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         # no table stays: some have a million rows
         rows = from_table(found.pop(0), costs=protocols.learns_costs(family))
         name = rows.setting
+        if rows.as_fractions():
+            log.warning(
+                "no %s of %s is above 1: are these fractions? Tables hold percent points, and so will the predictor say them",
+                rows.metrics[0], name,
+            )  # fmt: skip
         with progress.bar(f"{name}, {len(rows):,} rows") as tell:
             fits[name] = protocols.run(
                 rows,

@@ -27,6 +27,8 @@ from ncp.progress import Progress
 
 LEAST = 8
 """Fewer rows tell nothing that could be checked."""
+MANY = 10_000
+"""Rows that are looked through for different architectures: of a table of a million not all."""
 REFITTED = 100
 """With fewer rows every fold of the cross-validation is fitted anew; with more, rows are left out in closed form."""
 TRUSTED = 5.0
@@ -91,13 +93,21 @@ def rows_of(architectures: Any, values: Mapping[str, Any], space: str = "multire
 
 
 def check_number(rows: Rows) -> None:
-    """Raise ``UserError`` for fewer rows than a predictor can use (parts of a cross-validation may be smaller)."""
+    """Raise ``UserError`` for fewer rows than a predictor can use, or architectures (cross-validation may fit smaller parts)."""
     if len(rows) < LEAST:
         others = [name for name in known.bundled(rows.space) if name != rows.setting]
         knowing = ", even with what the bundled ones know" if others else ""
+        given = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+        lost = f" (left out are {rows.lost})" if rows.left_out else ""
         raise UserError(
-            f"{len(rows)} rows of {rows.setting} are too few for a predictor{knowing}: give {LEAST} or more; from 20 on it is "
-            "worth searching with"
+            f"{given} of {rows.setting} {'is' if len(rows) == 1 else 'are'} too few for a predictor{knowing}: give {LEAST} or "
+            f"more; from 20 on it is worth searching with{lost}"
+        )
+    different = len(np.unique(rows.codes[:MANY], axis=0))
+    if different < LEAST:
+        raise UserError(
+            f"the {len(rows):,} rows of {rows.setting} are of {different} architecture{'s' * (different > 1)} only; a predictor "
+            f"needs {LEAST} different ones or more"
         )
 
 

@@ -73,6 +73,7 @@ class Outcome:
         held: the rows it did not see and its answers.
         counts: number of rows by use: ``fitted``, ``validation``, ``test``.
         seconds: wall time of all fits.
+        left_out: reason -> number of rows of the source that were not used at all.
         all_rows: where some rows are known to be wrong, the errors of the same protocol without that knowledge: fitted on all
             rows, measured on all of those held out (``all``) and on the good ones among them (``good``).
     """
@@ -82,6 +83,7 @@ class Outcome:
     counts: dict[str, int]
     seconds: float = 0.0
     all_rows: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def without_skill(self) -> dict[str, str]:
@@ -202,7 +204,9 @@ def run(
     """
     start = time.perf_counter()
     seed, folds = whole("seed", seed, 0), whole("folds", folds, 2)
-    used, same = (rows if rows.good.all() else rows.only_good()).varying()
+    used = rows if rows.good.all() else rows.only_good()
+    _check_number(used, family, protocol)
+    used, same = used.varying()
     if family in FEW_FAMILIES and protocol == "honest" and len(used) < FEW:
         protocol = "all-rows"
     rows = rows.only_metrics(used.metrics)
@@ -226,6 +230,7 @@ def run(
             f"; {rule} (fitted on all rows instead, the MAE of {main} is {outcome.all_rows['all'][main]['mae']:.2f} on "
             f"all rows and {outcome.all_rows['good'][main]['mae']:.2f} on those)"
         )
+    outcome.left_out = rows.left_out
     outcome.seconds = time.perf_counter() - start
     return outcome
 
@@ -234,10 +239,6 @@ def _run(
     rows: Rows, family: str, protocol: str, seed: int, folds: int, progress: Progress | None, options: dict[str, Any]
 ) -> Outcome:
     few_rows = family in FEW_FAMILIES
-    if few_rows:
-        from ncp.predictors import few
-
-        few.check_number(rows)
     parts = split(len(rows), protocol, seed, least=1 if few_rows else LEAST)
     counts = {name: len(index) for name, index in parts.items()}
     choosing, fitting = (part(progress, k, 2) for k in range(2)) if family == "auto" else (None, progress)
@@ -260,6 +261,15 @@ def _run(
     if choice:
         outcome.predictor.choice = "; ".join(filter(None, (choice, outcome.predictor.choice)))
     return outcome
+
+
+def _check_number(rows: Rows, family: str, protocol: str) -> None:
+    """Raise ``UserError`` for fewer rows than a family is fitted on, or an unknown protocol."""
+    if family in FEW_FAMILIES:
+        from ncp.predictors import few
+
+        few.check_number(rows)
+    split(len(rows), protocol, least=1 if family in FEW_FAMILIES else LEAST)
 
 
 def _choose(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncp import spaces
+from ncp.benchmark import settings
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,6 +103,18 @@ class Rows:
         """The rows of which nothing is known to be wrong."""
         return self.subset(self.good)
 
+    def as_fractions(self) -> bool:
+        """Whether the main metric is one in percent points and no row has more than one of them."""
+        known = settings.SETTINGS.get(self.setting)
+        percent = known is not None and known.range(self.metrics[0]) == (0.0, 100.0)
+        return percent and len(self) > 0 and float(self.targets[:, 0].max()) <= 1
+
+    @property
+    def lost(self) -> str:
+        """In words, which rows of the source are not here and why; empty where all are."""
+        rows = [f"{number:,} {'rows' if number > 1 else 'row'} {reason}" for reason, number in self.left_out.items()]
+        return "; ".join(rows)
+
     def rule(self) -> str:
         """In words, by which rule rows count as good; empty where all do."""
         if self.good.all():
@@ -141,9 +154,10 @@ def from_table(table: Table, costs: bool = True) -> Rows:
     complete = np.isfinite(targets).all(axis=1)
     if not complete.any():
         raise UserError(f"the table of {table.name} has no row with all of {', '.join(names)}")
-    left_out = {f"lacks one of {', '.join(names)}": int((~complete).sum())} if not complete.all() else {}
+    left_out = {f"without one of {', '.join(names)}": int((~complete).sum())} if not complete.all() else {}
     if table.provenance.refused:
-        left_out["unusable"] = len(table.provenance.refused)
+        first = table.provenance.refused[0].reason
+        left_out[f"cannot be used (the first: {first})"] = len(table.provenance.refused)
     return Rows(
         # made floats there: of a million rows a copy less
         codes=table.codes if complete.all() else table.codes[complete],

@@ -76,6 +76,7 @@ def summary(outcomes: Mapping[str, Outcome], options: Mapping[str, Any], seconds
         "without_skill": {name: o.without_skill for name, o in outcomes.items()},
         "min_overlap": {name: o.predictor.min_overlap for name, o in outcomes.items() if o.predictor.min_overlap},
         "rows": {name: o.counts for name, o in outcomes.items()},
+        "left_out": {name: o.left_out for name, o in outcomes.items() if o.left_out},
         "description": {name: o.predictor.card.protocol for name, o in outcomes.items()},
         "choice": {name: o.predictor.choice for name, o in outcomes.items() if o.predictor.choice},
         "curve": {name: o.predictor.curve.to_dict() for name, o in outcomes.items() if o.predictor.curve is not None},
@@ -90,6 +91,10 @@ def show(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
     out.print(errors_table(outcomes))
     terminal.fields({name: outcome.predictor.card.protocol for name, outcome in outcomes.items()})
     for name, outcome in outcomes.items():
+        for reason, number in outcome.left_out.items():
+            terminal.say(
+                f"{name}: {number:,} {'rows' if number > 1 else 'row'} {reason}, not fitted on", style="yellow"
+            )
         for metric, reason in outcome.without_skill.items():
             terminal.say(
                 f"warning: the predictor of {name} has not learned {metric}: {reason}; a search for it has to be forced",
