@@ -197,6 +197,9 @@ def test_damaged_and_hostile_official_files(tmp_path, capsys):
     odd["data"]["micro"] = [1, 2]
     long = official()
     long["data"]["micro"]["64-41414-0_00_000"]["normal"]["metrics"]["valid_ssim"] = [0.5] * 61
+    longer, mixed = (official() for _ in range(2))
+    longer["data"]["micro"]["64-41414-0_00_000"]["normal"]["metrics"]["valid_ssim"] = [0.5] * 2001
+    mixed["data"]["micro"]["64-41414-0_00_000"]["normal"]["metrics"]["valid_ssim"] = [0.5] * 1000 + ["x"]
     for content, message in (
         (good[:-100], "cut off"),
         (good[: len(good) // 2], "cut off"),
@@ -211,6 +214,8 @@ def test_damaged_and_hostile_official_files(tmp_path, capsys):
         (saved(odd), "is not the file of TransNAS-Bench-101"),
         (saved({"data": {"macro": {}, "micro": {}}}), "no results of the tasks"),
         (saved(long), "61 epochs; at most 60"),
+        (saved(longer), "valid_ssim has 2,001 epochs; at most 60 are read"),
+        (saved(mixed), "begins with real numbers and goes on with something else; nothing in it was run"),
     ):
         path = _file(tmp_path / "odd.pth", content)
         with pytest.raises(UserError, match=message) as caught:

@@ -77,3 +77,51 @@ def test_the_best_architectures_are_ordered_by_the_mode(own):
     (worst,) = quirk.get_best_archs("class_scene", "valid_loss", "micro")
     assert worst == (pytest.approx(max(largest)), ARCHS["micro"][int(np.argmax(largest))])
     assert api.get_best_archs("class_scene", "valid_top1", "micro", topk=-1) == []
+
+
+ODD = (None, 3, 2.5, True, b"64", [1, 2], {}, {"a": 1}, (1,), np.arange(6), float("nan"), "", "a" * 300, object())
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
+def test_whatever_is_given_is_answered_or_one_user_error(own, value):
+    """Each argument of each call in turn."""
+    api, good = TransNASBench(own), ("64-41414-3_33_332", "jigsaw", "valid_top1", "final")
+    calls = [
+        (api.index2arch, (0,)),
+        (api.arch2index, good[:1]),
+        (api.get_arch_list, ("micro",)),
+        (api.get_total_epochs, good[:2]),
+        (api.get_model_info, (*good[:2], "encoder_params")),
+        (api.get_single_metric, good),
+        (api.get_epoch_status, (*good[:2], 0)),
+        (api.get_best_epoch_status, good[:3]),
+        (api.get_best_archs, ("jigsaw", "valid_top1", "micro", 1, "best")),
+    ]
+    told = []
+    for call, arguments in calls:
+        call(*arguments)
+        for place in range(len(arguments)):
+            given = [*arguments[:place], value, *arguments[place + 1 :]]
+            try:
+                call(*given)
+            except UserError as error:
+                told.append(str(error))
+    assert len(told) >= len(calls)
+    assert all("\n" not in line and len(line) < 900 for line in told)
+
+
+def test_numbers_of_numpy_are_numbers(own):
+    api = TransNASBench(own)
+    assert api.index2arch(np.int64(1)) == api.index2arch(1)
+    last = api.get_single_metric("3_33_332", "jigsaw", "valid_top1", np.int64(-1))
+    assert last == api.get_single_metric("3_33_332", "jigsaw", "valid_top1")
+    with pytest.raises(UserError, match="index must be at most 6, given was 7"):
+        api.index2arch(7)
+
+
+def test_what_has_no_value_is_not_among_the_best(own, monkeypatch):
+    api = TransNASBench(own)
+    values = np.array([np.nan, 3.0, 1.0, np.nan])[: len(ARCHS["micro"])]
+    monkeypatch.setattr(api, "_values", lambda *_: values)
+    known = [(v, text) for v, text in zip(values, ARCHS["micro"], strict=True) if v == v]
+    assert api.get_best_archs("jigsaw", "valid_top1", "micro", topk=9) == sorted(known, reverse=True)

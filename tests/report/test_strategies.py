@@ -92,6 +92,13 @@ def test_the_table_ends_with_the_mean_of_all_and_marks_what_was_spent_before(fou
     assert len(report.table(one)) == 3
 
 
+def test_a_table_of_which_nothing_was_spent_before_has_no_column_for_it(found):
+    plain = compare.Comparison(6, [which for which in found.runs if which.strategy == "x"])
+    head, *rows = report.table(plain)
+    assert "Earlier" not in head
+    assert all(len(row) == len(head) for row in rows)
+
+
 @pytest.fixture(scope="module")
 def joint():
     both = problem("a", "b")

@@ -6,14 +6,25 @@ figure of a loss is had by name, as ``largest``.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 
 from ncp.benchmark.table import Table
 from ncp.errors import UserError
+from ncp.numeric import shown
 
 MODES = ("best", "largest", "final", "list")
+
+
+def checked(mode: Any) -> str | int:
+    """One of :data:`MODES`, or an epoch. Raises ``UserError`` for anything else."""
+    if isinstance(mode, str) and mode in MODES:
+        return mode
+    if isinstance(mode, numbers.Integral) and not isinstance(mode, bool):
+        return int(mode)
+    raise UserError(f"mode is one of {', '.join(MODES)} or an epoch, given was {shown(mode)}")
 
 
 def values(table: Table, metric: str, mode: str | int) -> np.ndarray:
@@ -27,8 +38,7 @@ def values(table: Table, metric: str, mode: str | int) -> np.ndarray:
     Raises:
         UserError: for an unknown metric or mode, or one that the table's source does not tell, naming what it tells.
     """
-    if isinstance(mode, bool) or (mode not in MODES and not isinstance(mode, int)):
-        raise UserError(f"mode is one of {', '.join(MODES)} or an epoch, given was {mode!r}")
+    mode = checked(mode)
     epochs = [epoch for epoch in table.epochs if f"{metric}@{epoch}" in table.columns]
     if metric not in (known := metrics(table)):
         raise UserError(f"the table of {table.name} has no metric '{metric}'; it has {', '.join(known)}")

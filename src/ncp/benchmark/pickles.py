@@ -230,7 +230,8 @@ def _pairs(m: PickleMachine) -> None:
     _put_pairs(m, items[::2], items[1::2])
 
 
-def _append(m: PickleMachine) -> None:
+def append(m: PickleMachine) -> None:
+    """One item more of a list."""
     item = m.pop()
     m.spend(_PLACE)
     m.top(list).append(item)
@@ -347,7 +348,7 @@ PickleMachine.handlers = {
         "\x8c": lambda m: m.new(m.take(m.byte()).decode()),
         "B": lambda m: m.new(m.take(m.number(4))),
         "C": lambda m: m.new(m.take(m.byte())),
-        "a": _append,
+        "a": append,
         "e": _appends,
         "s": _pair,
         "u": _pairs,

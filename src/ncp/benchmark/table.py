@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ncp import spaces
+from ncp import files, spaces
 from ncp.benchmark.index import RowIndex
 from ncp.benchmark.settings import Setting
 from ncp.errors import UserError
@@ -182,6 +182,11 @@ class Table:
         """Epochs for which the table holds metrics, ascending; empty for the release's tables."""
         return tuple(sorted({int(m["epoch"]) for name in self.columns if (m := _AT_EPOCH.match(name))}))
 
+    @property
+    def _after_epochs(self) -> str:
+        """One of the columns that hold a metric after an epoch; empty where there are none."""
+        return next((name for name in self.columns if _AT_EPOCH.match(name)), "")
+
     @cached_property
     def _cost(self) -> Any:
         return self.space.cost(self.codes)
@@ -216,10 +221,12 @@ class Table:
             return exact
         values = self.columns.get(name.removeprefix("recorded_"))
         if values is None or name == "flops":
-            known = ", ".join(
-                [f"recorded_{n}" if n in ("flops", "params") else n for n in self.columns] + ["macs", "params"]
+            whole = [n for n in self.columns if not _AT_EPOCH.match(n)]
+            known = ", ".join([f"recorded_{n}" if n in ("flops", "params") else n for n in whole] + ["macs", "params"])
+            more = f", and values after epochs, such as {after}" if (after := self._after_epochs) else ""
+            raise UserError(
+                f"the table of {self.name} has no column '{files.shown(name)}'; its columns are {known}{more}"
             )
-            raise UserError(f"the table of {self.name} has no column '{name}'; its columns are {known}")
         return values
 
     def flagged(self, *names: str) -> np.ndarray:

@@ -235,8 +235,27 @@ class _Machine(pickles.PickleMachine):
     """Keeps lists of floats as arrays: fifteen million numbers in an eighth of the memory."""
 
 
+def _append(m: Any) -> None:
+    """What is left over when a long list was cut into parts: one more item."""
+    if m.stack[-2:] and m.stack[-2].__class__ is array:
+        _extend(m, m.stack[-2], [m.pop()])
+    else:
+        pickles.append(m)
+
+
+def _extend(m: Any, target: array[float], items: list[Any]) -> None:
+    """A later part of a list that began with floats: pickles give long ones in parts of a thousand."""
+    if not all(item.__class__ is float for item in items):
+        raise pickles.Refused("a list that begins with real numbers and goes on with something else")
+    m.left += len(items) * _REFUND
+    target.extend(items)
+
+
 def _appends(m: Any) -> None:
     items = m.since_mark()
+    if m.stack[-1].__class__ is array:
+        _extend(m, m.stack[-1], items)
+        return
     target = m.top(list)
     if not target and items and all(item.__class__ is float for item in items):
         packed = array("d", items)
@@ -257,7 +276,7 @@ def _long(m: Any) -> None:
 
 
 _REFUND = 24 + 16 - 8  # of a float that was counted when it was made
-_Machine.handlers = {**pickles.PickleMachine.handlers, ord("e"): _appends, 0x8A: _long}
+_Machine.handlers = {**pickles.PickleMachine.handlers, ord("a"): _append, ord("e"): _appends, 0x8A: _long}
 
 
 def batches(rows: Sequence[dict[str, Any]]) -> Iterator[readers.Batch]:

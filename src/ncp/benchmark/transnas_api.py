@@ -11,6 +11,7 @@ given for ``"best"`` too after ``TransNASBench(official=True)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from ncp.benchmark.loading import load
 from ncp.benchmark.table import Table
 from ncp.benchmark.transnas import SPACES, TASKS, setting_name
 from ncp.errors import UserError
+from ncp.numeric import shown, whole
 
 
 class TransNASBench:
@@ -44,10 +46,9 @@ class TransNASBench:
 
     def table(self, space: str, task: str) -> Table:
         """The table of a space (``macro`` or ``micro``) and a task. Raises ``UserError`` for unknown ones."""
-        if space not in SPACES:
-            raise UserError(f"the search spaces are {', '.join(SPACES)}, given was '{space}'")
-        if task not in TASKS:
-            raise UserError(f"the tasks are {', '.join(TASKS)}, given was '{task}'")
+        for what, known, given in (("search spaces", SPACES, space), ("tasks", TASKS, task)):
+            if not isinstance(given, str) or given not in known:
+                raise UserError(f"the {what} are {', '.join(known)}, given was {shown(given)}")
         if (space, task) not in self._tables:
             self._tables[space, task] = load(setting_name(space, task), self.store)
         return self._tables[space, task]
@@ -72,8 +73,15 @@ class TransNASBench:
         return list(self._rows)
 
     def index2arch(self, index: int) -> str:
-        """The architecture at a place: the macro space first, in the order of the imported file."""
-        return self._order[index]
+        """The architecture at a place: the macro space first, in the order of the imported file.
+
+        Raises:
+            UserError: for what is no whole number, or none of a place.
+        """
+        place = whole("index", index, 0)
+        if place >= len(self):
+            raise UserError(f"index must be at most {len(self) - 1:,}, given was {place:,}")
+        return self._order[place]
 
     def arch2index(self, arch: str) -> int:
         """The place of an architecture."""
@@ -91,7 +99,7 @@ class TransNASBench:
     def get_model_info(self, arch: str, task: str, info: str) -> float:
         """``inference_time``, ``encoder_params``, ``model_params``, ``model_FLOPs``, ``encoder_FLOPs``, where they are known."""
         space, row, _ = self._at(arch)
-        return float(self.table(space, task).column(info)[row])
+        return float(self.table(space, task).column(str(info))[row])
 
     def get_single_metric(self, arch: str, task: str, metric: str, mode: str | int = "final") -> Any:
         """A metric of one training; see :mod:`ncp.benchmark.modes` for the modes."""
@@ -104,6 +112,8 @@ class TransNASBench:
         space, row, _ = self._at(arch)
         table = self.table(space, task)
         names = dict.fromkeys(name.partition("@")[0] for name in table.columns if "@" in name)
+        if isinstance(modes.checked(epoch), str):  # which has other values than an epoch's
+            raise UserError(f"an epoch is a whole number, -1 the last one; given was {shown(epoch)}")
         if not names:
             raise UserError(f"the table of {table.name} holds no values by epoch; the benchmark's own file does")
         return {name: float(modes.values(table, name, epoch)[row]) for name in names}
@@ -112,28 +122,44 @@ class TransNASBench:
         """All metrics after the epoch with the best value of one, the first of equal ones."""
         space, row, _ = self._at(arch)
         table = self.table(space, task)
+        curve = self._values(space, task, metric, "list")[row]
+        if np.isnan(curve).all():
+            raise UserError(f"the table of {table.name} has no value of {metric} for {arch}")
         sign = 1.0 if self.official else table.setting.sign(metric)
-        best = int(np.nanargmax(sign * self._values(space, task, metric, "list")[row]))
-        return self.get_epoch_status(arch, task, table.epochs[best])
+        return self.get_epoch_status(arch, task, table.epochs[int(np.nanargmax(sign * curve))])
 
     def get_best_archs(
         self, task: str, metric: str, search_space: str, topk: int = 1, mode: str | int = "best"
     ) -> list[tuple[float, str]]:
-        """The ``topk`` best values and their architectures, best first; of equal ones the later text first, as officially."""
+        """The ``topk`` best values and their architectures, best first; of equal ones the later text first, as officially.
+
+        What has no such value is not among them.
+        """
         table = self.table(search_space, task)
-        sign = 1.0 if self.official else table.setting.sign(metric)
+        if modes.checked(mode) == "list":
+            raise UserError("architectures are ordered by one number each: mode is best, largest, final or an epoch")
+        number = max(0, whole("topk", topk, -(2**63)))
         found = self._values(search_space, task, metric, mode)
+        sign = 1.0 if self.official else table.setting.sign(metric)
         pairs = zip((sign * found).tolist(), self.get_arch_list(search_space), strict=True)
-        return [(sign * value, text) for value, text in sorted(pairs, reverse=True)[: max(0, topk)]]
+        ordered = sorted((pair for pair in pairs if not math.isnan(pair[0])), reverse=True)
+        return [(sign * value, text) for value, text in ordered[:number]]
 
     def _values(self, space: str, task: str, metric: str, mode: str | int) -> np.ndarray:
-        mode = "largest" if mode == "best" and self.official else mode
+        table = self.table(space, task)
+        if not isinstance(metric, str):
+            raise UserError(f"a metric is a text, such as {table.main}; given was {shown(metric)}")
+        mode = "largest" if (mode := modes.checked(mode)) == "best" and self.official else mode
         key = (space, task, metric, mode)
         if key not in self._columns:
-            self._columns[key] = modes.values(self.table(space, task), metric, mode)
+            self._columns[key] = modes.values(table, metric, mode)
         return self._columns[key]
 
     def _at(self, arch: str) -> tuple[str, int, str]:
+        if not isinstance(arch, str):
+            raise UserError(
+                f"an architecture is its text, such as 64-41414-3_33_332 or 64-4111-basic; given was {shown(arch)}"
+            )
         if arch not in self._rows:  # another spelling, or a mistake, which one of the spaces can name
             space = spaces.get("transnas-macro" if "_" not in arch else "transnas-micro")
             arch = space.parse(arch).text

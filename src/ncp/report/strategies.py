@@ -115,17 +115,19 @@ def overall(comparison: Comparison) -> list[dict[str, Any]]:
 def table(comparison: Comparison, brief: bool = False) -> list[list[str]]:
     """For the terminal and ``summary.csv``; ``brief``: several objectives are named by one of them."""
     ranked = any(problem.ranks is not None for problem in comparison.problems)
+    entries = summary(comparison)
+    earlier = any(entry["earlier"] for entry in entries)
     head = [
         "Objective",
         "Strategy",
         "Reached",
         *(["Rank, median", "mean"] if ranked else []),
         "Chance",
-        "Earlier",
+        *(["Earlier"] if earlier else []),
         "s a run",
     ]
     out = [head]
-    for entry in summary(comparison):
+    for entry in entries:
         values = entry["values"].items()
         several = len(values) > 1
         reached = (
@@ -139,13 +141,13 @@ def table(comparison: Comparison, brief: bool = False) -> list[list[str]]:
         chance = "" if entry["chance"] is None else _small(entry["chance"])
         objective = _title(entry["objective"]) if brief else entry["objective"]
         cells = [objective, entry["strategy"], reached, *(ranks if ranked else []), chance]
-        out.append([*cells, f"{entry['earlier']:,}" if entry["earlier"] else "", f"{entry['seconds']:.3g}"])
+        before = f"{entry['earlier']:,}" if entry["earlier"] else ""
+        out.append([*cells, *([before] if earlier else []), f"{entry['seconds']:.3g}"])
     if len(comparison.problems) > 1:
         for each in overall(comparison):
             rank = each["rank"]
-            out.append(
-                ["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}", "", "", ""]
-            )
+            cells = ["mean of all", each["strategy"], "", f"{rank['median']:.1f}", f"{rank['mean']:.1f}"]
+            out.append([*cells, *[""] * (len(head) - len(cells))])
     return out
 
 

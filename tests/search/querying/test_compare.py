@@ -1,5 +1,7 @@
 """Comparisons: ranks, metrics and curves against what follows from the table by hand."""
 
+import time
+
 import numpy as np
 import pytest
 from toy_predictors import Toy, capacity
@@ -86,6 +88,24 @@ def test_tables_smaller_than_a_round_are_asked_whole(distinct, name, number):
     problem = compare.on_tables([table("a", values[:number], (), cells[:number])], ["score"], [(other, "score")])
     (runs,) = compare.run([problem], [name], queries=20, seeds=2).runs
     assert runs.so_far[:, -1].tolist() == [values[:number].max()] * 2
+
+
+def test_what_is_made_once_is_no_runs_time(distinct, monkeypatch):
+    """The first run of a process pays for imports and tables of neighbours."""
+    cells, values = distinct
+    problems = [compare.on_tables([table(name, values, (), cells)], ["score"]) for name in "ab"]
+    calls = []
+
+    class Slow:
+        def run(self, ground, queries, generators):
+            time.sleep(0.2 if not calls else 0)
+            calls.append((ground.name, queries, len(generators)))
+            return np.zeros((len(generators), queries), dtype=np.int64)
+
+    monkeypatch.setattr(compare, "make", lambda name, options: Slow())
+    found = compare.run(problems, ["slow"], queries=40, seeds=2)
+    assert calls == [("a", compare.FIRST, 1), ("a", 40, 2), ("b", 40, 2)]
+    assert max(which.seconds for which in found.runs) < 0.05
 
 
 def test_mistakes(distinct):
