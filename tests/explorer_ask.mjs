@@ -11,7 +11,7 @@ const { Problem } = await load("problem");
 const { nearbySoon, robust } = await load("robust");
 const { front, marginals } = await load("front");
 const { propagation, winnerTakesAll } = await load("propagation");
-const { commandOf, fromHash, problemOf, toHash } = await load("state");
+const { commandOf, firstSetting, fromHash, problemOf, toHash } = await load("state");
 const files = await load("files");
 const world = await makeWorld(given.description, given.numbers);
 
@@ -62,7 +62,11 @@ const answers = {
     const file = { name, size: size ?? bytes.length, text: async () => text, arrayBuffer: async () => bytes.buffer };
     try { return await files.readNetworks(file, world.space, given.description.settings); } catch (error) { return error.message; }
   },
-  yaml: ({ code }) => files.architectureYaml(code, world.space, "ncp train"),
+  yaml: ({ code, hash }) => {
+    const { settings } = given.description;
+    const setting = firstSetting(fromHash(hash, world.space, settings, given.description.machines.length), settings);
+    return files.architectureYaml(code, world.space, "ncp train", setting);
+  },
   propagation: ({ problem, start, options, repeat = 1 }) => {
     let milliseconds = Infinity, found;
     for (let i = 0; i < repeat; i++) {

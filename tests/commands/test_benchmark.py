@@ -120,7 +120,13 @@ def test_mistakes_are_one_line_and_exit_code_2(store, tmp_path, arguments, messa
     [
         ("import", {}, "what to import"),
         ("query", {}, "which architecture"),
-        ("query", {"architecture": 64642}, "was read as one number"),
+        (
+            "query",
+            {"architecture": 64642},
+            "was read as one number; one of the space multires is written 64_64-2_1_2_64-",
+        ),
+        ("query", {"architecture": 7, "setting": "transnas-micro/jigsaw"}, "transnas-micro is written 64-41414-"),
+        ("query", {"architecture": 7, "setting": "nas-bench-201"}, "nasbench201 is written |nor_conv_3x3~0|+|"),
         ("query", {"architecture": SPACE.default().text}, "is in none of the tables"),
         ("query", {"architecture": list(release_rows("seg")[0]["embedding"]), "epoch": 10}, "after epoch 10"),
         ("best", {}, "best in which setting"),

@@ -422,7 +422,15 @@ def test_files_that_hold_no_network_are_refused_in_one_line(content, tmp_path):
 
 
 def test_the_file_that_it_saves_is_read_by_python(content, tmp_path):
-    [text] = ask(tmp_path, content, {"what": "yaml", "code": list(SPACE.default().code)})
+    code = list(SPACE.default().code)
+    expected = {"": "cls-50-1000", "#for=video.top1:1": "video", "#for=3ddet.moderate:1,seg.mIoU:1": "3ddet"}
+    texts = ask(tmp_path, content, *({"what": "yaml", "code": code, "hash": hash} for hash in expected))
     file = tmp_path / "architecture.yaml"
-    file.write_text(text)
-    assert SPACE.parse(file) == SPACE.default()
+    for text, setting in zip(texts, expected.values(), strict=True):
+        file.write_text(text)
+        assert SPACE.parse(file) == SPACE.default()
+        # the command in it is one that trains this file
+        _, found, words = text.splitlines()[0].partition("trained with: ncp train ")
+        assert found
+        told = jobs.options("train", *shlex.split(words.replace("THIS_FILE", str(file))))
+        assert (told.setting, told.arch["kind"], told.arch["path"]) == (setting, "file", str(file))

@@ -105,9 +105,10 @@ def test_the_matrix_as_a_table():
 def test_predicted_values_are_marked():
     measured, predicted = record(), record(predicted=True, row=None, std={"mIoU": 0.7})
     rows = report.records([measured, predicted, record(flags=("suspect",), epoch=50)])
-    assert rows[0][:3] == ["Setting", "mIoU", "mAcc"]
-    assert rows[1][1:3] == ["75.00", "84.50"]
-    assert rows[2][1:3] == ["~75.00 ±0.70", "~84.50"]
+    assert rows[0] == ["Setting", "mIoU", "mAcc", "mIoU std", "MACs", "Params", "Architecture", "Note"]
+    assert rows[1][1:6] == ["75.0", "84.5", "", "1970000000", "4126739"]
+    assert rows[2][1:4] == ["75.0", "84.5", "0.7"]
+    assert "mIoU ~75.00 ±0.70, mAcc ~84.50" in report.brief([predicted])[1]
     assert (rows[1][-1], rows[2][-1], rows[3][-1]) == ("row 3", "predicted", "row 3, epoch 50, suspect")
     assert report.brief([predicted])[1][-1] == "predicted"
 
@@ -135,9 +136,15 @@ def test_figures_have_as_many_places_as_tell_architectures_apart():
     normal = Record(
         "transnas-micro/normal", space.default(), {"valid_ssim": 0.56123, "valid_l1_loss": 0.0712}, 1, 1, row=0
     )
-    head, row = report.records([normal])
-    assert [row[head.index(name)] for name in ("valid_ssim", "valid_l1_loss")] == ["0.5612", "0.0712"]
+    assert "valid_ssim 0.5612, valid_l1_loss 0.0712" in report.brief([normal])[1]
     guessed = Record("transnas-micro/normal", space.default(), {"valid_ssim": 0.5}, 1, 1, True, {"valid_ssim": 0.0031})
-    assert "~0.5000 ±0.0031" in report.records([guessed])[1]
-    head, row = report.records([record()])
-    assert row[head.index("mIoU")] == "75.00"
+    assert "valid_ssim ~0.5000 ±0.0031" in report.brief([guessed])[1]
+    assert "mIoU 75.00, mAcc 84.50" in report.brief([record()])[1]
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 75.123456789012345, 1e-9, 100.0])
+def test_a_file_of_records_reads_back_as_what_is_known(value):
+    known = Record("seg", SPACE.default(), {"mIoU": value}, 123_456_789_012, 1_234_567, True, {"mIoU": value / 3})
+    (row,) = csv.DictReader(io.StringIO(report.as_csv(report.records([known]))))
+    assert (float(row["mIoU"]), float(row["mIoU std"])) == (value, value / 3)
+    assert (int(row["MACs"]), int(row["Params"])) == (123_456_789_012, 1_234_567)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from toy_predictors import Toy, capacity
 
-from ncp import progress, spaces, terminal
+from ncp import jobs, progress, spaces, terminal
+from ncp.benchmark import settings
 from ncp.report import search as report
 from ncp.report.search_table import comparison, in_a_line
 from ncp.search import search
@@ -72,3 +73,17 @@ def test_a_long_search_tells_its_progress_on_a_terminal_alone(monkeypatch):
             search(["seg"], predictor={"seg": UNSURE}, starts=1100, iterations=1, progress=tell)
         assert bool(stream.getvalue()) == seen, (after, stream)
         assert ("starts" in stream.getvalue()) == seen
+
+
+@pytest.mark.parametrize("setting", ["cls-10c", "video-p"])
+def test_the_command_that_trains_what_was_found_names_the_setting(setting, tmp_path):
+    """A task alone would be trained as another setting of it."""
+    metric = settings.get(setting).main
+    toy = Toy(setting, capacity(np.linspace(0.5, 2, 27) * SPACE.lower), (metric,))
+    result = search([setting], predictor={setting: toy}, starts=2, iterations=3)
+    command = report.architecture_yaml(result).splitlines()[1].removeprefix("#   ").partition("train ")[2]
+    path = tmp_path / "architecture.yaml"
+    path.write_text(report.architecture_yaml(result))
+    told = jobs.options("train", *command.replace("THIS_FILE", str(path)).split())
+    assert told.setting == setting
+    assert SPACE.parse(path) == result.architecture

@@ -167,9 +167,7 @@ def query(options: Options) -> Answer:
             "which architecture? give architecture= its 27 numbers, its 31-number text or an architecture.yaml"
         )
     if isinstance(options.architecture, int):  # 64_64_2_... is a number to Hydra
-        raise UserError(
-            f"architecture={options.architecture} was read as one number; write [64,64,2,...] or the 31-number text with '-'"
-        )
+        raise UserError(_one_number(options.architecture, options.setting))
     options = replace(options, architecture=_asked(options))
     asked = options.predict and options.epoch is None
     tables = _no_rows() if asked and not _imported(options) else _tables(options)
@@ -187,6 +185,17 @@ def query(options: Options) -> Answer:
         {"records": report.as_data(answers)},
         {first.architecture.text: report.brief(answers.values())},
         {"records": report.records(answers.values())},
+    )
+
+
+def _one_number(given: int, setting: str | None) -> str:
+    """What to write in the place of a number, in the forms of the space that is meant."""
+    space = spaces.get(settings.get(setting).space if setting else spaces.of_form(found.get("default")))
+    example = space.default()
+    code = ",".join(map(str, example.code[:3]))
+    return (
+        f"architecture={given} was read as one number; one of the space {space.name} is written {example.text}, or by its code, "
+        f"[{code},...] of {space.dim} numbers"
     )
 
 

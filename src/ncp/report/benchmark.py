@@ -116,19 +116,27 @@ def correlation(matrix: Correlation) -> Rows:
 
 
 def records(answers: Iterable[Record]) -> Rows:
-    """Records as a table: one row each, one column a metric; a predicted value is shown with its deviation and a ``~``."""
+    """Records for other programs: one row each, one column a metric, all numbers as they are known; a deviation a column too."""
     answers = list(answers)
     names = list(dict.fromkeys(labelled(name, r.min_overlap) for r in answers for name in r.metrics))
-    out = [["Setting", *names, "MACs (G)", "Params (M)", "Architecture", "Note"]]
+    guessed = [name for name in names if any(name in _deviations(r) for r in answers)]
+    out = [["Setting", *names, *(f"{name} std" for name in guessed), "MACs", "Params", "Architecture", "Note"]]
     for record in answers:
         note = ["predicted"] if record.predicted else [f"row {record.row}"]
         note += [f"epoch {record.epoch}"] if record.epoch is not None else []
         note += record.flags
-        cost = [f"{record.macs / 1e9:.3f}", f"{record.params / 1e6:.3f}"]
-        cells = {labelled(name, record.min_overlap): _metric(record, name) for name in record.metrics}
-        metrics = [cells.get(name, "") for name in names]
-        out.append([record.setting, *metrics, *cost, record.architecture.text, ", ".join(note)])
+        known = {labelled(name, record.min_overlap): value for name, value in record.metrics.items()}
+        cells = [(known, name) for name in names] + [(_deviations(record), name) for name in guessed]
+        numbers = [repr(float(by_name[name])) if name in by_name else "" for by_name, name in cells]
+        cost = [str(record.macs), str(record.params)]
+        out.append([record.setting, *numbers, *cost, record.architecture.text, ", ".join(note)])
     return out
+
+
+def _deviations(record: Record) -> dict[str, float]:
+    """Of a predicted record, by the metrics' names as they are shown."""
+    deviations = (record.std or {}) if record.predicted else {}
+    return {labelled(name, record.min_overlap): value for name, value in deviations.items()}
 
 
 def _metric(record: Record, name: str) -> str:

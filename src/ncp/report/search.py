@@ -163,15 +163,9 @@ def costs(space: str, architecture: Any, macs: int, params: int) -> dict[str, An
 def architecture_yaml(result: Result) -> str:
     """An architecture file, as ``arch=file arch.path=...`` and ``start=...`` read it."""
     objectives = ", ".join(o.name for o in result.objectives)
-    # of a space that no training means by default the setting says which one
-    where = (
-        "task=..."
-        if result.trajectory.objectives.space.name == "multires"
-        else f"setting={result.objectives[0].setting}"
-    )
     return (
         f"# found by ncp {ncp.__version__} for {objectives}; train it with\n"
-        f"#   {runs.invocation('train')} {where} arch=file arch.path=THIS_FILE\n"
+        f"#   {runs.invocation('train')} setting={result.objectives[0].setting} arch=file arch.path=THIS_FILE\n"
         f"space: {result.trajectory.objectives.space.name}\n"
         f"text: {result.architecture.text}\n"
         f"code: [{', '.join(map(str, result.architecture.code))}]\n"
@@ -210,10 +204,10 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
         terminal.say(f"measured here: {one.milliseconds:.4g} ms (predicted {one.predicted:.4g}), {kept}: {one.text}")
     out.print()
     terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
-    for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
-        if task is not None:
+    for setting in dict.fromkeys(o.setting for o in result.objectives):
+        if _trained(setting):
             path = {"arch.path": relative(files["architecture"])}
-            terminal.fields({"train it": command_line("train", task=task, arch="file", **path)}, 13)
+            terminal.fields({"train it": command_line("train", setting=setting, arch="file", **path)}, 13)
 
 
 def _kappa(result: Result) -> float | None:
@@ -233,9 +227,10 @@ def _main_metric(setting: str) -> str | None:
     return settings.SETTINGS[setting].main if setting in settings.SETTINGS else None
 
 
-def _task(setting: str) -> str | None:
+def _trained(setting: str) -> bool:
+    """Whether it is trained here, and not a table alone or a name out of a predictor's file."""
     known = settings.SETTINGS.get(setting)
-    return known.task if known is not None and known.space == "multires" else None
+    return known is not None and bool(known.real or known.builtin)
 
 
 def _flat(floor: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

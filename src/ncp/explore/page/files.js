@@ -150,8 +150,8 @@ export function parseCsv(text) {
   return rows.filter((row) => row.length);
 }
 
-/** An architecture.yaml as Python's search writes it. */
-export function architectureYaml(code, space, command) {
-  return `# made by the explorer; trained with: ${command} task=... arch=file arch.path=THIS_FILE\n` +
+/** An architecture.yaml as Python's search writes it, with the command that trains it in a setting. */
+export function architectureYaml(code, space, command, setting) {
+  return `# made by the explorer; trained with: ${command} setting=${setting} arch=file arch.path=THIS_FILE\n` +
     `space: ${space.name}\ntext: ${space.text(code)}\ncode: [${Array.from(code).join(", ")}]\n`;
 }

@@ -11,7 +11,7 @@ import { Predicted } from "./predicted.js";
 import { possible, stepState } from "./presets.js";
 import { hideTip, showTip, status, toast } from "./shell.js";
 import { Space } from "./space.js";
-import { asked, commandOf, fromHash, problemOf, split, toHash } from "./state.js";
+import { asked, commandOf, firstSetting, fromHash, problemOf, split, toHash } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 const description = JSON.parse(byId("description").textContent);
@@ -76,7 +76,7 @@ byId("actions").append(
   undo,
   h("button", { type: "button", onclick: () => copy(location.href).then(() => toast("The address of this page, as it is now, was copied.")) }, "Copy link"),
   h("button", { type: "button", onclick: () => copy(space.text(state.code)).then(() => toast("The network’s code was copied.")) }, "Copy code"),
-  h("button", { type: "button", onclick: () => download("architecture.yaml", architectureYaml(state.code, space, description.train)) }, "Save architecture.yaml"),
+  h("button", { type: "button", onclick: () => download("architecture.yaml", architectureYaml(state.code, space, description.train, firstSetting(state, settings))) }, "Save architecture.yaml"),
 );
 const commandText = h("code");
 byId("command").append(commandText, h("button", { type: "button", title: "The command line that repeats this search", onclick: () => copy(commandText.textContent).then(() => toast("The command was copied.")) }, "Copy command"));

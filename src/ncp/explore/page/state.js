@@ -24,6 +24,12 @@ export function asked({ objectives, floors }) {
   return Object.keys({ ...objectives, ...floors });
 }
 
+/** The setting of the first metric that something is asked of, else the page's first. */
+export function firstSetting(state, settings) {
+  const [name] = asked(state);
+  return name ? split(name)[0] : Object.keys(settings)[0];
+}
+
 /** Whether any limit of cost is set. */
 export function limited({ limits }) {
   return Object.values(limits).flat().some(Boolean);
