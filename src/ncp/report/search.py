@@ -207,7 +207,10 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
     for setting in dict.fromkeys(o.setting for o in result.objectives):
         if _trained(setting):
             path = {"arch.path": relative(files["architecture"])}
-            terminal.fields({"train it": command_line("train", setting=setting, arch="file", **path)}, 13)
+            task = settings.SETTINGS[setting].task
+            # a task alone means one of its settings
+            named = {"task": task} if settings.full_name(task) == setting else {"setting": setting}
+            terminal.fields({"train it": command_line("train", **named, arch="file", **path)}, 13)
 
 
 def _kappa(result: Result) -> float | None:
