@@ -47,6 +47,15 @@ def test_a_real_predictor_of_twelve_rows_leads_to_better_ones(rows):
     assert truth(propose(codes, values, 4)).mean() > values.max()
 
 
+def test_where_less_is_better_the_same_are_chosen_for_the_negated_values(rows):
+    codes, values = rows
+    more, less = (
+        rounds.propose("multires", codes, sign * values, 3, LIMITS, known="none", sign=sign) for sign in (1.0, -1.0)
+    )
+    assert np.array_equal(more.codes, less.codes)
+    np.testing.assert_allclose(less.predicted, -more.predicted)
+
+
 def test_architectures_do_as_codes_and_what_failed_is_left_out(rows):
     codes, values = rows
     pool = propose((), (), 20, seed=9)

@@ -1,12 +1,14 @@
 """A detection build: every figure of every evaluation is recorded, a take-over loses none, and Figure 5 c can be drawn."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from composed import compose
 
 from ncp.campaign import analysis, merge, train, work
+from ncp.campaign.options import StopRule
 from ncp.campaign.status import read_units
 from ncp.campaign.store import Folder
 from ncp.campaign.units import Claim
@@ -107,3 +109,15 @@ def test_figures_come_with_the_checkpoint(tmp_path):
     train.take_up(store, Claim(7, "000007", 1, resume=(0,)), place)
     for name in (tasks.HISTORY, ledger.FILE, "checkpoints/last.ckpt"):
         assert (place / name).read_text() == name
+
+
+@pytest.mark.parametrize(("sign", "mine", "words"), [(1.0, 20.0, "lowest"), (-1.0, 80.0, "highest"), (-1.0, 20.0, "")])
+def test_a_training_without_hope_is_told_by_what_is_better(sign, mine, words):
+    watch = train.Watch(
+        SimpleNamespace(lost=False), StopRule(least=4), lambda step: [30.0, 40.0, 50.0, 60.0, 70.0], sign
+    )
+    trainer = SimpleNamespace(global_step=50, state=SimpleNamespace(fn="fit"), should_stop=False)
+    module = SimpleNamespace(plan=SimpleNamespace(steps=100), main_metric="loss", latest={"loss": mine})
+    watch.on_validation_end(trainer, module)
+    assert trainer.should_stop is bool(words)
+    assert words in watch.reason

@@ -56,6 +56,30 @@ def test_the_best_sampled_one_is_good_in_all_settings_and_within_the_limit(loop)
         found_.best_sampled(loop)
 
 
+def test_where_less_is_better_the_best_is_the_least(loop, tmp_path):
+    """The same trainings as errors: what was best and won still does."""
+    tables = {name: _as_errors(each) for name, each in loop.tables.items()}
+    scores = {c: {name: 100 - v for name, v in of.items()} for c, of in loop.scores.items()}
+    less = replace(loop, tables=tables, scores=scores)
+    assert found_.best_sampled(less) == loop.candidates["best sampled"]
+    for name in loop.names:
+        for more, fewer in zip(report.against(loop, name), report.against(less, name), strict=True):
+            assert more.rpartition(": ")[2] == fewer.rpartition(": ")[2]
+            assert float(fewer.split()[0]) == -float(more.split()[0])
+        assert "(less is better)" in report.verdict(less, name)
+    page = report.write_page(less, tmp_path, "loop")["page"].read_text()
+    assert "the best within the limit 40.00" in page
+    assert "the best within the limit 70.00" in page
+
+
+def _as_errors(table):
+    setting = replace(table.setting, smaller=table.metrics)
+    rows = zip(table.codes, *(100 - table.columns[name] for name in table.metrics), strict=True)
+    return benchmark.from_rows(
+        [{"code": c.tolist(), **dict(zip(table.metrics, v, strict=True))} for c, *v in rows], setting
+    )
+
+
 def test_the_page_says_what_was_measured_also_where_the_found_one_loses(loop, tmp_path):
     files = report.write_page(loop, tmp_path, "loop")
     page = files["page"].read_text()

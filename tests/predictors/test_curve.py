@@ -1,5 +1,7 @@
 """The learning curve: against errors on rows that were really added, and against a setting where nothing is left to learn."""
 
+from dataclasses import replace
+
 import fit_rows
 import numpy as np
 import pytest
@@ -42,6 +44,13 @@ def test_the_sentence_says_what_the_points_say(found: curve.Curve) -> None:
     assert content["points"][0] == {
         "rows": 12, "error": found.points[0].error, "measured": True, "loss": found.points[0].loss,
     }  # fmt: skip
+
+
+def test_where_less_is_better_a_search_goes_down(found: curve.Curve, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = like_classification(24, 1)
+    monkeypatch.setattr(curve.settings, "sign", lambda objective: -1.0)
+    down = curve.of(replace(rows, targets=-rows.targets), few.Options(known=SOME))
+    assert down.points == found.points
 
 
 def test_more_trainings_gain_less_where_the_metric_is_known_already() -> None:

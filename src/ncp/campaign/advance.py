@@ -66,6 +66,7 @@ def choose(options: BuildOptions, plan: BuildPlan, store: Store) -> Round:
         pool=rounds.pool_of(options, setting),
         bounds=plan.growth.bounds,
         skip=taken[np.setdiff1d(np.arange(len(plan)), units)],
+        sign=setting.sign(setting.main),
     )
     return Round(
         round=number,

@@ -64,6 +64,11 @@ class Discovery:
     training_hours: dict[str, float] = field(default_factory=dict)
     samples: str = ""
 
+    def sign(self, name: str) -> float:
+        """1 where more of a setting's main metric is better, -1 where less is."""
+        table = self.tables[name]
+        return table.setting.sign(table.main)
+
     def keeps(self, table: Table) -> np.ndarray:
         """``(N,)`` bool: rows within the limits of cost."""
         out = np.ones(len(table), dtype=bool)
@@ -81,7 +86,8 @@ def best_sampled(discovery: Discovery) -> Any:
     first = discovery.tables[discovery.names[0]]
     columns = [(name, discovery.tables[name].main) for name in discovery.names]
     codes, values = benchmark.Benchmark(discovery.tables).aligned(columns)
-    score = ((values - values.mean(0)) / np.maximum(values.std(0), 1e-9)).mean(1)
+    signs = np.array([discovery.sign(name) for name in discovery.names])
+    score = (signs * (values - values.mean(0)) / np.maximum(values.std(0), 1e-9)).mean(1)
     cost = first.space.cost(codes)
     for name, limit in discovery.budget.items():
         score[getattr(cost, name) > limit] = -np.inf

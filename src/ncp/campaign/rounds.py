@@ -61,6 +61,7 @@ def propose(
     bounds: Mapping[str, Any] | None = None,
     skip: Any = (),
     reach: float = 1.0,
+    sign: float = 1.0,
 ) -> Proposal:
     """The next ``count`` architectures to train, with what is expected of them; the same for the same arguments.
 
@@ -70,7 +71,7 @@ def propose(
     Args:
         space: the space, or its name.
         codes: ``(R, D)`` measured codes (or architectures), none at first.
-        values: ``(R,)`` their main metric, larger is better.
+        values: ``(R,)`` their main metric.
         count: how many to choose.
         limits: ``{"macs": 1e9, "params": 5e6}``, either or none: upper limits of exact cost.
         known: what the predictor may start from: ``all``, ``none``, or a list of settings (and predictors).
@@ -81,6 +82,7 @@ def propose(
         reach: how many times the limits a code that is chosen to cover the space may cost, and of a pool, which has little
             below them, later ones too (``RECORDED`` for a recorded table, whose rows cost nothing): dearer rows teach the
             predictor more. At 1 all keep the limits.
+        sign: 1 where more of the metric is better, -1 where less is.
 
     Raises:
         UserError: for a limit below the smallest network, too few architectures within the limits, values that are not finite.
@@ -94,7 +96,7 @@ def propose(
     budget.check_reachable()
     wide = acquisition.scaled(budget, finite("reach", reach, least=1.0))
     codes_RD = _codes(space, codes)
-    values_R = np.array([finite("a measured value", value) for value in values], dtype=np.float64)
+    values_R = sign * np.array([finite("a measured value", value) for value in values], dtype=np.float64)
     if len(values_R) != len(codes_RD):
         raise UserError(f"each code needs a value; given were {len(codes_RD)} codes and {len(values_R)} values")
     taken = np.concatenate([codes_RD, _codes(space, skip)])
@@ -111,7 +113,8 @@ def propose(
     predictor = fit(space, codes_RD, values_R, known, seed)
     chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, wide if reach > 1 else None)
     how = f"{count} architectures from which most improvement is expected, by a predictor of {len(codes_RD)} trainings"
-    return Proposal(chosen, *acquisition.answers(predictor, chosen), how)
+    predicted, std = acquisition.answers(predictor, chosen)
+    return Proposal(chosen, sign * predicted, std, how)
 
 
 def _codes(space: spaces.Space[Any], given: Any) -> np.ndarray:

@@ -90,7 +90,7 @@ class RoundStatus:
         units: of it.
         done: trainings that came to their end.
         over: units that have an end.
-        best: the highest main metric among them; None where there is none.
+        best: the best main metric among them; None where there is none.
     """
 
     number: int
@@ -179,12 +179,13 @@ def summarise(plan: BuildPlan, units: Sequence[UnitStatus], now: float | None = 
 def rounds(plan: BuildPlan, units: Sequence[UnitStatus]) -> list[RoundStatus]:
     """The published rounds of a build that grows; nothing of another one."""
     out = []
-    main = settings.get(plan.setting).main
+    setting = settings.get(plan.setting)
+    main, sign = setting.main, setting.sign(setting.main)
     for number, members in enumerate(plan.rounds if plan.growth is not None else (), start=1):
         some = [units[unit] for unit in members]
         values = [unit.record.metrics[main] for unit in some if unit.record and unit.state == "done"]
         over = sum(unit.state in ("done", "stopped", "failed") for unit in some)
-        out.append(RoundStatus(number, len(some), len(values), over, max(values, default=None)))
+        out.append(RoundStatus(number, len(some), len(values), over, max(values, default=None, key=lambda v: sign * v)))
     return out
 
 

@@ -69,8 +69,8 @@ class Heart(threading.Thread):
 class Watch(pl.Callback):
     """Stops a training that another worker took over, and, where that is asked for, one without hope."""
 
-    def __init__(self, heart: Heart, stop: StopRule | None, peers: Peers) -> None:
-        self.heart, self.rule, self.peers = heart, stop, peers
+    def __init__(self, heart: Heart, stop: StopRule | None, peers: Peers, sign: float = 1.0) -> None:
+        self.heart, self.rule, self.peers, self.sign = heart, stop, peers, sign
         self.reason = ""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
@@ -83,16 +83,18 @@ class Watch(pl.Callback):
         step, steps = trainer.global_step, pl_module.plan.steps
         if self.rule is None or trainer.state.fn != "fit" or step >= steps or step < self.rule.at * steps:
             return
-        values = sorted(self.peers(step))
+        values = sorted(self.sign * value for value in self.peers(step))
         name = pl_module.main_metric
         mine = pl_module.latest.get(name)
         if mine is None or len(values) < self.rule.least:
             return
         limit = values[int(self.rule.share * len(values))]
-        if mine < limit:
+        if self.sign * mine < limit:
+            where, side = ("lowest", "under") if self.sign > 0 else ("highest", "over")
             self.reason = (
-                f"{name} {settings.figure_text(name, mine)} at step {step} of {steps} is among the lowest "
-                f"{self.rule.share:.0%} of {len(values)} finished trainings (under {settings.figure_text(name, limit)})"
+                f"{name} {settings.figure_text(name, mine)} at step {step} of {steps} is among the {where} "
+                f"{self.rule.share:.0%} of {len(values)} finished trainings ({side} "
+                f"{settings.figure_text(name, self.sign * limit)})"
             )
             trainer.should_stop = True
 
@@ -168,7 +170,7 @@ def run(bench: Bench, claim: Claim, options: TrainOptions, place: Path, heart: H
     task = parts.make_task(options, data, architecture)
     history, throughput = History(place / tasks.HISTORY), Throughput()
     trainer = parts.make_trainer(options, place, task, history, throughput)
-    watch = Watch(heart, bench.options.build.stop, bench.peers)
+    watch = Watch(heart, bench.options.build.stop, bench.peers, setting.sign(setting.main))
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
     unit = tasks.Run(options, place, data, architecture, task, trainer, history, throughput)
     tasks.fit(unit)

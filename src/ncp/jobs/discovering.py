@@ -199,7 +199,7 @@ class _Steps(Comparing):
         for size in growth.checked_sizes(plan.trainings, plan.rounds):
             proposed = rounds.propose(
                 self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
-                pool=table.codes, bounds=plan.bounds, reach=rounds.RECORDED,
+                pool=table.codes, bounds=plan.bounds, reach=rounds.RECORDED, sign=table.setting.sign(table.main),
             )  # fmt: skip
             rows = np.concatenate([rows, table.index.find(proposed.codes)])
         return rows
@@ -245,7 +245,7 @@ class _Steps(Comparing):
         return found.architecture
 
     def surest(self, files: Mapping[str, str]) -> Any:
-        """The trained architecture within the limits that is best by what the search compares, the prediction less its doubt.
+        """The trained architecture within the limits that the search would take: of the best prediction, made worse by its doubt.
 
         The search starts from it, so it ends there unless it is surer of something better. None of several settings, and where
         none is within the limits.
@@ -261,7 +261,8 @@ class _Steps(Comparing):
         codes = codes[np.all(within, axis=0)] if within else codes
         if not len(codes):
             return None
-        sure = predictor.predict(codes)[table.main] - predictor.predict_std(codes, noise=False)[table.main]
+        sign = table.setting.sign(table.main)
+        sure = sign * predictor.predict(codes)[table.main] - predictor.predict_std(codes, noise=False)[table.main]
         return self.space.parse(codes[int(sure.argmax())].tolist())
 
 

@@ -10,13 +10,14 @@ Shape suffixes: N new rows, R rows, C candidates, D dimensions of the code, S dr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncp.benchmark import settings
 from ncp.predictors import evaluation, few, transfer_fit
 from ncp.predictors.known import predictors
 from ncp.predictors.rows import Rows
@@ -89,6 +90,8 @@ def of(rows: Rows, options: few.Options = few.STANDARD) -> Curve:
     """The curve of the main metric of at least 8 rows (a random part of 2,000 where there are more)."""
     total = len(rows)
     rows = rows.only_metrics(rows.metrics[:1])
+    if settings.sign(f"{rows.setting}.{rows.metrics[0]}") < 0:  # a search goes down
+        rows = replace(rows, targets=-rows.targets)
     if total > MAX_ROWS:
         rows = rows.subset(np.sort(np.random.default_rng(options.seed).permutation(total)[:MAX_ROWS]))
     world = _World(rows, options)

@@ -95,7 +95,8 @@ def _panel(ax: Axes, discovery: Discovery, name: str) -> None:
     from ncp.report import style
 
     table = discovery.tables[name]
-    style.dress(ax, f"{name}: {table.main}", table.setting.unit(table.main), "million multiply-adds at 128 x 128")
+    less = " (less is better)" if discovery.sign(name) < 0 else ""
+    style.dress(ax, f"{name}: {table.main}{less}", table.setting.unit(table.main), "million multiply-adds at 128 x 128")
     ax.scatter(table.macs / 1e6, table.column(table.main), s=14, color=style.GREY, alpha=0.6, label="sampled")
     colours = {FOUND: style.VERMILION, DEFAULT: style.BLUE, BEST: style.GREEN}
     for candidate, scores in discovery.scores.items():
@@ -134,7 +135,8 @@ def _time(discovery: Discovery) -> str:
 def verdict(discovery: Discovery, name: str) -> str:
     """In words how the found architecture does against the others."""
     judged = ", as the judge predicts them" if discovery.recorded else ""
-    return f"{name}{judged}: " + ", ".join(against(discovery, name))
+    less = " (less is better)" if discovery.sign(name) < 0 else ""
+    return f"{name}{judged}{less}: " + ", ".join(against(discovery, name))
 
 
 def against(discovery: Discovery, name: str) -> list[str]:
@@ -160,7 +162,7 @@ def against(discovery: Discovery, name: str) -> list[str]:
             out.append(f"{words} (trainings with other seeds ended alike, the noise is not known)")
         else:
             error = noise * (1 / len(found) + 1 / len(values)) ** 0.5
-            out.append(f"{words} (standard error {error:.2f}: {_sure_of(gap, error, free)})")
+            out.append(f"{words} (standard error {error:.2f}: {_sure_of(discovery.sign(name) * gap, error, free)})")
     return out
 
 
@@ -222,7 +224,8 @@ def _in_short(discovery: Discovery, name: str) -> list[str]:
     how = "as the judge predicts it" if discovery.recorded else f"predicted {_predicted(discovery, name)}"
     cost = f"{discovery.macs[FOUND] / 1e6:,.1f} million multiply-adds"
     head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}"
-    head += f". Against the others, in points of {table.main}:"
+    less = " (less is better)" if discovery.sign(name) < 0 else ""
+    head += f". Against the others, in points of {table.main}{less}:"
     return [terminal.markdown(head), "", *(f"- {terminal.markdown(words)}" for words in against(discovery, name))]
 
 
@@ -293,7 +296,9 @@ def _sampled(discovery: Discovery) -> list[str]:
     for name, table in discovery.tables.items():
         values = table.column(table.main)
         within = discovery.keeps(table)
-        best = f", the best within the limit {values[within].max():.2f}" if within.any() else ", none within the limit"
+        sign = discovery.sign(name)
+        top = sign * (sign * values[within]).max() if within.any() else 0.0
+        best = f", the best within the limit {top:.2f}" if within.any() else ", none within the limit"
         out.append(
             f"- {terminal.markdown(name)}: {len(table)} architectures, {table.main} {values.min():.2f} to "
             f"{values.max():.2f}{best}"
