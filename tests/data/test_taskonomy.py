@@ -269,3 +269,23 @@ def test_a_root_that_is_none(tmp_path):
             t.Taskonomy(root if root is None else str(root), labels="normal").setup()
     with pytest.raises(UserError, match="standardised or metres"):
         t.Taskonomy("x", labels="normal", layout="feet")
+
+
+@pytest.mark.parametrize("label", ["normal", "segmentsemantic"])
+def test_a_label_picture_of_another_size_is_told_once_and_one_of_another_shape_refused(root, label, caplog):
+    """Half as large it shows the same view; of other proportions it was cropped, and would be squeezed onto the image."""
+    data = _data(root, label)
+    whole = data.val_set[Key(-1, 0)]["label"]
+    for path in root.glob(f"*/{label}/*"):
+        picture = Image.open(path)
+        picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+    with caplog.at_level("INFO"):
+        data = _data(root, label)
+        twice = [data.val_set[Key(-1, i)]["label"] for i in (0, 1)][0]
+    assert sorted(caplog.messages) == [f"images have 40 x 40 pixels, their labels {label} 80 x 80: all become 48 x 48"] * 2
+    assert twice.shape == whole.shape
+    for path in root.glob(f"*/{label}/*"):
+        picture = Image.open(path)
+        picture.crop((0, 0, picture.width, picture.height // 2)).save(path)
+    with pytest.raises(UserError, match=r"has 80 x 40 pixels and its image 40 x 40 pixels: their shapes differ"):
+        _data(root, label)

@@ -10,6 +10,7 @@ released loaders.)
 from __future__ import annotations
 
 import colorsys
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ncp.data.views import ViewData, stored
 from ncp.errors import UserError
 from ncp.files import printable
 
+log = logging.getLogger(__name__)
 SEMANTIC = (
     "background", "bottle", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "microwave", "oven",
     "toaster", "sink", "refrigerator", "book", "clock", "vase",
@@ -81,28 +83,50 @@ class ViewFiles:
         self.buildings, self.names, self.labels = buildings, views, stored(labels)
         self.size, self.masks, self.metres = (side, side), dict(masks), metres
         self.semantic = semantic_map()
+        self.told: set[str] = set()  # labels of which it was said that they are of another size
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         view = self.names[index]
-        image = T.resize_image(T.read_image(self.buildings.path(view, "rgb")), self.size)
-        return image, {name: self.label(name, view) for name in self.labels}
+        image = T.read_image(self.buildings.path(view, "rgb"))
+        labels = {name: self.label(name, view, (image.shape[-2], image.shape[-1])) for name in self.labels}
+        return T.resize_image(image, self.size), labels
 
-    def label(self, name: str, view: str) -> Tensor:
-        """A view's label, resized where it is a picture. Raises ``UserError`` naming the file."""
+    def label(self, name: str, view: str, whole: T.Size) -> Tensor:
+        """A view's label, resized where it is a picture; ``whole``: pixels of the view's image.
+
+        Raises:
+            UserError: naming the file, also where a picture is of another shape than the image: then they do not show the same.
+        """
         path = self.buildings.path(view, name)
         if name == "segmentsemantic":
-            return T.resize_label(self.semantic(T.read_label(path), path), self.size)
+            label = T.read_label(path)
+            self._check_shape(name, label, whole, path)
+            return T.resize_label(self.semantic(label, path), self.size)
         if name == "normal":
-            return T.resize_image(T.read_image(path), self.size)
+            image = T.read_image(path)
+            self._check_shape(name, image, whole, path)
+            return T.resize_image(image, self.size)
         numbers = read_plain(path, 1).astype(np.float64)
         if not (np.abs(numbers) < LARGEST).all():
             raise UserError(f"the label '{printable(path)}' holds numbers that are not finite, or beyond {LARGEST:g}")
         return torch.from_numpy(
             (self._layout if name == "room_layout" else self._shares)(name, numbers, path).astype(np.float32)
         )
+
+    def _check_shape(self, name: str, picture: Tensor, whole: T.Size, path: Path) -> None:
+        """A smaller copy of the same view is resized as its image is, which is said once; another shape is another view."""
+        (height, width), (tall, wide) = picture.shape[-2:], whole
+        if (height, width) == (tall, wide):
+            return
+        sizes = f"{wide} x {tall} pixels", f"{width} x {height}"
+        if abs(height * wide - width * tall) > max(wide, tall):  # a pixel, by rounding
+            raise UserError(f"the label '{printable(path)}' has {sizes[1]} pixels and its image {sizes[0]}: their shapes differ")
+        if name not in self.told:
+            self.told.add(name)
+            log.info("images have %s, their labels %s %s: all become %d x %d", sizes[0], name, sizes[1], *self.size)
 
     def _layout(self, name: str, numbers: np.ndarray, path: Path) -> np.ndarray:
         if len(numbers) != 9:
