@@ -225,11 +225,11 @@ def mark(folder: Path, new_state: str, **more: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises ``UserError`` when another process works there."""
+def locked(folder: Path, what: str = "another run") -> Iterator[None]:
+    """Hold the folder's lock. Raises ``UserError`` when ``what`` works there in another process."""
     with open(folder / LOCK_FILE, "a") as file:
         if scratch.try_lock(file) is False:  # without locks two runs are told apart by their folders alone
-            raise UserError(f"another run works in '{folder}'; wait for it or give another folder")
+            raise UserError(f"{what} works in '{files.printable(folder)}'; wait for it or give another folder")
         yield
 
 

@@ -159,3 +159,16 @@ def test_a_pool_with_hardly_any_left_within_the_limits_teaches_by_dearer_ones():
         batch = acquisition.next_batch(predictor, measured, count, within(), rng, pool, within(16e9))
         assert len(np.unique(batch, axis=0)) == count
         assert (SPACE.cost(batch).macs <= 1e9).sum() == left
+
+
+@pytest.mark.parametrize("name", ["transnas-macro", "transnas-micro"])
+@pytest.mark.parametrize("share", [1.0, 1.5, 3.0])
+def test_what_keeps_the_limits_is_counted_to_the_last(name, share):
+    """Against all architectures of the space, one by one."""
+    space = spaces.get(name)
+    codes = np.unique(space.encode(space.all()).astype(np.int64), axis=0)
+    macs = np.asarray(space.cost(codes).macs)
+    limits = Budget(Region(space), float(macs.min()) * share)
+    assert acquisition.within(limits, 10**6) == (macs <= limits.macs).sum()
+    assert acquisition.within(limits, 2) == min(2, (macs <= limits.macs).sum())
+    assert acquisition.within(limits, 10**6, codes[::3]) == (macs[::3] <= limits.macs).sum()

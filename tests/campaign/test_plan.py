@@ -224,6 +224,12 @@ def test_a_round_of_other_costs_than_the_exact_ones_is_refused(tmp_path):
         ({"sampler": "adaptive", "bounds": {"c": [8, 7]}}, "bounds.c must be within"),
         ({"sampler": "adaptive", "proxy": "nowhere.parquet"}, "nowhere.parquet"),
         ({"sampler": "adaptive", "setting": "video", "proxy": "x"}, "setting=video names no proxy"),
+        (
+            {"sampler": "adaptive", "budget": {"macs": 10_914_816}},
+            "only 1 architecture is within the limits (budget.macs=",
+        ),
+        ({"proxy": "x"}, "proxy is for sampler=adaptive and action=analyse, given was proxy=x"),
+        ({"known": ["cls"]}, "known is for sampler=adaptive, given was known=['cls']"),
     ],
 )
 def test_mistakes_are_one_line_each(changes, words):

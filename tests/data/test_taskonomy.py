@@ -281,8 +281,10 @@ def test_a_label_picture_of_another_size_is_told_once_and_one_of_another_shape_r
         picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
     with caplog.at_level("INFO"):
         data = _data(root, label)
-        twice = [data.val_set[Key(-1, i)]["label"] for i in (0, 1)][0]
-    assert sorted(caplog.messages) == [f"images have 40 x 40 pixels, their labels {label} 80 x 80: all become 48 x 48"] * 2
+        twice, _ = (data.val_set[Key(-1, i)]["label"] for i in (0, 1))
+    assert (
+        sorted(caplog.messages) == [f"images have 40 x 40 pixels, their labels {label} 80 x 80: all become 48 x 48"] * 2
+    )
     assert twice.shape == whole.shape
     for path in root.glob(f"*/{label}/*"):
         picture = Image.open(path)

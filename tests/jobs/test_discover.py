@@ -141,3 +141,17 @@ def test_a_table_of_a_whole_space_needs_no_other_judge(tmp_path):
     half = benchmark.store.write(benchmark.from_rows(rows[::2], name), tmp_path / "half.parquet")
     with pytest.raises(UserError, match="no bundled default predictor for 'transnas-micro/jigsaw'"):
         job._Steps(replace(plan, source=str(half)), tmp_path / "other").check()
+
+
+def test_one_process_at_a_time_works_in_a_place(tmp_path, monkeypatch):
+    """Two would fit and search each other's rows."""
+    plan = job.DiscoveryPlan(("seg",), {}, 12, {"macs": 1e12}, SPACE.default(), tmp_path / "place", source="table")
+    monkeypatch.setattr(job, "_carried_out", lambda *_: "done")
+    with job.runs.locked(tmp_path), pytest.raises(UserError, match="another discovery works in"):
+        job.carry_out(replace(plan, place=tmp_path), tmp_path / "run")
+    assert job.carry_out(plan, tmp_path / "run") == "done"
+    with job.runs.locked(plan.place):
+        assert job.carry_out(plan, plan.place) == "done"  # the command's own folder, which it holds
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/x' cannot be written \(Not a directory\); give another with dir="):
+        job.carry_out(replace(plan, place=tmp_path / "file" / "x"), tmp_path / "run")

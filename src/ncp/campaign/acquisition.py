@@ -110,6 +110,24 @@ def random_batch(
     return np.asarray(codes_ND[rng.permutation(len(codes_ND))[:count]], dtype=np.int64)
 
 
+def within(limits: Budget, most: int, pool: np.ndarray | None = None) -> int:
+    """How many architectures keep the limits, counted up to ``most``: of a pool, or of the region, step by step from its
+    cheapest one, to which every other one leads by steps that make it cheaper (and from some at random, where that is not so)."""
+    if pool is not None:
+        return min(most, len(_allowed(np.unique(np.asarray(pool, dtype=np.int64), axis=0), limits, ())))
+    region = limits.region
+    drawn = region.round(region.sample(CANDIDATES, np.random.default_rng(0)))
+    starts = np.unique(np.concatenate([region.cheapest()[None], drawn]).astype(np.int64), axis=0)
+    waiting = [tuple(code) for code in _allowed(starts, limits, ()).tolist()]
+    found = set(waiting)
+    while waiting and len(found) < most:
+        near = np.unique(limits.region.neighbours(np.array(waiting.pop())), axis=0).astype(np.int64)
+        fresh = {tuple(code) for code in _allowed(near, limits, ()).tolist()} - found
+        found |= fresh
+        waiting += fresh
+    return min(most, len(found))
+
+
 def guess(known: Any, space: str) -> Callable[[np.ndarray], np.ndarray] | None:
     """What the known predictors say of codes before anything was measured: their mean, in units of each one's spread.
 

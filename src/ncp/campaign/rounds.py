@@ -155,11 +155,16 @@ def first(options: BuildOptions, setting: Setting) -> tuple[np.ndarray, Growth |
             raise UserError(f"{'rounds' if options.rounds is not None else 'budget'} is for sampler=adaptive")
         if options.reach is not None:
             raise UserError("reach is for sampler=adaptive")
+        if options.known not in ("all", "none", None):  # it knows nothing, whatever is left at its default
+            raise UserError(f"known is for sampler=adaptive, given was known={options.known}")
+        if options.proxy and options.action in ("run", "plan"):
+            raise UserError(f"proxy is for sampler=adaptive and action=analyse, given was proxy={options.proxy}")
         return choosing.choose(options, setting), None
     pool = pool_of(options, setting)
     growth = _growth(options, setting, budget, pool)
     limits, known = dict(growth.budget), list(growth.known)
     reach = options.reach or (REACH if pool is None else 1.0)
+    _check_within(setting.space, growth, pool, reach)
     codes = propose(
         setting.space, (), (), growth.sizes[0], limits, known, options.seed, pool, growth.bounds, reach=reach
     ).codes
@@ -187,6 +192,25 @@ def _growth(options: BuildOptions, setting: Setting, budget: Mapping[str, Any], 
         proxy=proxies.described(proxies.table(options.proxy, setting)) if options.proxy else {},
         pool=None if pool is None else digest(np.unique(pool, axis=0).astype("<i8").tobytes()),
     )
+
+
+def _check_within(space: str, growth: Growth, pool: np.ndarray | None, reach: float) -> None:
+    """Raise ``UserError`` where fewer architectures keep the limits than are to be trained: a later round would find none."""
+    from ncp.campaign import acquisition
+    from ncp.search.limits import Budget, Region
+
+    if not growth.budget or (pool is not None and reach > 1):  # of a pool later rounds take what it has
+        return
+    region = Region(spaces.get(space), bounds=growth.bounds)
+    budget = Budget(region, growth.budget.get("macs"), growth.budget.get("params"))
+    budget.check_reachable()
+    number = acquisition.within(budget, growth.count, pool)
+    if number < growth.count:
+        given = ", ".join(f"budget.{name}={limit:g}" for name, limit in growth.budget.items())
+        raise UserError(
+            f"only {number} architecture{'s are' if number != 1 else ' is'} within the limits ({given}), given was "
+            f"count={growth.count}; raise them"
+        )
 
 
 def pool_of(options: BuildOptions, setting: Setting) -> np.ndarray | None:

@@ -123,7 +123,9 @@ class ViewFiles:
             return
         sizes = f"{wide} x {tall} pixels", f"{width} x {height}"
         if abs(height * wide - width * tall) > max(wide, tall):  # a pixel, by rounding
-            raise UserError(f"the label '{printable(path)}' has {sizes[1]} pixels and its image {sizes[0]}: their shapes differ")
+            raise UserError(
+                f"the label '{printable(path)}' has {sizes[1]} pixels and its image {sizes[0]}: their shapes differ"
+            )
         if name not in self.told:
             self.told.add(name)
             log.info("images have %s, their labels %s %s: all become %d x %d", sizes[0], name, sizes[1], *self.size)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ncp.campaign.rounds import REACH
 from ncp.campaign.states import RECORD
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
-from ncp.files import safe_file
+from ncp.files import printable, safe_file
 from ncp.jobs import hours as hours_
 from ncp.jobs.comparing import Comparing
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
@@ -33,7 +34,31 @@ log = logging.getLogger(__name__)
 
 
 def carry_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
-    """All steps of a plan; the page, ``result.json`` and the pictures go to ``folder``."""
+    """All steps of a plan; the page, ``result.json`` and the pictures go to ``folder``.
+
+    Raises:
+        UserError: where a step fails, with its command, or another process works in the plan's place.
+    """
+    with _place_of(plan, folder):
+        return _carried_out(plan, folder)
+
+
+@contextlib.contextmanager
+def _place_of(plan: DiscoveryPlan, folder: Path) -> Iterator[None]:
+    """The plan's place, made where it is not there yet and held: one that fits and searches there at a time."""
+    with contextlib.ExitStack() as held:
+        try:
+            plan.place.mkdir(parents=True, exist_ok=True)
+            if plan.place != folder:  # the command's own is held already
+                held.enter_context(runs.locked(plan.place, "another discovery"))
+        except OSError as error:
+            raise UserError(
+                f"the folder '{printable(plan.place)}' cannot be written ({error.strerror}); give another with dir=..."
+            ) from None
+        yield
+
+
+def _carried_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
     from ncp.report import discovery as report
 
     steps = _Steps(plan, folder)
