@@ -231,6 +231,9 @@ def test_points_without_a_calibration_and_as_arrays(trained, tmp_path):
         ("seg", ["device=tpu"], "device must be one of auto, cpu, cuda"),
         ("det3d", ["score=2"], "score is a number from 0 to 1"),
         ("det3d", ["calib=nowhere"], "there is no calibration 'nowhere'"),
+        ("det3d", ["window=[64,64]"], "window is for networks of seg and segmentsemantic, and "),
+        ("seg", ["clips=3"], "clips is for networks of video, and "),
+        ("seg", ["score=0.5"], "is one of seg: leave it out"),
     ],
 )
 def test_mistakes_are_named(trained, tmp_path, task, words, message):

@@ -40,6 +40,13 @@ class Options:
     runtime: str = "onnxruntime"
 
 
+SEGMENTING = ("seg", "segmentsemantic")
+# options that only networks of these tasks have a use for
+OF_TASKS = {
+    "window": SEGMENTING, "overlap": SEGMENTING, "clips": ("video",), "score": ("det3d",), "calib": ("det3d",),
+}  # fmt: skip
+
+
 @dataclass
 class Outcome:
     """What was done.
@@ -77,6 +84,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     folder = runs.made(folder, "predict")
     network = open_network(options.ckpt, options.device, options.runtime)
     card = network.card
+    _check_uses(options, card.task)
     if card.missing:
         log.warning("'%s' does not say: %s", printable(options.ckpt), "; ".join(card.missing))
     out = Path(options.out).expanduser() if options.out else folder / "predictions"
@@ -101,6 +109,16 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         first = next(iter(results.failed.values()), "nothing was found in them")
         raise UserError(f"none of the {len(inputs):,} inputs could be used; the first: {first}")
     return Outcome(result, results.lines, out, files, folder)
+
+
+def _check_uses(options: Options, task: str) -> None:
+    """Refuse an option that a network of this task has no use for."""
+    usual = Options("", "")
+    for name, tasks in OF_TASKS.items():
+        if task not in tasks and getattr(options, name) != getattr(usual, name):
+            raise UserError(
+                f"{name} is for networks of {' and '.join(tasks)}, and '{options.ckpt}' is one of {task}: leave it out"
+            )
 
 
 def show(outcome: Outcome, brief: bool = False) -> None:
