@@ -318,6 +318,16 @@ def first_line(error: BaseException, length: int = 120) -> str:
 # ---- writing
 
 
+def made_folder(path: str | Path, name: str) -> Path:
+    """The folder that the option ``name`` gives, made where it is not there yet. Raises ``UserError`` where it cannot be."""
+    folder = Path(path).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{name}='{printable(folder)}' cannot be made a folder ({error.strerror})") from None
+    return folder
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A scratch path beside ``path`` to write to; when the block ends well it is flushed to the disk and takes its place.

@@ -96,6 +96,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(fit: Command, source: Path, argum
     assert message in lines[0]
 
 
+def test_what_cannot_be_written_is_told_before_the_fit(fit: Command, source: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ncp.predictors.protocols.run", lambda *_, **__: pytest.fail("it was fitted"))
+    (tmp_path / "file").touch()
+    _, err = fit("setting=seg", f"source={source}", f"out={tmp_path / 'file'}", code=2)
+    assert err.splitlines()[-1].endswith("file' cannot be made a folder (File exists)")
+
+
 def test_files_that_are_not_imported_are_no_tables(fit: Command, tmp_path: Path) -> None:
     folder = write_csv(tmp_path / "raw")
     for place in (folder, folder / "best_over_epochs.csv.gz"):

@@ -39,11 +39,7 @@ class Results:
     """
 
     def __init__(self, out: Path, inputs: Sequence[Input]) -> None:
-        self.out = out
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"out='{files.printable(out)}' cannot be made a folder ({error.strerror})") from None
+        self.out = files.made_folder(out, "out")
         self._kept = {os.path.realpath(one.path) for one in inputs}
         self._names = {one.name.casefold() for one in inputs}
         self.lines: list[dict[str, Any]] = []

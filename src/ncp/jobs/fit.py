@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
+from ncp import files as files_
 from ncp import progress, runs
 from ncp.errors import UserError
 
@@ -60,6 +61,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     if options.setting is None:
         raise UserError("which table? give setting=NAME, such as setting=seg, or setting=all for the paper's nine")
     folder = runs.made(folder, "fit")
+    if options.out is not None:  # before what may take long
+        files_.made_folder(options.out, "out")
     family, own = family_of(options.predictor)
     fits: dict[str, Fit] = {}
     files: dict[str, Path] = {}
