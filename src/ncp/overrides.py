@@ -224,7 +224,7 @@ def refuse_several(words: Iterable[str]) -> None:
 
 def _as_words(value: str) -> str:
     """``{name:seg},{name:cls}`` as ``seg,cls``."""
-    return re.sub(r"\{name: *([^{}]*)\}", r"\1", value)
+    return re.sub(r'\{name: *"?([^{}"]*)"?\}', r"\1", value)
 
 
 def by_setting(words: Sequence[str]) -> list[str]:

@@ -35,6 +35,7 @@ def test_a_command_may_compose_another_one():
         (("train", "data=foldr"), "no option 'foldr' for 'data'; options: ade20k, builtin, cityscapes, folder"),
         (("train", "ckpt_path="), "'ckpt_path' is empty; give a value, or leave it out"),
         (("train", "setting=seg,cls"), "setting=seg,cls gives several values"),
+        (("train", "setting=[seg,cls]"), "setting=[seg,cls] gives several values"),
         (("train", "task=cls", "data.root=/x/set (1)"), "cannot read 'data.root=/x/set (1)' (mismatched input ' (')"),
     ],
 )

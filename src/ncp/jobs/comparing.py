@@ -14,7 +14,7 @@ from ncp.campaign.discovery import FOUND, cost_of
 from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
-from ncp.files import safe_file
+from ncp.files import safe_file, write_text
 from ncp.jobs.discovery_plan import DiscoveryPlan, Trainer, records
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Comparing(Trainer):
             self.judge(candidates)
             return
         listed = self.plan.place / "candidates.txt"
-        listed.write_text("".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
+        write_text(listed, "".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
         for setting in self.plan.names:
             scores: dict[str, list[float]] = {name: [] for name in candidates}
             repeats = 0
