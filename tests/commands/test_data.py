@@ -150,6 +150,26 @@ def test_data_that_cannot_be_trained_on_ends_with_the_reasons(tmp_path):
     assert len(result["problems"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("", "names an object, so there is nothing to learn"),
+        ("Car 0 0 x\n", "line 1"),
+        ("Car 0 0 0 0 0 50 50 nan 1.6 3.9 2 1.6 10 0\n", "line 1"),
+        ("Odd name 0 0 0 0 0 50 50 1.5 1.6 3.9 2 1.6 10 0\n", "line 1"),
+        ("Car 0 0 0 0 0 50 50 1.5 1.6 3.9 2 1.6 100000 0\n", "line 1"),
+    ],
+)
+def test_labels_of_frames_that_cannot_be_learnt_end_with_the_reasons(tmp_path, label, reason):
+    root = make_own_frames(tmp_path / "yard")
+    for path in (root / "label_2").iterdir():
+        path.write_text(label)
+    outcome = jobs.data.run(jobs.options("data", "task=det3d", f"root={root}"), tmp_path / "look")
+    assert outcome.setting_file is None
+    with pytest.raises(UserError, match=reason):
+        jobs.data.show(outcome)
+
+
 def run(name, *words, cwd):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", f"src.{name}", *words, f"paths.outputs={cwd / 'out'}"]

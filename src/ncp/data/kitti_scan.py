@@ -148,7 +148,7 @@ def scan(
         if name not in absent:
             with problems.collecting():
                 frames.append(_frame(folder, name, problems, counts, known, classes))
-    _report(frames, counts, classes)
+    _report(frames, len(names), counts, classes)
     return frames
 
 
@@ -205,9 +205,8 @@ def with_image_boxes(
     return Objects(objects.types, values), int(lacking.sum())
 
 
-def _report(frames: Sequence[Frame], counts: Counter[str], classes: Sequence[str]) -> None:
-    """Say once, with counts, what is unusual but usable."""
-    total = len(frames)
+def _report(frames: Sequence[Frame], total: int, counts: Counter[str], classes: Sequence[str]) -> None:
+    """Say once, with counts, what is unusual but usable; ``total``: frames that were looked at, good or not."""
     if counts["no image"]:
         log.warning(
             "%d of %d frames have no image; their size is taken to be %dx%d", counts["no image"], total, *DEFAULT_IMAGE

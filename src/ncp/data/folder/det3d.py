@@ -253,7 +253,9 @@ class FolderKitti(OwnData, Kitti):
         return out
 
     def make_sets(self) -> None:
-        """The two sets of the frames."""
+        """The two sets of the frames. Raises ``UserError`` where labels or anchors could not be made out."""
+        if self.anchors is None or not all(self.frames.get(split) for split in self.names):
+            raise UserError("there are no sets, since some frames or labels cannot be used")
         super().build(self.frames["train"], self.frames["val"])
 
     def content_files(self, root: Path) -> Callable[[str, int], Path]:
