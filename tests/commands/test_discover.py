@@ -137,6 +137,10 @@ def test_mistakes_are_one_line(table, tmp_path):
         ("full=[recipe.lenght=3]", "unknown key 'recipe.lenght'"),
         ("full=[recipe.length=long]", "length"),
         ("baseline=resnet_of_mine", "resnet_of_mine"),
+        (
+            "bounds={c:[8,8],n:[1,1],b:[1,1],i:[8,8],o1:[8,40]}",
+            "there are only 5 architectures, given was trainings=40",
+        ),
     ],
 )
 def test_what_only_late_steps_need_is_asked_for_before_anything_is_trained(word, reason, tmp_path):

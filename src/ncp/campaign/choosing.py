@@ -101,7 +101,8 @@ def check_enough(space: spaces.Space[Any], lower: np.ndarray, upper: np.ndarray,
     """Raise ``UserError`` where there are not ``count`` different architectures between bounds ``(D,)``."""
     most = float(np.prod(np.floor((upper - lower) / space.step) + 1))
     if count > most:
-        raise UserError(f"within bounds there are only {most:.0f} architectures, given was count={count}")
+        there = "is only 1 architecture" if most == 1 else f"are only {most:,.0f} architectures"
+        raise UserError(f"within bounds there {there}, given was count={count}; widen them")
 
 
 def limits(space: spaces.Space[Any], bounds: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

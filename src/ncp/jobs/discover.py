@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -90,6 +91,9 @@ def plan_of(options: Options, setting: settings.Setting, words: Sequence[str], p
     known = "none" if options.known is None else options.known
     rounds.known_names(known, setting)  # asked for again by later steps, after trainings
     lower, upper = choosing.limits(space, options.bounds)
+    if options.source is None:
+        with _called_trainings():
+            choosing.check_enough(space, lower, upper, options.trainings)
     reference = space.decode(np.clip(space.encode([space.default()]), lower, upper))[0]
     budget = check_budget(space, options.budget, options.bounds) or {"macs": float(cost_of(space, reference))}
     return DiscoveryPlan(
@@ -139,13 +143,20 @@ LOOK = "look"  # where the look at the data lies in the discovery's folder
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
 
 
+@contextlib.contextmanager
+def _called_trainings() -> Iterator[None]:
+    """Errors about what a build calls count."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("count", "trainings")) from None
+
+
 def _check_trainings(options: Options) -> None:
     """Refuse numbers of trainings and rounds that cannot be, before the data is looked at."""
     if options.sampler == "adaptive":
-        try:
+        with _called_trainings():
             growth.checked_sizes(options.trainings, options.rounds)
-        except UserError as error:  # what a build calls count
-            raise UserError(str(error).replace("count", "trainings")) from None
     elif options.rounds is not None or options.reach is not None:
         name = "rounds" if options.rounds is not None else "reach"
         raise UserError(f"{name} is for sampler=adaptive, given was {name}={getattr(options, name):g}")

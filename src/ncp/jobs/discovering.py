@@ -39,8 +39,10 @@ def carry_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
     Raises:
         UserError: where a step fails, with its command, or another process works in the plan's place.
     """
+    steps = _Steps(plan, folder)
+    steps.check()
     with _place_of(plan, folder):
-        return _carried_out(plan, folder)
+        return _carried_out(steps, plan, folder)
 
 
 @contextlib.contextmanager
@@ -58,11 +60,9 @@ def _place_of(plan: DiscoveryPlan, folder: Path) -> Iterator[None]:
         yield
 
 
-def _carried_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
+def _carried_out(steps: _Steps, plan: DiscoveryPlan, folder: Path) -> Outcome:
     from ncp.report import discovery as report
 
-    steps = _Steps(plan, folder)
-    steps.check()
     if plan.tried:
         steps.estimate()
     for name in plan.names:
