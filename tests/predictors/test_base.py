@@ -176,3 +176,10 @@ def test_an_unwritable_folder_is_named(fitted: MLP, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         fitted.save(tmp_path / "file" / "x.safetensors")
+
+
+def test_a_table_or_a_folder_is_no_predictor(tmp_path: Path) -> None:
+    (tmp_path / "seg.csv").write_text("text,mIoU\n")
+    for given in (tmp_path, tmp_path / "seg.csv"):
+        with pytest.raises(UserError, match=r"is no predictor's file: these end in \.safetensors"):
+            load(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,11 @@ def load(name_or_path: str | Path, family: str = "default") -> AnyPredictor:
     if family not in FAMILIES:
         raise UserError(
             f"unknown predictor family '{family}'; families: {', '.join(FAMILIES)}, or the path of a .safetensors file"
+        )
+    if settings.full_name(text) not in settings.SETTINGS and os.path.exists(os.path.expanduser(text)):
+        raise UserError(
+            f"'{files.printable(text)}' is no predictor's file: these end in .safetensors, as the predictor.safetensors that "
+            f"{runs.invocation('fit')} makes from a table and leaves in its run folder"
         )
     setting = settings.get(text)
     path = WEIGHTS / FAMILIES[family] / f"{setting.name}.safetensors"
