@@ -225,7 +225,7 @@ class PillarEncoder(nn.Module):
             height, width = self.grid.size
             features_PC = self.features(pillars)
             canvas = features_PC.new_zeros(len(counts_B) * height * width, self.channels)
-            canvas = canvas.index_copy(0, pillars.cells, features_PC)
+            canvas.index_copy_(0, pillars.cells, features_PC)
         return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
     def features(self, pillars: Pillars) -> Tensor:
