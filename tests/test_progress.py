@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from ncp import terminal
 from ncp.progress import Steps, part
 
 
@@ -31,6 +32,23 @@ def test_the_expected_end_follows_from_the_work_done(monkeypatch, begin, end):
     assert lines[0] == "step 1 of 3, build"
     assert lines[1].startswith("step 2 of 3, search; 8 min so far, end expected at ")
     assert steps.line("compare", 3).startswith("step 3 of 3, compare: 3 of 3 done; 9 min so far")
+
+
+def test_what_an_earlier_start_did_does_not_make_this_one_fast():
+    """Six of eight were done before; the seventh took a minute, so the eighth, and a step of three as long ones, take four."""
+    clock, lines = Clock(), []
+    steps = Steps({"build": 8, "compare": 1}, lines.append, now=clock)
+    steps.weights["compare"] = 3.0
+    with steps.step("build", lambda: 6):
+        assert lines == ["step 1 of 2, build: 6 of 8 done"]
+        clock.seconds = 30.0
+        assert steps.line("build", 6) == "step 1 of 2, build: 6 of 8 done; 30 s so far"
+        clock.seconds = 60.0
+        end = terminal.clock(240)
+        assert steps.line("build", 7) in (
+            f"step 1 of 2, build: 7 of 8 done; 60 s so far, end expected at {close}"
+            for close in (end, terminal.clock(240))
+        )
 
 
 def test_a_long_step_is_told_about_while_it_works_and_not_afterwards():

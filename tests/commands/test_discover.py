@@ -207,9 +207,10 @@ def test_hours_hold_while_it_runs(table, tmp_path, monkeypatch):
         return rows.select(np.arange(9) if step == "build seg" else np.arange(3))
 
     monkeypatch.setattr(given, "build", build)
-    given.clock.reserve = 3600.0
     given.collect("seg")
-    assert float(asked[0][1][0].removeprefix("build.hours=")) == pytest.approx(1.0, abs=0.01)
+    assert float(asked[0][1][1].removeprefix("build.hours=")) == pytest.approx(2.0, abs=0.01)
+    assert asked[0][1][0] == "build.alike=8"
+    assert asked[0][1][2].startswith("build.after={macs:[")
     assert given.out.notes == ["hours=2 ended the trainings after 0 of 20; the same command goes on with the others"]
     monkeypatch.setattr(given.clock, "left", lambda: 0.0)
     found, default, best = SPACE.decode(rows.codes[:3])

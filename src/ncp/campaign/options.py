@@ -23,6 +23,23 @@ class StopRule:
 
 
 @dataclass
+class After:
+    """Trainings that come after a build, for which time is kept of its hours.
+
+    Attributes:
+        macs: multiply-adds of each network, at the space's standard size.
+        tried: multiply-adds and seconds of a training of the build, as a trial let expect it.
+        times: how many times as long as one of the build each takes.
+        first: so many of them alone count while a predictor has too few of the build's trainings.
+    """
+
+    macs: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(max_length=10**6)]
+    tried: tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(ge=0)]]
+    times: Annotated[float, Meta(gt=0)] = 1.0
+    first: Annotated[int, Meta(ge=0)] = 0
+
+
+@dataclass
 class Work:
     """The key ``build``: where a build lies, and how its workers behave; each is explained in ``conf/build.yaml``."""
 
@@ -36,6 +53,8 @@ class Work:
     stop: StopRule | None = None
     give_up: Count = 5
     hours: Annotated[float, Meta(ge=0)] | None = None
+    after: After | None = None
+    alike: Count | None = None
 
 
 @dataclass(kw_only=True)

@@ -42,6 +42,10 @@ class Commands:
     def __post_init__(self) -> None:
         self._progress = Steps(self.work, log.info, unit="trainings")
 
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Steps whose work takes so many times as long as that of others."""
+        self._progress.weights |= weights
+
     def run(
         self,
         step: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ NAMES = {"det3d": (POINTPILLARS,), **CANDIDATES}
 _SHAPES = {"cls": (1, 3, 128, 128), "seg": (1, 3, 128, 128), "video": (1, 8, 3, 128, 128), "det3d": (1, 64, 128, 128)}
 
 
+@lru_cache
 def macs_like(name: str, task: str, reference: Any) -> int:
     """Multiply-adds of a baseline, in the unit in which searched architectures are counted (128x128).
 
