@@ -56,6 +56,8 @@ class Steps:
 
     Attributes:
         weights: of steps whose work takes longer than that of others: how many times as long; may be set when it is known.
+        expected: some work, and the seconds that it is expected to take: counts like work that is done, so that the first
+            short step tells little about the rest.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Steps:
         self._finished: list[str] = []
         self._found = 0.0  # work that an earlier start had done
         self.weights: dict[str, float] = {}
+        self.expected: tuple[float, float] = (0.0, 0.0)
 
     @contextlib.contextmanager
     def step(self, name: str, done: Callable[[], float] | None = None) -> Iterator[None]:
@@ -115,9 +118,12 @@ class Steps:
         so_far = before + self._weight(name) * min(done or 0.0, self.work[name])
         left, new = sum(self._weight(step) * self.work[step] for step in self.work) - so_far, so_far - self._found
         elapsed = self._now() - self._began
+        work, seconds = self.expected
         if elapsed > 1:
             out += f"; {terminal.duration(elapsed)} so far"
-            out += f", end expected at {terminal.clock(elapsed / new * left)}" if new > 0 else ""
+        if new + work > 0 and elapsed + seconds > 1:
+            end = terminal.clock((elapsed + seconds) / (new + work) * left)
+            out += f"{',' if elapsed > 1 else ';'} end expected at {end}"
         return out
 
     def _weight(self, name: str) -> float:

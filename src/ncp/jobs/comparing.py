@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ncp.predictors.answers import AnyPredictor
 
 
+BASELINE = "compare baseline"  # a step
 SOME = 200  # architectures drawn to see whether a table holds the whole space
 
 
@@ -49,6 +50,7 @@ class Comparing(Trainer):
                 place = self.compared(setting, repeat)
                 to_do = [] if records(place)() >= len(candidates) else list(self.out.macs.values())
                 if repeat and self.over(to_do, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
+                    self.commands.leave_out(self.comparison(setting, r) for r in range(repeat, self.plan.repeats))
                     break
                 repeats += 1
                 words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
@@ -104,10 +106,11 @@ class Comparing(Trainer):
             if self.over(
                 [] if earlier else [float(macs)], f"the comparison after {repeat} of {plan.repeats} trainings of {name}"
             ):
+                self.commands.leave_out(self.again(BASELINE, r) for r in range(repeat, plan.repeats))
                 break
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
-            step = self.again("compare baseline", repeat)
+            step = self.again(BASELINE, repeat)
             trained = self.commands.run(step, "train", *words, place=place)
             seconds = earlier or trained.result["seconds"]["training"]
             self.out.training_hours[step] = seconds / 3600

@@ -19,6 +19,7 @@ from ncp.campaign.growth import LEAST
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file
+from ncp.jobs.comparing import BASELINE
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
 from ncp.jobs.estimating import Estimating
 
@@ -78,7 +79,7 @@ class _Steps(Estimating):
         if not recorded:
             out |= {self.comparison(name, r): 3.0 for name in plan.names for r in range(plan.repeats)}
             if plan.baseline is not None:
-                out |= {self.again("compare baseline", r): 1.0 for r in range(plan.repeats)}
+                out |= {self.again(BASELINE, r): 1.0 for r in range(plan.repeats)}
         if plan.exports and not recorded:
             out["export"] = 0.1
         return out

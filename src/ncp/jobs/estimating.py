@@ -14,7 +14,7 @@ from ncp.campaign.states import RECORD
 from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
-from ncp.jobs.comparing import Comparing
+from ncp.jobs.comparing import BASELINE, Comparing
 from ncp.jobs.discovery_plan import records
 from ncp.terminal import duration
 
@@ -75,8 +75,8 @@ class Estimating(Comparing):
         weights = {"trial": self.commands.seconds["trial"] / one, **quick}
         for repeat in range(self.plan.repeats):
             weights[self.comparison(name, repeat)] = clock.seconds_compared(compared[:3]) / 3 / one
-            weights[self.again("compare baseline", repeat)] = clock.seconds_compared(compared[-1:]) / one
-        self.commands.weigh(weights)
+            weights[self.again(BASELINE, repeat)] = clock.seconds_compared(compared[-1:]) / one
+        self.commands.expect(one, weights)
 
     def check_left(self, name: str, usual: float) -> None:
         """Refuse ``hours`` in which what is left to do does not fit, by what trainings of earlier starts took."""

@@ -95,7 +95,8 @@ def trained_for(place: Path) -> float:
     if not (place / runs.RESULT_FILE).is_file():
         return 0.0
     where = f"the result in '{files.printable(place)}'"
-    return files.checked(runs.read_result(place), Trained, where).seconds.get("training", 0.0)
+    read: Trained = files.checked(runs.read_result(place), Trained, where)
+    return read.seconds.get("training", 0.0)
 
 
 @dataclass
