@@ -133,8 +133,8 @@ class Halting:
         value = settings.figure_text(f"{plan.setting}.{main}", next(iter(self._values.values())))
         raise UserError(
             f"all {len(self._values)} trainings so far ended with {main} {value}, so there is nothing to learn from them: train "
-            f"longer (recipe.length), or architectures that differ more; with build.alike=null the other {left} are trained "
-            "all the same"
+            f"longer (recipe.length), or architectures that differ more; without build.alike the other {left} are trained all "
+            "the same"
         )
 
     def _next(self, plan: BuildPlan, store: Store) -> float | None:

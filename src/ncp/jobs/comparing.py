@@ -93,11 +93,11 @@ class Comparing(Trainer):
 
     def baseline(self, wanted: str) -> None:
         """A hand-designed network under the same head and recipe, trained with the same seeds."""
-        from ncp.tasks import likecost
+        from ncp.models.setups import POINTPILLARS
 
         [setting], plan = self.plan.names, self.plan
         name, macs = self.hand_designed(wanted, float(self.out.macs[FOUND]))
-        arch = ["arch=pointpillars"] if name == likecost.POINTPILLARS else ["arch=timm", f"arch.name={name}"]
+        arch = [f"arch={'pointpillars' if name in POINTPILLARS else 'timm'}", f"arch.name={name}"]
         scores: list[float] = []
         for repeat in range(plan.repeats):
             seed = self.seed_of(repeat)
