@@ -1,21 +1,22 @@
 """When a worker begins no further training: little time, or results that all say the same. Checked on figures worked by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_records import plan as made_plan
 from made_records import put
-from small_builds import options
 
 from ncp.campaign import halting
 from ncp.campaign.halting import Deadline, Halting, Pace
-from ncp.campaign.options import After
+from ncp.campaign.options import After, BuildOptions, Work
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
 from ncp.spaces.multires import SPACE
 
 COUNT = 12
+OPTIONS = BuildOptions()
 
 
 @pytest.mark.parametrize(
@@ -47,9 +48,9 @@ def late(folder, seconds, done, **more):
     for unit in done:
         if not store.path(f"units/{plan.units[unit]}/record.json").is_file():
             put(plan, store, unit, seconds=100.0)
-    after = After(macs=[1e9, 2e9, 3e9, 4e9], tried=(1e9, 500.0), times=2.0, first=1)
+    after = After(macs=[1e9, 2e9, 3e9, 4e9], tried=[(1e9, 500.0)], times=2.0, first=1)
     given = {"at": 1000.0 + seconds, "after": after, **more}
-    return Halting(options(store.root), Deadline(**given)).late(plan, store)
+    return Halting(OPTIONS, Deadline(**given)).late(plan, store)
 
 
 def test_time_is_kept_for_what_comes_after_by_what_trainings_took(folder):
@@ -86,9 +87,9 @@ def test_what_failed_for_good_is_not_waited_for_and_the_end_is_never_late(folder
     assert late(folder, -1, [unit for unit in range(COUNT) if unit not in (failed, 3)])
     assert not late(folder, -1, [3])  # nothing is left to begin
     plan_, store_ = folder
-    assert Halting(options(store_.root), Deadline(999.0)).late(plan_, store_)  # a time alone
-    assert not Halting(options(store_.root), Deadline(1001.0)).late(plan_, store_)
-    assert not Halting(options(store_.root), None).late(plan_, store_)
+    assert Halting(OPTIONS, Deadline(999.0)).late(plan_, store_)  # a time alone
+    assert not Halting(OPTIONS, Deadline(1001.0)).late(plan_, store_)
+    assert not Halting(OPTIONS, None).late(plan_, store_)
 
 
 def alike(folder, values, least=8):
@@ -96,14 +97,14 @@ def alike(folder, values, least=8):
     for unit, value in enumerate(values):
         if not store.path(f"units/{plan.units[unit]}/record.json").is_file():
             put(plan, store, unit, metrics={"mIoU": value, "mAcc": 1.0, "aAcc": 2.0})
-    Halting(options(store.root, f"build.alike={least}"), None).check_alike(plan, store)
+    Halting(replace(OPTIONS, build=Work(alike=least)), None).check_alike(plan, store)
 
 
 def test_trainings_that_all_say_the_same_stop_the_others(folder):
     alike(folder, [0.0] * 7)
     with pytest.raises(UserError, match=r"^all 8 trainings so far ended with mIoU 0.00, .* the other 4 are trained"):
         alike(folder, [0.0] * 8)
-    alike(folder, [0.0] * 8, "null")
+    alike(folder, [0.0] * 8, None)
     alike(folder, [0.0] * 8, 9)
     with pytest.raises(UserError, match="all 9 trainings"):
         alike(folder, [0.0] * 9)

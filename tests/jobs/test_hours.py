@@ -61,12 +61,12 @@ def test_other_words_are_another_trial(made, tmp_path):
 def test_the_clock_keeps_time_for_the_comparison(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(hours.time, "monotonic", lambda: now[0])
-    clock = hours.Clock(2.0, tried=(1e9, 60.0), times=3.0, began=1000.0)
+    clock = hours.Clock(2.0, tried=[(1e9, 60.0)], times=3.0, began=1000.0)
     hours_word, after = clock.words([1e9, 5e8], first=1)
     assert hours_word == "build.hours=2.000000"
     composed = jobs.options("build", "setting=seg", hours_word, after).build
     assert composed.hours == 2.0
-    assert composed.after == After(macs=[1e9, 5e8], tried=(1e9, 60.0), times=3.0, first=1)
+    assert composed.after == After(macs=[1e9, 5e8], tried=[(1e9, 60.0)], times=3.0, first=1)
     now[0] += 1.75 * 3600
     assert clock.left() == pytest.approx(0.25)
     now[0] += 3600
@@ -79,7 +79,7 @@ def test_the_clock_keeps_time_for_the_comparison(monkeypatch):
 
 def test_compared_trainings_are_measured_too(monkeypatch):
     """An hour is left; a network of a billion takes a minute by the trial, three in full, and what was measured later counts."""
-    clock = hours.Clock(1.0, tried=(1e9, 60.0), times=3.0)
+    clock = hours.Clock(1.0, tried=[(1e9, 60.0)], times=3.0)
     monkeypatch.setattr(clock, "left", lambda: 1.0)
     assert clock.seconds([1e9, 2e9]) == pytest.approx(180)
     assert not clock.too_short([1e9] * 19)

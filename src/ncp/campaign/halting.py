@@ -60,9 +60,9 @@ class Pace:
         return cls(float(found_2[0]), float(found_2[1]))
 
 
-def expected(measured: Sequence[tuple[float, float]], tried: tuple[float, float]) -> Pace:
-    """By the trainings that are done; a trial counts beside them while they are few."""
-    return Pace.of(measured if len(measured) >= FEW else [*measured, tried])
+def expected(measured: Sequence[tuple[float, float]], tried: Sequence[tuple[float, float]]) -> Pace:
+    """By the trainings that are done; what a trial lets expect counts beside them while they are few."""
+    return Pace.of(measured if len(measured) >= FEW else [*measured, *tried])
 
 
 def measured(plan: BuildPlan, store: Store, units: Iterable[int]) -> dict[int, tuple[float, float]]:

@@ -28,13 +28,15 @@ class After:
 
     Attributes:
         macs: multiply-adds of each network, at the space's standard size.
-        tried: multiply-adds and seconds of a training of the build, as a trial let expect it.
+        tried: multiply-adds and seconds of trainings of the build, as a trial lets expect them.
         times: how many times as long as one of the build each takes.
         first: so many of them alone count while a predictor has too few of the build's trainings.
     """
 
     macs: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(max_length=10**6)]
-    tried: tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(ge=0)]]
+    tried: Annotated[
+        list[tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(ge=0)]]], Meta(min_length=1, max_length=100)
+    ]
     times: Annotated[float, Meta(gt=0)] = 1.0
     first: Annotated[int, Meta(ge=0)] = 0
 

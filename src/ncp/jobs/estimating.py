@@ -36,16 +36,19 @@ class Estimating(Comparing):
         with self.commands.timed("trial"):
             tried = hours_.tried(words, plan.place)
             full = hours_.tried([*words, *plan.full], plan.place, hours_.FULL) if plan.full else tried
-        clock.tried = (float(cost_of(self.space, plan.reference)), tried.seconds())
+        usual, compared, default = self.usual(), self.to_compare(), cost_of(self.space, plan.reference)
+        sizes = dict.fromkeys(
+            [float(default), usual, 2 * usual, *compared]
+        )  # a large network may be trained for fewer steps
+        clock.tried = [(macs, tried.seconds(macs / default)) for macs in sizes]
         clock.times = full.seconds() / max(tried.seconds(), 1e-9)
-        usual, compared = self.usual(), self.to_compare()
         hours = (plan.trainings * clock.seconds([usual]) + clock.seconds_compared(compared)) / 3600
         disk = len(compared) * full.checkpoint_mb
         longer = f", those to compare {clock.times:.2g} times as long" if plan.full else ""
         log.info(
             "%d trainings to learn from and %d to compare: about %s, one after the other (%d steps of %.2g s, %d evaluations, "
             "measured on the default code%s), and %.0f MB of checkpoints", plan.trainings, len(compared),
-            duration(hours * 3600), tried.steps, tried.step, tried.evaluations, longer, disk,
+            duration(hours * 3600), tried.taken(), tried.step, tried.evaluations, longer, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
         self.weigh(usual)

@@ -39,6 +39,7 @@ class Kept(Struct, frozen=True):
     step: Seconds
     evaluation: Seconds
     checkpoint_mb: Annotated[float, Meta(ge=0, le=1e9)]
+    budget: Annotated[float, Meta(ge=0, le=1e18)] | None = None
 
 
 class Trained(Struct):
@@ -105,7 +106,7 @@ class Clock:
 
     Attributes:
         hours: the limit; None for none.
-        tried: multiply-adds of the network of the trial, and the seconds that its whole training was expected to take.
+        tried: multiply-adds and seconds of trainings as the trial lets expect them, one or more.
         times: how many times as long a compared training takes as one to learn from.
         learnt_from, compared: multiply-adds and seconds of those that are done.
         at_a_time: how many trainings there were at a time when these were measured.
@@ -113,7 +114,7 @@ class Clock:
     """
 
     hours: float | None
-    tried: tuple[float, float] = (1.0, 0.0)
+    tried: list[tuple[float, float]] = field(default_factory=lambda: [(1.0, 0.0)])
     times: float = 1.0
     learnt_from: list[tuple[float, float]] = field(default_factory=list)
     compared: list[tuple[float, float]] = field(default_factory=list)
@@ -153,5 +154,10 @@ class Clock:
         left = self.left()
         if left is None:
             return []
-        then = {"macs": [float(macs) for macs in after], "tried": list(self.tried), "times": self.times, "first": first}
+        then = {
+            "macs": [float(macs) for macs in after],
+            "tried": [list(point) for point in self.tried],
+            "times": self.times,
+            "first": first,
+        }
         return [f"build.hours={left:.6f}", f"build.after={hydra_value(then)}"]
