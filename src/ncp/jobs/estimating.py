@@ -51,6 +51,7 @@ class Estimating(Comparing):
             duration(hours * 3600), tried.taken(), tried.step, tried.evaluations, longer, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
+        clock.learnt_from = hours_.measured(plan.place / f"sample-{safe_file(name)}")
         self.weigh(usual)
         self.check_left(name, usual)
         free = shutil.disk_usage(plan.place).free / 2**20
@@ -86,19 +87,17 @@ class Estimating(Comparing):
         plan, clock, place = self.plan, self.clock, self.plan.place
         if plan.hours is None:
             return
-        sample = place / f"sample-{safe_file(name)}"
-        done = int(records(sample)())
-        clock.learnt_from = hours_.measured(sample)
+        done = int(records(place / f"sample-{safe_file(name)}")())
         over = sum(1 for part in (f"units/*/{RECORD}", runs.RESULT_FILE) for _ in place.glob(f"compare-*/{part}"))
         one, compared = clock.seconds([usual]), clock.seconds_compared(self.to_compare()[over:])
         left = (max(plan.trainings - done, 0) * one + compared) / 3600
         if left > plan.hours:
-            fit = int((3600 * plan.hours - compared) / one)
+            fit = max(0, int((3600 * plan.hours - compared) / one))
             least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
             more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
             raise UserError(
                 f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
-                f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
+                f"hours={plan.hours:g}, in which {fit} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
             )
 
     def usual(self) -> float:
