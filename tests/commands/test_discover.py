@@ -14,7 +14,7 @@ from ncp import benchmark, jobs, predictors
 from ncp.benchmark import settings
 from ncp.campaign import discovery as found_
 from ncp.errors import UserError
-from ncp.jobs import discovering
+from ncp.jobs import discovering, estimating
 from ncp.models import export
 from ncp.spaces.multires import SPACE
 from ncp.tasks.trial import Trial
@@ -174,7 +174,7 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
 def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
     """An hour a training; of 20 trainings and 2 x 3 compared ones 26 hours, and 6 less after 6 trainings."""
     monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
-    monkeypatch.setattr(discovering.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
     given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=21", "sampler=random")
     with pytest.raises(
         UserError, match=r"^20 trainings and the comparison take about 26 hours .* in which 15 trainings"
@@ -185,6 +185,28 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
         (tmp_path / f"sample-seg/units/{number:06d}/record.json").touch()
     given.estimate()
     assert given.out.estimate["hours"] == pytest.approx(26)
+    given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=19", "sampler=random")
+    given.estimate()  # what was begun goes on as far as the hours reach
+    given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=7", "sampler=random")
+    with pytest.raises(UserError, match=r"^14 more .* in which 1 training fits, and 8 are the least"):
+        given.estimate()
+
+
+def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch):
+    """An hour a training to learn from, three a compared one: 20 + 3 x 6; a baseline of as many multiply-adds: 20 + 3 x 8."""
+    monkeypatch.setattr(
+        "ncp.tasks.trial.run", lambda options, folder: Trial(int(options.recipe["length"]), 0, 1.0, 0.0, 0.0)
+    )
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    given = steps(tmp_path, "trainings=20", "full=[recipe.length=10800]", "baseline=null", "sampler=random")
+    given.plan.words["seg"].append("recipe.length=3600")
+    given.estimate()
+    assert given.clock.times == pytest.approx(3)
+    assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 6)
+    given.plan.baseline = "auto"
+    monkeypatch.setattr(given, "hand_designed", lambda *_: ("like", found_.cost_of(SPACE, SPACE.default())))
+    given.estimate()
+    assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 8)
 
 
 def test_hours_count_what_the_first_round_costs_more(tmp_path):

@@ -37,9 +37,8 @@ class Estimating(Comparing):
             tried = hours_.tried(words, plan.place)
             full = hours_.tried([*words, *plan.full], plan.place, hours_.FULL) if plan.full else tried
         usual, compared, default = self.usual(), self.to_compare(), cost_of(self.space, plan.reference)
-        sizes = dict.fromkeys(
-            [float(default), usual, 2 * usual, *compared]
-        )  # a large network may be trained for fewer steps
+        sizes = dict.fromkeys([float(default), usual, 2 * usual, *compared])
+        # a point for each size, since large networks may be trained for fewer steps
         clock.tried = [(macs, tried.seconds(macs / default)) for macs in sizes]
         clock.times = full.seconds() / max(tried.seconds(), 1e-9)
         hours = (plan.trainings * clock.seconds([usual]) + clock.seconds_compared(compared)) / 3600
@@ -83,7 +82,7 @@ class Estimating(Comparing):
         self.commands.expect(one, weights)
 
     def check_left(self, name: str, usual: float) -> None:
-        """Refuse ``hours`` in which what is left to do does not fit, by what trainings of earlier starts took."""
+        """Refuse ``hours`` in which the whole does not fit; what an earlier start began goes on as far as they reach."""
         plan, clock, place = self.plan, self.clock, self.plan.place
         if plan.hours is None:
             return
@@ -92,13 +91,17 @@ class Estimating(Comparing):
         one, compared = clock.seconds([usual]), clock.seconds_compared(self.to_compare()[over:])
         left = (max(plan.trainings - done, 0) * one + compared) / 3600
         if left > plan.hours:
-            fit = max(0, int((3600 * plan.hours - compared) / one))
+            fit = max(0, int((3600 * plan.hours - compared) / one + 1e-6))
             least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
             more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
-            raise UserError(
-                f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
-                f"hours={plan.hours:g}, in which {fit} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
+            what = (
+                f"{more} trainings and the comparison take about {left:.2g} hours here, given was hours={plan.hours:g}, in "
+                f"which {'1 training fits' if fit == 1 else f'{fit} trainings fit'}"
             )
+            if done and not least:
+                log.info("%s; it goes on until then", what)
+                return
+            raise UserError(f"{what}{least}; give fewer, or shorter ones (recipe.length)")
 
     def usual(self) -> float:
         """Mean multiply-adds of what is trained to learn from; a first round in a build of several may cost more."""
