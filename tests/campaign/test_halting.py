@@ -111,5 +111,10 @@ def test_trainings_that_all_say_the_same_stop_the_others(folder):
     alike(folder, [0.0] * 9 + [0.01])  # one that differs is enough
 
 
+def test_what_is_too_easy_is_not_trained_longer(folder):
+    with pytest.raises(UserError, match=r"mIoU 100.00, .* train shorter \(recipe.length\), or smaller"):
+        alike(folder, [100.0] * 8)
+
+
 def test_of_a_whole_build_nothing_is_stopped(folder):
     alike(folder, [0.0] * COUNT)

@@ -16,6 +16,7 @@ from ncp.campaign import discovery as found_
 from ncp.errors import UserError
 from ncp.jobs import discovering, estimating
 from ncp.models import export
+from ncp.report import discovery as report
 from ncp.spaces.multires import SPACE
 from ncp.tasks.trial import Trial
 
@@ -190,6 +191,15 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
     given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=7", "sampler=random")
     with pytest.raises(UserError, match=r"^14 more .* in which 1 training fits, and 8 are the least"):
         given.estimate()
+
+
+def test_the_page_says_what_a_detections_figure_is():
+    rows = [{"architecture": SPACE.default().text, "moderate": 70.0}]
+    table = benchmark.from_rows(rows, "3ddet")
+    page = report._data(found_.Discovery(("3ddet",), {}, {"3ddet": table}))
+    assert page == [
+        "3ddet: moderate (%): car 3D AP at IoU 0.7, moderate, of KITTI, 3D boxes of cars at IoU .7, moderate  "
+    ]
 
 
 def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch):

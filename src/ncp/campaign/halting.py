@@ -130,11 +130,14 @@ class Halting:
         left = plan.total - len(self._values)
         if len(self._values) < alike or len(set(self._values.values())) > 1 or not left:
             return
-        value = settings.figure_text(f"{plan.setting}.{main}", next(iter(self._values.values())))
+        setting, value = settings.get(plan.setting), next(iter(self._values.values()))
+        figure = settings.figure_text(f"{plan.setting}.{main}", value)
+        advice = "train longer (recipe.length), or architectures that differ more"
+        if value == setting.range(main)[1]:
+            advice = "train shorter (recipe.length), or smaller architectures (budget, bounds)"
         raise UserError(
-            f"all {len(self._values)} trainings so far ended with {main} {value}, so there is nothing to learn from them: train "
-            f"longer (recipe.length), or architectures that differ more; without build.alike the other {left} are trained all "
-            "the same"
+            f"all {len(self._values)} trainings so far ended with {main} {figure}, so there is nothing to learn from them: {advice}; "
+            f"without build.alike the other {left} are trained all the same"
         )
 
     def _next(self, plan: BuildPlan, store: Store) -> float | None:

@@ -15,6 +15,7 @@ import ncp
 from ncp import terminal
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, cost_of
 from ncp.files import read_bytes, write_text
+from ncp.metrics.kitti_names import in_words
 from ncp.report.drawing import draw
 from ncp.terminal import duration
 
@@ -234,7 +235,9 @@ def _data(discovery: Discovery) -> list[str]:
     """What is trained and measured, a line a setting."""
     out = []
     for name, table in discovery.tables.items():
-        what = f", of {table.setting.dataset}" if table.setting.dataset else ""
+        words = in_words(table.main, table.setting.min_overlap)
+        what = f": {words}" if words != table.main else ""
+        what += f", of {table.setting.dataset}" if table.setting.dataset else ""
         out.append(f"{terminal.markdown(f'{name}: {table.main} ({table.setting.unit(table.main)}){what}')}  ")
     return out
 
