@@ -136,8 +136,8 @@ class Halting:
         if value == setting.range(main)[1]:
             advice = "train shorter (recipe.length), or smaller architectures (budget, bounds)"
         raise UserError(
-            f"all {len(self._values)} trainings so far ended with {main} {figure}, so there is nothing to learn from them: {advice}; "
-            f"without build.alike the other {left} are trained all the same"
+            f"all {len(self._values)} trainings so far ended with {main} {figure}, so there is nothing to learn from them: "
+            f"{advice}; without build.alike the other {left} are trained all the same"
         )
 
     def _next(self, plan: BuildPlan, store: Store) -> float | None:
