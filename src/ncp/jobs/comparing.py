@@ -48,7 +48,8 @@ class Comparing(Trainer):
             repeats = 0
             for repeat in range(self.plan.repeats):
                 place = self.compared(setting, repeat)
-                to_do = [] if records(place)() >= len(candidates) else list(self.out.macs.values())
+                networks = {one.text: float(self.out.macs[name]) for name, one in candidates.items()}
+                to_do = [] if records(place)() >= len(networks) else list(networks.values())
                 if repeat and self.over(to_do, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
                     self.commands.leave_out(self.comparison(setting, r) for r in range(repeat, self.plan.repeats))
                     break
@@ -111,7 +112,11 @@ class Comparing(Trainer):
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
             step = self.again(BASELINE, repeat)
-            trained = self.commands.run(step, "train", *words, place=place)
+            try:
+                trained = self.commands.run(step, "train", *words, place=place)
+            except UserError as error:  # the page is worth more than this one
+                self.out.notes.append(f"the hand-designed {name} is not compared further: {error}")
+                break
             seconds = earlier or trained.result["seconds"]["training"]
             self.out.training_hours[step] = seconds / 3600
             self.clock.compared.append((float(macs), seconds))
