@@ -202,6 +202,22 @@ def test_the_page_says_what_a_detections_figure_is():
     ]
 
 
+def test_a_network_that_was_found_twice_is_one():
+    """Deviation 1.41 with two degrees of freedom, so a gap is sure from 4.303 x 1.41 = 6.08 on; with three 4.50 would do."""
+    found, default = SPACE.sample(2, np.random.default_rng(0))
+    names = {"found": found, "default": default, "best sampled": found, "resnet18": "resnet18"}
+    one = found_.Discovery(("seg",), {}, candidates=names)
+    one.scores = {
+        "found": {"seg": np.array([70.0, 72.0])}, "default": {"seg": np.array([64.2, 66.2])},
+        "best sampled": {"seg": np.array([70.0, 72.0])}, "resnet18": {"seg": np.array([60.0])},
+    }  # fmt: skip
+    assert report.against(one, "seg") == [
+        "+5.80 against the default (standard error 1.41: too close to call)",
+        "it is the best sampled one itself",
+        "+11.00 against the resnet18 (standard error 1.73: won)",
+    ]
+
+
 def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch):
     """An hour a training to learn from, three a compared one: 20 + 3 x 6; a baseline of as many multiply-adds: 20 + 3 x 8."""
     monkeypatch.setattr(
@@ -251,7 +267,7 @@ def test_hours_hold_while_it_runs(table, tmp_path, monkeypatch):
     assert given.out.scores["found"]["seg"].shape == (1,)
     assert given.out.notes[-2:] == [
         "hours=2 ended the comparison after 1 of 3 seeds; the same command goes on with the others",
-        "hours=2 ended the comparison after 0 of 3 trainings of hrnet_w18; the same command goes on with the others",
+        "hours=2 ended the comparison after 0 of 1 trainings of hrnet_w18; the same command goes on with the others",
     ]
     assert set(given.out.candidates) == {"found", "default", "best sampled"}
     monkeypatch.setattr(given, "build", lambda *_, **__: rows.select(np.arange(7)))

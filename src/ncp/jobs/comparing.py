@@ -33,6 +33,7 @@ class Comparing(Trainer):
     def __init__(self, plan: DiscoveryPlan, folder: Path) -> None:
         super().__init__(plan, folder)
         self._recorded: dict[str, Table] = {}
+        self.seeds = plan.repeats  # with which the candidates were trained: fewer where the hours ended
 
     def compare(self, candidates: Mapping[str, Any]) -> None:
         """The candidates, trained anew with the same seeds; of a recorded table, as its judge sees them."""
@@ -64,6 +65,7 @@ class Comparing(Trainer):
                 for name, architecture in candidates.items():
                     if architecture in table:
                         scores[name].append(table.query(architecture).metrics[table.main])
+            self.seeds = repeats
             for name, reached in scores.items():
                 if failed := repeats - len(reached):
                     self.out.notes.append(f"{failed} of {repeats} trainings of the {name} one failed in {setting}")
@@ -93,19 +95,20 @@ class Comparing(Trainer):
         )
 
     def baseline(self, wanted: str) -> None:
-        """A hand-designed network under the same head and recipe, trained with the same seeds."""
+        """A hand-designed network under the same head and recipe, trained with the same seeds, as often as the others."""
         from ncp.models.setups import POINTPILLARS
 
         [setting], plan = self.plan.names, self.plan
         name, macs = self.hand_designed(wanted, float(self.out.macs[FOUND]))
         arch = [f"arch={'pointpillars' if name in POINTPILLARS else 'timm'}", f"arch.name={name}"]
         scores: list[float] = []
-        for repeat in range(plan.repeats):
+        self.commands.leave_out(self.again(BASELINE, r) for r in range(self.seeds, plan.repeats))
+        for repeat in range(self.seeds):
             seed = self.seed_of(repeat)
             place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
             earlier = hours.trained_for(place)
             if self.over(
-                [] if earlier else [float(macs)], f"the comparison after {repeat} of {plan.repeats} trainings of {name}"
+                [] if earlier else [float(macs)], f"the comparison after {repeat} of {self.seeds} trainings of {name}"
             ):
                 self.commands.leave_out(self.again(BASELINE, r) for r in range(repeat, plan.repeats))
                 break

@@ -146,11 +146,15 @@ def against(discovery: Discovery, name: str) -> list[str]:
     """
     scores = {other: of[name] for other, of in discovery.scores.items() if name in of}
     found = scores.pop(FOUND)
-    again = [values for values in (found, *scores.values()) if len(values) > 1]
+    networks = {_text(discovery, other): values for other, values in ((FOUND, found), *scores.items())}  # each once
+    again = [values for values in networks.values() if len(values) > 1]
     free = sum(len(values) - 1 for values in again)
     noise = (sum(((values - values.mean()) ** 2).sum() for values in again) / free) ** 0.5 if free else 0.0
     out = []
     for other, values in scores.items():
+        if _text(discovery, other) == _text(discovery, FOUND):
+            out.append(f"it is the {other} one itself")
+            continue
         gap = found.mean() - values.mean()
         words = f"{gap:+.2f} against the {other}"
         if discovery.recorded:
@@ -163,6 +167,12 @@ def against(discovery: Discovery, name: str) -> list[str]:
             error = noise * (1 / len(found) + 1 / len(values)) ** 0.5
             out.append(f"{words} (standard error {error:.2f}: {_sure_of(gap, error, free)})")
     return out
+
+
+def _text(discovery: Discovery, candidate: str) -> str:
+    """What tells a candidate's network from others."""
+    architecture = discovery.candidates[candidate]
+    return architecture if isinstance(architecture, str) else str(architecture.text)
 
 
 def _sure_of(gap: float, error: float, free: int) -> str:
