@@ -72,3 +72,13 @@ def test_a_long_search_tells_its_progress_on_a_terminal_alone(monkeypatch):
             search(["seg"], predictor={"seg": UNSURE}, starts=1100, iterations=1, progress=tell)
         assert bool(stream.getvalue()) == seen, (after, stream)
         assert ("starts" in stream.getvalue()) == seen
+
+
+def test_what_was_found_for_a_setting_of_ones_own_is_trained_in_it(monkeypatch, tmp_path):
+    (tmp_path / "setting").mkdir()
+    text = "name: yard\ntask: det3d\nmetrics: [moderate]\nreal:\n  data: folder\n"
+    (tmp_path / "setting" / "yard.yaml").write_text(text)
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+    assert report._trained_as("yard") == [("setting", "yard")]
+    assert report._trained_as("seg") == [("task", "seg")]
+    assert report._trained_as("nas-bench-201/cifar10") == []

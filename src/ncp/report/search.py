@@ -210,10 +210,9 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
         terminal.say(f"measured here: {one.milliseconds:.4g} ms (predicted {one.predicted:.4g}), {kept}: {one.text}")
     out.print()
     terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
-    for task in dict.fromkeys(_task(o.setting) for o in result.objectives):
-        if task is not None:
-            path = {"arch.path": relative(files["architecture"])}
-            terminal.fields({"train it": command_line("train", task=task, arch="file", **path)}, 13)
+    for key, name in dict.fromkeys(words for o in result.objectives for words in _trained_as(o.setting)):
+        path = {"arch.path": relative(files["architecture"])}
+        terminal.fields({"train it": command_line("train", **{key: name}, arch="file", **path)}, 13)
 
 
 def _kappa(result: Result) -> float | None:
@@ -233,9 +232,12 @@ def _main_metric(setting: str) -> str | None:
     return settings.SETTINGS[setting].main if setting in settings.SETTINGS else None
 
 
-def _task(setting: str) -> str | None:
+def _trained_as(setting: str) -> list[tuple[str, str]]:
+    """``setting=NAME`` of a user's own one, ``task=NAME`` of the others; nothing where no training is meant by these words."""
     known = settings.SETTINGS.get(setting)
-    return known.task if known is not None and known.space == "multires" else None
+    if known is None or known.space != "multires":
+        return []
+    return [("task", known.task) if known.name in settings.shipped() else ("setting", known.name)]
 
 
 def _flat(floor: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
