@@ -11,7 +11,8 @@ Pieces, each within ten minutes (``make bench-gpu`` runs all of them, one after 
   boxes, norms folded, the network as a CUDA graph. Bar: 100 Hz.
 * compile: seconds of regional compilation for the largest of 2,000 codes, without and with the compiler's cache. Bar: 60 s.
 * share: 1, 2, 4 and 8 trainings of the narrow quarter of the space in one process, each on a stream of its own. Bar: 1.5x.
-* loading: a batch's copy to the device on a side stream, and without.
+* loading: a batch's copy to the device on a side stream, and without; colours of training images changed by the loader (one core
+  of the CPU) and on the device, for Cityscapes' windows (512x1024) and HMDB51's clips (8x112x112).
 
 The geometric means are over the codes; variants take turns, and medians count. Without a GPU nothing is measured, unless --cpu
 asks for a trial of the same code (without graphs), which has no bars. Detection: ``python -m bench.detection --batch 16``;
@@ -39,6 +40,10 @@ from torch import Tensor
 from bench._timing import show
 from bench.detection import scan
 from bench.models import PEAKS
+from ncp.data import transforms as T
+from ncp.data.cityscapes import FULL
+from ncp.data.clip_augmentation import ClipAugmentation
+from ncp.data.colours import PHOTOMETRIC
 from ncp.models import build
 from ncp.models.capture import CudaGraphs
 from ncp.models.recorded import Recorded
@@ -58,6 +63,7 @@ COMPILE = 60.0  # seconds
 HERTZ = 100  # scenes a second
 SHARED = 1.5  # steps a second of several narrow trainings, over one's
 STEPS = 50  # whose losses are compared
+REPEATS = 16  # images whose mean is one measurement
 APART = 0.05  # of the loss: what bf16 alone makes of two orders of summation
 
 
@@ -293,6 +299,7 @@ def compile_(options: argparse.Namespace) -> list[str]:
 
 def loading(options: argparse.Namespace) -> list[str]:
     """See above; there is no bar."""
+    colours(options)
     if options.device.type == "cpu":
         return []
     from ncp.data.ahead import CudaSide, ahead
@@ -315,6 +322,56 @@ def loading(options: argparse.Namespace) -> list[str]:
     rows = [(name, f"{1e3 * seconds / len(batches):.2f}") for name, seconds in times.items()]
     show("a step with its batch's copy", ("copied", "ms"), rows)
     return []
+
+
+def colours(options: argparse.Namespace) -> None:
+    """Print what a training image costs before it has its colours, and its colours, here and there."""
+    rng = np.random.default_rng(0)
+    photo, label = torch.randint(256, (3, *FULL), dtype=torch.uint8), torch.randint(19, FULL, dtype=torch.uint8)
+    frames = torch.randint(256, (8, 3, 240, 320), dtype=torch.uint8)
+    clips = ClipAugmentation()
+    window, clip = photo[:, :512, :1024].contiguous(), clips.crop(frames, rng, (112, 112))
+    work: dict[str, tuple[Callable[[], Any], Callable[[Tensor], Any], Tensor]] = {
+        "a window of 512x1024": (
+            lambda: T.random_scale_crop(photo, label, rng, (512, 1024)),
+            lambda image: PHOTOMETRIC.apply(image, PHOTOMETRIC.draw(rng)),
+            window,
+        ),
+        "a clip of 8x112x112": (
+            lambda: clips.crop(frames, rng, (112, 112)),
+            lambda image: clips.apply(image, clips.draw(rng)),
+            clip,
+        ),
+    }
+    rows = []
+    for name, (cut, change, image) in work.items():
+        ways = {"cut": partial(_mean, cut), "loader": partial(_mean, partial(change, image))}
+        if options.device.type == "cuda":
+            ways["device"] = partial(_mean, partial(change, image.to(options.device)))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as a loader's process has
+        times = side_by_side(ways, options.seconds)
+        torch.set_num_threads(threads)
+        ms = [1e3 * times[way] / REPEATS if way in times else math.nan for way in ("cut", "loader", "device")]
+        rows.append(
+            (name, *("" if math.isnan(value) else f"{value:.2f}" for value in ms), f"{(ms[0] + ms[1]) / ms[0]:.1f}x")
+        )
+    columns = (
+        "milliseconds (decoding aside)",
+        "cut out",
+        "colours, loader",
+        "colours, device",
+        "a core's images without colours",
+    )
+    show("colours of training images", columns, rows)
+
+
+def _mean(work: Callable[[], Any]) -> None:
+    """So often that a mean over what is drawn comes out."""
+    for _ in range(REPEATS):
+        work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def share(options: argparse.Namespace) -> list[str]:

@@ -33,6 +33,37 @@ def test_the_expected_end_follows_from_the_work_done(monkeypatch, begin, end):
     assert steps.line("compare", 3).startswith("step 3 of 3, compare: 3 of 3 done; 9 min so far")
 
 
+@pytest.fixture
+def _noon(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: time.mktime((2026, 3, 1, 12, 0, 0, 0, 0, -1)))
+
+
+@pytest.mark.usefixtures("_noon")
+def test_what_an_earlier_start_did_does_not_make_this_one_fast():
+    """Six of eight were done before; the seventh took a minute, so the eighth, and a step of three as long ones, take four."""
+    clock, lines = Clock(), []
+    steps = Steps({"build": 8, "compare": 1}, lines.append, now=clock)
+    steps.weights["compare"] = 3.0
+    with steps.step("build", lambda: 6):
+        assert lines == ["step 1 of 2, build: 6 of 8 done"]
+        clock.seconds = 30.0
+        assert steps.line("build", 6) == "step 1 of 2, build: 6 of 8 done; 30 s so far"
+        clock.seconds = 60.0
+        assert steps.line("build", 7) == "step 1 of 2, build: 7 of 8 done; 60 s so far, end expected at 12:04"
+
+
+@pytest.mark.usefixtures("_noon")
+def test_an_expectation_counts_beside_what_is_measured():
+    """Ten of a minute each are expected; one took four minutes, so it is two on average with two that were expected."""
+    clock, lines = Clock(), []
+    steps = Steps({"build": 10}, lines.append, now=clock)
+    steps.expected = (2.0, 120.0)
+    with steps.step("build", lambda: 0):
+        assert lines == ["step 1 of 1, build: 0 of 10 done; end expected at 12:10"]
+        clock.seconds = 240.0
+        assert steps.line("build", 1) == "step 1 of 1, build: 1 of 10 done; 4 min so far, end expected at 12:18"
+
+
 def test_a_long_step_is_told_about_while_it_works_and_not_afterwards():
     lines = []
     steps = Steps({"build": 32}, lines.append, every=0.01)

@@ -53,6 +53,11 @@ class Steps:
         every: seconds between two lines of one step.
         now: tells the time in seconds.
         unit: of the work, as lines name it.
+
+    Attributes:
+        weights: of steps whose work takes longer than that of others: how many times as long; may be set when it is known.
+        expected: some work, and the seconds that it is expected to take: counts like work that is done, so that the first
+            short step tells little about the rest.
     """
 
     def __init__(
@@ -67,6 +72,9 @@ class Steps:
         self.work, self.tell, self.every, self._now = dict(work), tell, every, now
         self._began = now()
         self._finished: list[str] = []
+        self._found = 0.0  # work that an earlier start had done
+        self.weights: dict[str, float] = {}
+        self.expected: tuple[float, float] = (0.0, 0.0)
 
     @contextlib.contextmanager
     def step(self, name: str, done: Callable[[], float] | None = None) -> Iterator[None]:
@@ -77,7 +85,12 @@ class Steps:
             done: says how much of its work is done; it is asked from another thread, and what it raises is passed over.
         """
         self.work.setdefault(name, 1.0)
-        self.tell(self.line(name, 0.0 if done is not None else None))
+        there = None
+        if done is not None:
+            with contextlib.suppress(Exception):  # a look at files that others write
+                there = done()
+            self._found += self._weight(name) * min(there or 0.0, self.work[name])
+        self.tell(self.line(name, 0.0 if done is not None and there is None else there))
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(name, done, ended), daemon=True)
         watcher.start()
@@ -101,9 +114,17 @@ class Steps:
         out = f"step {number} of {len(self.work)}, {name}"
         if done is not None:
             out += f": {done:g} of {self.work[name]:g} {self.unit}done"
-        before = sum(self.work[step] for step in self._finished)
-        so_far, whole = before + min(done or 0.0, self.work[name]), sum(self.work.values())
+        before = sum(self._weight(step) * self.work[step] for step in self._finished)
+        so_far = before + self._weight(name) * min(done or 0.0, self.work[name])
+        left, new = sum(self._weight(step) * self.work[step] for step in self.work) - so_far, so_far - self._found
         elapsed = self._now() - self._began
-        if so_far > 0 and elapsed > 1:
-            out += f"; {terminal.duration(elapsed)} so far, end expected at {terminal.clock(elapsed / so_far * (whole - so_far))}"
+        work, seconds = self.expected
+        if elapsed > 1:
+            out += f"; {terminal.duration(elapsed)} so far"
+        if new + work > 0 and elapsed + seconds > 1:
+            end = terminal.clock((elapsed + seconds) / (new + work) * left)
+            out += f"{',' if elapsed > 1 else ';'} end expected at {end}"
         return out
+
+    def _weight(self, name: str) -> float:
+        return self.weights.get(name, 1.0)

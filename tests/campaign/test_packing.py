@@ -71,7 +71,7 @@ def test_hours_are_counted_from_the_command_in_all_its_processes(tmp_path, monke
     config = options(tmp_path, f"build.per_device={number}", "build.hours=2")
     plan, store = work.open_build(config)
     ends = []
-    monkeypatch.setattr(packing, "work", lambda *a, until=None: ends.append(until))
+    monkeypatch.setattr(packing, "work", lambda *a, deadline=None: ends.append(deadline.at))
     monkeypatch.setattr(packing, "side_by_side", lambda c, p, s, count, each: [each(c, p, s) for _ in range(count)])
     packing.run(config, plan, store)
     assert ends == [pytest.approx(time.time() + 7200, abs=60)] * number

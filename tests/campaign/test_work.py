@@ -12,7 +12,7 @@ import torch
 from small_builds import build, options
 
 from ncp import benchmark, signals
-from ncp.campaign import merge, status, train, work
+from ncp.campaign import halting, merge, status, train, work
 from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
 from ncp.campaign.store import Folder
@@ -66,7 +66,7 @@ def test_the_same_command_again_trains_nothing(whole, monkeypatch):
 def test_after_the_hours_no_training_is_begun_and_the_same_command_goes_on(tmp_path, monkeypatch):
     """The clock of this test goes on by an hour a training; of three trainings two are begun within one hour and a half."""
     now, real = [0.0], train.train
-    monkeypatch.setattr(work, "time", SimpleNamespace(time=lambda: now[0], sleep=time.sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(halting, "time", SimpleNamespace(time=lambda: now[0]))
 
     def hour(bench, claim):
         now[0] += 3600
@@ -75,8 +75,8 @@ def test_after_the_hours_no_training_is_begun_and_the_same_command_goes_on(tmp_p
     monkeypatch.setattr(train, "train", hour)
     config = options(tmp_path, "build.hours=1.5")
     plan, store = work.open_build(config)
-    assert work.work(config, plan, store, until=3600 * 1.5) == {"recorded": 2}
-    assert work.work(config, plan, store, until=3600 * 1.5) == {}
+    assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {"recorded": 2}
+    assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {}
     again = options(tmp_path)
     assert work.open_build(again)[0].hash == plan.hash  # how long a command takes is not part of what it builds
     assert work.work(again, plan, store) == {"recorded": 1}

@@ -14,8 +14,9 @@ from ncp import benchmark, jobs, predictors
 from ncp.benchmark import settings
 from ncp.campaign import discovery as found_
 from ncp.errors import UserError
-from ncp.jobs import discovering
+from ncp.jobs import discovering, estimating
 from ncp.models import export
+from ncp.report import discovery as report
 from ncp.spaces.multires import SPACE
 from ncp.tasks.trial import Trial
 
@@ -178,7 +179,7 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
 def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
     """An hour a training; of 20 trainings and 2 x 3 compared ones 26 hours, and 6 less after 6 trainings."""
     monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
-    monkeypatch.setattr(discovering.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
     given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=21", "sampler=random")
     with pytest.raises(
         UserError, match=r"^20 trainings and the comparison take about 26 hours .* in which 15 trainings"
@@ -189,6 +190,53 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
         (tmp_path / f"sample-seg/units/{number:06d}/record.json").touch()
     given.estimate()
     assert given.out.estimate["hours"] == pytest.approx(26)
+    given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=19", "sampler=random")
+    given.estimate()  # what was begun goes on as far as the hours reach
+    given = steps(tmp_path, "trainings=20", "repeats=2", "baseline=null", "hours=7", "sampler=random")
+    with pytest.raises(UserError, match=r"^14 more .* in which 1 training fits, and 8 are the least"):
+        given.estimate()
+
+
+def test_the_page_says_what_a_detections_figure_is():
+    rows = [{"architecture": SPACE.default().text, "moderate": 70.0}]
+    table = benchmark.from_rows(rows, "3ddet")
+    page = report._data(found_.Discovery(("3ddet",), {}, {"3ddet": table}))
+    assert page == [
+        "3ddet: moderate (%): car 3D AP at IoU 0.7, moderate, of KITTI, 3D boxes of cars at IoU .7, moderate  "
+    ]
+
+
+def test_a_network_that_was_found_twice_is_one():
+    """Deviation 1.41 with two degrees of freedom, so a gap is sure from 4.303 x 1.41 = 6.08 on; with three 4.50 would do."""
+    found, default = SPACE.sample(2, np.random.default_rng(0))
+    names = {"found": found, "default": default, "best sampled": found, "resnet18": "resnet18"}
+    one = found_.Discovery(("seg",), {}, candidates=names)
+    one.scores = {
+        "found": {"seg": np.array([70.0, 72.0])}, "default": {"seg": np.array([64.2, 66.2])},
+        "best sampled": {"seg": np.array([70.0, 72.0])}, "resnet18": {"seg": np.array([60.0])},
+    }  # fmt: skip
+    assert report.against(one, "seg") == [
+        "+5.80 against the default (standard error 1.41: too close to call)",
+        "it is the best sampled one itself",
+        "+11.00 against the resnet18 (standard error 1.73: won)",
+    ]
+
+
+def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch):
+    """An hour a training to learn from, three a compared one: 20 + 3 x 6; a baseline of as many multiply-adds: 20 + 3 x 8."""
+    monkeypatch.setattr(
+        "ncp.tasks.trial.run", lambda options, folder: Trial(int(options.recipe["length"]), 0, 1.0, 0.0, 0.0)
+    )
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    given = steps(tmp_path, "trainings=20", "full=[recipe.length=10800]", "baseline=null", "sampler=random")
+    given.plan.words["seg"].append("recipe.length=3600")
+    given.estimate()
+    assert given.clock.times == pytest.approx(3)
+    assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 6)
+    given.plan.baseline = "auto"
+    monkeypatch.setattr(given, "hand_designed", lambda *_: ("like", found_.cost_of(SPACE, SPACE.default())))
+    given.estimate()
+    assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 8)
 
 
 def test_hours_count_what_the_first_round_costs_more(tmp_path):
@@ -211,9 +259,10 @@ def test_hours_hold_while_it_runs(table, tmp_path, monkeypatch):
         return rows.select(np.arange(9) if step == "build seg" else np.arange(3))
 
     monkeypatch.setattr(given, "build", build)
-    given.clock.reserve = 3600.0
     given.collect("seg")
-    assert float(asked[0][1][0].removeprefix("build.hours=")) == pytest.approx(1.0, abs=0.01)
+    assert float(asked[0][1][1].removeprefix("build.hours=")) == pytest.approx(2.0, abs=0.01)
+    assert asked[0][1][0] == "build.alike=8"
+    assert asked[0][1][2].startswith("build.after={macs:[")
     assert given.out.notes == ["hours=2 ended the trainings after 0 of 20; the same command goes on with the others"]
     monkeypatch.setattr(given.clock, "left", lambda: 0.0)
     found, default, best = SPACE.decode(rows.codes[:3])
@@ -222,7 +271,7 @@ def test_hours_hold_while_it_runs(table, tmp_path, monkeypatch):
     assert given.out.scores["found"]["seg"].shape == (1,)
     assert given.out.notes[-2:] == [
         "hours=2 ended the comparison after 1 of 3 seeds; the same command goes on with the others",
-        "hours=2 ended the comparison after 0 of 3 trainings of hrnet_w18; the same command goes on with the others",
+        "hours=2 ended the comparison after 0 of 1 trainings of hrnet_w18; the same command goes on with the others",
     ]
     assert set(given.out.candidates) == {"found", "default", "best sampled"}
     monkeypatch.setattr(given, "build", lambda *_, **__: rows.select(np.arange(7)))

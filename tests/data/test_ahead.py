@@ -51,3 +51,10 @@ def test_every_array_of_a_batch_is_brought():
     assert isinstance(found["place"], Place)
     assert found["place"].points.tolist() == [5] * 4
     assert (found["place"].name, found["n"]) == ("a", 3)
+
+
+def test_what_stays_is_left_as_it_is():
+    batch = {"image": torch.ones(2), "skipped": torch.ones(3)}
+    found = _each(batch, lambda one: one + 1, ("skipped",))
+    assert found["image"].tolist() == [2, 2]
+    assert found["skipped"] is batch["skipped"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncp.data.clip_augmentation import ClipAugmentation
+from ncp.data.clip_augmentation import CHANGES, ClipAugmentation
 from ncp.errors import UserError
 
 RNG = np.random.default_rng
@@ -13,7 +13,12 @@ RNG = np.random.default_rng
 def test_augmentation_is_the_same_for_all_frames_of_a_clip():
     picture = torch.from_numpy(RNG(0).integers(0, 256, (1, 3, 24, 32), dtype=np.uint8))
     clip = picture.expand(5, -1, -1, -1)
-    made = [ClipAugmentation()(clip, RNG(i), (16, 16)) for i in range(8)]
+    how = ClipAugmentation()
+    made = []
+    for i in range(8):
+        rng = RNG(i)
+        window = how.crop(clip, rng, (16, 16))
+        made.append(how.apply(window, how.draw(rng)))
     for x in made:
         assert x.shape == (5, 3, 16, 16)
         assert (x == x[:1]).all()
@@ -25,7 +30,7 @@ def test_augmentation_is_the_same_for_all_frames_of_a_clip():
 def test_colours_are_the_usual_arithmetic():
     from torchvision.transforms.v2 import functional as F
 
-    x = torch.rand(1, 3, 8, 8) * 255
+    x = torch.from_numpy(RNG(0).integers(0, 256, (1, 3, 8, 8), dtype=np.uint8))
     for name, function in (("brightness", F.adjust_brightness), ("contrast", F.adjust_contrast),
                            ("saturation", F.adjust_saturation), ("hue", F.adjust_hue)):  # fmt: skip
         only = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0) | {name: 0.4}
@@ -34,9 +39,12 @@ def test_colours_are_the_usual_arithmetic():
         amounts = [rng.uniform(-only[k], only[k]) for k in order]
         amount = amounts[order.index(name)]
         wanted = function(x / 255, amount if name == "hue" else 1 + amount) * 255
-        got = ClipAugmentation(**only).colours(x, RNG(3))
-        assert torch.allclose(got, wanted, atol=0.05), name
-        assert not torch.allclose(got, x, atol=1)
+        how = ClipAugmentation(**only, greyscale=0.0)
+        numbers = how.draw(RNG(3))
+        assert [CHANGES[int(number)] for number in numbers[:-1:2]] == order
+        got = how.apply(x, numbers)
+        assert (got.float() - wanted).abs().max() <= 0.55, name
+        assert (got.float() - x).abs().max() > 1
 
 
 def test_augmentations_that_do_not_exist_are_refused():

@@ -1,5 +1,7 @@
 """The end of a discovery: who judges candidates of recorded tables, where they are trained, and when it is over."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from toy_predictors import Toy, capacity
@@ -75,11 +77,53 @@ def test_other_candidates_are_trained_elsewhere(compared):
     assert one.compared("seg", 0) == two.compared("seg", 0)
 
 
-def test_the_first_comparison_takes_place_whatever_the_clock_says(compared, monkeypatch):
+def test_a_baseline_that_cannot_be_trained_is_noted_and_the_rest_goes_on(compared, monkeypatch):
+    one, told = compared(source=None, repeats=3), []
+    one.out.macs = {"found": 10**9}
+
+    def run(step, command, *words, place):
+        told.append(step)
+        if len(told) == 2:
+            raise UserError(f"the step '{step}' failed (the loss became NaN)")
+        return SimpleNamespace(result={"seconds": {"training": 60.0}}, metrics={"mIoU": 41.0})
+
+    monkeypatch.setattr(one.commands, "run", run)
+    one.baseline("resnet18")
+    assert told == ["compare baseline, seed 1000", "compare baseline, seed 1001"]
+    assert one.out.scores["resnet18"]["seg"].tolist() == [41.0]
+    assert one.out.notes == [
+        "the hand-designed resnet18 is not compared further: the step 'compare baseline, seed 1001' failed (the loss became NaN)"
+    ]
+    told[:] = ["compare baseline, seed 1000"]
+    monkeypatch.setattr(one.out, "scores", {})
+    one.baseline("resnet18")
+    assert one.out.scores == {}
+
+
+def test_what_an_earlier_start_has_trained_is_compared_though_no_time_is_left(compared, monkeypatch):
+    """The found one is the best sampled one too, so each seed has two trainings; those of two seeds of three are there."""
+    one = compared(source=None, repeats=3, hours=1.0)
+    (found, default, _), table = rows(3)
+    candidates = {"found": found, "default": default, "best sampled": found}
+    one.out.candidates = candidates
+    monkeypatch.setattr(one.clock, "left", lambda: 0.0)
+    monkeypatch.setattr(one, "build", lambda *_, **__: table)
+    for repeat in range(2):
+        for unit in range(2):
+            (one.compared("seg", repeat) / f"units/{unit:06d}").mkdir(parents=True)
+            (one.compared("seg", repeat) / f"units/{unit:06d}/record.json").touch()
+    one.compare(candidates)
+    assert {name: len(of["seg"]) for name, of in one.out.scores.items()} == dict.fromkeys(candidates, 2)
+    assert one.out.notes == [
+        "hours=1 ended the comparison after 2 of 3 seeds; the same command goes on with the others"
+    ]
+
+
+def test_what_finds_no_time_is_noted(compared, monkeypatch):
     one = compared(hours=2.0)
     monkeypatch.setattr(one.clock, "left", lambda: 0)
-    assert not one.over(0, "before the first")
-    assert one.over(1, "after one of two seeds")
+    assert not one.over([], "what an earlier start has done")
+    assert one.over([1e9], "after one of two seeds")
     assert one.out.notes == ["hours=2 ended after one of two seeds; the same command goes on with the others"]
     monkeypatch.setattr(one.clock, "left", lambda: None)
-    assert not one.over(1, "after one")
+    assert not one.over([1e9], "after one")

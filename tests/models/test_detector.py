@@ -5,7 +5,7 @@ import torch
 
 from ncp.errors import UserError
 from ncp.models import build
-from ncp.models.detector import AnchorHead, Detector, PointPillarsNet
+from ncp.models.detector import AnchorHead, Detector, PointPillarsNet, pointpillars
 from ncp.models.pillars import Grid
 
 GRID = Grid((0.0, -5.12, -3.0, 10.24, 5.12, 1.0), 0.16, (64, 64))
@@ -58,6 +58,17 @@ def test_published_backbone_has_its_published_size() -> None:
     detector = Detector(net, GRID)
     count = sum(p.numel() for p in detector.parameters())
     assert 4.80e6 < count < 4.85e6
+
+
+@pytest.mark.parametrize(("name", "width"), [("pointpillars-32", 32), ("pointpillars-16", 16)])
+def test_its_thinner_kin_keep_its_proportions(name: str, width: int) -> None:
+    """Blocks of w, 2w and 4w channels, each brought to 2w at half the view's size."""
+    net = pointpillars(name).eval()
+    with torch.no_grad():
+        assert net(torch.zeros(1, 64, 62, 54)).shape == (1, 6 * width, 31, 27)
+    w = width
+    by_hand = 9 * (64 * w + w * w * 3 + w * 2 * w + 4 * w * w * 5 + 2 * w * 4 * w + 16 * w * w * 5)
+    assert sum(m.weight.numel() for m in net.modules() if type(m) is torch.nn.Conv2d) == by_hand
 
 
 def test_a_network_of_another_task_is_refused() -> None:

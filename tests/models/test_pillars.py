@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from taped import WAITS
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ncp.errors import UserError
 from ncp.models.pillars import Grid, PillarEncoder, decorate, pillarise
@@ -158,6 +161,38 @@ def test_what_users_give() -> None:
     for limits in ((12_000,), (0, 5)):
         with pytest.raises(UserError, match="max_pillars are two numbers"):
             PillarEncoder(GRID, max_pillars=limits)
+
+
+class Waits(TorchDispatchMode):
+    """Notes operators after which the host would wait for a GPU: how many rows they give depends on the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        kwargs = kwargs or {}
+        name = func._schema.name.removeprefix("aten::")
+        masks = [one for one in tree_leaves(args[1:]) if isinstance(one, torch.Tensor) and one.dtype == torch.bool]
+        if (
+            name in (*WAITS, "unique_consecutive")
+            or (name == "index" and masks)
+            or (name == "repeat_interleave" and kwargs.get("output_size") is None)
+            or (name == "segment_reduce" and not kwargs.get("unsafe"))
+        ):
+            self.found.append(name)
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("counts", "most", "waits"), [((3000,), 100, 2), ((20, 0, 9), 100, 2), ((3000,), 20, 3)])
+def test_a_gpu_is_waited_for_twice(counts: tuple[int, ...], most: int, waits: int) -> None:
+    """Beside the counts, which must be those of the points; once more where there are too many pillars."""
+    points, counts_B = _points(np.random.default_rng(5), *counts)
+    encoder = PillarEncoder(GRID, 8, max_pillars=(most, most)).eval()
+    encoder(points, counts_B)  # makes what is made once
+    with torch.inference_mode(), Waits() as seen:
+        encoder(points, counts_B)
+    assert len(seen.found) == waits, seen.found
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

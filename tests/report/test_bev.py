@@ -48,6 +48,22 @@ def test_boxes_are_where_they_belong() -> None:
     np.testing.assert_allclose(np.asarray(ax.collections[0].get_offsets()), [[-2, 5]])
 
 
+def test_labels_are_told_apart_by_their_colours() -> None:
+    """Of three boxes the first and the last are of one class; the legend names each class beside its colour."""
+    one = _scene(3, 0) | {"labels": [1, 0, 1]}
+    figure = draw([one], LIMITS, "title", found_too=False, classes=["Cart", "Forklift"])
+    drawn: Any = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    colours = {tuple(c.get_color()[0]): len(c.get_segments()) // 2 for c in drawn}
+    assert len(colours) == 2
+    [legend] = figure.legends
+    named = {
+        text.get_text(): to_rgba(line.get_color())
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+    assert colours == {named["Cart"]: 1, named["Forklift"]: 2}
+    assert not {"labelled"} & set(named)
+
+
 def test_empty_scenes_and_many() -> None:
     empty = _scene(0, 0)
     empty["points"] = np.zeros((0, 4))

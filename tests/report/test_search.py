@@ -87,3 +87,13 @@ def test_the_command_that_trains_what_was_found_names_the_setting(setting, tmp_p
     told = jobs.options("train", *command.replace("THIS_FILE", str(path)).split())
     assert told.setting == setting
     assert SPACE.parse(path) == result.architecture
+
+
+def test_what_was_found_for_a_setting_of_ones_own_is_trained_in_it(monkeypatch, tmp_path):
+    (tmp_path / "setting").mkdir()
+    text = "name: yard\ntask: det3d\nmetrics: [moderate]\nreal:\n  data: folder\n"
+    (tmp_path / "setting" / "yard.yaml").write_text(text)
+    monkeypatch.setenv("NCP_CONFIG", str(tmp_path))
+    assert report._trained_as("yard") == [("setting", "yard")]
+    assert report._trained_as("seg") == [("task", "seg")]
+    assert report._trained_as("nas-bench-201/cifar10") == []

@@ -153,7 +153,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, task, precision):
 
 @pytest.mark.parametrize(
     ("task", "arch"),
-    [(task, "arch=timm arch.name=resnet18") for task in TASKS] + [("det3d", "arch=pointpillars")],
+    [(task, "arch=timm arch.name=resnet18") for task in TASKS]
+    + [("det3d", f"arch=pointpillars{which}") for which in ("", " arch.name=pointpillars-16")],
 )
 def test_a_baseline_trains_costs_what_torch_counts_and_comes_back(tmp_path, task, arch):
     run = make(tmp_path / "run", task, *arch.split())

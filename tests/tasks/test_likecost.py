@@ -23,6 +23,15 @@ def test_the_dearest_within_the_limit_is_chosen(monkeypatch):
     assert choose("cls", 1e9, DEFAULT, names[:2]) == (names[1], 2000)
 
 
+@pytest.mark.parametrize("task", sorted(NAMES))
+def test_there_is_one_of_like_cost_for_small_budgets_too(task):
+    """Of a tenth of the default code's multiply-adds, and of a third: none is dearer, nor cheaper than a quarter of the limit."""
+    default = int(SPACE.cost([DEFAULT.code]).macs[0])
+    for limit in (default / 10, default / 3) if task in ("cls", "video") else (default / 4, default / 2):
+        _, macs = choose(task, limit, DEFAULT)
+        assert limit / 4 < macs <= limit, (task, limit)
+
+
 def test_each_task_has_some_and_a_wrong_name_is_refused():
     assert set(NAMES) == {"cls", "seg", "video", "det3d"}
     with pytest.raises(UserError, match="timm has no network called 'resnet19'"):

@@ -208,6 +208,10 @@ def test_known_architectures_are_still_found():
             "unknown kind of architecture 'found'; kinds: random, named, code, file, timm, pointpillars",
         ),
         ({"kind": ["a"]}, "unknown kind of architecture"),
+        (
+            {"kind": "pointpillars", "name": "pointpillars-8"},
+            "of pointpillars, pointpillars-32, pointpillars-16, given",
+        ),
     ],
 )
 def test_what_arch_cannot_mean_is_one_line(settings, words):

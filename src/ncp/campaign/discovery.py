@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncp import benchmark, spaces
+from ncp.benchmark import settings
 from ncp.benchmark.table import Table
 from ncp.campaign import choosing
 from ncp.errors import UserError
@@ -66,8 +67,8 @@ class Discovery:
 
     def sign(self, name: str) -> float:
         """1 where more of a setting's main metric is better, -1 where less is."""
-        table = self.tables[name]
-        return table.setting.sign(table.main)
+        setting = self.tables[name].setting if name in self.tables else settings.get(name)
+        return setting.sign(setting.main)
 
     def keeps(self, table: Table) -> np.ndarray:
         """``(N,)`` bool: rows within the limits of cost."""

@@ -23,6 +23,25 @@ class StopRule:
 
 
 @dataclass
+class After:
+    """Trainings that come after a build, for which time is kept of its hours.
+
+    Attributes:
+        macs: multiply-adds of each network, at the space's standard size.
+        tried: multiply-adds and seconds of trainings of the build, as a trial lets expect them.
+        times: how many times as long as one of the build each takes.
+        first: so many of them alone count while a predictor has too few of the build's trainings.
+    """
+
+    macs: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(max_length=10**6)]
+    tried: Annotated[
+        list[tuple[Annotated[float, Meta(gt=0)], Annotated[float, Meta(ge=0)]]], Meta(min_length=1, max_length=100)
+    ]
+    times: Annotated[float, Meta(gt=0)] = 1.0
+    first: Annotated[int, Meta(ge=0)] = 0
+
+
+@dataclass
 class Work:
     """The key ``build``: where a build lies, and how its workers behave; each is explained in ``conf/build.yaml``."""
 
@@ -36,6 +55,8 @@ class Work:
     stop: StopRule | None = None
     give_up: Count = 5
     hours: Annotated[float, Meta(ge=0)] | None = None
+    after: After | None = None
+    alike: Count | None = None
 
 
 @dataclass(kw_only=True)

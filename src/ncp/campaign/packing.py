@@ -8,6 +8,7 @@ process of its own, so a crash takes down no other.
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,7 @@ from typing import Any
 
 from ncp import signals, terminal
 from ncp.campaign import reading
+from ncp.campaign.halting import Deadline
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
@@ -38,22 +40,27 @@ PATIENCE = 30.0  # seconds that a process has to hand back what it trains
 RESTARTS = 3  # of a process that crashed; a unit that crashes every process is given up by its own rule
 
 
-def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> None:
-    """Train this shard, one unit at a time or several.
+def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
+    """Train this shard, one unit at a time or several; how many.
 
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
     """
-    per_device, hours = options.build.per_device or 1, options.build.hours
-    each = work if hours is None else partial(work, until=time.time() + 3600 * hours)
+    per_device, hours, after = options.build.per_device or 1, options.build.hours, options.build.after
+    end = math.inf if hours is None else time.time() + 3600 * hours
+
+    def each(at_a_time: int) -> Callable[..., object]:
+        return work if hours is None else partial(work, deadline=Deadline(end, after, at_a_time))
+
     if per_device == "auto":
-        each(options, plan, store, most=1)
+        each(1)(options, plan, store, most=1)
         per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
-        each(options, plan, store)
+        each(1)(options, plan, store)
     else:
-        side_by_side(options, plan, store, per_device, each)
+        side_by_side(options, plan, store, per_device, each(per_device))
+    return per_device
 
 
 def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ncp import signals
 from ncp.campaign import plan as plans
 from ncp.campaign import reading
+from ncp.campaign.halting import Deadline, Halting
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.records import DONE
@@ -116,7 +117,7 @@ def work(
     store: Folder,
     first: int = 0,
     most: int | None = None,
-    until: float | None = None,
+    deadline: Deadline | None = None,
 ) -> Counter[str]:
     """Train until nothing is left for this worker.
 
@@ -125,13 +126,14 @@ def work(
         plan, store: of the build.
         first: see :func:`make_worker`.
         most: so many trainings at most.
-        until: the time (seconds since 1970) from which on none is begun.
+        deadline: until when trainings are begun.
 
     Returns:
         How many were ``recorded`` and how many attempts ``failed``.
 
     Raises:
-        UserError: when the data cannot be read, or ``build.give_up`` trainings failed in a row.
+        UserError: when the data cannot be read, ``build.give_up`` trainings failed in a row, or ``build.alike`` of them say the
+            same.
         KeyboardInterrupt: for a signal to end (:mod:`ncp.signals`); what was being trained is handed back.
     """
     from ncp.campaign.advance import advance
@@ -148,11 +150,12 @@ def work(
         worker = make_worker(options, plan, store, first)
         bench = Bench(options, plan, store, worker, Peers(plan, store))
         bench.data(plan.seed)
+        halting = Halting(options, deadline)
         tally: Counter[str] = Counter()
         try:
             while True:
-                tally += _train_all(bench, options, most, until)
-                if most is not None or len(bench.plan) == bench.plan.total or _late(until):
+                tally += _train_all(bench, options, most, halting)
+                if most is not None or len(bench.plan) == bench.plan.total or halting.late(bench.plan, store):
                     return tally
                 signals.check()
                 bench.plan = advance(options, bench.plan, store)
@@ -165,11 +168,7 @@ def work(
             raise
 
 
-def _late(until: float | None) -> bool:
-    return until is not None and time.time() >= until
-
-
-def _train_all(bench: Bench, options: BuildOptions, most: int | None, until: float | None) -> Counter[str]:
+def _train_all(bench: Bench, options: BuildOptions, most: int | None, halting: Halting) -> Counter[str]:
     from ncp.benchmark.settings import figure_text
     from ncp.campaign.train import train
 
@@ -179,8 +178,10 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, until: flo
     told: set[str] = set()
     while most is None or tally["recorded"] < most:
         signals.check()
-        if _late(until):
-            log.info("build.hours=%g is over: no training is begun any more", options.build.hours)
+        halting.check_alike(bench.plan, store)
+        if halting.late(bench.plan, store):
+            left = "is over" if options.build.after is None else "leaves no time for one more"
+            log.info("build.hours=%g %s: no training is begun any more", options.build.hours, left)
             break
         claim = worker.next()
         if claim is None and worker.waiting:

@@ -1,8 +1,8 @@
-"""Batches that are on their way to the GPU while the one before is worked on."""
+"""Batches that are on their way to the GPU, and get their colours there, while the one before is worked on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -24,16 +24,21 @@ class CudaSide:
 
     Args:
         device: a GPU.
+        stay: entries of a batch that are read on the host: taken back from the device, they would make it wait.
+        finish: what is done to a batch once it is there, on the same stream.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(
+        self, device: torch.device, stay: Sequence[str] = (), finish: Callable[[Any], Any] = lambda batch: batch
+    ) -> None:
+        self.device, self.stay, self.finish = device, stay, finish
         self.stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def bring(self, batch: Any) -> Any:
         """See :class:`Side`."""
         with torch.cuda.stream(self.stream):
-            return _each(batch, lambda one: one.to(self.device, non_blocking=True))
+            there = _each(batch, lambda one: one.to(self.device, non_blocking=True), self.stay)
+            return self.finish(there)
 
     def arrived(self, batch: Any) -> Any:
         """See :class:`Side`."""
@@ -44,17 +49,17 @@ class CudaSide:
             one.record_stream(computing)  # its memory is not given to a later copy before it was read
             return one
 
-        return _each(batch, in_use)
+        return _each(batch, in_use, self.stay)
 
 
-def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same tree of dictionaries, lists and tuples with every tensor changed."""
+def _each(value: Any, change: Callable[[Tensor], Tensor], but: Sequence[str] = ()) -> Any:
+    """The same tree of dictionaries, lists and tuples with every tensor changed, ``but`` those entries of a dictionary."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {key: _each(item, change) for key, item in value.items()}
+        return {key: item if key in but else _each(item, change, but) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        changed = [_each(item, change) for item in value]
+        changed = [_each(item, change, but) for item in value]
         return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
     return value
 

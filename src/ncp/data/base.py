@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,9 +25,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ncp.data.ahead import CudaSide, ahead
+from ncp.data.colours import DRAWN, PLACES, Colours, in_other_colours
 from ncp.data.paths import hidden
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.numeric import shown
 from ncp.process import own_cores
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -136,14 +139,21 @@ class Loader(DataLoader[Sample]):
 
     Attributes:
         device: a GPU that batches are brought to ahead of time; None leaves them where they are.
+        stay: entries of a batch that are read on the host.
+        finish: what is done to a batch, on the device that it is brought to.
     """
 
     device: torch.device | None = None
+    stay: Sequence[str] = ()
+    finish: Callable[[Any], Any] = staticmethod(lambda batch: batch)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
             batches = super().__iter__()
-            yield from batches if self.device is None else ahead(batches, CudaSide(self.device))
+            if self.device is None:
+                yield from map(self.finish, batches)
+            else:
+                yield from ahead(batches, CudaSide(self.device, self.stay, self.finish))
         except UserError as error:
             line = str(error).strip().splitlines()[-1]
             raise UserError(line.removeprefix("ncp.errors.UserError: ")) from None
@@ -187,6 +197,7 @@ class DataModule(pl.LightningDataModule):
         notice: what a built-in set says of itself when it is used.
         source: what the samples are, in a few words, for tables and pictures ("HMDB51 split 1").
         training_macs: a training ends after so many multiply-adds; None for the recipe's length.
+        stay: entries of a batch that are read on the host.
 
     Args:
         eval_batch: samples of an evaluation batch on each device.
@@ -194,6 +205,8 @@ class DataModule(pl.LightningDataModule):
         overfit: train and evaluate on the first so many training samples, without augmentation (0: off).
         tiny: the smallest sizes with which everything still runs (for ``debug=tiny``).
         seed: of the stream and the augmentation.
+        colours: where those of training images are changed, if they are: ``loader``, ``device`` (where the training is), or
+            ``auto`` (a GPU where there is one).
     """
 
     task: ClassVar[str]
@@ -211,11 +224,21 @@ class DataModule(pl.LightningDataModule):
     notice: str = ""
     source: str = ""
     training_macs: float | None = None
+    stay: ClassVar[Sequence[str]] = (DRAWN,)
 
     def __init__(
-        self, *, eval_batch: int = 1, workers: int | str = "auto", overfit: int = 0, tiny: bool = False, seed: int = 0
+        self,
+        *,
+        eval_batch: int = 1,
+        workers: int | str = "auto",
+        overfit: int = 0,
+        tiny: bool = False,
+        seed: int = 0,
+        colours: str = "auto",
     ) -> None:
         super().__init__()
+        if colours not in PLACES:
+            raise UserError(f"data.colours must be one of {', '.join(PLACES)}, given was {shown(colours)}")
         if eval_batch < 1:
             raise UserError(f"data.eval_batch must be at least 1, given was {eval_batch}")
         if workers != "auto" and (not isinstance(workers, int) or workers < 0):
@@ -225,7 +248,7 @@ class DataModule(pl.LightningDataModule):
         if overfit < 0:
             raise UserError(f"data.overfit must be a number of samples, given was {overfit}")
         self.eval_batch, self.workers, self.seed = eval_batch, workers, seed
-        self.overfit, self.tiny = overfit, tiny
+        self.overfit, self.tiny, self.colours = overfit, tiny, colours
         self.policy = BatchPolicy.fit(1)
         self.batches = 0
         self.sharing = 1  # processes that load data on the cores that this one may use
@@ -265,9 +288,17 @@ class DataModule(pl.LightningDataModule):
             rank, start = self.trainer.global_rank, self.trainer.global_step * self.policy.accumulate
         length = len(self.train_set)  # type: ignore[arg-type]
         sampler = StreamSampler(length, self.batches, self.policy, rank, self.seed, start)
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        changed: Colours | None = getattr(self.train_set, "colours", None)
+        if changed is not None:
+            late = self.colours == "device" or (self.colours == "auto" and device.type == "cuda")
+            self.train_set.late = late  # type: ignore[attr-defined]
         loader = self._loader(self.train_set, sampler)
-        if self.trainer is not None and self.trainer.strategy.root_device.type == "cuda":
-            loader.device = self.trainer.strategy.root_device
+        loader.stay = self.stay
+        if changed is not None:
+            loader.finish = partial(in_other_colours, colours=changed)
+        if device.type == "cuda":
+            loader.device = device
         return loader
 
     @property

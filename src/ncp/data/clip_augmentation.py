@@ -5,7 +5,7 @@ Shape suffixes: T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from ncp import options
 from ncp.data import transforms as T
 from ncp.errors import UserError
 from ncp.numeric import shown
+
+CHANGES = ("brightness", "contrast", "saturation", "hue")
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,39 @@ class ClipAugmentation:
                 raise UserError(f"data.augmentation.{name} is in 0..{limit:g}, given was {getattr(made, name)}")
         return made
 
-    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator, size: T.Size) -> Tensor:
-        """``(T, 3, *size)`` uint8."""
+    def crop(self, clip_TCHW: Tensor, rng: np.random.Generator, size: T.Size) -> Tensor:
+        """``(T, 3, *size)`` uint8: the same window of every frame."""
         flat = T.random_resized_crop(clip_TCHW.flatten(0, 1), rng, size, self.scale)
-        x = self.colours(flat.unflatten(0, (-1, 3)).float(), rng)  # type: ignore[no-untyped-call]
-        if rng.random() < self.greyscale:
+        out: Tensor = flat.unflatten(0, (-1, 3))  # type: ignore[no-untyped-call]
+        return out
+
+    def draw(self, rng: np.random.Generator) -> tuple[float, ...]:
+        """The changes in the order in which they come, each as its place in :data:`CHANGES` and its amount; whether the clip is
+        grey."""
+        numbers: list[float] = []
+        for change in rng.permutation(len(CHANGES)):
+            reach = getattr(self, CHANGES[change])
+            numbers += [float(change), float(rng.uniform(-reach, reach))]
+        return (*numbers, float(rng.random() < self.greyscale))
+
+    def apply(self, image: Tensor, numbers: Sequence[float]) -> Tensor:
+        """``(..., T, 3, H, W)`` uint8: the same map of colours for all frames."""
+        *changes, grey = numbers
+        x = image.float()
+        for change, amount in zip(changes[::2], changes[1::2], strict=True):
+            x = changed(x, CHANGES[int(change)], amount)
+        if grey:
             x = F.rgb_to_grayscale(x, num_output_channels=3)
         return x.clamp(0, 255).round().to(torch.uint8)
 
-    def colours(self, x_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
-        """Brightness, contrast, saturation and hue in random order; the same map of colours for all frames (0..255)."""
-        x = x_TCHW
-        for name in rng.permutation(["brightness", "contrast", "saturation", "hue"]):
-            reach = getattr(self, str(name))
-            amount = float(rng.uniform(-reach, reach))
-            if name == "hue":
-                x = F.adjust_hue(x / 255, amount) * 255 if amount else x
-                continue
-            if name == "brightness":
-                x = x * (1 + amount)
-            else:
-                grey = F.rgb_to_grayscale(x)
-                grey = grey.mean() if name == "contrast" else grey
-                x = grey + (1 + amount) * (x - grey)
-            x = x.clamp(0, 255)
-        return x
+
+def changed(x_TCHW: Tensor, name: str, amount: float) -> Tensor:
+    """Frames (0..255) with one of :data:`CHANGES`; contrast is about the mean grey of the clip."""
+    if name == "hue":
+        turned: Tensor = F.adjust_hue(x_TCHW / 255, amount) * 255 if amount else x_TCHW
+        return turned
+    if name == "brightness":
+        return (x_TCHW * (1 + amount)).clamp(0, 255)
+    grey: Tensor = F.rgb_to_grayscale(x_TCHW)
+    grey = grey.mean() if name == "contrast" else grey
+    return (grey + (1 + amount) * (x_TCHW - grey)).clamp(0, 255)

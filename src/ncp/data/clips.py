@@ -21,6 +21,7 @@ from ncp.data import transforms as T
 from ncp.data.base import DataModule, Key, Sample, sample_rng
 from ncp.data.clip_augmentation import ClipAugmentation
 from ncp.data.clip_sampling import Sampling
+from ncp.data.colours import DRAWN, coloured
 from ncp.data.video_index import CorruptVideo as CorruptVideo
 from ncp.errors import UserError
 from ncp.files import printable
@@ -61,7 +62,12 @@ class ClipSet(Dataset[Sample]):
         seed: of sampling and augmentation.
         augmentation: of training clips; None: the centre window, as in an evaluation.
         train: whether items of an epoch from 0 on are drawn at random.
+
+    Attributes:
+        late: whether changing the drawn colours is left to the device.
     """
+
+    late = False
 
     def __init__(
         self,
@@ -76,7 +82,7 @@ class ClipSet(Dataset[Sample]):
         assert len(source) == len(labels)
         self.source, self.sampling, self.size = source, sampling, size
         self.labels = np.asarray(labels, dtype=np.int32)
-        self.seed, self.augmentation, self.train = seed, augmentation, train
+        self.seed, self.colours, self.train = seed, augmentation, train
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,32 +92,34 @@ class ClipSet(Dataset[Sample]):
         training = self.train and key.epoch >= 0
         for _ in range(ATTEMPTS):
             try:
-                clips = self._clips(item, sample_rng(self.seed, key), training)
+                return {**self._clips(item, sample_rng(self.seed, key), training), "skipped": skipped}
             except CorruptVideo:
                 skipped = item if skipped < 0 else skipped
                 if not training:
                     shape = (self.sampling.clips, self.sampling.frames, 3, *self.size)
                     return {"image": torch.zeros(shape, dtype=torch.uint8), "label": UNCOUNTED, "skipped": item}
                 item = (item + 1) % len(self)
-            else:
-                return {"image": clips, "label": int(self.labels[item]), "skipped": skipped}
         first = printable(self.source.name(skipped))
         raise UserError(f"{ATTEMPTS} videos in a row cannot be read, first '{first}'; is the data set complete?")
 
-    def _clips(self, item: int, rng: np.random.Generator, training: bool) -> Tensor:
+    def _clips(self, item: int, rng: np.random.Generator, training: bool) -> Sample:
         total = self.source.length(item)
         numbers_KT = self.sampling.train(total, rng) if training else self.sampling.evaluation(total)
         wanted, where = np.unique(numbers_KT, return_inverse=True)
         frames = self.source.read(item, wanted.tolist())
-        if training and self.augmentation is not None:
-            frames = self.augmentation(frames, rng, self.size)
+        colours = self.colours if training else None
+        numbers: tuple[float, ...] = ()
+        if colours is not None:
+            frames = colours.crop(frames, rng, self.size)
+            numbers = colours.draw(rng)
         else:
             frames = T.centre_crop(frames.flatten(0, 1), self.size, self._share(frames)).unflatten(0, (-1, 3))  # type: ignore[no-untyped-call]
         where_KT = where.reshape(numbers_KT.shape)
         if self.sampling.shuffle:
             order = np.random.default_rng((self.seed, item, key_part(rng)))
             where_KT = order.permuted(where_KT, axis=1)
-        return frames[torch.from_numpy(where_KT)].contiguous()
+        sample = {"image": frames[torch.from_numpy(where_KT)].contiguous(), "label": int(self.labels[item])}
+        return sample if colours is None else coloured(sample, colours, numbers, self.late)
 
     def _share(self, frames: Tensor) -> float:
         """128 of 112 pixels around the window, as ImageNet's 256 around 224; the whole of a frame that has its size."""
@@ -138,6 +146,7 @@ class VideoData(DataModule):
     """
 
     task = "video"
+    stay = (DRAWN, "skipped")
 
     def __init__(
         self,

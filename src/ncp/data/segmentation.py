@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, default_collate
 
 from ncp.data import transforms as T
 from ncp.data.base import IGNORE, DataModule, Fixed, Key, Sample, sample_rng, to_tensor
+from ncp.data.colours import PHOTOMETRIC, Colours, coloured
 from ncp.data.images import image_size, orientation
 from ncp.data.paths import PathList
 from ncp.data.problems import Problems
@@ -117,7 +118,13 @@ class SegmentationSet(Dataset[Sample]):
     """Pairs with the augmentation of training (appendix A.1), or as they are.
 
     An item is ``{"image": (3, H, W) uint8, "label": (H, W) uint8 with 255 where nothing is counted}``.
+
+    Attributes:
+        colours: how those of training images are changed; None for not at all.
+        late: whether that is left to the device.
     """
+
+    late = False
 
     def __init__(
         self,
@@ -127,10 +134,10 @@ class SegmentationSet(Dataset[Sample]):
         scale: tuple[float, float] = (0.5, 2.0),
         base: T.Size | None = None,
         eval_short: int | None = None,
-        distort: bool = True,
+        colours: Colours | None = PHOTOMETRIC,
     ) -> None:
         self.pairs, self.seed, self.crop, self.scale, self.base = pairs, seed, crop, scale, base
-        self.eval_short, self.distort = eval_short, distort
+        self.eval_short, self.colours = eval_short, colours
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -141,15 +148,12 @@ class SegmentationSet(Dataset[Sample]):
             rng = sample_rng(self.seed, key)
             image, label = T.random_scale_crop(image, label, rng, self.crop, self.scale, self.base)
             image, label = T.random_flip(rng, image, label)
-            image = self.in_other_light(image, rng)
-        elif self.eval_short is not None:  # the label keeps its own size: logits are resized to it
+            sample = {"image": image.contiguous(), "label": label.contiguous()}
+            return sample if self.colours is None else coloured(sample, self.colours, self.colours.draw(rng), self.late)
+        if self.eval_short is not None:  # the label keeps its own size: logits are resized to it
             zoom = self.eval_short / min(image.shape[-2:])
             image = T.resize_image(image, (round(image.shape[-2] * zoom), round(image.shape[-1] * zoom)))
         return {"image": image.contiguous(), "label": label.contiguous()}
-
-    def in_other_light(self, image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
-        """A training image with other colours, where ``distort`` asks for it."""
-        return T.photometric_distortion(image_CHW, rng) if self.distort else image_CHW
 
 
 def stack(samples: Sequence[Sample]) -> Sample:

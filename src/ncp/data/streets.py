@@ -287,6 +287,6 @@ class Streets(SegmentationData):
         assert self.eval_size is not None
         train = draw_set(self.scenes, self.scene_seed, self.eval_size)
         val = draw_set(self.val_scenes, self.scene_seed + 1, self.eval_size)
-        # no photometric distortion: the scenes' colours and light vary enough
-        self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, distort=False)
+        # colours stay: the scenes' colours and light vary enough
+        self.train_set = SegmentationSet(train, self.seed, self.size, self.scale, colours=None)
         self.val_set = SegmentationSet(val, self.seed)

@@ -1,7 +1,8 @@
 """Augmentations on uint8 tensors; every random number comes from the generator that is passed in.
 
 Crops are cut out of the source before they are resized, which gives the same picture as resizing everything and cropping
-then, at a fraction of the work. Normalisation is left to the device (``tasks.base``): a byte a pixel travels.
+then, at a fraction of the work. Normalisation is left to the device (``tasks.base``): a byte a pixel travels. Colours:
+:mod:`ncp.data.colours`.
 
 Shape suffixes: C channels, H height, W width.
 """
@@ -23,7 +24,6 @@ from ncp.data.images import read_label as read_label
 
 Size = tuple[int, int]
 Rng = np.random.Generator
-HUE_STEPS = 180  # the 8-bit hue circle of the common implementation
 
 
 def resize_image(image_CHW: Tensor, size: Size) -> Tensor:
@@ -125,37 +125,6 @@ def _largest_share(label_HW: Tensor) -> float:
     counts = torch.bincount(sparse.reshape(-1).long(), minlength=256)[:IGNORE]
     total = int(counts.sum())
     return float(counts.max()) / total if total and int((counts > 0).sum()) > 1 else 1.0
-
-
-def photometric_distortion(
-    image_CHW: Tensor,
-    rng: Rng,
-    brightness: float = 32 / 255,
-    contrast: tuple[float, float] = (0.5, 1.5),
-    saturation: tuple[float, float] = (0.5, 1.5),
-    hue: float = 18 / HUE_STEPS,
-) -> Tensor:
-    """Brightness, contrast, saturation and hue, each with probability one half, contrast before or after the colours.
-
-    The ranges are the usual ones of this augmentation (Liu et al., SSD, 2016), which the paper names without numbers.
-    ``hue`` is a share of the circle, ``brightness`` of the range.
-    """
-    x = image_CHW.float()
-    if rng.random() < 0.5:
-        x = x + 255 * rng.uniform(-brightness, brightness)
-    contrast_first = rng.random() < 0.5
-    factor = rng.uniform(*contrast) if rng.random() < 0.5 else 1.0
-    if contrast_first and factor != 1.0:
-        x = x * factor
-    x = x.clamp(0, 255)
-    if rng.random() < 0.5:  # saturation: away from or toward the pixel's brightest channel, as scaling S in HSV does
-        value = x.amax(0, keepdim=True)
-        x = value - (value - x) * rng.uniform(*saturation)
-    if rng.random() < 0.5:
-        x = F.adjust_hue((x / 255).clamp(0, 1), rng.uniform(-hue, hue)) * 255
-    if not contrast_first and factor != 1.0:
-        x = x * factor
-    return x.clamp(0, 255).round().to(torch.uint8)
 
 
 def normalise(image_BCHW: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> Tensor:

@@ -31,6 +31,7 @@ class Outcome:
         merged, figures: what those hold, where they were made.
         freed: units that were released, where that was asked for.
         rounds: what each round came to, of a build that grows.
+        at_a_time: how many trainings there were at a time.
     """
 
     plan: BuildPlan
@@ -42,6 +43,7 @@ class Outcome:
     figures: Any = None
     freed: Any = None
     rounds: Any = ()
+    at_a_time: int = 1
 
 
 def run(options: Options, folder: Path | None = None) -> Outcome:
@@ -63,8 +65,9 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         raise UserError(f"unknown action '{options.action}'; actions: {', '.join(ACTIONS)}")
     folder = runs.made(folder, "build")
     plan, store = work.open_build(options) if options.action in ("run", "plan") else work.find_build(options)
+    at_a_time = 1
     if options.action == "run":
-        packing.run(options, plan, store)
+        at_a_time = packing.run(options, plan, store)
         plan = plans.follow(plan, store)
     rules = (options.build.attempts, options.build.patience, report.track)
     freed = None
@@ -73,7 +76,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         freed = release.release(plan, Folder(store.root), held, release.chosen(options.units, plan))
     units = status.read_units(plan, store, *rules)
     blocks = status.blockers(units, options.build.patience)
-    outcome = Outcome(plan, status.summarise(plan, units), store.root, blocks, freed=freed)
+    outcome = Outcome(plan, status.summarise(plan, units), store.root, blocks, freed=freed, at_a_time=at_a_time)
     outcome.rounds = status.rounds(plan, units)
     if options.action == "merge" or (options.action == "run" and outcome.summary.counts["done"]):
         outcome.merged = merge.merge(plan, units)

@@ -15,6 +15,7 @@ from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import safe_file, write_text
+from ncp.jobs import hours
 from ncp.jobs.discovery_plan import DiscoveryPlan, Trainer, records
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ncp.predictors.answers import AnyPredictor
 
 
+BASELINE = "compare baseline"  # a step
 SOME = 200  # architectures drawn to see whether a table holds the whole space
 
 
@@ -31,6 +33,7 @@ class Comparing(Trainer):
     def __init__(self, plan: DiscoveryPlan, folder: Path) -> None:
         super().__init__(plan, folder)
         self._recorded: dict[str, Table] = {}
+        self.seeds = plan.repeats  # with which the candidates were trained: fewer where the hours ended
 
     def compare(self, candidates: Mapping[str, Any]) -> None:
         """The candidates, trained anew with the same seeds; of a recorded table, as its judge sees them."""
@@ -45,18 +48,24 @@ class Comparing(Trainer):
             scores: dict[str, list[float]] = {name: [] for name in candidates}
             repeats = 0
             for repeat in range(self.plan.repeats):
-                if self.over(repeat, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
+                place = self.compared(setting, repeat)
+                networks = {one.text: float(self.out.macs[name]) for name, one in candidates.items()}
+                to_do = [] if records(place)() >= len(networks) else list(networks.values())
+                if repeat and self.over(to_do, f"the comparison after {repeat} of {self.plan.repeats} seeds"):
+                    self.commands.leave_out(self.comparison(setting, r) for r in range(repeat, self.plan.repeats))
                     break
                 repeats += 1
-                place = self.compared(setting, repeat)
                 words = [f"build.architectures={render(str(listed))}", f"build.dir={render(str(place))}"]
                 words += [f"seed={self.seed_of(repeat)}", *self.packing(len(candidates)), *self.plan.full]
                 if self.plan.exports:
                     words.append("keep=last")
-                table = self.build(self.comparison(setting, repeat), setting, *words, done=records(place))
+                table = self.build(
+                    self.comparison(setting, repeat), setting, *words, done=records(place), compared=True
+                )
                 for name, architecture in candidates.items():
                     if architecture in table:
                         scores[name].append(table.query(architecture).metrics[table.main])
+            self.seeds = repeats
             for name, reached in scores.items():
                 if failed := repeats - len(reached):
                     self.out.notes.append(f"{failed} of {repeats} trainings of the {name} one failed in {setting}")
@@ -70,9 +79,9 @@ class Comparing(Trainer):
         if self.plan.baseline is not None:
             self.baseline(self.plan.baseline)
 
-    def over(self, repeat: int, what: str) -> bool:
-        """Whether the hours are over, which is noted. The found architecture is trained once whatever the clock says."""
-        if repeat == 0 or self.clock.left() != 0:
+    def over(self, macs: Sequence[float], what: str) -> bool:
+        """Whether the hours leave no time for compared trainings of so many multiply-adds, which is noted."""
+        if not self.clock.too_short(macs):
             return False
         self.out.notes.append(f"hours={self.plan.hours:g} ended {what}; the same command goes on with the others")
         return True
@@ -86,30 +95,48 @@ class Comparing(Trainer):
         )
 
     def baseline(self, wanted: str) -> None:
-        """A hand-designed network under the same head and recipe, trained with the same seeds."""
-        from ncp.tasks import likecost
+        """A hand-designed network under the same head and recipe, trained with the same seeds, as often as the others."""
+        from ncp.models.setups import POINTPILLARS
 
         [setting], plan = self.plan.names, self.plan
-        task = settings.get(setting).task
-        limit = plan.budget.get("macs", float(self.out.macs[FOUND]))
-        name, macs = likecost.choose(task, limit, plan.reference, None if wanted == "auto" else [wanted])
-        arch = ["arch=pointpillars"] if name == likecost.POINTPILLARS else ["arch=timm", f"arch.name={name}"]
+        name, macs = self.hand_designed(wanted, float(self.out.macs[FOUND]))
+        arch = [f"arch={'pointpillars' if name in POINTPILLARS else 'timm'}", f"arch.name={name}"]
         scores: list[float] = []
-        for repeat in range(plan.repeats):
-            if self.over(1, f"the comparison after {repeat} of {plan.repeats} trainings of {name}"):
-                break
+        self.commands.leave_out(self.again(BASELINE, r) for r in range(self.seeds, plan.repeats))
+        for repeat in range(self.seeds):
             seed = self.seed_of(repeat)
             place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
+            earlier = hours.trained_for(place)
+            if self.over(
+                [] if earlier else [float(macs)], f"the comparison after {repeat} of {self.seeds} trainings of {name}"
+            ):
+                self.commands.leave_out(self.again(BASELINE, r) for r in range(repeat, plan.repeats))
+                break
             words = [*self.training(setting), *arch, f"seed={seed}", *plan.full, "keep=last", "ckpt_path=auto"]
             words.append("callbacks.pictures=false")
-            step = self.again("compare baseline", repeat)
-            trained = self.commands.run(step, "train", *words, place=place)
-            self.out.training_hours[step] = trained.result["seconds"]["training"] / 3600
+            step = self.again(BASELINE, repeat)
+            try:
+                trained = self.commands.run(step, "train", *words, place=place)
+            except UserError as error:  # the page is worth more than this one
+                self.out.notes.append(f"the hand-designed {name} is not compared further: {error}")
+                break
+            seconds = earlier or trained.result["seconds"]["training"]
+            self.out.training_hours[step] = seconds / 3600
+            self.clock.compared.append((float(macs), seconds))
             scores.append(trained.metrics[settings.get(setting).main])
         if not scores:
             return
         self.out.candidates[name], self.out.macs[name] = name, macs
         self.out.scores[name] = {setting: np.array(scores)}
+
+    def hand_designed(self, wanted: str, otherwise: float) -> tuple[str, int]:
+        """The network to compare with and its multiply-adds, like those of the limit, or ``otherwise`` where there is none."""
+        from ncp.tasks import likecost
+
+        [setting], plan = self.plan.names, self.plan
+        limit = plan.budget.get("macs", otherwise)
+        task = settings.get(setting).task
+        return likecost.choose(task, limit, plan.reference, None if wanted == "auto" else [wanted])
 
     def recorded(self, name: str) -> Table:
         """The recorded table, whole."""

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,17 +68,18 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     """
     _check_recorded(options)
     _check_trainings(options)
+    began = time.monotonic()
     folder = runs.made(folder, "discover").resolve()
     kept = [word for word in options.words if key_of(word).split(".")[0] not in OWN]
     if options.setting is not None:
         plan = plan_of(options, settings.get(options.setting), kept, _place(options, options.setting))
         mine = os.pathsep.join(map(str, configs.own()))
-        return carry_out(replace(plan, prefix=_prefix(mine) if mine else ""), folder)
+        return carry_out(replace(plan, began=began, prefix=_prefix(mine) if mine else ""), folder)
     own = looked_over(options, kept)
     rest = [word for word in kept if key_of(word) not in WRITTEN]
     with environment(**{configs.VARIABLE: own.configs}):
         plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
-        plan = replace(plan, prefix=_prefix(own.configs), samples=own.place / LOOK / "samples.png")
+        plan = replace(plan, began=began, prefix=_prefix(own.configs), samples=own.place / LOOK / "samples.png")
         outcome = carry_out(plan, folder)
     outcome.files["setting"] = own.file
     return outcome

@@ -15,17 +15,14 @@ from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
 from ncp.campaign import choosing
 from ncp.campaign import discovery as found_
-from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled, cost_of
-from ncp.campaign.growth import LEAST, checked_sizes
-from ncp.campaign.rounds import REACH
-from ncp.campaign.states import RECORD
+from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled
+from ncp.campaign.growth import LEAST
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import printable, safe_file
-from ncp.jobs import hours as hours_
-from ncp.jobs.comparing import Comparing
+from ncp.jobs.comparing import BASELINE
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
-from ncp.terminal import duration
+from ncp.jobs.estimating import Estimating
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
@@ -42,7 +39,11 @@ def carry_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
     steps = _Steps(plan, folder)
     steps.check()
     with _place_of(plan, folder):
-        return _carried_out(steps, plan, folder)
+        try:
+            return _carried_out(steps, folder)
+        except KeyboardInterrupt:
+            log.info("the same command goes on; what is trained lies in %s", plan.place)
+            raise
 
 
 @contextlib.contextmanager
@@ -60,9 +61,10 @@ def _place_of(plan: DiscoveryPlan, folder: Path) -> Iterator[None]:
         yield
 
 
-def _carried_out(steps: _Steps, plan: DiscoveryPlan, folder: Path) -> Outcome:
+def _carried_out(steps: _Steps, folder: Path) -> Outcome:
     from ncp.report import discovery as report
 
+    plan = steps.plan
     if plan.tried:
         steps.estimate()
     for name in plan.names:
@@ -86,7 +88,7 @@ def _carried_out(steps: _Steps, plan: DiscoveryPlan, folder: Path) -> Outcome:
     return Outcome(steps.out, files)
 
 
-class _Steps(Comparing):
+class _Steps(Estimating):
     """One method a step; each runs commands."""
 
     def work(self) -> dict[str, float]:
@@ -99,7 +101,7 @@ class _Steps(Comparing):
         if not recorded:
             out |= {self.comparison(name, r): 3.0 for name in plan.names for r in range(plan.repeats)}
             if plan.baseline is not None:
-                out |= {self.again("compare baseline", r): 1.0 for r in range(plan.repeats)}
+                out |= {self.again(BASELINE, r): 1.0 for r in range(plan.repeats)}
         if plan.exports and not recorded:
             out["export"] = 0.1
         return out
@@ -124,55 +126,6 @@ class _Steps(Comparing):
         if plan.baseline not in (None, "auto"):
             likecost.choose(settings.get(plan.names[0]).task, 0, plan.reference, [str(plan.baseline)])
 
-    def estimate(self) -> None:
-        """Hours and disk of the whole, from a few steps of the reference's training.
-
-        Raises:
-            UserError: where what is left to do takes more than ``hours``, or more than the disk has.
-        """
-        [name], plan = self.plan.names, self.plan
-        with self.commands.timed("trial"):
-            tried = hours_.tried([*self.training(name), "arch=code", f"arch.code={plan.reference.text}"], plan.place)
-        usual = self.usual() / cost_of(self.space, plan.reference)
-        last = (len((FOUND, DEFAULT, BEST)) + (plan.baseline is not None)) * plan.repeats
-        one, compared = tried.seconds(usual), last * tried.seconds()
-        hours = (plan.trainings * one + compared) / 3600
-        disk = last * tried.checkpoint_mb
-        log.info(
-            "%d trainings to learn from and %d to compare: about %s, one after the other (%d steps of %.2g s, %d evaluations, "
-            "measured on the default code), and %.0f MB of checkpoints", plan.trainings, last, duration(hours * 3600),
-            tried.steps, tried.step, tried.evaluations, disk,
-        )  # fmt: skip
-        self.out.estimate = {"hours": hours, "disk_mb": disk}
-        done = int(records(plan.place / f"sample-{safe_file(name)}")())
-        compared -= sum(1 for _ in plan.place.glob(f"compare-*/units/*/{RECORD}")) * tried.seconds()
-        self.clock.reserve = max(compared, 0.0)
-        left = (max(plan.trainings - done, 0) * one + self.clock.reserve) / 3600
-        if plan.hours is not None and left > plan.hours:
-            fit = int((3600 * plan.hours - compared) / one)
-            least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
-            more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
-            raise UserError(
-                f"{more} trainings and the comparison take about {left:.2g} hours here, given was "
-                f"hours={plan.hours:g}, in which {max(fit, 0)} trainings fit{least}; give fewer, or shorter ones (recipe.length)"
-            )
-        free = shutil.disk_usage(plan.place).free / 2**20
-        if disk > free:
-            raise UserError(
-                f"the compared networks' checkpoints take about {disk:,.0f} MB, and the disk of '{plan.place}' has {free:,.0f} "
-                "free; give another dir"
-            )
-
-    def usual(self) -> float:
-        """Mean multiply-adds of what is trained to learn from; a first round in a build of several may cost more."""
-        plan, limits = self.plan, self.plan.budget
-        later = found_.usual_cost(self.space, limits, plan.bounds, plan.seed)
-        if plan.sampler != "adaptive" or plan.trainings < LEAST:
-            return later
-        share = checked_sizes(plan.trainings, plan.rounds)[0] / plan.trainings
-        wide = {name: limit * (plan.reach or REACH) for name, limit in limits.items()}
-        return share * found_.usual_cost(self.space, wide, plan.bounds, plan.seed) + (1 - share) * later
-
     def collect(self, name: str) -> None:
         """Architectures that are trained, or rows of a recorded table."""
         plan, place = self.plan, self.plan.place / f"sample-{safe_file(name)}"
@@ -188,7 +141,10 @@ class _Steps(Comparing):
             words += ["sampler=adaptive", *self.limits(), f"known={render(plan.known)}"]
             words += [f"{key}={value:g}" for key, value in (("rounds", plan.rounds), ("reach", plan.reach)) if value]
         words += self.packing(plan.trainings)
-        table = self.build(f"build {name}", name, *words, done=records(place), unshown=self.clock.words())
+        unshown = [f"build.alike={LEAST}"]
+        if plan.hours is not None:
+            unshown += self.clock.words(self.to_compare(), len((FOUND, DEFAULT, BEST)))
+        table = self.build(f"build {name}", name, *words, done=records(place), unshown=unshown)
         self.out.tables[name] = table
         done = int(records(place)())
         if done == plan.trainings or plan.hours is None:

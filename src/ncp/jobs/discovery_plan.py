@@ -57,6 +57,7 @@ class DiscoveryPlan:
         title: of the page, and its file's name.
         prefix: before the commands that are shown, what they need of the environment.
         samples: a picture of the data; None for none.
+        began: when the command began, by ``time.monotonic``, from which its hours count; None for now.
     """
 
     names: tuple[str, ...]
@@ -84,6 +85,7 @@ class DiscoveryPlan:
     title: str = "discovery"
     prefix: str = ""
     samples: Path | None = None
+    began: float | None = None
 
 
 class Trainer:
@@ -94,6 +96,8 @@ class Trainer:
         self.space: spaces.Space[Any] = spaces.get(settings.get(plan.names[0]).space)
         self.commands = Commands(folder, self.work(), plan.prefix)
         self.clock = hours.Clock(plan.hours)
+        if plan.began is not None:
+            self.clock.began = plan.began
         self.out = Discovery(
             plan.names, dict(plan.budget), recorded=plan.source is not None,
             commands=self.commands.commands, seconds=self.commands.seconds, cpu_seconds=self.commands.cpu_seconds,
@@ -123,15 +127,28 @@ class Trainer:
         return words if named else [f"setting={setting}", *words]
 
     def build(
-        self, step: str, setting: str, *words: str, done: Callable[[], float] | None = None, unshown: Sequence[str] = ()
+        self,
+        step: str,
+        setting: str,
+        *words: str,
+        done: Callable[[], float] | None = None,
+        unshown: Sequence[str] = (),
+        compared: bool = False,
     ) -> Table:
-        """Train architectures; the table of their results."""
+        """Train architectures, to learn from or ``compared``; the table of their results."""
         built = self.commands.run(step, "build", *self.training(setting), *words, done=done, unshown=unshown)
         self.out.training_hours[step] = built.summary.hours
         if built.merged is None:
-            over = f"; hours={self.plan.hours:g} are over" if unshown and self.clock.left() == 0 else ""
+            limited = self.plan.hours is not None and not compared
+            over = f"; hours={self.plan.hours:g} leave no time for a training" if limited else ""
             raise UserError(f"the step '{step}' trained nothing{over}; its command: {self.commands.commands[step]}")
         table: Table = built.merged.table
+        took = list(zip(table.macs.tolist(), table.column("seconds").tolist(), strict=True))
+        self.clock.at_a_time = built.at_a_time
+        if compared:
+            self.clock.compared += took
+        else:
+            self.clock.learnt_from = took
         return table
 
     def limits(self) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ncp.errors import UserError
 from ncp.progress import Steps
 
 log = logging.getLogger(__name__)
+SOME = 3  # trainings: as many done say as much about the end as the expectation does
 
 
 @dataclass
@@ -41,6 +42,16 @@ class Commands:
 
     def __post_init__(self) -> None:
         self._progress = Steps(self.work, log.info, unit="trainings")
+
+    def expect(self, seconds: float, weights: Mapping[str, float]) -> None:
+        """How long a training is expected to take, and steps whose trainings take so many times as long as others."""
+        self._progress.weights |= weights
+        self._progress.expected = (float(SOME), SOME * seconds)
+
+    def leave_out(self, steps: Iterable[str]) -> None:
+        """These are not carried out after all."""
+        for step in steps:
+            self._progress.work.pop(step, None)
 
     def run(
         self,

@@ -30,6 +30,7 @@ from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, NORM_EPS, NORM_MOMENTUM, Grid, PillarEncoder
+from ncp.models.setups import POINTPILLARS
 
 PRIOR = 0.01  # score of an untrained head
 
@@ -147,14 +148,17 @@ class PointPillarsNet(nn.Module):
 
     Lang et al. 2019, section 2.2: Block(2, 4, 64), Block(4, 6, 128), Block(8, 6, 256), each upsampled to 128 channels; 384 in
     all.
+
+    Args:
+        in_channels: of the bird's-eye view.
+        width: channels of the first block, which the others follow in the published proportions.
     """
 
     layers = (4, 6, 6)
-    widths = (64, 128, 256)
-    up = 128
 
-    def __init__(self, in_channels: int = CHANNELS) -> None:
+    def __init__(self, in_channels: int = CHANNELS, width: int = 64) -> None:
         super().__init__()
+        self.widths, self.up = (width, 2 * width, 4 * width), 2 * width
         self.blocks, self.ups = nn.ModuleList(), nn.ModuleList()
         source = in_channels
         for number, (depth, width) in enumerate(zip(self.layers, self.widths, strict=True)):
@@ -171,13 +175,18 @@ class PointPillarsNet(nn.Module):
         initialise(self)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """``(B, 64, H, W)`` to ``(B, 384, ceil(H/2), ceil(W/2))``."""
+        """``(B, 64, H, W)`` to ``(B, 3 up, ceil(H/2), ceil(W/2))``; ``up`` is 128 in the published one."""
         maps = []
         for block, up in zip(self.blocks, self.ups, strict=True):
             x_BCHW = block(x_BCHW)
             maps.append(up(x_BCHW))
         height, width = maps[0].shape[-2:]
         return torch.cat([m[..., :height, :width] for m in maps], 1)
+
+
+def pointpillars(name: str) -> PointPillarsNet:
+    """The one of a name of :data:`ncp.models.setups.POINTPILLARS`."""
+    return PointPillarsNet(width=POINTPILLARS[name])
 
 
 def _norm(width: int) -> list[nn.Module]:

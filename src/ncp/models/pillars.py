@@ -12,6 +12,7 @@ y and x.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -85,25 +86,45 @@ def pillarise(
     """
     if max_pillars < 1 or max_points < 1:
         raise UserError(f"max_pillars and max_points must be at least 1, given were {max_pillars} and {max_points}")
-    device = points_N4.device
     # drawn on the host while a GPU may still be busy with the step before, for which the next line waits
     order = torch.randperm(len(points_N4)) if shuffle else None
-    if int(counts_B.sum()) != len(points_N4):
-        raise UserError(f"{len(points_N4)} points do not make scenes of {counts_B.tolist()} points")
-    scene_N = torch.repeat_interleave(torch.arange(len(counts_B), device=device), counts_B.to(device))
+    counts = counts_B.tolist()
+    if sum(counts) != len(points_N4):
+        raise UserError(f"{len(points_N4)} points do not make scenes of {counts} points")
+    points, scene_N = points_N4, _scenes(counts_B.to(points_N4.device), len(points_N4))
     if order is not None:
-        order = order.to(device)
-        points_N4, scene_N = points_N4[order], scene_N[order]
-    cell_N, inside_N = _cells(points_N4, grid)
-    points, cell = points_N4[inside_N], (scene_N * grid.cells + cell_N)[inside_N]
+        order = order.to(points.device)
+        points, scene_N = points[order], scene_N[order]
+    cell_N, inside_N = _cells(points, grid)
+    beyond = (
+        len(counts_B) * grid.cells
+    )  # the cell of all points outside, which stand last then and are left where they are
+    cell_N, order = torch.sort(torch.where(inside_N, scene_N * grid.cells + cell_N, beyond), stable=True)
 
-    cell, order = torch.sort(cell, stable=True)
-    cells_P, lengths_P = torch.unique_consecutive(cell, return_counts=True)
-    start_P = torch.cumsum(lengths_P, 0) - lengths_P
-    kept_P = _earliest(cells_P // grid.cells, order[start_P], max_pillars, len(counts_B))
-    place_M = torch.arange(len(order), device=device) - torch.repeat_interleave(start_P, lengths_P)
-    kept_M = torch.repeat_interleave(kept_P, lengths_P) & (place_M < max_points)
-    return Pillars(points[order[kept_M]], lengths_P[kept_P].clamp(max=max_points), cells_P[kept_P])
+    # A GPU is waited for twice more, for the number of pillars and for that of the points that are kept (and for that of the
+    # pillars that are, where there may be too many). What can have a row for every point has one instead.
+    inside_N = cell_N < beyond
+    opens_N = torch.diff(cell_N, prepend=cell_N.new_full((1,), -1)).ne(0) & inside_N
+    start_P = torch.nonzero(opens_N).squeeze(1)
+    if len(start_P) == 0:
+        return Pillars(points[:0], start_P, start_P)
+    cells_P, lengths_P = cell_N[start_P], torch.diff(start_P, append=inside_N.sum()[None])
+    pillar_N = torch.cumsum(opens_N, 0) - 1
+    place_N = torch.arange(len(order), device=order.device) - start_P[pillar_N]
+    kept_N = inside_N & (place_N < max_points)
+    if len(cells_P) > max_pillars:
+        kept_P = _earliest(cells_P // grid.cells, order[start_P], max_pillars, len(counts), len(points))
+        kept_N &= kept_P[pillar_N]
+        which = torch.nonzero(kept_P).squeeze(1)
+        lengths_P, cells_P = lengths_P[which], cells_P[which]
+    return Pillars(points[order[kept_N]], lengths_P.clamp(max=max_points), cells_P)
+
+
+def _scenes(counts_B: Tensor, total: int) -> Tensor:
+    """``(N,)`` each point's scene."""
+    if len(counts_B) == 1:
+        return counts_B.new_zeros(1).expand(total)
+    return torch.repeat_interleave(torch.arange(len(counts_B), device=counts_B.device), counts_B, output_size=total)
 
 
 def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
@@ -112,7 +133,7 @@ def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     Divided in the points' own precision, as mmcv and spconv do, so that a point on the border of two pillars falls into theirs.
     The divisor is a tensor: GPUs would multiply by the inverse of a number, which puts some of these points elsewhere.
     """
-    low, high = points_N4.new_tensor(grid.limits[:3]), points_N4.new_tensor(grid.limits[3:])
+    low, high = _limits(tuple(grid.limits), points_N4.dtype, points_N4.device)
     xyz = points_N4[:, :3]
     inside = ((xyz >= low) & (xyz < high)).all(1)  # false for NaN
     scaled = (xyz[:, :2] - low[:2]) / points_N4.new_full((2,), grid.pillar)
@@ -122,18 +143,23 @@ def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     return row * grid.size[1] + column, inside
 
 
-def _earliest(scene_P: Tensor, first_P: Tensor, most: int, scenes: int) -> Tensor:
-    """``(P,)`` bool: the ``most`` pillars of each scene with the smallest number of their first point."""
-    if len(scene_P) <= most:
-        return torch.ones_like(scene_P, dtype=torch.bool)
-    counts = torch.bincount(scene_P, minlength=scenes)
-    if int(counts.max()) <= most:
-        return torch.ones_like(scene_P, dtype=torch.bool)
-    order = torch.argsort(scene_P * (int(first_P.max()) + 1) + first_P)
-    begin = torch.cumsum(counts, 0) - counts
+@lru_cache(maxsize=16)
+def _limits(limits: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``(3,)`` each: x, y, z from and to, brought to the device once: every copy from the host would wait for it."""
+    with torch.inference_mode(False):  # whoever asks first, a training may ask next
+        return (
+            torch.tensor(limits[:3], dtype=dtype, device=device),
+            torch.tensor(limits[3:], dtype=dtype, device=device),
+        )
+
+
+def _earliest(scene_P: Tensor, first_P: Tensor, most: int, scenes: int, points: int) -> Tensor:
+    """``(P,)`` bool: the ``most`` pillars of each scene with the smallest number of their first point (below ``points``)."""
+    order = torch.argsort(scene_P * points + first_P)
+    begin_B = torch.searchsorted(scene_P, torch.arange(scenes, device=scene_P.device))
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
-    return rank - begin[scene_P] < most
+    return rank - begin_B[scene_P] < most
 
 
 def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
@@ -143,15 +169,16 @@ def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
     the space) from the pillar's centre.
     """
     points, lengths, cells = pillars
-    mean_P3 = torch.segment_reduce(points[:, :3], "mean", lengths=lengths, axis=0)
+    # unsafe: the lengths are not read back to check that they are those of the points
+    mean_P3 = torch.segment_reduce(points[:, :3], "mean", lengths=lengths, axis=0, unsafe=True)
     within = cells % grid.cells
-    low = points.new_tensor(grid.limits[:2])
+    low = _limits(tuple(grid.limits), points.dtype, points.device)[0][:2]
     place = torch.stack([within % grid.size[1], within // grid.size[1]], 1).to(points.dtype)
     centre = low + (place + 0.5) * grid.pillar
     if z_offset:
         middle = (grid.limits[2] + grid.limits[5]) / 2
         centre = torch.cat([centre, torch.full_like(centre[:, :1], middle)], 1)
-    about = torch.repeat_interleave(torch.cat([mean_P3, centre], 1), lengths, dim=0)
+    about = torch.repeat_interleave(torch.cat([mean_P3, centre], 1), lengths, dim=0, output_size=len(points))
     return torch.cat([points[:, :4], points[:, :3] - about[:, :3], points[:, : centre.shape[1]] - about[:, 3:]], 1)
 
 
@@ -198,7 +225,7 @@ class PillarEncoder(nn.Module):
             height, width = self.grid.size
             features_PC = self.features(pillars)
             canvas = features_PC.new_zeros(len(counts_B) * height * width, self.channels)
-            canvas = canvas.index_copy(0, pillars.cells, features_PC)
+            canvas.index_copy_(0, pillars.cells, features_PC)
         return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
     def features(self, pillars: Pillars) -> Tensor:
@@ -211,4 +238,4 @@ class PillarEncoder(nn.Module):
             x_MC = F.batch_norm(x_MC, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)  # type: ignore[arg-type]
         else:
             x_MC = self.norm(x_MC)
-        return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0)
+        return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0, unsafe=True)

@@ -20,6 +20,8 @@ class Setup(NamedTuple):
     stem_strides: tuple[int, int] = (2, 2)
 
 
+POINTPILLARS = {"pointpillars": 64, "pointpillars-32": 32, "pointpillars-16": 16}
+"""Hand-designed networks of detectors -> channels of their first block: the published one, and its thinner kin."""
 FRAMES = 8
 """Of a clip, where nothing else is known."""
 # 50 classes of ImageNet, the 19 of Cityscapes, the 51 of HMDB51

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncp import terminal
 from ncp.metrics.boxes import BEV_OF_7, corners_bev
 from ncp.metrics.kitti_names import in_words
 from ncp.report import style
@@ -30,6 +31,7 @@ def scene(
     scores_M: np.ndarray | None = None,
     names: Sequence[str] = (),
     limits: Sequence[float] = (0.0, -39.68, -3.0, 69.12, 39.68, 1.0),
+    true_labels_K: Sequence[int] | None = None,
 ) -> None:
     """Draw one scene.
 
@@ -40,6 +42,7 @@ def scene(
         scores_M: of the found boxes, best first; written beside them where there is room.
         names: of the found boxes' classes.
         limits: x, y, z from and to.
+        true_labels_K: numbers of the true boxes' classes, each drawn in a colour of its own; None: all alike.
     """
     order = np.argsort(points_P4[:, 2]) if len(points_P4) else slice(0)
     height = np.clip((points_P4[order, 2] - limits[2]) / (limits[5] - limits[2]), 0, 1)
@@ -47,7 +50,8 @@ def scene(
     ax.scatter(
         -points_P4[order, 1], points_P4[order, 0], c=0.82 - 0.75 * height, s=size, cmap="gray", vmin=0, vmax=1, lw=0
     )
-    _boxes(ax, true_K7, TRUE, 2.4)
+    for colour, some_K in _by_colour(len(true_K7), true_labels_K):
+        _boxes(ax, true_K7[some_K], colour, 2.4)
     _boxes(ax, found_M7, FOUND, 1.1)
     written: list[tuple[float, float]] = []
     for k in range(len(found_M7)):
@@ -63,6 +67,19 @@ def scene(
     ax.tick_params(labelsize=7, colors=style.GREY, length=2, pad=2)
     for side in ax.spines.values():
         side.set_color(style.FAINT)
+
+
+def _by_colour(count: int, labels_K: Sequence[int] | None) -> list[tuple[str, np.ndarray]]:
+    """Which of so many boxes have which colour."""
+    if labels_K is None:
+        return [(TRUE, np.arange(count))]
+    labels = np.asarray(labels_K)
+    return [(colour_of(int(label)), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+
+
+def colour_of(label: int) -> str:
+    """Of a class; those of more than there are colours begin anew."""
+    return style.CYCLE[label % len(style.CYCLE)]
 
 
 def _boxes(ax: Axes, boxes_K7: np.ndarray, colour: str, width: float) -> None:
@@ -90,8 +107,10 @@ def draw(
     lowest: float = SHOWN,
     labelled: bool = True,
     found_too: bool = True,
+    classes: Sequence[str] = (),
 ) -> Figure:
-    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`.
+    """Scenes side by side; each is ``{points, true, found, scores, names, title}`` as in :func:`scene`, with ``labels`` where
+    the classes of the true boxes are shown.
 
     Args:
         scenes: what is drawn.
@@ -101,6 +120,7 @@ def draw(
         side: width of a scene in inches.
         lowest: score from which boxes were drawn.
         labelled, found_too: whether scenes have labels, and boxes that a network found.
+        classes: their names, which the legend tells where each has a colour of its own.
     """
     from matplotlib.lines import Line2D
 
@@ -114,7 +134,16 @@ def draw(
     for ax in axes.flat[len(scenes) :]:
         ax.set_visible(False)
     for ax, one in zip(axes.flat, scenes, strict=False):
-        scene(ax, one["points"], one["true"], one["found"], one.get("scores"), one.get("names", ()), limits)
+        scene(
+            ax,
+            one["points"],
+            one["true"],
+            one["found"],
+            one.get("scores"),
+            one.get("names", ()),
+            limits,
+            one.get("labels"),
+        )
         ax.set_title(one.get("title", ""), loc="left", size=8.5, color=style.INK, pad=3)
     axes[0, 0].set_ylabel("forward (m)", size=8, color=style.GREY)
     marks = [
@@ -124,9 +153,21 @@ def draw(
             [], [], color=style.GREY, marker=".", linestyle="", markersize=3, label="LiDAR points, high ones darker"
         ),
     ]
-    marks = [mark for mark, there in zip(marks, (labelled, found_too, True), strict=True) if there]
-    fig.legend(handles=marks, loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=style.INK)
+    marks = [mark for mark, there in zip(marks, (labelled and not classes, found_too, True), strict=True) if there]
+    marks = [*_classes(classes), *marks]
+    beside = 2 * columns if classes else 3
+    fig.legend(handles=marks, loc="lower center", ncols=beside, frameon=False, fontsize=8, labelcolor=style.INK)
     return fig
+
+
+def _classes(names: Sequence[str]) -> list[Any]:
+    """A line of the legend for each colour; classes that share one stand together."""
+    from matplotlib.lines import Line2D
+
+    by_colour: dict[str, list[str]] = {}
+    for label, name in enumerate(names):
+        by_colour.setdefault(colour_of(label), []).append(terminal.shorten(name, 16))
+    return [Line2D([], [], color=c, linewidth=2.4, label=", ".join(some[:4])) for c, some in by_colour.items()]
 
 
 def detection_picture(run: Run) -> Figure:

@@ -247,8 +247,10 @@ def _scenes(data: Any, found: Look, wanted: int) -> Figure:
             {
                 "points": sample["points"].numpy(),
                 "true": sample["boxes"].numpy(),
+                "labels": sample["labels"].numpy(),
                 "found": np.zeros((0, 7)),
                 "title": f"frame {frames.frames[item].name}, {len(sample['boxes'])} objects",
             }
         )
-    return bev.draw(scenes, data.limits, "Training frames with their labels", found.root, found_too=False)
+    title, classes = "Training frames with their labels", [str(name) for name in data.classes]
+    return bev.draw(scenes, data.limits, title, found.root, found_too=False, classes=classes)

@@ -15,6 +15,7 @@ import ncp
 from ncp import terminal
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, cost_of
 from ncp.files import read_bytes, write_text
+from ncp.metrics.kitti_names import in_words
 from ncp.report.drawing import draw
 from ncp.terminal import duration
 
@@ -147,11 +148,15 @@ def against(discovery: Discovery, name: str) -> list[str]:
     """
     scores = {other: of[name] for other, of in discovery.scores.items() if name in of}
     found = scores.pop(FOUND)
-    again = [values for values in (found, *scores.values()) if len(values) > 1]
+    networks = {_text(discovery, other): values for other, values in ((FOUND, found), *scores.items())}  # each once
+    again = [values for values in networks.values() if len(values) > 1]
     free = sum(len(values) - 1 for values in again)
     noise = (sum(((values - values.mean()) ** 2).sum() for values in again) / free) ** 0.5 if free else 0.0
     out = []
     for other, values in scores.items():
+        if _text(discovery, other) == _text(discovery, FOUND):
+            out.append(f"it is the {other} one itself")
+            continue
         gap = found.mean() - values.mean()
         words = f"{gap:+.2f} against the {other}"
         if discovery.recorded:
@@ -164,6 +169,12 @@ def against(discovery: Discovery, name: str) -> list[str]:
             error = noise * (1 / len(found) + 1 / len(values)) ** 0.5
             out.append(f"{words} (standard error {error:.2f}: {_sure_of(discovery.sign(name) * gap, error, free)})")
     return out
+
+
+def _text(discovery: Discovery, candidate: str) -> str:
+    """What tells a candidate's network from others."""
+    architecture = discovery.candidates[candidate]
+    return architecture if isinstance(architecture, str) else str(architecture.text)
 
 
 def _sure_of(gap: float, error: float, free: int) -> str:
@@ -237,7 +248,9 @@ def _data(discovery: Discovery) -> list[str]:
     """What is trained and measured, a line a setting."""
     out = []
     for name, table in discovery.tables.items():
-        what = f", of {table.setting.dataset}" if table.setting.dataset else ""
+        words = in_words(table.main, table.setting.min_overlap)
+        what = f": {words}" if words != table.main else ""
+        what += f", of {table.setting.dataset}" if table.setting.dataset else ""
         out.append(f"{terminal.markdown(f'{name}: {table.main} ({table.setting.unit(table.main)}){what}')}  ")
     return out
 

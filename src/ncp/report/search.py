@@ -204,13 +204,9 @@ def show(result: Result, files: Mapping[str, Path], brief: bool = False) -> None
         terminal.say(f"measured here: {one.milliseconds:.4g} ms (predicted {one.predicted:.4g}), {kept}: {one.text}")
     out.print()
     terminal.fields({name: relative(files[name]) for name in ("picture", "result", "trajectory", "architecture")}, 13)
-    for setting in dict.fromkeys(o.setting for o in result.objectives):
-        if _trained(setting):
-            path = {"arch.path": relative(files["architecture"])}
-            task = settings.SETTINGS[setting].task
-            # a task alone means one of its settings
-            named = {"task": task} if settings.full_name(task) == setting else {"setting": setting}
-            terminal.fields({"train it": command_line("train", **named, arch="file", **path)}, 13)
+    for key, name in dict.fromkeys(words for o in result.objectives for words in _trained_as(o.setting)):
+        path = {"arch.path": relative(files["architecture"])}
+        terminal.fields({"train it": command_line("train", **{key: name}, arch="file", **path)}, 13)
 
 
 def _kappa(result: Result) -> float | None:
@@ -230,10 +226,12 @@ def _main_metric(setting: str) -> str | None:
     return settings.SETTINGS[setting].main if setting in settings.SETTINGS else None
 
 
-def _trained(setting: str) -> bool:
-    """Whether it is trained here, and not a table alone or a name out of a predictor's file."""
+def _trained_as(setting: str) -> list[tuple[str, str]]:
+    """``task=NAME`` where a task alone means this setting, else ``setting=NAME``; nothing of what is not trained here."""
     known = settings.SETTINGS.get(setting)
-    return known is not None and bool(known.real or known.builtin)
+    if known is None or not (known.real or known.builtin):
+        return []
+    return [("task", known.task) if settings.full_name(known.task) == known.name else ("setting", known.name)]
 
 
 def _flat(floor: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

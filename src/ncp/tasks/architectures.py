@@ -15,6 +15,7 @@ from ncp import files, spaces
 from ncp import options as typed
 from ncp.benchmark import settings
 from ncp.errors import UserError
+from ncp.models.setups import POINTPILLARS
 from ncp.spaces import AnyArchitecture, Space, found
 
 BASELINES = ("timm", "pointpillars")  # kinds of architectures that are not in a space
@@ -112,6 +113,10 @@ def _timm(space: str | None, name: str, head: str = "auto") -> str:
 
 
 def _pointpillars(space: str | None, name: str = "pointpillars") -> str:
+    if name not in POINTPILLARS:
+        raise UserError(
+            f"arch.name of arch=pointpillars must be one of {', '.join(POINTPILLARS)}, given was {files.shown(name)}"
+        )
     return name
 
 

@@ -12,6 +12,11 @@ LEAST_STEPS = 24
 PASSES = 3  # a training step costs about three inferences
 
 
+def allowed(training_macs: float, macs: int, batch: int) -> float:
+    """Steps, of ``batch`` samples each, that a budget allows a network of so many multiply-adds."""
+    return training_macs / (PASSES * macs * batch)
+
+
 def shortened(plan: Plan, data: DataModule, macs: int) -> Plan:
     """The plan, ended early where the data set has a budget (``training_macs``) that it would exceed.
 
@@ -22,7 +27,7 @@ def shortened(plan: Plan, data: DataModule, macs: int) -> Plan:
     """
     if not data.training_macs:
         return plan
-    steps = max(LEAST_STEPS, int(data.training_macs / (PASSES * macs * plan.policy.total)))
+    steps = max(LEAST_STEPS, int(allowed(data.training_macs, macs, plan.policy.total)))
     if steps >= plan.steps:
         return plan
     log.info(

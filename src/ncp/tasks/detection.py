@@ -28,10 +28,11 @@ from ncp.metrics.detection import KittiScores
 from ncp.metrics.kitti_files import write_objects
 from ncp.metrics.kitti_names import MAIN, in_words, names_of
 from ncp.models.anchors import KITTI_ANCHORS, AnchorClass, Detections, Prediction, detect
-from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.detector import Detector, pointpillars
 from ncp.models.detector_file import space_of
 from ncp.models.factory import to_channels_last
 from ncp.models.pillars import CHANNELS, MAX_PILLARS, MAX_POINTS, Grid
+from ncp.models.setups import POINTPILLARS
 from ncp.spaces import cost
 from ncp.spaces.base import AnyArchitecture
 from ncp.spaces.multires import Architecture
@@ -43,7 +44,6 @@ from ncp.tasks.stepping import Part
 
 log = logging.getLogger(__name__)
 PICKS = ("last", "best", "mean")
-POINTPILLARS = "pointpillars"
 EVALUATIONS = "kitti_ap.json"
 RESULTS = "kitti_results"
 
@@ -140,17 +140,17 @@ class Detection(Task):
 
     @classmethod
     def make_baseline(cls, name: str, data: DataModule, **options: Any) -> nn.Module:
-        """``pointpillars`` (the published backbone), or a timm network."""
-        if name == POINTPILLARS:
-            return to_channels_last(PointPillarsNet()) if options.get("channels_last") else PointPillarsNet()
+        """The published backbone (``pointpillars``) or its thinner kin, or a timm network."""
+        if name in POINTPILLARS:
+            return to_channels_last(pointpillars(name)) if options.get("channels_last") else pointpillars(name)
         from ncp.models import build_timm
 
         return build_timm(name, task=cls.name, classes=0, **options)
 
     @classmethod
     def model_options(cls, architecture: Any) -> tuple[str, ...]:
-        """The published backbone is small: it keeps all its maps for the backward pass."""
-        return ("channels_last",) if architecture == POINTPILLARS else super().model_options(architecture)
+        """PointPillars' backbone is small: it keeps all its maps for the backward pass."""
+        return ("channels_last",) if architecture in POINTPILLARS else super().model_options(architecture)
 
     @classmethod
     def adapt_pretrained(

@@ -21,10 +21,11 @@ from ncp.files import shown
 from ncp.models import build, build_timm, detector_file
 from ncp.models.anchors import ROTATIONS
 from ncp.models.decode_heads import build_with_head
-from ncp.models.detector import Detector, PointPillarsNet
+from ncp.models.detector import Detector, pointpillars
 from ncp.models.detector_file import detector_of
 from ncp.models.export import example_input, export_onnx, export_program, save, signature_of
 from ncp.models.formats import openmmlab, python, rooms
+from ncp.models.setups import POINTPILLARS
 from ncp.models.transnas import nets, saved
 from ncp.spaces.multires import Architecture
 from ncp.tasks import architectures, checkpoint
@@ -39,7 +40,6 @@ OF_BASELINES = ("onnx", "openvino", "torchexport")  # formats that hold a networ
 OF_TASK = {"timm": "cls", **openmmlab.TASK}
 LIGHT = ("decoder_width", "short_decoder", "base", "stem_stride")  # of a network on rooms
 KINDS = len(ROTATIONS)  # anchors of a class at every place
-POINTPILLARS = "pointpillars"
 SIZE, FRAMES = (224, 224), 8  # where nothing else is known
 
 
@@ -158,8 +158,8 @@ def _made(architecture: Any, about: NetworkCard, settings: Any, model: Mapping[s
         return nets.build_scene(architecture, about.task, len(about.classes), about.channels, **light)
     if about.use.space is None:
         return _build(architecture, about.task, len(about.classes), about.channels, settings, head)
-    if architecture == POINTPILLARS:
-        return detector_of(PointPillarsNet(), about.use.space)
+    if architecture in POINTPILLARS:
+        return detector_of(pointpillars(architecture), about.use.space)
     return detector_of(_build(architecture, about.task, 0, about.channels, settings), about.use.space)
 
 

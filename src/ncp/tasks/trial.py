@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncp.tasks import run as trainings
+from ncp.tasks.budget import LEAST_STEPS, allowed
 from ncp.tasks.options import TrainOptions, changed
 from ncp.tasks.parts import device_count
 
@@ -21,6 +22,8 @@ class Trial:
         step: seconds of one step.
         evaluation: seconds of one evaluation, with what else a training does once (to start, to write a checkpoint).
         checkpoint_mb: size of a checkpoint in MiB.
+        budget: how many steps the data's budget of multiply-adds allows the network that was tried (a built-in set's
+            ``training_macs``); None for any number.
     """
 
     steps: int
@@ -28,10 +31,15 @@ class Trial:
     step: float
     evaluation: float
     checkpoint_mb: float
+    budget: float | None = None
+
+    def taken(self, cost: float = 1.0) -> float:
+        """Steps of the whole training of a network that costs ``cost`` times as much as the one that was tried."""
+        return self.steps if self.budget is None else min(self.steps, max(LEAST_STEPS, self.budget / cost))
 
     def seconds(self, cost: float = 1.0) -> float:
-        """Of the whole training of a network that costs ``cost`` times as much as the one that was tried."""
-        return cost * (self.steps * self.step + self.evaluations * self.evaluation)
+        """Of that training."""
+        return cost * (self.taken(cost) * self.step + self.evaluations * self.evaluation)
 
 
 def run(options: TrainOptions, folder: Path) -> Trial:
@@ -56,4 +64,12 @@ def run(options: TrainOptions, folder: Path) -> Trial:
     files = list(folder.glob("checkpoints/*.ckpt"))
     size = max((file.stat().st_size for file in files), default=0) / 2**20
     rest = max(0.0, trial.seconds - STEPS * seconds)
-    return Trial(whole.steps, len(whole.evaluate), seconds, rest, size)
+    return Trial(whole.steps, len(whole.evaluate), seconds, rest, size, _budget(trial, whole.policy.total))
+
+
+def _budget(trial: trainings.Run, batch: int) -> float | None:
+    """Steps that the data's budget allows the network."""
+    if not trial.data.training_macs:
+        return None
+    macs = trainings.costs(trial.task, trial.data, trial.architecture)["macs_at_size"]
+    return allowed(trial.data.training_macs, macs, batch)

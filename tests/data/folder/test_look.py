@@ -49,6 +49,7 @@ def test_images_are_counted(tmp_path):
     assert found.duplicated == len(copies) > 0
     assert any("with a training file's content" in line for line in found.warnings)
     assert any("2 classes with fewer than 10 training images: elm, oak" in line for line in found.warnings)
+    assert any("7 validation images: each is 14 points of a figure" in line for line in found.warnings)
 
 
 def test_not_all_files_are_read_of_a_large_set(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from layouts import make_own_masks, own_mask
 
-from ncp.data.folder.pairs import fitted, light_and_contrast
+from ncp.data.colours import Light
+from ncp.data.folder.pairs import fitted
 from ncp.data.folder.seg import FolderSegmentation
 
 
@@ -33,7 +34,8 @@ def test_images_and_masks_are_read_and_resized_together(tmp_path):
 def test_light_changes_by_no_more_than_is_announced():
     image = torch.full((2, 3, 3), 100, dtype=torch.uint8)
     rng = np.random.default_rng(0)
-    seen = [light_and_contrast(image, rng) for _ in range(600)]
+    light = Light()
+    seen = [light.apply(image, light.draw(rng)) for _ in range(600)]
     values = np.array([x[0, 0, 0].item() for x in seen])
     assert all((x == x[0, 0, 0]).all() for x in seen)  # all channels alike
     assert values.min() >= (100 - 32) * 0.5 - 1

@@ -24,6 +24,7 @@ from ncp.files import open_regular, printable
 Tell = Callable[[float, str], None]
 LISTED = 10  # files that are named of each kind of problem
 FEW = 10  # training samples of a class below which it is told
+COARSE = 50  # validation samples: of fewer each moves a figure by more than two points
 UNEVEN = 5.0  # times as many samples of the commonest class as of the rarest, from which on it is told
 RARE = 0.1  # of an even share of the pixels, below which a class is rare
 _PREFIX = 2**16  # bytes by which files of the same size are told apart first
@@ -248,6 +249,11 @@ def _counted(found: Look) -> None:
     if few and whole:
         found.warnings.append(
             f"{several(len(few), 'class', 'classes')} with fewer than {FEW} training {what}: {_some(few)}"
+        )
+    if found.task in ("cls", "video") and 0 < (measured := sum(val.values())) < COARSE:
+        found.warnings.append(
+            f"{several(measured, f'validation {what[:-1]}')}: each is {100 / measured:.2g} points of a figure, so networks that "
+            "are nearly alike are not told apart; a larger data.val_share, or more of them, would help"
         )
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ncp.data import transforms as T
 from ncp.data.folder import masks, reading
 from ncp.data.images import fitted
 from ncp.data.paths import PathList
-from ncp.data.segmentation import Pairs, SegmentationSet
+from ncp.data.segmentation import Pairs
 
 
 class OwnPairs(Pairs):
@@ -42,21 +40,3 @@ class OwnPairs(Pairs):
         for index in indices:
             size = reading.kind_of(Path(self.images[index])).size
             yield index, size if self.short is None else fitted(size, self.short)
-
-
-class OwnSegmentationSet(SegmentationSet):
-    """As the project's, with light and contrast alone changed where images are no RGB photographs."""
-
-    def in_other_light(self, image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
-        """Colours are distorted where there are three that mean colours."""
-        return super().in_other_light(image_CHW, rng) if self.distort else light_and_contrast(image_CHW, rng)
-
-
-def light_and_contrast(image_CHW: Tensor, rng: np.random.Generator) -> Tensor:
-    """Brightness and contrast of all channels alike, each with probability one half; ranges of the photometric distortion."""
-    x = image_CHW.float()
-    if rng.random() < 0.5:
-        x = x + 255 * rng.uniform(-32 / 255, 32 / 255)
-    if rng.random() < 0.5:
-        x = x * rng.uniform(0.5, 1.5)
-    return x.clamp(0, 255).round().to(torch.uint8)

@@ -12,16 +12,17 @@ import torch
 
 from ncp import progress
 from ncp.data import rasters
+from ncp.data.colours import PHOTOMETRIC, Light
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
 from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, what_is_there, wrong_level
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
-from ncp.data.folder.pairs import OwnPairs, OwnSegmentationSet
+from ncp.data.folder.pairs import OwnPairs
 from ncp.data.folder.splits import given_file, split_folders
 from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
-from ncp.data.segmentation import SegmentationData
+from ncp.data.segmentation import SegmentationData, SegmentationSet
 from ncp.errors import UserError
 from ncp.files import printable
 
@@ -295,10 +296,11 @@ class FolderSegmentation(OwnImages, SegmentationData):
     def make_sets(self) -> None:
         """The two sets."""
         images, labels = self.find_reading(), self.paths_of(self.mask_names)
+        colours = PHOTOMETRIC if self.reading.photo else Light()
         sets = {
-            split: OwnSegmentationSet(
+            split: SegmentationSet(
                 OwnPairs(images[split], labels[split], self.reading, self.mask_map, self.short),
-                self.seed, self.size if split == "train" else None, self.scale, distort=self.reading.photo,
+                self.seed, self.size if split == "train" else None, self.scale, colours=colours,
             )
             for split in images
         }  # fmt: skip
