@@ -176,6 +176,24 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
     assert "'c2_1': [8, 128]" in str(told_.value)
 
 
+def test_random_rows_are_fitted_and_searched_for_what_lies_far_from_them(table, tmp_path, monkeypatch):
+    """Rows that were chosen lie where the search goes: their predictor and search are the usual ones."""
+    for sampler, remainder, kappa in (("random", "large", discovering.DOUBT), ("adaptive", None, 1.0)):
+        given, asked = steps(tmp_path, f"source={table}", f"sampler={sampler}", "trainings=20"), []
+
+        def run(step, command, *words, seen=asked):
+            seen.append(jobs.options(command, *words))
+            raise UserError("enough")
+
+        monkeypatch.setattr(given.commands, "run", run)
+        monkeypatch.setattr(given, "surest", lambda files: None)
+        for step in (lambda g=given: g.fit("seg"), given.search):
+            with pytest.raises(UserError, match="enough"):
+                step()
+        assert asked[0].predictor.get("remainder") == remainder
+        assert asked[1].kappa == kappa
+
+
 def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
     """An hour a training; of 20 trainings and 2 x 3 compared ones 26 hours, and 6 less after 6 trainings."""
     monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))

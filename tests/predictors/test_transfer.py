@@ -1,6 +1,7 @@
 """Few rows and what other predictors know: against an exact process of scikit-learn's, a function whose truth is known, files."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_parts_fitted_at_once_are_fitted_by_themselves() -> None:
     values = blank.values[:, 0]
     keep = torch.ones(2, 24, dtype=torch.bool)
     keep[0, :5] = keep[1, 20:] = False
-    for structure in transfer_fit.STRUCTURES:
+    for structure in (*transfer_fit.MIXTURES["usual"].structures, transfer_fit.LARGE):
         together = transfer_fit.fit_parts(inputs, values, structure, 2, keep, components=4)
         for some, fit in zip(keep, together, strict=True):
             part = transfer.Inputs(*(i[some] for i in inputs))
@@ -340,3 +341,19 @@ def test_rows_without_any_noise_can_be_fitted() -> None:
     some, others = next(evaluation.k_fold(60, 5, 0))  # a line search goes where the covariance has no factor
     predictor = predictors.fit(codes[some], {"mIoU": exact[some]}, known="all")
     assert evaluation.mae(exact[others], predictor.predict(codes[others])["mIoU"]) < 0.1 * exact.std()
+
+
+def test_a_large_remainder_leaves_more_open() -> None:
+    """Architectures that were not trained are doubted more, and the linear map counts less."""
+    rows = like_classification(24, 1)
+    usual, large = (
+        few.fit_rows(rows, few.Options(known=["cls"], components=2, remainder=r)) for r in ("usual", "large")
+    )
+    assert large.hyper[0, :2, 3].min() > usual.hyper[0, :2, 3].max()
+    elsewhere = like_classification(200, 2).codes
+    doubts = [p.predict_std(elsewhere, noise=False)["mIoU"].mean() for p in (usual, large)]
+    assert doubts[1] > doubts[0]
+    weights = [float(re.search(r"known alone .*?weight ([\d.]+)", p.choice)[1]) for p in (usual, large)]
+    assert weights[1] < weights[0]
+    with pytest.raises(UserError, match=r"remainder is one of usual, large, given was 'small'"):
+        few.Options(remainder="small")

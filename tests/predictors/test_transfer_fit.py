@@ -47,7 +47,10 @@ def density(structure, q, keep):
     return likelihood + stats.norm.logpdf(q).sum()
 
 
-@pytest.mark.parametrize("structure", tf.STRUCTURES, ids=lambda s: s.name)
+STRUCTURES = (*tf.MIXTURES["usual"].structures, tf.LARGE)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 def test_the_loss_is_minus_the_log_of_prior_times_likelihood(structure):
     keep = torch.ones(2, 14, dtype=torch.bool)
     keep[1, [0, 3, 9]] = False
@@ -73,7 +76,7 @@ def test_the_end_of_a_fit_is_a_minimum_within_the_priors():
 
 def test_parts_that_a_structure_lacks_have_no_strength_and_the_top_is_above_the_best():
     q = torch.zeros(1, 7, dtype=torch.float64)
-    for structure in tf.STRUCTURES:
+    for structure in STRUCTURES:
         made = process(structure)
         hyper = made.hyper(q[:, : len(made.names)])[0]
         for name, value in zip(tf.HYPER[:-1], hyper, strict=False):

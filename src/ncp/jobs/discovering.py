@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ncp.benchmark.table import Table
 
 log = logging.getLogger(__name__)
+DOUBT = 0.25
+"""Standard deviations that a search takes off a prediction where its predictor has a large remainder. The parts of such a one
+differ most where architectures are unlike its rows; with all of that doubt a search stays where the linear map would end."""
 
 
 def carry_out(plan: DiscoveryPlan, folder: Path) -> Outcome:
@@ -185,6 +188,11 @@ class _Steps(Estimating):
             rows = np.concatenate([rows, table.index.find(proposed.codes)])
         return rows
 
+    @property
+    def far(self) -> bool:
+        """Whether the search for one setting goes further than the trained architectures lie: chosen ones lie where it goes."""
+        return self.plan.sampler == "random" and len(self.plan.names) == 1 and self.plan.family == "auto"
+
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
         file = safe_file(name)
@@ -194,6 +202,7 @@ class _Steps(Estimating):
             words.append(f"predictor={self.plan.family}")
         else:
             words.append(f"predictor.known={render(self.plan.known)}")
+            words += ["predictor.remainder=large"] if self.far else []
         fitted = self.commands.run(f"fit {name}", "fit", f"setting={name}", *words)
         predictor = fitted.fits[name].predictor
         self.out.errors[name] = predictor.card.errors[settings.get(name).main]
@@ -214,6 +223,7 @@ class _Steps(Estimating):
             words.append(f"start={plan.reference.text}")
         elif (surest := self.surest(files)) is not None:
             words.append(f"start={render(surest.text)}")
+        words += [f"kappa={DOUBT:g}"] if self.far else []
         words.append("force=true")
         if plan.bounds:
             limits = zip(space.labels, *choosing.limits(space, plan.bounds), strict=True)
@@ -243,7 +253,8 @@ class _Steps(Estimating):
         if not len(codes):
             return None
         sign = table.setting.sign(table.main)
-        sure = sign * predictor.predict(codes)[table.main] - predictor.predict_std(codes, noise=False)[table.main]
+        mean, std = predictor.predict(codes)[table.main], predictor.predict_std(codes, noise=False)[table.main]
+        sure = sign * mean - (DOUBT if self.far else 1.0) * std
         return self.space.parse(codes[int(sure.argmax())].tolist())
 
 

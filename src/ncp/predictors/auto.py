@@ -38,6 +38,7 @@ def fit(
     seed: int = 0,
     space: str = "multires",
     setting: str = "mine",
+    remainder: str = "usual",
 ) -> Predictor:
     """A predictor of a setting from a few of its trainings and what the bundled predictors know.
 
@@ -49,6 +50,7 @@ def fit(
         seed: of folds and of everything that is drawn.
         space: of the architectures.
         setting: what is predicted; the names of bundled settings leave the bundled predictor of that name out.
+        remainder: ``large`` leaves more to what no known predictor says, for searches that go further than the rows lie.
 
     Returns: a predictor with ``choice`` (what was chosen by cross-validation inside the rows) and ``curve`` (error and loss
     of a search against the number of trainings).
@@ -58,7 +60,7 @@ def fit(
     """
     rows = few.rows_of(architectures, values, space, setting)
     few.check_number(rows)
-    return fit_rows(rows, few.Options(known=known, seed=seed))
+    return fit_rows(rows, few.Options(known=known, seed=seed, remainder=remainder))
 
 
 def fit_rows(rows: Rows, options: few.Options = few.STANDARD, progress: Progress | None = None) -> Predictor:

@@ -123,7 +123,7 @@ class _World:
         with torch.no_grad():
             self.inputs = self.predictor.inputs(self.predictor.codes)
         self.values = self.predictor.values[:, 0]
-        self.structure = transfer_fit.TRANSFER if brought else transfer_fit.ROWS
+        self.structure = transfer_fit.MIXTURES[options.remainder].structures[0] if brought else transfer_fit.ROWS
         fitted = transfer_fit.fit(self.inputs, self.values, self.structure, self.known, 1, options.seed)
         self.fitted, self.hyper = fitted, fitted.hyper[0]
         self.inputs = self._scaled(self.inputs)

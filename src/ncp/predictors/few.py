@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ncp import files, spaces
 from ncp.errors import UserError
-from ncp.numeric import whole
+from ncp.numeric import shown, whole
 from ncp.predictors import evaluation, known, stacking, transfer_fit
 from ncp.predictors.base import Card, Predictor, as_codes
 from ncp.predictors.rows import Rows
@@ -49,6 +49,8 @@ class Options:
         components: J with few rows, drawn in pairs; with many there is one.
         folds: of the cross-validation inside the rows.
         seed: of folds and components.
+        remainder: ``usual``, or ``large``: more is left to what no known predictor says (see
+            :data:`ncp.predictors.transfer_fit.MIXTURES`).
 
     Raises:
         UserError: for numbers that they cannot be.
@@ -58,8 +60,13 @@ class Options:
     components: int = 8
     folds: int = 10
     seed: int = 0
+    remainder: str = "usual"
 
     def __post_init__(self) -> None:
+        if self.remainder not in transfer_fit.MIXTURES:
+            raise UserError(
+                f"remainder is one of {', '.join(transfer_fit.MIXTURES)}, given was {shown(self.remainder)}"
+            )
         for name, least in (("components", 1), ("folds", 2), ("seed", 0)):
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if self.components > MOST_COMPONENTS:
@@ -125,14 +132,15 @@ def fit_rows(rows: Rows, options: Options = STANDARD, progress: Progress | None 
     with torch.no_grad():
         inputs = blank.inputs(blank.codes)
     values_RM = blank.values
-    structures = transfer_fit.STRUCTURES if brought else (transfer_fit.ROWS,)
+    mixture = transfer_fit.MIXTURES[options.remainder]
+    structures = mixture.structures if brought else (transfer_fit.ROWS,)
     tried = []
     for i, structure in enumerate(structures):
         tried.append(crossed(inputs, values_RM[:, 0], structure, len(brought), options))
         if progress is not None:
             progress((i + 1) / (len(structures) + 1), structure.name)
     prior_S, least_S = [s.weight for s in structures], [s.least for s in structures]
-    weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, prior_S, least_S)
+    weight_S = stacking.weights(values_RM[:, 0].numpy(), tried, prior_S, least_S, mixture.rows)
     predictor = _fitted(rows, brought, blank, inputs, structures, weight_S, tried, options)
     folds = min(options.folds, len(rows))
     predictor.choice = _words(rows, structures, weight_S, tried, list(brought), float(blank.output_std[0]), folds)

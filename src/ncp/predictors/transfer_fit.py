@@ -58,7 +58,19 @@ TRANSFER = Structure("transfer", PRIORS)
 LINEAR = Structure("linear map of the known alone", PRIORS, ("smooth", "shrink"))
 # as the lesser part of a mixture it draws a search back to its few rows, and what is found is worse; so half or nothing
 ROWS = Structure("rows alone", ALONE, ("average", "each"), weight=0.25, least=0.5)
-STRUCTURES = (TRANSFER, LINEAR, ROWS)
+LARGE = Structure("transfer with a large remainder", PRIORS | {"smooth": (0.5, 0.4)}, weight=4.0)
+
+
+class Mixture(NamedTuple):
+    """Structures that are stacked, and as how many rows their weights count before rows tell."""
+
+    structures: tuple[Structure, ...]
+    rows: float
+
+
+MIXTURES = {"usual": Mixture((TRANSFER, LINEAR, ROWS), 5.0), "large": Mixture((LARGE, LINEAR, ROWS), 60.0)}
+"""How much of a metric may be left to the remainder. Random rows seldom lie where a search goes, and what they say of the size
+of the remainder, and of the linear map without it, holds for where they lie; ``large`` expects more of it than they show."""
 
 
 class Fitted(NamedTuple):
