@@ -177,9 +177,15 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
 
 
 def test_random_rows_are_fitted_and_searched_for_what_lies_far_from_them(table, tmp_path, monkeypatch):
-    """Rows that were chosen lie where the search goes: their predictor and search are the usual ones."""
-    for sampler, remainder, kappa in (("random", "large", discovering.DOUBT), ("adaptive", None, 1.0)):
-        given, asked = steps(tmp_path, f"source={table}", f"sampler={sampler}", "trainings=20"), []
+    """Where nothing is known of other settings, or rows were chosen where the search goes, all is as usual."""
+    cases = (
+        ("random", "all", "large", discovering.DOUBT),
+        ("random", "none", None, 1.0),
+        ("adaptive", "all", None, 1.0),
+    )
+    for sampler, known, remainder, kappa in cases:
+        words = (f"source={table}", f"sampler={sampler}", f"known={known}", "trainings=20")
+        given, asked = steps(tmp_path, *words), []
 
         def run(step, command, *words, seen=asked):
             seen.append(jobs.options(command, *words))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ncp import jobs, runs, spaces
 from ncp.benchmark import settings
-from ncp.campaign import choosing
+from ncp.campaign import choosing, growth, rounds
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, best_sampled
 from ncp.campaign.growth import LEAST
@@ -175,8 +175,6 @@ class _Steps(Estimating):
 
     def chosen(self, table: Table) -> np.ndarray:
         """The rows ``(trainings,)`` that a build in rounds would have trained, had it only these architectures to choose from."""
-        from ncp.campaign import growth, rounds
-
         plan = self.plan
         rows = np.zeros(0, dtype=np.int64)
         known = rounds.known_names(plan.known, table.setting)
@@ -190,8 +188,11 @@ class _Steps(Estimating):
 
     @property
     def far(self) -> bool:
-        """Whether the search for one setting goes further than the trained architectures lie: chosen ones lie where it goes."""
-        return self.plan.sampler == "random" and len(self.plan.names) == 1 and self.plan.family == "auto"
+        """Whether the search for one setting, led by what other settings know, goes further than the trained architectures lie:
+        chosen ones lie where it goes."""
+        plan = self.plan
+        alone = len(plan.names) == 1 and plan.sampler == "random" and plan.family == "auto"
+        return alone and bool(rounds.known_names(plan.known, settings.get(plan.names[0])))
 
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
