@@ -9,6 +9,7 @@ from growing_builds import SPACE, Died, advance, options, published, run, toy, w
 
 from ncp.campaign import growth, rounds, work
 from ncp.campaign import plan as plans
+from ncp.campaign.halting import Halting
 from ncp.campaign.status import read_units, summarise
 from ncp.campaign.store import Folder
 from ncp.errors import UserError
@@ -102,7 +103,7 @@ def test_of_two_workers_that_choose_at_once_one_is_followed_by_both(tmp_path, mo
     without_trainings(monkeypatch)
     config = options(tmp_path)
     plan, store = work.open_build(config)
-    work._train_all(_bench(config, plan, store), config, None, None)
+    work._train_all(_bench(config, plan, store), config, None, Halting(config, None))
     together, choose = threading.Barrier(2), advance.choose
     seeds = threading.local()
 
@@ -204,7 +205,7 @@ def test_a_published_round_is_verified_and_not_chosen_again(whole, tmp_path, mon
     without_trainings(monkeypatch)
     config = options(tmp_path)
     plan, store = work.open_build(config)
-    work._train_all(_bench(config, plan, store), config, None, None)
+    work._train_all(_bench(config, plan, store), config, None, Halting(config, None))
     advance.advance(config, plan, store)
     before = published(store)
 

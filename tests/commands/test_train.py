@@ -82,7 +82,7 @@ def test_the_settings_state_result_time_and_source():
         (("task=cls", "data=cityscapes"), "this data set is for task=seg, given was task=cls"),
         (("task=seg", "data=cityscapes", "data.root=/nowhere"), "data.root='/nowhere' is not a folder"),
         (("task=cls", "data.size=8"), "data.size must be at least 32"),
-        (("task=cls", "+data.colour=3"), "unknown key 'data.colour' for Digits; its keys: .*size"),
+        (("task=cls", "+data.shade=3"), "unknown key 'data.shade' for Digits; its keys: .*size"),
         (
             ("task=cls", "arch=code", "arch.code=1_2_3"),
             "is read as a single number; write the architecture's text or a list",
