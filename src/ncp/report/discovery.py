@@ -96,8 +96,12 @@ def _panel(ax: Axes, discovery: Discovery, name: str) -> None:
     from ncp.report import style
 
     table = discovery.tables[name]
-    less = " (less is better)" if discovery.sign(name) < 0 else ""
-    style.dress(ax, f"{name}: {table.main}{less}", table.setting.unit(table.main), "million multiply-adds at 128 x 128")
+    style.dress(
+        ax,
+        f"{name}: {table.main}{_direction(discovery, name)}",
+        table.setting.unit(table.main),
+        "million multiply-adds at 128 x 128",
+    )
     ax.scatter(table.macs / 1e6, table.column(table.main), s=14, color=style.GREY, alpha=0.6, label="sampled")
     colours = {FOUND: style.VERMILION, DEFAULT: style.BLUE, BEST: style.GREEN}
     for candidate, scores in discovery.scores.items():
@@ -136,8 +140,12 @@ def _time(discovery: Discovery) -> str:
 def verdict(discovery: Discovery, name: str) -> str:
     """In words how the found architecture does against the others."""
     judged = ", as the judge predicts them" if discovery.recorded else ""
-    less = " (less is better)" if discovery.sign(name) < 0 else ""
-    return f"{name}{judged}{less}: " + ", ".join(against(discovery, name))
+    return f"{name}{judged}{_direction(discovery, name)}: " + ", ".join(against(discovery, name))
+
+
+def _direction(discovery: Discovery, name: str) -> str:
+    """Behind the name of a setting's main metric, where less of it is better."""
+    return " (less is better)" if discovery.sign(name) < 0 else ""
 
 
 def against(discovery: Discovery, name: str) -> list[str]:
@@ -235,8 +243,7 @@ def _in_short(discovery: Discovery, name: str) -> list[str]:
     how = "as the judge predicts it" if discovery.recorded else f"predicted {_predicted(discovery, name)}"
     cost = f"{discovery.macs[FOUND] / 1e6:,.1f} million multiply-adds"
     head = f"{name}: the found network reaches {reached} {table.main} ({how}) with {cost}"
-    less = " (less is better)" if discovery.sign(name) < 0 else ""
-    head += f". Against the others, in points of {table.main}{less}:"
+    head += f". Against the others, in points of {table.main}{_direction(discovery, name)}:"
     return [terminal.markdown(head), "", *(f"- {terminal.markdown(words)}" for words in against(discovery, name))]
 
 
