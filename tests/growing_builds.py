@@ -55,7 +55,7 @@ def without_trainings(monkeypatch, fails=lambda claim: None, before=lambda claim
     return trained
 
 
-def toy(space, codes, values, known, seed, setting="mine", metric="metric"):
+def toy(space, codes, values, known, seed, setting="mine", metric="metric", remainder="usual"):
     """A predictor that knows the formula, and doubts what is far from the rows."""
     rows = torch.as_tensor(np.asarray(codes, dtype=np.float64))
 

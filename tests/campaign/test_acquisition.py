@@ -6,9 +6,10 @@ import torch
 from scipy import integrate, stats
 from toy_predictors import Toy, capacity
 
-from ncp import spaces
+from ncp import predictors, spaces
 from ncp.campaign import acquisition
 from ncp.errors import UserError
+from ncp.predictors.telling import most_telling
 from ncp.search.limits import Budget, Region
 
 SPACE = spaces.get("multires")
@@ -159,6 +160,18 @@ def test_a_pool_with_hardly_any_left_within_the_limits_teaches_by_dearer_ones():
         batch = acquisition.next_batch(predictor, measured, count, within(), rng, pool, within(16e9))
         assert len(np.unique(batch, axis=0)) == count
         assert (SPACE.cost(batch).macs <= 1e9).sum() == left
+
+
+def test_of_a_recorded_pool_those_are_chosen_that_tell_most_of_where_the_search_ends():
+    measured = first(16, within(4e9))
+    predictor = predictors.fit(measured, {"mIoU": 80.0 - (WEIGHTS / measured).sum(1)}, known="none")
+    pool = np.unique(first(60, within(4e9), 5), axis=0)
+    chosen = acquisition.next_batch(predictor, measured, 5, within(), np.random.default_rng(0), pool, within(3e9))
+    left = pool[SPACE.cost(pool).macs <= 3e9]
+    ends = np.unique(acquisition._ascended(predictor, within(), np.random.default_rng(0)), axis=0)
+    assert chosen.tolist() == left[most_telling(predictor, left, ends, 5)].tolist()
+    with pytest.raises(UserError, match="only 3 further architectures can be chosen, given was a batch of 5"):
+        acquisition.next_batch(predictor, pool[3:], 5, within(), np.random.default_rng(0), pool, within(4e9))
 
 
 @pytest.mark.parametrize("name", ["transnas-macro", "transnas-micro"])

@@ -209,8 +209,8 @@ def test_a_published_round_is_verified_and_not_chosen_again(whole, tmp_path, mon
     advance.advance(config, plan, store)
     before = published(store)
 
-    def other(space, codes, values, known, seed, setting="mine", metric="metric"):
-        predictor = toy(space, codes, values, known, seed, setting, metric)
+    def other(*given, **named):
+        predictor = toy(*given, **named)
         predictor.function = lambda x: 70.0 - x.mean(-1)
         return predictor
 

@@ -47,6 +47,16 @@ def test_a_real_predictor_of_twelve_rows_leads_to_better_ones(rows):
     assert truth(propose(codes, values, 4)).mean() > values.max()
 
 
+def test_of_a_recorded_pool_a_round_says_that_it_is_to_learn_from(rows):
+    codes, values = rows
+    pool = propose((), (), 20, seed=9)
+    within, recorded = (
+        rounds.propose("multires", codes, values, 2, LIMITS, "none", pool=pool, reach=r).how for r in (1, 2)
+    )
+    assert "from which most improvement is expected, by a predictor of 12" in within
+    assert "from which most is learned, by a predictor of 12" in recorded
+
+
 def test_where_less_is_better_the_same_are_chosen_for_the_negated_values(rows):
     codes, values = rows
     more, less = (

@@ -9,7 +9,7 @@ Shape suffixes: N candidates, R measured rows, B chosen codes, D dimensions of t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from ncp.search.criterion import Criterion
 from ncp.search.limits import Budget
 from ncp.search.objectives import Objective, Objectives
 from ncp.search.robust import Robust
+
+if TYPE_CHECKING:
+    from ncp.predictors.transfer import Transfer
 
 STRATA = 4
 KEPT = 0.25  # of the candidates of like cost, those that other settings think best of
@@ -162,17 +165,22 @@ def next_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
-        learn: wider limits within which every second one is drawn at random, and more where the pool has too few within the
-            limits: they teach the predictor what these do not show; None for none of them.
+        learn: wider limits of the pool's codes that are to teach the predictor, where the pool has hardly any within ``limits``:
+            those that tell most about which of the ends of its searches within ``limits`` is best. Where the predictor cannot say
+            which these are, what the pool has within ``limits`` is taken for improvement, and the rest drawn at random. None for
+            improvement alone.
 
     Raises:
         UserError: where so many different ones do not exist within the limits.
     """
+    from ncp.predictors.transfer import Transfer
+
     space = predictor.space
     taken = {tuple(code) for code in np.asarray(measured, dtype=np.int64).tolist()}
     if learn is not None and pool is not None:
-        # the pool may have hardly any left within the limits
-        wanted = min(-(-count // 2), len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
+        if isinstance(predictor, Transfer):
+            return _most_telling(predictor, taken, count, limits, learn, rng, pool)
+        wanted = min(count, len(_candidates(space, limits, rng, CANDIDATES, pool, taken)))
         if wanted < count:
             first = next_batch(predictor, measured, wanted, limits, rng, pool) if wanted else measured[:0]
             both = np.concatenate([measured, first])
@@ -188,6 +196,25 @@ def next_batch(
     mean_N, std_N = answers(predictor, codes_ND)
     f_NF, _ = _features(space, codes_ND)
     return np.asarray(codes_ND[_improving(mean_N, std_N, f_NF, best, count)], dtype=np.int64)
+
+
+def _most_telling(
+    predictor: Transfer,
+    taken: Any,
+    count: int,
+    limits: Budget,
+    learn: Budget,
+    rng: np.random.Generator,
+    pool: np.ndarray,
+) -> np.ndarray:
+    """``(count, D)`` codes of a pool from whose results most is learned about how the ends of searches differ."""
+    from ncp.predictors.telling import most_telling
+
+    codes_ND = _candidates(predictor.space, learn, rng, CANDIDATES, pool, taken)
+    if len(codes_ND) < count:
+        raise UserError(f"only {len(codes_ND)} further architectures can be chosen, given was a batch of {count}")
+    ends = np.unique(_ascended(predictor, limits, rng), axis=0)
+    return np.asarray(codes_ND[most_telling(predictor, codes_ND, ends, count)], dtype=np.int64)
 
 
 def _improving(mean_N: np.ndarray, std_N: np.ndarray, f_NF: np.ndarray, best: float, count: int) -> list[int]:

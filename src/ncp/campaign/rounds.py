@@ -79,9 +79,9 @@ def propose(
         pool: ``(P, D)`` codes among which to choose (a recorded table's); None for any of the space.
         bounds: dimension -> ``[lower, upper]``, narrower than the space's.
         skip: further codes that are not to be chosen: those whose training failed.
-        reach: how many times the limits a code that is chosen to cover the space may cost, and of a pool, which has little
-            below them, later ones too (``RECORDED`` for a recorded table, whose rows cost nothing): dearer rows teach the
-            predictor more. At 1 all keep the limits.
+        reach: how many times the limits a code that is chosen to cover the space may cost: dearer ones teach the predictor more.
+            At 1 all keep the limits. With more than 1 of a pool (``RECORDED`` for a recorded table, whose rows cost nothing)
+            later ones are to teach it, too: a pool has hardly any where a search within the limits goes.
         sign: 1 where more of the metric is better, -1 where less is.
 
     Raises:
@@ -110,9 +110,11 @@ def propose(
                 space, count, wide, rng, pool_PD, taken, acquisition.guess(known, space.name)
             )
         return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
-    predictor = fit(space, codes_RD, values_R, known, seed)
-    chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, wide if reach > 1 else None)
-    how = f"{count} architectures from which most improvement is expected, by a predictor of {len(codes_RD)} trainings"
+    learn = wide if reach > 1 and pool_PD is not None else None
+    predictor = fit(space, codes_RD, values_R, known, seed, remainder="usual" if learn is None else "large")
+    chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, learn)
+    aim = "from which most improvement is expected" if learn is None else "from which most is learned"
+    how = f"{count} architectures {aim}, by a predictor of {len(codes_RD)} trainings"
     predicted, std = acquisition.answers(predictor, chosen)
     return Proposal(chosen, sign * predicted, std, how)
 
@@ -132,11 +134,12 @@ def fit(
     seed: int,
     setting: str = "new",
     metric: str = METRIC,
+    remainder: str = "usual",
 ) -> Predictor:
-    """The predictor of measured rows by which a batch is chosen."""
+    """The predictor of measured rows by which a batch is chosen; ``remainder`` as in :func:`ncp.predictors.fit`."""
     from ncp import predictors
 
-    fitted: Predictor = predictors.fit(codes_RD, {metric: values_R}, known, seed, space.name, setting)
+    fitted: Predictor = predictors.fit(codes_RD, {metric: values_R}, known, seed, space.name, setting, remainder)
     return fitted
 
 

@@ -189,9 +189,9 @@ class _Steps(Estimating):
     @property
     def far(self) -> bool:
         """Whether the search for one setting, led by what other settings know, goes further than the trained architectures lie:
-        chosen ones lie where it goes."""
+        chosen ones lie where it goes, if they are not of a recorded table, which has few there."""
         plan = self.plan
-        alone = len(plan.names) == 1 and plan.sampler == "random" and plan.family == "auto"
+        alone = len(plan.names) == 1 and (plan.sampler == "random" or plan.source is not None) and plan.family == "auto"
         return alone and bool(rounds.known_names(plan.known, settings.get(plan.names[0])))
 
     def fit(self, name: str) -> None:
