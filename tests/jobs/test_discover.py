@@ -143,6 +143,20 @@ def test_a_table_of_a_whole_space_needs_no_other_judge(tmp_path):
         job._Steps(replace(plan, source=str(half)), tmp_path / "other").check()
 
 
+def test_the_search_goes_far_where_no_training_could_be_chosen(tmp_path, monkeypatch):
+    """Random trainings, and rows of a table that holds but a part of the space, seldom lie where it goes."""
+    monkeypatch.setattr(job._Steps, "whole", lambda self, name: self.plan.source == "whole")
+    plan = job.DiscoveryPlan(("seg",), {}, 12, {"macs": 1e12}, SPACE.default(), tmp_path, known=["video"])
+    far = {
+        (sampler, source): job._Steps(replace(plan, sampler=sampler, source=source), tmp_path).far
+        for sampler in ("adaptive", "random")
+        for source in (None, "part", "whole")
+    }
+    assert [key for key, goes in far.items() if not goes] == [("adaptive", None), ("adaptive", "whole")]
+    others = [{"known": "none"}, {"names": ("seg", "video")}, {"family": "default"}]
+    assert not any(job._Steps(replace(plan, sampler="random", **other), tmp_path).far for other in others)
+
+
 def test_one_process_at_a_time_works_in_a_place(tmp_path, monkeypatch):
     """Two would fit and search each other's rows."""
     plan = job.DiscoveryPlan(("seg",), {}, 12, {"macs": 1e12}, SPACE.default(), tmp_path / "place", source="table")

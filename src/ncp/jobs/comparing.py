@@ -157,10 +157,14 @@ class Comparing(Trainer):
         try:
             return predictors.load(name)
         except UserError:
-            table, some = self.recorded(name), self.space.sample(SOME, np.random.default_rng(0))
-            if all(architecture in table for architecture in some):
+            if self.whole(name):
                 return None
             raise
+
+    def whole(self, name: str) -> bool:
+        """Whether the recorded table holds the whole space, as far as ``SOME`` architectures tell."""
+        table, some = self.recorded(name), self.space.sample(SOME, np.random.default_rng(0))
+        return all(architecture in table for architecture in some)
 
     def judge(self, candidates: Mapping[str, Any]) -> None:
         """What the bundled predictors, which know all rows of the recorded tables, or these themselves say of the candidates."""

@@ -175,24 +175,27 @@ class _Steps(Estimating):
 
     def chosen(self, table: Table) -> np.ndarray:
         """The rows ``(trainings,)`` that a build in rounds would have trained, had it only these architectures to choose from."""
-        plan = self.plan
-        rows = np.zeros(0, dtype=np.int64)
+        plan, sign = self.plan, table.setting.sign(table.main)
+        rows, reach = np.zeros(0, dtype=np.int64), rounds.RECORDED
         known = rounds.known_names(plan.known, table.setting)
         for size in growth.checked_sizes(plan.trainings, plan.rounds):
             proposed = rounds.propose(
                 self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
-                pool=table.codes, bounds=plan.bounds, reach=rounds.RECORDED, sign=table.setting.sign(table.main),
+                pool=table.codes, bounds=plan.bounds, reach=reach, sign=sign,
             )  # fmt: skip
+            if self.whole(table.setting.name):
+                reach = 1.0  # it has whatever promises improvement
             rows = np.concatenate([rows, table.index.find(proposed.codes)])
         return rows
 
     @property
     def far(self) -> bool:
         """Whether the search for one setting, led by what other settings know, goes further than the trained architectures lie:
-        chosen ones lie where it goes, if they are not of a recorded table, which has few there."""
-        plan = self.plan
-        alone = len(plan.names) == 1 and (plan.sampler == "random" or plan.source is not None) and plan.family == "auto"
-        return alone and bool(rounds.known_names(plan.known, settings.get(plan.names[0])))
+        chosen ones lie where it goes, unless they are of a table that holds but a part of the space."""
+        plan, name = self.plan, self.plan.names[0]
+        if len(plan.names) > 1 or plan.family != "auto" or not rounds.known_names(plan.known, settings.get(name)):
+            return False
+        return plan.sampler == "random" or (plan.source is not None and not self.whole(name))
 
     def fit(self, name: str) -> None:
         """A predictor, its errors from cross-validation."""
