@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUICK = 8  # samples of each split that are read before a training begins
 SPLITS = ("train", "val")
-# what the two folders of a segmentation set are called
-IMAGES = ("images", "image", "imgs", "img", "jpegimages")
-MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt")
 
 
 def listed(folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -217,11 +214,6 @@ def spread(count: int, wanted: int | None) -> list[int]:
     if wanted is None or wanted >= count:
         return list(range(count))
     return [int(i) for i in np.unique(np.linspace(0, count - 1, wanted).astype(int))] if count else []
-
-
-def several(count: int, one: str, more: str = "") -> str:
-    """``1 class``, ``2 classes``."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:

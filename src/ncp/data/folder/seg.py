@@ -15,39 +15,22 @@ from ncp.data import rasters
 from ncp.data.colours import PHOTOMETRIC, Light
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.layouts import IMAGES, MASKS, holds_masks, named, other_task
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.pairs import OwnPairs
 from ncp.data.folder.splits import given_file, split_folders
-from ncp.data.paths import PathList, folders
+from ncp.data.paths import PathList
 from ncp.data.problems import Problems
 from ncp.data.segmentation import SegmentationData, SegmentationSet
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.numeric import several
 
 TAILS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "-mask")
 """What a mask's name may have behind its image's."""
 TINY_SHORT = 64  # pixels of an evaluation image's shorter side with ``tiny``
-
-
-def _named(folder: Path, names: Sequence[str]) -> str | None:
-    try:
-        there = {name.lower(): name for name in folders(folder)}
-    except OSError:
-        return None
-    return next((there[name] for name in names if name in there), None)
-
-
-def fits(folder: Path) -> bool:
-    """Whether a folder looks like a segmentation set."""
-    if _named(folder, IMAGES) and _named(folder, MASKS):
-        return True
-    try:
-        splits = split_folders(folder)
-    except OSError:
-        return False
-    return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
 
 
 class FolderSegmentation(OwnImages, SegmentationData):
@@ -100,16 +83,17 @@ class FolderSegmentation(OwnImages, SegmentationData):
 
     def _pairs(self, root: Path, problems: Problems) -> dict[str, list[tuple[str, str]]]:
         """Image and mask of each split, relative to the root."""
-        images, labels = _named(root, IMAGES), _named(root, MASKS)
+        images, labels = named(root, IMAGES), named(root, MASKS)
         splits = split_folders(root)
         self.unmatched = {"image": [], "mask": []}
         if images is None and "train" in splits:  # train/images, train/masks, val/images, val/masks
             out: dict[str, list[tuple[str, str]]] = {}
             for split, name in splits.items():
-                inner = _named(root / name, IMAGES), _named(root / name, MASKS)
+                inner = named(root / name, IMAGES), named(root / name, MASKS)
                 if None in inner:
+                    hint = other_task(root, "seg") if inner == (None, None) else ""
                     problems.add(
-                        f"'{printable(root / name)}' needs images and masks; it holds {what_is_there(root / name)}"
+                        f"'{printable(root / name)}' needs images and masks; it holds {what_is_there(root / name)}{hint}"
                     )
                     out[split] = []
                     continue
@@ -124,7 +108,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
         if images is None or labels is None:
             lacking = "a folder of images" if images is None else "a folder of masks, so there are no labels"
             text = f"data.root='{printable(self.root)}' lacks {lacking} ({self.layout}); it holds {what_is_there(root)}"
-            raise UserError(text + wrong_level(root, fits))
+            raise UserError(text + (wrong_level(root, holds_masks) or other_task(root, "seg")))
         inner_splits, inner_masks = split_folders(root / images), split_folders(root / labels)
         divided = {"train", "val"} <= set(inner_splits)
         lists = self.lists(root, divided)
@@ -199,7 +183,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
                 f"{printable(first)}{hint}; add them, or leave such images out with data.partial=true"
             )
         elif lacking:
-            self.notes.append(f"{lacking:,} images without a mask are left out")
+            self.notes.append(f"left out: {several(lacking, 'image')} without a mask")
         return pairs
 
     # ---- classes
