@@ -18,7 +18,7 @@ from ncp.campaign import choosing, proxies
 from ncp.campaign.growth import LEAST, Growth, checked_sizes, digest
 from ncp.campaign.options import BuildOptions
 from ncp.errors import UserError
-from ncp.numeric import finite, shown
+from ncp.numeric import finite, several, shown
 
 if TYPE_CHECKING:
     from ncp.predictors.base import Predictor
@@ -109,10 +109,10 @@ def propose(
             chosen = acquisition.first_batch(
                 space, count, wide, rng, pool_PD, taken, acquisition.guess(known, space.name)
             )
-        return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
+        return Proposal(chosen, np.zeros(0), np.zeros(0), f"{several(count, 'architecture')} to cover the space")
     predictor = fit(space, codes_RD, values_R, known, seed)
     chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, wide if reach > 1 else None)
-    how = f"{count} architectures from which most improvement is expected, by a predictor of {len(codes_RD)} trainings"
+    how = f"{several(count, 'architecture')} from which most improvement is expected, by a predictor of {len(codes_RD)} trainings"
     predicted, std = acquisition.answers(predictor, chosen)
     return Proposal(chosen, sign * predicted, std, how)
 
