@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ncp.data import base
 from ncp.data.base import BatchPolicy, Key, Loader, ShardSampler, StreamSampler, find_root, sample_rng, worker_count
 from ncp.errors import UserError
+from ncp.process import SIDE_BY_SIDE
 
 
 def keys(sampler):
@@ -196,3 +197,10 @@ def test_cores_are_divided_once_by_those_that_share_them(monkeypatch, everybody,
     monkeypatch.setattr(base, "own_cores", lambda: mine[1])
     assert base.sharing_cores(mine, everybody) == sharing
     assert worker_count(sharing) == workers
+
+
+@pytest.mark.parametrize(("at_a_time", "workers"), [("4", 3), ("8", 1), ("100", 1), ("", 15), ("many", 15)])
+def test_trainings_side_by_side_share_the_cores_for_their_loaders(monkeypatch, at_a_time, workers):
+    monkeypatch.setattr(base, "own_cores", lambda: frozenset(range(16)))
+    monkeypatch.setenv(SIDE_BY_SIDE, at_a_time)
+    assert worker_count() == workers

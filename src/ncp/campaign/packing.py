@@ -29,7 +29,7 @@ from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
-from ncp.process import environment, free_memory_mb, own_cores
+from ncp.process import SIDE_BY_SIDE, environment, free_memory_mb, own_cores
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -114,14 +114,14 @@ def side_by_side(
 
     def start(slot: int) -> None:
         first = slot % max(1, mine)
-        arguments = (each, options, plan, store.root, first, errors)
+        arguments = (each, options, plan, store.root, first, errors, multiprocessing.get_start_method())
         process = context.Process(target=_slot, args=arguments, name=f"slot-{slot}")
         with signals.leaving():  # none is started that would not be ended
             process.start()
             processes[slot] = process
         signals.check()
 
-    with signals.handled(yielding=True), environment(OMP_NUM_THREADS=threads):
+    with signals.handled(yielding=True), environment(**{"OMP_NUM_THREADS": threads, SIDE_BY_SIDE: str(number)}):
         try:
             for slot in range(number):
                 start(slot)
@@ -166,9 +166,17 @@ def _end(processes: Iterable[Any]) -> None:
 
 
 def _slot(
-    each: Callable[..., object], options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors: Any
+    each: Callable[..., object],
+    options: BuildOptions,
+    plan: BuildPlan,
+    root: Path,
+    first: int,
+    errors: Any,
+    method: str,
 ) -> None:
-    """One process of several."""
+    """One process of several; its loaders start by the same ``method`` as those of a process alone, not by how it was started
+    itself: each would import everything anew for every training."""
+    multiprocessing.set_start_method(method, force=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
     try:
         with signals.handled():

@@ -30,7 +30,7 @@ from ncp.data.paths import hidden
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.numeric import shown
-from ncp.process import own_cores
+from ncp.process import own_cores, side_by_side
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -329,14 +329,14 @@ class DataModule(pl.LightningDataModule):
 
 
 def worker_count(sharing: int = 1, most: int = 16) -> int:
-    """Loader processes of a device: the cores that its process may use, divided by the processes that share them, less one for
-    the step.
+    """Loader processes of a device: the cores that its process may use, divided by the processes that share them (of this
+    training and of others side by side with it), less one for the step.
 
     Args:
         sharing: see :func:`sharing_cores`.
         most: at most so many.
     """
-    return max(1, min(most, len(own_cores()) // sharing - 1))
+    return max(1, min(most, len(own_cores()) // (sharing * side_by_side()) - 1))
 
 
 def sharing_cores(mine: tuple[str, frozenset[int]], everybody: Sequence[tuple[str, frozenset[int]]]) -> int:
