@@ -221,6 +221,42 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
         given.estimate()
 
 
+def test_compared_trainings_of_an_earlier_start_are_not_waited_for_again(tmp_path, monkeypatch):
+    """An hour a training: all eight to learn from are there, three and one compared ones and one hand-designed network; of a
+    search that ends elsewhere than before none is."""
+    monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    given = steps(tmp_path, "trainings=8", "repeats=2", "hours=1", "sampler=random")
+    monkeypatch.setattr(given, "hand_designed", lambda *_: ("like", found_.cost_of(SPACE, SPACE.default())))
+    names = ("found", "default", "best sampled")
+    candidates = dict(zip(names, SPACE.sample(3, np.random.default_rng(0)), strict=True))
+    (tmp_path / "candidates.txt").write_text("".join(f"{a.text}  # {name}\n" for name, a in candidates.items()))
+    assert set(given.done_before("seg").values()) == {0}
+    given.out.candidates = candidates
+    units = [(tmp_path / "sample-seg", 8), (given.compared("seg", 0), 3), (given.compared("seg", 1), 1)]
+    for place, count in units:
+        for number in range(count):
+            (place / f"units/{number:06d}").mkdir(parents=True)
+            (place / f"units/{number:06d}/record.json").touch()
+    (given.baseline_place("seg", "like", 0)).mkdir()
+    (given.baseline_place("seg", "like", 0) / "result.json").touch()
+    given.out.candidates = {}
+    there = {"compare seg, seed 1000": 3, "compare seg, seed 1001": 1}
+    there |= {"compare baseline, seed 1000": 1, "compare baseline, seed 1001": 0}
+    assert given.done_before("seg") == there
+    said = []
+    monkeypatch.setattr(estimating.log, "info", lambda text, *of: said.append(text % of if of else text))
+    given.estimate()
+    assert "0 more trainings and the comparison take about 3 hours" in said[-1]
+    clocks = []
+    monkeypatch.setattr("ncp.terminal.clock", lambda seconds: clocks.append(seconds) or "later")
+    with given.commands.timed("build seg", lambda: 8):
+        pass
+    assert clocks[-1] == pytest.approx(3 * 3600, rel=0.02)
+    given.out.candidates = {"found": SPACE.default()}
+    assert sum(given.done_before("seg").values()) == 1  # the hand-designed network is the same
+
+
 def test_the_page_says_what_a_detections_figure_is():
     rows = [{"architecture": SPACE.default().text, "moderate": 70.0}]
     table = benchmark.from_rows(rows, "3ddet")

@@ -20,7 +20,7 @@ from ncp.campaign.growth import LEAST
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import printable, safe_file
-from ncp.jobs.comparing import BASELINE
+from ncp.jobs.comparing import BASELINE, OF_EACH
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
 from ncp.jobs.estimating import Estimating
 
@@ -102,7 +102,7 @@ class _Steps(Estimating):
         out |= {f"build {name}": 1.0 if recorded else float(plan.trainings) for name in plan.names}
         out |= {f"fit {name}": 1.0 for name in plan.names} | {"search": 1.0}
         if not recorded:
-            out |= {self.comparison(name, r): 3.0 for name in plan.names for r in range(plan.repeats)}
+            out |= {self.comparison(name, r): OF_EACH for name in plan.names for r in range(plan.repeats)}
             if plan.baseline is not None:
                 out |= {self.again(BASELINE, r): 1.0 for r in range(plan.repeats)}
         if plan.exports and not recorded:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 
-from ncp import runs
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import cost_of
 from ncp.campaign.growth import LEAST, checked_sizes
 from ncp.campaign.rounds import REACH
-from ncp.campaign.states import RECORD
 from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
@@ -80,6 +78,7 @@ class Estimating(Comparing):
             weights[self.comparison(name, repeat)] = clock.seconds_compared(compared[:3]) / 3 / one
             weights[self.again(BASELINE, repeat)] = clock.seconds_compared(compared[-1:]) / one
         self.commands.expect(one, weights)
+        self.commands.already(self.done_before(name))
 
     def check_left(self, name: str, usual: float) -> None:
         """Refuse ``hours`` in which the whole does not fit; what an earlier start began goes on as far as they reach."""
@@ -87,7 +86,7 @@ class Estimating(Comparing):
         if plan.hours is None:
             return
         done = int(records(place / f"sample-{safe_file(name)}")())
-        over = sum(1 for part in (f"units/*/{RECORD}", runs.RESULT_FILE) for _ in place.glob(f"compare-*/{part}"))
+        over = int(sum(self.done_before(name).values()))
         one, compared = clock.seconds([usual]), clock.seconds_compared(self.to_compare()[over:])
         left = (max(plan.trainings - done, 0) * one + compared) / 3600
         if left > plan.hours:
