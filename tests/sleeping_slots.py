@@ -1,5 +1,6 @@
 """Two processes side by side that train nothing: ``python -m sleeping_slots FOLDER`` waits until somebody ends it."""
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -28,6 +29,7 @@ def tell(options, plan, store, first):
     from ncp.data.base import worker_count
 
     said = f"{multiprocessing.get_start_method()} {worker_count()} of {len(own_cores())}"
+    logging.getLogger("ncp.data.folder.files").info("process %d tells of the data", first)
     store.path(f"{first}.told").write_text(said)
 
 

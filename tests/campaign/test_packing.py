@@ -105,7 +105,7 @@ def test_a_mistake_in_a_process_is_told_once(tmp_path):
         packing.run(config, plan, store)
 
 
-def test_loaders_of_processes_side_by_side_start_as_those_of_one_alone_and_share_the_cores(tmp_path):
+def test_loaders_of_processes_side_by_side_start_as_those_of_one_alone_and_share_the_cores(tmp_path, capfd):
     """A process that is started anew would start its loaders so too: each of them imports all for every training."""
     packing.side_by_side(
         BuildOptions(), BuildPlan("seg", ("a", "b"), (1, 1), {}, 0), Folder(tmp_path), 2, sleeping_slots.tell
@@ -113,6 +113,11 @@ def test_loaders_of_processes_side_by_side_start_as_those_of_one_alone_and_share
     cores = len(own_cores())
     said = f"{multiprocessing.get_start_method()} {max(1, min(16, cores // 2 - 1))} of {cores}"
     assert [file.read_text() for file in sorted(tmp_path.glob("*.told"))] == [said] * 2
+    told = "".join(capfd.readouterr())
+    assert ("process 0 tells of the data" in told, "process 1 tells of the data" in told) == (
+        True,
+        False,
+    )  # once is enough
 
 
 @pytest.fixture

@@ -178,6 +178,8 @@ def _slot(
     itself: each would import everything anew for every training."""
     multiprocessing.set_start_method(method, force=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
+    if first:  # what there is to say of the data the first one says
+        logging.getLogger("ncp.data").setLevel(logging.WARNING)
     try:
         with signals.handled():
             _end_with_parent()

@@ -213,13 +213,17 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, halting: H
 
 
 def _explain(worker: Worker, told: set[str]) -> None:
-    """Say once what this worker waits for."""
+    """Say once what this worker waits for, and once more where whoever trains it falls silent."""
     for holder in worker.blockers:
-        if holder.unit not in told:
-            told.add(holder.unit)
-            log.info(
-                "waiting for %s; action=release units=%s frees it", holder.words(worker.patience), int(holder.unit)
-            )
+        at_work = holder.at_work(worker.patience)
+        if f"{holder.unit} {at_work}" in told:
+            continue
+        told.add(f"{holder.unit} {at_work}")
+        if at_work:
+            log.info("waiting for unit %s, which %s trains", holder.unit, holder.who)
+        else:
+            words = holder.words(worker.patience)
+            log.info("waiting for %s; action=release units=%s frees it", words, int(holder.unit))
 
 
 class Peers:
