@@ -99,6 +99,19 @@ def test_the_page_is_one_file_that_can_be_sent(chosen):
     assert "search 'objectives=[seg]'" in html.unescape(page)
 
 
+def test_the_end_names_the_command_that_uses_the_found_network(chosen, tmp_path, capsys, monkeypatch):
+    outcome = chosen[0]
+    report.show(outcome.discovery, outcome.files)
+    assert "use it:" not in capsys.readouterr().out  # of a table's rows none was trained
+    monkeypatch.chdir(tmp_path)
+    exports = {"safetensors": str(tmp_path / "a b" / "found.safetensors"), "onnx": str(tmp_path / "a b" / "found.onnx")}
+    trained = replace(outcome.discovery, exports=exports)
+    report.show(trained, outcome.files)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("use it:")]
+    assert line.split("predict ")[1] == """input=FOLDER out=seen 'ckpt="a b/found.safetensors"'"""
+    assert f"""'ckpt="{tmp_path}/a b/found.safetensors"'""" in report.page(trained, "discovery")
+
+
 def test_the_same_rows_for_the_same_seed(table, tmp_path):
     def drawn(seed):
         options = jobs.options(
