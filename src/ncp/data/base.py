@@ -302,6 +302,11 @@ class DataModule(pl.LightningDataModule):
         return loader
 
     @property
+    def known_as(self) -> str:
+        """The set in a word or two, for results and comparisons."""
+        return type(self).__name__
+
+    @property
     def idle(self) -> bool:
         """Whether there are fewer validation samples than devices, and none for this one."""
         return self.trainer is not None and self.trainer.global_rank >= len(self.val_set)  # type: ignore[arg-type]

@@ -155,7 +155,7 @@ def _main(job: TrainingJob) -> str:
 def _objective(job: TrainingJob) -> str:
     """``setting.metric`` of a training's main metric."""
     assert job.training is not None
-    return f"{job.training.setting or job.training.task}.{job.training.main_metric}"
+    return f"{job.training.measures}.{job.training.main_metric}"
 
 
 def _value(job: TrainingJob, main: str) -> float | None:

@@ -167,6 +167,11 @@ class OwnData(DataModule):
         return command_line("data", root=str(self.root), task=self.task)
 
     @property
+    def known_as(self) -> str:
+        """Its folder's name: one task's sets of one's own are told apart by that."""
+        return printable(self.source)
+
+    @property
     def place(self) -> Path:
         """The root as a path."""
         return Path(str(self.root)).expanduser()
