@@ -1,8 +1,10 @@
 """Discoveries: with rows of a table in the place of trainings, and from a folder of images to an exported network."""
 
+import contextlib
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -478,6 +480,33 @@ def test_words_about_own_data_reach_its_trainings_and_a_folder_is_of_one_data_se
     (tmp_path / "conf" / "data" / "mine.yaml").unlink()
     with pytest.raises(UserError, match="enough"):
         jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+
+
+def test_a_discovery_does_not_go_on_with_other_files(tmp_path, monkeypatch):
+    """Pictures that were added would be in some of its trainings and not in others, and move the seeded split."""
+    begun = []
+    monkeypatch.setattr(jobs.discover, "carry_out", lambda plan, folder: begun.append(plan.names))
+    root = tmp_path / "own"
+    images(root, {"red": (200, 30, 30), "grün": (30, 200, 30)}, {".": 8})
+    words = ("task=cls", "data=folder", f"data.root={root}", f"dir={tmp_path / 'there'}")
+
+    def start():
+        with contextlib.suppress(AttributeError):  # what is carried out leaves nothing here
+            jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+
+    start()
+    start()
+    assert len(begun) == 2
+    shutil.copy(root / "grün" / "0.png", root / "grün" / "neu.png")
+    said = told(*words)
+    assert "has changed since this discovery began (1 file more, 0 files less, first: grün/neu.png)" in said
+    assert said.endswith("give dir=FOLDER to begin anew, or put the files back")
+    (root / "grün" / "neu.png").unlink()
+    [file] = (tmp_path / "there" / "conf" / "setting").glob("*.yaml")
+    file.write_text(file.read_text().replace("data: {", "data: {split_seed: 7, ", 1))  # as a look may suggest
+    assert "split_seed: 7" in file.read_text()
+    start()
+    assert len(begun) == 3
 
 
 def test_hours_are_asked_for_beforehand(mine, tmp_path, one_thread):

@@ -206,12 +206,21 @@ class OwnData(DataModule):
         self.notes.append(f"split: by the lists {printable(files[0].name)} and {printable(files[1].name)}")
         return names
 
+    def lines(self, split: str) -> list[bytes]:
+        """The files of a split as a list names them."""
+        return [os.fsencode(as_line(name)) for name in self.names.get(split, ())]
+
     def describe(self, folder: Path) -> None:
         """``train_files.txt`` and ``val_files.txt``: the split, relative to the root, for ``data.train_list`` and
         ``data.val_list``; ``classes.txt``."""
-        for split, names in self.names.items():
-            write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(as_line(name)) + b"\n" for name in names))
+        for split in self.names:
+            write_bytes(folder / split_file(split), b"".join(line + b"\n" for line in self.lines(split)))
         write_bytes(folder / "classes.txt", "".join(f"{line(name)}\n" for name in self.classes).encode())
+
+
+def split_file(split: str) -> str:
+    """What the list of a split's files is called."""
+    return f"{split}_files.txt"
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
