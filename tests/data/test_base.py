@@ -133,7 +133,10 @@ def test_a_wrong_root_says_what_was_looked_for_and_found(tmp_path):
         find_root(tmp_path / "nowhere", ("a",), "Set")
     (tmp_path / "a").mkdir()
     (tmp_path / "c").mkdir()
-    with pytest.raises(UserError, match=r"is not Set: looked for b and found a, c"):
+    with pytest.raises(
+        UserError,
+        match=r"is not Set: looked for b and found a, c; a set of your own is given with data=folder and its task",
+    ):
         find_root(tmp_path, ("a", "b"), "Set")
 
 

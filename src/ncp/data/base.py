@@ -386,7 +386,8 @@ def _checked_root(path: Path, root: str | os.PathLike[str], wanted: Sequence[str
         present = [printable(entry) for entry in sorted(os.listdir(path)) if not hidden(entry)]
         found = ", ".join(present[:8]) + (", ..." if len(present) > 8 else "") if present else "nothing"
         raise UserError(
-            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}"
+            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}; a set of your own "
+            "is given with data=folder and its task"
         )
     return path
 
