@@ -80,6 +80,7 @@ def rows(found: Look) -> dict[str, str]:
         if split in found.files:
             looked = found.looked.get(split, 0)
             whole = "all read" if looked == found.files[split] else f"{looked:,} of them read; look=all reads all"
+            whole = whole if looked else "none read"  # something else was wrong before
             out[f"{name}:"] = f"{several(found.files[split], 'file')} ({whole})"
     if found.sizes:
         sides = np.array(list(found.sizes))
