@@ -262,7 +262,9 @@ def test_compared_trainings_of_an_earlier_start_are_not_waited_for_again(tmp_pat
     said = []
     monkeypatch.setattr(estimating.log, "info", lambda text, *of: said.append(text % of if of else text))
     given.estimate()
-    assert "0 more trainings and the comparison take about 3 hours" in said[-1]
+    assert "to compare: about 16.0 h, one after the other (3,600 steps of 1 s, 0 evaluations, measured" in said[-3]
+    assert said[-2] == "of these an earlier start has done 8 and 5"
+    assert said[-1] == "the comparison takes about 3 hours here, given was hours=1; it goes on until then"
     clocks = []
     monkeypatch.setattr("ncp.terminal.clock", lambda seconds: clocks.append(seconds) or "later")
     with given.commands.timed("build seg", lambda: 8):
