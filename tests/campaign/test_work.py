@@ -93,7 +93,10 @@ def test_after_the_hours_no_training_is_begun_and_the_same_command_goes_on(tmp_p
     monkeypatch.setattr(train, "train", hour)
     config = options(tmp_path, "build.hours=1.5")
     plan, store = work.open_build(config)
+    said = []
+    monkeypatch.setattr(work.log, "info", lambda text, *of: said.append(text % of))
     assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {"recorded": 2}
+    assert said[-1] == "the hours are over: no training is begun any more"  # whatever the command calls them
     assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {}
     again = options(tmp_path)
     assert work.open_build(again)[0].hash == plan.hash  # how long a command takes is not part of what it builds

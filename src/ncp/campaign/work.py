@@ -180,8 +180,10 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, halting: H
         signals.check()
         halting.check_alike(bench.plan, store)
         if halting.late(bench.plan, store):
-            left = "is over" if options.build.after is None else "leaves no time for one more"
-            log.info("build.hours=%g %s: no training is begun any more", options.build.hours, left)
+            left = (
+                "are over" if options.build.after is None else "leave no time for one more beside what comes afterwards"
+            )
+            log.info("the hours %s: no training is begun any more", left)
             break
         claim = worker.next()
         if claim is None and worker.waiting:

@@ -147,9 +147,9 @@ def show(jobs: Sequence[TrainingJob], path: Path) -> None:
 
 
 def _main(job: TrainingJob) -> str:
-    """A training's task and main metric, with its overlap; empty where there is none."""
+    """A training's setting and main metric, with its overlap; empty where there is none."""
     t = job.training
-    return "" if t is None else f"{t.task} {labelled(t.main_metric, t.min_overlap)}"
+    return "" if t is None else f"{t.measures} {labelled(t.main_metric, t.min_overlap)}"
 
 
 def _objective(job: TrainingJob) -> str:
