@@ -316,6 +316,15 @@ def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch)
     assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 8)
 
 
+@pytest.mark.parametrize("word", ["seed=3", "arch=default", "arch.code=x", "task=seg", "data.root=/x", "keep=none"])
+def test_what_the_compared_trainings_have_of_the_discovery_stays_out_of_full(tmp_path, word):
+    """A seed there, for example, would make all repetitions the same one, whose spread says nothing."""
+    given = steps(tmp_path, f"full=[recipe.length=7,{word}]", "baseline=null")
+    with pytest.raises(UserError, match=f": {word.split('=')[0]} is the discovery's own to say; full is for"):
+        given.check()
+    steps(tmp_path, "full=[recipe.length=7,data.workers=0]", "baseline=null").check()
+
+
 def test_hours_count_what_the_first_round_costs_more(tmp_path):
     """Three fifths of the trainings are drawn from what costs up to ``reach`` times the limit."""
     kept, wide, drawn = (
