@@ -71,6 +71,22 @@ def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, exp
     assert done == expected
 
 
+@pytest.mark.parametrize(("at_a_time", "number"), [("auto", 3), ("2", 2), ("null", 1)])
+def test_where_all_is_done_nothing_is_started(tmp_path, monkeypatch, at_a_time, number):
+    config, started = options(tmp_path, f"build.per_device={at_a_time}"), []
+    plan, store = work.open_build(config)
+    monkeypatch.setattr(packing, "work", lambda *a, **more: started.append("work"))
+    monkeypatch.setattr(packing, "side_by_side", lambda *a: started.append("side by side"))
+    monkeypatch.setattr(packing, "how_many", lambda *a: 3)
+    for unit in range(len(plan)):
+        packing.run(config, plan, store)
+        assert started
+        started.clear()
+        made_records.put(plan, store, unit)
+    assert packing.run(config, plan, store) == number
+    assert not started
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_hours_are_counted_from_the_command_in_all_its_processes(tmp_path, monkeypatch, number):
     config = options(tmp_path, f"build.per_device={number}", "build.hours=2")

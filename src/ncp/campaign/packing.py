@@ -41,7 +41,7 @@ RESTARTS = 3  # of a process that crashed; a unit that crashes every process is 
 
 
 def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
-    """Train this shard, one unit at a time or several; how many.
+    """Train this shard, one unit at a time or several; how many. What is all done already starts nothing.
 
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
@@ -52,15 +52,28 @@ def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
     def each(at_a_time: int) -> Callable[..., object]:
         return work if hours is None else partial(work, deadline=Deadline(end, after, at_a_time))
 
+    mine = plan.shards(options.shards)[options.shard]
+    if _all_done(plan, store):
+        return how_many(plan, store, mine) if per_device == "auto" else per_device
     if per_device == "auto":
         each(1)(options, plan, store, most=1)
-        per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
+        per_device = how_many(plan, store, mine)
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
         each(1)(options, plan, store)
     else:
         side_by_side(options, plan, store, per_device, each(per_device))
     return per_device
+
+
+def _all_done(plan: BuildPlan, store: Folder) -> bool:
+    """Whether every unit of all rounds has its record; the first one without ends the look."""
+    count = 0
+    for unit, _ in reading.usable(plan, store, range(len(plan))):
+        if unit != count:
+            return False
+        count += 1
+    return count == plan.total
 
 
 def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
