@@ -1,5 +1,7 @@
 """Two processes side by side that train nothing: ``python -m sleeping_slots FOLDER`` waits until somebody ends it."""
 
+import logging
+import multiprocessing
 import os
 import sys
 import time
@@ -10,6 +12,7 @@ from ncp.campaign import packing
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
+from ncp.process import own_cores
 
 
 def sleep(options, plan, store, first):
@@ -19,6 +22,15 @@ def sleep(options, plan, store, first):
         time.sleep(120)
     finally:
         store.path(f"{os.getpid()}.left").touch()
+
+
+def tell(options, plan, store, first):
+    """What a process of several knows of its loaders: how they start, and how many there may be."""
+    from ncp.data.base import worker_count
+
+    said = f"{multiprocessing.get_start_method()} {worker_count()} of {len(own_cores())}"
+    logging.getLogger("ncp.data.folder.files").info("process %d tells of the data", first)
+    store.path(f"{first}.told").write_text(said)
 
 
 def main():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ncp import runs
+from ncp import commandline, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = """
@@ -22,6 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ncp import cli
+from ncp.commandline import command_line
 from ncp.errors import UserError
 
 @dataclass
@@ -53,6 +54,8 @@ def run(options, folder=None):
             time.sleep(5)
         except KeyboardInterrupt:
             raise UserError("the package is not installed") from None
+    if options.do == "next":
+        return (command_line("hello", name="you"),)
     if options.do == "full":
         with open("/dev/full", "w") as file:
             file.write("x")
@@ -135,6 +138,14 @@ def test_a_run_leaves_its_resolved_config_its_log_and_its_state(project, run):
     state = json.loads((folder / "run.json").read_text())
     assert state["state"] == "finished"
     assert state["overrides"] == ["name=me", "colour=blue"]
+
+
+def test_commands_to_copy_name_the_folder_of_configurations_that_was_given(project, run, monkeypatch):
+    monkeypatch.setattr(commandline, "_configs", None)
+    monkeypatch.setenv("NCP_CONFIG", "")
+    (project / "my own").mkdir()
+    assert run("do=next")[1].split("hello")[1] == " name=you\n"
+    assert run("--config-dir", "my own", "do=next")[1].split("hello")[1] == " --config-dir 'my own' name=you\n"
 
 
 @pytest.mark.parametrize("words", [["name=me"], ["name=me,you", "-m"]])

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ncp import runs
+from ncp import commandline, runs
 from ncp.commandline import command_line, override, shell_word
 
 NAMES = [
@@ -65,3 +65,11 @@ def test_plain_words_stay_plain(monkeypatch):
     monkeypatch.setattr(runs, "_prefix", "python -m src.")
     line = command_line("train", "--multirun", task="seg", **{"arch.path": "outputs/search/x/architecture.yaml"})
     assert line == "python -m src.train --multirun task=seg arch.path=outputs/search/x/architecture.yaml"
+
+
+def test_a_command_goes_on_with_the_folder_of_configurations_that_it_was_given(monkeypatch):
+    monkeypatch.setattr(commandline, "_configs", None)
+    assert command_line("fit", setting="mine") == "ncp fit setting=mine"
+    commandline.configured_by("my own")
+    assert command_line("fit", setting="mine") == "ncp fit --config-dir 'my own' setting=mine"
+    assert command_line("train", "--config-dir", "new") == "ncp train --config-dir new"  # one is named already

@@ -53,6 +53,25 @@ def test_what_an_earlier_start_did_does_not_make_this_one_fast():
 
 
 @pytest.mark.usefixtures("_noon")
+def test_steps_ahead_that_an_earlier_start_did_take_no_time():
+    """A minute each: after eight there are four left, whichever of the two steps between, both done before, is at work."""
+    clock, lines = Clock(), []
+    steps = Steps({"build": 8, "compare": 4, "page": 1, "again": 4}, lines.append, now=clock)
+    steps.there = {"compare": 4.0, "page": 1.0}
+    with steps.step("build", lambda: 0):
+        clock.seconds = 480.0
+        assert steps.line("build", 8).endswith("; 8 min so far, end expected at 12:04")
+    for name, done in (("compare", lambda: 4), ("page", None)):
+        with steps.step(name, done):
+            assert steps.line(name, None if done is None else 4).endswith("; 8 min so far, end expected at 12:04")
+    with steps.step("again", lambda: 0):
+        clock.seconds = 600.0
+        assert steps.line("again", 2).endswith("; 10 min so far, end expected at 12:02")
+    with steps.step("more"):  # one that nobody knew of
+        pass
+
+
+@pytest.mark.usefixtures("_noon")
 def test_an_expectation_counts_beside_what_is_measured():
     """Ten of a minute each are expected; one took four minutes, so it is two on average with two that were expected."""
     clock, lines = Clock(), []

@@ -19,10 +19,19 @@ from ncp.files import printable
 _PLAIN = re.compile(r"[A-Za-z0-9/.][A-Za-z0-9_/.+@-]*")
 _WORDS = ("null", "true", "false")
 _KEY = re.compile(r"[+~]*[\w./@-]+")
+CONFIGS = "--config-dir"
+_configs: str | None = None
+
+
+def configured_by(folder: str | None) -> None:
+    """Note the folder of configurations that this process' command was given, for the commands that go on from it."""
+    global _configs
+    _configs = folder
 
 
 def command_line(name: str, /, *words: str, **overrides: Any) -> str:
-    """The line that runs a command with these overrides, to be pasted into a shell.
+    """The line that runs a command with these overrides, to be pasted into a shell; with the same folder of one's own
+    configurations as this process' command, where that was given one.
 
     Args:
         name: of the command, such as ``train``.
@@ -33,6 +42,8 @@ def command_line(name: str, /, *words: str, **overrides: Any) -> str:
     >>> command_line("evaluate", ckpt_path="outputs/a=b/last.ckpt")
     'ncp evaluate \\'ckpt_path="outputs/a=b/last.ckpt"\\''
     """
+    if _configs is not None and CONFIGS not in words:
+        words = (CONFIGS, _configs, *words)
     quoted = [shell_word(word) for word in (*words, *(override(key, value) for key, value in overrides.items()))]
     return " ".join([runs.invocation(name), *quoted])
 

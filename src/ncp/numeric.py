@@ -91,3 +91,12 @@ def _same(text: str) -> str:
     short = shortest(float(text))
     # whole numbers beyond what a float holds, such as long seeds, stay
     return text if text.lstrip("+-").isdigit() and float(text) != int(text) else short
+
+
+def several(count: int, one: str, more: str = "") -> str:
+    """A number with its noun; ``more`` is the plural where it has not just an ``s`` more.
+
+    >>> several(1, "class", "classes"), several(2000, "class", "classes"), several(0, "file")
+    ('1 class', '2,000 classes', '0 files')
+    """
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -7,12 +7,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+SIDE_BY_SIDE = "NCP_SIDE_BY_SIDE"  # the variable that tells a process how many like it were started
+
 
 def own_cores() -> frozenset[int]:
     """The cores on which this process may run."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
+
+
+def side_by_side() -> int:
+    """How many processes that do the same share this one's cores, as the one that started them has said; 1 where none has."""
+    said = os.environ.get(SIDE_BY_SIDE, "")
+    return max(1, int(said)) if said.isdecimal() else 1
 
 
 def free_memory_mb() -> float:

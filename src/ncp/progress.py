@@ -58,6 +58,7 @@ class Steps:
         weights: of steps whose work takes longer than that of others: how many times as long; may be set when it is known.
         expected: some work, and the seconds that it is expected to take: counts like work that is done, so that the first
             short step tells little about the rest.
+        there: of steps to come, how much of their work an earlier start has done; may be set when it is known.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Steps:
         self._found = 0.0  # work that an earlier start had done
         self.weights: dict[str, float] = {}
         self.expected: tuple[float, float] = (0.0, 0.0)
+        self.there: dict[str, float] = {}
 
     @contextlib.contextmanager
     def step(self, name: str, done: Callable[[], float] | None = None) -> Iterator[None]:
@@ -89,13 +91,15 @@ class Steps:
         if done is not None:
             with contextlib.suppress(Exception):  # a look at files that others write
                 there = done()
-            self._found += self._weight(name) * min(there or 0.0, self.work[name])
+            self.there[name] = there or 0.0
+            self._was_there(name)
         self.tell(self.line(name, 0.0 if done is not None and there is None else there))
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(name, done, ended), daemon=True)
         watcher.start()
         try:
             yield
+            self._was_there(name)
             self._finished.append(name)
         finally:
             ended.set()
@@ -116,7 +120,9 @@ class Steps:
             out += f": {done:g} of {self.work[name]:g} {self.unit}done"
         before = sum(self._weight(step) * self.work[step] for step in self._finished)
         so_far = before + self._weight(name) * min(done or 0.0, self.work[name])
-        left, new = sum(self._weight(step) * self.work[step] for step in self.work) - so_far, so_far - self._found
+        ahead = sum(self._weight(step) * min(part, self.work.get(step, 0.0)) for step, part in self.there.items())
+        left = sum(self._weight(step) * self.work[step] for step in self.work) - so_far - ahead
+        new = so_far - self._found
         elapsed = self._now() - self._began
         work, seconds = self.expected
         if elapsed > 1:
@@ -125,6 +131,10 @@ class Steps:
             end = terminal.clock((elapsed + seconds) / (new + work) * left)
             out += f"{',' if elapsed > 1 else ';'} end expected at {end}"
         return out
+
+    def _was_there(self, name: str) -> None:
+        """From now on what an earlier start did of a step is told as done."""
+        self._found += self._weight(name) * min(self.there.pop(name, 0.0), self.work[name])
 
     def _weight(self, name: str) -> float:
         return self.weights.get(name, 1.0)

@@ -115,6 +115,11 @@ class Training(Struct):
     min_overlap: Overlap = {}
     per_class: dict[str, Value] | None = None
 
+    @property
+    def measures(self) -> str:
+        """What its metrics are of: its setting; the task where it has none."""
+        return self.setting or self.task
+
 
 class AnyNetwork(TypedDict, total=False):
     """An architecture in any command's result."""

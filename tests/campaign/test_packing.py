@@ -1,5 +1,6 @@
 """Several trainings at a time on one device."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,15 +9,19 @@ import time
 
 import made_records
 import pytest
+import sleeping_slots
 from composed import ROOT
 from small_builds import options
 from watching import lives, wait
 
 from ncp.campaign import packing, work
+from ncp.campaign.options import BuildOptions
+from ncp.campaign.plan import BuildPlan
 from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units
+from ncp.campaign.store import Folder
 from ncp.errors import UserError
-from ncp.process import free_memory_mb
+from ncp.process import free_memory_mb, own_cores
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,22 @@ def test_auto_trains_one_and_then_as_many_as_fit(tmp_path, monkeypatch, fit, exp
     assert done == expected
 
 
+@pytest.mark.parametrize(("at_a_time", "number"), [("auto", 3), ("2", 2), ("null", 1)])
+def test_where_all_is_done_nothing_is_started(tmp_path, monkeypatch, at_a_time, number):
+    config, started = options(tmp_path, f"build.per_device={at_a_time}"), []
+    plan, store = work.open_build(config)
+    monkeypatch.setattr(packing, "work", lambda *a, **more: started.append("work"))
+    monkeypatch.setattr(packing, "side_by_side", lambda *a: started.append("side by side"))
+    monkeypatch.setattr(packing, "how_many", lambda *a: 3)
+    for unit in range(len(plan)):
+        packing.run(config, plan, store)
+        assert started
+        started.clear()
+        made_records.put(plan, store, unit)
+    assert packing.run(config, plan, store) == number
+    assert not started
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_hours_are_counted_from_the_command_in_all_its_processes(tmp_path, monkeypatch, number):
     config = options(tmp_path, f"build.per_device={number}", "build.hours=2")
@@ -98,6 +119,21 @@ def test_a_mistake_in_a_process_is_told_once(tmp_path):
     plan, store = work.open_build(config)
     with pytest.raises(UserError, match="one device"):
         packing.run(config, plan, store)
+
+
+def test_loaders_of_processes_side_by_side_start_as_those_of_one_alone_and_share_the_cores(tmp_path, capfd):
+    """A process that is started anew would start its loaders so too: each of them imports all for every training."""
+    packing.side_by_side(
+        BuildOptions(), BuildPlan("seg", ("a", "b"), (1, 1), {}, 0), Folder(tmp_path), 2, sleeping_slots.tell
+    )
+    cores = len(own_cores())
+    said = f"{multiprocessing.get_start_method()} {max(1, min(16, cores // 2 - 1))} of {cores}"
+    assert [file.read_text() for file in sorted(tmp_path.glob("*.told"))] == [said] * 2
+    told = "".join(capfd.readouterr())
+    assert ("process 0 tells of the data" in told, "process 1 tells of the data" in told) == (
+        True,
+        False,
+    )  # once is enough
 
 
 @pytest.fixture

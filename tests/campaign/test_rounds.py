@@ -15,6 +15,10 @@ def propose(codes, values, count, **more):
     return rounds.propose("multires", codes, values, count, LIMITS, known="none", **more).codes
 
 
+def propose_said(codes, values, count):
+    return rounds.propose("multires", codes, values, count, LIMITS, known="none").how
+
+
 @pytest.fixture(scope="module")
 def rows():
     codes = propose((), (), 12)
@@ -64,6 +68,14 @@ def test_where_less_is_better_the_same_are_chosen_for_the_negated_values(rows):
     )
     assert np.array_equal(more.codes, less.codes)
     np.testing.assert_allclose(less.predicted, -more.predicted)
+
+
+def test_a_round_says_in_words_what_it_is_of(rows):
+    codes, values = rows
+    assert propose_said((), (), 1).startswith("1 architecture to cover the space")
+    said = "1 architecture from which most improvement is expected, by a predictor of 12 trainings"
+    assert propose_said(codes, values, 1) == said
+    assert propose_said(codes, values, 2).startswith("2 architectures from which")
 
 
 def test_architectures_do_as_codes_and_what_failed_is_left_out(rows):

@@ -13,6 +13,7 @@ from small_builds import build, options
 
 from ncp import benchmark, signals
 from ncp.campaign import halting, merge, status, train, work
+from ncp.campaign.leases import Holder
 from ncp.campaign.states import RECORD
 from ncp.campaign.status import read_units, summarise
 from ncp.campaign.store import Folder
@@ -36,6 +37,23 @@ def whole(tmp_path_factory):
 
 def record(store, unit):
     return json.loads(store.path(f"units/{unit:06d}/{RECORD}").read_text())
+
+
+def test_a_worker_that_waits_for_a_living_one_asks_nobody_to_free_the_unit(monkeypatch):
+    """Only one that is not known to live, or has been silent, may be stuck."""
+    said, told = [], set()
+    monkeypatch.setattr(work.log, "info", lambda text, *of: said.append(text % of))
+    for lives, silent in ((True, 3.0), (True, 5.0), (True, 400.0), (True, 401.0), (None, 3.0)):
+        holder = Holder("000007", 0, "node process 12", lives, silent)
+        work._explain(SimpleNamespace(blockers=[holder], patience=300.0), told)
+    assert said[0] == "waiting for unit 000007, which node process 12 trains"
+    assert said[1].startswith(
+        "waiting for unit 000007: node process 12; last heard of 400 s ago; the process lives; free in"
+    )
+    assert said[1].endswith("; action=release units=7 frees it")
+    assert len(said) == 2
+    work._explain(SimpleNamespace(blockers=[Holder("000008", 0, "other", None, 3.0)], patience=300.0), told)
+    assert "whether it lives is not known here" in said[2]
 
 
 def test_every_planned_architecture_is_recorded_once_with_all_that_is_promised(whole):
@@ -75,7 +93,10 @@ def test_after_the_hours_no_training_is_begun_and_the_same_command_goes_on(tmp_p
     monkeypatch.setattr(train, "train", hour)
     config = options(tmp_path, "build.hours=1.5")
     plan, store = work.open_build(config)
+    said = []
+    monkeypatch.setattr(work.log, "info", lambda text, *of: said.append(text % of))
     assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {"recorded": 2}
+    assert said[-1] == "the hours are over: no training is begun any more"  # whatever the command calls them
     assert work.work(config, plan, store, deadline=halting.Deadline(3600 * 1.5)) == {}
     again = options(tmp_path)
     assert work.open_build(again)[0].hash == plan.hash  # how long a command takes is not part of what it builds

@@ -112,7 +112,7 @@ def test_a_build_in_rounds_whose_processes_are_killed_between_them_goes_on(tmp_p
     assert len(records) in (8, 9)
     answer = run(tmp_path, *GROWING)
     assert answer.returncode == 0, answer.stderr
-    assert "2 of 2 rounds are chosen" in answer.stdout
+    assert "2 of 2 rounds chosen" in answer.stdout
     found = result(tmp_path)
     assert (found["status"]["units"]["done"], found["status"]["finished"]) == (10, True)
     assert [one["done"] for one in found["rounds"]] == [8, 2]

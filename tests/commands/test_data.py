@@ -62,6 +62,7 @@ def test_a_folder_of_each_task(task, tmp_path, monkeypatch, capsys):
     # without data.root: the setting says where its data is
     trained = jobs.train.run(jobs.options("train", "setting=my-set", *TINY), tmp_path / "train")
     assert trained.result["data"]["classes"] == len(outcome.look.classes)
+    assert trained.result["data"]["name"] == f"own data in {root.name}"
     assert set(settings.get("my-set").metrics) == set(trained.metrics)
     assert (tmp_path / "train" / "train_files.txt").read_text().strip()
     # and by hand, without a setting

@@ -1,8 +1,10 @@
 """Discoveries: with rows of a table in the place of trainings, and from a folder of images to an exported network."""
 
+import contextlib
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +99,19 @@ def test_the_page_is_one_file_that_can_be_sent(chosen):
     assert all(start.startswith("data:image/png;base64,") for start in pictures)
     assert "<table>" in page
     assert "search 'objectives=[seg]'" in html.unescape(page)
+
+
+def test_the_end_names_the_command_that_uses_the_found_network(chosen, tmp_path, capsys, monkeypatch):
+    outcome = chosen[0]
+    report.show(outcome.discovery, outcome.files)
+    assert "use it:" not in capsys.readouterr().out  # of a table's rows none was trained
+    monkeypatch.chdir(tmp_path)
+    exports = {"safetensors": str(tmp_path / "a b" / "found.safetensors"), "onnx": str(tmp_path / "a b" / "found.onnx")}
+    trained = replace(outcome.discovery, exports=exports)
+    report.show(trained, outcome.files)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("use it:")]
+    assert line.split("predict ")[1] == """input=FOLDER out=seen 'ckpt="a b/found.safetensors"'"""
+    assert f"""'ckpt="{tmp_path}/a b/found.safetensors"'""" in report.page(trained, "discovery")
 
 
 def test_the_same_rows_for_the_same_seed(table, tmp_path):
@@ -221,6 +236,44 @@ def test_hours_are_of_what_is_left_to_do(tmp_path, monkeypatch):
         given.estimate()
 
 
+def test_compared_trainings_of_an_earlier_start_are_not_waited_for_again(tmp_path, monkeypatch):
+    """An hour a training: all eight to learn from are there, three and one compared ones and one hand-designed network; of a
+    search that ends elsewhere than before none is."""
+    monkeypatch.setattr("ncp.tasks.trial.run", lambda options, folder: Trial(3600, 0, 1.0, 0.0, 0.0))
+    monkeypatch.setattr(estimating.found_, "usual_cost", lambda space, *_: found_.cost_of(space, space.default()))
+    given = steps(tmp_path, "trainings=8", "repeats=2", "hours=1", "sampler=random")
+    monkeypatch.setattr(given, "hand_designed", lambda *_: ("like", found_.cost_of(SPACE, SPACE.default())))
+    names = ("found", "default", "best sampled")
+    candidates = dict(zip(names, SPACE.sample(3, np.random.default_rng(0)), strict=True))
+    (tmp_path / "candidates.txt").write_text("".join(f"{a.text}  # {name}\n" for name, a in candidates.items()))
+    assert set(given.done_before("seg").values()) == {0}
+    given.out.candidates = candidates
+    units = [(tmp_path / "sample-seg", 8), (given.compared("seg", 0), 3), (given.compared("seg", 1), 1)]
+    for place, count in units:
+        for number in range(count):
+            (place / f"units/{number:06d}").mkdir(parents=True)
+            (place / f"units/{number:06d}/record.json").touch()
+    (given.baseline_place("seg", "like", 0)).mkdir()
+    (given.baseline_place("seg", "like", 0) / "result.json").touch()
+    given.out.candidates = {}
+    there = {"compare seg, seed 1000": 3, "compare seg, seed 1001": 1}
+    there |= {"compare baseline, seed 1000": 1, "compare baseline, seed 1001": 0}
+    assert given.done_before("seg") == there
+    said = []
+    monkeypatch.setattr(estimating.log, "info", lambda text, *of: said.append(text % of if of else text))
+    given.estimate()
+    assert "to compare: about 16.0 h, one after the other (3,600 steps of 1 s, 0 evaluations, measured" in said[-3]
+    assert said[-2] == "of these an earlier start has done 8 and 5"
+    assert said[-1] == "the comparison takes about 3 hours here, given was hours=1; it goes on until then"
+    clocks = []
+    monkeypatch.setattr("ncp.terminal.clock", lambda seconds: clocks.append(seconds) or "later")
+    with given.commands.timed("build seg", lambda: 8):
+        pass
+    assert clocks[-1] == pytest.approx(3 * 3600, rel=0.02)
+    given.out.candidates = {"found": SPACE.default()}
+    assert sum(given.done_before("seg").values()) == 1  # the hand-designed network is the same
+
+
 def test_the_page_says_what_a_detections_figure_is():
     rows = [{"architecture": SPACE.default().text, "moderate": 70.0}]
     table = benchmark.from_rows(rows, "3ddet")
@@ -261,6 +314,15 @@ def test_compared_trainings_that_are_longer_count_as_such(tmp_path, monkeypatch)
     monkeypatch.setattr(given, "hand_designed", lambda *_: ("like", found_.cost_of(SPACE, SPACE.default())))
     given.estimate()
     assert given.out.estimate["hours"] == pytest.approx(20 + 3 * 8)
+
+
+@pytest.mark.parametrize("word", ["seed=3", "arch=default", "arch.code=x", "task=seg", "data.root=/x", "keep=none"])
+def test_what_the_compared_trainings_have_of_the_discovery_stays_out_of_full(tmp_path, word):
+    """A seed there, for example, would make all repetitions the same one, whose spread says nothing."""
+    given = steps(tmp_path, f"full=[recipe.length=7,{word}]", "baseline=null")
+    with pytest.raises(UserError, match=f": {word.split('=')[0]} is the discovery's own to say; full is for"):
+        given.check()
+    steps(tmp_path, "full=[recipe.length=7,data.workers=0]", "baseline=null").check()
 
 
 def test_hours_count_what_the_first_round_costs_more(tmp_path):
@@ -429,6 +491,33 @@ def test_words_about_own_data_reach_its_trainings_and_a_folder_is_of_one_data_se
     (tmp_path / "conf" / "data" / "mine.yaml").unlink()
     with pytest.raises(UserError, match="enough"):
         jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+
+
+def test_a_discovery_does_not_go_on_with_other_files(tmp_path, monkeypatch):
+    """Pictures that were added would be in some of its trainings and not in others, and move the seeded split."""
+    begun = []
+    monkeypatch.setattr(jobs.discover, "carry_out", lambda plan, folder: begun.append(plan.names))
+    root = tmp_path / "own"
+    images(root, {"red": (200, 30, 30), "grün": (30, 200, 30)}, {".": 8})
+    words = ("task=cls", "data=folder", f"data.root={root}", f"dir={tmp_path / 'there'}")
+
+    def start():
+        with contextlib.suppress(AttributeError):  # what is carried out leaves nothing here
+            jobs.discover.run(jobs.options("discover", *words), tmp_path / "run")
+
+    start()
+    start()
+    assert len(begun) == 2
+    shutil.copy(root / "grün" / "0.png", root / "grün" / "neu.png")
+    said = told(*words)
+    assert "has changed since this discovery began (1 file more, 0 files less, first: grün/neu.png)" in said
+    assert said.endswith("give dir=FOLDER to begin anew, or put the files back")
+    (root / "grün" / "neu.png").unlink()
+    [file] = (tmp_path / "there" / "conf" / "setting").glob("*.yaml")
+    file.write_text(file.read_text().replace("data: {", "data: {split_seed: 7, ", 1))  # as a look may suggest
+    assert "split_seed: 7" in file.read_text()
+    start()
+    assert len(begun) == 3
 
 
 def test_hours_are_asked_for_beforehand(mine, tmp_path, one_thread):

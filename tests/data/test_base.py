@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ncp.data import base
 from ncp.data.base import BatchPolicy, Key, Loader, ShardSampler, StreamSampler, find_root, sample_rng, worker_count
 from ncp.errors import UserError
+from ncp.process import SIDE_BY_SIDE
 
 
 def keys(sampler):
@@ -132,7 +133,10 @@ def test_a_wrong_root_says_what_was_looked_for_and_found(tmp_path):
         find_root(tmp_path / "nowhere", ("a",), "Set")
     (tmp_path / "a").mkdir()
     (tmp_path / "c").mkdir()
-    with pytest.raises(UserError, match=r"is not Set: looked for b and found a, c"):
+    with pytest.raises(
+        UserError,
+        match=r"is not Set: looked for b and found a, c; a set of your own is given with data=folder and its task",
+    ):
         find_root(tmp_path, ("a", "b"), "Set")
 
 
@@ -196,3 +200,10 @@ def test_cores_are_divided_once_by_those_that_share_them(monkeypatch, everybody,
     monkeypatch.setattr(base, "own_cores", lambda: mine[1])
     assert base.sharing_cores(mine, everybody) == sharing
     assert worker_count(sharing) == workers
+
+
+@pytest.mark.parametrize(("at_a_time", "workers"), [("4", 3), ("8", 1), ("100", 1), ("", 15), ("many", 15)])
+def test_trainings_side_by_side_share_the_cores_for_their_loaders(monkeypatch, at_a_time, workers):
+    monkeypatch.setattr(base, "own_cores", lambda: frozenset(range(16)))
+    monkeypatch.setenv(SIDE_BY_SIDE, at_a_time)
+    assert worker_count() == workers

@@ -13,8 +13,12 @@ def test_a_run_folder_stands_for_its_last_checkpoint(tmp_path):
     assert found_file(tmp_path / "run") == last
     assert found_file(last) == last
     assert found_file(tmp_path / "net.onnx") == tmp_path / "net.onnx"  # told when it is opened
-    with pytest.raises(UserError, match=r"holds no checkpoints/last\.ckpt; give a training's run folder"):
+    with pytest.raises(
+        UserError, match=r"holds no checkpoints/last\.ckpt and no found\.safetensors; give the run folder of"
+    ):
         found_file(tmp_path)
+    (tmp_path / "found.safetensors").touch()  # as a discovery leaves it
+    assert found_file(tmp_path) == tmp_path / "found.safetensors"
 
 
 def test_devices_and_files_that_are_not_there(tmp_path):

@@ -243,5 +243,7 @@ def test_mistakes_are_named(trained, tmp_path, task, words, message):
 
 
 def test_a_folder_without_a_checkpoint(tmp_path):
-    with pytest.raises(UserError, match=r"holds no checkpoints/last.ckpt; give a training's run folder"):
+    with pytest.raises(
+        UserError, match=r"holds no checkpoints/last.ckpt and no found.safetensors; give the run folder of"
+    ):
         predict(tmp_path / "out", f"ckpt={tmp_path}", f"input={tmp_path}")

@@ -84,7 +84,7 @@ def test_compared_trainings_are_measured_too(monkeypatch):
     assert clock.seconds([1e9, 2e9]) == pytest.approx(180)
     assert not clock.too_short([1e9] * 19)
     assert clock.too_short([1e9] * 20)
-    clock.learnt_from = [(1e9, 120.0), (2e9, 240.0), (4e9, 480.0)]  # twice as slow as the trial
+    clock.learnt_from = [(1e9, 120.1), (2e9, 240.2), (4e9, 480.4)]  # a little more than twice as slow as the trial
     assert clock.too_short([1e9] * 10)
     assert not clock.too_short([1e9] * 9)
     clock.at_a_time = 2

@@ -70,7 +70,8 @@ def test_malformed_rows_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "setting", "odd"), [(0.75, "seg", True), (75.0, "seg", False), (0.75, "mine", False)]
+    ("value", "setting", "odd"),
+    [(0.75, "seg", True), (75.0, "seg", False), (0.75, "mine", False), (0.0, "seg", False)],
 )
 def test_fractions_in_the_place_of_percent_points_are_noticed(value: float, setting: str, odd: bool) -> None:
     assert Rows(codes(3), np.full((3, 1), value), ("mIoU",), setting).as_fractions() is odd

@@ -79,6 +79,6 @@ def test_rounds_are_shown_with_their_best(capsys):
     grows = replace(PLAN, growth=Growth((4, 2, 2)))
     campaign.show_rounds([RoundStatus(1, 4, 3, 4, 71.234)], grows)
     said = capsys.readouterr().out
-    assert "1 of 3 rounds are chosen" in said
+    assert "1 of 3 rounds chosen" in said
     assert "best mIoU" in said
     assert "71.23" in said

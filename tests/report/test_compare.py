@@ -46,10 +46,22 @@ def test_a_measured_metric_has_its_own_unit(tmp_path):
     entries, judged = compared(tmp_path, recorded.training(tmp_path / "seg", 1), normal)
     head, *rows = compare.table(entries.items, judged)
     assert "seg.mIoU\nmeasured, %" in head
-    assert [row[head.index("cls.valid_ssim\nmeasured")] for row in rows] == [
+    assert [row[head.index("transnas-micro/normal.valid_ssim\nmeasured")] for row in rows] == [
         "-",
         "0.5500",
     ]  # of -1..1, so two would not do
+
+
+def test_a_training_on_own_data_is_not_judged_by_what_is_known_of_another_set(tmp_path):
+    """Nor stand its figures in one column with those of the task's own set."""
+    given = recorded.training(tmp_path / "own", 1, setting="fields"), recorded.training(tmp_path / "seg", 2)
+    entries, judged = compared(tmp_path, *given)
+    head, *rows = compare.table(entries.items, judged)
+    assert [row[head.index("fields.mIoU\nmeasured, %")] for row in rows] == ["41.00", "-"]
+    assert [row[head.index("seg.mIoU\nmeasured, %")] for row in rows] == ["-", "42.00"]
+    assert rows[0][0] == "fields, own"
+    _, judged = compared(tmp_path, given[0])
+    assert (judged.names, judged.judges) == ([], {})
 
 
 def test_figures_at_another_overlap_are_another_column(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from layouts import make_own_images
 
 from ncp.data.folder.cls import FolderClassification
-from ncp.data.folder.look import look_over
+from ncp.data.folder.look import Look, look_over
 from ncp.report import data as report
 
 
@@ -41,3 +41,12 @@ def test_files_are_pictures(looked, tmp_path):
     assert sorted(written) == ["classes", "samples"]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in written.values())
     assert sorted(report.write(data, found, tmp_path, 0)) == ["classes"]  # no samples are asked for
+
+
+@pytest.mark.parametrize(
+    ("looked", "words"),
+    [(9, "9 files (all read)"), (4, "9 files (4 of them read; look=all reads all)"), (0, "9 files (none read)")],
+)
+def test_how_much_was_read_is_told_and_how_to_read_the_rest(looked, words):
+    """Where nothing was, a closer look would not help."""
+    assert report.rows(Look("cls", "x", files={"train": 9}, looked={"train": looked})) == {"training:": words}

@@ -26,6 +26,7 @@ def rows(tmp_path, task, **cost):
     ("task", "cost", "words"),
     [
         ("seg", {"size": [240, 320], "classes": 12}, "0.5 G at 240x320, 12 classes per pixel"),
+        ("cls", {"size": [64, 64], "classes": 1}, "0.5 G at 64x64, 1 class per image"),
         ("seg", {"size": [48, 72], "sizes": 3}, "0.5 G at 48x72 (the commonest of 3 sizes), 10 classes per pixel"),
         ("cls", {"size": [224, 224], "classes": 50}, "0.5 G at 224x224, 50 classes per image"),
         ("video", {"size": [112, 112], "classes": 51}, "0.5 G at 112x112, 51 classes per clip"),

@@ -38,6 +38,16 @@ def test_every_job_has_a_line_with_metric_cost_speed_and_state(tmp_path, capsys)
     assert rows[2]["reason"].startswith("unknown setting")
 
 
+def test_own_data_has_a_column_of_its_own(tmp_path, capsys):
+    for job, setting in enumerate(("seg", "fields")):
+        recorded.training(tmp_path / str(job), 1, setting=setting)
+        recorded.state(tmp_path / str(job), overrides=[f"setting={setting}"])
+    trainings.summarise(tmp_path)
+    out = capsys.readouterr().out
+    assert "seg mIoU, %" in out
+    assert "fields mIoU, %" in out
+
+
 def test_damaged_files_shorten_their_own_line_alone(tmp_path, capsys):
     folder = sweep(tmp_path / "sweep")
     (folder / "0" / "run.json").write_text("[" * 100_000)

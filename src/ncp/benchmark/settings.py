@@ -464,6 +464,10 @@ def span(objective: str) -> float | None:
     return 100.0 if _percentage(base) else 2.0  # a similarity's, of -1 to 1
 
 
+OWN = "one of your own is found with --config-dir FOLDER, or $NCP_CONFIG"
+"""For whoever asks for a setting that is not there."""
+
+
 def full_name(name: Any) -> str:
     """The setting that a short name stands for; any other name as it is.
 
@@ -488,7 +492,7 @@ def get(name: str) -> Setting:
         others = listed(other for other in SETTINGS if other not in _paper())
         raise UserError(
             f"unknown setting '{files.printable(str(name))}'; the settings are {', '.join(_paper())}, in short {short}; "
-            f"beside them {others}"
+            f"beside them {others}; {OWN}"
         )
     return SETTINGS[known]
 

@@ -15,6 +15,7 @@ from ncp import files, spaces
 from ncp.benchmark.settings import Setting
 from ncp.campaign.options import BuildOptions
 from ncp.errors import UserError
+from ncp.numeric import several
 from ncp.spaces.onehot import OneHotSpace
 
 MAX_COUNT = 1_000_000
@@ -101,7 +102,7 @@ def check_enough(space: spaces.Space[Any], lower: np.ndarray, upper: np.ndarray,
     """Raise ``UserError`` where there are not ``count`` different architectures between bounds ``(D,)``."""
     most = float(np.prod(np.floor((upper - lower) / space.step) + 1))
     if count > most:
-        there = "is only 1 architecture" if most == 1 else f"are only {most:,.0f} architectures"
+        there = f"{'is' if most == 1 else 'are'} only {several(round(most), 'architecture')}"
         raise UserError(f"within bounds there {there}, given was count={count}; widen them")
 
 

@@ -96,6 +96,10 @@ class Holder:
             return False
         return self.lives is False or self.silent > (LIVING * patience if self.lives else patience)
 
+    def at_work(self, patience: float) -> bool:
+        """Whether its process is known to live and has been heard of lately."""
+        return self.lives is True and self.silent is not None and self.silent <= patience
+
     def words(self, patience: float) -> str:
         """One line: who holds what, and what will become of it."""
         assert self.silent is not None

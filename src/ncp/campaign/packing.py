@@ -29,7 +29,7 @@ from ncp.campaign.plan import BuildPlan
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
-from ncp.process import environment, free_memory_mb, own_cores
+from ncp.process import SIDE_BY_SIDE, environment, free_memory_mb, own_cores
 
 log = logging.getLogger(__name__)
 MOST = 8
@@ -41,7 +41,7 @@ RESTARTS = 3  # of a process that crashed; a unit that crashes every process is 
 
 
 def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
-    """Train this shard, one unit at a time or several; how many.
+    """Train this shard, one unit at a time or several; how many. What is all done already starts nothing.
 
     Raises:
         UserError: as :func:`ncp.campaign.work.work`, or when a process fails for another reason than its user.
@@ -52,15 +52,28 @@ def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
     def each(at_a_time: int) -> Callable[..., object]:
         return work if hours is None else partial(work, deadline=Deadline(end, after, at_a_time))
 
+    mine = plan.shards(options.shards)[options.shard]
+    if _all_done(plan, store):
+        return how_many(plan, store, mine) if per_device == "auto" else per_device
     if per_device == "auto":
         each(1)(options, plan, store, most=1)
-        per_device = how_many(plan, store, plan.shards(options.shards)[options.shard])
+        per_device = how_many(plan, store, mine)
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
         each(1)(options, plan, store)
     else:
         side_by_side(options, plan, store, per_device, each(per_device))
     return per_device
+
+
+def _all_done(plan: BuildPlan, store: Folder) -> bool:
+    """Whether every unit of all rounds has its record; the first one without ends the look."""
+    count = 0
+    for unit, _ in reading.usable(plan, store, range(len(plan))):
+        if unit != count:
+            return False
+        count += 1
+    return count == plan.total
 
 
 def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:
@@ -114,14 +127,14 @@ def side_by_side(
 
     def start(slot: int) -> None:
         first = slot % max(1, mine)
-        arguments = (each, options, plan, store.root, first, errors)
+        arguments = (each, options, plan, store.root, first, errors, multiprocessing.get_start_method())
         process = context.Process(target=_slot, args=arguments, name=f"slot-{slot}")
         with signals.leaving():  # none is started that would not be ended
             process.start()
             processes[slot] = process
         signals.check()
 
-    with signals.handled(yielding=True), environment(OMP_NUM_THREADS=threads):
+    with signals.handled(yielding=True), environment(**{"OMP_NUM_THREADS": threads, SIDE_BY_SIDE: str(number)}):
         try:
             for slot in range(number):
                 start(slot)
@@ -166,10 +179,20 @@ def _end(processes: Iterable[Any]) -> None:
 
 
 def _slot(
-    each: Callable[..., object], options: BuildOptions, plan: BuildPlan, root: Path, first: int, errors: Any
+    each: Callable[..., object],
+    options: BuildOptions,
+    plan: BuildPlan,
+    root: Path,
+    first: int,
+    errors: Any,
+    method: str,
 ) -> None:
-    """One process of several."""
+    """One process of several; its loaders start by the same ``method`` as those of a process alone, not by how it was started
+    itself: each would import everything anew for every training."""
+    multiprocessing.set_start_method(method, force=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[terminal.Lines()])
+    if first:  # what there is to say of the data the first one says
+        logging.getLogger("ncp.data").setLevel(logging.WARNING)
     try:
         with signals.handled():
             _end_with_parent()

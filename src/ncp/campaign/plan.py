@@ -191,7 +191,9 @@ def read(store: Store) -> BuildPlan:
     except UserError:
         known = False
     if not known:
-        raise UserError(f"{where} is of a setting that is not known here: '{files.printable(fields.setting)[:80]}'")
+        raise UserError(
+            f"{where} is of a setting that is not known here: '{files.printable(fields.setting)[:80]}'; {settings.OWN}"
+        )
     number = len(fields.architectures)
     if len(fields.macs) != number or len(set(fields.architectures)) != number or number > choosing.MAX_COUNT:
         raise UserError(

@@ -16,6 +16,7 @@ from ncp.benchmark.table import Table
 from ncp.campaign import analysis
 from ncp.campaign.growth import LEAST, Growth, digest
 from ncp.errors import UserError
+from ncp.numeric import several
 
 if TYPE_CHECKING:
     from ncp.predictors.answers import AnyPredictor
@@ -36,7 +37,7 @@ def table(where: str | Path, setting: Setting) -> Table:
     if found.name != name:
         raise UserError(f"proxy={where} is a table of {found.name}; the proxy of setting={setting.name} is {name}")
     if (rows := int(found.rows("clean").sum())) < LEAST:
-        raise UserError(f"proxy={where} has {rows} rows to learn from, and a predictor needs {LEAST}")
+        raise UserError(f"proxy={where} has {several(rows, 'row')} to learn from, and a predictor needs {LEAST}")
     return found
 
 

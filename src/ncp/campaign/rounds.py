@@ -18,7 +18,7 @@ from ncp.campaign import choosing, proxies
 from ncp.campaign.growth import LEAST, Growth, checked_sizes, digest
 from ncp.campaign.options import BuildOptions
 from ncp.errors import UserError
-from ncp.numeric import finite, shown
+from ncp.numeric import finite, several, shown
 
 if TYPE_CHECKING:
     from ncp.predictors.base import Predictor
@@ -109,12 +109,12 @@ def propose(
             chosen = acquisition.first_batch(
                 space, count, wide, rng, pool_PD, taken, acquisition.guess(known, space.name)
             )
-        return Proposal(chosen, np.zeros(0), np.zeros(0), f"{count} architectures that cover the space")
+        return Proposal(chosen, np.zeros(0), np.zeros(0), f"{several(count, 'architecture')} to cover the space")
     learn = wide if reach > 1 and pool_PD is not None else None
     predictor = fit(space, codes_RD, values_R, known, seed, remainder="usual" if learn is None else "large")
     chosen = acquisition.next_batch(predictor, taken, count, budget, rng, pool_PD, learn)
     aim = "from which most improvement is expected" if learn is None else "from which most is learned"
-    how = f"{count} architectures {aim}, by a predictor of {len(codes_RD)} trainings"
+    how = f"{several(count, 'architecture')} {aim}, by a predictor of {len(codes_RD)} trainings"
     predicted, std = acquisition.answers(predictor, chosen)
     return Proposal(chosen, sign * predicted, std, how)
 

@@ -180,8 +180,10 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, halting: H
         signals.check()
         halting.check_alike(bench.plan, store)
         if halting.late(bench.plan, store):
-            left = "is over" if options.build.after is None else "leaves no time for one more"
-            log.info("build.hours=%g %s: no training is begun any more", options.build.hours, left)
+            left = (
+                "are over" if options.build.after is None else "leave no time for one more beside what comes afterwards"
+            )
+            log.info("the hours %s: no training is begun any more", left)
             break
         claim = worker.next()
         if claim is None and worker.waiting:
@@ -213,13 +215,17 @@ def _train_all(bench: Bench, options: BuildOptions, most: int | None, halting: H
 
 
 def _explain(worker: Worker, told: set[str]) -> None:
-    """Say once what this worker waits for."""
+    """Say once what this worker waits for, and once more where whoever trains it falls silent."""
     for holder in worker.blockers:
-        if holder.unit not in told:
-            told.add(holder.unit)
-            log.info(
-                "waiting for %s; action=release units=%s frees it", holder.words(worker.patience), int(holder.unit)
-            )
+        at_work = holder.at_work(worker.patience)
+        if f"{holder.unit} {at_work}" in told:
+            continue
+        told.add(f"{holder.unit} {at_work}")
+        if at_work:
+            log.info("waiting for unit %s, which %s trains", holder.unit, holder.who)
+        else:
+            words = holder.words(worker.patience)
+            log.info("waiting for %s; action=release units=%s frees it", words, int(holder.unit))
 
 
 class Peers:

@@ -37,7 +37,7 @@ import ncp
 from ncp import configs, jobs, overrides, runs, signals, terminal
 from ncp.cli import sweep, text
 from ncp.cli.job import OK, UNREAD, USERS_MISTAKE, Ended, Job, is_first_rank
-from ncp.commandline import hydra_value
+from ncp.commandline import configured_by, hydra_value
 from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
 from ncp.process import environment
@@ -131,6 +131,7 @@ def _run(name: str, module: Any, conf: Path) -> int:
         arguments = _parse_arguments()
         if arguments.config_dir:
             configs.use(arguments.config_dir)
+            configured_by(arguments.config_dir)
         if arguments.help:
             terminal.say(text.command_help(conf, name, module or jobs.module(name), arguments.overrides))
             return OK

@@ -30,7 +30,7 @@ from ncp.data.paths import hidden
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.numeric import shown
-from ncp.process import own_cores
+from ncp.process import own_cores, side_by_side
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -302,6 +302,11 @@ class DataModule(pl.LightningDataModule):
         return loader
 
     @property
+    def known_as(self) -> str:
+        """The set in a word or two, for results and comparisons."""
+        return type(self).__name__
+
+    @property
     def idle(self) -> bool:
         """Whether there are fewer validation samples than devices, and none for this one."""
         return self.trainer is not None and self.trainer.global_rank >= len(self.val_set)  # type: ignore[arg-type]
@@ -329,14 +334,14 @@ class DataModule(pl.LightningDataModule):
 
 
 def worker_count(sharing: int = 1, most: int = 16) -> int:
-    """Loader processes of a device: the cores that its process may use, divided by the processes that share them, less one for
-    the step.
+    """Loader processes of a device: the cores that its process may use, divided by the processes that share them (of this
+    training and of others side by side with it), less one for the step.
 
     Args:
         sharing: see :func:`sharing_cores`.
         most: at most so many.
     """
-    return max(1, min(most, len(own_cores()) // sharing - 1))
+    return max(1, min(most, len(own_cores()) // (sharing * side_by_side()) - 1))
 
 
 def sharing_cores(mine: tuple[str, frozenset[int]], everybody: Sequence[tuple[str, frozenset[int]]]) -> int:
@@ -381,7 +386,8 @@ def _checked_root(path: Path, root: str | os.PathLike[str], wanted: Sequence[str
         present = [printable(entry) for entry in sorted(os.listdir(path)) if not hidden(entry)]
         found = ", ".join(present[:8]) + (", ..." if len(present) > 8 else "") if present else "nothing"
         raise UserError(
-            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}"
+            f"data.root='{printable(root)}' is not {name}: looked for {', '.join(missing)} and found {found}; a set of your own "
+            "is given with data=folder and its task"
         )
     return path
 

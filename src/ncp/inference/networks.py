@@ -8,7 +8,8 @@ from ncp import files, runs
 from ncp.errors import UserError
 from ncp.inference.network import Network
 
-LAST = Path("checkpoints") / "last.ckpt"  # of a run folder
+LAST = Path("checkpoints") / "last.ckpt"  # of a training's run folder
+FOUND = Path("found.safetensors")  # of a discovery's
 DEVICES = ("auto", "cpu", "cuda")
 RUNTIMES = ("onnxruntime", "openvino")  # of ONNX files
 
@@ -44,13 +45,14 @@ def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxrun
 
 
 def found_file(path: str | Path) -> Path:
-    """``path``, or of a run folder its last checkpoint. Raises ``UserError`` where there is none."""
+    """``path``, or of a run folder its last checkpoint or the network that it found. Raises ``UserError`` where there is none."""
     path = Path(path).expanduser()
     if not path.is_dir():
         return path
-    if not (path / LAST).is_file():
-        raise UserError(
-            f"the folder '{files.printable(path)}' holds no {LAST}; give a training's run folder, a checkpoint, or a file "
-            "of src.export (.safetensors, .onnx)"
-        )
-    return path / LAST
+    for name in (LAST, FOUND):
+        if (path / name).is_file():
+            return path / name
+    raise UserError(
+        f"the folder '{files.printable(path)}' holds no {LAST} and no {FOUND}; give the run folder of a training or a discovery, "
+        "a checkpoint, or a file of src.export (.safetensors, .onnx)"
+    )

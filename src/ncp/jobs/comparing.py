@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncp import runs
 from ncp.benchmark import settings
 from ncp.campaign.discovery import FOUND, cost_of
 from ncp.commandline import command_line
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
-from ncp.files import safe_file, write_text
+from ncp.files import read_text, safe_file, write_text
 from ncp.jobs import hours
 from ncp.jobs.discovery_plan import DiscoveryPlan, Trainer, records
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 
 BASELINE = "compare baseline"  # a step
+LISTED, LIMIT = "candidates.txt", 2**20  # the file of the compared architectures, and its size at most
+OF_EACH = 3.0  # trainings of the candidates with one seed
 SOME = 200  # architectures drawn to see whether a table holds the whole space
 
 
@@ -42,7 +46,8 @@ class Comparing(Trainer):
         if self.plan.source is not None:
             self.judge(candidates)
             return
-        listed = self.plan.place / "candidates.txt"
+        self.commands.already({s: n for name in self.plan.names for s, n in self.done_before(name).items()})
+        listed = self.plan.place / LISTED
         write_text(listed, "".join(f"{architecture.text}  # {name}\n" for name, architecture in candidates.items()))
         for setting in self.plan.names:
             scores: dict[str, list[float]] = {name: [] for name in candidates}
@@ -88,11 +93,32 @@ class Comparing(Trainer):
 
     def compared(self, setting: str, repeat: int) -> Path:
         """Where the candidates are trained; another one for others, as a later fit on another machine may find."""
-        texts = [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
-        return (
-            self.plan.place
-            / f"compare-{safe_file(setting)}-{self.seed_of(repeat)}-{_digest([*texts, *self.plan.full])}"
-        )
+        digest = _digest([*self.texts(), *self.plan.full])
+        return self.plan.place / f"compare-{safe_file(setting)}-{self.seed_of(repeat)}-{digest}"
+
+    def texts(self) -> list[str]:
+        """The candidates; before there are any those of an earlier start, which this one will likely find again."""
+        if self.out.candidates:
+            return [candidate.text for candidate in self.out.candidates.values() if not isinstance(candidate, str)]
+        with contextlib.suppress(UserError):  # there was none, or its file has been damaged
+            return [line.split()[0] for line in read_text(self.plan.place / LISTED, LIMIT).splitlines() if line.strip()]
+        return []
+
+    def done_before(self, setting: str) -> dict[str, float]:
+        """Step -> how many of its compared trainings lie there already."""
+        plan, every = self.plan, len(set(self.texts()))
+        done = [records(self.compared(setting, repeat))() for repeat in range(plan.repeats)]
+        out = {self.comparison(setting, r): OF_EACH if n >= every > 0 else n for r, n in enumerate(done)}
+        if plan.baseline is not None:
+            name, _ = self.hand_designed(plan.baseline, float(cost_of(self.space, plan.reference)))
+            for repeat in range(plan.repeats):
+                there = (self.baseline_place(setting, name, repeat) / runs.RESULT_FILE).is_file()
+                out[self.again(BASELINE, repeat)] = float(there)
+        return out
+
+    def baseline_place(self, setting: str, name: str, repeat: int) -> Path:
+        """Where a hand-designed network is trained."""
+        return self.plan.place / f"compare-{safe_file(setting)}-{name}-{self.seed_of(repeat)}-{_digest(self.plan.full)}"
 
     def baseline(self, wanted: str) -> None:
         """A hand-designed network under the same head and recipe, trained with the same seeds, as often as the others."""
@@ -105,7 +131,7 @@ class Comparing(Trainer):
         self.commands.leave_out(self.again(BASELINE, r) for r in range(self.seeds, plan.repeats))
         for repeat in range(self.seeds):
             seed = self.seed_of(repeat)
-            place = plan.place / f"compare-{safe_file(setting)}-{name}-{seed}-{_digest(plan.full)}"
+            place = self.baseline_place(setting, name, repeat)
             earlier = hours.trained_for(place)
             if self.over(
                 [] if earlier else [float(macs)], f"the comparison after {repeat} of {self.seeds} trainings of {name}"

@@ -22,9 +22,10 @@ from ncp.campaign.discovery import check_budget, cost_of
 from ncp.card import PAPER as EXPORTED
 from ncp.commandline import override, shell_word
 from ncp.errors import UserError
-from ncp.files import printable, read_yaml, safe_file
+from ncp.files import printable, read_bytes, read_yaml, safe_file
 from ncp.jobs.discovering import carry_out
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome
+from ncp.numeric import several
 from ncp.overrides import key_of
 from ncp.process import environment
 from ncp.tasks.options import TrainOptions
@@ -78,6 +79,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     own = looked_over(options, kept)
     rest = [word for word in kept if key_of(word) not in WRITTEN]
     with environment(**{configs.VARIABLE: own.configs}):
+        if not own.new:
+            _check_unchanged(own)
         plan = plan_of(options, settings.get(own.setting), [f"setting={own.setting}", *rest], own.place)
         plan = replace(plan, began=began, prefix=_prefix(own.configs), samples=own.place / LOOK / "samples.png")
         outcome = carry_out(plan, folder)
@@ -140,6 +143,7 @@ OWN = (
 OF_TRAININGS = ("reach", "hours", "per_device", "repeats", "baseline", "full")
 # what of a data set of one's own its setting's file says
 WRITTEN = ("setting", "task", "data", "data.root", "data.classes_file")
+MOST_LISTED = 2**28  # bytes of a list of files
 LOOK = "look"  # where the look at the data lies in the discovery's folder
 # keys on which no training that is already done depends
 ADDED = ("hours", "per_device", "dir", "repeats", "baseline")
@@ -180,12 +184,14 @@ def _check_recorded(options: Options) -> None:
 
 
 class OwnSetting(NamedTuple):
-    """A data set of one's own: its setting, where that is written down, and the folders of configurations with it."""
+    """A data set of one's own: its setting, where that is written down, the folders of configurations with it, and whether this
+    start wrote it."""
 
     setting: str
     file: Path
     place: Path
     configs: str
+    new: bool
 
 
 def looked_over(options: Options, words: Sequence[str]) -> OwnSetting:
@@ -205,12 +211,12 @@ def looked_over(options: Options, words: Sequence[str]) -> OwnSetting:
     if found := sorted(mine.glob("setting/[!.]*.yaml")):  # one that begins with a point was being written
         _check_same(found[0], str(root), place)
         log.info("the data's setting is %s, as an earlier start wrote it", found[0])
-        return OwnSetting(found[0].stem, found[0], place, configs.with_further(mine))
+        return OwnSetting(found[0].stem, found[0], place, configs.with_further(mine), new=False)
     about = [word for word in words if key_of(word).split(".")[0] in ("task", "data")]
     (place / LOOK).mkdir(parents=True, exist_ok=True)
     looked = jobs.module("data").run(jobs.options("data", *about, override("out", mine)), place / LOOK)
     looked.look.check()
-    return OwnSetting(looked.setting, looked.setting_file, place, configs.with_further(mine))
+    return OwnSetting(looked.setting, looked.setting_file, place, configs.with_further(mine), new=True)
 
 
 def _check_same(file: Path, root: str, place: Path) -> None:
@@ -232,6 +238,27 @@ def _check_same(file: Path, root: str, place: Path) -> None:
     if there != str(Path(root).expanduser().resolve()):
         raise UserError(
             f"dir='{shown}' holds a discovery of other data ({printable(str(there))}); give another dir, or none"
+        )
+
+
+def _check_unchanged(own: OwnSetting) -> None:
+    """Refuse data whose files are others than when the discovery began: its trainings could not be compared."""
+    from ncp import jobs
+    from ncp.data.folder.files import SPLITS, split_file
+
+    data = jobs.module("data").data_of(jobs.options("data", f"setting={own.setting}"))
+    data.look_for().check()
+    lists = [own.place / LOOK / split_file(split) for split in SPLITS]
+    if not all(path.is_file() for path in lists):
+        return
+    # whichever split they are in: that follows from the names, and from options that the setting holds
+    then = {line for path in lists for line in read_bytes(path, MOST_LISTED).split(b"\n") if line}
+    now = {line for split in SPLITS for line in data.lines(split)}
+    if then != now:
+        raise UserError(
+            f"data.root='{printable(data.root)}' has changed since this discovery began ({several(len(now - then), 'file')} "
+            f"more, {several(len(then - now), 'file')} less, first: {printable(os.fsdecode(min(then ^ now)))}), so its trainings "
+            "could not be compared: give dir=FOLDER to begin anew, or put the files back"
         )
 
 

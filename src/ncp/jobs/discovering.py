@@ -20,14 +20,24 @@ from ncp.campaign.growth import LEAST
 from ncp.commandline import hydra_value as render
 from ncp.errors import UserError
 from ncp.files import printable, safe_file
-from ncp.jobs.comparing import BASELINE
+from ncp.jobs.comparing import BASELINE, OF_EACH
 from ncp.jobs.discovery_plan import DiscoveryPlan, Outcome, records
 from ncp.jobs.estimating import Estimating
+from ncp.overrides import key_of
 
 if TYPE_CHECKING:
     from ncp.benchmark.table import Table
 
 log = logging.getLogger(__name__)
+SETTLED = (
+    "setting",
+    "task",
+    "data",
+    "data.root",
+    "seed",
+    "keep",
+    "ckpt_path",
+)  # what every compared training has its own of
 DOUBT = 0.25
 """Standard deviations that a search takes off a prediction where its predictor has a large remainder. The parts of such a one
 differ most where architectures are unlike its rows; with all of that doubt a search stays where the linear map would end."""
@@ -102,7 +112,7 @@ class _Steps(Estimating):
         out |= {f"build {name}": 1.0 if recorded else float(plan.trainings) for name in plan.names}
         out |= {f"fit {name}": 1.0 for name in plan.names} | {"search": 1.0}
         if not recorded:
-            out |= {self.comparison(name, r): 3.0 for name in plan.names for r in range(plan.repeats)}
+            out |= {self.comparison(name, r): OF_EACH for name in plan.names for r in range(plan.repeats)}
             if plan.baseline is not None:
                 out |= {self.again(BASELINE, r): 1.0 for r in range(plan.repeats)}
         if plan.exports and not recorded:
@@ -124,6 +134,11 @@ class _Steps(Estimating):
                 self.judge_of(name)
             return
         if plan.full:
+            if settled := [key for key in map(key_of, plan.full) if key in SETTLED or key.split(".")[0] == "arch"]:
+                raise UserError(
+                    f"full={render(list(plan.full))}: {settled[0]} is the discovery's own to say; full is for what makes the "
+                    "compared trainings longer or larger, such as recipe.length"
+                )
             for name in plan.names:
                 jobs.options("train", *self.training(name), *plan.full).chosen_recipe.check_optimizer()
         if plan.baseline not in (None, "auto"):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import shutil
 
-from ncp import runs
 from ncp.campaign import discovery as found_
 from ncp.campaign.discovery import cost_of
 from ncp.campaign.growth import LEAST, checked_sizes
 from ncp.campaign.rounds import REACH
-from ncp.campaign.states import RECORD
 from ncp.errors import UserError
 from ncp.files import safe_file
 from ncp.jobs import hours as hours_
 from ncp.jobs.comparing import BASELINE, Comparing
 from ncp.jobs.discovery_plan import records
+from ncp.numeric import several
 from ncp.terminal import duration
 
 log = logging.getLogger(__name__)
@@ -45,11 +44,14 @@ class Estimating(Comparing):
         disk = len(compared) * full.checkpoint_mb
         longer = f", those to compare {clock.times:.2g} times as long" if plan.full else ""
         log.info(
-            "%d trainings to learn from and %d to compare: about %s, one after the other (%d steps of %.2g s, %d evaluations, "
-            "measured on the default code%s), and %.0f MB of checkpoints", plan.trainings, len(compared),
-            duration(hours * 3600), tried.taken(), tried.step, tried.evaluations, longer, disk,
+            "%d trainings to learn from and %d to compare: about %s, one after the other (%s of %.2g s, %s, measured on the "
+            "default code%s), and %.0f MB of checkpoints", plan.trainings, len(compared), duration(hours * 3600),
+            several(round(tried.taken()), "step"), tried.step, several(tried.evaluations, "evaluation"), longer, disk,
         )  # fmt: skip
         self.out.estimate = {"hours": hours, "disk_mb": disk}
+        done, over = self.done(name)
+        if done or over:
+            log.info("of these an earlier start has done %d and %d", done, over)
         clock.learnt_from = hours_.measured(plan.place / f"sample-{safe_file(name)}")
         self.weigh(usual)
         self.check_left(name, usual)
@@ -80,24 +82,31 @@ class Estimating(Comparing):
             weights[self.comparison(name, repeat)] = clock.seconds_compared(compared[:3]) / 3 / one
             weights[self.again(BASELINE, repeat)] = clock.seconds_compared(compared[-1:]) / one
         self.commands.expect(one, weights)
+        self.commands.already(self.done_before(name))
+
+    def done(self, name: str) -> tuple[int, int]:
+        """Trainings to learn from, and compared ones, that an earlier start has done."""
+        learnt_from = records(self.plan.place / f"sample-{safe_file(name)}")()
+        return int(learnt_from), int(sum(self.done_before(name).values()))
 
     def check_left(self, name: str, usual: float) -> None:
         """Refuse ``hours`` in which the whole does not fit; what an earlier start began goes on as far as they reach."""
-        plan, clock, place = self.plan, self.clock, self.plan.place
+        plan, clock = self.plan, self.clock
         if plan.hours is None:
             return
-        done = int(records(place / f"sample-{safe_file(name)}")())
-        over = sum(1 for part in (f"units/*/{RECORD}", runs.RESULT_FILE) for _ in place.glob(f"compare-*/{part}"))
+        done, over = self.done(name)
         one, compared = clock.seconds([usual]), clock.seconds_compared(self.to_compare()[over:])
         left = (max(plan.trainings - done, 0) * one + compared) / 3600
         if left > plan.hours:
             fit = max(0, int((3600 * plan.hours - compared) / one + 1e-6))
             least = "" if done + fit >= LEAST else f", and {LEAST} are the least"
-            more = f"{plan.trainings - done} more" if done else f"{plan.trainings}"
+            more = several(plan.trainings - done, "more training" if done else "training")
             what = (
-                f"{more} trainings and the comparison take about {left:.2g} hours here, given was hours={plan.hours:g}, in "
-                f"which {'1 training fits' if fit == 1 else f'{fit} trainings fit'}"
+                f"{more} and the comparison take about {left:.2g} hours here, given was hours={plan.hours:g}, in which "
+                f"{several(fit, 'training')} {'fits' if fit == 1 else 'fit'}"
             )
+            if done >= plan.trainings:
+                what = f"the comparison takes about {left:.2g} hours here, given was hours={plan.hours:g}"
             if done and not least:
                 log.info("%s; it goes on until then", what)
                 return

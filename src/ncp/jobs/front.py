@@ -10,6 +10,7 @@ from msgspec import Meta
 
 import ncp
 from ncp import files, progress, runs, terminal
+from ncp.numeric import several
 
 if TYPE_CHECKING:
     from ncp.search.trade import Trade
@@ -93,7 +94,7 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     front = outcome.front
     if not brief:
         table = terminal.table(
-            f"{len(front)} architectures that none beats in {', '.join(a.words for a in front.axes)}"
+            f"{several(len(front), 'architecture')} that none beats in {', '.join(a.words for a in front.axes)}"
         )
         for axis in front.axes:
             table.add_column(", ".join(filter(None, (axis.words, axis.unit))), justify="right", header_style="dim")

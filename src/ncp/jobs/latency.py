@@ -12,6 +12,7 @@ from msgspec import Meta
 import ncp
 from ncp import files, progress, runs, spaces, terminal
 from ncp.errors import UserError
+from ncp.numeric import several
 
 if TYPE_CHECKING:
     from ncp.latency.machine import Machine
@@ -181,7 +182,7 @@ def show(outcome: Outcome, brief: bool = False) -> None:
     """Print what the model is worth, and where the files are."""
     told = outcome.content.get("latency")
     if told is None:
-        terminal.say(f"{outcome.content['codes']} networks to measure, and a table for their times")
+        terminal.say(f"{several(outcome.content['codes'], 'network')} to measure, and a table for their times")
     else:
         terminal.say(
             f"{told['rows']} networks fitted; on {told['held']} that the model did not see: median error "

@@ -48,6 +48,10 @@ class Commands:
         self._progress.weights |= weights
         self._progress.expected = (float(SOME), SOME * seconds)
 
+    def already(self, there: Mapping[str, float]) -> None:
+        """How many trainings of steps to come an earlier start has done."""
+        self._progress.there = dict(there)
+
     def leave_out(self, steps: Iterable[str]) -> None:
         """These are not carried out after all."""
         for step in steps:

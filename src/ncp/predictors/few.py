@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ncp import files, spaces
 from ncp.errors import UserError
-from ncp.numeric import shown, whole
+from ncp.numeric import several, shown, whole
 from ncp.predictors import evaluation, known, stacking, transfer_fit
 from ncp.predictors.base import Card, Predictor, as_codes
 from ncp.predictors.rows import Rows
@@ -104,16 +104,16 @@ def check_number(rows: Rows) -> None:
     if len(rows) < LEAST:
         others = [name for name in known.bundled(rows.space) if name != rows.setting]
         knowing = ", even with what the bundled ones know" if others else ""
-        given = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
         lost = f" (left out are {rows.lost})" if rows.left_out else ""
+        are = "is" if len(rows) == 1 else "are"
         raise UserError(
-            f"{given} of {rows.setting} {'is' if len(rows) == 1 else 'are'} too few for a predictor{knowing}: give {LEAST} or "
-            f"more; from 20 on it is worth searching with{lost}"
+            f"{several(len(rows), 'row')} of {rows.setting} {are} too few for a predictor{knowing}: give {LEAST} or more; "
+            f"from 20 on it is worth searching with{lost}"
         )
     different = len(np.unique(rows.codes[:MANY], axis=0))
     if different < LEAST:
         raise UserError(
-            f"the {len(rows):,} rows of {rows.setting} are of {different} architecture{'s' * (different > 1)} only; a predictor "
+            f"the {len(rows):,} rows of {rows.setting} are of {several(different, 'architecture')} only; a predictor "
             f"needs {LEAST} different ones or more"
         )
 

@@ -104,10 +104,10 @@ class Rows:
         return self.subset(self.good)
 
     def as_fractions(self) -> bool:
-        """Whether the main metric is one in percent points and no row has more than one of them."""
+        """Whether the main metric is one in percent points and the best row has some, but no more than one of them."""
         known = settings.SETTINGS.get(self.setting)
         percent = known is not None and known.range(self.metrics[0]) == (0.0, 100.0)
-        return percent and len(self) > 0 and float(self.targets[:, 0].max()) <= 1
+        return percent and len(self) > 0 and 0 < float(self.targets[:, 0].max()) <= 1
 
     @property
     def lost(self) -> str:

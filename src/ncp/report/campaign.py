@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ncp import files, terminal
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
+from ncp.numeric import several
 from ncp.terminal import console, relative
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def show_status(plan: BuildPlan, status: Status, folder: Path, blockers: Sequenc
     """A table and a bar, and what stands in the way (see :func:`ncp.campaign.status.blockers`)."""
     from rich.progress_bar import ProgressBar
 
-    table = terminal.table(f"Build {plan.setting}-{plan.hash}: {status.total:,} architectures", boxed=True)
+    table = terminal.table(f"Build {plan.setting}-{plan.hash}: {several(status.total, 'architecture')}", boxed=True)
     table.add_column("")
     table.add_column("models", justify="right")
     table.add_column("share", justify="right")
@@ -77,7 +78,7 @@ def show_rounds(rounds: Sequence[RoundStatus], plan: BuildPlan) -> None:
     from ncp.benchmark import settings
 
     total = len(plan.growth.sizes) if plan.growth is not None else len(rounds)
-    table = terminal.table(f"{len(rounds)} of {total} rounds are chosen", boxed=True)
+    table = terminal.table(f"{len(rounds)} of {several(total, 'round')} chosen", boxed=True)
     for name in ("round", "architectures", "trained", f"best {settings.get(plan.setting).main}"):
         table.add_column(name, justify="right")
     for one in rounds:
@@ -109,14 +110,14 @@ def show_merged(merged: Merged, file: Path, best: int = 3) -> None:
     table, out = merged.table, console()
     values = table.column(table.main)
     main = labelled(table.main, table.setting.min_overlap)
-    found = f"{len(table):,} rows, {main} {values.min():.2f} to {values.max():.2f}"
+    found = f"{several(len(table), 'row')}, {main} {values.min():.2f} to {values.max():.2f}"
     out.print(f"table: {relative(file)}: {found}", markup=False)
     for record in table.best(k=best):
         out.print(
             f"  {main} {record.metrics[table.main]:6.2f}  {record.macs / 1e6:8.1f} M MACs  {record.architecture.text}"
         )
     for anomaly in merged.anomalies:
-        out.print(f"suspect: {anomaly.rule}, {int(anomaly.rows.sum())} rows", markup=False)
+        out.print(f"suspect: {anomaly.rule}, {several(int(anomaly.rows.sum()), 'row')}", markup=False)
     if len(table) >= LEAST:
         # of few rows none is spared for a test
         how = {"protocol": "all-rows"} if len(table) < FEW else {}

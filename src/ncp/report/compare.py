@@ -18,27 +18,24 @@ MOST_BARS = 24  # architectures in one picture
 
 
 def measured(entry: Entry) -> dict[str, float]:
-    """``task.metric`` -> percent of a training or an evaluation: the main metric and the benchmark's others."""
+    """``setting.metric`` -> percent of a training or an evaluation: the main metric and the benchmark's others."""
     training = entry.training
     if training is None:
         return {}
-    known = settings.SETTINGS.get(settings.full_name(training.setting or training.task))
+    known = settings.SETTINGS.get(settings.full_name(training.measures))
     names = dict.fromkeys([training.main_metric, *(known.metrics if known else ())])
     found = {name: training.metrics.get(name) for name in names}
-    return {f"{training.task}.{name}": value for name, value in found.items() if value is not None}
+    return {f"{training.measures}.{name}": value for name, value in found.items() if value is not None}
 
 
 def _labelled(entry: Entry) -> dict[tuple[str, str], float]:
     """The same, in words that tell metrics of different overlaps apart, and with the metric's unit."""
     if (training := entry.training) is None:
         return {}
-    named = ((*name.partition("."), value) for name, value in measured(entry).items())
+    named = ((*name.rpartition("."), value) for name, value in measured(entry).items())
     return {
-        (
-            f"{task}.{labelled(metric, training.min_overlap)}",
-            settings.unit(f"{training.setting or task}.{metric}"),
-        ): value
-        for task, _, metric, value in named
+        (f"{setting}.{labelled(metric, training.min_overlap)}", settings.unit(f"{setting}.{metric}")): value
+        for setting, _, metric, value in named
     }
 
 

@@ -12,6 +12,7 @@ from ncp.commandline import command_line
 from ncp.data.folder.files import spread
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.numeric import several
 from ncp.report import style
 from ncp.report.images import shown
 
@@ -79,7 +80,8 @@ def rows(found: Look) -> dict[str, str]:
         if split in found.files:
             looked = found.looked.get(split, 0)
             whole = "all read" if looked == found.files[split] else f"{looked:,} of them read; look=all reads all"
-            out[f"{name}:"] = f"{found.files[split]:,} files ({whole})"
+            whole = whole if looked else "none read"  # something else was wrong before
+            out[f"{name}:"] = f"{several(found.files[split], 'file')} ({whole})"
     if found.sizes:
         sides = np.array(list(found.sizes))
         (low, narrow), (high, wide) = sides.min(0), sides.max(0)
@@ -249,7 +251,7 @@ def _scenes(data: Any, found: Look, wanted: int) -> Figure:
                 "true": sample["boxes"].numpy(),
                 "labels": sample["labels"].numpy(),
                 "found": np.zeros((0, 7)),
-                "title": f"frame {frames.frames[item].name}, {len(sample['boxes'])} objects",
+                "title": f"frame {frames.frames[item].name}, {several(len(sample['boxes']), 'object')}",
             }
         )
     title, classes = "Training frames with their labels", [str(name) for name in data.classes]

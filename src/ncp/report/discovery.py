@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ncp
 from ncp import terminal
 from ncp.campaign.discovery import BEST, DEFAULT, FOUND, cost_of
+from ncp.commandline import command_line
 from ncp.files import read_bytes, write_text
 from ncp.metrics.kitti_names import in_words
 from ncp.report.drawing import draw
@@ -225,6 +227,7 @@ def page(discovery: Discovery, name: str = "discovery") -> str:
     if discovery.exports:
         lines += ["## 5. Take it along", "", *(f"- {kind}: `{path}`" for kind, path in discovery.exports.items()), ""]
         lines += _commands(discovery, "export")
+        lines += ["What it sees in files of yours:", "", "```bash", _use(discovery.exports), "```", ""]
     lines += ["## What it cost", "", *_cost(discovery), f"ncp {ncp.__version__}"]
     return "\n".join(lines) + "\n"
 
@@ -383,6 +386,14 @@ def show(discovery: Discovery, files: dict[str, Path]) -> None:
         terminal.say(verdict(discovery, name))
     page, picture = (terminal.relative(files[name]) for name in ("page", "picture"))
     terminal.say(f"{_time(discovery)}; page: {page} (and .html); picture: {picture}")
+    if discovery.exports:
+        shown = {kind: terminal.relative(path) for kind, path in discovery.exports.items()}
+        terminal.fields({"use it:": _use(shown)})
+
+
+def _use(exports: Mapping[str, str]) -> str:
+    """The command that uses the found network."""
+    return command_line("predict", input="FOLDER", out="seen", ckpt=next(iter(exports.values())))
 
 
 def _kept(discovery: Discovery) -> str:

@@ -186,7 +186,7 @@ def _result(path: Path, shown: str, space: str) -> Entry:
         training: Training = files.checked(content, Training, where)
         code = training.architecture.code
         architecture = None if code is None else _parse(its_space, code, where)
-        return Entry(f"{training.task}, {path.parent.name}", shown, its_space, architecture, training=training)
+        return Entry(f"{training.measures}, {path.parent.name}", shown, its_space, architecture, training=training)
     if "architecture" in content:
         described: Described = files.checked(content["architecture"], Described, where)
         return Entry(path.parent.name, shown, its_space, _described(its_space, described, where))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ncp.numeric import several
 from ncp.report import style
 from ncp.report.latency import logarithmic
 
@@ -21,7 +22,10 @@ def figure(front: Trade) -> Figure:
     width, height = max(6.4, 4.6 * len(pairs)), 4.6
     names = ", ".join(axis.words for axis in front.axes)
     fig = style.figure(
-        width, height, f"What {front.axes[0].words} costs", f"{len(front)} architectures that none beats in {names}"
+        width,
+        height,
+        f"What {front.axes[0].words} costs",
+        f"{several(len(front), 'architecture')} that none beats in {names}",
     )
     grid = fig.add_gridspec(1, len(pairs), left=0.75 / width, right=1 - 0.35 / width, wspace=0.3, top=0.78, bottom=0.13)
     for column, (x, y) in enumerate(pairs):

@@ -105,7 +105,7 @@ def _wanted(entries: Sequence[Entry], given: Mapping[str, Any]) -> dict[str, lis
     for entry in entries:
         pairs = [(o.setting, o.metric) for o in entry.search.objectives] if entry.search else []
         if entry.training and entry.architecture is not None:
-            pairs.append((settings.full_name(entry.training.task), entry.training.main_metric))
+            pairs.append((settings.full_name(entry.training.measures), entry.training.main_metric))
         for setting, metric in pairs:
             out.setdefault(setting, [])
             out[setting] += [metric] if metric not in out[setting] else []

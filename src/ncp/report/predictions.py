@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ncp import terminal
+from ncp.numeric import several
 from ncp.report import letters, style
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def clips(
     best = int(chosen[0])
     title = f"{terminal.shorten(names[best], 30)}, {mean[best]:.1%}"
     fig = style.figure(
-        width, height, title, f"{terminal.shorten(name, 60)}: {total:,} frames, {count} clip{'s' * (count > 1)}"
+        width, height, title, f"{terminal.shorten(name, 60)}: {several(total, 'frame')}, {several(count, 'clip')}"
     )
     for place, k in enumerate(shown):
         box = (words + place * wide / len(shown), 0.5 + 0.3 * rows + 0.3, wide / len(shown) - 0.04, thumb)

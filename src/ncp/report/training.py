@@ -18,6 +18,7 @@ from ncp.benchmark import settings
 from ncp.card import TASKS
 from ncp.commandline import command_line
 from ncp.metrics.kitti_names import labelled
+from ncp.numeric import several
 from ncp.report import scenes, style
 from ncp.report.images import shown
 
@@ -82,7 +83,7 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         out.append(("to compare with", f"{cost['macs'] / 1e9:.3g} G in the benchmark's unit: {unit}"))
     out.append(("parameters", _parameters(cost)))
     if seconds.get("training"):
-        out.append(("time", f"{terminal.duration(seconds['training'])} for {result['steps']:,} steps"))
+        out.append(("time", f"{terminal.duration(seconds['training'])} for {several(result['steps'], 'step')}"))
     return out
 
 
@@ -104,7 +105,7 @@ def _measured_at(cost: Mapping[str, Any]) -> str:
     out = f"at {height}x{width}" + (f" (the commonest of {sizes} sizes)" if sizes > 1 else "")
     if cost.get("head") == "det3d":
         return f"for a grid of {height}x{width} pillars, with the detection head"
-    return f"{out}, {classes} classes {unit}" if classes and unit else out
+    return f"{out}, {several(classes, 'class', 'classes')} {unit}" if classes and unit else out
 
 
 def extremes(per_class: Mapping[str, float | None]) -> str:

@@ -147,15 +147,15 @@ def show(jobs: Sequence[TrainingJob], path: Path) -> None:
 
 
 def _main(job: TrainingJob) -> str:
-    """A training's task and main metric, with its overlap; empty where there is none."""
+    """A training's setting and main metric, with its overlap; empty where there is none."""
     t = job.training
-    return "" if t is None else f"{t.task} {labelled(t.main_metric, t.min_overlap)}"
+    return "" if t is None else f"{t.measures} {labelled(t.main_metric, t.min_overlap)}"
 
 
 def _objective(job: TrainingJob) -> str:
     """``setting.metric`` of a training's main metric."""
     assert job.training is not None
-    return f"{job.training.setting or job.training.task}.{job.training.main_metric}"
+    return f"{job.training.measures}.{job.training.main_metric}"
 
 
 def _value(job: TrainingJob, main: str) -> float | None:

@@ -107,7 +107,7 @@ def split_metric(text: str, predictors: Mapping[str, AnyPredictor] | None = None
             others = settings.listed(other for other in settings.SETTINGS if other not in settings.PAPER)
             raise UserError(
                 f"unknown objective '{text}'; an objective is a setting ({', '.join(settings.PAPER)}; in short "
-                f"{', '.join(settings.SHORT)}; beside them {others}) or a setting's metric such as seg.mAcc"
+                f"{', '.join(settings.SHORT)}; beside them {others}) or a setting's metric such as seg.mAcc; {settings.OWN}"
             )
         setting = settings.get(name)
         name, main, known = setting.name, setting.main, (*setting.metrics, *_SMALLER_IS_BETTER)

@@ -286,7 +286,7 @@ def summarise(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "space": spaces.of_form(run.architecture),
         "architecture": {"text": text, "code": code},
         "cost": costs(run.task, run.data, run.architecture),
-        "data": {"name": type(run.data).__name__, "builtin": run.data.builtin, "classes": len(run.data.classes)},
+        "data": {"name": run.data.known_as, "builtin": run.data.builtin, "classes": len(run.data.classes)},
         "steps": run.task.plan.steps,
         "seconds": {"training": run.seconds},
         "checkpoint": str(last) if last.is_file() else None,

@@ -170,5 +170,5 @@ def test_names_of_several_lines(own, tmp_path):
 
 def test_a_segmentation_set_is_none_of_classes(tmp_path):
     root = make_own_masks(tmp_path / "fields")
-    with pytest.raises(UserError, match=r"holds images and masks, which is a segmentation set: give task=seg"):
+    with pytest.raises(UserError, match=r"holds images and masks; it looks like images with masks: give task=seg"):
         set_up(FolderClassification, root)

@@ -54,7 +54,7 @@ def test_frames_without_objects_count_and_frames_without_labels_do_not(yard):
     labels[1].unlink()
     data = set_up(FolderKitti, yard)
     assert len(data.train_set) + len(data.val_set) == 5
-    assert any("1 of 6 frames have no label file and are left out" in note for note in data.notes)
+    assert any("left out: 1 frame of 6 without a label file" in note for note in data.notes)
     names = [frame.name for frame in data.frames["train"]]
     if "000000" in names:
         assert len(data.train_set[Key(-1, names.index("000000"))]["labels"]) == 0

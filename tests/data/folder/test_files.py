@@ -2,7 +2,7 @@
 
 import pytest
 
-from ncp.data.folder.files import holds, in_splits, listed, several, spread, what_is_there, wrong_level
+from ncp.data.folder.files import holds, in_splits, listed, spread, what_is_there, wrong_level
 from ncp.errors import UserError
 
 
@@ -46,5 +46,3 @@ def test_names_of_splits_become_numbers():
     assert in_splits(["a", "b", "c"], {"train": ["c", "a"], "val": []}) == {"train": [2, 0], "val": []}
     with pytest.raises(UserError, match="the val list names 'x', which is not in the folder"):
         in_splits(["a"], {"val": ["x"]})
-    assert [several(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
-    assert several(1234, "image") == "1,234 images"

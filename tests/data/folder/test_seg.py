@@ -242,6 +242,23 @@ def test_what_is_wrong_is_said(own, tmp_path):
     assert "lacks a folder of images" in refused(tmp_path / "none")
 
 
+def test_folders_of_other_names_and_labels_of_another_kind(own):
+    """Neither is a set of classes, although two folders hold images."""
+    (own / "masks").rename(own / "labels_png")
+    assert "; if 'labels_png' holds the masks, call it masks, or make a link of that name to it" in refused(own)
+    (own / "masks").symlink_to(own / "labels_png")
+    set_up(FolderSegmentation, own)
+    (own / "masks").unlink()
+    (own / "images").rename(own / "photos")
+    (own / "labels_png").rename(own / "labels")
+    assert "if 'photos' holds the images, call it images" in refused(own)
+    (own / "photos").rename(own / "images")
+    for mask in sorted((own / "labels").iterdir()):
+        mask.unlink()
+        mask.with_suffix(".txt").write_text("0 .5 .5 .1 .1")
+    assert "labels there are texts, of boxes or polygons: a mask is an image of class numbers" in refused(own)
+
+
 def test_a_root_that_is_a_level_off(own):
     assert f"a level too high: give data.root={own}" in refused(own.parent)
     assert f"a level too low: give data.root={own}" in refused(own / "images")

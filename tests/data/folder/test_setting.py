@@ -41,3 +41,12 @@ def test_the_text_is_a_setting(tmp_path, monkeypatch):
     assert "# by line" in comments
     assert any("because" in line for line in comments)
     assert yaml.safe_load(text)["name"] == "mine"
+
+
+@pytest.mark.parametrize(("classes", "train", "what"), [
+    (["a"], 1, "1 class, 1 training and 1 validation file"), (["a", "b"], 4, "2 classes, 4 training and 1 validation file"),
+])  # fmt: skip
+def test_one_of_a_kind_is_told_as_one(classes, train, what):
+    found = Look("seg", "/data/x", classes, {"train": train, "val": 1})
+    text = setting_text("mine", SimpleNamespace(task="seg", source="x"), found, "folder/seg", {}, [])
+    assert yaml.safe_load(text)["dataset"] == f"x: {what}"

@@ -11,7 +11,8 @@ import numpy as np
 
 from ncp.data import rasters
 from ncp.data.folder import reading
-from ncp.data.folder.files import IMAGES, MASKS, holds, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import holds, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.layouts import IMAGES, MASKS, holds_classes, holds_frames, other_task
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.splits import split_folders
@@ -20,30 +21,9 @@ from ncp.data.paths import PathList, folders
 from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.numeric import several
 
 LEAST = 2  # images of a class: one to train, one to validate
-
-
-def class_folders(folder: Path, suffixes: Sequence[str] = reading.SUFFIXES) -> bool:
-    """Whether a folder looks like one of classes: at least two folders with images."""
-    try:
-        names = folders(folder)[:50]
-    except OSError:
-        return False
-    return sum(holds(folder / name, suffixes) for name in names) >= 2
-
-
-def fits(folder: Path, suffixes: Sequence[str] = reading.SUFFIXES) -> bool:
-    """Whether a folder looks like a classification set."""
-    try:
-        splits = split_folders(folder)
-    except OSError:
-        return False
-    return (
-        "train" in splits and class_folders(folder / splits["train"], suffixes)
-        if splits
-        else class_folders(folder, suffixes)
-    )
 
 
 def count_files(data: Any, found: Look) -> None:
@@ -153,9 +133,9 @@ class FolderClassification(OwnImages):
                     f"{LEAST}, to train and to validate"
                 )
             chosen = self.rule.divided(names, labels)
-            self.notes.append(
-                f"split: {self.rule.words('each class')} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)"
-            )
+            if names:
+                words = self.rule.words("each class")
+                self.notes.append(f"split: {words} ({len(chosen['train']):,} train, {len(chosen['val']):,} validate)")
         for split, numbers in chosen.items():
             self._use(split, [names[i] for i in numbers], [int(labels[i]) for i in numbers])
 
@@ -184,14 +164,15 @@ class FolderClassification(OwnImages):
     def _check_classes(self, root: Path, classes: list[str], problems: Problems) -> None:
         self.classes = classes
         lower = {name.lower() for name in classes}
-        if len(lower) == 2 and lower & set(IMAGES) and lower & set(MASKS):
-            problems.add(
-                f"data.root='{printable(self.root)}' holds {' and '.join(map(printable, classes))}, which is a segmentation set: "
-                "give task=seg, or call the folders after classes"
-            )
+        masked = len(lower) == 2 and lower & set(IMAGES) and lower & set(MASKS)
         if len(classes) >= 2:
+            if (masked or holds_frames(root)) and (hint := other_task(root, self.task)):
+                problems.add(
+                    f"data.root='{printable(self.root)}' holds {' and '.join(map(printable, classes))}{hint}, or call the "
+                    "folders after classes"
+                )
             return
-        hint = wrong_level(root, lambda folder: fits(folder, self.suffixes))
+        hint = wrong_level(root, lambda folder: holds_classes(folder, self.suffixes)) or other_task(root, self.task)
         what = (
             f"holds {self.what} of one class alone ({printable(classes[0])})"
             if classes

@@ -18,6 +18,7 @@ import numpy as np
 
 from ncp import files
 from ncp.data.folder.files import OwnData, what_is_there, wrong_level
+from ncp.data.folder.layouts import frames_folder, holds_frames, other_task
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.kitti import PILLAR, RANGE, Kitti, as_augmentation
 from ncp.data.kitti_checks import check_labels, check_view
@@ -28,6 +29,7 @@ from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import printable
 from ncp.metrics.kitti_files import read
+from ncp.numeric import several
 
 AUTO = "auto"
 NOT_LEARNT = ("dontcare", "misc")
@@ -36,11 +38,6 @@ LONG = 2.5  # metres: what is longer is found from an overlap of .7 on, as KITTI
 LARGE = 3.0  # square metres on the ground: anchors of what is larger have the overlaps of KITTI's cars
 MOST_SAMPLED, LEAST_POINTS = 15, 5
 MOST_CLASSES = 50
-
-
-def frames_folder(root: Path) -> Path | None:
-    """Where the frames' files lie: ``training`` below the root, or the root."""
-    return next((place for place in (root / "training", root) if (place / "velodyne").is_dir()), None)
 
 
 class FolderKitti(OwnData, Kitti):
@@ -86,7 +83,7 @@ class FolderKitti(OwnData, Kitti):
         folder = frames_folder(root)
         if folder is None:
             text = f"data.root='{printable(self.root)}' holds no velodyne, neither at the top nor below training"
-            hint = wrong_level(root, lambda place: frames_folder(place) is not None)
+            hint = wrong_level(root, holds_frames) or other_task(root, "det3d")
             raise UserError(f"{text} ({self.layout}); it holds {what_is_there(root)}{hint}")
         splits = self._split(root, folder)
         if not (folder / "label_2").is_dir():
@@ -94,7 +91,9 @@ class FolderKitti(OwnData, Kitti):
         for split, names in splits.items():
             labelled = [name for name in names if (folder / "label_2" / f"{name}.txt").is_file()]
             if len(labelled) < len(names):
-                self.notes.append(f"{len(names) - len(labelled):,} frames without a label file are left out of {split}")
+                self.notes.append(
+                    f"left out of {split}: {several(len(names) - len(labelled), 'frame')} without a label file"
+                )
             labelled = labelled[: 4 if split == "train" else 2] if self.tiny else labelled
             if self.partial:
                 labelled = [name for name in labelled if _whole(folder, name)]
@@ -130,7 +129,7 @@ class FolderKitti(OwnData, Kitti):
         labelled = [name for name in every if (folder / "label_2" / f"{name}.txt").is_file()]
         if len(labelled) < len(every):
             self.notes.append(
-                f"{len(every) - len(labelled):,} of {len(every):,} frames have no label file and are left out"
+                f"left out: {several(len(every) - len(labelled), 'frame')} of {len(every):,} without a label file"
             )
         if len(labelled) < 2:
             raise UserError(
@@ -223,7 +222,7 @@ class FolderKitti(OwnData, Kitti):
             for name, anchor in made.items():
                 self.notes.append(
                     f"anchor of {name}: {anchor['length']:.2f} x {anchor['width']:.2f} x {anchor['height']:.2f} m, bottom at "
-                    f"{anchor['bottom']:.2f} m ({len(boxes[name]):,} labels)"
+                    f"{anchor['bottom']:.2f} m ({several(len(boxes[name]), 'label')})"
                 )
             return made
         given = {name.lower(): dict(value) for name, value in self.given_anchors.items()}

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 QUICK = 8  # samples of each split that are read before a training begins
 SPLITS = ("train", "val")
-# what the two folders of a segmentation set are called
-IMAGES = ("images", "image", "imgs", "img", "jpegimages")
-MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentationclass", "gt")
 
 
 def listed(folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -170,6 +167,11 @@ class OwnData(DataModule):
         return command_line("data", root=str(self.root), task=self.task)
 
     @property
+    def known_as(self) -> str:
+        """Its folder's name: one task's sets of one's own are told apart by that."""
+        return printable(self.source)
+
+    @property
     def place(self) -> Path:
         """The root as a path."""
         return Path(str(self.root)).expanduser()
@@ -204,12 +206,21 @@ class OwnData(DataModule):
         self.notes.append(f"split: by the lists {printable(files[0].name)} and {printable(files[1].name)}")
         return names
 
+    def lines(self, split: str) -> list[bytes]:
+        """The files of a split as a list names them."""
+        return [os.fsencode(as_line(name)) for name in self.names.get(split, ())]
+
     def describe(self, folder: Path) -> None:
         """``train_files.txt`` and ``val_files.txt``: the split, relative to the root, for ``data.train_list`` and
         ``data.val_list``; ``classes.txt``."""
-        for split, names in self.names.items():
-            write_bytes(folder / f"{split}_files.txt", b"".join(os.fsencode(as_line(name)) + b"\n" for name in names))
+        for split in self.names:
+            write_bytes(folder / split_file(split), b"".join(line + b"\n" for line in self.lines(split)))
         write_bytes(folder / "classes.txt", "".join(f"{line(name)}\n" for name in self.classes).encode())
+
+
+def split_file(split: str) -> str:
+    """What the list of a split's files is called."""
+    return f"{split}_files.txt"
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -217,11 +228,6 @@ def spread(count: int, wanted: int | None) -> list[int]:
     if wanted is None or wanted >= count:
         return list(range(count))
     return [int(i) for i in np.unique(np.linspace(0, count - 1, wanted).astype(int))] if count else []
-
-
-def several(count: int, one: str, more: str = "") -> str:
-    """``1 class``, ``2 classes``."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def in_splits(names: Sequence[str], where: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:

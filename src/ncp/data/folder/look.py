@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ncp.data.folder.files import SPLITS, OwnData, several, spread
+from ncp.data.folder.files import SPLITS, OwnData, spread
 from ncp.data.problems import Problems
 from ncp.errors import UserError
 from ncp.files import open_regular, printable
+from ncp.numeric import several
 
 Tell = Callable[[float, str], None]
 LISTED = 10  # files that are named of each kind of problem

@@ -15,7 +15,8 @@ from ncp.data import rasters
 from ncp.data.colours import PHOTOMETRIC, Light
 from ncp.data.folder import classes as classes_files
 from ncp.data.folder import masks, reading
-from ncp.data.folder.files import IMAGES, MASKS, in_splits, listed, several, what_is_there, wrong_level
+from ncp.data.folder.files import holds, in_splits, listed, what_is_there, wrong_level
+from ncp.data.folder.layouts import IMAGES, MASKS, holds_masks, named, other_task
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.own_images import OwnImages
 from ncp.data.folder.pairs import OwnPairs
@@ -25,29 +26,11 @@ from ncp.data.problems import Problems
 from ncp.data.segmentation import SegmentationData, SegmentationSet
 from ncp.errors import UserError
 from ncp.files import printable
+from ncp.numeric import several
 
 TAILS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "-mask")
 """What a mask's name may have behind its image's."""
 TINY_SHORT = 64  # pixels of an evaluation image's shorter side with ``tiny``
-
-
-def _named(folder: Path, names: Sequence[str]) -> str | None:
-    try:
-        there = {name.lower(): name for name in folders(folder)}
-    except OSError:
-        return None
-    return next((there[name] for name in names if name in there), None)
-
-
-def fits(folder: Path) -> bool:
-    """Whether a folder looks like a segmentation set."""
-    if _named(folder, IMAGES) and _named(folder, MASKS):
-        return True
-    try:
-        splits = split_folders(folder)
-    except OSError:
-        return False
-    return "train" in splits and bool(_named(folder / splits["train"], IMAGES))
 
 
 class FolderSegmentation(OwnImages, SegmentationData):
@@ -100,16 +83,17 @@ class FolderSegmentation(OwnImages, SegmentationData):
 
     def _pairs(self, root: Path, problems: Problems) -> dict[str, list[tuple[str, str]]]:
         """Image and mask of each split, relative to the root."""
-        images, labels = _named(root, IMAGES), _named(root, MASKS)
+        images, labels = named(root, IMAGES), named(root, MASKS)
         splits = split_folders(root)
         self.unmatched = {"image": [], "mask": []}
         if images is None and "train" in splits:  # train/images, train/masks, val/images, val/masks
             out: dict[str, list[tuple[str, str]]] = {}
             for split, name in splits.items():
-                inner = _named(root / name, IMAGES), _named(root / name, MASKS)
+                inner = named(root / name, IMAGES), named(root / name, MASKS)
                 if None in inner:
+                    hint = other_task(root, "seg") if inner == (None, None) else ""
                     problems.add(
-                        f"'{printable(root / name)}' needs images and masks; it holds {what_is_there(root / name)}"
+                        f"'{printable(root / name)}' needs images and masks; it holds {what_is_there(root / name)}{hint}"
                     )
                     out[split] = []
                     continue
@@ -124,7 +108,7 @@ class FolderSegmentation(OwnImages, SegmentationData):
         if images is None or labels is None:
             lacking = "a folder of images" if images is None else "a folder of masks, so there are no labels"
             text = f"data.root='{printable(self.root)}' lacks {lacking} ({self.layout}); it holds {what_is_there(root)}"
-            raise UserError(text + wrong_level(root, fits))
+            raise UserError(text + (wrong_level(root, holds_masks) or self._lacking_hint(root, images, labels)))
         inner_splits, inner_masks = split_folders(root / images), split_folders(root / labels)
         divided = {"train", "val"} <= set(inner_splits)
         lists = self.lists(root, divided)
@@ -140,6 +124,17 @@ class FolderSegmentation(OwnImages, SegmentationData):
             return out
         pairs = self._match(root, images, labels, problems)
         return self._by_rule(pairs) if lists is None else self._by_lists(pairs, lists, f"{images}/")
+
+    @staticmethod
+    def _lacking_hint(root: Path, images: str | None, labels: str | None) -> str:
+        """What to say of a root that lacks images or masks."""
+        if images is None and labels is None:
+            return other_task(root, "seg")
+        called, what = (MASKS[0], masks.SUFFIXES) if labels is None else (IMAGES[0], reading.SUFFIXES)
+        rest = [name for name in folders(root) if name not in (images, labels) and holds(root / name, what)]
+        if len(rest) != 1:
+            return ""
+        return f"; if '{printable(rest[0])}' holds the {called}, call it {called}, or make a link of that name to it"
 
     def _by_lists(
         self, pairs: list[tuple[str, str]], lists: dict[str, list[str]], prefix: str = ""
@@ -193,13 +188,15 @@ class FolderSegmentation(OwnImages, SegmentationData):
             hint = f"; there is a mask without an image, '{printable(lone[0])}': are they called alike?" if lone else ""
             if not there and listed(root / labels, (".jpg", ".jpeg")):
                 hint = "; masks there are JPEGs, which do not keep their numbers: save them as PNG from the originals"
+            elif not there and listed(root / labels, (".txt", ".xml", ".json")):
+                hint = "; labels there are texts, of boxes or polygons: a mask is an image of class numbers"
             where = f"'{printable(root / images)}'", f"'{printable(root / labels)}'"
             problems.add(
-                f"{lacking:,} of {len(found):,} images in {where[0]} have no mask of their name in {where[1]}, first: "
-                f"{printable(first)}{hint}; add them, or leave such images out with data.partial=true"
+                f"{lacking:,} of {len(found):,} images in {where[0]} {'has' if lacking == 1 else 'have'} no mask of the same "
+                f"name in {where[1]}, first: {printable(first)}{hint}; add them, or leave such images out with data.partial=true"
             )
         elif lacking:
-            self.notes.append(f"{lacking:,} images without a mask are left out")
+            self.notes.append(f"left out: {several(lacking, 'image')} without a mask")
         return pairs
 
     # ---- classes

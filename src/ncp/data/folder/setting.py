@@ -15,6 +15,7 @@ from ncp.data.folder.look import Look
 from ncp.data.folder.suggest import metrics_of
 from ncp.files import printable
 from ncp.metrics.kitti_names import MAIN, names_of
+from ncp.numeric import several
 
 
 def setting_name(root: str, task: str) -> str:
@@ -38,8 +39,8 @@ def setting_text(
     why: Sequence[str],
 ) -> str:
     """The file's content: what differs from the options of ``data`` and ``recipe``, with the reasons ``why`` as comments."""
-    counts = f"{found.files.get('train', 0):,} training and {found.files.get('val', 0):,} validation files"
-    what = f"{len(found.classes)} classes, {counts}"
+    counts = f"{found.files.get('train', 0):,} training and {several(found.files.get('val', 0), 'validation file')}"
+    what = f"{several(len(found.classes), 'class', 'classes')}, {counts}"
     differing = {part: dict(values) for part, values in change.items() if values}
     content = {
         "name": name,

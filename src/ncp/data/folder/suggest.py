@@ -13,6 +13,7 @@ import numpy as np
 from ncp.data.folder.files import OwnData
 from ncp.data.folder.look import RARE, UNEVEN, Look
 from ncp.data.folder.splits import Rule
+from ncp.numeric import several
 
 WINDOW = 512  # pixels, of a training window and its image at most
 SHORT = 1024  # shorter side from which on images are resized first
@@ -72,9 +73,8 @@ def _batch(found: Look, out: Suggestion, default: int, large: int | None = None)
     while batch > 4 and number < 4 * batch:
         batch //= 2
     out.recipe["batch"] = batch
-    out.why.append(
-        f"recipe.batch={batch}: {number:,} training {'images' if found.task in ('cls', 'seg') else 'samples'}"
-    )
+    what = "training image" if found.task in ("cls", "seg") else "training sample"
+    out.why.append(f"recipe.batch={batch}: {several(number, what)}")
 
 
 def _length(found: Look, recipe: Mapping[str, Any], out: Suggestion) -> None:
@@ -86,7 +86,8 @@ def _length(found: Look, recipe: Mapping[str, Any], out: Suggestion) -> None:
     passes = bounded * batch / number
     bound = "" if bounded == steps else ", the recipe's least" if bounded > steps else ", the recipe's most"
     out.why.append(
-        f"length: {bounded:,} steps{bound}, {passes:,.0f} passes over the training set (recipe.least_steps, recipe.most_steps)"
+        f"length: {bounded:,} steps{bound}, {several(round(passes), 'pass', 'passes')} over the training set "
+        "(recipe.least_steps, recipe.most_steps)"
     )
 
 
@@ -183,7 +184,8 @@ def _seed(data: Any, found: Look, out: Suggestion) -> None:
     if lacking(best) < own:
         out.data["split_seed"] = best
         out.why.append(
-            f"data.split_seed={best}: with {data.rule.seed} {own} classes are in one split alone, with this one {lacking(best)}"
+            f"data.split_seed={best}: in one split alone {'is' if own == 1 else 'are'} {several(own, 'class', 'classes')} with "
+            f"{data.rule.seed}, {lacking(best)} with this one"
         )
 
 

@@ -13,6 +13,7 @@ from ncp import delimited, files, progress
 from ncp.data.clips import CorruptVideo, VideoData
 from ncp.data.folder.cls import FolderClassification, count_files
 from ncp.data.folder.files import SPLITS, OwnData, in_splits
+from ncp.data.folder.layouts import TABLE
 from ncp.data.folder.look import Look, Refusals, samples
 from ncp.data.folder.splits import TEST, TRAIN, VAL, given_file
 from ncp.data.paths import inside
@@ -23,7 +24,6 @@ from ncp.data.video_index import VIDEOS, Index, index_video
 from ncp.errors import UserError
 from ncp.files import printable
 
-TABLE = "videos.csv"
 DECODED = 200  # videos of each split of which a look decodes a frame
 _LIMIT = 2**28
 _COLUMNS = {
