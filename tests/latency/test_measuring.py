@@ -224,8 +224,8 @@ def written(path: Path, *lines: str) -> Path:
 
 
 def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
-    pytest.importorskip("onnx")
-    small = SPACE.decode(SPACE.lower + np.eye(27)[:2] * SPACE.step)
+    onnx = pytest.importorskip("onnx")
+    small = SPACE.decode(SPACE.lower + np.eye(27)[[2, 0]] * SPACE.step)  # the second has a wider stem
     monkeypatch.setattr(measuring, "stratified", lambda space, n, rng: small[:n])
     folder = tmp_path / "out"
     options = jobs.options("latency", "action=export", "codes=12", "size=[32,32]")
@@ -235,6 +235,13 @@ def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
     header, *rows = list(csv.reader(outcome.files["codes"].open()))
     assert header == ["file", "code", "ms"]
     assert [row[2] for row in rows] == ["", ""]
+    for name, code, _ in rows:  # each row names the file of its own network
+        channels = {
+            weight.dims[0]
+            for weight in onnx.load(folder / name).graph.initializer
+            if len(weight.dims) == 4 and weight.dims[1] == 3
+        }
+        assert channels == {SPACE.parse(code).code[0]}
     codes = SPACE.sample(12, np.random.default_rng(0))
     table = written(
         tmp_path / "m.csv", "\ufeffcode,ms", *(f"{a.text},{quiet(a)}" for a in codes)

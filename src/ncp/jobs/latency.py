@@ -119,9 +119,9 @@ def _export(options: Options, folder: Path) -> Outcome:
     machine = replace(_machine(options), runtime="onnxruntime")
     architectures = measuring.stratified(spaces.get(options.space), options.codes, np.random.default_rng(options.seed))
     with progress.bar("export") as tell:
-        for i, architecture in enumerate(architectures, start=1):
-            write_onnx(machine.network(architecture), folder / f"{i:03d}.onnx", torch.zeros(machine.shape()))
-            tell(i / len(architectures), f"{i} of {len(architectures)} networks")
+        for i, architecture in enumerate(architectures):
+            write_onnx(machine.network(architecture), folder / exchange.network_file(i), torch.zeros(machine.shape()))
+            tell((i + 1) / len(architectures), f"{i + 1} of {len(architectures)} networks")
     table = exchange.write_codes(architectures, folder)
     content = {"command": "latency", "version": ncp.__version__, "action": "export", "codes": len(architectures)}
     written = {"codes": table, "networks": folder, "result": runs.write_result(folder, content)}

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 MEASURED = "measured.csv"
 STEADY = 0.06
 """How far (in logarithms) the reference beside a network may be from its median for that look to be taken as it is."""
+LONGEST = 1e9
+"""Milliseconds that no network takes."""
 KINDS = ("fit", "check", "reference")
 
 
@@ -83,7 +85,7 @@ class Log:
             row = Row(kind, architecture.text, float(milliseconds))
         except ValueError:  # a UserError too
             return None
-        return row if kind in KINDS and 0 < row.milliseconds < 1e9 else None
+        return row if kind in KINDS and 0 < row.milliseconds < LONGEST else None
 
     def add(self, row: Row) -> None:
         """Write a row down at once."""
