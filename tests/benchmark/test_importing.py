@@ -57,6 +57,7 @@ def bad_rows():
         ({**good[3], "mIoU": -1}, "mIoU must be in 0..100"),
         ({**good[4], "mIoU": float("inf")}, "mIoU must be in 0..100"),
         ({**good[5], "mIoU": "high"}, "mIoU must be in 0..100, given was high"),
+        ({**good[5], "mIoU": "7_0"}, "mIoU must be in 0..100, given was 7_0"),
         ({k: v for k, v in good[6].items() if k != "mIoU"}, "mIoU is missing; the row has embedding|the row has "),
         ({**good[7], "embedding": [12, *code[1:]]}, "i1 must be in 8..128 in steps of 8, given was 12"),
         ({**good[8], "embedding": code[:-1]}, "b|i1|describe different"),
@@ -251,3 +252,11 @@ def test_row_of_is_what_the_release_writes():
     row = row_of(architecture, {})
     assert row["flops"] == float(cost.release_units(architecture)[0])
     assert row["inverted_residual_setting"][0] == [1, [2], [64]]
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.01, True), (1, False)])
+def test_fractions_in_the_place_of_percent_points_are_told(tmp_path, caplog, scale, told):
+    lines = [f"{net.text},{scale * (50 + i)}" for i, net in enumerate(SPACE.sample(5, np.random.default_rng(0)))]
+    (tmp_path / "seg.csv").write_text("\n".join(["architecture,mIoU", *lines]))
+    benchmark.import_file(tmp_path / "seg.csv")
+    assert ("no mIoU is above 1; it is read as percent points" in caplog.text) == told

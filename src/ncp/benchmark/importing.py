@@ -8,6 +8,7 @@ kept and carries a flag (see ``table.FLAGS`` and :mod:`ncp.benchmark.checks`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces
+from ncp import files, numeric, spaces
 from ncp.benchmark import checks, light, readers, settings, store, transnas
 from ncp.benchmark.collection import Benchmark
 from ncp.benchmark.index import RowIndex
@@ -28,6 +29,7 @@ from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled
 from ncp.progress import Progress, part
 
+logger = logging.getLogger(__name__)
 MAX_REFUSED = 100_000
 """Rows that may be refused before a file is: it is then a table of something else."""
 PICKLE = "trainval.pkl"  # the release's one file a setting
@@ -182,7 +184,13 @@ def import_file(path: str | Path, setting: str | Setting | None = None, progress
         return own
     setting = setting or _setting_of(path)
     source, digest = str(Path(*path.parts[-2:])), _digest(path)
-    return _collect(readers.batches(path), setting, files.printable(source), digest, progress)
+    table = _collect(readers.batches(path), setting, files.printable(source), digest, progress)
+    values = table.column(table.main)
+    if setting.unit(table.main) == "%" and 0 < values.max() <= 1:
+        logger.warning(
+            "%s: no %s is above 1; it is read as percent points, so give fractions times 100", source, table.main
+        )
+    return table
 
 
 def _digest(path: Path) -> str:
@@ -364,7 +372,7 @@ def _number(value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, np.number)):
         return math.nan
     try:
-        number = float(value)
+        number = numeric.of_text(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return math.nan
     return number if math.isfinite(number) else math.nan

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ncp import delimited, files, spaces, terminal
+from ncp import delimited, files, numeric, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.fitting import MOST_ROWS
 from ncp.latency.log import LONGEST
@@ -85,9 +85,7 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[Rows, Row
 
 def _milliseconds(text: str, where: str) -> float:
     try:
-        if "_" in text or not text.isascii():  # Python reads 1_0 as ten, and digits of other scripts
-            raise ValueError
-        value = float(text)
+        value = numeric.of_text(text)
     except ValueError:
         raise UserError(
             f"{where}: '{files.shown(text, 40)}' is no number of milliseconds; write it with a point for decimals"
