@@ -67,6 +67,8 @@ def test_statistics_of_one_setting(store):
     assert list(answer.result["table6"]) == ["seg"]
     assert set(answer.result) == {"table6", "figure5b"}
     assert list(answer.tables) == ["Main metric of seg, percent points"]
+    short = run("stats", store, losses={"cls": 0.5}).result["table6"]  # a short name is the setting's
+    assert short["cls-50-1000"]["prediction_loss"] == 0.5
     assert run("stats", store, setting="det3d", rows="all").result["table6"]["3ddet"]["rows"] == 60
     with pytest.raises(UserError, match=r"no table of 'transnas-micro/jigsaw'.*import them once"):
         run("stats", store, setting="transnas-micro/jigsaw")
@@ -135,6 +137,10 @@ def test_mistakes_are_one_line_and_exit_code_2(store, tmp_path, arguments, messa
         ("export", {"setting": "seg"}, "to=seg.csv"),
         ("export", {"setting": "seg", "to": "seg.xls"}, "must end in .csv, .parquet, .table.safetensors"),
         ("stats", {"rows": "some"}, "unknown rule 'some'"),
+        ("stats", {"losses": "card"}, "losses is cards, or an error of each setting"),
+        ("stats", {"losses": [0.7]}, "losses is cards, or an error of each setting"),
+        ("stats", {"losses": {"seg": "low"}}, "losses.seg must be a finite number, given was 'low'"),
+        ("stats", {"losses": {"sge": 0.7}}, "unknown setting 'sge'"),
     ],
 )
 def test_other_mistakes(store, action, options, message):
