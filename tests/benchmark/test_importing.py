@@ -252,11 +252,3 @@ def test_row_of_is_what_the_release_writes():
     row = row_of(architecture, {})
     assert row["flops"] == float(cost.release_units(architecture)[0])
     assert row["inverted_residual_setting"][0] == [1, [2], [64]]
-
-
-@pytest.mark.parametrize(("scale", "told"), [(0.01, True), (1, False)])
-def test_fractions_in_the_place_of_percent_points_are_told(tmp_path, caplog, scale, told):
-    lines = [f"{net.text},{scale * (50 + i)}" for i, net in enumerate(SPACE.sample(5, np.random.default_rng(0)))]
-    (tmp_path / "seg.csv").write_text("\n".join(["architecture,mIoU", *lines]))
-    benchmark.import_file(tmp_path / "seg.csv")
-    assert ("no mIoU is above 1; it is read as percent points" in caplog.text) == told

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from release_format import release_rows, write_release
 
@@ -237,3 +238,11 @@ def test_what_is_wrong_with_an_architecture_is_said_without_its_table(
         with pytest.raises(UserError, match=words) as error:
             run("query", place, setting=setting, architecture=architecture, predict=predict)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.01, True), (1, False)])
+def test_fractions_in_the_place_of_percent_points_are_told(tmp_path, scale, told):
+    lines = [f"{net.text},{scale * (50 + i)}" for i, net in enumerate(SPACE.sample(5, np.random.default_rng(0)))]
+    (tmp_path / "seg.csv").write_text("\n".join(["architecture,mIoU", *lines]))
+    answer = run("import", tmp_path / "store", source=str(tmp_path / "seg.csv"))
+    assert any("no mIoU is above 1: are these fractions?" in line for line in answer.lines) == told

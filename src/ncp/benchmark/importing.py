@@ -8,7 +8,6 @@ kept and carries a flag (see ``table.FLAGS`` and :mod:`ncp.benchmark.checks`).
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,6 @@ from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled
 from ncp.progress import Progress, part
 
-logger = logging.getLogger(__name__)
 MAX_REFUSED = 100_000
 """Rows that may be refused before a file is: it is then a table of something else."""
 PICKLE = "trainval.pkl"  # the release's one file a setting
@@ -184,13 +182,7 @@ def import_file(path: str | Path, setting: str | Setting | None = None, progress
         return own
     setting = setting or _setting_of(path)
     source, digest = str(Path(*path.parts[-2:])), _digest(path)
-    table = _collect(readers.batches(path), setting, files.printable(source), digest, progress)
-    values = table.column(table.main)
-    if setting.unit(table.main) == "%" and 0 < values.max() <= 1:
-        logger.warning(
-            "%s: no %s is above 1; it is read as percent points, so give fractions times 100", source, table.main
-        )
-    return table
+    return _collect(readers.batches(path), setting, files.printable(source), digest, progress)
 
 
 def _digest(path: Path) -> str:

@@ -122,6 +122,11 @@ def import_tables(options: Options) -> Answer:
         for name, table in tables.items()
     }
     rules = [f"{name}: {rule}" for name, table in tables.items() for rule in table.provenance.rules.values()]
+    rules += [
+        f"{name}: no {table.main} is above 1: are these fractions? Tables hold percent points"
+        for name, table in tables.items()
+        if table.setting.as_fractions(table.main, float(table.column(table.main).max()))
+    ]
     where = f"the tables are in {options.store or benchmark.folder()}"
     return Answer(
         {"imported": result}, {"Imported": report.imports(tables)}, {"refused": refused}, lines=[*rules, where]

@@ -106,8 +106,9 @@ class Rows:
     def as_fractions(self) -> bool:
         """Whether the main metric is one in percent points and no row has more than one of them."""
         known = settings.SETTINGS.get(self.setting)
-        percent = known is not None and known.range(self.metrics[0]) == (0.0, 100.0)
-        return percent and len(self) > 0 and float(self.targets[:, 0].max()) <= 1
+        if known is None or not len(self):
+            return False
+        return known.as_fractions(self.metrics[0], float(self.targets[:, 0].max()))
 
     @property
     def lost(self) -> str:
