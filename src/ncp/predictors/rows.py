@@ -13,6 +13,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark import settings
+from ncp.benchmark.index import RowIndex
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def first(self) -> np.ndarray:
+        """``(N,)`` of each row the first one with its architecture."""
+        codes = self.codes.astype(np.int64)
+        return RowIndex(codes).find(codes)
 
     def subset(self, index: Any) -> Rows:
         """Some rows, by row numbers or a mask ``(N,)``."""
