@@ -54,6 +54,21 @@ def test_a_full_disk_is_told_where_the_system_names_no_file():
     assert named.startswith("cannot write '/o/a\\x1b.png' (No space")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 224. GiB for an array"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 240000000000 bytes\nmore"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_told_in_one_line(error):
+    told = mistake(error)
+    assert told.startswith("there is too little memory (")
+    assert told.endswith("give a smaller size or batch, or fewer rows")
+    assert "\n" not in told
+
+
 def test_a_users_mistake_below_others_is_found():
     around = RuntimeError("around it")
     around.__cause__ = UserError("one;\ntwo")

@@ -19,7 +19,7 @@ from omegaconf.errors import (
 
 from ncp import configs
 from ncp.commandline import override, shell_word
-from ncp.errors import UserError, missing_module
+from ncp.errors import UserError, missing_module, no_memory
 from ncp.files import first_line, printable
 from ncp.overrides import typed
 
@@ -54,6 +54,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         if isinstance(cause, OSError) and cause.errno in _UNUSABLE:
             what = "a file" if cause.filename is None else f"'{printable(cause.filename)[:200]}'"
             return f"{what} cannot be used ({cause.strerror})"
+        if isinstance(cause, (MemoryError, RuntimeError, OSError)) and no_memory(cause):
+            what = printable(first_line(cause))[:200]
+            return f"there is too little memory ({what}); give a smaller size or batch, or fewer rows"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
