@@ -98,7 +98,7 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
 def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     whole = measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
     path = tmp_path / MEASURED
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("reference")]
+    lines = [line for line in path.read_text().splitlines() if line.startswith(("fit", "check"))]
     first, second, third = (line.split(",") for line in lines[:3])
     elsewhere = tmp_path / "x.yaml"
     elsewhere.write_text(SPACE.default().text)  # a text that names a file opens none
@@ -116,6 +116,18 @@ def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     every = {(row.kind, row.text, row.milliseconds) for row in whole.rows}
     assert {(row.kind, row.text, row.milliseconds) for row in found.rows if row.kind != "noisy"} == every
     assert sum(row.kind in ("fit", "check") for row in found.rows) == 12
+
+
+def test_times_of_something_else_are_not_gone_on_from(tmp_path):
+    measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
+    before = (tmp_path / MEASURED).read_text()
+    for other in ({"size": [64, 64]}, {"task": "cls"}, {"device": "cuda"}, {"batch": 2}, {"classes": 3}):
+        with pytest.raises(UserError, match=r"holds times of .*, and .* is to be measured; give another folder"):
+            measuring.measure(SPACE, quiet, replace(CARD, **other), tmp_path, count=12, checks=2)
+    assert (tmp_path / MEASURED).read_text() == before
+    # a log of before there was such a line is taken as it is
+    (tmp_path / MEASURED).write_text(before.partition("\n")[2])
+    assert measuring.measure(SPACE, quiet, replace(CARD, batch=2), tmp_path, count=10, checks=2).model.card.rows == 10
 
 
 def test_a_noisy_machine_is_said_to_be_one(tmp_path):

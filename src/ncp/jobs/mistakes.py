@@ -55,7 +55,7 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
             what = "a file" if cause.filename is None else f"'{printable(cause.filename)[:200]}'"
             return f"{what} cannot be used ({cause.strerror})"
         if isinstance(cause, (MemoryError, RuntimeError, OSError)) and no_memory(cause):
-            what = printable(first_line(cause))[:200]
+            what = printable(first_line(cause))[:300]
             return f"there is too little memory ({what}); give a smaller size or batch, or fewer rows"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)

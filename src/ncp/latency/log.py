@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ncp import files, spaces
+from ncp.errors import UserError
 
 logger = logging.getLogger(__name__)
 MEASURED = "measured.csv"
@@ -24,6 +25,7 @@ STEADY = 0.06
 LONGEST = 1e9
 """Milliseconds that no network takes."""
 KINDS = ("fit", "check", "reference")
+_MACHINE = "machine,"  # the beginning of the line that says of which one all times are
 
 
 @dataclass
@@ -61,21 +63,41 @@ class Log:
     Args:
         path: of the file.
         space: of the architectures.
+        machine: what is measured, in one line; None to take the times as they are.
+
+    Raises:
+        UserError: where the file's times are of another machine, or of other networks on it.
     """
 
-    def __init__(self, path: Path, space: spaces.Space[Any]) -> None:
+    def __init__(self, path: Path, space: spaces.Space[Any], machine: str | None = None) -> None:
         self.path, self.space = path, space
         text = files.read_text(path, 2**24) if os.path.lexists(path) else ""
         whole, newline, cut = text.rpartition("\n")  # a number that was cut would be another one
         if cut:
             files.write_text(path, whole + newline)
         self.rows: list[Row] = []
-        for line in whole.splitlines():
+        lines = whole.splitlines()
+        if machine is not None:
+            self._check(lines, machine)
+        for line in lines:
+            if line.startswith(_MACHINE):
+                continue
             row = self._row(line)
             if row is None:
                 logger.warning("'%s': a line is left out, and its network measured again: %s", path, files.shown(line))
                 continue
             self.rows.append(row)
+
+    def _check(self, lines: list[str], machine: str) -> None:
+        """Write down what is measured, or refuse times of something else."""
+        there = next((line.removeprefix(_MACHINE) for line in lines if line.startswith(_MACHINE)), None)
+        if there not in (None, machine):
+            raise UserError(
+                f"'{files.printable(self.path)}' holds times of {files.shown(there)}, and {machine} is to be measured; give "
+                "another folder, or the options of then"
+            )
+        if not lines:
+            files.write_text(self.path, f"{_MACHINE}{machine}\n")
 
     def _row(self, line: str) -> Row | None:
         kind, _, rest = line.partition(",")
