@@ -31,6 +31,7 @@ def hydras(*words):
         ("start=(a", "quote all of it, 'start=...'"),
         ("start=a=b=c", "to give a text with such signs, write 'start=\"a=b=c\"'"),
         ("a b", "overrides are key=value"),
+        ("floor.a/b.m=3", "write 'floor={a/b:{m:3}}'"),
         (
             "strategy@x=paper",
             "a group stands where it belongs: 'strategy@x' puts strategy elsewhere; write strategy=OPTION",

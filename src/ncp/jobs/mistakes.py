@@ -131,9 +131,22 @@ def _unreadable(error: OverrideParseException) -> str:
     if any(value.count(opening) > value.count(closing) for opening, closing in ("[]", "{}", "()")):
         # "objectives=[cls, seg]" without quotes: the shell has cut it at the blank
         how = f"a word of the command line ends at a blank: write {key}=... without blanks, or quote all of it, '{key}=...'"
+    elif equals and re.fullmatch(r"[\w+~]+\.[\w.-]+/[\w./-]+", key):
+        how = f"a setting with a / in its name stands within braces: write {shell_word(_braced(key, value))}"
     elif equals and re.fullmatch(r"[\w./@+~-]+", key):
         how = f"to give a text with such signs, write {shell_word(override(key, value))}"
     return f"cannot read '{word}' ({reason}); {how}"
+
+
+def _braced(key: str, value: str) -> str:
+    """The override for a key such as ``floor.a/b.metric``, which Hydra cannot read.
+
+    >>> _braced("floor.a/b.metric", "3"), _braced("predictors.a/b", "x.safetensors")
+    ('floor={a/b:{metric:3}}', 'predictors={a/b:x.safetensors}')
+    """
+    first, _, rest = key.partition(".")
+    setting, dot, metric = rest.rpartition(".") if "." in rest.rpartition("/")[2] else (rest, "", "")
+    return f"{first}={{{setting}:{{{metric}:{value}}}}}" if dot else f"{first}={{{setting}:{value}}}"
 
 
 def _unknown_key(error: BaseException, known: Callable[[], list[str]] | None) -> str | None:
