@@ -19,6 +19,7 @@ import ncp
 from ncp import jobs, overrides, registry, runs, signals, terminal
 from ncp import options as typed
 from ncp.cli import text
+from ncp.errors import UserError
 from ncp.jobs import composing, mistakes
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,10 @@ class Job:
             runs.start_clock()
         mine = False
         try:
+            if settings.job.chdir:  # files that the user names would be looked for in the run's folder
+                raise UserError(
+                    "hydra.job.chdir=true is not for these commands: paths are those of where they are started"
+                )
             resolved: Any = OmegaConf.to_container(config, resolve=True)
             digest = runs.config_hash(resolved, folder)
             options = self._options(config, words)
