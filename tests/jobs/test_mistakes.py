@@ -25,6 +25,8 @@ def hydras(*words):
         ("iteration=3", "unknown key 'iteration'; did you mean 'iterations'?; --help lists the keys"),
         ("budget.mac=3", "unknown key 'budget.mac'; did you mean 'budget.macs'?; --help lists the keys"),
         ("budget={macs:1e9,mac:1}", "unknown key 'budget.mac'; did you mean 'budget.macs'?"),
+        ("params=5e6", "unknown key 'params'; did you mean 'budget.params'?"),
+        ("strategy.iterations=3", "unknown key 'strategy.iterations'; did you mean 'iterations'?"),
         ("strategy=fast", "no option 'fast' for 'strategy'; options: "),
         ("bounds={c4_4: [8,", "a word of the command line ends at a blank: write bounds=... without blanks"),
         ("objectives=[cls", "quote all of it, 'objectives=...'"),

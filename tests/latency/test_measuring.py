@@ -14,7 +14,7 @@ from ncp.latency.card import MachineCard
 from ncp.latency.exchange import read_measured
 from ncp.latency.here import is_here
 from ncp.latency.log import MEASURED, Log
-from ncp.latency.machine import Machine
+from ncp.latency.machine import Machine, of_card
 
 SPACE = spaces.get("multires")
 CARD = MachineCard("multires", "cpu", "torch", "seg", [128, 128])
@@ -209,11 +209,26 @@ def test_one_network_runs(runtime):
         ({"dtype": "fp8"}, "fp32 or bf16"),
         ({"task": "sing"}, "cls, seg, det3d, video"),
         ({"runtime": "onnxruntime", "dtype": "bf16"}, "fp32|extra"),
+        ({"runtime": "onnxruntime", "compiled": True}, "compile=true is for runtime=torch"),
     ],
 )
 def test_machines_that_are_not_there(given, message):
     with pytest.raises(UserError, match=message):
         Machine(**given)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_card_knows_how_its_networks_ran(compiled, tmp_path):
+    """What a search measures again at its end runs as what the model was fitted on."""
+    machine = Machine("cpu", "torch", "cls", (64, 96), 2, 1, "fp32", compiled, 7)
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample_codes(12, rng)
+    path = latency.save(
+        latency.fit(SPACE, codes, rng.uniform(1, 2, 12), machine.card("multires")), tmp_path / "x.safetensors"
+    )
+    card = latency.load(path).card
+    assert of_card(card) == machine
+    assert ("compiled" in card.described()) == compiled
 
 
 def test_a_file_cannot_name_a_device_that_stops_the_search(monkeypatch):

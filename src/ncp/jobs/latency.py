@@ -140,7 +140,8 @@ def _import(options: Options, folder: Path) -> Outcome:
     size = list(options.size) if options.space == "multires" else None
     card = MachineCard(
         space.name, files.printable(options.device), files.printable(options.runtime), options.network, size, options.batch,
-        options.dtype, options.threads, options.classes, source=f"imported from {files.printable(Path(options.measured).name)}",
+        options.dtype, options.threads, options.classes, compiled=options.compile,
+        source=f"imported from {files.printable(Path(options.measured).name)}",
     )  # fmt: skip
     checked = held if len(held[0]) >= fitting.LEAST_HELD else None
     model = latency.fit(space, architectures, times, card, checked, options.seed)

@@ -163,11 +163,15 @@ def _unknown_key(error: BaseException, known: Callable[[], list[str]] | None) ->
 
 
 def _meant(given: str, known: list[str]) -> str:
-    """A hint at the known name that was probably meant: a sibling with a similar last part, else a similar whole."""
+    """A hint at the known name that was probably meant: a sibling with a similar last part, the one key elsewhere with the same
+    last part (``macs`` is ``budget.macs``), else a similar whole."""
     parent, _, last = given.rpartition(".")
     siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
     close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
     best = siblings[close[0]] if close else None
+    same = [key for key in known if key.rpartition(".")[2] == last]
+    if len(same) == 1 and (best is None or best.rpartition(".")[2] != last):
+        best = same[0]
     if best is None:
         best = next(
             iter(difflib.get_close_matches(given, [k for k in known if k not in siblings.values()], 1, 0.75)), None
