@@ -121,3 +121,15 @@ def test_a_full_disk_below_what_is_printed_is_told_as_such(tmp_path, words):
     assert done.stderr.startswith("error: what is printed cannot be written (No space")
     assert done.stderr.count("\n") == 1
     assert words[1] == "--help" or list(tmp_path.glob("search/*/*/architecture.yaml"))
+
+
+def test_a_folder_with_a_configuration_of_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / "config.yaml").write_text("mine: 1\n")
+    words = ("search", "objectives=[seg]", "iterations=1", "starts=1", f"hydra.run.dir={tmp_path}")
+    for _ in range(2):
+        done = ncp(*words)
+        assert done.returncode == 2
+        assert "holds a config.yaml that is no run's and would be lost; give another hydra.run.dir" in done.stderr
+    assert (tmp_path / "config.yaml").read_text() == "mine: 1\n"
+    (tmp_path / "config.yaml").unlink()
+    assert [ncp(*words).returncode for _ in range(2)] == [0, 0]  # a run's own folder is used again
