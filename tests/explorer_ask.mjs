@@ -56,11 +56,14 @@ const answers = {
     const problem = problemOf(state, description.settings);
     return { state, hash: toHash(state, world.space), command: commandOf(state, description, world.space), problem };
   }),
-  /** Networks in a file, given as text or (`base64`) as bytes. */
-  file: async ({ name, text = "", base64, size }) => {
+  /** Networks in a file, given as text or (`base64`) as bytes; `left` asks which rows are not among them. */
+  file: async ({ name, text = "", base64, size, left }) => {
     const bytes = Uint8Array.from(base64 === undefined ? Buffer.from(text) : Buffer.from(base64, "base64"));
     const file = { name, size: size ?? bytes.length, text: async () => text, arrayBuffer: async () => bytes.buffer };
-    try { return await files.readNetworks(file, world.space, given.description.settings); } catch (error) { return error.message; }
+    try {
+      const found = await files.readNetworks(file, world.space, given.description.settings);
+      return left ? found.left : found;
+    } catch (error) { return error.message; }
   },
   yaml: ({ code, hash }) => {
     const { settings } = given.description;

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ncp.errors import UserError
-from ncp.numeric import as_written, finite, shortest, whole
+from ncp.numeric import as_written, finite, of_text, shortest, whole
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**14), 10**14))
@@ -51,3 +51,9 @@ def test_whole_and_finite_numbers():
         finite("lam", -1, least=0)
     with pytest.raises(UserError, match="must be positive"):
         finite("lam", 0, above=0)
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0661\u0662", "0x10", "1,5", "", "70%"])
+def test_texts_that_are_no_numbers(text):
+    with pytest.raises(ValueError, match=r"number|float"):
+        of_text(text)

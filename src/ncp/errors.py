@@ -13,6 +13,15 @@ class UserError(ValueError):
     """
 
 
+_NO_ROOM = ("out of memory", "does not fit into memory", "can't allocate memory", "cannot allocate memory")
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether an exception, of Python, numpy, torch or a runtime, says that there was too little memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_ROOM)
+
+
 # package as it is imported -> the extra that brings it; what else is optional says so where it is used
 EXTRAS = {
     **dict.fromkeys(("pyarrow", "scipy", "matplotlib"), "tables"),

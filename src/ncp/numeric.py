@@ -49,6 +49,19 @@ def finite(name: str, value: Any, least: float = -math.inf, above: float = -math
     return number
 
 
+def of_text(text: str) -> float:
+    """The number that a cell of a table spells, ``nan`` and ``inf`` too.
+
+    Raises ``ValueError`` for anything else, ``1_0`` and digits of other scripts too, which Python takes for numbers.
+
+    >>> of_text(" 1e1 ")
+    10.0
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"'{text[:40]}' is no number")
+    return float(text)
+
+
 def shown(value: Any) -> str:
     """A given value as YAML would show it."""
     if value is None or isinstance(value, bool):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import functools
 import io
 import logging
@@ -19,11 +20,12 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ncp.errors import UserError
 from ncp.files import printable
 
 if TYPE_CHECKING:
@@ -315,11 +317,26 @@ class _Stream:
     def write(self, text: str) -> int:
         if self._stream is None:  # a process without standard streams
             return 0
-        return int(self._stream.write(encodable(text, getattr(self._stream, "encoding", None) or "utf-8")) or 0)
+        with _full_told():
+            return int(self._stream.write(encodable(text, getattr(self._stream, "encoding", None) or "utf-8")) or 0)
 
     def flush(self) -> None:
         if self._stream is not None:
-            self._stream.flush()
+            with _full_told():
+                self._stream.flush()
+
+
+@contextlib.contextmanager
+def _full_told() -> Iterator[None]:
+    """Within, a full disk below what is printed (``> log``) is a ``UserError``: no file of ours is meant."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(
+            f"what is printed cannot be written ({error.strerror}); make room where it goes, or send it elsewhere"
+        ) from None
 
 
 @functools.cache

@@ -57,6 +57,7 @@ def bad_rows():
         ({**good[3], "mIoU": -1}, "mIoU must be in 0..100"),
         ({**good[4], "mIoU": float("inf")}, "mIoU must be in 0..100"),
         ({**good[5], "mIoU": "high"}, "mIoU must be in 0..100, given was high"),
+        ({**good[5], "mIoU": "7_0"}, "mIoU must be in 0..100, given was 7_0"),
         ({k: v for k, v in good[6].items() if k != "mIoU"}, "mIoU is missing; the row has embedding|the row has "),
         ({**good[7], "embedding": [12, *code[1:]]}, "i1 must be in 8..128 in steps of 8, given was 12"),
         ({**good[8], "embedding": code[:-1]}, "b|i1|describe different"),

@@ -1,5 +1,7 @@
 """The paper's Table 6, Figures 4 and 5, against scipy and against the published values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -104,6 +106,15 @@ def test_figure_5b_by_hand():
         assert found.ranks[:, k].tolist() == stats.rankdata(-seg.column(metric))[best].tolist()
     with pytest.raises(UserError, match="at least two metrics"):
         statistics.figure5b(table("3ddet"))
+
+
+def test_the_first_rank_is_the_smallest_value_of_a_metric_of_which_less_is_better():
+    given = table("seg")
+    smaller = Table(replace(given.setting, smaller=("mIoU", "mAcc")), given.codes, given.columns)
+    found = statistics.figure5b(smaller)
+    best = np.argsort(given.column("mIoU"), kind="stable")
+    for k, (metric, sign) in enumerate({"mIoU": 1, "mAcc": 1, "aAcc": -1}.items()):
+        assert found.ranks[:, k].tolist() == stats.rankdata(sign * given.column(metric))[best].tolist()
 
 
 def test_figure_5b_of_the_release(released):

@@ -112,6 +112,10 @@ def test_best_refuses():
         seg.best("top1")
     with pytest.raises(UserError, match="unknown rule 'good'"):
         seg.best(rows="good")
+    smallest = int(seg.macs.argmin())
+    others = np.arange(40) != smallest
+    with pytest.raises(UserError, match="no row of seg keeps all of these limits at once"):
+        seg.best(max_macs=int(seg.macs.min()), rows=others)
 
 
 def test_best_passes_over_what_is_missing_and_flagged():

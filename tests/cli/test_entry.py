@@ -98,3 +98,38 @@ def test_a_run_ends_with_its_state_even_where_no_line_can_be_written(tmp_path):
     with open("/dev/full", "w") as full:
         done, *found = search(tmp_path, stdout=full, stderr=full)
     assert (done.returncode, *found) == (2, 1, {"failed"}, True)
+
+
+def test_a_job_stays_where_it_was_started(tmp_path):
+    done = ncp("search", "objectives=[seg]", "hydra.job.chdir=true", f"paths.outputs={tmp_path}")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: hydra.job.chdir=true is not for these commands: paths are those of where they are started\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+@pytest.mark.parametrize("words", [("search", "--help"), ("search", "objectives=[seg]", "iterations=1", "starts=1")])
+def test_a_full_disk_below_what_is_printed_is_told_as_such(tmp_path, words):
+    code = "import sys; sys.argv[0] = 'ncp'; from ncp.cli import entry; entry()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120,
+            env={**os.environ, "NCP_OUTPUTS": str(tmp_path)},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: what is printed cannot be written (No space")
+    assert done.stderr.count("\n") == 1
+    assert words[1] == "--help" or list(tmp_path.glob("search/*/*/architecture.yaml"))
+
+
+def test_a_folder_with_a_configuration_of_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / "config.yaml").write_text("mine: 1\n")
+    words = ("search", "objectives=[seg]", "iterations=1", "starts=1", f"hydra.run.dir={tmp_path}")
+    for _ in range(2):
+        done = ncp(*words)
+        assert done.returncode == 2
+        assert "holds a config.yaml that is no run's and would be lost; give another hydra.run.dir" in done.stderr
+    assert (tmp_path / "config.yaml").read_text() == "mine: 1\n"
+    (tmp_path / "config.yaml").unlink()
+    assert [ncp(*words).returncode for _ in range(2)] == [0, 0]  # a run's own folder is used again

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from release_format import release_rows, write_release
 
@@ -67,6 +68,8 @@ def test_statistics_of_one_setting(store):
     assert list(answer.result["table6"]) == ["seg"]
     assert set(answer.result) == {"table6", "figure5b"}
     assert list(answer.tables) == ["Main metric of seg, percent points"]
+    short = run("stats", store, losses={"cls": 0.5}).result["table6"]  # a short name is the setting's
+    assert short["cls-50-1000"]["prediction_loss"] == 0.5
     assert run("stats", store, setting="det3d", rows="all").result["table6"]["3ddet"]["rows"] == 60
     with pytest.raises(UserError, match=r"no table of 'transnas-micro/jigsaw'.*import them once"):
         run("stats", store, setting="transnas-micro/jigsaw")
@@ -135,6 +138,10 @@ def test_mistakes_are_one_line_and_exit_code_2(store, tmp_path, arguments, messa
         ("export", {"setting": "seg"}, "to=seg.csv"),
         ("export", {"setting": "seg", "to": "seg.xls"}, "must end in .csv, .parquet, .table.safetensors"),
         ("stats", {"rows": "some"}, "unknown rule 'some'"),
+        ("stats", {"losses": "card"}, "losses is cards, or an error of each setting"),
+        ("stats", {"losses": [0.7]}, "losses is cards, or an error of each setting"),
+        ("stats", {"losses": {"seg": "low"}}, "losses.seg must be a finite number, given was 'low'"),
+        ("stats", {"losses": {"sge": 0.7}}, "unknown setting 'sge'"),
     ],
 )
 def test_other_mistakes(store, action, options, message):
@@ -231,3 +238,11 @@ def test_what_is_wrong_with_an_architecture_is_said_without_its_table(
         with pytest.raises(UserError, match=words) as error:
             run("query", place, setting=setting, architecture=architecture, predict=predict)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.01, True), (1, False)])
+def test_fractions_in_the_place_of_percent_points_are_told(tmp_path, scale, told):
+    lines = [f"{net.text},{scale * (50 + i)}" for i, net in enumerate(SPACE.sample(5, np.random.default_rng(0)))]
+    (tmp_path / "seg.csv").write_text("\n".join(["architecture,mIoU", *lines]))
+    answer = run("import", tmp_path / "store", source=str(tmp_path / "seg.csv"))
+    assert any("no mIoU is above 1: are these fractions?" in line for line in answer.lines) == told

@@ -20,7 +20,7 @@ def options(*overrides):
 
 
 def both(config, out):
-    return export.write(export.network_of(config), config.format, out, config.size)
+    return export.write(export.network_of(config), config.format, out, config.size, config.dynamic)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,11 @@ def test_a_format_of_another_task_is_refused_before_any_file_is_written(tmp_path
             ("task=seg", "arch=code", "arch.code=64-41414-3_31_332"),
             "task=seg has networks for multires; '64-41414-3_31_332' is of transnas-micro",
         ),
+        (
+            ("arch=narrow", "size=[64,64]"),
+            "size and dynamic are for images and clips as onnx, openvino, torchexport, not for",
+        ),
+        (("arch=narrow", "format=python", "dynamic=true"), "not for python; leave them out"),
         (("arch=narrow", "format=onnx", "size=[64]"), "size is a height and a width of at least 32 pixels"),
     ],
 )

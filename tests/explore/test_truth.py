@@ -298,7 +298,7 @@ def test_an_address_says_the_state_and_the_command_that_repeats_it(content, tmp_
 def test_a_hostile_address_changes_nothing(content, tmp_path):
     hostile = (
         "for=__proto__.polluted:1,seg.nothing:1,seg.mIoU:-3,seg.mIoU:1e999&lam=-1&kappa=NaN&macs=-5&ms=<b>&floor=seg.mIoU:x"
-        "&fixed=zz,constructor&bounds=c4_4:9999-1,i1:&net=1_2_3&pin=<script>&size=0x0&dtype=zip&by=rm&axis=constructor.name"
+        "&fixed=zz,constructor&bounds=c4_4:9999-1,i1:,i2:9-10,c4_3:8-12&net=1_2_3&pin=<script>&size=0x0&dtype=zip&by=rm&axis=constructor.name"
     )
     plain, answer = ask(tmp_path, content, {"what": "hash", "hashes": ["", hostile]})[0]
     assert answer["state"] == plain["state"]
@@ -312,12 +312,28 @@ def test_a_hostile_address_changes_nothing(content, tmp_path):
         ("architecture.yaml", f"# from a search\nspace: multires\ntext: {NET}\n", 1),
         ("architecture.yaml", "space: multires\ncode:\n" + "".join(f"- {v}\n" for v in SPACE.default().code), 1),
         ("front.csv", f'lam,architecture,chosen\r\n0.1,{NET},1\r\n0.2,"{NET}",0\r\n', 2),
+        ("front.csv", f"architecture;mIoU\n{NET};71.5\n{NET};72\n", 2), ("front.csv", f"mIoU\tarchitecture\r71\t{NET}\r", 1),
         ("table.csv", ",".join([*SPACE.labels, "mIoU"]) + "\n" + ",".join(map(str, [*SPACE.default().code, 70.1])) + "\n", 1),
     ],
 )  # fmt: skip
 def test_networks_out_of_files(content, tmp_path, name, text, count):
     [found] = ask(tmp_path, content, {"what": "file", "name": name, "text": text})
     assert [tuple(entry["code"]) for entry in found] == [SPACE.default().code] * count
+
+
+def test_rows_that_are_left_out_are_told(content, tmp_path, trained):
+    """A quote that is not closed spoils its own line, as in Python, and none after it."""
+    lines = ["architecture,mIoU", f"{NET},71", f'"{NET},72', "zz,73", *[f"{NET},74"] * 3]
+    question = {"what": "file", "name": "seg.csv", "text": "\n".join(lines)}
+    long = {**question, "text": "architecture\n" + f"{NET}\n" * 4010}
+    trained.to_parquet(tmp_path / "rows.parquet")  # of 4,100 rows
+    ours = parquet_question(tmp_path / "rows.parquet")
+    found, *left = ask(tmp_path, content, question, *({**q, "left": True} for q in (question, long, ours)))
+    assert [entry["measured"]["seg.mIoU"] for entry in found] == [71, 74, 74, 74]
+    assert left[0] == "2 rows of seg left out: a quote in a line is not closed"
+    assert left[1:] == [
+        f"{n} rows of {name} left out: the first 4000 are read" for n, name in ((10, "seg"), (100, "rows"))
+    ]
 
 
 def test_what_a_table_has_measured(content, tmp_path):

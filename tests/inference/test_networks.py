@@ -30,3 +30,10 @@ def test_devices_and_files_that_are_not_there(tmp_path):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(UserError, match=r"net\."):
             open_network(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["net.xml", "net.bin", "net.pt2"])
+def test_files_for_other_programs_are_named(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"is for (OpenVINO|torch\.export) alone; give .* \.safetensors or \.onnx"):
+        open_network(tmp_path / name)

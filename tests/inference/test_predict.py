@@ -13,6 +13,7 @@ from PIL import Image
 from tiny_runs import lines_of, predict
 from torch.nn import functional as F
 
+from ncp import jobs
 from ncp.data.base import Key
 from ncp.data.clips import ClipSet
 from ncp.data.kitti import collate, frames_of
@@ -56,6 +57,17 @@ def test_labels_are_those_of_the_evaluation(trained, tmp_path):
         assert picture.getpalette()[:30] == [number for colour in one.run.data.palette for number in colour]
         assert sum(line["shares"].values()) == pytest.approx(1, abs=1e-4)
         assert (tmp_path / "out" / line["overlay"]).is_file()
+
+
+def test_what_else_lies_in_the_folder_of_results_is_not_told_as_one(trained, tmp_path, capsys):
+    one = trained("seg")
+    (tmp_path / "out" / "private").mkdir(parents=True)
+    outcome = predict(tmp_path / "out", f"ckpt={one.folder}", f"input={one.inputs}", "pictures=false")
+    jobs.predict.show(outcome)
+    told = capsys.readouterr().out
+    assert outcome.kinds == ["labels"]
+    assert "labels" in told
+    assert "private" not in told
 
 
 def test_boxes_are_those_of_the_evaluation(trained, tmp_path):

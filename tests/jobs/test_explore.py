@@ -62,6 +62,7 @@ def test_the_page_of_a_predictor_of_a_bundled_setting_asks_that_one(tmp_path):
         ("latency=[none.safetensors]", "none.safetensors"),
         ("latency=[3]", "list of files"),
         ("open=perhaps", "auto, true or false"),
+        ("out=/dev/null/page.html", r"cannot write '/dev/null/page.html' \(.*\); give another out=FILE.html"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, word, part):

@@ -25,12 +25,15 @@ def hydras(*words):
         ("iteration=3", "unknown key 'iteration'; did you mean 'iterations'?; --help lists the keys"),
         ("budget.mac=3", "unknown key 'budget.mac'; did you mean 'budget.macs'?; --help lists the keys"),
         ("budget={macs:1e9,mac:1}", "unknown key 'budget.mac'; did you mean 'budget.macs'?"),
+        ("params=5e6", "unknown key 'params'; did you mean 'budget.params'?"),
+        ("strategy.iterations=3", "unknown key 'strategy.iterations'; did you mean 'iterations'?"),
         ("strategy=fast", "no option 'fast' for 'strategy'; options: "),
         ("bounds={c4_4: [8,", "a word of the command line ends at a blank: write bounds=... without blanks"),
         ("objectives=[cls", "quote all of it, 'objectives=...'"),
         ("start=(a", "quote all of it, 'start=...'"),
         ("start=a=b=c", "to give a text with such signs, write 'start=\"a=b=c\"'"),
         ("a b", "overrides are key=value"),
+        ("floor.a/b.m=3", "write 'floor={a/b:{m:3}}'"),
         (
             "strategy@x=paper",
             "a group stands where it belongs: 'strategy@x' puts strategy elsewhere; write strategy=OPTION",
@@ -52,6 +55,21 @@ def test_a_full_disk_is_told_where_the_system_names_no_file():
     )
     named = mistake(OSError(errno.ENOSPC, "No space left on device", "/o/a\x1b.png"))
     assert named.startswith("cannot write '/o/a\\x1b.png' (No space")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 224. GiB for an array"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 240000000000 bytes\nmore"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_told_in_one_line(error):
+    told = mistake(error)
+    assert told.startswith("there is too little memory (")
+    assert told.endswith("give a smaller size or batch, or fewer rows")
+    assert "\n" not in told
 
 
 def test_a_users_mistake_below_others_is_found():

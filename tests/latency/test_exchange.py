@@ -18,8 +18,8 @@ def test_a_table_goes_out_and_comes_back(tmp_path):
     with open(write_codes(NETS, tmp_path), newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["code"].lstrip("'") for row in rows] == TEXTS
-    assert [row["file"] for row in rows] == ["000.onnx", "001.onnx", "002.onnx"]
-    lines = ["file,code,ms", f"000.onnx,{TEXTS[0]},1.5", f"001.onnx,{TEXTS[1]},", "", f"002.onnx,'{TEXTS[2]},2e1"]
+    assert [row["file"] for row in rows] == ["001.onnx", "002.onnx", "003.onnx"]
+    lines = ["file,code,ms", f"001.onnx,{TEXTS[0]},1.5", f"002.onnx,{TEXTS[1]},", "", f"003.onnx,'{TEXTS[2]},2e1"]
     (tmp_path / "back.csv").write_text("\ufeff" + "\n".join(lines))
     (found, times), held = read_measured(tmp_path / "back.csv", SPACE)
     assert [net.text for net in found] == [TEXTS[0], TEXTS[2]]  # what has no time is left out
@@ -43,6 +43,14 @@ def test_two_columns_need_no_header(tmp_path):
     assert times == [3.0, 4.0]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_are_read(tmp_path, delimiter):
+    lines = ("code,ms", f"{TEXTS[0]},3.5", f"{TEXTS[1]},4")
+    (tmp_path / "x.csv").write_text("\n".join(line.replace(",", delimiter) for line in lines))
+    (found, times), _ = read_measured(tmp_path / "x.csv", SPACE)
+    assert ([net.text for net in found], times) == (TEXTS[:2], [3.5, 4.0])
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -52,6 +60,10 @@ def test_two_columns_need_no_header(tmp_path):
         (f"code,ms\n{TEXTS[0]},fast\n", "line 2: 'fast' is no number of milliseconds"),
         (f"code,ms\n{TEXTS[0]},-1\n", "line 2: a time must be a finite, positive number"),
         (f"code,ms\n{TEXTS[0]},nan\n", "line 2: a time must be"),
+        (f"code,ms\n{TEXTS[0]},1e300\n", "line 2: a time must be"),
+        (f"code,ms\n{TEXTS[0]},1_0\n", "line 2: '1_0' is no number of milliseconds"),
+        (f"code,ms\n{TEXTS[0]},\u0661\u0662\n", "line 2: .* is no number of milliseconds"),
+        (f"code;ms\n{TEXTS[0]};3,5\n", "line 2: '3,5' is no number of milliseconds; write it with a point"),
         ("code,ms\n/etc/passwd,1\n", "line 2: "),
     ],
 )

@@ -123,3 +123,31 @@ def test_equal_times_everywhere_are_no_trap():
     model = latency.fit(SPACE, CODES, [5.0] * 12)
     assert np.isfinite(model.predict(CODES)).all()
     assert model.predict(CODES) == pytest.approx(5, rel=0.2)
+
+
+def test_networks_measured_several_times_count_once():
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample_codes(12, rng)
+    times = roofline(codes)
+    once = latency.fit(SPACE, codes, times)
+    # each three times, one of them disturbed, in another order
+    order = rng.permutation(36)
+    thrice = latency.fit(SPACE, np.tile(codes, (3, 1))[order], np.concatenate([times, times, 10 * times])[order])
+    assert thrice.card.rows == 12
+    place = {bytes(row): time for row, time in zip(codes, times, strict=True)}
+    assert dict(zip(map(bytes, thrice.tensors.codes), thrice.tensors.milliseconds, strict=True)) == place
+    others = SPACE.sample_codes(50, rng)
+    assert thrice.predict(others) == pytest.approx(once.predict(others), rel=1e-3)
+    with pytest.raises(UserError, match=r"10 to 4,000 measured networks, given were 1 \(40 rows\)"):
+        latency.fit(SPACE, codes[[0] * 40], np.full(40, times[0]))
+
+
+def test_a_check_on_what_was_fitted_is_none():
+    rng = np.random.default_rng(0)
+    codes, others = SPACE.sample_codes(30, rng), SPACE.sample_codes(10, rng)
+    noisy = roofline(codes) * np.exp(0.3 * rng.normal(size=30))
+    across = latency.fit(SPACE, codes, noisy)
+    assert latency.fit(SPACE, codes, noisy, held=(codes, noisy)).card == across.card
+    apart = latency.fit(SPACE, codes, noisy, held=(others, roofline(others)))
+    mixed = (np.concatenate([codes, others]), np.concatenate([noisy, roofline(others)]))
+    assert latency.fit(SPACE, codes, noisy, held=mixed).card == apart.card

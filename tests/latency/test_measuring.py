@@ -14,7 +14,7 @@ from ncp.latency.card import MachineCard
 from ncp.latency.exchange import read_measured
 from ncp.latency.here import is_here
 from ncp.latency.log import MEASURED, Log
-from ncp.latency.machine import Machine
+from ncp.latency.machine import Machine, of_card
 
 SPACE = spaces.get("multires")
 CARD = MachineCard("multires", "cpu", "torch", "seg", [128, 128])
@@ -98,7 +98,7 @@ def test_a_stopped_measurement_goes_on_without_measuring_twice(tmp_path):
 def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     whole = measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
     path = tmp_path / MEASURED
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("reference")]
+    lines = [line for line in path.read_text().splitlines() if line.startswith(("fit", "check"))]
     first, second, third = (line.split(",") for line in lines[:3])
     elsewhere = tmp_path / "x.yaml"
     elsewhere.write_text(SPACE.default().text)  # a text that names a file opens none
@@ -116,6 +116,18 @@ def test_lines_of_a_log_that_are_no_measurements_are_measured_again(tmp_path):
     every = {(row.kind, row.text, row.milliseconds) for row in whole.rows}
     assert {(row.kind, row.text, row.milliseconds) for row in found.rows if row.kind != "noisy"} == every
     assert sum(row.kind in ("fit", "check") for row in found.rows) == 12
+
+
+def test_times_of_something_else_are_not_gone_on_from(tmp_path):
+    measuring.measure(SPACE, quiet, CARD, tmp_path, count=10, checks=2)
+    before = (tmp_path / MEASURED).read_text()
+    for other in ({"size": [64, 64]}, {"task": "cls"}, {"device": "cuda"}, {"batch": 2}, {"classes": 3}):
+        with pytest.raises(UserError, match=r"holds times of .*, and .* is to be measured; give another folder"):
+            measuring.measure(SPACE, quiet, replace(CARD, **other), tmp_path, count=12, checks=2)
+    assert (tmp_path / MEASURED).read_text() == before
+    # a log of before there was such a line is taken as it is
+    (tmp_path / MEASURED).write_text(before.partition("\n")[2])
+    assert measuring.measure(SPACE, quiet, replace(CARD, batch=2), tmp_path, count=10, checks=2).model.card.rows == 10
 
 
 def test_a_noisy_machine_is_said_to_be_one(tmp_path):
@@ -197,11 +209,26 @@ def test_one_network_runs(runtime):
         ({"dtype": "fp8"}, "fp32 or bf16"),
         ({"task": "sing"}, "cls, seg, det3d, video"),
         ({"runtime": "onnxruntime", "dtype": "bf16"}, "fp32|extra"),
+        ({"runtime": "onnxruntime", "compiled": True}, "compile=true is for runtime=torch"),
     ],
 )
 def test_machines_that_are_not_there(given, message):
     with pytest.raises(UserError, match=message):
         Machine(**given)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_card_knows_how_its_networks_ran(compiled, tmp_path):
+    """What a search measures again at its end runs as what the model was fitted on."""
+    machine = Machine("cpu", "torch", "cls", (64, 96), 2, 1, "fp32", compiled, 7)
+    rng = np.random.default_rng(0)
+    codes = SPACE.sample_codes(12, rng)
+    path = latency.save(
+        latency.fit(SPACE, codes, rng.uniform(1, 2, 12), machine.card("multires")), tmp_path / "x.safetensors"
+    )
+    card = latency.load(path).card
+    assert of_card(card) == machine
+    assert ("compiled" in card.described()) == compiled
 
 
 def test_a_file_cannot_name_a_device_that_stops_the_search(monkeypatch):
@@ -224,8 +251,8 @@ def written(path: Path, *lines: str) -> Path:
 
 
 def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
-    pytest.importorskip("onnx")
-    small = SPACE.decode(SPACE.lower + np.eye(27)[:2] * SPACE.step)
+    onnx = pytest.importorskip("onnx")
+    small = SPACE.decode(SPACE.lower + np.eye(27)[[2, 0]] * SPACE.step)  # the second has a wider stem
     monkeypatch.setattr(measuring, "stratified", lambda space, n, rng: small[:n])
     folder = tmp_path / "out"
     options = jobs.options("latency", "action=export", "codes=12", "size=[32,32]")
@@ -235,6 +262,13 @@ def test_an_export_comes_back_with_times(tmp_path, monkeypatch):
     header, *rows = list(csv.reader(outcome.files["codes"].open()))
     assert header == ["file", "code", "ms"]
     assert [row[2] for row in rows] == ["", ""]
+    for name, code, _ in rows:  # each row names the file of its own network
+        channels = {
+            weight.dims[0]
+            for weight in onnx.load(folder / name).graph.initializer
+            if len(weight.dims) == 4 and weight.dims[1] == 3
+        }
+        assert channels == {SPACE.parse(code).code[0]}
     codes = SPACE.sample(12, np.random.default_rng(0))
     table = written(
         tmp_path / "m.csv", "\ufeffcode,ms", *(f"{a.text},{quiet(a)}" for a in codes)

@@ -56,6 +56,24 @@ def test_honest_never_lets_test_rows_choose_anything() -> None:
     np.testing.assert_array_equal(clean.held.measured, rows.targets[parts["test"]])
 
 
+def test_rows_of_one_architecture_stay_together() -> None:
+    rows = fit_rows.make(60, metrics=("mIoU",))
+    twice = rows.subset(np.concatenate([np.arange(60), np.arange(60)[::-1]]))
+    for protocol in protocols.PROTOCOLS:
+        parts = protocols.split(120, protocol, first=twice.first())
+        assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(120))
+        held = [set(map(bytes, twice.codes[index])) for index in parts.values()]
+        assert sum(map(len, held)) == 60
+    # errors on networks that were not seen do not become smaller because each is listed twice
+    small = {"steps": 3, "points": 8, "directions": 4}
+    for protocol in ("honest", "all-rows"):
+        alone, both = (protocols.run(r, "default", protocol, options=small).held for r in (rows, twice))
+        assert len(both.measured) == 2 * len(alone.measured)
+        assert both.errors()["mIoU"]["mae"] > 0.7 * alone.errors()["mIoU"]["mae"]
+    with pytest.raises(UserError, match="120 rows of 1 different architectures are too few"):
+        protocols.run(replace(twice, codes=twice.codes[[0] * 120]), "default")
+
+
 def test_paper_measures_on_the_rows_that_chose_the_epoch() -> None:
     rows = fit_rows.make(100)
     outcome = run(rows, "paper")

@@ -48,6 +48,10 @@ def test_the_judge_is_who_the_user_names(tmp_path):
     assert (other.predictor, other.judge) == ({"seg": "default"}, {"seg": "paper"})
     paper = ncp.predictors.load("seg", family="paper").predict(other.architecture)["mIoU"][0]
     assert other.judged["seg"]["mIoU"] == pytest.approx(paper, rel=1e-5)
+    with pytest.raises(
+        UserError, match=r"beside the name of its setting, \{seg: FILE.safetensors\}; given was 'a/b.safe"
+    ):
+        search(["seg"], predictor="a/b.safetensors")
     with pytest.raises(UserError, match="unknown predictor family 'best'"):
         search(["seg"], iterations=2, judge="best")
     with pytest.raises(UserError, match="no predictor given for 'seg'"):

@@ -1,5 +1,7 @@
 """Latency and memory as limits, as the cost, in fronts and ranges: against exhaustive search of small regions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toy_predictors import Toy, capacity, exhaustive
@@ -113,6 +115,15 @@ def test_a_model_that_is_often_wrong_is_no_limit_unless_it_is_trusted():
         small(budget={"latency_ms": 50}, latency=wild)
     trusted = small(budget={"latency_ms": 50}, latency=wild, latency_trust=True)
     assert any("more than 10 %" in note for note in trusted.notes)
+
+
+def test_milliseconds_of_another_tasks_networks_are_told():
+    measured = model()
+    assert measured.card.task == "seg"
+    assert not any("is of networks for" in note for note in small(budget={"latency_ms": 50}, latency=measured).notes)
+    measured.card = replace(measured.card, task="cls")
+    notes = small(budget={"latency_ms": 50}, latency=measured).notes
+    assert any("is of networks for cls, and the search is for seg" in note for note in notes)
 
 
 def test_another_space_is_refused():

@@ -212,3 +212,8 @@ def test_a_known_name_is_a_start():
 def test_an_impossible_start_is_told_before_a_missing_predictor(objective, start, words):
     with pytest.raises(UserError, match=words):
         search([objective], start=start)
+
+
+def test_a_known_name_of_another_space_is_told_as_one():
+    with pytest.raises(UserError, match="start=ncp_seg is of the space multires, the search is in 'transnas-micro'"):
+        read_start(spaces.get("transnas-micro"), "ncp_seg")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import files, spaces
+from ncp import files, numeric, spaces
 from ncp.benchmark import checks, light, readers, settings, store, transnas
 from ncp.benchmark.collection import Benchmark
 from ncp.benchmark.index import RowIndex
@@ -364,7 +364,7 @@ def _number(value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, np.number)):
         return math.nan
     try:
-        number = float(value)
+        number = numeric.of_text(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return math.nan
     return number if math.isfinite(number) else math.nan

@@ -142,6 +142,11 @@ class Setting:
         """The least and the largest possible value of a metric, also of one after an epoch (``top1@50``)."""
         return self.ranges.get(_base(metric), (0.0, 100.0))
 
+    def as_fractions(self, metric: str, largest: float) -> bool:
+        """Whether a metric in percent points seems to hold fractions; ``largest`` is the largest value of all rows (zero, where
+        nothing was learned, is none)."""
+        return self.range(metric) == (0.0, 100.0) and 0 < largest <= 1
+
     def unit(self, column: str) -> str:
         """What the setting's file says; else ``%`` for what lies in 0..100; nothing for others, such as a similarity or a loss.
 

@@ -152,8 +152,9 @@ def figure5b(table: Table, metrics: Sequence[str] | None = None, rows: str = "al
     if len(names) < 2:
         raise UserError(f"rankings compare at least two metrics; {table.name} has {', '.join(names)}")
     values = _values(table, names, rows)
-    order = np.argsort(-values[:, 0], kind="stable")
-    descending = np.stack([ranking.ranks(-column) for column in values[order].T], axis=1)
+    scores = values * np.array([table.setting.sign(name) for name in names])
+    order = np.argsort(-scores[:, 0], kind="stable")
+    descending = np.stack([ranking.ranks(-column) for column in scores[order].T], axis=1)
     return Rankings(descending, Correlation(tuple(names), spearman(values), len(values), rows))
 
 

@@ -324,6 +324,8 @@ class Table:
                         f"raise max_{cost}"
                     )
                 allowed &= within
+        if not allowed.any():
+            raise UserError(f"no row of {self.name} keeps all of these limits at once: raise one, or choose other rows")
         order = np.argsort(-values * self.setting.sign(metric or self.main), kind="stable")
         order = order[allowed[order] & np.isfinite(values[order])]
         return [self.at(int(row)) for row in order[: max(int(k), 0)]]

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from ncp.benchmark.settings import Setting
 from ncp.campaign.schemas import Count, Facts, Name, Notes, Positive, Scalar, Seed, Words
-from ncp.errors import UserError
+from ncp.errors import UserError, no_memory
 
 FORMAT = "ncp-record-1"
 DONE: Final = "done"
@@ -167,10 +167,7 @@ def kind_of(error: BaseException) -> str:
     text = str(error).lower()
     if isinstance(error, UserError) and "became nan or infinite" in text:
         return "nan"
-    memory = ("out of memory", "does not fit into memory", "can't allocate memory", "cannot allocate memory")
-    if isinstance(error, MemoryError) or any(words in text for words in memory):
-        return "memory"
-    return "crash"
+    return "memory" if no_memory(error) else "crash"
 
 
 def _where(error: BaseException) -> str:

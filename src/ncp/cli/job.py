@@ -19,6 +19,8 @@ import ncp
 from ncp import jobs, overrides, registry, runs, signals, terminal
 from ncp import options as typed
 from ncp.cli import text
+from ncp.errors import UserError
+from ncp.files import printable
 from ncp.jobs import composing, mistakes
 
 log = logging.getLogger(__name__)
@@ -83,8 +85,17 @@ class Job:
         words = overrides.shown(_texts(settings.overrides.task))
         if sweeping():
             runs.start_clock()
-        mine = False
+        mine, others = False, _is_anothers(folder)
         try:
+            if others:
+                raise UserError(
+                    f"'{printable(folder)}' holds a {runs.CONFIG_FILE} that is no run's and would be lost; give another "
+                    "hydra.run.dir"
+                )
+            if settings.job.chdir:  # files that the user names would be looked for in the run's folder
+                raise UserError(
+                    "hydra.job.chdir=true is not for these commands: paths are those of where they are started"
+                )
             resolved: Any = OmegaConf.to_container(config, resolve=True)
             digest = runs.config_hash(resolved, folder)
             options = self._options(config, words)
@@ -116,7 +127,7 @@ class Job:
             self._tell(
                 error, message, f"job {settings.job.num} ({' '.join(words) or 'no overrides'}): " if sweeping() else ""
             )
-            if mine or not runs.state(folder):  # not the record of another run that works there
+            if mine or not (others or runs.state(folder)):  # not the record of another run that works there
                 if (
                     not mine
                 ):  # a configuration that was refused: the record says of which words, and nothing goes on from it
@@ -154,6 +165,11 @@ class Job:
             terminal.say(f"the error above is of {where[:-2]}", stderr=True)
         elif message is not None:
             text.say_error(where + message)
+
+
+def _is_anothers(folder: Path) -> bool:
+    """Whether a folder, such as that of ``hydra.run.dir=.``, holds a configuration that no run of ours has left."""
+    return (folder / runs.CONFIG_FILE).exists() and not (folder / runs.STATE_FILE).exists()
 
 
 def sweeping() -> bool:

@@ -12,6 +12,7 @@ LAST = Path("checkpoints") / "last.ckpt"  # of a training's run folder
 FOUND = Path("found.safetensors")  # of a discovery's
 DEVICES = ("auto", "cpu", "cuda")
 RUNTIMES = ("onnxruntime", "openvino")  # of ONNX files
+_OTHERS = {".xml": "OpenVINO", ".bin": "OpenVINO", ".pt2": "torch.export"}  # what an export writes for other programs
 
 
 def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxruntime") -> Network:
@@ -34,6 +35,11 @@ def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxrun
         from ncp.inference.onnx_network import OnnxNetwork
 
         return OnnxNetwork(file, device, runtime)
+    if file.suffix in _OTHERS:
+        raise UserError(
+            f"'{files.printable(file)}' is for {_OTHERS[file.suffix]} alone; give the training's run folder, a checkpoint, or an "
+            "export's .safetensors or .onnx file (with runtime=openvino OpenVINO runs that)"
+        )
     if runtime == "openvino":
         raise UserError(
             f"runtime=openvino runs ONNX files, '{files.printable(file)}' is none; write one: "

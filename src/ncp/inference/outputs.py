@@ -29,6 +29,7 @@ class Results:
         out: its path.
         failed: inputs that could not be used, with the reason.
         tables: further CSV files, name -> rows; the first row names the columns.
+        kinds: folders below it that hold results of these inputs.
 
     Args:
         out: of the folder.
@@ -45,6 +46,7 @@ class Results:
         self.lines: list[dict[str, Any]] = []
         self.tables: dict[str, list[Sequence[Any]]] = {}
         self.failed: dict[Path, str] = {}
+        self.kinds: set[str] = set()
         self._worked: set[Path] = set()
 
     @property
@@ -87,6 +89,8 @@ class Results:
         assert not Path(name).is_absolute()
         if os.path.realpath(path) in self._kept:
             raise UserError(f"'{files.printable(path)}' is an input; give another out=FOLDER")
+        if kind != ".":
+            self.kinds.add(kind)
         return path
 
     def write(self, path: Path, make: Callable[[Path], object]) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ncp import card, files, tensorfile
-from ncp.errors import UserError
+from ncp.errors import UserError, no_memory
 from ncp.inference.network import Written
 from ncp.models import detector_file, export
 from ncp.models.capture import Capture, CudaGraphs
@@ -81,8 +81,7 @@ class _memory:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        text = str(error)
-        if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
+        if isinstance(error, RuntimeError) and no_memory(error):
             raise UserError(
                 f"an input of {' x '.join(map(str, self.shape))} does not fit into memory; give a smaller batch=..., or "
                 "window=[512,512] for large images"

@@ -13,6 +13,7 @@ from ncp import benchmark, progress, runs, spaces, terminal
 from ncp.benchmark import light, modes, relations, settings, statistics, store
 from ncp.errors import UserError
 from ncp.files import write_text
+from ncp.numeric import finite
 from ncp.report import benchmark as report
 from ncp.spaces import found
 
@@ -121,6 +122,11 @@ def import_tables(options: Options) -> Answer:
         for name, table in tables.items()
     }
     rules = [f"{name}: {rule}" for name, table in tables.items() for rule in table.provenance.rules.values()]
+    rules += [
+        f"{name}: no {table.main} is above 1: are these fractions? Tables hold percent points"
+        for name, table in tables.items()
+        if table.setting.as_fractions(table.main, float(table.column(table.main).max()))
+    ]
     where = f"the tables are in {options.store or benchmark.folder()}"
     return Answer(
         {"imported": result}, {"Imported": report.imports(tables)}, {"refused": refused}, lines=[*rules, where]
@@ -430,9 +436,11 @@ def _predictors(tables: Benchmark, options: Options) -> dict[str, Any]:
 
 def _losses(options: Options) -> dict[str, float]:
     """Prediction losses for Table 6: given ones, or those on the bundled predictors' cards (``losses=cards``)."""
-    losses = options.losses
+    losses = {} if options.losses is None else options.losses
     if losses != "cards":
-        return dict(losses or {})
+        if not isinstance(losses, dict):
+            raise UserError(f"losses is cards, or an error of each setting such as {{seg: 0.7}}; given was {losses!r}")
+        return {settings.get(str(name)).name: finite(f"losses.{name}", loss, least=0) for name, loss in losses.items()}
     from ncp import predictors
 
     out = {}

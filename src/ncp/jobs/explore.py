@@ -78,7 +78,8 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
                 f"the page would have {len(page) / 1e6:.1f} MB, more than {MOST / 1e6:g}; leave some predictors out, or name the "
                 "bundled settings that you want: settings=[seg,cls]"
             )
-        files.write_bytes(out, page)
+        with files.writing(out, "give another out=FILE.html") as made:
+            made.write_bytes(page)
     names = [given.predictor.setting for given in default]
     content = {
         "command": "explore", "version": ncp.__version__, "page": str(out), "bytes": len(page), "settings": names,

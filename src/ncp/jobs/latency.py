@@ -120,9 +120,9 @@ def _export(options: Options, folder: Path) -> Outcome:
     machine = replace(_machine(options), runtime="onnxruntime")
     architectures = measuring.stratified(spaces.get(options.space), options.codes, np.random.default_rng(options.seed))
     with progress.bar("export") as tell:
-        for i, architecture in enumerate(architectures, start=1):
-            write_onnx(machine.network(architecture), folder / f"{i:03d}.onnx", torch.zeros(machine.shape()))
-            tell(i / len(architectures), f"{i} of {len(architectures)} networks")
+        for i, architecture in enumerate(architectures):
+            write_onnx(machine.network(architecture), folder / exchange.network_file(i), torch.zeros(machine.shape()))
+            tell((i + 1) / len(architectures), f"{i + 1} of {len(architectures)} networks")
     table = exchange.write_codes(architectures, folder)
     content = {"command": "latency", "version": ncp.__version__, "action": "export", "codes": len(architectures)}
     written = {"codes": table, "networks": folder, "result": runs.write_result(folder, content)}
@@ -141,7 +141,8 @@ def _import(options: Options, folder: Path) -> Outcome:
     size = list(options.size) if options.space == "multires" else None
     card = MachineCard(
         space.name, files.printable(options.device), files.printable(options.runtime), options.network, size, options.batch,
-        options.dtype, options.threads, options.classes, source=f"imported from {files.printable(Path(options.measured).name)}",
+        options.dtype, options.threads, options.classes, compiled=options.compile,
+        source=f"imported from {files.printable(Path(options.measured).name)}",
     )  # fmt: skip
     checked = held if len(held[0]) >= fitting.LEAST_HELD else None
     model = latency.fit(space, architectures, times, card, checked, options.seed)

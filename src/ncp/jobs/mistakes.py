@@ -19,7 +19,7 @@ from omegaconf.errors import (
 
 from ncp import configs
 from ncp.commandline import override, shell_word
-from ncp.errors import UserError, missing_module
+from ncp.errors import UserError, missing_module, no_memory
 from ncp.files import first_line, printable
 from ncp.overrides import typed
 
@@ -54,6 +54,9 @@ def mistake(error: BaseException, composing: bool = False, known: Callable[[], l
         if isinstance(cause, OSError) and cause.errno in _UNUSABLE:
             what = "a file" if cause.filename is None else f"'{printable(cause.filename)[:200]}'"
             return f"{what} cannot be used ({cause.strerror})"
+        if isinstance(cause, (MemoryError, RuntimeError, OSError)) and no_memory(cause):
+            what = printable(first_line(cause))[:300]
+            return f"there is too little memory ({what}); give a smaller size or batch, or fewer rows"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
@@ -128,9 +131,22 @@ def _unreadable(error: OverrideParseException) -> str:
     if any(value.count(opening) > value.count(closing) for opening, closing in ("[]", "{}", "()")):
         # "objectives=[cls, seg]" without quotes: the shell has cut it at the blank
         how = f"a word of the command line ends at a blank: write {key}=... without blanks, or quote all of it, '{key}=...'"
+    elif equals and re.fullmatch(r"[\w+~]+\.[\w.-]+/[\w./-]+", key):
+        how = f"a setting with a / in its name stands within braces: write {shell_word(_braced(key, value))}"
     elif equals and re.fullmatch(r"[\w./@+~-]+", key):
         how = f"to give a text with such signs, write {shell_word(override(key, value))}"
     return f"cannot read '{word}' ({reason}); {how}"
+
+
+def _braced(key: str, value: str) -> str:
+    """The override for a key such as ``floor.a/b.metric``, which Hydra cannot read.
+
+    >>> _braced("floor.a/b.metric", "3"), _braced("predictors.a/b", "x.safetensors")
+    ('floor={a/b:{metric:3}}', 'predictors={a/b:x.safetensors}')
+    """
+    first, _, rest = key.partition(".")
+    setting, dot, metric = rest.rpartition(".") if "." in rest.rpartition("/")[2] else (rest, "", "")
+    return f"{first}={{{setting}:{{{metric}:{value}}}}}" if dot else f"{first}={{{setting}:{value}}}"
 
 
 def _unknown_key(error: BaseException, known: Callable[[], list[str]] | None) -> str | None:
@@ -147,11 +163,15 @@ def _unknown_key(error: BaseException, known: Callable[[], list[str]] | None) ->
 
 
 def _meant(given: str, known: list[str]) -> str:
-    """A hint at the known name that was probably meant: a sibling with a similar last part, else a similar whole."""
+    """A hint at the known name that was probably meant: a sibling with a similar last part, the one key elsewhere with the same
+    last part (``macs`` is ``budget.macs``), else a similar whole."""
     parent, _, last = given.rpartition(".")
     siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
     close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
     best = siblings[close[0]] if close else None
+    same = [key for key in known if key.rpartition(".")[2] == last]
+    if len(same) == 1 and (best is None or best.rpartition(".")[2] != last):
+        best = same[0]
     if best is None:
         best = next(
             iter(difflib.get_close_matches(given, [k for k in known if k not in siblings.values()], 1, 0.75)), None

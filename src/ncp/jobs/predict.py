@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +56,7 @@ class Outcome:
         out: the folder of results.
         files: lines and tables in it.
         folder: the run's.
+        kinds: folders in ``out`` that hold results of these inputs.
     """
 
     result: dict[str, Any]
@@ -64,6 +64,7 @@ class Outcome:
     out: Path
     files: list[Path] = field(default_factory=list)
     folder: Path | None = None
+    kinds: list[str] = field(default_factory=list)
 
 
 def run(options: Options, folder: Path | None = None) -> Outcome:
@@ -108,7 +109,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     if not results.worked:
         first = next(iter(results.failed.values()), "nothing was found in them")
         raise UserError(f"none of the {len(inputs):,} inputs could be used; the first: {first}")
-    return Outcome(result, results.lines, out, files, folder)
+    return Outcome(result, results.lines, out, files, folder, sorted(results.kinds))
 
 
 def _check_uses(options: Options, task: str) -> None:
@@ -124,11 +125,10 @@ def _check_uses(options: Options, task: str) -> None:
 def show(outcome: Outcome, brief: bool = False) -> None:
     """Print how many inputs were looked at, how many were left out, and where the results are."""
     inputs, seconds = outcome.result["inputs"], outcome.result["seconds"]["predicting"]
-    kinds = Counter(path.name for path in outcome.out.iterdir() if path.is_dir())
     words = f"{inputs['predicted']:,} of {inputs['given']:,} inputs in {seconds:.1f} s on {outcome.result['device']}"
     if inputs["left_out"]:
         words += f"; {inputs['left_out']:,} could not be used"
     terminal.say(f"{outcome.result['task']}: {words}")
     if not brief:
-        for path in [*outcome.files, *(outcome.out / name for name in sorted(kinds))]:
+        for path in [*outcome.files, *(outcome.out / name for name in outcome.kinds)]:
             terminal.say(terminal.relative(path))

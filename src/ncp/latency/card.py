@@ -29,6 +29,7 @@ class MachineCard:
         runtime: ``torch``, ``onnxruntime``, or another.
         task, size, batch, dtype, threads, classes: of the networks as they ran.
         host, processor, versions: of the machine; empty where they are not known.
+        compiled: whether torch had compiled the networks.
         rows: networks that the model was fitted on.
         held: networks on which the errors were measured.
         median_error, p90_error: of the relative errors on networks that it did not see, 0.05 for 5 %.
@@ -49,6 +50,7 @@ class MachineCard:
     host: Text = ""
     processor: Text = ""
     versions: Annotated[dict[str, Text], Meta(max_length=50)] = field(default_factory=dict)
+    compiled: bool = False
     rows: Annotated[int, Meta(ge=1, le=4000)] = 1
     held: Annotated[int, Meta(ge=0, le=10**7)] = 0
     median_error: Error | None = None
@@ -77,6 +79,6 @@ class MachineCard:
         """One line of what it is of."""
         where = f"{self.device or 'a device'}{f' ({self.processor})' if self.processor else ''}"
         size = f", {self.size[0]}x{self.size[1]}" if self.size else ""
-        how = ", ".join(filter(None, (self.runtime, self.task, self.dtype)))
+        how = ", ".join(filter(None, (self.runtime, "compiled" * self.compiled, self.task, self.dtype)))
         threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.threads else ""
         return f"{where}, {how}{size}, batch {self.batch}{threads}"

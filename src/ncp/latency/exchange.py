@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ncp import delimited, files, spaces, terminal
+from ncp import delimited, files, numeric, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.fitting import MOST_ROWS
+from ncp.latency.log import LONGEST
 
 Rows = tuple[list[Any], list[float]]
 """Architectures and their milliseconds."""
@@ -20,23 +21,31 @@ CODES = "codes.csv"
 LEFT_OUT = ("reference", "noisy")  # kinds of rows
 
 
+def network_file(place: int) -> str:
+    """Name of the ONNX file of the architecture at ``place``, counted from 0: ``001.onnx`` is the first."""
+    return f"{place + 1:03d}.onnx"
+
+
 def write_codes(architectures: list[Any], folder: Path) -> Path:
     """``codes.csv``: file, code and an empty column for milliseconds."""
-    rows = [("file", "code", "ms"), *((f"{i:03d}.onnx", a.text, "") for i, a in enumerate(architectures))]
+    rows = [("file", "code", "ms"), *((network_file(i), a.text, "") for i, a in enumerate(architectures))]
     return files.write_text(folder / CODES, terminal.csv_text(rows))
 
 
 def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[Rows, Rows]:
     """Architectures and milliseconds of a CSV with the columns ``code`` and ``ms``, or of two columns without a header.
 
-    Rows without a time are left out. Of a table that a measurement wrote (it has a column ``kind``) the networks that check the
-    model come second, and what does not count (``reference`` and ``noisy``) is left out too; elsewhere the second part is empty.
+    A semicolon or a tab may stand between columns. Rows without a time are left out. Of a table that a measurement wrote (with a
+    column ``kind``) the networks that check the model come second, and what does not count (``reference`` and ``noisy``) is left
+    out too; elsewhere the second part is empty.
 
     Raises:
         UserError: naming the line, for a code that is none of the space or a time that is no positive number.
     """
     shown = files.printable(Path(path))
-    lines = list(delimited.lines(files.read_text(path, LIMIT), f"'{shown}'"))
+    content = files.read_text(path, LIMIT)
+    delimiter = delimited.delimiter_of(content.lstrip("\r\n").partition("\n")[0])
+    lines = list(delimited.lines(content, f"'{shown}'", delimiter))
     if not lines:
         raise UserError(f"'{shown}' holds no measurements")
     if len(lines) > MOST_ROWS + 1:
@@ -76,9 +85,11 @@ def read_measured(path: str | Path, space: spaces.Space[Any]) -> tuple[Rows, Row
 
 def _milliseconds(text: str, where: str) -> float:
     try:
-        value = float(text)
+        value = numeric.of_text(text)
     except ValueError:
-        raise UserError(f"{where}: '{files.shown(text, 40)}' is no number of milliseconds") from None
-    if not 0 < value < float("inf"):
+        raise UserError(
+            f"{where}: '{files.shown(text, 40)}' is no number of milliseconds; write it with a point for decimals"
+        ) from None
+    if not 0 < value < LONGEST:
         raise UserError(f"{where}: a time must be a finite, positive number of milliseconds, given was {value:g}")
     return value

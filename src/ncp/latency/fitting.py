@@ -40,25 +40,29 @@ def fit(
 
     Args:
         space: its name, or itself.
-        architectures: R of them, or ``(R, D)`` codes.
+        architectures: R of them, or ``(R, D)`` codes; one that is there several times counts once, with the median of its times.
         milliseconds: ``(R,)``, measured.
         card: what was measured: its device, size, task, ... None for those of a network for segmentation at 128 x 128.
-        held: architectures and milliseconds on which the errors are measured; None to cross-validate them.
+        held: architectures and milliseconds on which the errors are measured, those among ``architectures`` left out; None, or
+            fewer than 2 that are left, to cross-validate them.
         seed: of the folds.
 
     Raises:
-        UserError: for fewer than 10 rows or more than 4,000, another number of times than of architectures, times that are
+        UserError: for fewer than 10 networks or more than 4,000, another number of times than of architectures, times that are
             not finite or not positive, or that can be no milliseconds.
     """
     space = spaces.get(space) if isinstance(space, str) else space
     card = card or MachineCard(space.name, task="seg", size=[128, 128])
     codes, times = check_rows(space, architectures, milliseconds)
     made = _fitted(replace(card, space=space.name, rows=len(codes)), codes, times, seed)
-    if held is None:
-        truth, told = _cross_validated(made.card, codes, times, seed)
-    else:
-        rows, truth = check_rows(space, *held, least=LEAST_HELD)
+    rows, truth = (codes[:0], times[:0]) if held is None else check_rows(space, *held, least=LEAST_HELD)
+    known = set(map(bytes, codes))
+    unseen = np.array([bytes(row) not in known for row in rows], dtype=bool)
+    if unseen.sum() >= LEAST_HELD:
+        rows, truth = rows[unseen], truth[unseen]
         told = made.predict(rows)
+    else:
+        truth, told = _cross_validated(made.card, codes, times, seed)
     found: dict[str, Any] = errors(truth, told)
     made.card = replace(made.card, held=len(truth), **found)
     return made
@@ -75,15 +79,19 @@ def errors(truth: np.ndarray, told: np.ndarray) -> dict[str, float]:
 def check_rows(
     space: spaces.Space[Any], architectures: Any, milliseconds: Any, least: int = LEAST_ROWS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``(R, D)`` int64 codes and ``(R,)`` float64 times; raises ``UserError`` as :func:`fit`."""
+    """``(R, D)`` int64 codes, each once, and ``(R,)`` float64 times; raises ``UserError`` as :func:`fit`."""
     given = np.asarray(milliseconds, dtype=np.float64).ravel()
     codes = _codes(space, architectures)
     if len(codes) != len(given):
         raise UserError(
             f"every architecture has one time; given were {len(codes)} architectures and {len(given)} times"
         )
-    if not least <= len(codes) <= MOST_ROWS:
-        raise UserError(f"a latency model needs {least} to {MOST_ROWS:,} measured networks, given were {len(codes):,}")
+    count = len(np.unique(codes, axis=0))
+    if count < least or len(codes) > MOST_ROWS:
+        repeated = "" if count == len(codes) else f" ({len(codes):,} rows)"
+        raise UserError(
+            f"a latency model needs {least} to {MOST_ROWS:,} measured networks, given were {count:,}{repeated}"
+        )
     bad = np.flatnonzero(~np.isfinite(given) | (given <= 0))
     if len(bad):
         raise UserError(
@@ -98,7 +106,18 @@ def check_rows(
         raise UserError(
             f"all times lie below {QUICK:g} ms (up to {given.max():g}); they seem to be seconds: give milliseconds"
         )
-    return codes, given
+    return (codes, given) if count == len(codes) else _once(codes, given)
+
+
+def _once(codes: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every code once, in the order of their first rows, with the median of its times.
+
+    A network that was measured again would else be among those that a model has not seen.
+    """
+    _, first, place = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    place = place.ravel()
+    order = np.argsort(first)
+    return codes[first[order]], np.array([np.median(times[place == one]) for one in order])
 
 
 def _codes(space: spaces.Space[Any], architectures: Any) -> np.ndarray:

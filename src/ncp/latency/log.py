@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 
 from ncp import files, spaces
+from ncp.errors import UserError
 
 logger = logging.getLogger(__name__)
 MEASURED = "measured.csv"
 STEADY = 0.06
 """How far (in logarithms) the reference beside a network may be from its median for that look to be taken as it is."""
+LONGEST = 1e9
+"""Milliseconds that no network takes."""
 KINDS = ("fit", "check", "reference")
+_MACHINE = "machine,"  # the beginning of the line that says of which one all times are
 
 
 @dataclass
@@ -59,21 +63,41 @@ class Log:
     Args:
         path: of the file.
         space: of the architectures.
+        machine: what is measured, in one line; None to take the times as they are.
+
+    Raises:
+        UserError: where the file's times are of another machine, or of other networks on it.
     """
 
-    def __init__(self, path: Path, space: spaces.Space[Any]) -> None:
+    def __init__(self, path: Path, space: spaces.Space[Any], machine: str | None = None) -> None:
         self.path, self.space = path, space
         text = files.read_text(path, 2**24) if os.path.lexists(path) else ""
         whole, newline, cut = text.rpartition("\n")  # a number that was cut would be another one
         if cut:
             files.write_text(path, whole + newline)
         self.rows: list[Row] = []
-        for line in whole.splitlines():
+        lines = whole.splitlines()
+        if machine is not None:
+            self._check(lines, machine)
+        for line in lines:
+            if line.startswith(_MACHINE):
+                continue
             row = self._row(line)
             if row is None:
                 logger.warning("'%s': a line is left out, and its network measured again: %s", path, files.shown(line))
                 continue
             self.rows.append(row)
+
+    def _check(self, lines: list[str], machine: str) -> None:
+        """Write down what is measured, or refuse times of something else."""
+        there = next((line.removeprefix(_MACHINE) for line in lines if line.startswith(_MACHINE)), None)
+        if there not in (None, machine):
+            raise UserError(
+                f"'{files.printable(self.path)}' holds times of {files.shown(there)}, and {machine} is to be measured; give "
+                "another folder, or the options of then"
+            )
+        if not lines:
+            files.write_text(self.path, f"{_MACHINE}{machine}\n")
 
     def _row(self, line: str) -> Row | None:
         kind, _, rest = line.partition(",")
@@ -83,7 +107,7 @@ class Log:
             row = Row(kind, architecture.text, float(milliseconds))
         except ValueError:  # a UserError too
             return None
-        return row if kind in KINDS and 0 < row.milliseconds < 1e9 else None
+        return row if kind in KINDS and 0 < row.milliseconds < LONGEST else None
 
     def add(self, row: Row) -> None:
         """Write a row down at once."""

@@ -63,6 +63,8 @@ class Machine:
         if self.task not in TASKS:
             raise UserError(f"task is one of {', '.join(TASKS)}, given was '{files.shown(self.task)}'")
         self._check_device()
+        if self.compiled and self.runtime != "torch":
+            raise UserError(f"compile=true is for runtime=torch, given was runtime={self.runtime}")
         if self.runtime == "onnxruntime":
             self._check_onnxruntime()
         elif self.dtype == "bf16" and self.device == "cpu" and not cpu_has_bf16():
@@ -98,7 +100,7 @@ class Machine:
             versions["onnxruntime"] = onnxruntime.__version__
         return MachineCard(
             space, self.device, self.runtime, self.task, list(self.size), self.batch, self.dtype, self.threads, self.classes,
-            platform.node()[:100], processor(self.device)[:200], versions,
+            platform.node()[:100], processor(self.device)[:200], versions, self.compiled,
         )  # fmt: skip
 
     def shape(self) -> tuple[int, ...]:
@@ -174,4 +176,6 @@ def of_card(card: MachineCard) -> Machine:
     """The machine that a card describes; raises ``UserError`` where it cannot be used here."""
     size = (card.size[0], card.size[1]) if card.size else (128, 128)
     threads = max(card.threads, 1)
-    return Machine(card.device, card.runtime, card.task, size, card.batch, threads, card.dtype, False, card.classes)
+    return Machine(
+        card.device, card.runtime, card.task, size, card.batch, threads, card.dtype, card.compiled, card.classes
+    )

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ncp import spaces, terminal
+from ncp import files, spaces, terminal
 from ncp.errors import UserError
 from ncp.latency.card import MachineCard
 from ncp.latency.fitting import LEAST_HELD, LEAST_ROWS, MOST_ROWS, fit
@@ -134,7 +134,8 @@ def measure(
         now: tells the time in seconds.
 
     Raises:
-        UserError: as :func:`ncp.latency.fit`, and before anything is measured for fewer than 10 networks or more than 4,000.
+        UserError: as :func:`ncp.latency.fit`, and before anything is measured for fewer than 10 networks or more than 4,000, or
+            where what lies in ``folder`` is of another machine, size or task.
     """
     if count < LEAST_ROWS or checks < LEAST_HELD:
         raise UserError(
@@ -145,7 +146,8 @@ def measure(
             f"a latency model takes at most {MOST_ROWS:,} networks and as many to check it, given were {count:,} and {checks:,}"
         )
     rng = np.random.default_rng(seed)
-    log, began = Log(folder / MEASURED, space), now()
+    classes = "" if card.classes is None else f", {card.classes} classes"
+    log, began = Log(folder / MEASURED, space, files.printable(card.described() + classes)), now()
     work = _Work(space, timer, log, count + checks, began, 60 * minutes, progress, now)
     spread = stratified(space, max(LEAST_ROWS, round(STRATIFIED * count)), rng)
     checking = stratified(space, checks, np.random.default_rng([seed, 1]))

@@ -12,7 +12,7 @@ import numpy as np
 from ncp.benchmark.ranking import kendall, spearman
 from ncp.errors import UserError
 
-__all__ = ["calibration", "errors", "k_fold", "kendall", "mae", "rmse", "spearman"]
+__all__ = ["calibration", "errors", "k_fold", "kendall", "mae", "rmse", "shuffled", "spearman"]
 
 
 def mae(measured: np.ndarray, predicted: np.ndarray) -> float:
@@ -47,17 +47,35 @@ def errors(
     return out
 
 
-def k_fold(n: int, folds: int = 5, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def shuffled(n: int, seed: int, first: np.ndarray | None = None) -> np.ndarray:
+    """The numbers of ``n`` rows in random order; of those of one architecture its first row alone.
+
+    Args:
+        n: rows.
+        seed: of the order.
+        first: ``(n,)`` of each row the first with its architecture; None where no architecture is there twice.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    return order if first is None else order[first[order] == order]
+
+
+def k_fold(
+    n: int, folds: int = 5, seed: int = 0, first: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """``folds`` pairs of sorted row indices (fitted, held out); every one of ``n`` rows is held out exactly once.
 
+    Rows of one architecture (``first`` as in :func:`shuffled`) are held out together: what was measured of a network is no
+    surprise to who has seen another measurement of it.
+
     Raises:
-        UserError: for fewer than two folds or fewer rows than folds.
+        UserError: for fewer than two folds or fewer architectures than folds.
     """
-    if not 2 <= folds <= n:
+    order = shuffled(n, seed, first)
+    if not 2 <= folds <= len(order):
         raise UserError(
-            f"cross-validation needs 2 folds or more and a row for each; given were {folds} folds, {n} rows"
+            f"cross-validation needs 2 folds or more and an architecture for each; given were {folds} folds, {len(order)} "
+            "architectures"
         )
-    order = np.random.default_rng(seed).permutation(n)
     for part in np.array_split(order, folds):
-        held = np.sort(part)
+        held = np.sort(part) if first is None else np.flatnonzero(np.isin(first, part))
         yield np.setdiff1d(np.arange(n), held, assume_unique=True), held

@@ -92,24 +92,38 @@ class Outcome:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def split(n: int, protocol: str, seed: int = 0, least: int = LEAST) -> dict[str, np.ndarray]:
+def split(
+    n: int, protocol: str, seed: int = 0, least: int = LEAST, first: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Sorted row numbers by use: ``fitted`` and, as the protocol has them, ``validation`` and ``test``.
 
-    ``least``: the fewest rows that are divided.
+    Rows of one architecture stay together.
+
+    Args:
+        n: rows.
+        protocol: one of :data:`PROTOCOLS`.
+        seed: of the division.
+        least: the fewest rows that are divided.
+        first: ``(n,)`` of each row the first with its architecture; None where no architecture is there twice.
 
     Raises:
         UserError: for an unknown protocol, or too few rows for it.
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol '{protocol}'; protocols: {', '.join(PROTOCOLS)}")
-    if n < least:
-        raise UserError(f"{n} rows are too few to fit a predictor and measure its errors; give {least} or more")
-    order = np.random.default_rng(seed).permutation(n)
-    test = round(TEST * n) if protocol == "honest" else 0
+    order = evaluation.shuffled(n, seed, first)
+    if len(order) < least:
+        given = f"{n} rows" if len(order) == n else f"{n} rows of {len(order)} different architectures"
+        raise UserError(f"{given} are too few to fit a predictor and measure its errors; give {least} or more")
+    test = round(TEST * len(order)) if protocol == "honest" else 0
     held = {"honest": VALIDATION, "paper": TEST, "all-rows": 0.0}[protocol]
-    validation = round(held * n)
+    validation = round(held * len(order))
     parts = {"test": order[:test], "validation": order[test : test + validation], "fitted": order[test + validation :]}
-    return {name: np.sort(rows) for name, rows in parts.items() if len(rows)}
+    return {
+        name: np.sort(rows) if first is None else np.flatnonzero(np.isin(first, rows))
+        for name, rows in parts.items()
+        if len(rows)
+    }
 
 
 def fit(
@@ -239,7 +253,8 @@ def _run(
     rows: Rows, family: str, protocol: str, seed: int, folds: int, progress: Progress | None, options: dict[str, Any]
 ) -> Outcome:
     few_rows = family in FEW_FAMILIES
-    parts = split(len(rows), protocol, seed, least=1 if few_rows else LEAST)
+    first = rows.first()
+    parts = split(len(rows), protocol, seed, 1 if few_rows else LEAST, first)
     counts = {name: len(index) for name, index in parts.items()}
     choosing, fitting = (part(progress, k, 2) for k in range(2)) if family == "auto" else (None, progress)
     choice = ""
@@ -269,7 +284,7 @@ def _check_number(rows: Rows, family: str, protocol: str) -> None:
         from ncp.predictors import few
 
         few.check_number(rows)
-    split(len(rows), protocol, least=1 if family in FEW_FAMILIES else LEAST)
+    split(len(rows), protocol, least=1 if family in FEW_FAMILIES else LEAST, first=rows.first())
 
 
 def _choose(
@@ -299,7 +314,7 @@ def _run_all_rows(
     fold_of_N = np.zeros(len(rows), dtype=np.int64)
     predicted_NM, std_NM = np.zeros_like(rows.targets), np.zeros_like(rows.targets)
     knows_noise = True
-    for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed)):
+    for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed, rows.first())):
         predictor = fit(rows.subset(fitted), family, seed=seed, progress=tell[k], **options)
         answers = _answers(predictor, rows.subset(held))
         fold_of_N[held], predicted_NM[held], std_NM[held] = k, answers.predicted, answers.std

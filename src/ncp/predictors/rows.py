@@ -13,6 +13,7 @@ import numpy as np
 
 from ncp import spaces
 from ncp.benchmark import settings
+from ncp.benchmark.index import RowIndex
 from ncp.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def first(self) -> np.ndarray:
+        """``(N,)`` of each row the first one with its architecture."""
+        codes = self.codes.astype(np.int64)
+        return RowIndex(codes).find(codes)
+
     def subset(self, index: Any) -> Rows:
         """Some rows, by row numbers or a mask ``(N,)``."""
         return replace(self, codes=self.codes[index], targets=self.targets[index], good=self.good[index])
@@ -106,8 +112,9 @@ class Rows:
     def as_fractions(self) -> bool:
         """Whether the main metric is one in percent points and the best row has some, but no more than one of them."""
         known = settings.SETTINGS.get(self.setting)
-        percent = known is not None and known.range(self.metrics[0]) == (0.0, 100.0)
-        return percent and len(self) > 0 and 0 < float(self.targets[:, 0].max()) <= 1
+        if known is None or not len(self):
+            return False
+        return known.as_fractions(self.metrics[0], float(self.targets[:, 0].max()))
 
     @property
     def lost(self) -> str:

@@ -97,6 +97,11 @@ def load_predictors(names: Iterable[str], given: str | Mapping[str, AnyPredictor
     out: dict[str, AnyPredictor] = {}
     for name in dict.fromkeys(names):
         if not isinstance(given, Mapping):
+            if given.endswith(".safetensors"):
+                raise UserError(
+                    f"a predictor's file stands beside the name of its setting, {{{name}: FILE.safetensors}}; given was "
+                    f"{shown(given)}"
+                )
             out[name] = load(name, family=given)
         elif name in given:
             out[name] = given[name]

@@ -214,6 +214,19 @@ def check_trust(machine: Quantity, trust: bool) -> str | None:
     return what
 
 
+def of_other_task(machine: Quantity, names: Iterable[str]) -> str | None:
+    """What to say of a machine that was measured with the networks of a task that none of the settings ``names`` is of."""
+    assert machine.model is not None
+    task = machine.model.card.task
+    wanted = dict.fromkeys(settings.SETTINGS[n].task for n in names if n in settings.SETTINGS)
+    if not wanted or task not in TASKS or task in wanted:
+        return None
+    return (
+        f"{files.printable(machine.file) or 'the latency model'} is of networks for {task}, and the search is for "
+        f"{', '.join(wanted)}: its milliseconds are not theirs"
+    )
+
+
 def _milliseconds(model: Latency, margin: float, codes: Any) -> Any:
     mean, std = model.posterior_of(codes)
     return mean + margin * std

@@ -20,7 +20,7 @@ from ncp.progress import Progress
 from ncp.search.judges import Given, PredictorPanel, check_skill, known_region, others_setting, panels, read_predictors
 from ncp.search.limits import Budget, Region, other_limits, parse_costs, parse_floors
 from ncp.search.objectives import LEARNED_COST, Objective, Objectives, parse_objectives
-from ncp.search.quantities import Inference, check_trust, machines, together
+from ncp.search.quantities import Inference, check_trust, machines, of_other_task, together
 from ncp.search.result import Candidate, Result, candidates
 from ncp.search.starts import Starts, read_start
 from ncp.search.strategies import make, preferred_family
@@ -184,6 +184,7 @@ def prepare(
     inference = Inference.read(size, batch, dtype)
     devices = machines(latency, space, inference, latency_margin)
     others, said = other_limits(costs, devices, space, needed, inference, trust=latency_trust)
+    said += [note for note in (of_other_task(device, needed) for device in devices) if note]
     if cost == "latency":
         said += [note for note in (check_trust(device, latency_trust) for device in devices) if note]
     goals = Objectives(

@@ -58,6 +58,8 @@ def read_start(space: spaces.Space[Any], start: Any) -> np.ndarray:
             and not start.endswith((".yaml", ".yml"))
         ):
             there = "that path holds none" if os.path.exists(start) else "there is no such path"
+            if start in found.FOUND:
+                raise UserError(f"start={start} is of the space multires, the search is in '{space.name}'") from None
             raise UserError(
                 f"start='{printable(start)}' is no architecture, and {there}; give a code, its text, an architecture.yaml, "
                 "the run folder of a search, or a known name such as ncp_seg"

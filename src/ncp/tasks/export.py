@@ -37,6 +37,7 @@ ENDINGS = {"safetensors": ".safetensors", "onnx": ".onnx", "openvino": ".xml", "
 """Of files; the other formats are folders."""
 FORMATS = (*ENDINGS, "python", "timm", *openmmlab.TASK)
 OF_BASELINES = ("onnx", "openvino", "torchexport")  # formats that hold a network without naming its architecture
+SIZED = OF_BASELINES  # they hold a graph for one size of input
 OF_TASK = {"timm": "cls", **openmmlab.TASK}
 LIGHT = ("decoder_width", "short_decoder", "base", "stem_stride")  # of a network on rooms
 KINDS = len(ROTATIONS)  # anchors of a class at every place
@@ -196,7 +197,7 @@ def write(
         raise UserError(f"size is a height and a width of at least 32 pixels, such as [512,1024], given was {size}")
     for name in ("onnxscript", "onnx_ir", "torch.onnx"):  # the exporter reports every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
-    _check_formats(found, wanted)
+    _check_formats(found, wanted, size is not None or dynamic)
     stem = out.with_suffix("") if out.suffix in ENDINGS.values() else out
     height, width = size or found.size
     asked = InputShape((int(height), int(width)), dynamic)
@@ -211,14 +212,19 @@ def write(
     return written
 
 
-def _check_formats(found: Exportable, wanted: Sequence[str]) -> None:
-    """Refuse what a network cannot be written as before the first file is."""
+def _check_formats(found: Exportable, wanted: Sequence[str], sized: bool) -> None:
+    """Refuse what a network cannot be written as, and a size that no file has, before the first file is."""
     inner = found.net.network if isinstance(found.net, Detector) else found.net
     others = [kind for kind in wanted if kind not in OF_BASELINES]
     if signature_of(inner) is None and others and not isinstance(inner, nets.SceneNet):
         raise UserError(
             f"format={others[0]} writes networks of the space; a baseline such as {found.architecture} is written as "
             f"{' or '.join(f'format={kind}' for kind in OF_BASELINES)}"
+        )
+    if sized and (isinstance(found.net, Detector) or not set(wanted) & set(SIZED)):
+        what = "a detector's files" if isinstance(found.net, Detector) else " and ".join(wanted)
+        raise UserError(
+            f"size and dynamic are for images and clips as {', '.join(SIZED)}, not for {what}; leave them out"
         )
     for kind in wanted:
         if (task := OF_TASK.get(kind, found.task)) != found.task:

@@ -18,7 +18,7 @@ import torch
 from ncp import files, signals, spaces
 from ncp.card import ROOMS
 from ncp.data.base import DataModule, Key
-from ncp.errors import UserError
+from ncp.errors import UserError, no_memory
 from ncp.spaces import AnyArchitecture, cost
 from ncp.spaces.multires import Architecture
 from ncp.tasks import checkpoint, resuming
@@ -304,8 +304,7 @@ def peak_memory_mb() -> float:
 
 
 def _does_not_fit(error: RuntimeError, run: Run) -> UserError | None:
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+    if no_memory(error):
         policy = run.task.plan.policy
         size = policy.per_device
         other = "grad_checkpointing" in run.task.model_options(run.architecture)

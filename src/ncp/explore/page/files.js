@@ -5,7 +5,8 @@ const MOST = 32 * 2 ** 20, ROWS = 4000;
 
 /**
  * Networks [{code, name, measured}] in a result.json, an architecture.yaml, a CSV or a Parquet file; `measured` holds what a table
- * says of metrics ("seg.mIoU"). Throws an Error that says what is wrong.
+ * says of metrics ("seg.mIoU"), and the list's own `left` in words which rows are not among them. Throws an Error that says what is
+ * wrong.
  */
 export async function readNetworks(file, space, settings) {
   if (file.size > MOST) throw new Error(`${file.name} has more than 32 MiB`);
@@ -46,9 +47,10 @@ export function fromYaml(text, space) {
 
 /** Rows of a table with a column `architecture` (or `text`), or with a column for each of the 27 numbers. */
 export function fromCsv(text, label, space, settings = {}) {
-  const [head = [], ...rows] = parseCsv(text);
-  const table = new Table(head.map((name) => name.trim()), label, space, metricColumns(head, ownSetting(label, settings), settings));
-  return table.networks(rows.slice(0, ROWS).filter((row) => row.length > 1 || row[0]));
+  const [first, ...rows] = parseCsv(text);
+  const head = (first ?? []).map((name) => name.trim());
+  const table = new Table(head, label, space, metricColumns(head, ownSetting(label, settings), settings));
+  return table.networks(rows);
 }
 
 /** The same of a Parquet file. One of ours says itself of which setting its metrics are. */
@@ -58,7 +60,7 @@ export async function fromParquet(buffer, label, space, settings = {}) {
   const whole = new Table(file.names, label, space, metricColumns(file.names, own, settings));
   const used = whole.used(); // the others are not even unpacked
   const table = new Table(used, label, space, metricColumns(used, own, settings));
-  return table.networks(await file.rows(used, ROWS));
+  return table.networks(await file.rows(used, ROWS), file.count);
 }
 
 /** Which columns of a table say what, and the networks in its rows. */
@@ -80,11 +82,13 @@ class Table {
     return [...new Set(places.filter((i) => i >= 0))].map((i) => this.head[i]);
   }
 
-  networks(rows) {
+  /** Those in at most ROWS rows; of `count` rows in all, what is not among them is told in `left`. */
+  networks(rows, count = rows.length) {
     const out = [];
-    let wrong = "";
-    for (const row of rows) {
+    let wrong = count > ROWS ? `the first ${ROWS} are read` : "";
+    for (const row of rows.slice(0, ROWS)) {
       try {
+        if (!row) throw new Error("a quote in a line is not closed");
         const code = this.one >= 0 ? this.space.parse(row[this.one]) : this.space.parseNumbers(this.many.map((i) => Number(row[i])));
         const measured = {};
         for (const [name, i] of this.metrics) {
@@ -98,6 +102,8 @@ class Table {
       }
     }
     if (!out.length) throw new Error(wrong || `${this.label} has no rows`);
+    const lost = count - out.length;
+    out.left = lost ? `${lost} ${lost > 1 ? "rows" : "row"} of ${this.label} left out: ${wrong}` : "";
     return out;
   }
 }
@@ -129,25 +135,34 @@ function metricColumns(head, own, settings) {
   return out;
 }
 
-/** Cells of a CSV: quoted ones may hold commas, line ends and doubled quotes. */
+/**
+ * Cells of a CSV, line by line as Python reads it: a quote that is not closed spoils its own line (null) and none after it. What the
+ * first line has most of stands between cells: commas, semicolons or tabs.
+ */
 export function parseCsv(text) {
-  const rows = [[]];
+  const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim());
+  const counts = [",", ";", "\t"].map((sign) => [sign, (lines[0] ?? "").split(sign).length]);
+  const [delimiter] = counts.reduce((most, one) => (one[1] > most[1] ? one : most));
+  return lines.map((line) => cells(line, delimiter));
+}
+
+/** The cells of one line; quoted ones may hold the delimiter and doubled quotes. Null where a quote is not closed. */
+function cells(line, delimiter) {
+  const out = [];
   let cell = "", quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i];
+  for (let i = 0; i < line.length; i++) {
+    const c = line[i];
     if (quoted) {
       if (c !== '"') cell += c;
-      else if (text[i + 1] === '"') cell += text[++i];
+      else if (line[i + 1] === '"') cell += line[++i];
       else quoted = false;
     } else if (c === '"') quoted = true;
-    else if (c === "," || c === "\n") {
-      rows[rows.length - 1].push(cell.replace(/\r$/, ""));
+    else if (c === delimiter) {
+      out.push(cell);
       cell = "";
-      if (c === "\n") rows.push([]);
     } else cell += c;
   }
-  if (cell || rows[rows.length - 1].length) rows[rows.length - 1].push(cell);
-  return rows.filter((row) => row.length);
+  return quoted ? null : [...out, cell];
 }
 
 /** An architecture.yaml as Python's search writes it, with the command that trains it in a setting. */

@@ -389,7 +389,9 @@ async function readFiles(list) {
   const found = [];
   for (const file of list) {
     try {
-      found.push(...(await readNetworks(file, space, settings)));
+      const networks = await readNetworks(file, space, settings);
+      if (networks.left) toast(networks.left);
+      found.push(...networks);
     } catch (error) {
       toast(error.message);
     }

@@ -20,8 +20,8 @@ const compressors = {
 };
 
 /**
- * A Parquet file that is open: {names, about, rows}: the names of its columns, the text that the file carries under "ncp", and
- * `await rows(columns, most)`, at most so many rows as lists of the columns' values. Throws an Error that says what is wrong.
+ * A Parquet file that is open: {names, about, count, rows}: the names of its columns, the text that the file carries under "ncp", how many
+ * rows it has, and `await rows(columns, most)`, at most so many rows as lists of the columns' values. Throws an Error that says what is wrong.
  */
 export function openParquet(buffer, label) {
   const failed = (error) => new Error(`${label} is no Parquet file that can be read here: ${error.message}`);
@@ -47,5 +47,5 @@ export function openParquet(buffer, label) {
       throw failed(error);
     }
   };
-  return { names, about, rows };
+  return { names, about, rows, count: Number(metadata.num_rows) };
 }

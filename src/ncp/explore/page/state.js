@@ -129,7 +129,8 @@ export function fromHash(hash, space, settings, machines) {
     const i = found ? space.index(found[1]) : -1;
     if (i < 0) continue;
     const [low, high] = [Number(found[2]), Number(found[3])];
-    if (space.lower[i] <= low && low <= high && high <= space.upper[i]) state.bounds[i] = [low, high];
+    const on = (v) => space.lower[i] <= v && v <= space.upper[i] && v % space.step[i] === 0;
+    if (on(low) && on(high) && low <= high) state.bounds[i] = [low, high];
   }
   const size = /^(\d{1,5})x(\d{1,5})$/.exec(given.get("size") ?? "");
   if (size && Number(size[1]) && Number(size[2])) state.inference.size = [Number(size[1]), Number(size[2])];
