@@ -165,9 +165,9 @@ def next_batch(
         limits: region and upper limits of cost.
         rng: draws the candidates.
         pool: ``(N, D)`` codes among which to choose; None for any of the space.
-        learn: wider limits of the pool's codes that are to teach the predictor, where the pool has hardly any within ``limits``:
-            those that tell most about which of the ends of its searches within ``limits`` is best. Where the predictor cannot say
-            which these are, what the pool has within ``limits`` is taken for improvement, and the rest drawn at random. None for
+        learn: wider limits of the pool's codes that are to teach the predictor, where the pool lacks what a search ends at: those
+            that tell most about which of the ends of its searches within ``limits`` is best. Where the predictor cannot say which
+            these are, what the pool has within ``limits`` is taken for improvement, and the rest drawn at random. None for
             improvement alone.
 
     Raises:

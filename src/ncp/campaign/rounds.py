@@ -81,7 +81,7 @@ def propose(
         skip: further codes that are not to be chosen: those whose training failed.
         reach: how many times the limits a code that is chosen to cover the space may cost: dearer ones teach the predictor more.
             At 1 all keep the limits. With more than 1 of a pool (``RECORDED`` for a recorded table, whose rows cost nothing)
-            later ones are to teach it, too: a pool has hardly any where a search within the limits goes.
+            later ones are to teach it, too: a pool lacks what a search within the limits ends at.
         sign: 1 where more of the metric is better, -1 where less is.
 
     Raises:
