@@ -191,15 +191,19 @@ def test_bounds_of_some_dimensions_are_those_of_the_rows_and_of_the_search(table
     assert "'c2_1': [8, 128]" in str(told_.value)
 
 
-def test_random_rows_are_fitted_and_searched_for_what_lies_far_from_them(table, tmp_path, monkeypatch):
-    """Where nothing is known of other settings, or rows were chosen where the search goes, all is as usual."""
+def test_rows_that_could_not_be_chosen_are_fitted_and_searched_for_what_lies_far_from_them(
+    table, tmp_path, monkeypatch
+):
+    """Where nothing is known of other settings, or what is trained was chosen where the search goes, all is as usual."""
+    recorded = f"source={table}"
     cases = (
-        ("random", "all", "large", discovering.DOUBT),
-        ("random", "none", None, 1.0),
-        ("adaptive", "all", None, 1.0),
+        (recorded, "random", "all", "large", discovering.DOUBT),
+        (recorded, "random", "none", None, 1.0),
+        (recorded, "adaptive", "all", "large", discovering.DOUBT),
+        ("source=null", "adaptive", "all", None, 1.0),
     )
-    for sampler, known, remainder, kappa in cases:
-        words = (f"source={table}", f"sampler={sampler}", f"known={known}", "trainings=20")
+    for source, sampler, known, remainder, kappa in cases:
+        words = (source, f"sampler={sampler}", f"known={known}", "trainings=20")
         given, asked = steps(tmp_path, *words), []
 
         def run(step, command, *words, seen=asked):
