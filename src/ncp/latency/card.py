@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ncp.errors import UserError
 from ncp.models.setups import SETUPS
+from ncp.numeric import several
 
 Text = Annotated[str, Meta(max_length=500)]
 Positive = Annotated[int, Meta(ge=1, le=10**6)]
@@ -80,5 +81,5 @@ class MachineCard:
         where = f"{self.device or 'a device'}{f' ({self.processor})' if self.processor else ''}"
         size = f", {self.size[0]}x{self.size[1]}" if self.size else ""
         how = ", ".join(filter(None, (self.runtime, "compiled" * self.compiled, self.task, self.dtype)))
-        threads = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.threads else ""
+        threads = f", {several(self.threads, 'thread')}" if self.threads else ""
         return f"{where}, {how}{size}, batch {self.batch}{threads}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ncp.numeric import several
+
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BAR = 6  # characters of a full bar
 _CELL = 4 + 1 + _BAR + 1 + 3
@@ -22,7 +24,7 @@ def draw(architecture: Any) -> str:
     stages = architecture.stages
     most = max(max(channels) for _, _, channels in stages)
     ceiling = max(most, 128)
-    heads = [f"stage {s}: {b} block{'s' if b > 1 else ''}" for s, (b, _, _) in enumerate(stages, start=1)]
+    heads = [f"stage {s}: {several(b, 'block')}" for s, (b, _, _) in enumerate(stages, start=1)]
     lines = [" " * 6 + "".join(f"{text:<{_COLUMN}}" for text in heads)]
     for branch in range(len(stages)):
         cells = [

@@ -12,7 +12,7 @@ from ncp import runs, terminal
 from ncp.benchmark import settings
 from ncp.commandline import command_line
 from ncp.files import write_text
-from ncp.numeric import shortest
+from ncp.numeric import several, shortest
 from ncp.report.drawing import draw
 from ncp.report.search_table import comparison, in_a_line, references
 from ncp.terminal import console, relative
@@ -66,7 +66,7 @@ def subtitle(result: Result, options: Mapping[str, Any]) -> str:
     how = "; ".join(limits) or f"λ = {options.get('lam', 0.5):g}"
     starts = result.trajectory.starts
     ended = result.trajectory.walk.reason + ("" if result.kept else "; a limit is not kept")
-    return f"strategy {result.strategy}, {starts:,} start{'s' if starts > 1 else ''}; {how}; {ended}"
+    return f"strategy {result.strategy}, {several(starts, 'start')}; {how}; {ended}"
 
 
 def _limit(value: Any) -> str:

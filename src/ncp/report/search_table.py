@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ncp import terminal
 from ncp.benchmark import settings
 from ncp.metrics.kitti_names import labelled, labelled_objective
+from ncp.numeric import several
 
 if TYPE_CHECKING:
     from ncp.search.result import Candidate, Opinion, Result
@@ -57,8 +58,7 @@ def comparison(result: Result, title: str, kappa: Any = None) -> Any:
         doubt = "" if std is None else f"± {std:.3g}"
         cells = [f"{value:.4g} {quantity.unit}" for value in values]
         table.add_row(quantity.words, *cells, doubt, "", *changes)
-    starts = result.trajectory.starts
-    how = f"{starts:,} start{'s' if starts > 1 else ''}"
+    how = several(result.trajectory.starts, "start")
     table.add_row("search", *[""] * (len(before) - 1), how, f"{result.seconds:.2f} s", style="dim")
     return table
 

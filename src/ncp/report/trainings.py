@@ -16,6 +16,7 @@ from ncp.benchmark import settings
 from ncp.commandline import command_line
 from ncp.errors import UserError
 from ncp.metrics.kitti_names import labelled
+from ncp.numeric import several
 from ncp.report.sweep import distinct
 from ncp.results import Training
 
@@ -110,7 +111,7 @@ def as_csv(jobs: Sequence[TrainingJob]) -> str:
 def show(jobs: Sequence[TrainingJob], path: Path) -> None:
     """Print the main metrics, cost, speed and state of each job, the best of each metric in bold."""
     mains = list(dict.fromkeys(main for job in jobs if (main := _main(job))))
-    title = f"{len(jobs)} training{'s' if len(jobs) != 1 else ''}"
+    title = several(len(jobs), "training")
     table = terminal.table(title, "bold: the best of a metric" if len(jobs) > 1 and mains else "")
     table.add_column("training", header_style="dim", no_wrap=True)
     units = {main: settings.unit(_objective(job)) for job in jobs if (main := _main(job))}

@@ -19,7 +19,7 @@ import numpy as np
 from ncp import spaces
 from ncp.benchmark import settings
 from ncp.errors import UserError
-from ncp.numeric import shown, whole
+from ncp.numeric import several, shown, whole
 from ncp.search import gaps
 from ncp.search.criterion import Criterion, Worth, gain, gained
 from ncp.search.forward import Forward
@@ -103,7 +103,7 @@ def knee(values_PQ: np.ndarray, axes: Sequence[Axis]) -> tuple[int, list[str]]:
     good = values_PQ * sign
     span = np.ptp(good, axis=0)
     if len(good) < 3 or not span.any():
-        return 0, [f"the front has {len(good)} architecture{'s' * (len(good) != 1)}: the first one is taken"]
+        return 0, [f"the front has {several(len(good), 'architecture')}: the first one is taken"]
     share = (good - good.min(0)) / np.where(span > 0, span, 1)
     chosen = int(np.linalg.norm(1 - share, axis=1).argmin())
     reasons = []

@@ -25,6 +25,7 @@ from ncp.data.base import Key
 from ncp.errors import UserError
 from ncp.models.quantised import PRECISION, quantise
 from ncp.models.runners import Runner, clock_for, onnxruntime_runner, openvino_runner, plain, turns
+from ncp.numeric import several
 from ncp.progress import Progress
 from ncp.tasks.export import Exportable, input_shape, write
 from ncp.tasks.run import Run, restore
@@ -130,7 +131,7 @@ class Here(NamedTuple):
 
     def lines(self) -> list[str]:
         """For a person: each that was measured, then which is recommended, and what was written."""
-        cores = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        cores = several(self.threads, "thread")
         out = []
         for one in self.networks:
             line = f"{one.candidate.name} on this CPU ({cores}): {one.milliseconds:.1f} ms an input, "
