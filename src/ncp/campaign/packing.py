@@ -26,6 +26,7 @@ from ncp.campaign import reading
 from ncp.campaign.halting import Deadline
 from ncp.campaign.options import BuildOptions
 from ncp.campaign.plan import BuildPlan
+from ncp.campaign.states import UNITS
 from ncp.campaign.store import Folder
 from ncp.campaign.work import work
 from ncp.errors import UserError
@@ -52,12 +53,14 @@ def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
     def each(at_a_time: int) -> Callable[..., object]:
         return work if hours is None else partial(work, deadline=Deadline(end, after, at_a_time))
 
-    mine = plan.shards(options.shards)[options.shard]
+    def fit_here() -> int:
+        return how_many(plan, store, plan.shards(options.shards)[options.shard])
+
     if _all_done(plan, store):
-        return how_many(plan, store, mine) if per_device == "auto" else per_device
+        return fit_here() if per_device == "auto" else per_device
     if per_device == "auto":
         each(1)(options, plan, store, most=1)
-        per_device = how_many(plan, store, mine)
+        per_device = fit_here()
         log.info("build.per_device=auto: %d at a time", per_device)
     if per_device == 1:
         each(1)(options, plan, store)
@@ -67,13 +70,10 @@ def run(options: BuildOptions, plan: BuildPlan, store: Folder) -> int:
 
 
 def _all_done(plan: BuildPlan, store: Folder) -> bool:
-    """Whether every unit of all rounds has its record; the first one without ends the look."""
-    count = 0
-    for unit, _ in reading.usable(plan, store, range(len(plan))):
-        if unit != count:
-            return False
-        count += 1
-    return count == plan.total
+    """Whether every unit of all rounds has its record; none is read before all were begun."""
+    if len(store.names(UNITS)) < plan.total:
+        return False
+    return sum(1 for _ in reading.usable(plan, store, range(len(plan)))) == plan.total
 
 
 def how_many(plan: BuildPlan, store: Folder, shard: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,8 @@ if TYPE_CHECKING:
     from ncp.benchmark.table import Table
 
 log = logging.getLogger(__name__)
-SETTLED = (
-    "setting",
-    "task",
-    "data",
-    "data.root",
-    "seed",
-    "keep",
-    "ckpt_path",
-)  # what every compared training has its own of
+SETTLED = ("setting", "task", "data", "data.root", "seed", "keep", "ckpt_path")
+"""What every compared training has its own of."""
 DOUBT = 0.25
 """Standard deviations that a search takes off a prediction where its predictor has a large remainder. The parts of such a one
 differ most where architectures are unlike its rows; with all of that doubt a search stays where the linear map would end."""
@@ -192,18 +186,18 @@ class _Steps(Estimating):
         """The rows ``(trainings,)`` that a build in rounds would have trained, had it only these architectures to choose from."""
         plan, sign = self.plan, table.setting.sign(table.main)
         rows, reach = np.zeros(0, dtype=np.int64), rounds.RECORDED
+        # the whole space has whatever promises improvement
+        later = 1.0 if self.whole(table.setting.name) else rounds.RECORDED
         known = rounds.known_names(plan.known, table.setting)
         for size in growth.checked_sizes(plan.trainings, plan.rounds):
             proposed = rounds.propose(
                 self.space, table.codes[rows], table.column(table.main)[rows], size, plan.budget, known, plan.seed,
                 pool=table.codes, bounds=plan.bounds, reach=reach, sign=sign,
             )  # fmt: skip
-            if self.whole(table.setting.name):
-                reach = 1.0  # it has whatever promises improvement
-            rows = np.concatenate([rows, table.index.find(proposed.codes)])
+            rows, reach = np.concatenate([rows, table.index.find(proposed.codes)]), later
         return rows
 
-    @property
+    @cached_property
     def far(self) -> bool:
         """Whether the search for one setting, led by what other settings know, goes further than the trained architectures lie:
         chosen ones lie where it goes, unless they are of a table that holds but a part of the space."""

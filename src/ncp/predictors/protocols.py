@@ -253,7 +253,7 @@ def _run(
     rows: Rows, family: str, protocol: str, seed: int, folds: int, progress: Progress | None, options: dict[str, Any]
 ) -> Outcome:
     few_rows = family in FEW_FAMILIES
-    first = rows.first()
+    first = rows.first
     parts = split(len(rows), protocol, seed, 1 if few_rows else LEAST, first)
     counts = {name: len(index) for name, index in parts.items()}
     choosing, fitting = (part(progress, k, 2) for k in range(2)) if family == "auto" else (None, progress)
@@ -284,7 +284,7 @@ def _check_number(rows: Rows, family: str, protocol: str) -> None:
         from ncp.predictors import few
 
         few.check_number(rows)
-    split(len(rows), protocol, least=1 if family in FEW_FAMILIES else LEAST, first=rows.first())
+    split(len(rows), protocol, least=1 if family in FEW_FAMILIES else LEAST, first=rows.first)
 
 
 def _choose(
@@ -314,7 +314,7 @@ def _run_all_rows(
     fold_of_N = np.zeros(len(rows), dtype=np.int64)
     predicted_NM, std_NM = np.zeros_like(rows.targets), np.zeros_like(rows.targets)
     knows_noise = True
-    for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed, rows.first())):
+    for k, (fitted, held) in enumerate(evaluation.k_fold(len(rows), folds, seed, rows.first)):
         predictor = fit(rows.subset(fitted), family, seed=seed, progress=tell[k], **options)
         answers = _answers(predictor, rows.subset(held))
         fold_of_N[held], predicted_NM[held], std_NM[held] = k, answers.predicted, answers.std

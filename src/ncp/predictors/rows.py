@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.codes)
 
+    @cached_property
     def first(self) -> np.ndarray:
         """``(N,)`` of each row the first one with its architecture."""
         codes = self.codes.astype(np.int64)
