@@ -60,7 +60,7 @@ def test_rows_of_one_architecture_stay_together() -> None:
     rows = fit_rows.make(60, metrics=("mIoU",))
     twice = rows.subset(np.concatenate([np.arange(60), np.arange(60)[::-1]]))
     for protocol in protocols.PROTOCOLS:
-        parts = protocols.split(120, protocol, first=twice.first())
+        parts = protocols.split(120, protocol, first=twice.first)
         assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(120))
         held = [set(map(bytes, twice.codes[index])) for index in parts.values()]
         assert sum(map(len, held)) == 60
