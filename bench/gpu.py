@@ -48,7 +48,7 @@ from ncp.models import build
 from ncp.models.capture import CudaGraphs
 from ncp.models.recorded import Recorded
 from ncp.models.runners import side_by_side
-from ncp.models.runtime import compile_regions
+from ncp.models.runtime import by_kernels, compile_regions
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 from ncp.tasks.stepping.base import Eager, Stepping
@@ -56,7 +56,15 @@ from ncp.tasks.stepping.graphs import Graphs, Settings
 from ncp.tasks.stepping.part import Part, PartGraphs
 
 CLASSES = 19
-VARIANTS = ("plain", "eager bf16", "regional bf16", "graphs bf16", "regional graphs bf16")
+VARIANTS = (
+    "plain",
+    "eager bf16",
+    "kernels bf16",
+    "regional bf16",
+    "graphs bf16",
+    "kernels graphs bf16",
+    "regional graphs bf16",
+)
 BARS = {"plain": 3.0, "eager bf16": 2.5}  # of graphs, in the piece "train"
 LARGE = 1.5  # of the best, over eager bf16
 COMPILE = 60.0  # seconds
@@ -76,6 +84,8 @@ def training(
     net = build(code, task, CLASSES, channels_last=not plain).to(device).train()
     if variant.startswith("regional"):
         compile_regions(net)
+    if variant.startswith("kernels"):
+        by_kernels(net)
     x = torch.randn(batch, 3, *size, device=device)
     x = x if plain else x.contiguous(memory_format=torch.channels_last)
     sides = () if task == "cls" else (size[0] // 4, size[1] // 4)
@@ -162,7 +172,7 @@ def train(options: argparse.Namespace) -> list[str]:
     variants = [
         name
         for name in options.variants
-        if options.device.type == "cuda" or not set(name.split()) & {"graphs", "regional"}
+        if options.device.type == "cuda" or not set(name.split()) & {"graphs", "regional", "kernels"}
     ]
     size, batch = (options.size, options.size), options.batch
     means = compared("training, classification", "cls", size, batch, options, variants)
@@ -244,6 +254,8 @@ def _detector_step(variant: str, grid: Any, points: Tensor, batch: int, device: 
     detector = Detector(build(SPACE.default(), "det3d"), grid).to(device).train()
     if variant.startswith("regional"):
         compile_regions(detector)
+    if variant.startswith("kernels"):
+        by_kernels(detector)
     given = {
         "points": points.repeat(batch, 1),
         "counts": torch.tensor([len(points)] * batch, device=device),

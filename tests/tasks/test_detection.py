@@ -264,7 +264,9 @@ def test_a_detectors_network_is_recorded_and_learns_the_same(tmp_path: Path, mon
     words = ("trainer=cpu", "trainer.precision=32-true", "recipe.length=7", "recipe.eval_every=5")
     eager, _ = _train(tmp_path / "eager", *words)
     tape = TapedGraphs()
-    monkeypatch.setattr(base, "choose", lambda task, trainer, wanted: choose(task, trainer, "auto", tape))
+    monkeypatch.setattr(
+        base, "choose", lambda task, trainer, wanted, kernels: choose(task, trainer, "auto", tape, kernels)
+    )
     recorded, _ = _train(tmp_path / "graphs", *words)
     assert recorded.task.stepping.name == "part graphs"
     assert (tape.recorded, tape.run) == (2, 2 * (7 - WARM))

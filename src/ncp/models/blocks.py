@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncp.models.finish import Backend, finish
+from ncp.models.finish import Finisher, finish
 from ncp.spaces.multires import BlockSpec
 
 
@@ -27,10 +27,10 @@ class Unit(nn.Module):
     """k x k convolution without bias, batch norm, ReLU.
 
     Attributes:
-        backend: what compiles norm and ReLU for training; None for nothing (see :func:`ncp.models.runtime.compile_regions`).
+        finisher: what writes norm and ReLU in training in torch's place (:mod:`ncp.models.runtime` sets it); None for nothing.
     """
 
-    backend: Backend | None = None
+    finisher: Finisher | None = None
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Unit(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """``(B, inputs, H, W)`` to ``(B, outputs, ceil(H / stride), ceil(W / stride))``."""
-        return finish(self.norm, self.conv(x_BCHW), backend=self.backend)
+        return finish(self.norm, self.conv(x_BCHW), finisher=self.finisher)
 
 
 class ResidualUnit(nn.Module):
@@ -47,10 +47,10 @@ class ResidualUnit(nn.Module):
 
     Attributes:
         drop_path: what leaves the branch out at random in training, where anything does (stochastic depth).
-        backend: as a :class:`Unit`'s.
+        finisher: as a :class:`Unit`'s.
     """
 
-    backend: Backend | None = None
+    finisher: Finisher | None = None
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,10 +62,10 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Same shape in and out."""
-        y = finish(self.norm1, self.conv1(x_BCHW), backend=self.backend)
+        y = finish(self.norm1, self.conv1(x_BCHW), finisher=self.finisher)
         y = self.conv2(y)
         if self.drop_path is None:
-            return finish(self.norm2, y, x_BCHW, self.backend)
+            return finish(self.norm2, y, x_BCHW, self.finisher)
         y = self.drop_path(self.norm2(y))
         y += x_BCHW
         return F.relu_(y)

@@ -1,4 +1,4 @@
-"""What follows a convolution: batch norm, the shortcut where there is one, ReLU; kernel by kernel, or compiled into few.
+"""What follows a convolution: batch norm, the shortcut where there is one, ReLU; by torch, or in training in fewer kernels.
 
 Shape suffixes: B batch, C channels, H, W height and width.
 """
@@ -6,20 +6,22 @@ Shape suffixes: B batch, C channels, H, W height and width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Finisher = Callable[[nn.Module, Tensor, Tensor | None], Tensor | None]
+"""What writes ``relu(norm(y) + shortcut)`` in training in torch's place; None where it can't."""
 Backend = str | Callable[..., Any]
 """Of :func:`torch.compile`."""
 MOST_KINDS = 32  # square maps and others, with a shortcut and without, frozen statistics: where torch would stop at 8
 
 
 def finish(
-    norm: nn.Module, y_BCHW: Tensor, shortcut_BCHW: Tensor | None = None, backend: Backend | None = None
+    norm: nn.Module, y_BCHW: Tensor, shortcut_BCHW: Tensor | None = None, finisher: Finisher | None = None
 ) -> Tensor:
     """``relu(norm(y) + shortcut)``; ``y`` may be overwritten.
 
@@ -27,16 +29,38 @@ def finish(
         norm: of the convolution's output.
         y_BCHW: that output.
         shortcut_BCHW: of the same shape; None for none.
-        backend: what compiles it for training; None for kernel by kernel, as evaluation always is.
+        finisher: asked first in training; evaluation is always torch's.
     """
-    if backend is not None and norm.training and type(norm) is nn.BatchNorm2d and norm.momentum is not None:
-        given = (norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked)
-        out: Tensor = _compiled(backend)(y_BCHW, shortcut_BCHW, *given, norm.momentum, norm.eps)
+    out = finisher(norm, y_BCHW, shortcut_BCHW) if finisher is not None and norm.training else None
+    if out is not None:
         return out
     y = norm(y_BCHW)
     if shortcut_BCHW is not None:
         y += shortcut_BCHW
     return F.relu_(y)
+
+
+def kernels(norm: nn.Module, y_BCHW: Tensor, shortcut_BCHW: Tensor | None) -> Tensor | None:
+    """A :data:`Finisher` in Triton (:mod:`ncp.models.triton_norm`), which must be installed."""
+    from ncp.models import triton_norm
+
+    if not triton_norm.fits(norm, y_BCHW):
+        return None
+    assert isinstance(norm, nn.BatchNorm2d)
+    return triton_norm.finish(norm, y_BCHW, shortcut_BCHW)
+
+
+def compiled(backend: Backend) -> Finisher:
+    """A :data:`Finisher` made by :func:`torch.compile`."""
+    return partial(_by_compiler, backend)
+
+
+def _by_compiler(backend: Backend, norm: nn.Module, y_BCHW: Tensor, shortcut_BCHW: Tensor | None) -> Tensor | None:
+    if type(norm) is not nn.BatchNorm2d or norm.momentum is None:
+        return None
+    given = (norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked)
+    out: Tensor = _compiled(backend)(y_BCHW, shortcut_BCHW, *given, norm.momentum, norm.eps)
+    return out
 
 
 @cache

@@ -102,6 +102,7 @@ class Task(pl.LightningModule):
         ledger: the evaluations so far.
         stepping: how steps are run; chosen when a training begins.
         graphs: whether they may be recorded (``trainer.graphs``).
+        kernels: whether Triton may write their norms (``trainer.kernels``).
         kept_at: where the checkpoint of a step is kept, None for a step that is not.
         restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
     """
@@ -146,6 +147,7 @@ class Task(pl.LightningModule):
         self._first_bad: Tensor | None = None
         self.compiled_as = compile
         self.graphs: Any = False
+        self.kernels: Any = False
         self.stepping: Stepping = Eager(self.loss)
         # kept in a list so that the compiled twin is no second submodule
         self._compiled = [_compiled(network, compile)]
@@ -254,7 +256,7 @@ class Task(pl.LightningModule):
         """Decide how steps are run; the optimiser computes as this device does it, wherever its state comes from."""
         optimizer = self.trainer.optimizers[0]
         switch(optimizer, switches_of(self.configure_optimizers()))
-        self.stepping = choose(self, self.trainer, self.graphs)
+        self.stepping = choose(self, self.trainer, self.graphs, kernels=self.kernels)
         self.stepping.prepare(optimizer)
 
     def rate_at(self, step: int) -> float:

@@ -225,6 +225,7 @@ def _own_trainer(
     precision: int | str = "auto",
     deterministic: bool | Literal["warn"] = False,
     graphs: bool | Literal["auto"] = "auto",
+    kernels: bool | Literal["auto"] = "auto",
 ) -> None:
     """The keys of ``conf/trainer`` that are ours; the others go to Lightning's Trainer."""
 
@@ -282,7 +283,7 @@ def make_trainer(
     settings = dict(options.trainer)
     check_trainer(settings)
     gpu, devices, plan = on_gpu(settings), device_count(settings), task.plan
-    task.graphs = settings.get("graphs", False)
+    task.graphs, task.kernels = settings.get("graphs", False), settings.get("kernels", False)
     deterministic = settings.get("deterministic", False)
     precision: Any = settings.get("precision", "auto")
     if precision == "auto":

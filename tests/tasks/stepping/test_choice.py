@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ncp.errors import UserError
-from ncp.tasks.stepping import Eager, choose
+from ncp.tasks.stepping import Eager, choice, choose
 from ncp.tasks.stepping.choice import against
 from ncp.tasks.stepping.graphs import Graphs
 
@@ -48,3 +48,33 @@ def test_graphs_are_taken_where_nothing_is_in_the_way():
     assert against(task, trainer) is None
     assert isinstance(choose(task, trainer, "auto", capture=object()), Graphs)
     assert isinstance(choose(task, trainer, False, capture=object()), Eager)
+
+
+@pytest.mark.parametrize(
+    ("other", "graphs", "refused", "reason"),
+    [
+        ({}, "auto", None, None),
+        ({"compiled": "regional"}, "auto", None, "compile=regional writes norms in its own way"),
+        ({}, False, None, "steps are not recorded"),
+        ({"world": 2}, "auto", None, "steps are not recorded"),
+        ({}, "auto", "Failed to find C compiler", "Failed to find C compiler"),
+    ],
+)
+def test_norms_of_recorded_steps_are_triton_s_where_they_can_be(monkeypatch, caplog, other, graphs, refused, reason):
+    task, trainer = made(**other)
+    asked = []
+    monkeypatch.setattr(choice, "kernels_refused", lambda device: asked.append(device) or refused)
+    monkeypatch.setattr(choice, "by_kernels", asked.append)
+    with caplog.at_level("DEBUG"):
+        choose(task, trainer, graphs, capture=object())
+    assert (task in asked) == (reason is None)
+    assert (reason or "written by Triton's kernels") in caplog.text
+    if reason is None:
+        asked.clear()
+        choose(task, trainer, graphs, capture=object(), kernels=False)
+        assert asked == []
+        choose(task, trainer, graphs, capture=object(), kernels=True)
+        assert task in asked
+    else:
+        with pytest.raises(UserError, match=rf"trainer\.kernels=true, but {reason}; leave it out"):
+            choose(task, trainer, graphs, capture=object(), kernels=True)

@@ -19,7 +19,9 @@ ADAM = ("recipe.optimizer={name: adamw, lr: 0.001, weight_decay: 0.01, fused: tr
 def taped(monkeypatch):
     """Trainings take graphs; what recorded them."""
     tape = TapedGraphs()
-    monkeypatch.setattr(base, "choose", lambda task, trainer, wanted: choose(task, trainer, "auto", tape))
+    monkeypatch.setattr(
+        base, "choose", lambda task, trainer, wanted, kernels: choose(task, trainer, "auto", tape, kernels)
+    )
     return tape
 
 

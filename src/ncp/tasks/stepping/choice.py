@@ -10,7 +10,7 @@ import torch
 
 from ncp.errors import UserError
 from ncp.models.capture import Capture, CudaGraphs
-from ncp.models.runtime import REGIONAL
+from ncp.models.runtime import REGIONAL, by_kernels, kernels_refused
 from ncp.tasks.stepping.base import Eager, Stepping
 from ncp.tasks.stepping.graphs import Graphs, Settings
 from ncp.tasks.stepping.part import Part, PartGraphs
@@ -20,7 +20,9 @@ NO_GPU = "there is no GPU"
 _OWN_GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile that make graphs themselves
 
 
-def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Capture | None = None) -> Stepping:
+def choose(
+    task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Capture | None = None, kernels: Any = "auto"
+) -> Stepping:
     """How a task's steps will be run.
 
     Args:
@@ -28,11 +30,13 @@ def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Captur
         trainer: that is about to begin.
         wanted: ``trainer.graphs``: auto (graphs where they can be, the reason logged where not), true, false.
         capture: what records; unless given, CUDA graphs where there is a GPU.
+        kernels: ``trainer.kernels``: auto (norms of recorded steps by Triton where they can be), true, false.
 
     Raises:
-        UserError: where graphs are asked for and cannot be.
+        UserError: where graphs or kernels are asked for and cannot be.
     """
     reason = against(task, trainer, capture is not None)
+    _choose_kernels(task, trainer, kernels, "steps are not recorded" if wanted is False or reason is not None else None)
     if wanted is False or reason is not None:
         if wanted is True:
             raise UserError(f"trainer.graphs=true, but {reason}; leave it out, or give trainer.graphs=auto")
@@ -53,6 +57,23 @@ def choose(task: Any, trainer: pl.Trainer, wanted: Any = "auto", capture: Captur
     part: Part = task.part()
     log.info("the network of a step is recorded as CUDA graphs from the fourth step on")
     return PartGraphs(task.loss, part, trainer.accumulate_grad_batches > 1, capture)
+
+
+def _choose_kernels(task: Any, trainer: pl.Trainer, wanted: Any, reason: str | None) -> None:
+    """Have the norms of recorded steps written by Triton, unless ``reason`` or another one is against it."""
+    if wanted is False:
+        return
+    if reason is None and task.compiled_as is not None:
+        reason = f"compile={task.compiled_as} writes norms in its own way"
+    if reason is None:
+        reason = kernels_refused(trainer.strategy.root_device)
+    if reason is None:
+        by_kernels(task)
+        log.info("norms, shortcuts and ReLUs of a step are written by Triton's kernels")
+    elif wanted is True:
+        raise UserError(f"trainer.kernels=true, but {reason}; leave it out, or give trainer.kernels=auto")
+    else:
+        log.debug("norms, shortcuts and ReLUs are torch's: %s", reason)
 
 
 def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | None:
