@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ncp.errors import UserError
@@ -213,6 +214,26 @@ def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
     return torch.cat([points[:, :4], points[:, :3] - about[:, :3], points[:, : centre.shape[1]] - about[:, 3:]], 1)
 
 
+class _Canvas(torch.autograd.Function):
+    """Rows ``(P, C)`` laid in their places ``(P,)`` on a canvas ``(length, C)`` of zeros; from ``length`` on there is none.
+
+    Such rows go to a spare one that is cut off. Autograd would copy the gradient of the whole canvas for that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows_PC: Tensor, place_P: Tensor, length: int) -> Tensor:
+        ctx.save_for_backward(place_P)
+        canvas = rows_PC.new_zeros(length + 1, rows_PC.shape[1])
+        return canvas.index_copy_(0, place_P, rows_PC)[:length]
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        (place_P,) = ctx.saved_tensors
+        slope_PC = slope.index_select(0, place_P.clamp(max=len(slope) - 1))
+        return slope_PC.masked_fill_((place_P == len(slope))[:, None], 0), None, None
+
+
 class PillarEncoder(nn.Module):
     """Points to a bird's-eye-view map.
 
@@ -264,10 +285,8 @@ class PillarEncoder(nn.Module):
                 pillars = pillars.cut()
             features_PC = self.features(pillars, padded)
             height, width = self.grid.size
-            # a row more, the last one, takes what belongs to no pillar
-            canvas = features_PC.new_zeros(len(counts_B) * height * width + 1, self.channels)
-            canvas.index_copy_(0, pillars.cells, features_PC)
-        return canvas[:-1].view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
+            canvas: Tensor = _Canvas.apply(features_PC, pillars.cells, len(counts_B) * height * width)
+        return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
     def features(self, pillars: Pillars, padded: bool = False) -> Tensor:
         """``(P, C)``: linear layer, norm and ReLU on every point, the largest value over each pillar's points; 0 of padding.
