@@ -25,9 +25,11 @@ class Tape(TorchDispatchMode):
         name = func._schema.name.removeprefix("aten::")
         if name in WAITS:
             raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        given = set()
         for one in tree_leaves((args, kwargs)):
             if isinstance(one, torch.Tensor):
                 storage = one.untyped_storage()
+                given.add(storage._cdata)
                 if storage._cdata not in self.made and storage._cdata not in self.before:
                     self.before[storage._cdata] = (storage, storage.clone())
         out = func(*args, **kwargs)
@@ -35,7 +37,9 @@ class Tape(TorchDispatchMode):
         for one in results:
             if one.untyped_storage()._cdata not in self.before:
                 self.made.add(one.untyped_storage()._cdata)
-        self.calls.append((func, args, kwargs, results))
+        # what may be a view (such as a conversion) is one where it shares memory with what was given
+        shown = bool(results) and all(one.untyped_storage()._cdata in given for one in results)
+        self.calls.append((func, args, kwargs, results, shown))
         return out
 
     def undo(self):
@@ -44,9 +48,9 @@ class Tape(TorchDispatchMode):
 
     def run(self):
         with torch.no_grad():
-            for func, args, kwargs, kept in self.calls:
+            for func, args, kwargs, kept, shown in self.calls:
                 returns = func._schema.returns
-                if any(one.alias_info is not None and not one.alias_info.is_write for one in returns):
+                if shown and any(one.alias_info is not None and not one.alias_info.is_write for one in returns):
                     continue  # a view: it shows whatever lies there now
                 out = func(*args, **kwargs)
                 for old, new in zip(kept, [o for o in tree_leaves(out) if isinstance(o, torch.Tensor)], strict=True):

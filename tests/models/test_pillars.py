@@ -1,15 +1,18 @@
 """Pillars against a plain loop; the encoder on ragged scenes, empty ones, and where there are too many points."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from taped import WAITS
+from taped import TapedGraphs
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ncp.errors import UserError
-from ncp.models.pillars import Grid, PillarEncoder, decorate, pillarise
+from ncp.models import pillars
+from ncp.models.pillars import Grid, PillarEncoder, arrange, decorate, pillarise
 
 GRID = Grid((0.0, -0.8, -3.0, 1.6, 0.8, 1.0), 0.16, (10, 10))
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -163,36 +166,148 @@ def test_what_users_give() -> None:
             PillarEncoder(GRID, max_pillars=limits)
 
 
-class Waits(TorchDispatchMode):
-    """Notes operators after which the host would wait for a GPU: how many rows they give depends on the values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        kwargs = kwargs or {}
-        name = func._schema.name.removeprefix("aten::")
-        masks = [one for one in tree_leaves(args[1:]) if isinstance(one, torch.Tensor) and one.dtype == torch.bool]
-        if (
-            name in (*WAITS, "unique_consecutive")
-            or (name == "index" and masks)
-            or (name == "repeat_interleave" and kwargs.get("output_size") is None)
-            or (name == "segment_reduce" and not kwargs.get("unsafe"))
-        ):
-            self.found.append(name)
-        return func(*args, **kwargs)
+def _clouds(seed: int) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
+    """Scenes of few, many and no points: some outside, some NaN, some on borders; and limits, some of which are exceeded."""
+    rng = np.random.default_rng(seed)
+    counts = rng.choice([0, 1, 3, 50, 400], size=rng.integers(1, 5)).tolist()
+    points, counts_B = _points(rng, *counts)
+    points[torch.from_numpy(rng.uniform(size=len(points)) < 0.1)] = torch.nan
+    if seed % 3 == 0:
+        points[:, :2] = (points[:, :2] / 0.16).round() * 0.16
+    if seed % 7 == 0:  # nothing within, or one point
+        points[seed % 2 :] = torch.nan
+    return points, counts_B, (int(rng.choice([1, 5, 30, 1000])), int(rng.choice([1, 3, 1000])))
 
 
-@pytest.mark.parametrize(("counts", "most", "waits"), [((3000,), 100, 2), ((20, 0, 9), 100, 2), ((3000,), 20, 3)])
-def test_a_gpu_is_waited_for_twice(counts: tuple[int, ...], most: int, waits: int) -> None:
-    """Beside the counts, which must be those of the points; once more where there are too many pillars."""
-    points, counts_B = _points(np.random.default_rng(5), *counts)
-    encoder = PillarEncoder(GRID, 8, max_pillars=(most, most)).eval()
-    encoder(points, counts_B)  # makes what is made once
-    with torch.inference_mode(), Waits() as seen:
-        encoder(points, counts_B)
-    assert len(seen.found) == waits, seen.found
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_padded_pillars_are_the_cut_ones_and_nothing(shuffle: bool) -> None:
+    for seed in range(40):
+        points, counts, (most, size) = _clouds(seed)
+        torch.manual_seed(seed)
+        cut = pillarise(points, counts, GRID, most, size, shuffle)
+        torch.manual_seed(seed)
+        padded = arrange(points, counts, GRID, most, size, shuffle)
+        for one, whole, rest in zip(cut, padded, (0, 0, 100 * len(counts)), strict=True):
+            assert len(whole) == len(points)
+            assert torch.equal(whole[: len(one)], one)
+            assert (whole[len(one) :] == rest).all()
+        assert (cut.lengths > 0).all()
+        assert int(cut.lengths.sum()) == len(cut.points)
+        if not shuffle and seed % 3:  # the loop knows no borders
+            scenes = _plain(points, counts, most, size)
+            assert cut.lengths.tolist() == [len(found[cell]) for found in scenes for cell in sorted(found)]
+        ten = decorate(padded, GRID, z_offset=True)
+        assert torch.equal(ten[: len(cut.points)], decorate(cut, GRID, z_offset=True))
+        assert torch.isfinite(ten).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_padded_or_cut_an_encoder_learns_the_same(training: bool) -> None:
+    """Maps, gradients and running statistics, over two steps of random clouds."""
+    for seed in range(40):
+        sides = []
+        for padded in (False, True):
+            torch.manual_seed(seed)
+            points, counts, limits = _clouds(seed)
+            encoder = PillarEncoder(GRID, 8, (limits[0], limits[0]), limits[1]).double().train(training)
+            weight = torch.randn(len(counts), 8, 10, 10, dtype=torch.float64)
+            maps = [encoder(points, counts, padded=padded) for _ in range(2)]
+            (maps[0] * weight).sum().backward()
+            learnt = [torch.zeros_like(p) if p.grad is None else p.grad for p in encoder.parameters()]
+            sides.append((maps, learnt, dict(encoder.named_buffers())))
+        assert all(torch.isfinite(one).all() for one in [*sides[1][0], *sides[1][1], *sides[1][2].values()])
+        torch.testing.assert_close(sides[1], sides[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("inside", [0, 1, 2])
+def test_statistics_of_padded_points_are_those_of_real_ones(inside: int) -> None:
+    """By hand: mean, unbiased variance and momentum; of one point or none they stay as they are."""
+    encoder = PillarEncoder(GRID, 8).train()
+    points = torch.full((5, 4), torch.nan)
+    points[1 : 1 + inside] = torch.tensor([[0.1, 0, 0, 0.5], [0.9, 0.1, 0.2, 0.3]])[:inside]
+    x = encoder.linear(decorate(pillarise(points, torch.tensor([5]), GRID, 9), GRID)).detach()
+    encoder(points, torch.tensor([5]), padded=True)
+    norm: Any = encoder.norm
+    several = inside > 1
+    assert int(norm.num_batches_tracked) == several
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.mean(0) if several else torch.zeros(8))
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * x.var(0) if several else torch.ones(8))
+
+
+def test_rows_beyond_counts_on_a_device_belong_to_no_scene() -> None:
+    """On the host they are a mistake; beside the points nobody reads them back."""
+    points, counts = _points(np.random.default_rng(8), 30, 0, 20)
+    more = torch.cat([points, points])
+    with pytest.raises(UserError, match=r"100 points do not make scenes of \[30, 0, 20\] points"):
+        pillarise(more, counts, GRID, 100)
+    with pytest.raises(UserError, match=r"50 points do not make scenes of \[60, -10\] points"):
+        pillarise(points, torch.tensor([60, -10]), GRID, 100)
+
+    class Beside:
+        """Counts that say they lie on a GPU."""
+
+        device = torch.device("cuda")
+
+        def __len__(self) -> int:
+            return len(counts)
+
+        def to(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            return counts
+
+    beside: Any = Beside()
+    for one, wanted in zip(pillarise(more, beside, GRID, 100), pillarise(points, counts, GRID, 100), strict=True):
+        assert torch.equal(one, wanted)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_gpu_is_not_waited_for(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without content, as if on a GPU: whatever asks for a number fails."""
+    monkeypatch.setattr(pillars, "_limits", pillars._limits.__wrapped__)  # what is made here has no content either
+    counts = torch.tensor([200, 100])
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        points = torch.empty(300, 4, device="cuda")
+        with torch.device("cuda"):
+            encoder = PillarEncoder(GRID, 8, max_pillars=(20, 30)).train(training)
+        for given in (counts, counts.to("cuda")):
+            view = encoder(points, given)
+            assert (view.shape, view.device.type) == ((2, 8, 10, 10), "cuda")
+        with pytest.raises(DataDependentOutputException):
+            encoder(points, counts, padded=False)
+        here = PillarEncoder(GRID, 8, max_pillars=(20, 30)).train(training)
+        here(torch.empty(300, 4), counts, padded=True).sum().backward()
+
+
+def test_a_norm_that_devices_share_is_asked_itself() -> None:
+    """Its statistics are those of all devices, so it must see real points alone."""
+
+    seen = []
+
+    class Shared(torch.nn.BatchNorm1d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return super().forward(x)
+
+    points, counts, _ = _clouds(1)
+    encoder = PillarEncoder(GRID, 8).train()
+    encoder.norm = Shared(8)
+    encoder(points, counts, padded=True)
+    assert seen == [len(pillarise(points, counts, GRID, 12_000).points)]
+
+
+def test_pillars_are_recorded_and_made_again_from_other_points() -> None:
+    """On the tape that stands for CUDA graphs; points that are no more are NaN."""
+    encoder = PillarEncoder(GRID, 8, max_pillars=(20, 30), max_points=3).eval()
+    given = torch.full((300, 4), torch.nan)
+    clouds = [_points(np.random.default_rng(seed), number)[0] for seed, number in ((0, 300), (1, 20), (2, 0))]
+    with torch.inference_mode():
+        work = partial(encoder, given, torch.tensor([300]), padded=True)
+        work()  # makes what is made once
+        run, out = TapedGraphs().record(work)
+        for cloud in clouds:
+            given[:] = torch.nan
+            given[: len(cloud)] = cloud
+            run()
+            torch.testing.assert_close(out, encoder(cloud, torch.tensor([len(cloud)])))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -5,18 +5,23 @@ they lie one after the other, pillar by pillar, and the net, its batch norm and 
 zeros of other implementations take part in both). Everything is sorting and segment reduction, so CPU and GPU give the same
 pillars, and where more points or pillars are there than allowed, the random choice depends on torch's CPU seed alone.
 
-Shape names: N points in all scenes of a batch, M points that are kept, P pillars, B scenes, C channels, H and W pillars along
-y and x.
+How many points are kept, and in how many pillars, only the device knows. On a CPU arrays are cut to that. A GPU would have to be
+waited for, and what is recorded must have one shape: there arrays keep a row for every point that was given, those that are kept
+stand first, and the rest takes part in nothing.
+
+Shape names: N points in all scenes of a batch, M points that are kept, P pillars (both N where arrays are not cut), B scenes,
+C channels, H and W pillars along y and x.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ncp.errors import UserError
@@ -53,14 +58,19 @@ class Pillars(NamedTuple):
     """The points of a batch, pillar by pillar.
 
     Attributes:
-        points: ``(M, 4)``: x, y, z, reflectance.
-        lengths: ``(P,)`` int64, points in each pillar (at least 1).
-        cells: ``(P,)`` int64, ascending: scene * grid.cells + row * W + column.
+        points: ``(M, 4)``: x, y, z, reflectance. Rows beyond the sum of the lengths are padding, and 0.
+        lengths: ``(P,)`` int64, points in each pillar. Those of length 0 are padding and stand last.
+        cells: ``(P,)`` int64, ascending: scene * grid.cells + row * W + column; of padding B * grid.cells.
     """
 
     points: Tensor
     lengths: Tensor
     cells: Tensor
+
+    def cut(self) -> Pillars:
+        """Without padding; a GPU is waited for."""
+        points, pillars = torch.stack([self.lengths.sum(), (self.lengths > 0).sum()]).tolist()
+        return Pillars(self.points[:points], self.lengths[:pillars], self.cells[:pillars])
 
 
 def pillarise(
@@ -71,60 +81,85 @@ def pillarise(
     max_points: int = MAX_POINTS,
     shuffle: bool = False,
 ) -> Pillars:
-    """Group points into pillars.
+    """Group points into pillars, without padding; see :func:`arrange`. A GPU is waited for."""
+    return arrange(points_N4, counts_B, grid, max_pillars, max_points, shuffle).cut()
+
+
+def arrange(
+    points_N4: Tensor,
+    counts_B: Tensor,
+    grid: Grid,
+    max_pillars: int,
+    max_points: int = MAX_POINTS,
+    shuffle: bool = False,
+) -> Pillars:
+    """Group points into pillars of which every array has N rows; nothing waits for a GPU.
 
     Args:
-        points_N4: the scenes' points one after the other (x, y, z, reflectance, ...); those outside the grid are left out.
-        counts_B: points of each scene.
+        points_N4: the scenes' points one after the other (x, y, z, reflectance, ...); those outside the grid are left out, and
+            so are those that are NaN.
+        counts_B: points of each scene, on the host or beside the points. On a GPU they are not read back to be checked: rows
+            beyond their sum belong to no scene.
         grid: where pillars stand.
         max_pillars: of a scene; those whose first point comes earliest are kept.
         max_points: of a pillar; the first ones are kept.
         shuffle: put the points in random order first (torch's CPU generator), so that what is kept is a random choice.
 
     Raises:
-        UserError: when the counts are not those of the points, or a limit is below 1.
+        UserError: when counts on the host are not those of the points, or a limit is below 1.
     """
     if max_pillars < 1 or max_points < 1:
         raise UserError(f"max_pillars and max_points must be at least 1, given were {max_pillars} and {max_points}")
-    # drawn on the host while a GPU may still be busy with the step before, for which the next line waits
-    order = torch.randperm(len(points_N4)) if shuffle else None
-    counts = counts_B.tolist()
-    if sum(counts) != len(points_N4):
-        raise UserError(f"{len(points_N4)} points do not make scenes of {counts} points")
-    points, scene_N = points_N4, _scenes(counts_B.to(points_N4.device), len(points_N4))
-    if order is not None:
-        order = order.to(points.device)
-        points, scene_N = points[order], scene_N[order]
+    total, scenes, device = len(points_N4), len(counts_B), points_N4.device
+    if counts_B.device.type == "cpu":
+        counts = counts_B.tolist()
+        if sum(counts) != total or min(counts, default=0) < 0:
+            raise UserError(f"{total} points do not make scenes of {counts} points")
+    row_N = torch.arange(total, device=device)
+    # copied so that the host does not wait: what is this short, or pinned, is taken over at once
+    ends_B = counts_B.to(device, non_blocking=True).cumsum(0)
+    points, scene_N = points_N4, torch.searchsorted(ends_B, row_N, right=True)
+    if shuffle:
+        drawn = torch.randperm(total, pin_memory=device.type == "cuda").to(device, non_blocking=True)
+        points, scene_N = points[drawn], scene_N[drawn]
     cell_N, inside_N = _cells(points, grid)
-    beyond = (
-        len(counts_B) * grid.cells
-    )  # the cell of all points outside, which stand last then and are left where they are
-    cell_N, order = torch.sort(torch.where(inside_N, scene_N * grid.cells + cell_N, beyond), stable=True)
+    beyond = scenes * grid.cells  # the cell of all points outside, which stand last then
+    inside_N &= scene_N < scenes
+    cell_N, order_N = torch.sort(torch.where(inside_N, scene_N * grid.cells + cell_N, beyond), stable=True)
 
-    # A GPU is waited for twice more, for the number of pillars and for that of the points that are kept (and for that of the
-    # pillars that are, where there may be too many). What can have a row for every point has one instead.
-    inside_N = cell_N < beyond
-    opens_N = torch.diff(cell_N, prepend=cell_N.new_full((1,), -1)).ne(0) & inside_N
-    start_P = torch.nonzero(opens_N).squeeze(1)
-    if len(start_P) == 0:
-        return Pillars(points[:0], start_P, start_P)
-    cells_P, lengths_P = cell_N[start_P], torch.diff(start_P, append=inside_N.sum()[None])
-    pillar_N = torch.cumsum(opens_N, 0) - 1
-    place_N = torch.arange(len(order), device=order.device) - start_P[pillar_N]
-    kept_N = inside_N & (place_N < max_points)
-    if len(cells_P) > max_pillars:
-        kept_P = _earliest(cells_P // grid.cells, order[start_P], max_pillars, len(counts), len(points))
-        kept_N &= kept_P[pillar_N]
-        which = torch.nonzero(kept_P).squeeze(1)
-        lengths_P, cells_P = lengths_P[which], cells_P[which]
-    return Pillars(points[order[kept_N]], lengths_P.clamp(max=max_points), cells_P)
+    first_N = torch.searchsorted(cell_N, cell_N)  # the first row of each row's pillar
+    kept_N = (cell_N < beyond) & (row_N - first_N < max_points)
+    if min(total, grid.cells) > max_pillars:
+        scene_N = cell_N // grid.cells
+        kept_N &= _early(scene_N, order_N, row_N == first_N, scenes, max_pillars)[first_N]
+    length_N = (torch.searchsorted(cell_N, cell_N, right=True) - first_N).clamp(max=max_points)
+    # to the front what is kept, in its order; a row more, the last one, is what stands beyond
+    opens_N = _front(kept_N & (row_N == first_N))
+    point_N = F.pad(order_N, (0, 1), value=total)[_front(kept_N)]
+    return Pillars(
+        F.pad(points, (0, 0, 0, 1))[point_N],
+        F.pad(length_N, (0, 1))[opens_N],
+        F.pad(cell_N, (0, 1), value=beyond)[opens_N],
+    )
 
 
-def _scenes(counts_B: Tensor, total: int) -> Tensor:
-    """``(N,)`` each point's scene."""
-    if len(counts_B) == 1:
-        return counts_B.new_zeros(1).expand(total)
-    return torch.repeat_interleave(torch.arange(len(counts_B), device=counts_B.device), counts_B, output_size=total)
+def _front(chosen_N: Tensor) -> Tensor:
+    """``(N,)``: the numbers of the rows that are chosen, ascending, and N in all places that are left."""
+    return torch.searchsorted(chosen_N.cumsum(0), torch.arange(1, len(chosen_N) + 1, device=chosen_N.device))
+
+
+def _early(scene_N: Tensor, number_N: Tensor, first_N: Tensor, scenes: int, most: int) -> Tensor:
+    """Which rows are among the ``most`` of their scene with the smallest numbers, of those that are a pillar's first: ``(N,)``.
+
+    Args:
+        scene_N: ascending; ``scenes`` for none.
+        number_N: of each row's point, below N.
+        first_N: whether it is the first of its pillar.
+    """
+    total = len(scene_N)
+    rank_N = torch.where(first_N, scene_N * total + number_N, scenes * total)
+    sorted_N = torch.sort(rank_N).values
+    return torch.searchsorted(sorted_N, rank_N) - torch.searchsorted(sorted_N, scene_N * total) < most
 
 
 def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
@@ -143,9 +178,12 @@ def _cells(points_N4: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     return row * grid.size[1] + column, inside
 
 
-@lru_cache(maxsize=16)
+@cache
 def _limits(limits: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``(3,)`` each: x, y, z from and to, brought to the device once: every copy from the host would wait for it."""
+    """``(3,)`` each: x, y, z from and to, brought to the device once: every copy from the host would wait for it.
+
+    Kept for good: what is recorded reads them where they lie.
+    """
     with torch.inference_mode(False):  # whoever asks first, a training may ask next
         return (
             torch.tensor(limits[:3], dtype=dtype, device=device),
@@ -153,24 +191,16 @@ def _limits(limits: tuple[float, ...], dtype: torch.dtype, device: torch.device)
         )
 
 
-def _earliest(scene_P: Tensor, first_P: Tensor, most: int, scenes: int, points: int) -> Tensor:
-    """``(P,)`` bool: the ``most`` pillars of each scene with the smallest number of their first point (below ``points``)."""
-    order = torch.argsort(scene_P * points + first_P)
-    begin_B = torch.searchsorted(scene_P, torch.arange(scenes, device=scene_P.device))
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    return rank - begin_B[scene_P] < most
-
-
 def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
     """Points with what their pillar tells of them: ``(M, 9)`` as published, ``(M, 10)`` with the z offset.
 
     x, y, z, reflectance; offsets in x, y, z from the mean of the pillar's points; offsets in x, y (and z, from the middle of
-    the space) from the pillar's centre.
+    the space) from the pillar's centre. Of padding some finite numbers.
     """
     points, lengths, cells = pillars
     # unsafe: the lengths are not read back to check that they are those of the points
-    mean_P3 = torch.segment_reduce(points[:, :3], "mean", lengths=lengths, axis=0, unsafe=True)
+    sum_P3 = torch.segment_reduce(points[:, :3], "sum", lengths=lengths, axis=0, unsafe=True)
+    mean_P3 = sum_P3 / lengths.clamp(min=1)[:, None]
     within = cells % grid.cells
     low = _limits(tuple(grid.limits), points.dtype, points.device)[0][:2]
     place = torch.stack([within % grid.size[1], within // grid.size[1]], 1).to(points.dtype)
@@ -178,8 +208,30 @@ def decorate(pillars: Pillars, grid: Grid, z_offset: bool = False) -> Tensor:
     if z_offset:
         middle = (grid.limits[2] + grid.limits[5]) / 2
         centre = torch.cat([centre, torch.full_like(centre[:, :1], middle)], 1)
-    about = torch.repeat_interleave(torch.cat([mean_P3, centre], 1), lengths, dim=0, output_size=len(points))
+    row_M = torch.arange(len(points), device=points.device)
+    pillar_M = torch.searchsorted(lengths.cumsum(0), row_M, right=True).clamp(max=len(lengths) - 1)
+    about = torch.cat([mean_P3, centre], 1)[pillar_M]
     return torch.cat([points[:, :4], points[:, :3] - about[:, :3], points[:, : centre.shape[1]] - about[:, 3:]], 1)
+
+
+class _Canvas(torch.autograd.Function):
+    """Rows ``(P, C)`` laid in their places ``(P,)`` on a canvas ``(length, C)`` of zeros; from ``length`` on there is none.
+
+    Such rows go to a spare one that is cut off. Autograd would copy the gradient of the whole canvas for that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows_PC: Tensor, place_P: Tensor, length: int) -> Tensor:
+        ctx.save_for_backward(place_P)
+        canvas = rows_PC.new_zeros(length + 1, rows_PC.shape[1])
+        return canvas.index_copy_(0, place_P, rows_PC)[:length]
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        (place_P,) = ctx.saved_tensors
+        slope_PC = slope.index_select(0, place_P.clamp(max=len(slope) - 1))
+        return slope_PC.masked_fill_((place_P == len(slope))[:, None], 0), None, None
 
 
 class PillarEncoder(nn.Module):
@@ -213,29 +265,63 @@ class PillarEncoder(nn.Module):
         self.norm: nn.Module = nn.BatchNorm1d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, points_N4: Tensor, counts_B: Tensor) -> Tensor:
+    def forward(self, points_N4: Tensor, counts_B: Tensor, padded: bool | None = None) -> Tensor:
         """``(N, 4)`` points of B scenes to ``(B, C, H, W)``, channels last in memory; empty cells are 0.
 
         In training what exceeds the limits is chosen at random. Computed in the weights' precision, never in a lower one.
+
+        Args:
+            points_N4, counts_B: see :func:`arrange`.
+            padded: whether arrays keep N rows, so that nothing waits for a GPU; unless given, where the points are on one. A norm
+                in training that is not torch's own (devices that share theirs) waits all the same.
         """
         most = self.max_pillars[0 if self.training else 1]
+        padded = points_N4.device.type == "cuda" if padded is None else padded
+        padded &= type(self.norm) is nn.BatchNorm1d or not self.norm.training
         with torch.autocast(points_N4.device.type, enabled=False):
             points_N4 = points_N4.to(self.linear.weight.dtype)
-            pillars = pillarise(points_N4, counts_B, self.grid, most, self.max_points, shuffle=self.training)
+            pillars = arrange(points_N4, counts_B, self.grid, most, self.max_points, shuffle=self.training)
+            if not padded:
+                pillars = pillars.cut()
+            features_PC = self.features(pillars, padded)
             height, width = self.grid.size
-            features_PC = self.features(pillars)
-            canvas = features_PC.new_zeros(len(counts_B) * height * width, self.channels)
-            canvas.index_copy_(0, pillars.cells, features_PC)
+            canvas: Tensor = _Canvas.apply(features_PC, pillars.cells, len(counts_B) * height * width)
         return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
-    def features(self, pillars: Pillars) -> Tensor:
-        """``(P, C)``: linear layer, norm and ReLU on every point, the largest value over each pillar's points."""
-        if len(pillars.lengths) == 0:  # an empty scene; the sum keeps the weights in the graph for distributed training
-            return self.linear.weight.new_zeros(0, self.channels) + 0 * self.linear.weight.sum()
+    def features(self, pillars: Pillars, padded: bool = False) -> Tensor:
+        """``(P, C)``: linear layer, norm and ReLU on every point, the largest value over each pillar's points; 0 of padding.
+
+        Args:
+            pillars: of a batch.
+            padded: whether there may be padding among them.
+        """
+        if len(pillars.points) == 0:  # empty scenes; the sum keeps the weights in the graph for distributed training
+            return self.linear.weight.new_zeros(len(pillars.lengths), self.channels) + 0 * self.linear.weight.sum()
         x_MC = self.linear(decorate(pillars, self.grid, self.z_offset))
-        if len(x_MC) == 1 and self.norm.training:  # one number a channel has no variance
+        if padded and self.norm.training:
+            x_MC = self._norm_of(x_MC, pillars.lengths.sum())
+        elif len(x_MC) == 1 and self.norm.training:  # one number a channel has no variance
             norm = self.norm
             x_MC = F.batch_norm(x_MC, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)  # type: ignore[arg-type]
         else:
             x_MC = self.norm(x_MC)
-        return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0, unsafe=True)
+        return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0, initial=0, unsafe=True)
+
+    def _norm_of(self, x_MC: Tensor, count: Tensor) -> Tensor:
+        """The norm in training where only the first ``count`` rows (a number on the device) are points.
+
+        The statistics are those of these rows; of one row, or none, they are the running ones, which stay as they are.
+        """
+        norm: Any = self.norm
+        real_M1 = (torch.arange(len(x_MC), device=x_MC.device) < count)[:, None].to(x_MC.dtype)
+        several = count > 1
+        mean_C = (x_MC * real_M1).sum(0) / count.clamp(min=1)
+        var_C = ((x_MC - mean_C) * real_M1).square().sum(0) / count.clamp(min=1)
+        mean_C = torch.where(several, mean_C, norm.running_mean)
+        var_C = torch.where(several, var_C, norm.running_var)
+        with torch.no_grad():
+            norm.running_mean.lerp_(mean_C, norm.momentum)
+            norm.running_var.lerp_(torch.where(several, var_C * count / (count - 1), var_C), norm.momentum)
+            norm.num_batches_tracked.add_(several)
+        out: Tensor = (x_MC - mean_C) * (var_C + norm.eps).rsqrt() * norm.weight + norm.bias
+        return out
