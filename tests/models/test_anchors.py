@@ -291,7 +291,7 @@ def test_scenes_are_matched_as_each_is_alone(monkeypatch):
     ])  # fmt: skip
     assert (alone >= 0).any(1).tolist() == [True, False, True, True, True]
     layout = an.lay_out(anchors, which, len(CLASSES))
-    for pairs in (2**26, 200, 1):
+    for pairs in (2**24, 200, 1):
         monkeypatch.setattr(an, "MOST_PAIRS", pairs)
         assert torch.equal(an.match(layout, boxes, labels, CLASSES), alone)
 

@@ -27,7 +27,7 @@ from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev, suppress
 
 BACKGROUND, IGNORED = -1, -2
 FEW = 128  # boxes of a class that the host suppresses by itself; of more a GPU works out the overlaps
-MOST_PAIRS = 2**26  # of objects and anchors around them that are looked at together
+MOST_PAIRS = 2**24  # of objects and anchors around them that are looked at together
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
 WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
