@@ -71,8 +71,8 @@ def network_rows(repeats: int, compiled: bool, batch: int) -> list[tuple[str, fl
     wait = torch.cuda.synchronize if gpu else lambda: None
     rng = np.random.default_rng(0)
     rows = []
-    boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device).repeat(batch, 1, 1)
-    labels = torch.zeros(batch, 1, dtype=torch.int64, device=device)
+    boxes = torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]]).repeat(batch, 1, 1)
+    labels = torch.zeros(batch, 1, dtype=torch.int64)
     networks: dict[str, Callable[[], torch.nn.Module]] = {
         "narrow": lambda: build(SPACE.decode(SPACE.lower[None])[0], task="det3d"),
         "default": lambda: build(SPACE.default(), task="det3d"),

@@ -258,9 +258,9 @@ def _detector_step(variant: str, grid: Any, points: Tensor, batch: int, device: 
         by_kernels(detector)
     given = {
         "points": points.repeat(batch, 1),
-        "counts": torch.tensor([len(points)] * batch, device=device),
-        "boxes": torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]], device=device).repeat(batch, 1, 1),
-        "labels": torch.zeros(batch, 1, dtype=torch.int64, device=device),
+        "counts": torch.tensor([len(points)] * batch),  # these three are read on the host
+        "boxes": torch.tensor([[[10.0, 1, -1, 3.9, 1.6, 1.56, 0.2]]]).repeat(batch, 1, 1),
+        "labels": torch.zeros(batch, 1, dtype=torch.int64),
     }
 
     def loss(batch: dict[str, Any], report: bool) -> tuple[Tensor, dict[str, Tensor]]:

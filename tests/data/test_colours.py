@@ -116,6 +116,13 @@ def test_places_that_do_not_exist_are_refused():
 def test_what_is_read_on_the_host_stays_there():
     assert set(DataModule.stay) == {DRAWN}
     assert set(Clips.stay) == {DRAWN, "skipped"}
+    data = Clips(size=16, frames=8, stride=2)
+    batch = {"image": torch.ones(2), DRAWN: torch.ones(3), "label": torch.ones(1)}
+    moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert list(moved) == list(batch)
+    assert moved[DRAWN] is batch[DRAWN]
+    assert moved["image"].is_meta
+    assert moved["label"].is_meta
     assert Loader([0]).finish({"a": 1}) == {"a": 1}
 
 

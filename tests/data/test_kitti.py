@@ -103,6 +103,11 @@ def test_batches_from_the_loader(root: Path) -> None:
         torch.testing.assert_close(first["points"], second["points"])
     val = list(data.val_dataloader())
     assert [b["index"].tolist() for b in val] == [[0], [1]]
+    # the points alone go to the device, in training and in evaluations
+    for batch in (batches[0], val[0]):
+        moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+        assert [key for key in batch if moved[key] is not batch[key]] == ["points"]
+    assert data.train_dataloader().stay == data.stay
 
 
 def test_training_scenes_change_and_evaluation_scenes_do_not(root: Path) -> None:

@@ -5,7 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from taped import TapedGraphs
+from torch.nn import functional as F
+from torch.utils._python_dispatch import _disable_current_modes
 
+from ncp.metrics.boxes import iou_aligned
 from ncp.models import anchors as an
 
 LIMITS = (0.0, -10.24, -3.0, 20.48, 10.24, 1.0)
@@ -103,7 +107,7 @@ def test_every_object_has_an_anchor() -> None:
     boxes = _random_boxes(12)
     labels = torch.arange(12) % 3
     found = match(anchors, which, boxes, labels, CLASSES)
-    near = an.iou_aligned(an.nearest_bev(anchors[:, [0, 1, 3, 4, 6]]), an.nearest_bev(boxes[:, [0, 1, 3, 4, 6]]))
+    near = iou_aligned(an.nearest_bev(anchors[:, [0, 1, 3, 4, 6]]), an.nearest_bev(boxes[:, [0, 1, 3, 4, 6]]))
     met = [(near[which == labels[k], k] > 0).any() for k in range(12)]
     lost = [k for k in range(12) if met[k] and k not in found]
     assert not lost
@@ -287,6 +291,227 @@ def test_scenes_are_matched_as_each_is_alone(monkeypatch):
     ])  # fmt: skip
     assert (alone >= 0).any(1).tolist() == [True, False, True, True, True]
     layout = an.lay_out(anchors, which, len(CLASSES))
-    for pairs in (2**26, 2 * 6 * len(layout.rows[0]), 1):
+    for pairs in (2**24, 200, 1):
         monkeypatch.setattr(an, "MOST_PAIRS", pairs)
         assert torch.equal(an.match(layout, boxes, labels, CLASSES), alone)
+
+
+def plain_match(anchors, which, boxes, labels, classes, min_pos_iou=0.0):
+    """Of one scene, every anchor with every object: :func:`ncp.models.anchors.match` as it is told."""
+    bev = [0, 1, 3, 4, 6]
+    overlap = iou_aligned(an.nearest_bev(anchors[:, bev]), an.nearest_bev(boxes[:, bev]))
+    out = torch.full((len(anchors),), -1)
+    for number, kind in enumerate(classes):
+        mine, wanted = which == number, torch.nonzero(labels == number)[:, 0]
+        if len(wanted) == 0:
+            continue
+        own = overlap[mine][:, wanted]
+        best, first = own.max(1)
+        found = torch.where(best >= kind.negative, -2, -1)
+        found = torch.where(best >= kind.positive, wanted[first], found)
+        top = own.amax(0)
+        forced = (own == top) & (top > 0) & (top >= min_pos_iou)
+        out[mine] = torch.where(forced.any(1), wanted[forced.int().argmax(1)], found)
+    return out
+
+
+def plain_losses(found, anchors, which, boxes, labels, classes, min_pos_iou=0.0):
+    """Scene by scene, of the matched anchors alone."""
+    sums = {"box": 0.0, "class": 0.0, "direction": 0.0}
+    for b in range(len(labels)):
+        owner = plain_match(anchors, which, boxes[b], labels[b], classes, min_pos_iou)
+        mine = owner >= 0
+        share = 1 / (max(1, int(mine.sum())) * len(labels))
+        logits, wanted = found.classes[b].double(), F.one_hot(which, len(classes)) * mine[:, None]
+        p = torch.where(wanted == 1, logits, -logits).sigmoid()
+        focal = -torch.where(wanted == 1, 0.25, 0.75) * (1 - p) ** 2 * p.log()
+        sums["class"] = sums["class"] + share * focal[owner != -2].sum()
+        box = boxes[b][owner[mine]].double() if mine.any() else boxes.new_zeros(0, 7).double()
+        code = found.boxes[b][mine].double() - an.encode(box, anchors[mine].double())
+        error = torch.cat([code[:, :6], code[:, 6:].sin()], 1).abs()
+        sums["box"] = sums["box"] + 2 * share * torch.where(error < 1 / 9, 4.5 * error**2, error - 1 / 18).sum()
+        back = (box[:, 6] - math.pi / 4).remainder(2 * math.pi) >= math.pi
+        turned = F.cross_entropy(found.directions[b][mine].double(), back.long(), reduction="sum")
+        sums["direction"] = sums["direction"] + 0.2 * share * turned
+    return sums
+
+
+def drawn(seed, scenes, most, huge):
+    """Objects of all classes in and around the space, some on the same place, some far larger than any anchor."""
+    rng = np.random.default_rng(seed)
+    boxes = rng.uniform([-4, -12, -1.5, 0.3, 0.3, 1.2, -3.2], [24, 12, 0.5, 6, 3, 2, 3.2], (scenes, most, 7))
+    labels = rng.integers(-1, 3, (scenes, most))
+    for scene in range(scenes):
+        for k in range(most):
+            if rng.random() < huge:
+                boxes[scene, k, 3:5] = rng.uniform(5, 40, 2)
+            elif k and rng.random() < 0.3:
+                boxes[scene, k] = boxes[scene, k - 1]
+            if rng.random() < 0.2:
+                boxes[scene, k, 6] = rng.choice([0, math.pi / 4, math.pi / 2])
+    if scenes > 1:
+        labels[rng.integers(scenes)] = -1
+    return torch.from_numpy(boxes).float(), torch.from_numpy(labels)
+
+
+CASES = {
+    "none": (0, 2, 0, 0.0),
+    "one scene": (1, 1, 5, 0.0),
+    "several": (2, 4, 9, 0.0),
+    "many": (3, 3, 40, 0.0),
+    "huge": (4, 3, 8, 0.5),
+    "all huge": (5, 3, 6, 1.0),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("least", [0.0, 0.3])
+def test_only_anchors_around_an_object_are_looked_at_and_it_changes_nothing(case, least):
+    anchors, which = _made((32, 48))
+    layout = an.lay_out(anchors, which, 3)
+    boxes, labels = drawn(*CASES[case])
+    found = an.matches(layout, boxes, labels, CLASSES, least)
+    wanted = torch.stack(
+        [plain_match(anchors, which, b, one, CLASSES, least) for b, one in zip(boxes, labels, strict=True)]
+    )
+    assert torch.equal(found.owner, wanted)
+    mine = torch.nonzero(wanted.flatten() >= 0)[:, 0]
+    pairs = set(zip(found.anchor.tolist(), found.slot.tolist(), strict=True))
+    assert len(pairs) == len(found.anchor)
+    assert pairs >= set(zip(mine.tolist(), wanted.flatten()[mine].tolist(), strict=True))
+    if case == "one scene":
+        assert 0 < len(pairs) < len(anchors) / 3
+    if case == "all huge" and least == 0:
+        assert len(mine) > 500
+
+
+def test_a_class_whose_anchors_are_never_background():
+    anchors, which = _made((32, 32))
+    boxes, labels = drawn(6, 2, 4, 0.0)
+    classes = tuple(kind._replace(negative=0.0) for kind in CLASSES)
+    wanted = torch.stack([plain_match(anchors, which, b, one, classes) for b, one in zip(boxes, labels, strict=True)])
+    assert torch.equal(an.match(an.lay_out(anchors, which, 3), boxes, labels, classes), wanted)
+    assert (wanted == an.IGNORED).sum() > len(anchors) / 4
+
+
+def test_a_box_that_is_not_finite_matches_nothing():
+    anchors, which = _made((16, 16))
+    boxes, labels = torch.tensor([[[8.0, 0, -1, 3.9, 1.6, 1.56, 0.0]] * 2]), torch.tensor([[0, 0]])
+    boxes[0, 1, 0] = math.nan
+    found = an.match(an.lay_out(anchors, which, 3), boxes, labels, CLASSES)
+    assert torch.equal(found[0], match(anchors, which, boxes[0, :1], labels[0, :1], CLASSES))
+    assert (found == 0).any()
+
+
+def _written(anchors, scenes, dtype):
+    draw = torch.Generator().manual_seed(8)
+    made = (torch.randn(scenes, len(anchors), k, generator=draw).to(dtype).requires_grad_() for k in (3, 7, 2))
+    return an.Prediction(*made)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_losses_and_gradients_are_those_of_the_matched_anchors(case, counted, dtype):
+    anchors, which = _made((32, 48))
+    boxes, labels = drawn(*CASES[case])
+    found, other = (_written(anchors, len(labels), dtype) for _ in range(2))
+    got = an.losses(found, anchors, which, boxes, labels, CLASSES, counted=counted)
+    wanted = plain_losses(other, anchors, which, boxes, labels, CLASSES)
+    for name, value in got.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(float(torch.as_tensor(wanted[name]).detach()), rel=1e-5), name
+    sum(got.values()).backward()
+    sum(wanted.values()).backward()
+    for one, two in zip(found, other, strict=True):
+        assert one.grad.dtype == dtype
+        near, zero = {torch.float32: (1e-5, 1e-8), torch.bfloat16: (1e-2, 1e-7)}[dtype]  # rounded once
+        torch.testing.assert_close(one.grad, two.grad, rtol=near, atol=zero)
+
+
+def test_what_nobody_is_to_find_may_be_anything():
+    """Neither loss nor gradient of a matched anchor knows what is written for the others around it."""
+    anchors, which = _made((32, 32))
+    boxes, labels = drawn(2, 2, 6, 0.0)
+    found, other = (_written(anchors, 2, torch.float32) for _ in range(2))
+    free = plain_match_all(anchors, which, boxes, labels) < 0
+    with torch.no_grad():
+        other.boxes[free] = math.nan
+        other.directions[free] = math.inf
+    one, two = (an.losses(f, anchors, which, boxes, labels, CLASSES, counted=False) for f in (found, other))
+    for name, value in one.items():
+        assert torch.equal(value, two[name])
+    sum(one.values()).backward()
+    sum(two.values()).backward()
+    for a, b in zip(found, other, strict=True):
+        assert torch.equal(a.grad, b.grad)
+    assert found.boxes.grad[free].count_nonzero() == 0
+
+
+def plain_match_all(anchors, which, boxes, labels):
+    return torch.stack([plain_match(anchors, which, b, one, CLASSES) for b, one in zip(boxes, labels, strict=True)])
+
+
+def test_half_precision_objects_are_read():
+    anchors, which = _made((32, 32))
+    boxes, labels = drawn(2, 2, 6, 0.0)
+    layout = an.lay_out(anchors, which, 3)
+    assert torch.equal(
+        an.match(layout, boxes.bfloat16(), labels, CLASSES), an.match(layout, boxes.bfloat16().float(), labels, CLASSES)
+    )
+
+
+def test_strict_determinism_is_kept_and_asked_for_again(monkeypatch):
+    """Torch refuses reductions that do not depend on the order on GPUs; here one that looks is enough."""
+    seen = []
+    real = torch.Tensor.scatter_reduce_
+    monkeypatch.setattr(
+        torch.Tensor,
+        "scatter_reduce_",
+        lambda *given: (seen.append(torch.are_deterministic_algorithms_enabled()), real(*given))[1],
+    )
+    anchors, which = _made((16, 16))
+    boxes, labels = drawn(2, 2, 6, 0.0)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        an.match(an.lay_out(anchors, which, 3), boxes, labels, CLASSES)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [False, False]
+
+
+def test_a_loss_with_its_gradients_waits_for_nothing(monkeypatch):
+    """It is recorded as a GPU's graph would be; boxes and labels are the host's, and what the head writes is not.
+
+    What is sent from the host lies in pinned memory, of which the tape knows nothing.
+    """
+    real = an.sent
+
+    def sent(*given):
+        with _disable_current_modes():
+            return real(*given)
+
+    monkeypatch.setattr(an, "sent", sent)
+    anchors, which = _made((32, 32))
+    layout = an.lay_out(anchors, which, 3)
+    boxes, labels = drawn(2, 2, 6, 0.0)
+    found = _written(anchors, 2, torch.float32)
+    later = tuple(torch.randn_like(one) for one in found)
+
+    def step():
+        parts = an.losses(found, anchors, which, boxes, labels, CLASSES, layout=layout, counted=False)
+        return (*parts.values(), *torch.autograd.grad(sum(parts.values()), found))
+
+    replay, out = TapedGraphs().record(step)
+    with torch.no_grad():
+        for one, two in zip(found, later, strict=True):
+            one.copy_(two)
+    replay()
+    for one, two in zip(out, step(), strict=True):
+        torch.testing.assert_close(one, two)
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing: nonzero"):
+        TapedGraphs().record(
+            lambda: an.losses(found, anchors, which, boxes, labels, CLASSES, layout=layout, counted=True)
+        )

@@ -5,6 +5,7 @@ import torch
 
 from ncp.errors import UserError
 from ncp.models import build
+from ncp.models.anchors import Prediction
 from ncp.models.detector import AnchorHead, Detector, PointPillarsNet, pointpillars
 from ncp.models.pillars import Grid
 
@@ -45,6 +46,24 @@ def test_detector_of_a_searched_network() -> None:
     assert not missing
     assert len(detector.eval().detect(detector(*_points()), score=0.0, most=7)[1].boxes) == 7
     assert not any(key.startswith("anchor") for key in detector.state_dict())
+
+
+def test_a_network_in_half_precision_matches_as_any_other() -> None:
+    """Its anchors are rounded to a quarter of a metre where they are far away; whom they match is found before."""
+    boxes, labels = (
+        torch.tensor([[[9.0, 3, -1, 3.9, 1.6, 1.56, 0.1], [4.0, -2, -1, 0.8, 0.6, 1.7, 0]]]),
+        torch.tensor([[0, 1]]),
+    )
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        detector = Detector(build(NARROW, task="det3d"), GRID).to(dtype)
+        found = Prediction(*(torch.zeros(1, 32 * 32 * 6, n, dtype=dtype, requires_grad=True) for n in (3, 7, 2)))
+        sum(detector.losses(found, boxes, labels).values()).backward()  # type: ignore[union-attr]
+        gradients.append(found.directions.grad)
+    assert gradients[1].dtype == torch.bfloat16
+    assert torch.equal(gradients[0] != 0, gradients[1] != 0)
+    assert gradients[0].count_nonzero() > 20
 
 
 def test_published_backbone_has_its_published_size() -> None:

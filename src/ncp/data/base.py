@@ -301,6 +301,12 @@ class DataModule(pl.LightningDataModule):
             loader.device = device
         return loader
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Lightning's own copy, of batches that were not brought ahead; what is read on the host stays there as well."""
+        brought = {key: value for key, value in batch.items() if key not in self.stay}
+        brought = super().transfer_batch_to_device(brought, device, dataloader_idx)
+        return {key: brought.get(key, value) for key, value in batch.items()}
+
     @property
     def known_as(self) -> str:
         """The set in a word or two, for results and comparisons."""

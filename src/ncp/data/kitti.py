@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 
 from ncp import files, options
 from ncp.data.base import DataModule, Fixed, Key, Sample, find_root, sample_rng
+from ncp.data.colours import DRAWN
 from ncp.data.kitti_augment import Augmentation, Database, LabelledScene
 from ncp.data.kitti_checks import check_labels, check_view
 from ncp.data.kitti_frames import CLASSES
@@ -103,7 +104,7 @@ class KittiSet(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """Samples as one batch.
+    """Samples as one batch; everything but the points is read on the host (:attr:`Kitti.stay`).
 
     Returns:
         ``points`` ``(sum of P, 4)`` with ``counts`` ``(B,)`` points of each scene one after the other; ``boxes``
@@ -143,6 +144,7 @@ class Kitti(DataModule):
     source = "KITTI object detection"
     classes: Sequence[str] = CLASSES
     in_channels = 64
+    stay = (DRAWN, "counts", "boxes", "labels", "index", "dropped")
     min_overlap: Mapping[str, float] = MIN_OVERLAP  # what counts as found
     anchors: Mapping[str, Mapping[str, float]] | None = None  # by class, where they are not KITTI's
 

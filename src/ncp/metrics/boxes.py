@@ -140,8 +140,12 @@ def nearest_bev(boxes_N5: Any) -> Any:
 
 def iou_aligned(a_N4: Any, b_M4: Any) -> Any:
     """Intersection over union of axis-aligned rectangles (x1, y1, x2, y2): ``(N, M)``; 0 where there is no area."""
-    xp = namespace(a_N4)
-    a, b = a_N4[:, None], b_M4[None]
+    return iou_aligned_pairs(a_N4[:, None], b_M4[None])
+
+
+def iou_aligned_pairs(a: Any, b: Any) -> Any:
+    """The same of each rectangle with its own counterpart: ``(..., 4)`` twice to ``(...)``."""
+    xp = namespace(a)
     width = xp.minimum(a[..., 2], b[..., 2]) - xp.maximum(a[..., 0], b[..., 0])
     height = xp.minimum(a[..., 3], b[..., 3]) - xp.maximum(a[..., 1], b[..., 1])
     common = xp.maximum(width, xp.zeros_like(width)) * xp.maximum(height, xp.zeros_like(height))

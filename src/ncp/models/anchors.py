@@ -9,7 +9,9 @@ B scenes, N classes.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +23,11 @@ from ncp.metrics.anchors import DIRECTION_OFFSET, decode, place
 from ncp.metrics.anchors import KITTI_ANCHORS as KITTI_ANCHORS
 from ncp.metrics.anchors import ROTATIONS as ROTATIONS
 from ncp.metrics.anchors import AnchorClass as AnchorClass
-from ncp.metrics.boxes import BEV_OF_7, iou_aligned, nearest_bev, suppress
+from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev, suppress
 
 BACKGROUND, IGNORED = -1, -2
 FEW = 128  # boxes of a class that the host suppresses by itself; of more a GPU works out the overlaps
-MOST_PAIRS = 2**26  # of anchors and objects that are looked at together
+MOST_PAIRS = 2**24  # of objects and anchors around them that are looked at together
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
 WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
@@ -39,22 +41,124 @@ def make_anchors(
     return torch.from_numpy(anchors), torch.from_numpy(which)
 
 
-class Layout(NamedTuple):
-    """Where each class's anchors stand; the same in every step, so worked out once.
+class Stands(NamedTuple):
+    """Where a class's anchors stand, on the host.
 
     Attributes:
-        rows: of each class: ``(A_c,)`` int64, which anchors are its own.
-        rectangles: of each class: ``(A_c, 4)``, their footprints turned to the nearer axis.
+        begin: of its anchors among those of all classes (:class:`Layout`).
+        y, x: ``(H,)`` and ``(W,)`` metres, ascending: the cells' centres.
+        turns: anchors at each.
+        half: metres, half of the longest side.
     """
 
-    rows: tuple[Tensor, ...]
-    rectangles: tuple[Tensor, ...]
+    begin: int
+    y: np.ndarray
+    x: np.ndarray
+    turns: int
+    half: float
 
 
-def lay_out(anchors_A7: Tensor, class_A: Tensor, classes: int) -> Layout:
-    """The layout of anchors of so many classes."""
-    rows = tuple(torch.nonzero(class_A == number)[:, 0] for number in range(classes))
-    return Layout(rows, tuple(nearest_bev(anchors_A7[mine][:, list(BEV_OF_7)]) for mine in rows))
+class Layout(NamedTuple):
+    """Anchors class by class, of each its rows, columns and turns; the same in every step, so worked out once.
+
+    Attributes:
+        stands: of each class.
+        order: ``(A,)`` int64, which anchor each of them is.
+        rectangles: ``(A, 4)``, their footprints turned to the nearer axis.
+    """
+
+    stands: tuple[Stands, ...]
+    order: Tensor
+    rectangles: Tensor
+
+
+def lay_out(anchors_A7: Tensor, class_A: Tensor, classes: int, device: torch.device | str | None = None) -> Layout:
+    """The layout of anchors of so many classes, as :func:`make_anchors` places them; a GPU is waited for.
+
+    Args:
+        anchors_A7, class_A: the anchors and their classes.
+        classes: how many.
+        device: where it is read; None: where the anchors are.
+    """
+    placed, which = anchors_A7.cpu().numpy(), class_A.cpu().numpy()
+    order = np.lexsort((placed[:, 0], placed[:, 1], which))
+    stands, begin = [], 0
+    for number in range(classes):
+        mine = placed[which == number]
+        x, y = np.unique(mine[:, 0]), np.unique(mine[:, 1])
+        turns, rest = divmod(len(mine), len(x) * len(y))
+        assert rest == 0, "anchors of a class stand in every cell"
+        stands.append(Stands(begin, y, x, turns, float(mine[:, 3:5].max()) / 2))
+        begin += len(mine)
+    rectangles = nearest_bev(_bev(torch.from_numpy(placed[order])))
+    device = anchors_A7.device if device is None else device
+    return Layout(tuple(stands), torch.from_numpy(order).to(device), rectangles.to(device))
+
+
+def _bev(boxes_7: Tensor) -> Tensor:
+    """Column by column: a list of their numbers would be copied from the host, which waits."""
+    return torch.stack([boxes_7[..., column] for column in BEV_OF_7], -1)
+
+
+class Windows(NamedTuple):
+    """The anchors around each object, which alone can overlap it: ``(N,)`` each, N objects, on the host.
+
+    Attributes:
+        scene, slot, kind: whose k-th object, of which class.
+        first: the first anchor of the window, in the order of :class:`Layout`.
+        width: anchors of a row of the window.
+        line: from one row to the next.
+        size: anchors of the window.
+    """
+
+    scene: np.ndarray
+    slot: np.ndarray
+    kind: np.ndarray
+    first: np.ndarray
+    width: np.ndarray
+    line: np.ndarray
+    size: np.ndarray
+
+
+def windows(layout: Layout, boxes_BK7: np.ndarray, labels_BK: np.ndarray, classes: tuple[AnchorClass, ...]) -> Windows:
+    """Wide enough for every turn of the object and of the anchors, and a cell more on each side for what rounding adds."""
+    parts = []
+    finite_BK = np.isfinite(boxes_BK7).all(2)  # what is not overlaps nothing
+    for number, (kind, stands) in enumerate(zip(classes, layout.stands, strict=True)):
+        scene, slot = np.nonzero((labels_BK == number) & finite_BK)
+        boxes = boxes_BK7[scene, slot].astype(np.float64)
+        reach = stands.half + np.abs(boxes[:, 3:5]).max(1, initial=0) / 2
+        if kind.negative <= 0:  # no anchor is too far away to be undecided
+            reach[:] = np.inf
+        low_y, low_x = (
+            np.maximum(np.searchsorted(side, boxes[:, i] - reach) - 1, 0) for i, side in ((1, stands.y), (0, stands.x))
+        )
+        high_y, high_x = (
+            np.minimum(np.searchsorted(side, boxes[:, i] + reach, "right") + 1, len(side))
+            for i, side in ((1, stands.y), (0, stands.x))
+        )
+        line = len(stands.x) * stands.turns
+        width = (high_x - low_x) * stands.turns
+        first = stands.begin + low_y * line + low_x * stands.turns
+        parts.append(
+            (scene, slot, np.full_like(slot, number), first, width, np.full_like(slot, line), (high_y - low_y) * width)
+        )
+    return Windows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+class Matches(NamedTuple):
+    """Whom anchors match.
+
+    Attributes:
+        owner: ``(B, A)``, see :func:`match`.
+        anchor: ``(P,)`` int64, of every pair of an object and an anchor that stands around it: the anchor, those of all scenes
+            one after the other. Whoever has an owner is among them, once with each object around which it stands.
+        slot: ``(P,)`` int64, which object of the scene.
+    """
+
+    owner: Tensor
+    anchor: Tensor
+    slot: Tensor
 
 
 def match(
@@ -71,29 +175,86 @@ def match(
     its own, however little that is: an object of twice the anchors' size has many such. mmdetection3d gives it none where the
     overlap is below its ``min_pos_iou`` (the ``negative`` of the class, in its configs). Labels below 0 are no objects.
 
-    All scenes at once, and without waiting for a GPU.
+    All scenes at once. Boxes and labels are read on the host: where they lie on a GPU it is waited for.
     """
-    scenes, most = labels_BK.shape
-    out_BA = labels_BK.new_full((scenes, sum(map(len, layout.rows))), BACKGROUND)
-    if most == 0:
-        return out_BA
-    rectangles = nearest_bev(boxes_BK7[..., list(BEV_OF_7)])
-    for number, (kind, rows, own) in enumerate(zip(classes, layout.rows, layout.rectangles, strict=True)):
-        if labels_BK.device.type == "cpu" and not bool((labels_BK == number).any()):
-            continue
-        at_once = max(1, MOST_PAIRS // (len(own) * most))
-        for begin in range(0, scenes, at_once):
-            part = slice(begin, begin + at_once)
-            wanted_B1K = (labels_BK[part] == number)[:, None]
-            overlap_BAK = iou_aligned(own, rectangles[part].flatten(0, 1)).unflatten(1, (-1, most)).transpose(0, 1)
-            overlap_BAK = torch.where(wanted_B1K, overlap_BAK, -1)
-            best, which = overlap_BAK.max(2)
-            found = torch.where(best >= kind.negative, IGNORED, BACKGROUND)
-            found = torch.where(best >= kind.positive, which, found)
-            most_B1K = overlap_BAK.amax(1, keepdim=True)
-            forced = (overlap_BAK == most_B1K) & (most_B1K > 0) & (most_B1K >= min_pos_iou)
-            out_BA[part, rows] = torch.where(forced.any(2), forced.int().argmax(2), found)
-    return out_BA
+    return matches(layout, boxes_BK7, labels_BK, classes, min_pos_iou).owner
+
+
+def matches(
+    layout: Layout,
+    boxes_BK7: Tensor,
+    labels_BK: Tensor,
+    classes: tuple[AnchorClass, ...],
+    min_pos_iou: float = 0.0,
+) -> Matches:
+    """:func:`match`, and which anchors stand around an object: as many as the host can tell from boxes and labels alone."""
+    (scenes, most), anchors, device = labels_BK.shape, len(layout.order), layout.order.device
+    boxes_BK7 = at_least_float(boxes_BK7)
+    given = boxes_BK7.cpu().numpy()
+    around = windows(layout, given, labels_BK.cpu().numpy(), classes)
+    pairs = int(around.size.sum())
+    if pairs == 0:
+        nobody = layout.order.new_empty(0)
+        return Matches(layout.order.new_full((scenes, anchors), BACKGROUND), nobody, nobody)
+    if pairs > MOST_PAIRS and scenes > 1:
+        half = scenes // 2
+        one, other = (
+            matches(layout, boxes_BK7[part], labels_BK[part], classes, min_pos_iou)
+            for part in (slice(half), slice(half, None))
+        )
+        return Matches(
+            torch.cat([one.owner, other.owner]),
+            torch.cat([one.anchor, other.anchor + half * anchors]),
+            torch.cat([one.slot, other.slot]),
+        )
+    limits = np.array([[kind.positive, kind.negative] for kind in classes], given.dtype)
+    limits_2N = sent(limits.T[:, around.kind], device)
+    begin = np.cumsum(around.size) - around.size
+    told = (around.scene, around.slot, around.first, around.width, around.line, begin, around.size)
+    told_7N = sent(np.stack(told), device)
+
+    object_P = torch.repeat_interleave(told_7N[6], output_size=pairs)
+    scene, slot, first, width, line, start = told_7N[:6, object_P]
+    within = torch.arange(pairs, device=device) - start
+    place = first + within // width * line + within % width
+    anchor = scene * anchors + layout.order[place]
+    footprints = nearest_bev(_bev(sent(boxes_BK7, device))).flatten(0, 1)
+    overlap = iou_aligned_pairs(layout.rectangles[place], footprints[scene * most + slot])
+    positive, negative = limits_2N[:, object_P]
+    with _any_order():
+        # the object's greatest overlap, and the anchor's
+        top = torch.segment_reduce(overlap, "max", lengths=told_7N[6], unsafe=True)[object_P]
+        best = overlap.new_full((scenes * anchors,), -1).scatter_reduce_(0, anchor, overlap, "amax")[anchor]
+        forced = (overlap == top) & (top > 0) & (top >= min_pos_iou)
+        taken = (overlap == best) & (overlap >= positive)
+        # of what the pairs say of an anchor the lowest number counts
+        says = torch.where(overlap >= negative, 2 * most, 2 * most + 1)
+        says = torch.where(forced, slot, torch.where(taken, most + slot, says)).int()
+        said = says.new_full((scenes * anchors,), 2 * most + 1).scatter_reduce_(0, anchor, says, "amin")
+    slots = torch.arange(most, device=device)
+    meaning = torch.cat([slots, slots, slots.new_full((1,), IGNORED), slots.new_full((1,), BACKGROUND)])
+    return Matches(meaning.index_select(0, said).view(scenes, anchors), anchor, slot)
+
+
+def sent(given: Tensor | np.ndarray, device: torch.device) -> Tensor:
+    """On the device; from the host without waiting for it."""
+    x = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
+    if device.type == "cuda" and x.device.type == "cpu":
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
+
+
+@contextlib.contextmanager
+def _any_order() -> Iterator[None]:
+    """For the greatest and the least of numbers, the same in any order: where it must repeat itself, torch would refuse them."""
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if strict:
+        torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        if strict:
+            torch.use_deterministic_algorithms(True, warn_only=warns)
 
 
 def encode(boxes_7: Tensor, anchors_7: Tensor) -> Tensor:
@@ -120,7 +281,7 @@ class Prediction(NamedTuple):
 
 def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2)."""
-    wrong = torch.where(targets, -logits, logits)  # the logit of being wrong
+    wrong = logits * torch.where(targets, -1.0, 1.0)  # the logit of being wrong
     alpha = torch.where(targets, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
     return alpha * torch.sigmoid(wrong) ** FOCAL_GAMMA * F.softplus(wrong)
 
@@ -134,6 +295,7 @@ def losses(
     classes: tuple[AnchorClass, ...],
     min_pos_iou: float = 0.0,
     layout: Layout | None = None,
+    counted: bool | None = None,
 ) -> dict[str, Tensor]:
     """The three losses ``box``, ``class``, ``direction`` with their weights: of each scene the sum over its anchors divided by
     the number of its matched ones, then the mean over the scenes.
@@ -144,23 +306,46 @@ def losses(
     the same). By scenes, a batch that is accumulated or spread over devices has the gradient of the whole.
 
     The turn enters as the sine of its error, so that a box and the same box turned round cost the same.
+
+    Args:
+        found: the head's output.
+        anchors_A7, class_A: the anchors and their classes.
+        boxes_BK7, labels_BK: the objects, on the host; where they lie on a GPU it is waited for.
+        classes: the kinds of anchors.
+        min_pos_iou: see :func:`match`.
+        layout: of the anchors, where it is known.
+        counted: look at the matched anchors alone, whose number a GPU is waited for, instead of at all that stand around an
+            object; None: on CPUs, and where objects are so huge that more stand around them than there are anchors.
     """
     with torch.no_grad():
         layout = layout or lay_out(anchors_A7, class_A, len(classes))
-        owner_BA = match(layout, boxes_BK7, labels_BK, classes, min_pos_iou)
+        owner_BA, anchor, slot = matches(layout, boxes_BK7, labels_BK, classes, min_pos_iou)
+        boxes_BK7 = sent(boxes_BK7, owner_BA.device)
     positive_BA = owner_BA >= 0
+    if counted is None:
+        counted = anchor.device.type == "cpu" or len(anchor) > owner_BA.numel()
+    if counted:
+        anchor = torch.nonzero(positive_BA.flatten())[:, 0]
+        slot = owner_BA.flatten()[anchor]
     number_B = positive_BA.sum(1).clamp(min=1)
-    wanted = F.one_hot(class_A, found.classes.shape[-1]).bool() & positive_BA[..., None]
+    number_N = torch.arange(found.classes.shape[-1], device=class_A.device)
+    wanted = (class_A[:, None] == number_N) & positive_BA[..., None]
     classed = focal_loss(at_least_float(found.classes), wanted) * (owner_BA != IGNORED)[..., None]
 
-    scene, anchor = torch.nonzero(positive_BA, as_tuple=True)
-    share = 1.0 / (number_B[scene] * len(number_B))
-    target = boxes_BK7[scene, owner_BA[scene, anchor]].to(classed.dtype)
-    code = encode(target, anchors_A7[anchor].to(classed.dtype))
-    written = found.boxes[scene, anchor].to(classed.dtype)
+    # a row that is nobody's finds itself and weighs nothing
+    own = owner_BA.flatten()[anchor] == slot
+    scene = anchor // owner_BA.shape[1]
+    share = torch.where(own, 1.0 / (number_B[scene] * len(number_B)), 0)
+    stands = anchors_A7[anchor % owner_BA.shape[1]].to(classed.dtype)
+    target = boxes_BK7.flatten(0, 1)[scene * boxes_BK7.shape[1] + slot].to(classed.dtype)
+    target = torch.where(own[:, None], target, stands)
+    code = encode(target, stands)
+    written = found.boxes.flatten(0, 1).index_select(0, anchor).to(classed.dtype)
+    written = torch.where(own[:, None], written, code)
     error = torch.cat([written[:, :6] - code[:, :6], torch.sin(written[:, 6:] - code[:, 6:])], 1)
     boxed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=SMOOTH_BETA, reduction="none").sum(1)
-    directions = found.directions[scene, anchor].to(classed.dtype)
+    directions = found.directions.flatten(0, 1).index_select(0, anchor).to(classed.dtype)
+    directions = torch.where(own[:, None], directions, 0)
     turned = F.cross_entropy(directions, direction_class(target[:, 6]), reduction="none")
     return {
         "box": WEIGHTS["box"] * (boxed * share).sum(),

@@ -70,6 +70,7 @@ class Detector(nn.Module):
     """Points to boxes.
 
     Attributes:
+        cells: of the map along y and x.
         anchors: ``(A, 7)``, and ``anchor_class`` ``(A,)``; made for the grid, not part of the weights.
 
     Args:
@@ -96,6 +97,7 @@ class Detector(nn.Module):
         width, size = _map_of(network, grid)
         self.stride = round(grid.size[0] / size[0])
         self.head = AnchorHead(width, len(classes) * len(ROTATIONS), len(classes), prior)
+        self.cells = size
         anchors, which = make_anchors(classes, grid.limits, size)
         self.register_buffer("anchors", anchors, persistent=False)
         self.register_buffer("anchor_class", which, persistent=False)
@@ -116,9 +118,12 @@ class Detector(nn.Module):
     def losses(
         self, found: Prediction, boxes_BK7: Tensor, labels_BK: Tensor, min_pos_iou: float = 0.0
     ) -> dict[str, Tensor]:
-        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects."""
-        if self._layout is None or self._layout.rows[0].device != self.anchors.device:
-            self._layout = lay_out(self.anchors, self.anchor_class, len(self.kinds))
+        """Weighted losses ``box``, ``class``, ``direction``; labels below 0 are no objects. No GPU is waited for where boxes and
+        labels lie on the host."""
+        if self._layout is None or self._layout.order.device != self.anchors.device:
+            # of anchors as they were made: a network in half precision has rounded its own
+            made = make_anchors(self.kinds, self.encoder.grid.limits, self.cells)
+            self._layout = lay_out(*made, len(self.kinds), self.anchors.device)
         return losses(
             found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou, self._layout
         )

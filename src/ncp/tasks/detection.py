@@ -192,7 +192,7 @@ class Detection(Task):
         return self.detector[0].detect(self(batch), **self.nms)
 
     def _count_dropped(self, split: str, batch: dict[str, Any]) -> None:
-        """Without waiting for a GPU; read when an evaluation ends."""
+        """Read when an evaluation ends: where it lies on a GPU it is not waited for."""
         dropped = batch["dropped"].sum()
         self._dropped[split] = self._dropped[split].to(dropped.device) + dropped
 
