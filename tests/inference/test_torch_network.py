@@ -90,6 +90,16 @@ def test_a_detector_is_recorded_from_points_to_ranked_boxes(monkeypatch):
     assert (tape.recorded, tape.run) == (2, 2 * 9 + 1 - 2 * 2)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_detector_is_one_graph_that_finds_the_same():
+    net = detector()
+    plain, made = TorchNetwork(net, about(net), "cpu"), TorchNetwork(net, about(net), "cuda")
+    for seed in range(5):
+        same_boxes(made, plain, Scene(cloud(300, seed).numpy(), None, (1, 1)))
+    assert made.run.refused is None
+    assert len(made.run.records) == 1
+
+
 def test_a_detector_that_cannot_be_recorded_is_run_kernel_by_kernel():
     class Refuses(TapedGraphs):
         def record(self, work):
