@@ -9,7 +9,7 @@ from PIL import Image
 from ncp import card
 from ncp.errors import UserError
 from ncp.inference.detection import Finder, Scene, read_scene
-from ncp.inference.network import Written
+from ncp.inference.network import Ranked, Written
 
 LIMITS = (0.0, -5.12, -3.0, 10.24, 5.12, 1.0)
 CAR = card.Anchor("Car", 3.9, 1.6, 1.56, -1.78)
@@ -160,3 +160,18 @@ def test_a_network_that_writes_for_other_anchors_is_refused():
     finder = Finder(Writes(Written(classes[:-1], codes[:-1], directions[:-1])))
     with pytest.raises(UserError, match=r"writes \[255, 2\] where 256 anchors and 2 classes belong"):
         finder(Scene(np.zeros((0, 4), np.float32), None, (1, 1)))
+
+
+def test_boxes_that_a_network_has_ranked_are_chosen_from():
+    """Two cars on one another, the better one first, a pedestrian, and scores that are too low."""
+    car, walker = [5, 0, -1, 3.9, 1.6, 1.5, 0.1], [2, 3, -1, 0.8, 0.6, 1.7, 0]
+    boxes = np.zeros((2, 3, 8), np.float32)
+    boxes[0, 0], boxes[0, 1], boxes[0, 2] = [*car, 0.8], [*car, 0.7], [9, *car[1:], 0.2]
+    boxes[1, 0] = [*walker, 0.9]
+    scene = Scene(np.zeros((0, 4), np.float32), None, (1, 1))
+    found = Finder(Writes(Ranked(boxes, (256, 2))))(scene).found
+    np.testing.assert_array_equal(found.boxes, np.array([walker, car], np.float32))
+    assert (found.labels.tolist(), found.scores.tolist()) == ([1, 0], [np.float32(0.9), np.float32(0.8)])
+    assert len(Finder(Writes(Ranked(boxes, (256, 2))), score=0.1)(scene).found.scores) == 3
+    with pytest.raises(UserError, match=r"writes \[255, 2\] where 256 anchors and 2 classes belong"):
+        Finder(Writes(Ranked(boxes, (255, 2))))(scene)

@@ -8,6 +8,9 @@ from taped import TapedGraphs
 
 from ncp import card
 from ncp.errors import UserError
+from ncp.inference import torch_network
+from ncp.inference.detection import Finder, Scene
+from ncp.inference.network import Ranked
 from ncp.inference.torch_network import TorchNetwork
 from ncp.models import build
 
@@ -61,13 +64,83 @@ def test_networks_are_recorded_where_inputs_come_in_one_shape():
     for x in rng.normal(size=(4, 1, 3, 64, 64)).astype(np.float32):
         np.testing.assert_allclose(made.logits(x), plain.logits(x), atol=1e-5)
     assert (tape.recorded, tape.run) == (1, 2)
+
+
+def same_boxes(made, plain, scene):
+    found, wanted = (Finder(network, score=0.02)(scene).found for network in (made, plain))
+    assert len(found.scores) > 3
+    assert found.labels.tolist() == wanted.labels.tolist()
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)
+
+
+def test_a_detector_is_recorded_from_points_to_ranked_boxes(monkeypatch):
+    """What is found of scenes of any number of points is what is found without: ranked, and decoded, by numpy."""
+    monkeypatch.setattr(torch_network, "STEP", 256)
     net, tape = detector(), TapedGraphs()
     plain, made = TorchNetwork(net, about(net), "cpu"), TorchNetwork(net, about(net), "cpu", tape)
-    for number in (300, 200, 100, 250):  # points; the network reads a view of one shape
-        points = cloud(number).numpy()
-        for ours, theirs in zip(made.scene(points), plain.scene(points), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert (tape.recorded, tape.run) == (1, 2)
+    for number in (300, 500, 512, 257, 50, 100, 256, 20, 400):  # of two sizes: 256 and 512 rows
+        scene = Scene(cloud(number).numpy(), None, (1, 1))
+        written = made.scene(scene.points)
+        assert isinstance(written, Ranked)
+        assert (written.boxes.shape, written.size) == ((3, 500, 8), (16 * 16 * 6, 3))
+        same_boxes(made, plain, scene)
+    assert np.isfinite(made.scene(np.zeros((0, 4), np.float32)).boxes).all()
+    # each scene was asked for twice, and two of each size are not recorded
+    assert (tape.recorded, tape.run) == (2, 2 * 9 + 1 - 2 * 2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_detector_is_one_graph_that_finds_the_same():
+    net = detector()
+    plain, made = TorchNetwork(net, about(net), "cpu"), TorchNetwork(net, about(net), "cuda")
+    for seed in range(5):
+        same_boxes(made, plain, Scene(cloud(300, seed).numpy(), None, (1, 1)))
+    assert made.run.refused is None
+    assert len(made.run.records) == 1
+
+
+def test_a_detector_that_cannot_be_recorded_is_run_kernel_by_kernel():
+    class Refuses(TapedGraphs):
+        def record(self, work):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    net = detector()
+    plain, made = TorchNetwork(net, about(net), "cpu"), TorchNetwork(net, about(net), "cpu", Refuses())
+    for seed in range(4):
+        scene = Scene(cloud(300, seed).numpy(), None, (1, 1))
+        same_boxes(made, plain, scene)
+    assert made.run.refused.startswith("operation not permitted")
+
+
+def test_a_detector_ranks_as_many_boxes_as_its_card_says():
+    net = detector()
+    made = TorchNetwork(net, about(net, nms={"before": 7}), "cpu", TapedGraphs())
+    points = cloud(300).numpy()
+    assert made.scene(points).boxes.shape == (3, 7, 8)
+    plain = TorchNetwork(net, about(net, nms={"before": 7}), "cpu")
+    scene = Scene(points, None, (1, 1))
+    same_boxes(made, plain, scene)
+
+
+@pytest.mark.parametrize("task", ["cls", "det3d"])
+def test_exact_convolutions_are_still_those_of_the_library(task, monkeypatch):
+    """cuDNN stays on, without the ten bits: torch switches it off unless told."""
+    seen = []
+    net = detector() if task == "det3d" else network("cls")
+    made = TorchNetwork(net, about(net) if task == "det3d" else card_of("cls"), "cpu")
+    run = made.run
+
+    def asked(*given):
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+        return run(*given)
+
+    monkeypatch.setattr(made, "run", asked)
+    if task == "det3d":
+        made.scene(cloud(10).numpy())
+    else:
+        made.logits(np.zeros((1, 3, 64, 64), np.float32))
+    assert seen == [(True, False)]
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):

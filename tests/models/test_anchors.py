@@ -247,6 +247,26 @@ def test_detections_are_limited_and_sorted() -> None:
     assert set(many.labels.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("before", [1, 7, 10**6])
+def test_the_best_anchors_of_each_class_are_ranked(before: int) -> None:
+    """Of two scenes, one anchor at a time; of fewer anchors than asked for all."""
+    anchors, _ = _made((2, 2))
+    generator = torch.Generator().manual_seed(3)
+    shapes = (3, 7, 2)
+    found = an.Prediction(*(torch.randn(2, len(anchors), size, generator=generator) for size in shapes))
+    ranked = an.rank(found, anchors, before)
+    assert (ranked.shape, ranked.dtype) == ((2, 3, min(before, len(anchors)), 8), torch.float32)
+    for scene in range(2):
+        for number in range(3):
+            logits = found.classes[scene, :, number].tolist()
+            best = sorted(range(len(anchors)), key=lambda anchor: -logits[anchor])[:before]
+            for row, anchor in zip(ranked[scene, number], best, strict=True):
+                direction = int(found.directions[scene, anchor, 1] > found.directions[scene, anchor, 0])
+                box = an.decode(found.boxes[scene, anchor], anchors[anchor], direction)
+                torch.testing.assert_close(row[:7], box)
+                assert float(row[7]) == pytest.approx(1 / (1 + math.exp(-logits[anchor])), rel=1e-5)
+
+
 def test_scenes_without_objects_have_a_class_loss_only() -> None:
     anchors, which = _made((16, 16))
     found = an.Prediction(*(v.requires_grad_() for v in _prediction(anchors)))

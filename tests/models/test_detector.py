@@ -1,10 +1,13 @@
 """The whole detector: shapes, order of the head's output, baselines, the published backbone."""
 
+import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ncp.errors import UserError
-from ncp.models import build
+from ncp.metrics.anchors import decode
+from ncp.models import build, pillars
 from ncp.models.anchors import Prediction
 from ncp.models.detector import AnchorHead, Detector, PointPillarsNet, pointpillars
 from ncp.models.pillars import Grid
@@ -64,6 +67,39 @@ def test_a_network_in_half_precision_matches_as_any_other() -> None:
     assert gradients[1].dtype == torch.bfloat16
     assert torch.equal(gradients[0] != 0, gradients[1] != 0)
     assert gradients[0].count_nonzero() > 20
+
+
+@pytest.mark.parametrize("rows", [600, 601, 900])
+def test_a_scene_filled_up_with_nan_is_the_scene(rows: int) -> None:
+    """Each class's best anchors against those that the maps of the scene itself say, sorted and decoded by numpy."""
+    torch.manual_seed(0)
+    detector = Detector(build(NARROW, task="det3d"), GRID).eval()
+    torch.nn.init.normal_(detector.head.classes.weight, std=0.1)
+    torch.nn.init.normal_(detector.head.boxes.weight, std=0.1)
+    points, _ = _points()
+    given = torch.full((rows, 4), torch.nan)
+    given[: len(points)] = points
+    found = detector.ranked(given, 20).numpy()
+    assert found.shape == (3, 20, 8)
+    with torch.no_grad():
+        classes, codes, directions = (part[0].numpy() for part in detector(points, torch.tensor([len(points)])))
+    for number, ours in enumerate(found):
+        best = np.argsort(-classes[:, number], kind="stable")[:20]
+        np.testing.assert_allclose(ours[:, 7], 1 / (1 + np.exp(-classes[best, number])), atol=1e-5)
+        boxes = decode(codes[best], detector.anchors.numpy()[best], directions[best].argmax(1))
+        np.testing.assert_allclose(ours[:, :7], boxes, atol=1e-3)
+
+
+def test_a_scene_becomes_boxes_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without content, as if on a GPU: whatever asks for a number fails."""
+    monkeypatch.setattr(pillars, "_limits", pillars._limits.__wrapped__)  # what is made here has no content either
+    detector = Detector(build(NARROW, task="det3d"), GRID).eval()
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        for module in detector.modules():  # as .to("cuda") would move them
+            for kept in (module._parameters, module._buffers):
+                kept.update({k: fake.from_tensor(v).to("cuda") for k, v in kept.items() if v is not None})
+        boxes = detector.ranked(torch.empty(600, 4, device="cuda"), 20)
+    assert (boxes.shape, boxes.device.type) == ((3, 20, 8), "cuda")
 
 
 def test_published_backbone_has_its_published_size() -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ncp.errors import UserError
 from ncp.models import pillars
-from ncp.models.pillars import Grid, PillarEncoder, arrange, decorate, pillarise
+from ncp.models.pillars import Grid, PillarEncoder, decorate, pillarise
 
 GRID = Grid((0.0, -0.8, -3.0, 1.6, 0.8, 1.0), 0.16, (10, 10))
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -186,7 +186,7 @@ def test_padded_pillars_are_the_cut_ones_and_nothing(shuffle: bool) -> None:
         torch.manual_seed(seed)
         cut = pillarise(points, counts, GRID, most, size, shuffle)
         torch.manual_seed(seed)
-        padded = arrange(points, counts, GRID, most, size, shuffle)
+        padded = pillarise(points, counts, GRID, most, size, shuffle, cut=False)
         for one, whole, rest in zip(cut, padded, (0, 0, 100 * len(counts)), strict=True):
             assert len(whole) == len(points)
             assert torch.equal(whole[: len(one)], one)

@@ -14,8 +14,8 @@ from ncp.data.kitti_frames import DEFAULT_IMAGE, Calibration, image_size
 from ncp.data.kitti_points import read_points
 from ncp.errors import UserError
 from ncp.files import printable
-from ncp.inference.network import Network
-from ncp.metrics.anchors import AnchorClass, Found, find, grid_size, place
+from ncp.inference.network import Network, Ranked
+from ncp.metrics.anchors import AnchorClass, Found, choose, find, grid_size, place
 from ncp.metrics.kitti_files import Objects
 
 
@@ -109,12 +109,16 @@ class Finder:
     def __call__(self, scene: Scene) -> Boxes:
         """The boxes of a scene."""
         written = self.network.scene(scene.points)
-        if written.classes.shape != (len(self.anchors), len(self.network.card.classes)):
+        if written.size != (len(self.anchors), len(self.network.card.classes)):
             raise UserError(
-                f"the detector writes {list(written.classes.shape)} where {len(self.anchors)} anchors and "
+                f"the detector writes {list(written.size)} where {len(self.anchors)} anchors and "
                 f"{len(self.network.card.classes)} classes belong"
             )
-        found = find(*written, self.anchors, **self.nms)
+        if isinstance(written, Ranked):
+            options = {name: value for name, value in self.nms.items() if name != "before"}  # they are that many
+            found = choose(written.boxes, **options)
+        else:
+            found = find(*written, self.anchors, **self.nms)
         if scene.calibration is None:
             return Boxes(found, None)
         names: Sequence[str] = self.network.card.classes

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ncp import card, files, tensorfile
 from ncp.errors import UserError, no_memory
-from ncp.inference.network import Written
+from ncp.inference.network import Ranked, Written
 from ncp.models import detector_file, export
 from ncp.models.capture import Capture, CudaGraphs
 from ncp.models.detector import Detector
@@ -20,6 +20,8 @@ from ncp.models.factory import to_channels_last
 from ncp.models.recorded import Recorded
 from ncp.models.runtime import fused
 from ncp.models.transnas import saved
+
+STEP = 8192  # points: recorded scenes have a multiple of this, so that they come in few shapes
 
 
 class TorchNetwork:
@@ -47,10 +49,9 @@ class TorchNetwork:
         if capture is None and self.place.type == "cuda":
             capture = CudaGraphs(self.place)
         self.run: Callable[..., Any] = self.net
-        if capture is not None and isinstance(self.net, Detector):
-            self.net.maps = Recorded(self.net.maps, capture)  # type: ignore[method-assign, assignment]
-        elif capture is not None:
-            self.run = Recorded(self.net, capture)
+        self.ranks = capture is not None and isinstance(self.net, Detector)
+        if capture is not None:
+            self.run = Recorded(self._ranked if self.ranks else self.net, capture)
 
     @torch.inference_mode()
     def logits(self, x: np.ndarray) -> np.ndarray:
@@ -58,17 +59,36 @@ class TorchNetwork:
         given = torch.from_numpy(np.ascontiguousarray(x)).to(self.place)
         if given.ndim == 4:
             given = given.contiguous(memory_format=torch.channels_last)
-        with _memory(x), _exact(self.place):
+        with _memory(x), _exact():
             out: np.ndarray = self.run(given).float().cpu().numpy()
         return out
 
     @torch.inference_mode()
-    def scene(self, points_M4: np.ndarray) -> Written:
-        """See :class:`ncp.inference.network.Network`."""
-        points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
-        with _memory(points_M4), _exact(self.place):
-            found: Any = self.run(points, torch.tensor([len(points)]))
-        return Written(*(part[0].float().cpu().numpy() for part in found))
+    def scene(self, points_M4: np.ndarray) -> Written | Ranked:
+        """See :class:`ncp.inference.network.Network`; recorded, the best boxes alone leave the device.
+
+        Without a device of its own nothing would be gained, and equal scores stay in the anchors' order.
+        """
+        with _memory(points_M4), _exact(benchmark=True):
+            if not self.ranks:
+                points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
+                found: Any = self.run(points, torch.tensor([len(points)]))
+                return Written(*(part[0].float().cpu().numpy() for part in found))
+            boxes: Tensor = self.run(torch.from_numpy(filled(points_M4)).to(self.place))
+            return Ranked(boxes.cpu().numpy(), (len(self.net.anchors), len(boxes)))
+
+    def _ranked(self, points_N4: Tensor) -> Tensor:
+        """What is recorded of a detector: from points to boxes."""
+        assert self.card.use.space is not None
+        boxes: Tensor = self.net.ranked(points_N4, self.card.use.space.nms.before)
+        return boxes
+
+
+def filled(points_M4: np.ndarray) -> np.ndarray:
+    """Float32 points and rows of NaN, which are no points, up to the next multiple of ``STEP``."""
+    out = np.full((max(1, -(-len(points_M4) // STEP)) * STEP, 4), np.nan, dtype=np.float32)
+    out[: len(points_M4)] = points_M4
+    return out
 
 
 class _memory:
@@ -88,9 +108,14 @@ class _memory:
             ) from None
 
 
-def _exact(place: torch.device) -> Any:
-    """Convolutions in float32 also on GPUs, which take 10 bits of it otherwise."""
-    return torch.backends.cudnn.flags(allow_tf32=False)  # type: ignore[no-untyped-call]
+def _exact(benchmark: bool = False) -> Any:
+    """Convolutions in float32 also on GPUs, which take 10 bits of it otherwise.
+
+    Args:
+        benchmark: whether the fastest one is looked for at the first input of a shape.
+    """
+    enabled = torch.backends.cudnn.enabled  # unless said, the library itself is switched off
+    return torch.backends.cudnn.flags(enabled=enabled, benchmark=benchmark, allow_tf32=False)  # type: ignore[no-untyped-call]
 
 
 def open_torch(path: Path, device: str) -> TorchNetwork:

@@ -10,7 +10,7 @@ are those of the open implementations (the publication has car height 1.5 and z 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,14 +131,33 @@ def find(
         score, overlap, rotated, before, most: see :func:`ncp.models.anchors.detect`.
     """
     scores_AN = 1 / (1 + np.exp(-np.clip(logits_AN.astype(np.float32), -80, 80)))
-    parts = []
-    for number in range(scores_AN.shape[1]):
-        column = scores_AN[:, number]
+    ranked = []
+    for column in scores_AN.T:
         anchor = np.flatnonzero(column >= score)
         anchor = anchor[np.argsort(-column[anchor], kind="stable")[:before]]
         boxes = decode(codes_A7[anchor].astype(np.float32), anchors_A7[anchor], directions_A2[anchor].argmax(1))
-        kept = suppress(boxes[:, list(BEV_OF_7)], column[anchor], overlap, rotated)
-        parts.append((boxes[kept], np.full(len(kept), number), column[anchor][kept]))
-    boxes, labels, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
-    best = np.argsort(-scores, kind="stable")[:most]
-    return Found(boxes[best].astype(np.float32), labels[best], scores[best])
+        ranked.append(np.column_stack([boxes, column[anchor]]).astype(np.float32))
+    return choose(ranked, score, overlap, rotated, most)
+
+
+def choose(
+    ranked: Iterable[np.ndarray],
+    score: float = 0.05,
+    overlap: float = 0.5,
+    rotated: bool = False,
+    most: int = 100,
+) -> Found:
+    """The boxes of one scene from each class's best ones, suppressed class by class.
+
+    Args:
+        ranked: of each class ``(K, 8)`` float32: boxes and their scores, the best ones first.
+        score, overlap, rotated, most: see :func:`ncp.models.anchors.detect`.
+    """
+    parts = []
+    for number, boxes_K8 in enumerate(ranked):
+        good = boxes_K8[boxes_K8[:, 7] >= score]
+        kept = suppress(good[:, list(BEV_OF_7)], good[:, 7], overlap, rotated)
+        parts.append((good[kept], np.full(len(kept), number)))
+    boxes, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+    best = np.argsort(-boxes[:, 7], kind="stable")[:most]
+    return Found(boxes[best, :7], labels[best], boxes[best, 7])

@@ -19,14 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ncp.metrics.anchors import DIRECTION_OFFSET, decode, place
+from ncp.metrics.anchors import DIRECTION_OFFSET, choose, decode, place
 from ncp.metrics.anchors import KITTI_ANCHORS as KITTI_ANCHORS
 from ncp.metrics.anchors import ROTATIONS as ROTATIONS
 from ncp.metrics.anchors import AnchorClass as AnchorClass
-from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev, suppress
+from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev
 
 BACKGROUND, IGNORED = -1, -2
-FEW = 128  # boxes of a class that the host suppresses by itself; of more a GPU works out the overlaps
 MOST_PAIRS = 2**24  # of objects and anchors around them that are looked at together
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
@@ -360,7 +359,7 @@ def at_least_float(x: Tensor) -> Tensor:
 
 
 class Detections(NamedTuple):
-    """Boxes found in one scene, best first: ``(K, 7)``, ``(K,)`` class numbers, ``(K,)`` scores 0..1."""
+    """Boxes found in one scene, best first, on the host: ``(K, 7)``, ``(K,)`` class numbers, ``(K,)`` scores 0..1."""
 
     boxes: Tensor
     labels: Tensor
@@ -387,30 +386,19 @@ def detect(
         before: highest scores of a class that go into the suppression.
         most: detections of a scene.
     """
-    out = []
-    for logits, codes, directions in zip(*found, strict=True):
-        top_KN, anchor_KN = torch.topk(torch.sigmoid(logits.float()), min(before, len(logits)), dim=0)
-        # the highest come first, so that those to keep are the first ones of each class; a GPU is waited for here alone
-        counts = (top_KN >= score).sum(0).tolist()
-        anchor, scores = (
-            torch.cat([values[:count, i] for i, count in enumerate(counts)]) for values in (anchor_KN, top_KN)
-        )
-        boxes = decode(codes[anchor].float(), anchors_A7[anchor], directions[anchor].argmax(1))
-        device = boxes.device
-        if not rotated and max(counts) <= FEW:
-            boxes, scores = boxes.cpu(), scores.cpu()
-        number = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(scores.device)
-        kept = _kept(boxes[:, list(BEV_OF_7)], scores, counts, overlap, rotated).to(scores.device)
-        best = kept[torch.argsort(scores[kept], descending=True, stable=True)[:most]]
-        out.append(Detections(*(values[best].to(device) for values in (boxes, number, scores))))
-    return out
+    ranked = rank(found, anchors_A7, before).detach().cpu().numpy()  # a GPU is waited for here alone
+    chosen = (choose(one, score, overlap, rotated, most) for one in ranked)
+    return [Detections(*map(torch.from_numpy, one)) for one in chosen]
 
 
-def _kept(bev_M5: Tensor, scores_M: Tensor, counts: list[int], overlap: float, rotated: bool) -> Tensor:
-    """Which boxes no better one of their class suppresses: int64 on the host; so many of each class lie one after the other."""
-    kept, begin = [], 0
-    for count in counts:
-        part = slice(begin, begin + count)
-        kept.append(begin + suppress(bev_M5[part], scores_M[part], overlap, rotated))
-        begin += count
-    return torch.from_numpy(np.concatenate(kept))
+def rank(found: Prediction, anchors_A7: Tensor, before: int) -> Tensor:
+    """Boxes and scores of each class's ``before`` best anchors (of all where there are fewer), best first.
+
+    ``(B, N, K, 8)`` float32, whatever the scores are: of one shape, and nothing waits for a GPU.
+    """
+    best_BKN, anchor_BKN = torch.topk(torch.sigmoid(found.classes.float()), min(before, len(anchors_A7)), dim=1)
+    score_BNK, anchor_BNK = best_BKN.transpose(1, 2), anchor_BKN.transpose(1, 2)
+    scene_B11 = torch.arange(len(anchor_BNK), device=anchor_BNK.device)[:, None, None]
+    code, direction = found.boxes[scene_B11, anchor_BNK], found.directions[scene_B11, anchor_BNK].argmax(-1)
+    boxes = decode(code.float(), anchors_A7[anchor_BNK], direction)
+    return torch.cat([boxes, score_BNK[..., None]], -1)

@@ -25,6 +25,7 @@ from ncp.models.anchors import (
     lay_out,
     losses,
     make_anchors,
+    rank,
 )
 from ncp.models.bf16 import protect
 from ncp.models.blocks import initialise
@@ -127,6 +128,18 @@ class Detector(nn.Module):
         return losses(
             found, self.anchors, self.anchor_class, boxes_BK7, labels_BK, self.kinds, min_pos_iou, self._layout
         )
+
+    @torch.no_grad()
+    def ranked(self, points_N4: Tensor, before: int) -> Tensor:
+        """One scene's points to boxes and scores of each class's ``before`` best anchors, ``(N, K, 8)``, as
+        :func:`ncp.models.anchors.rank` gives them.
+
+        Rows of NaN are no points, so that scenes may be filled up to one size. Nothing here waits for a GPU, and shapes depend
+        on those of the points alone: all of it can be recorded (:class:`ncp.models.recorded.Recorded`).
+        """
+        counts = torch.full((1,), len(points_N4), device=points_N4.device)
+        found = Prediction(*self.maps(self.encoder(points_N4, counts, padded=True)))
+        return rank(found, self.anchors, before)[0]
 
     @torch.no_grad()
     def detect(self, found: Prediction, **options: Any) -> list[Detections]:

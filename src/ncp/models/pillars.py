@@ -80,20 +80,9 @@ def pillarise(
     max_pillars: int,
     max_points: int = MAX_POINTS,
     shuffle: bool = False,
+    cut: bool = True,
 ) -> Pillars:
-    """Group points into pillars, without padding; see :func:`arrange`. A GPU is waited for."""
-    return arrange(points_N4, counts_B, grid, max_pillars, max_points, shuffle).cut()
-
-
-def arrange(
-    points_N4: Tensor,
-    counts_B: Tensor,
-    grid: Grid,
-    max_pillars: int,
-    max_points: int = MAX_POINTS,
-    shuffle: bool = False,
-) -> Pillars:
-    """Group points into pillars of which every array has N rows; nothing waits for a GPU.
+    """Group points into pillars.
 
     Args:
         points_N4: the scenes' points one after the other (x, y, z, reflectance, ...); those outside the grid are left out, and
@@ -104,6 +93,7 @@ def arrange(
         max_pillars: of a scene; those whose first point comes earliest are kept.
         max_points: of a pillar; the first ones are kept.
         shuffle: put the points in random order first (torch's CPU generator), so that what is kept is a random choice.
+        cut: without padding, for which a GPU is waited for; otherwise all arrays have N rows, and nothing waits.
 
     Raises:
         UserError: when counts on the host are not those of the points, or a limit is below 1.
@@ -136,11 +126,12 @@ def arrange(
     # to the front what is kept, in its order; a row more, the last one, is what stands beyond
     opens_N = _front(kept_N & (row_N == first_N))
     point_N = F.pad(order_N, (0, 1), value=total)[_front(kept_N)]
-    return Pillars(
+    pillars = Pillars(
         F.pad(points, (0, 0, 0, 1))[point_N],
         F.pad(length_N, (0, 1))[opens_N],
         F.pad(cell_N, (0, 1), value=beyond)[opens_N],
     )
+    return pillars.cut() if cut else pillars
 
 
 def _front(chosen_N: Tensor) -> Tensor:
@@ -271,7 +262,7 @@ class PillarEncoder(nn.Module):
         In training what exceeds the limits is chosen at random. Computed in the weights' precision, never in a lower one.
 
         Args:
-            points_N4, counts_B: see :func:`arrange`.
+            points_N4, counts_B: see :func:`pillarise`.
             padded: whether arrays keep N rows, so that nothing waits for a GPU; unless given, where the points are on one. A norm
                 in training that is not torch's own (devices that share theirs) waits all the same.
         """
@@ -280,9 +271,7 @@ class PillarEncoder(nn.Module):
         padded &= type(self.norm) is nn.BatchNorm1d or not self.norm.training
         with torch.autocast(points_N4.device.type, enabled=False):
             points_N4 = points_N4.to(self.linear.weight.dtype)
-            pillars = arrange(points_N4, counts_B, self.grid, most, self.max_points, shuffle=self.training)
-            if not padded:
-                pillars = pillars.cut()
+            pillars = pillarise(points_N4, counts_B, self.grid, most, self.max_points, self.training, cut=not padded)
             features_PC = self.features(pillars, padded)
             height, width = self.grid.size
             canvas: Tensor = _Canvas.apply(features_PC, pillars.cells, len(counts_B) * height * width)

@@ -56,6 +56,7 @@ class NCPAnchorHead(Anchor3DHead):  # type: ignore[misc]
         anchors = torch.from_numpy(place(self.kinds, self.limits, size)[0]).to(scores.device)
         out = []
         for found in detect(written, anchors, **self.nms):
-            boxes_3d = LiDARInstance3DBoxes(found.boxes, origin=(0.5, 0.5, 0.5))
-            out.append(InstanceData(bboxes_3d=boxes_3d, scores_3d=found.scores, labels_3d=found.labels))
+            boxes, labels, chosen = (value.to(scores.device) for value in found)
+            boxes_3d = LiDARInstance3DBoxes(boxes, origin=(0.5, 0.5, 0.5))
+            out.append(InstanceData(bboxes_3d=boxes_3d, scores_3d=chosen, labels_3d=labels))
         return out
