@@ -279,10 +279,12 @@ class Prediction(NamedTuple):
     directions: Tensor
 
 
-def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2)."""
+def focal_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2); 0 where not
+    ``counted``."""
     wrong = logits * torch.where(targets, -1.0, 1.0)  # the logit of being wrong
     alpha = torch.where(targets, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
+    alpha = torch.where(counted, alpha, 0)
     return alpha * torch.sigmoid(wrong) ** FOCAL_GAMMA * F.softplus(wrong)
 
 
@@ -330,7 +332,7 @@ def losses(
     number_B = positive_BA.sum(1).clamp(min=1)
     number_N = torch.arange(found.classes.shape[-1], device=class_A.device)
     wanted = (class_A[:, None] == number_N) & positive_BA[..., None]
-    classed = focal_loss(at_least_float(found.classes), wanted) * (owner_BA != IGNORED)[..., None]
+    classed = focal_loss(at_least_float(found.classes), wanted, (owner_BA != IGNORED)[..., None])
 
     # a row that is nobody's finds itself and weighs nothing
     own = owner_BA.flatten()[anchor] == slot
