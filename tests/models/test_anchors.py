@@ -414,13 +414,17 @@ def test_a_class_whose_anchors_are_never_background():
     assert (wanted == an.IGNORED).sum() > len(anchors) / 4
 
 
-def test_a_box_that_is_not_finite_matches_nothing():
+@pytest.mark.parametrize("place", [math.nan, math.inf, 500.0])
+def test_a_box_that_is_nowhere_matches_nothing(place):
     anchors, which = _made((16, 16))
     boxes, labels = torch.tensor([[[8.0, 0, -1, 3.9, 1.6, 1.56, 0.0]] * 2]), torch.tensor([[0, 0]])
-    boxes[0, 1, 0] = math.nan
+    boxes[0, 1, 0] = place
     found = an.match(an.lay_out(anchors, which, 3), boxes, labels, CLASSES)
     assert torch.equal(found[0], match(anchors, which, boxes[0, :1], labels[0, :1], CLASSES))
     assert (found == 0).any()
+    alone = an.matches(an.lay_out(anchors, which, 3), boxes[:, 1:], labels[:, 1:], CLASSES)
+    assert (alone.owner == an.BACKGROUND).all()
+    assert len(alone.anchor) == 0
 
 
 def _written(anchors, scenes, dtype):

@@ -27,6 +27,7 @@ from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev
 
 BACKGROUND, IGNORED = -1, -2
 MOST_PAIRS = 2**24  # of objects and anchors around them that are looked at together
+ROUNDED = 1e-5
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
 WEIGHTS = {"box": 2.0, "class": 1.0, "direction": 0.2}  # section 2.3: beta_loc, beta_cls, beta_dir
@@ -120,20 +121,21 @@ class Windows(NamedTuple):
 
 
 def windows(layout: Layout, boxes_BK7: np.ndarray, labels_BK: np.ndarray, classes: tuple[AnchorClass, ...]) -> Windows:
-    """Wide enough for every turn of the object and of the anchors, and a cell more on each side for what rounding adds."""
+    """Wide enough for every turn of the object and of the anchors; objects around which none stand are left out.
+
+    Overlaps are worked out in single precision: what it may round a place or a side by is far less than ``ROUNDED`` of it.
+    """
     parts = []
     finite_BK = np.isfinite(boxes_BK7).all(2)  # what is not overlaps nothing
     for number, (kind, stands) in enumerate(zip(classes, layout.stands, strict=True)):
         scene, slot = np.nonzero((labels_BK == number) & finite_BK)
         boxes = boxes_BK7[scene, slot].astype(np.float64)
         reach = stands.half + np.abs(boxes[:, 3:5]).max(1, initial=0) / 2
+        reach += ROUNDED * (np.abs(boxes[:, :2]).max(1, initial=0) + reach)
         if kind.negative <= 0:  # no anchor is too far away to be undecided
             reach[:] = np.inf
-        low_y, low_x = (
-            np.maximum(np.searchsorted(side, boxes[:, i] - reach) - 1, 0) for i, side in ((1, stands.y), (0, stands.x))
-        )
-        high_y, high_x = (
-            np.minimum(np.searchsorted(side, boxes[:, i] + reach, "right") + 1, len(side))
+        (low_y, high_y), (low_x, high_x) = (
+            (np.searchsorted(side, boxes[:, i] - reach), np.searchsorted(side, boxes[:, i] + reach, "right"))
             for i, side in ((1, stands.y), (0, stands.x))
         )
         line = len(stands.x) * stands.turns
@@ -142,7 +144,8 @@ def windows(layout: Layout, boxes_BK7: np.ndarray, labels_BK: np.ndarray, classe
         parts.append(
             (scene, slot, np.full_like(slot, number), first, width, np.full_like(slot, line), (high_y - low_y) * width)
         )
-    return Windows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    found = Windows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Windows(*(column[found.size > 0] for column in found))
 
 
 class Matches(NamedTuple):
@@ -278,10 +281,12 @@ class Prediction(NamedTuple):
     directions: Tensor
 
 
-def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2)."""
+def focal_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    """Focal loss of sigmoid outputs against bool targets, elementwise (Lin et al. 2017, alpha .25, gamma 2); 0 where not
+    ``counted``."""
     wrong = logits * torch.where(targets, -1.0, 1.0)  # the logit of being wrong
     alpha = torch.where(targets, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
+    alpha = torch.where(counted, alpha, 0)
     return alpha * torch.sigmoid(wrong) ** FOCAL_GAMMA * F.softplus(wrong)
 
 
@@ -329,7 +334,7 @@ def losses(
     number_B = positive_BA.sum(1).clamp(min=1)
     number_N = torch.arange(found.classes.shape[-1], device=class_A.device)
     wanted = (class_A[:, None] == number_N) & positive_BA[..., None]
-    classed = focal_loss(at_least_float(found.classes), wanted) * (owner_BA != IGNORED)[..., None]
+    classed = focal_loss(at_least_float(found.classes), wanted, (owner_BA != IGNORED)[..., None])
 
     # a row that is nobody's finds itself and weighs nothing
     own = owner_BA.flatten()[anchor] == slot

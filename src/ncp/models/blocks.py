@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ncp.models.finish import Finisher, finish
 from ncp.spaces.multires import BlockSpec
@@ -161,11 +162,55 @@ def _as_it_is(x: Any) -> contextlib.AbstractContextManager[Any]:
 
 
 def resize(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear to ``(H, W) = size`` with corners not aligned; the input itself where nothing would change."""
+    """Bilinear to ``(H, W) = size`` with corners not aligned; the input itself where nothing would change.
+
+    What is in half precision stays in it: each pixel is worked out in single precision and rounded once.
+    """
     height, width, own_height, own_width = size[0], size[1], x_BCHW.shape[-2], x_BCHW.shape[-1]
     if known(height, width, own_height, own_width) and (height, width) == (own_height, own_width):
         return x_BCHW
+    if _halved(x_BCHW):
+        out: Tensor = _InHalf.apply(x_BCHW, height, width)  # type: ignore[no-untyped-call]
+        return out
+    return _bilinear(x_BCHW, height, width)
+
+
+def _bilinear(x_BCHW: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def _halved(x: Any) -> bool:
+    """Whether this is half precision that :class:`_InHalf` resizes.
+
+    Traces and compilers are left torch's own operation, and so is what must repeat itself bit by bit: torch then has another.
+    """
+    if not isinstance(x, Tensor) or is_tracing() or torch.compiler.is_compiling():
+        return False
+    half = x.dtype in (torch.bfloat16, torch.float16) and x.device.type in ("cpu", "cuda")
+    return half and not torch.are_deterministic_algorithms_enabled()
+
+
+class _InHalf(torch.autograd.Function):
+    """Autocast would do it in single precision, and whatever joins the result with others would be so too.
+
+    The kernels read and write half precision and compute in single precision, a GPU's backward pass apart: it adds up in what it
+    reads, so that a pixel's many small parts would be lost.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_BCHW: Tensor, height: int, width: int) -> Tensor:
+        ctx.size = list(x_BCHW.shape)
+        with _as_it_is(x_BCHW):
+            return _bilinear(x_BCHW, height, width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope_BCHW: Tensor) -> tuple[Tensor, None, None]:
+        new = list(slope_BCHW.shape[-2:])
+        found: Tensor = torch.ops.aten.upsample_bilinear2d_backward(
+            slope_BCHW.float(), new, ctx.size, False, None, None
+        )
+        return found.to(slope_BCHW.dtype), None, None
 
 
 def initialise(module: nn.Module) -> None:
