@@ -3,7 +3,7 @@
 Pieces, each within ten minutes (``make bench-gpu`` runs all of them, one after the other):
 
 * train: the default code and three random ones, 128x128, batch 64: plain (fp32, channels first), eager bf16, regional (what
-  follows its convolutions compiled), kernels (what follows them written by Triton's kernels) and graphs (whole steps as CUDA
+  follows its convolutions compiled), kernels (that, sums and joins of maps by Triton's kernels) and graphs (whole steps as CUDA
   graphs; with kernels, that is what src.train does). Bars: that 3x plain and 2.5x eager bf16. Losses of 50 steps of it are held
   against those of eager bf16.
 * large: classification at 224x224 and segmentation at 512x1024, batch 16 and 4. Bar: the better of graphs and regional 1.5x
@@ -46,11 +46,11 @@ from ncp.data import transforms as T
 from ncp.data.cityscapes import FULL
 from ncp.data.clip_augmentation import ClipAugmentation
 from ncp.data.colours import PHOTOMETRIC
-from ncp.models import build
+from ncp.models import build, kernels
 from ncp.models.capture import CudaGraphs
 from ncp.models.recorded import WARM, Recorded
 from ncp.models.runners import side_by_side
-from ncp.models.runtime import by_kernels, compile_regions
+from ncp.models.runtime import compile_regions
 from ncp.spaces import cost
 from ncp.spaces.multires import SPACE
 from ncp.tasks.stepping.base import Eager, Stepping
@@ -90,7 +90,7 @@ def training(
     if variant.startswith("regional"):
         compile_regions(net)
     if variant.startswith("kernels"):
-        by_kernels(net)
+        kernels.use(net)
     x = torch.randn(batch, 3, *size, device=device)
     x = x if plain else x.contiguous(memory_format=torch.channels_last)
     sides = () if task == "cls" else (size[0] // 4, size[1] // 4)
@@ -282,7 +282,7 @@ def _detector_step(variant: str, grid: Any, points: Tensor, batch: int, device: 
     if variant.startswith("regional"):
         compile_regions(detector)
     if variant.startswith("kernels"):
-        by_kernels(detector)
+        kernels.use(detector)
     given = {
         "points": points.repeat(batch, 1),
         "counts": torch.tensor([len(points)] * batch),  # these three are read on the host

@@ -10,9 +10,10 @@ import sys
 import torch
 from torch import nn
 
-from ncp.models import build, triton_norm
-from ncp.models.finish import finish, kernels
-from ncp.models.runtime import by_kernels
+from ncp.models import build, kernels
+from ncp.models.finish import finish
+from ncp.models.kernels import maps, norm as norms
+from ncp.models.kernels.check import check
 from ncp.spaces.multires import SPACE
 
 # batch, channels, height, width: one part, two groups of columns, columns that are not full, parts that are combined first
@@ -59,8 +60,8 @@ def apart(shape, added, kind):
     slope = torch.where(before.detach().abs() < CLOSE, 0, slope.double()).to(kind)
     torch.relu(before).backward(slope.double())
     given = [one.clone().requires_grad_() for one in (y, shortcut)]
-    assert triton_norm.fits(norm, given[0])
-    out = triton_norm.finish(norm, given[0], given[1] if added else None)
+    assert norms.fits(norm, given[0])
+    out = norms.finish(norm, given[0], given[1] if added else None)
     out.backward(slope)
     pairs = {
         "out": (out, torch.relu(before)),
@@ -87,7 +88,7 @@ def losses(own):
     code = SPACE.decode(SPACE.round(SPACE.lower[None].astype(float)))[0]
     net = build(code, "cls", 4).train()
     if own:
-        by_kernels(net)
+        kernels.use(net)
     optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
     x = torch.randn(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     found = []
@@ -116,20 +117,20 @@ def refused():
         "double precision": (norm, y.double()),
         "another norm": (nn.InstanceNorm2d(8).train(), y),
     }
-    return {name: kernels(one, y, None) is None for name, (one, y) in cases.items()}
+    return {name: kernels.finish(one, y, None) is None for name, (one, y) in cases.items()}
 
 
 def bad_numbers():
     """Whether a number that is none stays one, as in torch."""
     y = arrays(SHAPES["small"], torch.float32, 0)[0]
     y[0, 3, 1, 1] = float("nan")
-    out = finish(norm_of(8), y.clone(), None, kernels)
+    out = finish(norm_of(8), y.clone(), None, kernels.finish)
     wanted = torch.relu(norm_of(8)(y))
     return bool(torch.equal(out.isnan(), wanted.isnan()))
 
 
 def main():
-    triton_norm.check(torch.device("cpu"))
+    check(torch.device("cpu"))
     told = {
         "apart": {
             f"{name}, {'added' if added else 'alone'}, {str(kind)[6:]}": apart(SHAPES[name], added, kind)

@@ -11,7 +11,7 @@ Shape suffixes: B batch, C channels, H, W height and width.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -23,12 +23,15 @@ from torch.autograd.function import once_differentiable
 from ncp.models.finish import Finisher, finish
 from ncp.spaces.multires import BlockSpec
 
+Merger = Callable[[Tensor, Tensor | None, Tensor], Tensor | None]
+"""What sums a fusion's three terms (the second may be missing) where the last one is to be repeated; None where it can't."""
+
 
 class Unit(nn.Module):
     """k x k convolution without bias, batch norm, ReLU.
 
     Attributes:
-        finisher: what writes norm and ReLU in training in torch's place (:mod:`ncp.models.runtime` sets it); None for nothing.
+        finisher: what writes norm and ReLU in training in torch's place ; None for nothing.
     """
 
     finisher: Finisher | None = None
@@ -79,10 +82,15 @@ class Fusion(nn.Module):
     then nearest upsampling by 2), where these exist. An output beyond the inputs is made from the fused output before it
     (3x3, stride 2).
 
+    Attributes:
+        merger: what sums in training in torch's place; None for nothing.
+
     Args:
         inputs: channels of the incoming branches, finest first.
         outputs: channels of the outgoing branches: as many, or one more.
     """
+
+    merger: Merger | None = None
 
     def __init__(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         super().__init__()
@@ -97,15 +105,31 @@ class Fusion(nn.Module):
         """Branches, finest first, each half the size of the one before (rounded up)."""
         fused = []
         for i in range(self.kept):
-            y = self.same[i](branches[i])
-            if i > 0:
-                y = _sum(self.down[i - 1](branches[i - 1]), y)
-            if i + 1 < self.kept:
-                y = _sum(y, _upsample(self.up[i](branches[i + 1]), y.shape[-2:]))
-            fused.append(y)
+            merging = self.merger is not None and self.training and i + 1 < self.kept
+            fused.append(self._merged(i, branches) if merging else self._summed(i, branches))
         if self.new is not None:
             fused.append(self.new(fused[-1]))
         return fused
+
+    def _summed(self, i: int, branches: list[Tensor]) -> Tensor:
+        """Output ``i``, term by term."""
+        y: Tensor = self.same[i](branches[i])
+        if i > 0:
+            y = _sum(self.down[i - 1](branches[i - 1]), y)
+        if i + 1 < self.kept:
+            y = _sum(y, _upsample(self.up[i](branches[i + 1]), y.shape[-2:]))
+        return y
+
+    def _merged(self, i: int, branches: list[Tensor]) -> Tensor:
+        """Output ``i`` that has a coarser neighbour, all terms at once where they can be."""
+        assert self.merger is not None
+        same: Tensor = self.same[i](branches[i])
+        down: Tensor | None = self.down[i - 1](branches[i - 1]) if i > 0 else None
+        up: Tensor = self.up[i](branches[i + 1])
+        y = self.merger(same, down, up)
+        if y is not None:
+            return y
+        return _sum(same if down is None else _sum(down, same), _upsample(up, same.shape[-2:]))
 
 
 class Block(nn.Module):

@@ -40,16 +40,6 @@ def finish(
     return F.relu_(y)
 
 
-def kernels(norm: nn.Module, y_BCHW: Tensor, shortcut_BCHW: Tensor | None) -> Tensor | None:
-    """A :data:`Finisher` in Triton (:mod:`ncp.models.triton_norm`), which must be installed."""
-    from ncp.models import triton_norm
-
-    if not triton_norm.fits(norm, y_BCHW):
-        return None
-    assert isinstance(norm, nn.BatchNorm2d)
-    return triton_norm.finish(norm, y_BCHW, shortcut_BCHW)
-
-
 def compiled(backend: Backend) -> Finisher:
     """A :data:`Finisher` made by :func:`torch.compile`."""
     return partial(_by_compiler, backend)

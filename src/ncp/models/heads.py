@@ -10,7 +10,7 @@ Shape suffixes: B batch, T frames, C channels, H, W height and width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from ncp.errors import UserError
 from ncp.models.blocks import Unit, resize
+
+Joiner = Callable[[Sequence[Tensor], Sequence[int]], Tensor | None]
+"""What joins branches at one size, as :func:`join` does; None where it can't."""
 
 
 def join(branches: Sequence[Tensor], size: Sequence[int]) -> Tensor:
@@ -67,11 +70,16 @@ class ClassificationHead(nn.Module):
 class SegmentationHead(nn.Module):
     """Joined at the finest branch, a 1x1 classifier on every pixel. The logits stay at the finest branch's size.
 
+    Attributes:
+        joiner: what joins in training in torch's place; None for nothing.
+
     Args:
         channels: of the branches, finest first.
         width: channels of the join.
         classes: number of logits a pixel; 0 leaves the classifier out, so that a detector's head reads the joined map.
     """
+
+    joiner: Joiner | None = None
 
     def __init__(self, channels: Sequence[int], width: int, classes: int) -> None:
         super().__init__()
@@ -81,7 +89,9 @@ class SegmentationHead(nn.Module):
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """``(B, classes, H, W)`` at the size of the first branch, or ``(B, width, H, W)`` without a classifier."""
-        x_BCHW: Tensor = self.join(join(branches, branches[0].shape[-2:]))
+        size = branches[0].shape[-2:]
+        joined = self.joiner(branches, size) if self.joiner is not None and self.training else None
+        x_BCHW: Tensor = self.join(join(branches, size) if joined is None else joined)
         return x_BCHW if self.classifier is None else self.classifier(x_BCHW)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import cache
 from typing import TypeVar
 
 import torch
@@ -11,8 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ncp.errors import UserError
-from ncp.models import finish
-from ncp.models.finish import Backend, Finisher
+from ncp.models.finish import Backend, compiled
 
 N = TypeVar("N", bound=nn.Module)
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
@@ -120,37 +118,9 @@ def compile_regions(net: N, backend: Backend = "inductor") -> N:
         net: with :class:`ncp.models.blocks.Unit` and :class:`ncp.models.blocks.ResidualUnit` within; others stay as they are.
         backend: of :func:`torch.compile`.
     """
-    return _finished_by(net, finish.compiled(backend))
-
-
-def by_kernels(net: N) -> N:
-    """Have norm, shortcut and ReLU after the convolutions of ``net`` written by Triton's kernels in training; weights stay.
-
-    See :mod:`ncp.models.triton_norm`; what does not suit them is torch's as before. Starting them takes the host longer than
-    torch's, so they are for steps that are recorded. :func:`kernels_refused` says beforehand whether they can be had.
-    """
-    return _finished_by(net, finish.kernels)
-
-
-@cache
-def kernels_refused(device: torch.device) -> str | None:
-    """Why norms cannot be written by Triton's kernels on a device; None where they can, which was tried then."""
-    if device.type != "cuda":
-        return "there is no GPU"
-    try:
-        from ncp.models import triton_norm
-
-        with torch.random.fork_rng(devices=[device]), torch.autocast("cuda", enabled=False):
-            triton_norm.check(device)
-    except Exception as error:  # no Triton, no compiler, a GPU that it does not know: all end in torch's own kernels
-        told = str(error).strip() or type(error).__name__
-        return told.splitlines()[0]
-    return None
-
-
-def _finished_by(net: N, finisher: Finisher | None) -> N:
     from ncp.models.blocks import ResidualUnit, Unit
 
+    finisher = compiled(backend)
     for module in net.modules():
         if isinstance(module, (Unit, ResidualUnit)):
             module.finisher = finisher

@@ -102,7 +102,7 @@ class Task(pl.LightningModule):
         ledger: the evaluations so far.
         stepping: how steps are run; chosen when a training begins.
         graphs: whether they may be recorded (``trainer.graphs``).
-        kernels: whether Triton may write their norms (``trainer.kernels``).
+        kernels: whether Triton's may be taken for them (``trainer.kernels``).
         kept_at: where the checkpoint of a step is kept, None for a step that is not.
         restored_step: of the checkpoint whose weights these are, when there is no training; else -1.
     """

@@ -54,21 +54,21 @@ def test_graphs_are_taken_where_nothing_is_in_the_way():
     ("other", "graphs", "refused", "reason"),
     [
         ({}, "auto", None, None),
-        ({"compiled": "regional"}, "auto", None, "compile=regional writes norms in its own way"),
+        ({"compiled": "regional"}, "auto", None, "compile=regional has kernels of its own"),
         ({}, False, None, "steps are not recorded"),
         ({"world": 2}, "auto", None, "steps are not recorded"),
         ({}, "auto", "Failed to find C compiler", "Failed to find C compiler"),
     ],
 )
-def test_norms_of_recorded_steps_are_triton_s_where_they_can_be(monkeypatch, caplog, other, graphs, refused, reason):
+def test_recorded_steps_take_triton_s_kernels_where_they_can_be_had(monkeypatch, caplog, other, graphs, refused, reason):
     task, trainer = made(**other)
     asked = []
-    monkeypatch.setattr(choice, "kernels_refused", lambda device: asked.append(device) or refused)
-    monkeypatch.setattr(choice, "by_kernels", asked.append)
+    monkeypatch.setattr(choice.triton, "refused", lambda device: asked.append(device) or refused)
+    monkeypatch.setattr(choice.triton, "use", asked.append)
     with caplog.at_level("DEBUG"):
         choose(task, trainer, graphs, capture=object())
     assert (task in asked) == (reason is None)
-    assert (reason or "written by Triton's kernels") in caplog.text
+    assert (reason or "are Triton's kernels in a step") in caplog.text
     if reason is None:
         asked.clear()
         choose(task, trainer, graphs, capture=object(), kernels=False)

@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 import torch
 
 from ncp.errors import UserError
+from ncp.models import kernels as triton
 from ncp.models.capture import Capture, CudaGraphs
-from ncp.models.runtime import REGIONAL, by_kernels, kernels_refused
+from ncp.models.runtime import REGIONAL
 from ncp.tasks.stepping.base import Eager, Stepping
 from ncp.tasks.stepping.graphs import Graphs, Settings
 from ncp.tasks.stepping.part import Part, PartGraphs
@@ -30,7 +31,7 @@ def choose(
         trainer: that is about to begin.
         wanted: ``trainer.graphs``: auto (graphs where they can be, the reason logged where not), true, false.
         capture: what records; unless given, CUDA graphs where there is a GPU.
-        kernels: ``trainer.kernels``: auto (norms of recorded steps by Triton where they can be), true, false.
+        kernels: ``trainer.kernels``: auto (Triton's kernels in recorded steps where they can be had), true, false.
 
     Raises:
         UserError: where graphs or kernels are asked for and cannot be.
@@ -60,20 +61,20 @@ def choose(
 
 
 def _choose_kernels(task: Any, trainer: pl.Trainer, wanted: Any, reason: str | None) -> None:
-    """Have the norms of recorded steps written by Triton, unless ``reason`` or another one is against it."""
+    """Take Triton's kernels, unless ``reason`` or another one is against it."""
     if wanted is False:
         return
     if reason is None and task.compiled_as is not None:
-        reason = f"compile={task.compiled_as} writes norms in its own way"
+        reason = f"compile={task.compiled_as} has kernels of its own"
     if reason is None:
-        reason = kernels_refused(trainer.strategy.root_device)
+        reason = triton.refused(trainer.strategy.root_device)
     if reason is None:
-        by_kernels(task)
-        log.info("norms, shortcuts and ReLUs of a step are written by Triton's kernels")
+        triton.use(task)
+        log.info("what follows convolutions, sums and joins of maps are Triton's kernels in a step")
     elif wanted is True:
         raise UserError(f"trainer.kernels=true, but {reason}; leave it out, or give trainer.kernels=auto")
     else:
-        log.debug("norms, shortcuts and ReLUs are torch's: %s", reason)
+        log.debug("no kernels of Triton's in a step: %s", reason)
 
 
 def against(task: Any, trainer: pl.Trainer, recorder: bool = False) -> str | None:
