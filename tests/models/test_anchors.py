@@ -524,3 +524,33 @@ def test_a_loss_with_its_gradients_waits_for_nothing(monkeypatch):
         TapedGraphs().record(
             lambda: an.losses(found, anchors, which, boxes, labels, CLASSES, layout=layout, counted=True)
         )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_same_and_is_not_waited_for():
+    anchors, which = _made((32, 48))
+    boxes, labels = drawn(3, 3, 20, 0.0)
+    found = _written(anchors, 3, torch.float32)
+    other = an.Prediction(*(one.detach().cuda().requires_grad_() for one in found))
+    wanted = an.losses(found, anchors, which, boxes, labels, CLASSES)
+    sum(wanted.values()).backward()
+    there, kinds, layout = anchors.cuda(), which.cuda(), an.lay_out(anchors, which, 3, "cuda")
+    given = boxes.pin_memory(), labels.pin_memory()
+
+    def step():
+        got = an.losses(other, there, kinds, *given, CLASSES, layout=layout)
+        sum(got.values()).backward()
+        return got
+
+    step()
+    for one in other:
+        one.grad = None
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        got = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for name, value in got.items():
+        assert value.item() == pytest.approx(wanted[name].item(), rel=1e-5)
+    for one, two in zip(found, other, strict=True):
+        torch.testing.assert_close(two.grad.cpu(), one.grad, rtol=1e-4, atol=1e-8)
