@@ -19,7 +19,7 @@ CLASSES = an.KITTI_ANCHORS
 def match(anchors, which, boxes, labels, classes, *more, **further):
     """Of one scene."""
     layout = an.lay_out(anchors, which, len(classes))
-    return an.match(layout, boxes[None], labels[None], classes, *more, **further)[0]
+    return an.match(layout, boxes[None], labels[None], classes, *more, **further).owner[0]
 
 
 def _made(size: tuple[int, int] = (64, 64)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -311,9 +311,14 @@ def test_scenes_are_matched_as_each_is_alone(monkeypatch):
     ])  # fmt: skip
     assert (alone >= 0).any(1).tolist() == [True, False, True, True, True]
     layout = an.lay_out(anchors, which, len(CLASSES))
+    around = []
     for pairs in (2**24, 200, 1):
         monkeypatch.setattr(an, "MOST_PAIRS", pairs)
-        assert torch.equal(an.match(layout, boxes, labels, CLASSES), alone)
+        found = an.match(layout, boxes, labels, CLASSES)
+        assert torch.equal(found.owner, alone)
+        around.append(set(zip(found.anchor.tolist(), found.slot.tolist(), strict=True)))
+    assert around[0] == around[1] == around[2]
+    assert len(around[0]) == len(found.anchor) > 200
 
 
 def plain_match(anchors, which, boxes, labels, classes, min_pos_iou=0.0):
@@ -390,7 +395,7 @@ def test_only_anchors_around_an_object_are_looked_at_and_it_changes_nothing(case
     anchors, which = _made((32, 48))
     layout = an.lay_out(anchors, which, 3)
     boxes, labels = drawn(*CASES[case])
-    found = an.matches(layout, boxes, labels, CLASSES, least)
+    found = an.match(layout, boxes, labels, CLASSES, least)
     wanted = torch.stack(
         [plain_match(anchors, which, b, one, CLASSES, least) for b, one in zip(boxes, labels, strict=True)]
     )
@@ -410,7 +415,7 @@ def test_a_class_whose_anchors_are_never_background():
     boxes, labels = drawn(6, 2, 4, 0.0)
     classes = tuple(kind._replace(negative=0.0) for kind in CLASSES)
     wanted = torch.stack([plain_match(anchors, which, b, one, classes) for b, one in zip(boxes, labels, strict=True)])
-    assert torch.equal(an.match(an.lay_out(anchors, which, 3), boxes, labels, classes), wanted)
+    assert torch.equal(an.match(an.lay_out(anchors, which, 3), boxes, labels, classes).owner, wanted)
     assert (wanted == an.IGNORED).sum() > len(anchors) / 4
 
 
@@ -419,10 +424,10 @@ def test_a_box_that_is_nowhere_matches_nothing(place):
     anchors, which = _made((16, 16))
     boxes, labels = torch.tensor([[[8.0, 0, -1, 3.9, 1.6, 1.56, 0.0]] * 2]), torch.tensor([[0, 0]])
     boxes[0, 1, 0] = place
-    found = an.match(an.lay_out(anchors, which, 3), boxes, labels, CLASSES)
+    found = an.match(an.lay_out(anchors, which, 3), boxes, labels, CLASSES).owner
     assert torch.equal(found[0], match(anchors, which, boxes[0, :1], labels[0, :1], CLASSES))
     assert (found == 0).any()
-    alone = an.matches(an.lay_out(anchors, which, 3), boxes[:, 1:], labels[:, 1:], CLASSES)
+    alone = an.match(an.lay_out(anchors, which, 3), boxes[:, 1:], labels[:, 1:], CLASSES)
     assert (alone.owner == an.BACKGROUND).all()
     assert len(alone.anchor) == 0
 
@@ -479,10 +484,10 @@ def plain_match_all(anchors, which, boxes, labels):
 def test_half_precision_objects_are_read():
     anchors, which = _made((32, 32))
     boxes, labels = drawn(2, 2, 6, 0.0)
-    layout = an.lay_out(anchors, which, 3)
-    assert torch.equal(
-        an.match(layout, boxes.bfloat16(), labels, CLASSES), an.match(layout, boxes.bfloat16().float(), labels, CLASSES)
-    )
+    layout, low = an.lay_out(anchors, which, 3), boxes.bfloat16()
+    one, other = (an.match(layout, given, labels, CLASSES).owner for given in (low, low.float()))
+    assert torch.equal(one, other)
+    assert (one >= 0).any()
 
 
 def test_strict_determinism_is_kept_and_asked_for_again(monkeypatch):
@@ -539,3 +544,34 @@ def test_a_loss_with_its_gradients_waits_for_nothing(monkeypatch):
         TapedGraphs().record(
             lambda: an.losses(found, anchors, which, boxes, labels, CLASSES, layout=layout, counted=True)
         )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_same_and_is_not_waited_for():
+    anchors, which = _made((32, 48))
+    boxes, labels = drawn(3, 3, 20, 0.0)
+    boxes[..., 6] += 0.1  # none between two axes, where the last bit of a sine says which is nearer
+    found = _written(anchors, 3, torch.float32)
+    other = an.Prediction(*(one.detach().cuda().requires_grad_() for one in found))
+    wanted = an.losses(found, anchors, which, boxes, labels, CLASSES)
+    sum(wanted.values()).backward()
+    there, kinds, layout = anchors.cuda(), which.cuda(), an.lay_out(anchors, which, 3, "cuda")
+    given = boxes.pin_memory(), labels.pin_memory()
+
+    def step():
+        got = an.losses(other, there, kinds, *given, CLASSES, layout=layout)
+        sum(got.values()).backward()
+        return got
+
+    step()
+    for one in other:
+        one.grad = None
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        got = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for name, value in got.items():
+        assert value.item() == pytest.approx(wanted[name].item(), rel=1e-5)
+    for one, two in zip(found, other, strict=True):
+        torch.testing.assert_close(two.grad.cpu(), one.grad, rtol=1e-4, atol=1e-8)

@@ -46,6 +46,38 @@ def test_half_precision_is_resized_as_single_precision_rounded_once(kind, form, 
     assert torch.equal(x.grad, wide.grad.to(kind))
 
 
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("times", [(1, 2), (2, 2), (4, 4), (8, 8), (16, 2)])
+def test_a_gpus_gradient_is_the_kernels(times, form):
+    """As products of matrices; here on the CPU, against torch's own backward pass in double precision."""
+    old = (3, 5)
+    new = tuple(side * n for side, n in zip(old, times, strict=True))
+    draw = torch.Generator().manual_seed(1)
+    whole = torch.randn(2, 24, *new, generator=draw, dtype=torch.double).contiguous(memory_format=form)
+    slope = whole[:, 8:16]  # as it comes from joined maps
+
+    def kernels(slope):
+        return torch.ops.aten.upsample_bilinear2d_backward(slope, new, (2, 8, *old), False, None, None)
+
+    assert all(blocks.exact(*sides) for sides in zip(old, new, strict=True))
+    torch.testing.assert_close(blocks.gathered(slope, old), kernels(slope), rtol=1e-12, atol=1e-12)
+    low = slope.bfloat16()
+    found, wanted = blocks.gathered(low, old), kernels(low.double())
+    assert found.dtype == torch.bfloat16
+    error = (found.double() - wanted).norm() / wanted.norm()
+    once = (wanted.bfloat16().double() - wanted).norm() / wanted.norm()
+    assert error < 1.6 * once
+    assert not torch.equal(found, torch.zeros_like(found))
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 32, 64, 128])
+def test_weights_of_powers_of_two_are_numbers_of_half_precision(n):
+    weights = F.interpolate(torch.eye(5)[None], size=5 * n, mode="linear")
+    assert blocks.exact(5, 5 * n)
+    assert torch.equal(weights, weights.bfloat16().float())
+    assert not any(blocks.exact(5, other) for other in (3, 8, 15, 30, 5 * 256))
+
+
 def test_single_precision_and_the_same_size_are_left_alone():
     x = torch.randn(1, 2, 4, 6)
     assert blocks.resize(x, (4, 6)) is x
@@ -112,3 +144,21 @@ def test_a_pyramid_of_averages_is_none_either():
         out = head([x])
     assert out.dtype == torch.bfloat16
     assert wide.found == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("size", [(12, 20), (48, 80), (13, 19)])
+def test_a_gpu_resizes_half_precision_as_single_precision(size):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 64, 6, 10, generator=draw).cuda().bfloat16().contiguous(memory_format=torch.channels_last)
+    slopes = torch.randn(2, 64, *size, generator=draw).cuda().bfloat16().contiguous(memory_format=torch.channels_last)
+    wide = x.float().requires_grad_()
+    x.requires_grad_()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = blocks.resize(x, size)
+    wanted = F.interpolate(wide, size=size, mode="bilinear")
+    assert torch.equal(found, wanted.bfloat16())
+    found.backward(slopes)
+    wanted.backward(slopes.float())
+    error, once = (one.float() - wide.grad for one in (x.grad, wide.grad.bfloat16()))
+    assert error.norm() < 1.6 * once.norm()

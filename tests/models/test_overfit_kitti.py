@@ -30,7 +30,7 @@ COPY = 0.01  # overlap from which the lower of two boxes is a copy of the higher
 def highest_of_background(detector: Detector, logits_BAN: torch.Tensor, batch: kitti_by_heart.Batch) -> float:
     """The highest score of any class at an anchor that overlaps no object enough to be undecided."""
     layout = lay_out(detector.anchors, detector.anchor_class, len(detector.kinds))
-    matched = match(layout, batch["boxes"], batch["labels"], detector.kinds)
+    matched = match(layout, batch["boxes"], batch["labels"], detector.kinds).owner
     return float(torch.sigmoid(logits_BAN[matched == BACKGROUND]).max())
 
 

@@ -51,7 +51,7 @@ class KittiScores(Metric):
 
     def update(self, index: int, boxes_K7: Tensor, labels_K: Tensor, scores_K: Tensor) -> None:
         """Add the detections of one frame, none included."""
-        self.indices.append(torch.tensor([index], device=self.device))
+        self.indices.append(torch.full((1,), index, device=self.device))  # a copy from the host would wait for a GPU
         number = torch.full((len(scores_K), 1), float(index), device=boxes_K7.device)
         row = torch.cat([number, boxes_K7, labels_K[:, None].to(boxes_K7), scores_K[:, None].to(boxes_K7)], 1)
         self.rows.append(row.double().to(self.device))

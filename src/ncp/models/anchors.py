@@ -152,7 +152,8 @@ class Matches(NamedTuple):
     """Whom anchors match.
 
     Attributes:
-        owner: ``(B, A)``, see :func:`match`.
+        owner: ``(B, A)`` int64, which object of its scene an anchor is to find: ``BACKGROUND`` for none, ``IGNORED`` for
+            undecided.
         anchor: ``(P,)`` int64, of every pair of an object and an anchor that stands around it: the anchor, those of all scenes
             one after the other. Whoever has an owner is among them, once with each object around which it stands.
         slot: ``(P,)`` int64, which object of the scene.
@@ -169,8 +170,9 @@ def match(
     labels_BK: Tensor,
     classes: tuple[AnchorClass, ...],
     min_pos_iou: float = 0.0,
-) -> Tensor:
-    """Which object of its scene each anchor is to find: ``(B, A)`` int64, ``BACKGROUND`` for none, ``IGNORED`` for undecided.
+) -> Matches:
+    """Which object of its scene each anchor is to find, and which anchors stand around an object: as many as the host can tell
+    from boxes and labels alone.
 
     Overlap is that of the footprints turned to the nearer axis. An anchor takes the object of its class with the greatest
     overlap from ``positive`` on; below ``negative`` it is background. The anchors that overlap an object most are always
@@ -179,17 +181,6 @@ def match(
 
     All scenes at once. Boxes and labels are read on the host: where they lie on a GPU it is waited for.
     """
-    return matches(layout, boxes_BK7, labels_BK, classes, min_pos_iou).owner
-
-
-def matches(
-    layout: Layout,
-    boxes_BK7: Tensor,
-    labels_BK: Tensor,
-    classes: tuple[AnchorClass, ...],
-    min_pos_iou: float = 0.0,
-) -> Matches:
-    """:func:`match`, and which anchors stand around an object: as many as the host can tell from boxes and labels alone."""
     (scenes, most), anchors, device = labels_BK.shape, len(layout.order), layout.order.device
     boxes_BK7 = at_least_float(boxes_BK7)
     given = boxes_BK7.cpu().numpy()
@@ -201,7 +192,7 @@ def matches(
     if pairs > MOST_PAIRS and scenes > 1:
         half = scenes // 2
         one, other = (
-            matches(layout, boxes_BK7[part], labels_BK[part], classes, min_pos_iou)
+            match(layout, boxes_BK7[part], labels_BK[part], classes, min_pos_iou)
             for part in (slice(half), slice(half, None))
         )
         return Matches(
@@ -209,8 +200,8 @@ def matches(
             torch.cat([one.anchor, other.anchor + half * anchors]),
             torch.cat([one.slot, other.slot]),
         )
-    limits = np.array([[kind.positive, kind.negative] for kind in classes], given.dtype)
-    limits_2N = sent(limits.T[:, around.kind], device)
+    limits = np.array([[kind.positive for kind in classes], [kind.negative for kind in classes]], given.dtype)
+    limits_2N = sent(limits.take(around.kind, 1), device)
     begin = np.cumsum(around.size) - around.size
     told = (around.scene, around.slot, around.first, around.width, around.line, begin, around.size)
     told_7N = sent(np.stack(told), device)
@@ -323,7 +314,7 @@ def losses(
     """
     with torch.no_grad():
         layout = layout or lay_out(anchors_A7, class_A, len(classes))
-        owner_BA, anchor, slot = matches(layout, boxes_BK7, labels_BK, classes, min_pos_iou)
+        owner_BA, anchor, slot = match(layout, boxes_BK7, labels_BK, classes, min_pos_iou)
         boxes_BK7 = sent(boxes_BK7, owner_BA.device)
     positive_BA = owner_BA >= 0
     if counted is None:

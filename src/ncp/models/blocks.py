@@ -218,7 +218,7 @@ class _InHalf(torch.autograd.Function):
     """Autocast would do it in single precision, and whatever joins the result with others would be so too.
 
     The kernels read and write half precision and compute in single precision, a GPU's backward pass apart: it adds up in what it
-    reads, so that a pixel's many small parts would be lost.
+    reads, so that a pixel's many small parts would be lost, and its threads wait for each other to add to the same pixel.
     """
 
     @staticmethod
@@ -230,11 +230,37 @@ class _InHalf(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope_BCHW: Tensor) -> tuple[Tensor, None, None]:
-        new = list(slope_BCHW.shape[-2:])
-        found: Tensor = torch.ops.aten.upsample_bilinear2d_backward(
-            slope_BCHW.float(), new, ctx.size, False, None, None
-        )
+        new, old = slope_BCHW.shape[-2:], ctx.size[-2:]
+        if slope_BCHW.is_cuda and all(exact(*sides) for sides in zip(old, new, strict=True)):
+            return gathered(slope_BCHW, old), None, None
+        backward = torch.ops.aten.upsample_bilinear2d_backward
+        found: Tensor = backward(slope_BCHW.float(), new, ctx.size, False, None, None)
         return found.to(slope_BCHW.dtype), None, None
+
+
+def exact(old: int, new: int) -> bool:
+    """Whether half precision holds all weights of a bilinear resize: where a side grows by a power of two."""
+    times, rest = divmod(new, old)
+    return rest == 0 and times in (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def gathered(slope_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """The gradient of a bilinear resize from ``size`` for that of its result: a product of matrices along each side.
+
+    Products add up in single precision; between the two it is rounded once more.
+    """
+    height, width = size
+    batch, channels, tall, wide = slope_BCHW.shape
+    rows = slope_BCHW.permute(0, 2, 3, 1).reshape(batch * tall, wide, channels)
+    rows = torch.bmm(_linear(width, wide, rows).expand(len(rows), -1, -1), rows).view(batch, tall, width * channels)
+    found = torch.bmm(_linear(height, tall, rows).expand(batch, -1, -1), rows)
+    return found.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _linear(old: int, new: int, like: Tensor) -> Tensor:
+    """``(old, new)``: how much of each pixel of a row each pixel of a resized one holds; of the kind of ``like``."""
+    every = torch.eye(old, device=like.device, dtype=torch.promote_types(like.dtype, torch.float32))
+    return F.interpolate(every[None], size=new, mode="linear", align_corners=False)[0].to(like.dtype)
 
 
 def initialise(module: nn.Module) -> None:
