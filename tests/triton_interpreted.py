@@ -12,7 +12,7 @@ from torch import nn
 
 from ncp.models import build, kernels
 from ncp.models.finish import finish
-from ncp.models.kernels import maps, norm as norms
+from ncp.models.kernels import norm as norms
 from ncp.models.kernels.check import check
 from ncp.spaces.multires import SPACE
 

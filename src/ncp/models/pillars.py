@@ -259,7 +259,8 @@ class PillarEncoder(nn.Module):
     def forward(self, points_N4: Tensor, counts_B: Tensor, padded: bool | None = None) -> Tensor:
         """``(N, 4)`` points of B scenes to ``(B, C, H, W)``, channels last in memory; empty cells are 0.
 
-        In training what exceeds the limits is chosen at random. Computed in the weights' precision, never in a lower one.
+        In training what exceeds the limits is chosen at random. Computed in the weights' precision, never in a lower one; under
+        autocast the map is laid in the precision in which the network reads it.
 
         Args:
             points_N4, counts_B: see :func:`pillarise`.
@@ -269,12 +270,14 @@ class PillarEncoder(nn.Module):
         most = self.max_pillars[0 if self.training else 1]
         padded = points_N4.device.type == "cuda" if padded is None else padded
         padded &= type(self.norm) is nn.BatchNorm1d or not self.norm.training
-        with torch.autocast(points_N4.device.type, enabled=False):
+        place = points_N4.device.type
+        read_as = torch.get_autocast_dtype(place) if torch.is_autocast_enabled(place) else self.linear.weight.dtype
+        with torch.autocast(place, enabled=False):
             points_N4 = points_N4.to(self.linear.weight.dtype)
             pillars = pillarise(points_N4, counts_B, self.grid, most, self.max_points, self.training, cut=not padded)
             features_PC = self.features(pillars, padded)
             height, width = self.grid.size
-            canvas: Tensor = _Canvas.apply(features_PC, pillars.cells, len(counts_B) * height * width)
+            canvas: Tensor = _Canvas.apply(features_PC.to(read_as), pillars.cells, len(counts_B) * height * width)
         return canvas.view(len(counts_B), height, width, self.channels).permute(0, 3, 1, 2)
 
     def features(self, pillars: Pillars, padded: bool = False) -> Tensor:

@@ -60,7 +60,9 @@ def test_graphs_are_taken_where_nothing_is_in_the_way():
         ({}, "auto", "Failed to find C compiler", "Failed to find C compiler"),
     ],
 )
-def test_recorded_steps_take_triton_s_kernels_where_they_can_be_had(monkeypatch, caplog, other, graphs, refused, reason):
+def test_recorded_steps_take_triton_s_kernels_where_they_can_be_had(
+    monkeypatch, caplog, other, graphs, refused, reason
+):
     task, trainer = made(**other)
     asked = []
     monkeypatch.setattr(choice.triton, "refused", lambda device: asked.append(device) or refused)

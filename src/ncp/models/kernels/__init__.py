@@ -1,8 +1,8 @@
-"""Parts of a training step on a GPU in Triton, where torch reads and writes a map several times: what follows a convolution
+"""Parts of a training step on a GPU in Triton, for which torch reads and writes maps too often: what follows a convolution
 (:mod:`ncp.models.kernels.norm`), sums and joins of maps of several sizes (:mod:`ncp.models.kernels.maps`).
 
-Each is asked for in torch's place and answers None for what does not suit it, which is torch's then. Starting these kernels takes the
-host longer than starting torch's, so they are for steps that are recorded (:mod:`ncp.models.capture`). Triton is imported when the
+Each is asked for in torch's place, and answers None for what does not suit it, which is torch's then. The host takes longer to
+start these kernels than torch's, so they are for steps that are recorded (:mod:`ncp.models.capture`). Triton is imported when the
 first of them is asked.
 """
 

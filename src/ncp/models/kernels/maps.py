@@ -1,11 +1,11 @@
-"""Maps of several sizes made one, in Triton: joined side by side at the finest size, or summed; one kernel for each map that is read.
+"""Maps of several sizes made one, in Triton: joined side by side at the finest size, or summed.
 
-torch resizes each map into memory of its own before it joins or adds them. Here every map is read where it lies and written where it
-belongs. A map is the finest one's size or a whole, even part of it along both sides; what is not is left to torch. The numbers are
-those of :func:`torch.nn.functional.interpolate` (bilinear with corners not aligned, or nearest), rounded once.
+torch resizes each map into memory of its own before it joins or adds them. Here every map is read where it lies and written where
+it belongs. A map is the finest one's size or a whole, even part of it along both sides; what is not is left to torch. The numbers
+are those of :func:`torch.nn.functional.interpolate` (bilinear with corners not aligned, or nearest), rounded once.
 
-Everything lies channels last. Backward, each pixel gathers its slopes, so that there are no atomic operations: the same input gives
-the same output bit by bit, where torch's bilinear backward pass on a GPU adds in any order.
+Everything lies channels last. Backward, each pixel gathers its slopes, so that there are no atomic operations: the same input
+gives the same output bit by bit, where torch's bilinear backward pass on a GPU adds in any order.
 
 Imported where it is used alone; see :mod:`ncp.models.kernels.norm`.
 """
@@ -49,7 +49,7 @@ def suits(maps: Sequence[Tensor]) -> bool:
 
 
 def join(maps: Sequence[Tensor], size: Sequence[int]) -> Tensor | None:
-    """``(B, sum of C, *size)``: maps resized bilinearly and one after the other along their channels; None where they don't suit."""
+    """``(B, sum of C, *size)``: maps resized bilinearly, one after the other along the channels; None where they don't suit."""
     pixels = len(maps[0]) * size[0] * size[1]
     if not suits(maps) or pixels * sum(x.shape[1] for x in maps) >= MOST_NUMBERS:
         return None
@@ -133,7 +133,15 @@ class _Merge(torch.autograd.Function):
         batch, channels, height, width = slope.shape
         up = _empty(slope, batch, channels, height // 2, width // 2)
         _fold[_grid(up.numel() // channels, channels)](
-            slope, up, up.numel() // channels, height // 2, width // 2, channels // 8, HIGH=HIGH, WIDE=WIDE, num_warps=WARPS
+            slope,
+            up,
+            up.numel() // channels,
+            height // 2,
+            width // 2,
+            channels // 8,
+            HIGH=HIGH,
+            WIDE=WIDE,
+            num_warps=WARPS,
         )
         return slope, slope if ctx.added else None, up
 
@@ -176,9 +184,9 @@ def _stretch(  # type: ignore[no-untyped-def]
         b = tl.load(x + (upper + right)[:, None] * channels + columns[None, :], mask=inside, other=0).to(tl.float32)
         c = tl.load(x + (lower + left)[:, None] * channels + columns[None, :], mask=inside, other=0).to(tl.float32)
         d = tl.load(x + (lower + right)[:, None] * channels + columns[None, :], mask=inside, other=0).to(tl.float32)
-        across = across[:, None]
-        down = down[:, None]
-        a = (1 - down) * ((1 - across) * a + across * b) + down * ((1 - across) * c + across * d)
+        a = a * (1 - across)[:, None] + b * across[:, None]
+        c = c * (1 - across)[:, None] + d * across[:, None]
+        a = a * (1 - down)[:, None] + c * down[:, None]
     place = out + pixel[:, None] * (line * 8) + before * 8 + columns[None, :]
     tl.store(place, a.to(out.dtype.element_ty), mask=inside)
 
