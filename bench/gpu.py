@@ -16,7 +16,7 @@ Pieces, each within ten minutes (``make bench-gpu`` runs all of them, one after 
 * loading: a batch's copy to the device on a side stream, and without; colours of training images changed by the loader (one core
   of the CPU) and on the device, for Cityscapes' windows (512x1024) and HMDB51's clips (8x112x112).
 
-The geometric means are over the codes; variants take turns, and medians count. Without a GPU nothing is measured, unless --cpu
+The geometric means are over the codes; variants take turns of four steps, and medians count. Without a GPU nothing is measured, unless --cpu
 asks for a trial of the same code (without graphs), which has no bars. Detection: ``python -m bench.detection --batch 16``;
 several processes on one card, with and without MPS: ``python -m bench.packing 1 2 4 8 --mps``.
 """
@@ -76,12 +76,13 @@ HERTZ = 100  # scenes a second
 CHOSEN = 100  # boxes of each class whose scores are high enough
 SHARED = 1.5  # steps a second of several narrow trainings, over one's
 STEPS = 50  # whose losses are compared
+AT_ONCE = 4  # steps after which the device is waited for: a training waits for its figures alone
 REPEATS = 16  # images whose mean is one measurement
 APART = 0.05  # of the loss: what bf16 alone makes of two orders of summation
 
 
 def training(
-    variant: str, code: Any, task: str, size: Sequence[int], batch: int, device: torch.device, wait: bool = True
+    variant: str, code: Any, task: str, size: Sequence[int], batch: int, device: torch.device
 ) -> Callable[[], Tensor]:
     """A training step of a variant, which returns its loss; the same network and batch for every variant."""
     torch.manual_seed(0)
@@ -103,7 +104,7 @@ def training(
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, **fused)
     graphs = "graphs" in variant
     stepping: Stepping = Graphs(loss, list(net.parameters()), Settings(), CudaGraphs(device)) if graphs else Eager(loss)
-    return stepper(stepping, optimizer, given, device, not plain, wait)
+    return stepper(stepping, optimizer, given, device, not plain)
 
 
 def stepper(
@@ -112,7 +113,6 @@ def stepper(
     given: dict[str, Any],
     device: torch.device,
     lowered: bool,
-    wait: bool = True,
 ) -> Callable[[], Tensor]:
     """A step as Lightning takes it, on the same batch each time, taken often enough to be recorded; returns its loss."""
     stepping.prepare(optimizer)
@@ -129,13 +129,24 @@ def stepper(
 
     def step() -> Tensor:
         stepping.finish(optimizer, closure)
-        if wait and device.type == "cuda":
-            torch.cuda.synchronize()
         return last[0]
 
     for _ in range(6):
         step()
     return step
+
+
+def taken(steps: dict[str, Callable[[], Tensor]], seconds: float) -> dict[str, float]:
+    """Seconds of a step of each."""
+
+    def several(step: Callable[[], Tensor]) -> None:
+        for _ in range(AT_ONCE):
+            step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    runs = {name: partial(several, step) for name, step in steps.items()}
+    return {name: found / AT_ONCE for name, found in side_by_side(runs, seconds).items()}
 
 
 def compared(
@@ -145,9 +156,9 @@ def compared(
     codes = [SPACE.default(), *SPACE.sample(options.random, np.random.default_rng(2022))]
     rows, ratios = [], {name: [] for name in variants}  # type: ignore[var-annotated]
     for i, code in enumerate(codes):
-        times = side_by_side(
-            {name: training(name, code, task, size, batch, options.device) for name in variants}, options.seconds
-        )
+        steps = {name: training(name, code, task, size, batch, options.device) for name in variants}
+        times = taken(steps, options.seconds)
+        del steps
         torch.cuda.empty_cache()
         macs = cost.count(code, (size[0], size[1]), "classification" if task == "cls" else "segmentation", CLASSES).macs
         cells = []
@@ -224,7 +235,7 @@ def detection(options: argparse.Namespace) -> list[str]:
     names = [name for name in options.variants if name != "plain"] if device.type == "cuda" else ["eager bf16"]
     for batch in (16, 2):
         steps = {name: _detector_step(name, grid, points, batch, device) for name in names}
-        times = side_by_side(steps, options.seconds)
+        times = taken(steps, options.seconds)
         ratios = {name: times[names[0]] / times[name] for name in names}
         rows.append((str(batch), *(f"{1e3 * times[name]:.1f} ms ({ratios[name]:.2f}x)" for name in names)))
         if len(names) > 1 and max(ratios.values()) < LARGE:
@@ -426,7 +437,7 @@ def share(options: argparse.Namespace) -> list[str]:
         for stream, code in zip(streams, narrow, strict=False):
             with torch.cuda.stream(stream):
                 size = (options.size, options.size)
-                steps.append(training(OURS, code, "cls", size, options.batch, options.device, wait=False))
+                steps.append(training(OURS, code, "cls", size, options.batch, options.device))
         torch.cuda.synchronize()
 
         def all_once(streams: Any = streams, steps: Any = steps) -> None:

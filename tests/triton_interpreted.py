@@ -1,4 +1,4 @@
-"""Triton's kernels for norms, run on a CPU by Triton's interpreter: how far they are from torch in double precision, as JSON.
+"""Triton's kernels, run on a CPU by Triton's interpreter: how far they are from torch in double precision, as JSON.
 
 A process of its own, since Triton looks for ``TRITON_INTERPRET=1`` when it is imported: ``python -m tests.triton_interpreted``.
 """
@@ -12,6 +12,7 @@ from torch import nn
 
 from ncp.models import build, kernels
 from ncp.models.finish import finish
+from ncp.models.kernels import maps
 from ncp.models.kernels import norm as norms
 from ncp.models.kernels.check import check
 from ncp.spaces.multires import SPACE
@@ -86,14 +87,15 @@ def losses(own):
     """Of three steps of a small network."""
     torch.manual_seed(0)
     code = SPACE.decode(SPACE.round(SPACE.lower[None].astype(float)))[0]
-    net = build(code, "cls", 4).train()
+    net = build(code, "seg", 4).train()
     if own:
         kernels.use(net)
     optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
     x = torch.randn(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(4 * 8 * 8).reshape(4, 8, 8) % 4
     found = []
     for _ in range(3):
-        loss = nn.functional.cross_entropy(net(x), torch.arange(4))
+        loss = nn.functional.cross_entropy(net(x), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -117,7 +119,64 @@ def refused():
         "double precision": (norm, y.double()),
         "another norm": (nn.InstanceNorm2d(8).train(), y),
     }
-    return {name: kernels.finish(one, y, None) is None for name, (one, y) in cases.items()}
+    found = {name: kernels.finish(one, y, None) is None for name, (one, y) in cases.items()}
+    fine, coarse = lasting(2, 8, 8, 6), lasting(2, 8, 4, 3)
+    others = {
+        "a sum of other channels": maps.merge(fine, None, lasting(2, 16, 4, 3)),
+        "a sum of an odd size": maps.merge(lasting(2, 8, 9, 6), None, coarse),
+        "a sum of two kinds of numbers": maps.merge(fine, None, coarse.bfloat16()),
+        "a join of an odd factor": maps.join((lasting(2, 8, 9, 6), lasting(2, 8, 3, 2)), (9, 6)),
+        "a join of unlike factors": maps.join((fine, lasting(2, 8, 4, 1)), (8, 6)),
+        "a join at the coarsest": maps.join((fine, coarse), (4, 3)),
+        "a join channels first": maps.join((fine.contiguous(), coarse), (8, 6)),
+    }
+    return found | {name: one is None for name, one in others.items()}
+
+
+def lasting(*shape):
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, generator=generator).to(memory_format=torch.channels_last)
+
+
+def of_maps(name, given, own, torchs, kind):
+    """Relative distances of what is written and of its slopes."""
+    low = [x.detach().to(kind, copy=True).requires_grad_() for x in given]
+    wide = [x.detach().double().requires_grad_() for x in low]
+    out, wanted = own(*low), torchs(*wide)
+    slope = lasting(*out.shape).to(kind)
+    out.backward(slope)
+    wanted.backward(slope.double())
+    assert out.dtype == kind, name
+    assert out.is_contiguous(memory_format=torch.channels_last), name
+    pairs = [(out, wanted), *((a.grad, b.grad) for a, b in zip(low, wide, strict=True))]
+    return {str(place): distance(*pair) for place, pair in enumerate(pairs)}
+
+
+def repeated(x):
+    return nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def joined(*branches):
+    size = branches[0].shape[-2:]
+    return torch.cat(
+        [nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in branches], 1
+    )
+
+
+def sums_and_joins():
+    """Of sums and joins, by name and kind of numbers."""
+    fine = [lasting(2, 72, 6, 10), lasting(2, 72, 6, 10) + 1]
+    cases = {
+        "two": ([fine[0], lasting(2, 72, 3, 5)], lambda a, b: maps.merge(a, None, b), lambda a, b: a + repeated(b)),
+        "three": ([*fine, lasting(2, 72, 3, 5)], maps.merge, lambda a, b, c: a + b + repeated(c)),
+        "join": (
+            [lasting(2, c, 16 // f, 24 // f) for c, f in ((8, 1), (72, 2), (16, 4), (24, 8))],
+            lambda *branches: maps.join(branches, (16, 24)),
+            joined,
+        ),
+    }
+    kinds = (torch.float32, torch.float16, torch.bfloat16)
+    return {f"{name}, {str(kind)[6:]}": of_maps(name, *case, kind) for name, case in cases.items() for kind in kinds}
 
 
 def bad_numbers():
@@ -138,6 +197,7 @@ def main():
             for added in (False, True)
             for kind in kinds
         },
+        "maps": sums_and_joins(),
         "losses": [losses(own) for own in (False, True)],
         "refused": refused(),
         "bad": bad_numbers(),

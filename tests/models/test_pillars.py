@@ -151,8 +151,8 @@ def test_float32_inside_autocast() -> None:
     points, counts = _points(np.random.default_rng(4), 300)
     encoder = PillarEncoder(GRID, 8).eval()
     expected = encoder(points, counts)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(encoder(points, counts), expected, rtol=0, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # rounded once, when it is laid for those who read it so
+        torch.testing.assert_close(encoder(points, counts), expected.bfloat16(), rtol=0, atol=0)
 
 
 def test_what_users_give() -> None:

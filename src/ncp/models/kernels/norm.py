@@ -22,10 +22,10 @@ import triton.language as tl
 from torch import Tensor, nn
 from triton import knobs
 
-TILE = 4096  # numbers that a program holds at a time
+TILE = 2048  # numbers that a program holds at a time
 WARPS = 8  # of a program
 MOST_PARTS = 64  # that every program combines by itself
-READERS, WRITERS = 2, 4  # programs for each multiprocessor: that sum up a large map, that write one
+READERS, WRITERS = 4, 8  # programs for each multiprocessor: that sum up a large map, that write one
 NARROW = 8  # columns that one program combines
 MOST_NUMBERS = 2**31 - 2**20  # places in a map are 32-bit numbers
 _FREE = ("rows", "eights", "each", "parts", "part_rows")
@@ -126,7 +126,7 @@ class _Plan:
         self.narrow: dict[str, Any] = {"HIGH": TILE // NARROW, "WIDE": NARROW, "num_warps": WARPS}
         self.groups = -(-self.channels // wide)
         tiles = -(-self.rows // high)
-        few = tiles * self.groups <= 8 * MOST_PARTS  # so small that parts need no kernel of their own to be combined
+        few = tiles * self.groups <= 16 * MOST_PARTS  # so small that parts need no kernel of their own to be combined
         processors = _processors(y.device)
         self.part_rows = high * -(-tiles // (MOST_PARTS if few else -(-READERS * processors // self.groups)))
         self.parts = -(-self.rows // self.part_rows)

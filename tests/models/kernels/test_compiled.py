@@ -18,7 +18,11 @@ KINDS = {**dict.fromkeys(("momentum", "eps"), "fp32"), "tracked": "*i64"}
 READ = ("y", "shortcut", "out", "slope", "passed", "slope_y", "x", "same", "down", "up")  # maps
 TILE = {"HIGH": 64, "WIDE": 64}
 CASES = [
-    *((norm._moments, {**TILE}), (norm._combine, {"MOMENTS": True, **TILE}), (norm._combine, {"MOMENTS": False, **TILE})),
+    *(
+        (norm._moments, {**TILE}),
+        (norm._combine, {"MOMENTS": True, **TILE}),
+        (norm._combine, {"MOMENTS": False, **TILE}),
+    ),
     *((norm._write, {"ADDED": added, "PARTS": parts, **TILE}) for added in (True, False) for parts in (1, 64)),
     *((norm._sums, {"ADDED": added, **TILE}) for added in (True, False)),
     *((norm._slopes, {"ADDED": added, "PARTS": parts, **TILE}) for added in (True, False) for parts in (1, 64)),
