@@ -37,3 +37,13 @@ def test_files_for_other_programs_are_named(tmp_path, name):
     (tmp_path / name).touch()
     with pytest.raises(UserError, match=r"is for (OpenVINO|torch\.export) alone; give .* \.safetensors or \.onnx"):
         open_network(tmp_path / name)
+
+
+def test_precisions(tmp_path):
+    (tmp_path / "net.onnx").touch()
+    with pytest.raises(UserError, match="dtype must be fp32 or bf16, given was 'int8'"):
+        open_network(tmp_path / "net.onnx", dtype="int8")
+    with pytest.raises(
+        UserError, match=r"dtype=bf16 is for networks that torch runs; '.*net\.onnx' .* leave dtype out"
+    ):
+        open_network(tmp_path / "net.onnx", dtype="bf16")

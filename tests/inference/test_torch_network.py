@@ -47,6 +47,27 @@ def test_logits_are_the_modules(task, shape):
     np.testing.assert_allclose(made.logits(np.asfortranarray(x)), found, atol=1e-6)  # whatever the memory's order
 
 
+@pytest.mark.parametrize("task", ["seg", "det3d"])
+def test_in_bf16_the_same_is_found_but_for_rounding(task):
+    net = detector() if task == "det3d" else network(task)
+    given = (
+        cloud(300).numpy()
+        if task == "det3d"
+        else np.random.default_rng(0).normal(size=(1, 3, 64, 96)).astype(np.float32)
+    )
+    exact, low = (
+        TorchNetwork(net, about(net) if task == "det3d" else card_of(task), "cpu", dtype=dtype)
+        for dtype in ("fp32", "bf16")
+    )
+    for one, other in zip(*(_written(made, given) for made in (exact, low)), strict=True):
+        assert other.dtype == np.float32
+        assert 0 < np.abs(one - other).max() < 0.05 * np.abs(one).max()
+
+
+def _written(made, given):
+    return made.scene(given) if given.shape[-1] == 4 else [made.logits(given)]
+
+
 def test_a_scene_is_the_modules():
     net = detector()
     points = cloud(300).numpy()

@@ -186,3 +186,14 @@ def test_suppression_differs_where_rotation_matters() -> None:
     assert boxes.suppress(pair, scores, 0.5).tolist() == [1]
     assert boxes.suppress(pair, scores, 0.5, rotated=True).tolist() == [1, 0]
     assert boxes.suppress(np.zeros((0, 5)), np.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_most_boxes_are_the_first_of_all_that_are_kept(rotated: bool) -> None:
+    rng = np.random.default_rng(3)
+    given = np.column_stack([rng.uniform(0, 60, (400, 2)), rng.uniform(1, 5, (400, 2)), rng.uniform(-3, 3, 400)])
+    scores = np.round(rng.uniform(0, 1, 400), 1)  # many are equal
+    whole = boxes.suppress(given, scores, 0.3, rotated)
+    assert len(whole) > 150
+    for most in (1, 63, 64, 65, 100, len(whole), 1000):
+        np.testing.assert_array_equal(boxes.suppress(given, scores, 0.3, rotated, most), whole[:most])

@@ -11,17 +11,19 @@ from ncp.inference.network import Network
 LAST = Path("checkpoints") / "last.ckpt"  # of a training's run folder
 FOUND = Path("found.safetensors")  # of a discovery's
 DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("fp32", "bf16")
 RUNTIMES = ("onnxruntime", "openvino")  # of ONNX files
 _OTHERS = {".xml": "OpenVINO", ".bin": "OpenVINO", ".pt2": "torch.export"}  # what an export writes for other programs
 
 
-def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxruntime") -> Network:
+def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxruntime", dtype: str = "fp32") -> Network:
     """The network of a run folder, a checkpoint, a safetensors or an ONNX file.
 
     Args:
         path: of the file or folder.
         device: auto, cpu or cuda.
         runtime: onnxruntime or openvino, of an ONNX file.
+        dtype: fp32 or bf16, of a network that torch runs.
 
     Raises:
         UserError: where there is none, or it cannot be used.
@@ -30,8 +32,15 @@ def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxrun
         raise UserError(f"device must be one of {', '.join(DEVICES)}, given was '{device}'")
     if runtime not in RUNTIMES:
         raise UserError(f"runtime must be {' or '.join(RUNTIMES)}, given was '{files.shown(runtime)}'")
+    if dtype not in DTYPES:
+        raise UserError(f"dtype must be {' or '.join(DTYPES)}, given was '{files.shown(dtype)}'")
     file = found_file(path)
     if file.suffix == ".onnx":
+        if dtype != "fp32":
+            raise UserError(
+                f"dtype={dtype} is for networks that torch runs; '{files.printable(file)}' computes in the numbers it was "
+                "written with: leave dtype out"
+            )
         from ncp.inference.onnx_network import OnnxNetwork
 
         return OnnxNetwork(file, device, runtime)
@@ -47,7 +56,7 @@ def open_network(path: str | Path, device: str = "auto", runtime: str = "onnxrun
         )
     from ncp.inference.torch_network import open_torch
 
-    return open_torch(file, device)
+    return open_torch(file, device, dtype)
 
 
 def found_file(path: str | Path) -> Path:

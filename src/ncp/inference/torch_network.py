@@ -1,4 +1,4 @@
-"""Checkpoints and safetensors files as networks, run by torch in float32."""
+"""Checkpoints and safetensors files as networks, run by torch in float32, or in bfloat16 where that is asked for."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class TorchNetwork:
         about: its card.
         device: auto, cpu or cuda.
         capture: what records the network for inputs that come in one shape; unless given, CUDA graphs on a GPU.
+        dtype: fp32 or bf16, of the network; a detector's pillars and boxes are float32 always.
 
     Raises:
         UserError: where there is no GPU although one is asked for.
@@ -39,12 +40,20 @@ class TorchNetwork:
 
     fixed: tuple[int, int] | None = None
 
-    def __init__(self, net: nn.Module, about: card.NetworkCard, device: str, capture: Capture | None = None) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        about: card.NetworkCard,
+        device: str,
+        capture: Capture | None = None,
+        dtype: str = "fp32",
+    ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device=cuda, but torch sees no GPU here; use device=cpu")
         self.card = about
         self.place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         self.device = torch.cuda.get_device_name(0) if self.place.type == "cuda" else "cpu"
+        self.lowered = dtype == "bf16"
         self.net = to_channels_last(fused(net)).to(self.place)
         if capture is None and self.place.type == "cuda":
             capture = CudaGraphs(self.place)
@@ -59,7 +68,7 @@ class TorchNetwork:
         given = torch.from_numpy(np.ascontiguousarray(x)).to(self.place)
         if given.ndim == 4:
             given = given.contiguous(memory_format=torch.channels_last)
-        with _memory(x), _exact():
+        with _memory(x), _exact(), self._precision():
             out: np.ndarray = self.run(given).float().cpu().numpy()
         return out
 
@@ -69,13 +78,16 @@ class TorchNetwork:
 
         Without a device of its own nothing would be gained, and equal scores stay in the anchors' order.
         """
-        with _memory(points_M4), _exact(benchmark=True):
+        with _memory(points_M4), _exact(benchmark=True), self._precision():
             if not self.ranks:
                 points = torch.from_numpy(np.ascontiguousarray(points_M4)).to(self.place)
                 found: Any = self.run(points, torch.tensor([len(points)]))
                 return Written(*(part[0].float().cpu().numpy() for part in found))
             boxes: Tensor = self.run(torch.from_numpy(filled(points_M4)).to(self.place))
             return Ranked(boxes.cpu().numpy(), (len(self.net.anchors), len(boxes)))
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.place.type, torch.bfloat16, enabled=self.lowered, cache_enabled=False)
 
     def _ranked(self, points_N4: Tensor) -> Tensor:
         """What is recorded of a detector: from points to boxes."""
@@ -118,7 +130,7 @@ def _exact(benchmark: bool = False) -> Any:
     return torch.backends.cudnn.flags(enabled=enabled, benchmark=benchmark, allow_tf32=False)  # type: ignore[no-untyped-call]
 
 
-def open_torch(path: Path, device: str) -> TorchNetwork:
+def open_torch(path: Path, device: str, dtype: str = "fp32") -> TorchNetwork:
     """The network of a checkpoint or of a safetensors file of ours.
 
     Raises:
@@ -129,20 +141,20 @@ def open_torch(path: Path, device: str) -> TorchNetwork:
 
         found = from_checkpoint(path)
         assert found.card is not None
-        return TorchNetwork(found.net, found.card, device)
+        return TorchNetwork(found.net, found.card, device, dtype=dtype)
     metadata = tensorfile.head(path).metadata
     if metadata.get("format") == detector_file.FORMAT:
         detector, about = detector_file.load(path)
-        return TorchNetwork(detector, about, device)
+        return TorchNetwork(detector, about, device, dtype=dtype)
     if metadata.get("format") == saved.FORMAT:
         room, about = saved.load(path), card.from_text(metadata, f"'{files.printable(path)}'")
         _check_outputs(room.made_from.outputs, about, path)
-        return TorchNetwork(room, about, device)
+        return TorchNetwork(room, about, device, dtype=dtype)
     net = export.load(path)  # says what is wrong with the file
     about = card.from_text(metadata, f"'{files.printable(path)}'")
     if net.signature is not None:
         _check_outputs(net.signature.classes, about, path)
-    return TorchNetwork(net, about, device)
+    return TorchNetwork(net, about, device, dtype=dtype)
 
 
 def _check_outputs(count: int, about: card.NetworkCard, path: Path) -> None:

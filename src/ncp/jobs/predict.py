@@ -36,6 +36,7 @@ class Options:
     pictures: bool = True
     movies: bool = True
     device: str = "auto"
+    dtype: str = "fp32"
     runtime: str = "onnxruntime"
 
 
@@ -83,7 +84,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
     from ncp.jobs.predicting import look
 
     folder = runs.made(folder, "predict")
-    network = open_network(options.ckpt, options.device, options.runtime)
+    network = open_network(options.ckpt, options.device, options.runtime, options.dtype)
     card = network.card
     _check_uses(options, card.task)
     if card.missing:

@@ -156,7 +156,8 @@ def choose(
     parts = []
     for number, boxes_K8 in enumerate(ranked):
         good = boxes_K8[boxes_K8[:, 7] >= score]
-        kept = suppress(good[:, list(BEV_OF_7)], good[:, 7], overlap, rotated)
+        # of a class no more than of the scene: further ones would stand behind as many of their own class
+        kept = suppress(good[:, list(BEV_OF_7)], good[:, 7], overlap, rotated, most)
         parts.append((good[kept], np.full(len(kept), number)))
     boxes, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
     best = np.argsort(-boxes[:, 7], kind="stable")[:most]

@@ -163,8 +163,10 @@ def _to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array if namespace(array) is np else array.detach().cpu())
 
 
-def suppress(boxes_N5: Any, scores_N: Any, threshold: float = 0.5, rotated: bool = False) -> np.ndarray:
-    """Greedy non-maximum suppression: the indices ``(K,)`` int64 of the boxes kept, best score first.
+def suppress(
+    boxes_N5: Any, scores_N: Any, threshold: float = 0.5, rotated: bool = False, most: int | None = None
+) -> np.ndarray:
+    """Greedy non-maximum suppression: the indices ``(K,)`` int64 of the boxes kept, best score first, ``most`` at most.
 
     A box is dropped when it overlaps an already kept one by more than ``threshold``. ``rotated=False`` measures overlap of
     the enclosing axis-aligned rectangles (Lang et al. 2019, section 3.2: as good as rotated, and faster). Equal scores keep
@@ -187,4 +189,8 @@ def suppress(boxes_N5: Any, scores_N: Any, threshold: float = 0.5, rotated: bool
         for i, row in zip(left, free, strict=True):
             if alive[i]:
                 alive[i + 1 :] &= row[i + 1 - begin :]
-    return order[alive]
+        done = begin + AT_ONCE
+        if most is not None and np.count_nonzero(alive[:done]) >= most:  # those after them are not asked for
+            alive[done:] = False
+            break
+    return order[alive][:most]
