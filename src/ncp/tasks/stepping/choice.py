@@ -70,7 +70,7 @@ def _choose_kernels(task: Any, trainer: pl.Trainer, wanted: Any, reason: str | N
         reason = triton.refused(trainer.strategy.root_device)
     if reason is None:
         triton.use(task)
-        log.info("what follows convolutions, sums and joins of maps are Triton's kernels in a step")
+        log.info("norms after convolutions, sums and joins of maps are Triton's kernels in a step")
     elif wanted is True:
         raise UserError(f"trainer.kernels=true, but {reason}; leave it out, or give trainer.kernels=auto")
     else:
