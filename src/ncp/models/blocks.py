@@ -31,7 +31,7 @@ class Unit(nn.Module):
     """k x k convolution without bias, batch norm, ReLU.
 
     Attributes:
-        finisher: what writes norm and ReLU in training in torch's place ; None for nothing.
+        finisher: what writes norm and ReLU in training in torch's place; None for nothing.
     """
 
     finisher: Finisher | None = None

@@ -44,7 +44,7 @@ def compiled(kernel, constants, capability, low="*bf16"):
             if kinds[name].startswith("*"):
                 attributes[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(fn=kernel, signature=kinds, constexprs=constants, attrs=attributes)
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": 8}).asm["ptx"]
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=norm.OPTIONS).asm["ptx"]
 
 
 @pytest.mark.parametrize(("kernel", "constants"), CASES, ids=lambda one: getattr(one, "__name__", None))

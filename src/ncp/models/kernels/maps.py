@@ -23,7 +23,7 @@ from triton import knobs
 
 MOST_NUMBERS = 2**31 - 2**20  # places in a map are 32-bit numbers
 HIGH, WIDE = 32, 64  # pixels and channels that a program holds
-WARPS = 4
+TILE: dict[str, Any] = {"HIGH": HIGH, "WIDE": WIDE, "num_warps": 4, "enable_fp_fusion": True}
 _FREE = ("pixels", "height", "width", "factor", "eights", "line", "before")
 
 
@@ -94,7 +94,7 @@ class _Join(torch.autograd.Function):
             pixels = batch * size[0] * size[1]
             _stretch[_grid(pixels, channels)](
                 x, out, pixels, *size, size[0] // height, channels // 8, total // 8, begin // 8,
-                HIGH=HIGH, WIDE=WIDE, num_warps=WARPS,
+                **TILE,
             )  # fmt: skip
             begin += channels
         return out
@@ -108,7 +108,7 @@ class _Join(torch.autograd.Function):
             x = _empty(slope, *shape)
             _gather[_grid(batch * height * width, channels)](
                 slope, x, batch * height * width, height, width, slope.shape[2] // height, channels // 8,
-                slope.shape[1] // 8, begin // 8, HIGH=HIGH, WIDE=WIDE, num_warps=WARPS,
+                slope.shape[1] // 8, begin // 8, **TILE,
             )  # fmt: skip
             begin += channels
             found.append(x)
@@ -123,7 +123,7 @@ class _Merge(torch.autograd.Function):
         batch, channels, height, width = same.shape
         _add[_grid(batch * height * width, channels)](
             same, same if down is None else down, up, out, batch * height * width, height, width, channels // 8,
-            ADDED=ctx.added, HIGH=HIGH, WIDE=WIDE, num_warps=WARPS,
+            ADDED=ctx.added, **TILE,
         )  # fmt: skip
         return out
 
@@ -132,17 +132,8 @@ class _Merge(torch.autograd.Function):
         slope = slope.contiguous(memory_format=torch.channels_last)
         batch, channels, height, width = slope.shape
         up = _empty(slope, batch, channels, height // 2, width // 2)
-        _fold[_grid(up.numel() // channels, channels)](
-            slope,
-            up,
-            up.numel() // channels,
-            height // 2,
-            width // 2,
-            channels // 8,
-            HIGH=HIGH,
-            WIDE=WIDE,
-            num_warps=WARPS,
-        )
+        pixels = up.numel() // channels
+        _fold[_grid(pixels, channels)](slope, up, pixels, height // 2, width // 2, channels // 8, **TILE)
         return slope, slope if ctx.added else None, up
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from triton import knobs
 
 TILE = 2048  # numbers that a program holds at a time
-WARPS = 8  # of a program
+OPTIONS: dict[str, Any] = {"num_warps": 8, "enable_fp_fusion": True}  # both ways round alike, a ReLU's corner too
 MOST_PARTS = 64  # that every program combines by itself
 READERS, WRITERS = 4, 8  # programs for each multiprocessor: that sum up a large map, that write one
 NARROW = 8  # columns that one program combines
@@ -122,8 +122,8 @@ class _Plan:
         self.rows = y.numel() // self.channels
         wide = 16 if self.channels <= 16 else 32 if self.channels <= 32 else 64
         high = TILE // wide
-        self.tile: dict[str, Any] = {"HIGH": high, "WIDE": wide, "num_warps": WARPS}
-        self.narrow: dict[str, Any] = {"HIGH": TILE // NARROW, "WIDE": NARROW, "num_warps": WARPS}
+        self.tile: dict[str, Any] = {"HIGH": high, "WIDE": wide, **OPTIONS}
+        self.narrow: dict[str, Any] = {"HIGH": TILE // NARROW, "WIDE": NARROW, **OPTIONS}
         self.groups = -(-self.channels // wide)
         tiles = -(-self.rows // high)
         few = tiles * self.groups <= 16 * MOST_PARTS  # so small that parts need no kernel of their own to be combined
