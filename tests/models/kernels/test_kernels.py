@@ -21,6 +21,7 @@ EXACT = {
     "torch.float16": 1e-3,
     "torch.bfloat16": 6e-3,
 }  # of what is written in the map's own numbers
+SMALLEST = SPACE.decode(SPACE.round(SPACE.lower[None].astype(float)))[0]
 MAPS = ("out", "slope", "shortcut")
 
 
@@ -46,7 +47,7 @@ def test_as_torch_in_double_precision(told):
 
 
 def test_maps_as_in_double_precision(told):
-    assert len(told["maps"]) == 9
+    assert len(told["maps"]) == 5
     for name, found in told["maps"].items():
         for what, distance in found.items():
             assert distance <= EXACT["torch." + name.rsplit(", ", 1)[1]], (name, what, distance)
@@ -86,7 +87,7 @@ def test_units_fusions_and_joins_ask_in_training(monkeypatch, task):
     asked = {"finish": [], "merge": [], "join": []}
     for name, seen in asked.items():
         monkeypatch.setattr(kernels, name, lambda *given, seen=seen: seen.append(given))
-    net = build(SPACE.default(), task, 3).train()
+    net = build(SMALLEST, task, 3).train()
     norms = {module for module in net.modules() if isinstance(module, nn.BatchNorm2d)}
     torch.manual_seed(0)
     x = torch.randn(2, 3, 64, 64)
@@ -107,7 +108,7 @@ def test_what_they_answer_is_taken(monkeypatch):
     monkeypatch.setattr(kernels, "merge", lambda same, down, up: torch.full_like(same, 7))
     monkeypatch.setattr(kernels, "join", lambda branches, size: 0 * join(branches, size) + 5)
     seen = {}
-    net = kernels.use(build(SPACE.default(), "seg", 3)).train()
+    net = kernels.use(build(SMALLEST, "seg", 3)).train()
     head, fusion = net.head, next(module for module in net.modules() if hasattr(module, "up") and len(module.up))
     head.join.conv.register_forward_pre_hook(lambda module, given: seen.update(join=given[0]))
     fusion.register_forward_hook(lambda module, given, out: seen.update(fusion=out[0]))
