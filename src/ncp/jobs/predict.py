@@ -100,6 +100,7 @@ def run(options: Options, folder: Path | None = None) -> Outcome:
         "architecture": {"text": card.architecture},
         "network": str(options.ckpt),
         "device": network.device,
+        "dtype": options.dtype,
         "inputs": {"given": len(inputs), "predicted": results.worked, "left_out": len(results.failed)},
         "left_out": {printable(path): reason for path, reason in results.failed.items()},
         "seconds": {"predicting": seconds},
