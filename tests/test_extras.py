@@ -72,7 +72,7 @@ def test_what_is_imported_comes_with_the_package_or_with_an_extra_that_errors_na
         "mmengine mmseg mmdet mmdet3d mmcv wandb mlflow tensorboard av onnx onnxruntime onnxscript optuna cmaes botorch gpytorch"
         " openvino submitit hydra_plugins"
     )
-    come_with_others = {"markdown_it": "rich", "google": "onnx"}
+    come_with_others = {"markdown_it": "rich", "google": "onnx", "triton": "torch"}
     optional |= {*each_says_so_where_it_is_used.split(), *come_with_others}
     unknown = set()
     for path in (ROOT / "src" / "ncp").rglob("*.py"):

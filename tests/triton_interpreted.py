@@ -84,11 +84,15 @@ def distance(found, wanted):
     return float((found - wanted).norm() / wanted.norm())
 
 
-def losses(own):
-    """Of two steps of a small network."""
+def small_net():
     torch.manual_seed(0)
     code = SPACE.decode(SPACE.round(SPACE.lower[None].astype(float)))[0]
-    net = build(code, "seg", 4).train()
+    return build(code, "seg", 4).train()
+
+
+def losses(own):
+    """Of two steps of a small network."""
+    net = small_net()
     if own:
         kernels.use(net)
     optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
@@ -102,6 +106,37 @@ def losses(own):
         optimizer.step()
         found.append(loss.item())
     return found
+
+
+def checkpointed():
+    """Relative distances of slopes and statistics where blocks run again for the backward pass, from where they do not."""
+    found = []
+    for again in (False, True):
+        net = kernels.use(small_net())
+        net.set_grad_checkpointing(again)
+        net(lasting(4, 3, 32, 32)).square().sum().backward()
+        found.append([one.grad for one in net.parameters()] + list(net.buffers()))
+    return max(distance(a, b) for a, b in zip(*found, strict=True))
+
+
+def slopes_of_slopes():
+    """What is said where someone wants the slope of a slope, which no kernel knows, by name."""
+    y, fine, coarse = (lasting(2, 8, *size).requires_grad_() for size in ((8, 6), (8, 6), (4, 3)))
+    ways = {
+        "norm": norms.finish(norm_of(8), y, fine),
+        "sum": maps.merge(fine, None, coarse),
+        "join": maps.join((fine, coarse), (8, 6)),
+    }
+    return {name: told_of(out, fine) for name, out in ways.items()}
+
+
+def told_of(out, x):
+    (slope,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+    try:
+        slope.square().sum().backward()
+    except RuntimeError as error:
+        return str(error)
+    return "nothing"
 
 
 def refused():
@@ -203,6 +238,8 @@ def main():
         },
         "maps": sums_and_joins(),
         "losses": [losses(own) for own in (False, True)],
+        "checkpointed": checkpointed(),
+        "slopes of slopes": slopes_of_slopes(),
         "refused": refused(),
         "bad": bad_numbers(),
     }

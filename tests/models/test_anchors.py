@@ -410,6 +410,29 @@ def test_only_anchors_around_an_object_are_looked_at_and_it_changes_nothing(case
         assert len(mine) > 500
 
 
+@pytest.mark.parametrize("case", ["many", "huge", "all huge"])
+@pytest.mark.parametrize("least", [0.0, 0.3])
+def test_objects_of_one_scene_are_looked_at_a_few_at_a_time(monkeypatch, case, least):
+    """Memory has a bound however many and huge they are; who owns an anchor is the same."""
+    seed, _, most, huge = CASES[case]
+    anchors, which = _made((32, 48))
+    layout = an.lay_out(anchors, which, 3)
+    boxes, labels = drawn(seed, 1, 8 * most, huge)
+    window = len(anchors) // 3
+    monkeypatch.setattr(an, "MOST_PAIRS", window)
+    seen, real = [], an.iou_aligned_pairs
+    monkeypatch.setattr(an, "iou_aligned_pairs", lambda a, b: seen.append(len(a)) or real(a, b))
+    found = an.match(layout, boxes, labels, CLASSES, least)
+    assert torch.equal(found.owner[0], plain_match(anchors, which, boxes[0], labels[0], CLASSES, least))
+    assert len(seen) > 1
+    assert max(seen) <= 2 * window
+    assert len(found.anchor) <= len(anchors)
+    if huge:
+        assert sum(seen) > len(anchors)
+        assert found.anchor.tolist() == torch.nonzero(found.owner[0] >= 0)[:, 0].tolist()
+        assert torch.equal(found.owner[0, found.anchor], found.slot)
+
+
 def test_a_class_whose_anchors_are_never_background():
     anchors, which = _made((32, 32))
     boxes, labels = drawn(6, 2, 4, 0.0)

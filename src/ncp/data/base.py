@@ -303,6 +303,8 @@ class DataModule(pl.LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Lightning's own copy, of batches that were not brought ahead; what is read on the host stays there as well."""
+        if not isinstance(batch, dict):
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
         brought = {key: value for key, value in batch.items() if key not in self.stay}
         brought = super().transfer_batch_to_device(brought, device, dataloader_idx)
         return {key: brought.get(key, value) for key, value in batch.items()}

@@ -26,7 +26,7 @@ from ncp.metrics.anchors import AnchorClass as AnchorClass
 from ncp.metrics.boxes import BEV_OF_7, iou_aligned_pairs, nearest_bev
 
 BACKGROUND, IGNORED = -1, -2
-MOST_PAIRS = 2**24  # of objects and anchors around them that are looked at together
+MOST_PAIRS = 2**22  # of objects and anchors around them that are looked at together, 180 bytes each
 ROUNDED = 1e-5
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 SMOOTH_BETA = 1 / 9  # where smooth L1 turns linear
@@ -155,7 +155,8 @@ class Matches(NamedTuple):
         owner: ``(B, A)`` int64, which object of its scene an anchor is to find: ``BACKGROUND`` for none, ``IGNORED`` for
             undecided.
         anchor: ``(P,)`` int64, of every pair of an object and an anchor that stands around it: the anchor, those of all scenes
-            one after the other. Whoever has an owner is among them, once with each object around which it stands.
+            one after the other. Whoever has an owner is among them, once with each object around which it stands. Where pairs
+            are more than anchors (objects are huge), of the anchors that have an owner alone, for which a GPU is waited for.
         slot: ``(P,)`` int64, which object of the scene.
     """
 
@@ -179,29 +180,69 @@ def match(
     its own, however little that is: an object of twice the anchors' size has many such. mmdetection3d gives it none where the
     overlap is below its ``min_pos_iou`` (the ``negative`` of the class, in its configs). Labels below 0 are no objects.
 
-    All scenes at once. Boxes and labels are read on the host: where they lie on a GPU it is waited for.
+    So many pairs at a time as memory can hold. Boxes and labels are read on the host: where they lie on a GPU it is waited for.
     """
-    (scenes, most), anchors, device = labels_BK.shape, len(layout.order), layout.order.device
+    (scenes, most), device = labels_BK.shape, layout.order.device
     boxes_BK7 = at_least_float(boxes_BK7)
     given = boxes_BK7.cpu().numpy()
     around = windows(layout, given, labels_BK.cpu().numpy(), classes)
-    pairs = int(around.size.sum())
-    if pairs == 0:
+    total, everyone = int(around.size.sum()), scenes * len(layout.order)
+    if total == 0:
         nobody = layout.order.new_empty(0)
-        return Matches(layout.order.new_full((scenes, anchors), BACKGROUND), nobody, nobody)
-    if pairs > MOST_PAIRS and scenes > 1:
-        half = scenes // 2
-        one, other = (
-            match(layout, boxes_BK7[part], labels_BK[part], classes, min_pos_iou)
-            for part in (slice(half), slice(half, None))
-        )
-        return Matches(
-            torch.cat([one.owner, other.owner]),
-            torch.cat([one.anchor, other.anchor + half * anchors]),
-            torch.cat([one.slot, other.slot]),
-        )
+        return Matches(layout.order.new_full((scenes, len(layout.order)), BACKGROUND), nobody, nobody)
     limits = np.array([[kind.positive for kind in classes], [kind.negative for kind in classes]], given.dtype)
-    limits_2N = sent(limits.take(around.kind, 1), device)
+    footprints_BK4 = nearest_bev(_bev(sent(boxes_BK7, device)))
+    told, anchors, slots = None, [], []
+    with _any_order():
+        for part in _parts(around):
+            own, anchor, slot = _told(layout, part, footprints_BK4, limits.take(part.kind, 1), min_pos_iou)
+            told = own if told is None else _both(told, own, most)
+            if total <= everyone:
+                anchors.append(anchor)
+                slots.append(slot)
+    assert told is not None
+    slot = torch.arange(most, device=device)
+    meaning = torch.cat([slot, slot, slot.new_full((1,), IGNORED), slot.new_full((1,), BACKGROUND)])
+    owner = meaning.index_select(0, told.said)
+    if total > everyone:
+        anchors = [torch.nonzero(owner >= 0)[:, 0]]
+        slots = [owner[anchors[0]]]
+    return Matches(owner.view(scenes, -1), torch.cat(anchors), torch.cat(slots))
+
+
+class Told(NamedTuple):
+    """What pairs say of the anchors of all scenes, of ``most`` objects each.
+
+    Attributes:
+        best: ``(B * A,)``, the greatest overlap; -1 for none.
+        said: ``(B * A,)`` int32: k, it is the object k's whatever its overlap; most + k, it takes the object k; 2 most, it is
+            undecided; 2 most + 1, it is background.
+    """
+
+    best: Tensor
+    said: Tensor
+
+
+def _parts(around: Windows) -> Iterator[Windows]:
+    """The objects, in their order, so many at a time that not many more than ``MOST_PAIRS`` anchors stand around them."""
+    part_N = (np.cumsum(around.size) - 1) // MOST_PAIRS
+    for number in np.unique(part_N):
+        yield Windows(*(column[part_N == number] for column in around))
+
+
+def _told(
+    layout: Layout, around: Windows, footprints_BK4: Tensor, limits_2N: np.ndarray, min_pos_iou: float
+) -> tuple[Told, Tensor, Tensor]:
+    """What some objects say, and the pairs: anchors and slots.
+
+    Args:
+        layout, around, min_pos_iou: see :func:`match`.
+        footprints_BK4: of all objects, turned to the nearer axis.
+        limits_2N: each object's ``positive`` and ``negative``.
+    """
+    pairs, anchors, device = int(around.size.sum()), len(layout.order), layout.order.device
+    scenes, most = footprints_BK4.shape[:2]
+    limits = sent(limits_2N, device)
     begin = np.cumsum(around.size) - around.size
     told = (around.scene, around.slot, around.first, around.width, around.line, begin, around.size)
     told_7N = sent(np.stack(told), device)
@@ -211,22 +252,25 @@ def match(
     within = torch.arange(pairs, device=device) - start
     place = first + within // width * line + within % width
     anchor = scene * anchors + layout.order[place]
-    footprints = nearest_bev(_bev(sent(boxes_BK7, device))).flatten(0, 1)
-    overlap = iou_aligned_pairs(layout.rectangles[place], footprints[scene * most + slot])
-    positive, negative = limits_2N[:, object_P]
-    with _any_order():
-        # the object's greatest overlap, and the anchor's
-        top = torch.segment_reduce(overlap, "max", lengths=told_7N[6], unsafe=True)[object_P]
-        best = overlap.new_full((scenes * anchors,), -1).scatter_reduce_(0, anchor, overlap, "amax")[anchor]
-        forced = (overlap == top) & (top > 0) & (top >= min_pos_iou)
-        taken = (overlap == best) & (overlap >= positive)
-        # of what the pairs say of an anchor the lowest number counts
-        says = torch.where(overlap >= negative, 2 * most, 2 * most + 1)
-        says = torch.where(forced, slot, torch.where(taken, most + slot, says)).int()
-        said = says.new_full((scenes * anchors,), 2 * most + 1).scatter_reduce_(0, anchor, says, "amin")
-    slots = torch.arange(most, device=device)
-    meaning = torch.cat([slots, slots, slots.new_full((1,), IGNORED), slots.new_full((1,), BACKGROUND)])
-    return Matches(meaning.index_select(0, said).view(scenes, anchors), anchor, slot)
+    overlap = iou_aligned_pairs(layout.rectangles[place], footprints_BK4.flatten(0, 1)[scene * most + slot])
+    positive, negative = limits[:, object_P]
+    # the object's greatest overlap, and the anchor's
+    top = torch.segment_reduce(overlap, "max", lengths=told_7N[6], unsafe=True)[object_P]
+    best = overlap.new_full((scenes * anchors,), -1).scatter_reduce_(0, anchor, overlap, "amax")
+    forced = (overlap == top) & (top > 0) & (top >= min_pos_iou)
+    taken = (overlap == best[anchor]) & (overlap >= positive)
+    # of what the pairs say of an anchor the lowest number counts
+    says = torch.where(overlap >= negative, 2 * most, 2 * most + 1)
+    says = torch.where(forced, slot, torch.where(taken, most + slot, says)).int()
+    said = says.new_full((scenes * anchors,), 2 * most + 1).scatter_reduce_(0, anchor, says, "amin")
+    return Told(best, said), anchor, slot
+
+
+def _both(one: Told, other: Told, most: int) -> Told:
+    """What objects say together, those of ``one`` being the first of their scenes."""
+    least = torch.minimum(one.said, other.said)
+    said = torch.where(least < most, least, torch.where(other.best > one.best, other.said, one.said))
+    return Told(torch.maximum(one.best, other.best), said)
 
 
 def sent(given: Tensor | np.ndarray, device: torch.device) -> Tensor:
@@ -310,7 +354,7 @@ def losses(
         min_pos_iou: see :func:`match`.
         layout: of the anchors, where it is known.
         counted: look at the matched anchors alone, whose number a GPU is waited for, instead of at all that stand around an
-            object; None: on CPUs, and where objects are so huge that more stand around them than there are anchors.
+            object; None: on CPUs.
     """
     with torch.no_grad():
         layout = layout or lay_out(anchors_A7, class_A, len(classes))
@@ -318,7 +362,7 @@ def losses(
         boxes_BK7 = sent(boxes_BK7, owner_BA.device)
     positive_BA = owner_BA >= 0
     if counted is None:
-        counted = anchor.device.type == "cpu" or len(anchor) > owner_BA.numel()
+        counted = anchor.device.type == "cpu"
     if counted:
         anchor = torch.nonzero(positive_BA.flatten())[:, 0]
         slot = owner_BA.flatten()[anchor]

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
@@ -303,17 +303,25 @@ class PillarEncoder(nn.Module):
             pillars: of a batch.
             padded: whether there may be padding among them.
         """
-        if len(pillars.points) == 0:  # empty scenes; the sum keeps the weights in the graph for distributed training
-            return self.linear.weight.new_zeros(len(pillars.lengths), self.channels) + 0 * self.linear.weight.sum()
+        if len(pillars.points) == 0:  # empty scenes; other devices wait for the gradients of all weights
+            nothing: Tensor = sum(0 * weight.sum() for weight in self.parameters())  # type: ignore[assignment]
+            if self._shares():  # and, both ways, for what this one adds to their norm
+                nothing = nothing + self.norm(self.linear(pillars.points.new_zeros(0, self.linear.in_features))).sum()
+            return self.linear.weight.new_zeros(len(pillars.lengths), self.channels) + nothing
         x_MC = self.linear(decorate(pillars, self.grid, self.z_offset))
         if padded and self.norm.training:
             x_MC = self._norm_of(x_MC, pillars.lengths.sum())
-        elif len(x_MC) == 1 and self.norm.training:  # one number a channel has no variance
+        elif len(x_MC) == 1 and self.norm.training and not self._shares():  # one number a channel has no variance
             norm = self.norm
             x_MC = F.batch_norm(x_MC, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)  # type: ignore[arg-type]
         else:
             x_MC = self.norm(x_MC)
         return torch.segment_reduce(F.relu(x_MC), "max", lengths=pillars.lengths, axis=0, initial=0, unsafe=True)
+
+    def _shares(self) -> bool:
+        """Whether the norm's statistics are those of several devices."""
+        several = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+        return several and self.norm.training and type(self.norm) is not nn.BatchNorm1d
 
     def _norm_of(self, x_MC: Tensor, count: Tensor) -> Tensor:
         """The norm in training where only the first ``count`` rows (a number on the device) are points.

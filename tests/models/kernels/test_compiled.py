@@ -24,6 +24,7 @@ CASES = [
         (norm._combine, {"MOMENTS": False, **TILE}),
     ),
     *((norm._write, {"ADDED": added, "PARTS": parts, **TILE}) for added in (True, False) for parts in (1, 64)),
+    (norm._write, {"ADDED": True, "PARTS": 1, "tracked": None, **TILE}),
     *((norm._sums, {"ADDED": added, **TILE}) for added in (True, False)),
     *((norm._slopes, {"ADDED": added, "PARTS": parts, **TILE}) for added in (True, False) for parts in (1, 64)),
     *((maps._stretch, TILE), (maps._gather, TILE), (maps._fold, TILE)),

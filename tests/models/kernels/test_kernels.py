@@ -59,6 +59,16 @@ def test_a_network_trains_as_with_torch(told):
     assert len(set(own)) == 2
 
 
+def test_blocks_that_run_again_for_the_backward_pass(told):
+    assert told["checkpointed"] == 0  # the same numbers, and statistics moved once
+
+
+def test_the_slope_of_a_slope_is_refused(told):
+    assert set(told["slopes of slopes"]) == {"norm", "sum", "join"}
+    for name, said in told["slopes of slopes"].items():
+        assert "once_differentiable" in said, (name, said)
+
+
 def test_what_does_not_suit_is_left_to_torch(told):
     assert len(told["refused"]) == 16
     assert all(told["refused"].values()), told["refused"]

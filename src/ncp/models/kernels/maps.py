@@ -19,6 +19,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from triton import knobs
 
 MOST_NUMBERS = 2**31 - 2**20  # places in a map are 32-bit numbers
@@ -100,7 +101,8 @@ class _Join(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
         slope = slope.contiguous(memory_format=torch.channels_last)
         found, begin = [], 0
         for shape in ctx.shapes:
@@ -128,7 +130,8 @@ class _Merge(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
         slope = slope.contiguous(memory_format=torch.channels_last)
         batch, channels, height, width = slope.shape
         up = _empty(slope, batch, channels, height // 2, width // 2)

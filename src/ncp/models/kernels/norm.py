@@ -20,6 +20,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from triton import knobs
 
 TILE = 2048  # numbers that a program holds at a time
@@ -65,7 +66,7 @@ class _Finish(torch.autograd.Function):
         bias: Tensor,
         mean: Tensor,
         variance: Tensor,
-        tracked: Tensor,
+        tracked: Tensor | None,
         momentum: float,
         eps: float,
     ) -> Tensor:
@@ -89,7 +90,8 @@ class _Finish(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
         y, weight, bias, taken, *rest = ctx.saved_tensors
         added = bool(rest)
         out = rest[0] if added else y
@@ -245,8 +247,9 @@ def _write(  # type: ignore[no-untyped-def]
         tl.store(running_mean + columns, old + momentum * (mean - old), mask=there)
         old = tl.load(running_variance + columns, mask=there)
         tl.store(running_variance + columns, old + momentum * (squares / (number - 1) - old), mask=there)
-        if tl.program_id(1) == 0:
-            tl.store(tracked, tl.load(tracked) + 1)
+        if tracked is not None:  # noqa: SIM102 (compiled away; a checkpointed block that runs again counts nothing)
+            if tl.program_id(1) == 0:
+                tl.store(tracked, tl.load(tracked) + 1)
     scale = inverse * tl.load(weight + columns, mask=there, other=0).to(tl.float32)
     shift = tl.load(bias + columns, mask=there, other=0).to(tl.float32)
     begin = tl.program_id(0) * each
