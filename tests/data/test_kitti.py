@@ -261,6 +261,14 @@ def test_grid_and_augmentation_are_checked() -> None:
         as_augmentation({"sample": 1})
     with pytest.raises(UserError, match="16,777,216 are possible"):
         grid_size((0, 0, 0, 1e4, 1e4, 1), 0.16)
+    grid_size((4.5e5, 0, -3, 4.5e5 + 16, 16, 1), 0.16)
+    for limits in ((0, 5.4e6, -3, 51.2, 5.4e6 + 51.2, 1), (-1e8 - 16, 0, -3, -1e8, 16, 1)):  # as in maps of a country
+        with pytest.raises(
+            UserError, match=r"lie so far from 0 that points there are known to .* move points, objects"
+        ):
+            grid_size(limits, 0.16)
+    with pytest.raises(UserError, match=r"lie so far from 0"):
+        grid_size((0, 0, 0, 1e300, 1e300, 1), 1e299)
     for change in (
         {"flip": 2},
         {"least_points": [5]},

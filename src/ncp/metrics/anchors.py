@@ -55,12 +55,20 @@ def grid_size(limits: Sequence[float], pillar: float) -> tuple[int, int]:
     """Pillars along y and x (the bird's-eye view's height and width).
 
     Raises:
-        UserError: for an empty space, or one that is not a whole number of pillars.
+        UserError: for an empty space, one that is not a whole number of pillars, and one where single precision does not tell
+            pillars apart.
     """
     finite = np.isfinite([*limits, pillar]).all()
     if len(limits) != 6 or not finite or pillar <= 0 or any(limits[i] >= limits[i + 3] for i in range(3)):
         raise UserError(
             f"data.limits are x, y, z from and x, y, z to, in metres; given were {list(limits)} and pillar {pillar}"
+        )
+    with np.errstate(over="ignore"):
+        step = float(np.spacing(np.float32(max(abs(limits[i]) for i in (0, 1, 3, 4)))))
+    if not step <= pillar / 4:  # anchors of two cells would stand in one place
+        raise UserError(
+            f"data.limits lie so far from 0 that points there are known to {step:.2g} m (single precision), and pillars are "
+            f"{pillar} m; move points, objects and limits near 0, given were {list(limits)}"
         )
     sides = [(limits[4] - limits[1]) / pillar, (limits[3] - limits[0]) / pillar]
     if any(abs(side - round(side)) > 1e-6 for side in sides):
