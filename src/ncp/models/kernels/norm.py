@@ -21,14 +21,14 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from triton import knobs
+
+from ncp.models.kernels.maps import suits
 
 TILE = 2048  # numbers that a program holds at a time
 OPTIONS: dict[str, Any] = {"num_warps": 8, "enable_fp_fusion": True}  # both ways round alike, a ReLU's corner too
 MOST_PARTS = 64  # that every program combines by itself
 READERS, WRITERS = 4, 8  # programs for each multiprocessor: that sum up a large map, that write one
 NARROW = 8  # columns that one program combines
-MOST_NUMBERS = 2**31 - 2**20  # places in a map are 32-bit numbers
 _FREE = ("rows", "eights", "each", "parts", "part_rows")
 
 
@@ -41,11 +41,8 @@ def fits(norm: nn.Module, y_BCHW: Tensor) -> bool:
         and norm.track_running_stats
         and norm.momentum is not None
         and y_BCHW.ndim == 4
-        and y_BCHW.shape[1] % 8 == 0
-        and y_BCHW.shape[1] < y_BCHW.numel() < MOST_NUMBERS
-        and y_BCHW.dtype in (torch.bfloat16, torch.float16, torch.float32)
-        and y_BCHW.is_contiguous(memory_format=torch.channels_last)
-        and (y_BCHW.is_cuda or knobs.runtime.interpret)
+        and suits([y_BCHW])
+        and y_BCHW.shape[1] < y_BCHW.numel()
     )
 
 
